@@ -1,0 +1,272 @@
+//! `IamConnection`: one API, the credentials for it, and who may use it.
+//! Cluster-scoped, so that only a platform administrator writes it.
+
+use super::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What an administrator says about an API.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "oauth-apps.dev",
+    version = "v1alpha1",
+    kind = "IamConnection",
+    plural = "iamconnections",
+    status = "IamConnectionStatus"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct IamConnectionSpec {
+    /// Which of the two APIs answers at `endpoint`.
+    pub api: Api,
+    /// The base URL: https, a path prefix if any, no query.
+    pub endpoint: String,
+    /// A private certificate authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<CaBundle>,
+    /// How the operator proves who it is.
+    pub credentials: ConnectionCredentials,
+    /// CloudPartnerNavigator only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    /// Who may use this connection, for which organizations. Without a matching grant no call is made.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+    /// How hard the API may be driven.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How often the operator looks whether everything is still true.
+    #[serde(default = "default_resync_interval")]
+    pub resync_interval: String,
+}
+
+fn default_resync_interval() -> String {
+    "10m".into()
+}
+
+/// The two APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Api {
+    /// VMware Cloud Services.
+    CloudServices,
+    /// VMware Cloud Partner Navigator.
+    CloudPartnerNavigator,
+}
+
+/// The kind of organization that a call is about. [cpn-create]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Context {
+    /// An operator's organization.
+    Operator,
+    /// A provider's organization.
+    Provider,
+    /// A tenant's organization.
+    Tenant,
+}
+
+/// Where a private certificate authority is, in the operator's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaBundle {
+    /// A ConfigMap's key with PEM certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<KeyRef>,
+    /// A Secret's key with PEM certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<KeyRef>,
+}
+
+/// One key of a Secret or ConfigMap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct KeyRef {
+    /// The object's name.
+    pub name: String,
+    /// The key in its data.
+    pub key: String,
+}
+
+/// How the operator proves who it is: exactly one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionCredentials {
+    /// An API token of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_token: Option<ApiToken>,
+    /// Id and secret of an OAuth app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials: Option<ClientCredentials>,
+    /// Whose Secret it is.
+    #[serde(default)]
+    pub source: CredentialSource,
+}
+
+/// An API token of a user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiToken {
+    /// The Secret's key that holds the token.
+    pub secret_ref: KeyRef,
+}
+
+/// Id and secret of an OAuth app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCredentials {
+    /// The Secret and its two keys.
+    pub secret_ref: ClientCredentialsRef,
+}
+
+/// A Secret that holds the id and the secret of an OAuth app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCredentialsRef {
+    /// The Secret's name.
+    pub name: String,
+    /// The key of the client id.
+    pub client_id_key: String,
+    /// The key of the client secret.
+    pub client_secret_key: String,
+}
+
+/// Whose Secret holds the credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CredentialSource {
+    /// A Secret in the operator's namespace.
+    #[default]
+    Operator,
+    /// The Secret of that name in the app's own namespace, which must carry the label `oauth-apps.dev/use: "true"`.
+    Tenant,
+}
+
+/// Lets some namespaces use the connection for some organizations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct Grant {
+    /// Which namespaces.
+    pub namespaces: NamespaceGrant,
+    /// Which organizations.
+    pub orgs: OrgGrant,
+}
+
+/// The namespaces of a grant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceGrant {
+    /// How they are chosen.
+    pub from: NamespacesFrom,
+    /// With `from: Selector`: the labels that a namespace must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+    /// With `from: Names`: the namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+}
+
+/// How the namespaces of a grant are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NamespacesFrom {
+    /// Every namespace.
+    All,
+    /// Those whose labels match.
+    Selector,
+    /// Those that are named.
+    Names,
+}
+
+/// A label selector with the meaning that Kubernetes gives it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelSelector {
+    /// Labels with their values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_labels: Option<BTreeMap<String, String>>,
+    /// Requirements on labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_expressions: Option<Vec<LabelRequirement>>,
+}
+
+/// One requirement on a label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct LabelRequirement {
+    /// The label.
+    pub key: String,
+    /// How it is compared.
+    pub operator: LabelOperator,
+    /// The values, for `In` and `NotIn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<String>>,
+}
+
+/// How a label is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LabelOperator {
+    /// Its value is one of `values`.
+    In,
+    /// It is absent, or its value is none of `values`.
+    NotIn,
+    /// It is there.
+    Exists,
+    /// It is not there.
+    DoesNotExist,
+}
+
+/// The organizations of a grant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct OrgGrant {
+    /// How they are chosen.
+    pub from: OrgsFrom,
+    /// With `from: Ids`: the organizations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<String>>,
+}
+
+/// How the organizations of a grant are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OrgsFrom {
+    /// Every organization.
+    All,
+    /// Those that are listed.
+    Ids,
+}
+
+/// How hard the API may be driven.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Calls under way at once.
+    #[serde(default = "default_max_in_flight")]
+    pub max_in_flight: u16,
+    /// A hard quota of calls per second; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// How long one call may take.
+    #[serde(default = "default_timeout")]
+    pub timeout: String,
+}
+
+fn default_max_in_flight() -> u16 {
+    8
+}
+
+fn default_timeout() -> String {
+    "10s".into()
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_in_flight: default_max_in_flight(), requests_per_second: None, timeout: default_timeout() }
+    }
+}
+
+/// What the operator found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IamConnectionStatus {
+    /// The `metadata.generation` that was looked at.
+    #[serde(default)]
+    pub observed_generation: Option<i64>,
+    /// What is observed.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,96 @@
+//! `allowedScopes` as both APIs document it: what a token of the app can carry at most.
+//! The union of both flavours; what Cloud Partner Navigator does not know is refused for it in status.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The general, organization and service scopes that tokens of the app may carry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedScopes {
+    /// Scopes such as `openid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub general_scopes: Option<Vec<String>>,
+    /// Roles and permissions in the organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_scopes: Option<OrganizationScopes>,
+    /// Roles and permissions in services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services_scopes: Option<Vec<ServiceScopes>>,
+}
+
+/// Scopes within the organization.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationScopes {
+    /// Every role; excludes `roles`. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_roles: Option<bool>,
+    /// Every permission; excludes `permissions`. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_permissions: Option<bool>,
+    /// What a token spells out. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_in_token: Option<Vec<KeptInToken>>,
+    /// Roles by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Role>>,
+    /// Permissions by id. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<Permission>>,
+}
+
+/// Scopes within one service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceScopes {
+    /// The service, without an `external` prefix.
+    pub service_definition_id: String,
+    /// Every role; excludes `roles`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_roles: Option<bool>,
+    /// Every permission; excludes `permissions`. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_permissions: Option<bool>,
+    /// What a token spells out. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_in_token: Option<Vec<KeptInToken>>,
+    /// Roles by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Role>>,
+    /// Permissions by id. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<Permission>>,
+}
+
+/// A role, for one resource if it says which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct Role {
+    /// The role's name, such as `org_member`.
+    pub name: String,
+    /// Limits the role to one resource, such as `instance:1`. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+}
+
+/// A permission, for some resources if it says which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Permission {
+    /// The permission's id.
+    pub permission_id: String,
+    /// Limits the permission to these resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Vec<String>>,
+}
+
+/// What a token spells out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum KeptInToken {
+    /// Role names.
+    Roles,
+    /// Permission names.
+    Permissions,
+}

@@ -1,0 +1,162 @@
+//! The port to an IAM service: what the operator needs of it, in the operator's own words.
+//! No HTTP here; `remote::http` speaks to the two real APIs, and tests bring services of their own.
+
+use crate::crd::{Context, Roles};
+use k8s_openapi::jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use std::{fmt, future::Future, time::Instant};
+
+/// The id of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrgId(pub String);
+
+/// The id of an OAuth app, which is its OAuth client id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub String);
+
+impl fmt::Display for OrgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The secret of an OAuth app: never printed, wiped from memory when dropped.
+#[derive(Clone)]
+pub struct ClientSecret(SecretString);
+
+impl ClientSecret {
+    /// Takes the value out of plain sight.
+    pub fn new(value: String) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself: for the Kubernetes Secret and the request body, nowhere else.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(redacted)")
+    }
+}
+
+/// What create and regenerate hand out, once.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The app.
+    pub client_id: ClientId,
+    /// Its secret; none for a public client. [seed3]
+    pub client_secret: Option<ClientSecret>,
+}
+
+/// The body of a create: the fields that the spec sets, under the API's names, and nothing else.
+#[derive(Clone, Debug)]
+pub struct NewApp {
+    /// Chosen before the call, so that a repeated create cannot make a second app.
+    pub id: ClientId,
+    /// The `context` query parameter. [cpn-create]
+    pub context: Option<Context>,
+    /// The documented fields, without `id` and `secret`.
+    pub fields: Map<String, Value>,
+}
+
+/// An app as the API shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteApp {
+    /// Its client id.
+    pub id: ClientId,
+    /// All fields of the answer, unknown ones included.
+    pub fields: Map<String, Value>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When it was last changed.
+    pub last_updated_at: Option<Timestamp>,
+}
+
+/// What the API says to a deletion. Whether the app is gone is found out by reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Taken on; it may still be running.
+    Accepted,
+    /// No such app.
+    NotFound,
+    /// Listed under `failed` in a 200. [csp-delete]
+    Failed,
+    /// The API has no such operation. [api-facts 1.1, P8]
+    NotOffered,
+}
+
+/// One id that could not be added to the organization, read out of a 200. [cpn-clients-post, csp-clients]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddFailure {
+    /// The app.
+    pub id: ClientId,
+    /// The API's words, scrubbed and cut.
+    pub message: String,
+}
+
+/// Why a call brought nothing. Messages are scrubbed of secrets and cut; they hold no time, count or request id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// No usable answer: unreachable, too slow, 5xx or malformed. The call may have taken hold all the same.
+    #[error("{0}")]
+    Unavailable(String),
+    /// 429, or a call that was not made because an earlier one met 429.
+    #[error("the API asks to wait")]
+    Throttled {
+        /// When the connection opens again.
+        until: Instant,
+    },
+    /// The connection's credentials are missing, unusable or refused; no call was made with them.
+    #[error("{0}")]
+    Credentials(String),
+    /// 403.
+    #[error("{0}")]
+    Forbidden(String),
+    /// 404, where it means more than an absent app.
+    #[error("{0}")]
+    NotFound(String),
+    /// 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// 400, 422 and whatever else the API will not do for this request.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+/// An IAM service with the identity that one `IamConnection` gives.
+pub trait Iam: Send + Sync + 'static {
+    /// Creates an app; the API generates its secret. [cpn-create, csp-create]
+    fn create(&self, org: &OrgId, app: &NewApp) -> impl Future<Output = Result<Credentials, Fault>> + Send;
+
+    /// Reads an app; `None` when the API says that there is none. [cpn-get, csp-get]
+    fn read(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Option<RemoteApp>, Fault>> + Send;
+
+    /// Replaces the secret at once by one that the API generates. [cpn-secret-put, csp-secret-put]
+    fn regenerate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+    ) -> impl Future<Output = Result<Credentials, Fault>> + Send;
+
+    /// Deletes an app. [csp-delete]
+    fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Fault>> + Send;
+
+    /// Adds an app to its organization with roles; a success can still name failures. [cpn-clients-post, csp-clients]
+    fn add_to_organization(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        context: Option<Context>,
+        roles: &Roles,
+    ) -> impl Future<Output = Result<Vec<AddFailure>, Fault>> + Send;
+}
