@@ -1,0 +1,183 @@
+//! One call as it came in, with the strict reading of its query, headers and body.
+//! A reading fails with the sentence that the API would put into its error.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::{HeaderMap, Method};
+use serde_json::{Map, Value};
+
+use crate::route::{Route, TokenForm};
+use crate::schema::{Shape, check};
+
+/// What is answered instead of a success.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub status: u16,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub fn bad(message: impl Into<String>) -> Self {
+        Self::new(400, message)
+    }
+}
+
+/// What is answered: a status and JSON, or nothing in the body.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Option<Value>,
+    pub retry_after: Option<u64>,
+}
+
+impl Answer {
+    pub fn ok(body: Value) -> Self {
+        Self { status: 200, body: Some(body), retry_after: None }
+    }
+
+    pub fn empty() -> Self {
+        Self { status: 200, body: None, retry_after: None }
+    }
+
+    pub fn status(status: u16, body: Value) -> Self {
+        Self { status, body: Some(body), retry_after: None }
+    }
+}
+
+/// One call.
+pub struct Call {
+    pub route: Route,
+    pub method: Method,
+    pub path: String,
+    pub raw_query: String,
+    pub query: Vec<(String, String)>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Call {
+    pub fn new(parts: hyper::http::request::Parts, body: Bytes) -> Self {
+        let raw_query = parts.uri.query().unwrap_or_default().to_string();
+        Self {
+            route: Route::of(&parts.method, parts.uri.path()),
+            method: parts.method,
+            path: parts.uri.path().to_string(),
+            query: form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect(),
+            raw_query,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub fn org(&self) -> &str {
+        self.route.org.as_deref().unwrap_or_default()
+    }
+
+    pub fn client(&self) -> &str {
+        self.route.client.as_deref().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// Refuses every query parameter that is not `allowed`, and each that comes twice.
+    pub fn allow_query(&self, allowed: &[&str]) -> Result<(), Refusal> {
+        for (at, (name, _)) in self.query.iter().enumerate() {
+            if !allowed.contains(&name.as_str()) {
+                return Err(Refusal::bad(format!("unknown query parameter '{name}'")));
+            }
+            if self.query[..at].iter().any(|(n, _)| n == name) {
+                return Err(Refusal::bad(format!("query parameter '{name}' is given twice")));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub fn query_number(&self, name: &str) -> Result<Option<usize>, Refusal> {
+        self.query(name)
+            .map(|v| v.parse().map_err(|_| Refusal::bad(format!("{name} must be a whole number"))))
+            .transpose()
+    }
+
+    /// Refuses a `context` that the operation does not know `[seed1]`, `[cpn-patch]`.
+    pub fn allow_context(&self, allowed: &[&str]) -> Result<(), Refusal> {
+        self.allow_query(&["context"])?;
+        match self.query("context") {
+            Some(value) if !allowed.contains(&value) => {
+                Err(Refusal::bad(format!("context must be one of {}, not '{value}'", allowed.join(", "))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn no_body(&self) -> Result<(), Refusal> {
+        if self.body.is_empty() { Ok(()) } else { Err(Refusal::bad("this operation takes no request body")) }
+    }
+
+    fn content_type(&self, wanted: &str) -> Result<(), Refusal> {
+        let given = self.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("none");
+        let essence = given.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(wanted) {
+            return Ok(());
+        }
+        Err(Refusal::bad(format!("Content-Type must be {wanted}, not {given}")))
+    }
+
+    /// The body as a JSON object of that shape.
+    pub fn json(&self, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
+        self.content_type("application/json")?;
+        let value: Value = serde_json::from_slice(&self.body)
+            .map_err(|e| Refusal::bad(format!("the request body is not JSON: {e}")))?;
+        check(shape, &value, "").map_err(Refusal::bad)?;
+        match value {
+            Value::Object(map) => Ok(map),
+            _ => Err(Refusal::bad("the request body must be a JSON object")),
+        }
+    }
+
+    /// The body as a form with no other fields than `allowed`, none of them twice.
+    pub fn form(&self, allowed: &[&str]) -> Result<Vec<(String, String)>, Refusal> {
+        self.content_type("application/x-www-form-urlencoded")?;
+        let fields: Vec<(String, String)> = form_urlencoded::parse(&self.body).into_owned().collect();
+        for (at, (name, _)) in fields.iter().enumerate() {
+            if !allowed.contains(&name.as_str()) || fields[..at].iter().any(|(n, _)| n == name) {
+                return Err(Refusal::bad(format!("unknown or repeated form field '{name}'")));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// The id and secret of an `Authorization: Basic` header.
+    pub fn basic(&self) -> Option<(String, String)> {
+        let encoded = self.header(AUTHORIZATION.as_str())?.strip_prefix("Basic ")?;
+        let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        decoded.split_once(':').map(|(id, secret)| (id.to_string(), secret.to_string()))
+    }
+
+    /// The client ids that the call names anywhere, for matching and for the log.
+    pub fn client_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.route.client.iter().cloned().collect();
+        if self.route.token.is_some_and(|form| form != TokenForm::CpnAccount) || ids.is_empty() {
+            ids.extend(self.basic().map(|(id, _)| id));
+        }
+        let Ok(Value::Object(body)) = serde_json::from_slice(&self.body) else { return ids };
+        for name in ["id", "clientId", "ids", "clientIdsToDelete"] {
+            match body.get(name) {
+                Some(Value::String(id)) => ids.push(id.clone()),
+                Some(Value::Array(list)) => ids.extend(list.iter().filter_map(|v| v.as_str().map(String::from))),
+                _ => {}
+            }
+        }
+        ids
+    }
+}

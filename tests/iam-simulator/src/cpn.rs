@@ -1,0 +1,147 @@
+//! Cloud Partner Navigator: P1 to P6, the calls about clients, and P7 to P9 where they are switched on (api-facts §1.1).
+//! No stored page shows list, delete and the end of an overlap, so by default they do not exist.
+
+use serde_json::{Map, Value, json};
+
+use crate::apps::{Scene, credentials};
+use crate::call::{Answer, Call, Refusal};
+use crate::csp;
+use crate::dispatch::{page, reversed, timestamp};
+use crate::policy;
+use crate::schema;
+use crate::store::{App, Realm};
+use crate::types::{Flavour, Operation, Settings};
+
+/// Refuses, as a gateway would, what is not offered.
+pub fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {
+    let offers = settings.cpn_offers;
+    let offered = match call.route.operation {
+        Operation::ListApps => offers.list,
+        Operation::DeleteApps => offers.delete,
+        Operation::EndOverlap => offers.end_overlap,
+        _ => true,
+    };
+    if offered {
+        return Ok(());
+    }
+    Err(Refusal::new(settings.not_offered_status, format!("no such operation: {} {}", call.method, call.path)))
+}
+
+/// Performs any operation but a token request and P6.
+pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+    let id = call.client();
+    match call.route.operation {
+        Operation::CreateApp => create(scene, call),
+        Operation::UpdateApp => {
+            call.allow_context(&["PROVIDER", "TENANT"])?;
+            scene.update(id, call.json(&schema::CPN_UPDATE)?)?;
+            shown(scene, id)
+        }
+        Operation::AddClients => {
+            call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
+            Ok(Answer::ok(scene.add_clients(&call.json(&schema::CPN_ADD_CLIENTS)?)?))
+        }
+        Operation::OrgRoles => {
+            call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
+            call.no_body()?;
+            let roles = scene.settings.org_roles.iter().map(|name| json!({"name": name, "displayName": name}));
+            Ok(Answer::ok(Value::Array(roles.collect())))
+        }
+        Operation::ListApps => {
+            call.allow_query(&["pageStart", "pageLimit"])?;
+            call.no_body()?;
+            let listed = scene.realm.listed(scene.settings, scene.org);
+            page(scene.settings, call, &listed, |app| app_json(scene.settings, app))
+        }
+        _ => {
+            call.allow_query(&[])?;
+            perform_plain(scene, call, id)
+        }
+    }
+}
+
+/// The operations that know no query parameter.
+fn perform_plain(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+    match call.route.operation {
+        Operation::DeleteApps => return csp::delete(scene, call),
+        Operation::RotateSecret => {
+            let body = call.json(&schema::CPN_ROTATE)?;
+            rotate(scene, id, &body)?;
+            return Ok(Answer::empty());
+        }
+        Operation::PatchClientRoles => {
+            scene.patch_roles(id, &call.json(&schema::PATCH_ROLES)?)?;
+            return Ok(Answer::empty());
+        }
+        _ => call.no_body()?,
+    }
+    match call.route.operation {
+        Operation::GetApp => shown(scene, id),
+        Operation::RegenerateSecret => {
+            let secret = scene.regenerate(id)?;
+            Ok(Answer::ok(credentials(id, &secret)))
+        }
+        Operation::EndOverlap => {
+            scene.end_overlap(id)?;
+            Ok(Answer::empty())
+        }
+        Operation::GetClient => Ok(Answer::ok(scene.client(id)?)),
+        _ => Err(Refusal::new(404, "no such operation")),
+    }
+}
+
+/// P1: the body itself is optional `[seed1]`.
+fn create(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+    call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
+    let fields = if call.body.is_empty() { Map::new() } else { call.json(&schema::CPN_CREATE)? };
+    let (id, secret) = scene.create(fields)?;
+    Ok(Answer::ok(credentials(&id, &secret)))
+}
+
+fn rotate(scene: &mut Scene<'_>, id: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
+    let secret = body["newClientSecret"].as_str().unwrap_or_default();
+    scene.rotate(id, secret, policy::int(body, "secretExpirationTimeInSeconds"))
+}
+
+/// P6: the app, by its own credentials, unless only its owner may `[cpn-self-rotate]`.
+pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64) -> Result<Answer, Refusal> {
+    call.allow_query(&[])?;
+    let id = call.client();
+    let invalid = || Refusal::new(401, "the app's own credentials are required");
+    let (basic_id, secret) = call.basic().ok_or_else(invalid)?;
+    let app = realm.apps.get(id).filter(|app| basic_id == id && app.accepts(&secret, now)).ok_or_else(invalid)?;
+    if policy::flag(&app.fields, "ownerOnlySecretRotation") {
+        return Err(Refusal::new(403, "the app is not allowed to rotate its own secret"));
+    }
+    let org = app.org.clone();
+    let body = call.json(&schema::CPN_ROTATE)?;
+    rotate(&mut Scene { flavour: Flavour::Cpn, settings, realm, org: &org, by: id, now }, id, &body)?;
+    Ok(Answer::empty())
+}
+
+fn shown(scene: &mut Scene<'_>, id: &str) -> Result<Answer, Refusal> {
+    let app = scene.realm.visible(scene.settings, scene.org, id)?;
+    Ok(Answer::ok(app_json(scene.settings, app)))
+}
+
+/// `CpnOrgOauthAppResponse` `[seed2]`: ten fields and never a secret.
+pub fn app_json(settings: &Settings, app: &App) -> Value {
+    const SHOWN: [&str; 7] = [
+        "accessTokenTTL",
+        "allowedScopes",
+        "description",
+        "displayName",
+        "grantTypes",
+        "ownerOnlySecretRotation",
+        "secretRotationExpirationInSeconds",
+    ];
+    let fields = SHOWN.iter().filter_map(|name| app.fields.get_key_value(*name));
+    let mut value = Value::Object(fields.map(|(k, v)| (k.clone(), v.clone())).collect());
+    if settings.reverse_lists {
+        value = reversed(&value);
+    }
+    value["id"] = json!(app.id);
+    value["createdAt"] = timestamp(settings, app.created_at);
+    value["lastUpdatedAt"] = timestamp(settings, app.updated_at);
+    value
+}

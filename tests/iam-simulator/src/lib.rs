@@ -1,0 +1,35 @@
+//! A strict stand-in for the IAM APIs of VMware Cloud Partner Navigator (CPN) and VMware Cloud Services (CSP).
+//! It is a second reading of their documentation, made apart from the operator's, and refuses whatever that does not allow.
+//!
+//! Map: [`Simulator`] runs one inside a test, [`process::Process`] runs the binary; [`client::Control`] gives orders
+//! and looks inside, in the words of [`types`]. Within: `server` accepts and applies `faults`, `route` finds the
+//! operation, `call` and `schema` read it strictly, `dispatch` sends it to `csp`, `cpn` or `tokens`, which work on
+//! `apps` and `members` by the rules of `policy`; `store` holds the state, `log` the calls, `control` the control API.
+
+// A test tool: a broken invariant of its own should end it loudly.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod apps;
+mod call;
+pub mod client;
+mod control;
+mod cpn;
+mod crypto;
+mod csp;
+mod dispatch;
+mod faults;
+mod log;
+mod members;
+mod policy;
+pub mod process;
+mod route;
+mod schema;
+mod server;
+mod simulator;
+mod store;
+mod tls;
+mod tokens;
+pub mod types;
+
+pub use crypto::sha256_hex;
+pub use simulator::{Options, Simulator};

@@ -1,0 +1,224 @@
+//! The listener: TLS, HTTP/1.1, and the faults that happen to connections and answers.
+//! It works on hyper's own service, because only there can a request be dropped without a response.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use http_body_util::{BodyExt, Either, Full, channel::Channel};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+
+use crate::call::{Answer, Call, Refusal};
+use crate::control;
+use crate::dispatch::{perform, refused};
+use crate::faults::{Facts, Plan};
+use crate::store::World;
+use crate::types::Action;
+
+/// A response body: known at once, or sent piece by piece.
+pub type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+
+/// The state that all connections share.
+pub struct Shared(Mutex<World>);
+
+impl Shared {
+    pub fn new(world: World) -> Self {
+        Self(Mutex::new(world))
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("no operation panics")
+    }
+}
+
+/// How a connection ends without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Abort {
+    #[error("closed without an answer")]
+    Close,
+    #[error("reset")]
+    Reset,
+}
+
+/// Milliseconds since the epoch.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Accepts connections until it is dropped.
+pub async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(connection(stream, acceptor.clone(), shared.clone()))),
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true);
+    let Ok(tls) = acceptor.accept(stream).await else { return };
+    let service = service_fn(|request| Box::pin(handle(shared.clone(), request)));
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(tls), service);
+    let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    let mut io = connection.into_parts().io.into_inner();
+    let abort = ended.as_ref().err().and_then(std::error::Error::source).and_then(|e| e.downcast_ref::<Abort>());
+    match abort {
+        Some(Abort::Reset) => drop(io.get_ref().0.set_zero_linger()),
+        Some(Abort::Close) => {}
+        None => drop(io.shutdown().await),
+    }
+}
+
+/// A call being served; tells the log when it is over, even if the client went away.
+struct Visit {
+    shared: Arc<Shared>,
+    seq: u64,
+}
+
+impl Visit {
+    fn arrive(shared: &Arc<Shared>, call: &Call) -> (Self, Plan) {
+        let mut world = shared.world();
+        let clients = call.client_ids();
+        let facts = Facts {
+            operation: call.route.operation,
+            flavour: call.route.flavour,
+            org: call.route.org.as_deref(),
+            clients: &clients,
+        };
+        let mut plan = if world.settings.down {
+            Plan { latency_ms: 0, action: Some(Action::ConnectionReset) }
+        } else {
+            world.faults.plan(&facts, now_ms())
+        };
+        plan.latency_ms += world.settings.latency_ms;
+        let seq = world.log.arrive(call, clients);
+        world.log.hit(seq, plan.action.clone());
+        (Self { shared: shared.clone(), seq }, plan)
+    }
+
+    fn perform(&self, call: &Call) -> Answer {
+        let mut world = self.shared.world();
+        let (answer, succeeded) = perform(&mut world, call, now_ms());
+        if succeeded {
+            world.log.performed(self.seq);
+        }
+        answer
+    }
+
+    fn perform_if(&self, call: &Call, performed: bool) {
+        if performed {
+            self.perform(call);
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.shared.world().log.leave(self.seq);
+    }
+}
+
+async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Abort::Close)?.to_bytes();
+    if let Some(path) = parts.uri.path().strip_prefix("/control/") {
+        return Ok(respond(&control::serve(&mut shared.world(), parts.method.as_str(), path, &body)));
+    }
+    let call = Call::new(parts, body);
+    let (visit, plan) = Visit::arrive(&shared, &call);
+    if plan.latency_ms > 0 {
+        sleep(Duration::from_millis(plan.latency_ms)).await;
+    }
+    let response = answer(&visit, &call, plan.action.as_ref()).await?;
+    shared.world().log.answer(visit.seq, response.status().as_u16());
+    Ok(response)
+}
+
+async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<Response<Body>, Abort> {
+    let refuse = |status, message: &str| refused(call.route.flavour, &Refusal::new(status, message));
+    let answer = match action {
+        None | Some(Action::Latency { .. }) => visit.perform(call),
+        Some(Action::TooManyRequests { retry_after }) => {
+            Answer { retry_after: *retry_after, ..refuse(429, "too many requests") }
+        }
+        Some(Action::Status { status, message, performed }) => {
+            visit.perform_if(call, *performed);
+            refuse(*status, message)
+        }
+        Some(Action::ExpiredToken) => refuse(401, "the access token has expired"),
+        Some(Action::ConnectionReset) => return Err(Abort::Reset),
+        Some(Action::ResponseLost) => {
+            visit.perform(call);
+            return Err(Abort::Close);
+        }
+        Some(Action::Hang { performed }) => {
+            visit.perform_if(call, *performed);
+            std::future::pending().await
+        }
+        Some(Action::SlowBody { ms }) => return Ok(dribbled(&visit.perform(call), *ms)),
+        Some(Action::MalformedBody) => return Ok(malformed(&visit.perform(call))),
+    };
+    Ok(respond(&answer))
+}
+
+fn response(answer: &Answer, body: Body) -> Response<Body> {
+    let mut builder = Response::builder().status(answer.status);
+    if answer.body.is_some() {
+        builder = builder.header("content-type", "application/json");
+    }
+    if let Some(seconds) = answer.retry_after {
+        builder = builder.header("retry-after", seconds);
+    }
+    builder.body(body).expect("status and headers are valid")
+}
+
+fn text(answer: &Answer) -> String {
+    answer.body.as_ref().map(Value::to_string).unwrap_or_default()
+}
+
+fn respond(answer: &Answer) -> Response<Body> {
+    response(answer, Either::Left(Full::from(text(answer))))
+}
+
+/// The answer as 200 with its JSON broken off in the middle.
+fn malformed(answer: &Answer) -> Response<Body> {
+    let text = text(answer);
+    let half: String = text.chars().take(text.chars().count() / 2).collect();
+    let answer = Answer { status: 200, body: Some(Value::Null), retry_after: None };
+    response(&answer, Either::Left(Full::from(format!("{{\"{half}"))))
+}
+
+/// The answer in twenty pieces over `ms` milliseconds, or blanks without end.
+fn dribbled(answer: &Answer, ms: Option<u64>) -> Response<Body> {
+    const PIECES: usize = 20;
+    let bytes = Bytes::from(text(answer));
+    let (mut sender, body) = Channel::new(1);
+    tokio::spawn(async move {
+        let pause = Duration::from_millis(ms.map_or(20, |ms| ms / PIECES as u64));
+        let size = bytes.len().div_ceil(PIECES).max(1);
+        let mut rest = bytes;
+        while ms.is_none() || !rest.is_empty() {
+            sleep(pause).await;
+            let piece = match ms {
+                Some(_) => rest.split_to(size.min(rest.len())),
+                None => Bytes::from_static(b" "),
+            };
+            if sender.send_data(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    response(answer, Either::Right(body))
+}

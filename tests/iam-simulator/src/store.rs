@@ -1,0 +1,245 @@
+//! Everything that a simulator knows, behind one lock.
+//! Times are milliseconds since the epoch and always come from the caller.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Map, Value};
+
+use crate::call::Refusal;
+use crate::crypto::{Signer, sha256_hex};
+use crate::faults::Faults;
+use crate::log::Log;
+use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, Seed, Settings};
+
+/// The whole state.
+pub struct World {
+    pub settings: Settings,
+    csp: Realm,
+    cpn: Realm,
+    pub faults: Faults,
+    pub log: Log,
+    pub signer: Signer,
+}
+
+/// One API's organizations, identities and apps.
+#[derive(Default)]
+pub struct Realm {
+    pub orgs: BTreeMap<String, Org>,
+    pub apps: BTreeMap<String, App>,
+    pub api_tokens: Vec<ApiTokenSeed>,
+    pub clients: BTreeMap<String, ClientSeed>,
+    pub access: HashMap<String, Access>,
+    pub tokens_issued: u64,
+    pub creations: BTreeMap<String, u64>,
+    /// Deletions that run on: when each ends, and of which app.
+    running: Vec<(u64, String)>,
+}
+
+/// An organization.
+#[derive(Default)]
+pub struct Org {
+    pub service: bool,
+    /// Ids of the apps that it owns.
+    pub apps: BTreeSet<String>,
+    /// The apps that were added to it.
+    pub members: BTreeMap<String, Roles>,
+}
+
+/// The roles of an app in its organization.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    pub organization: BTreeSet<String>,
+    pub services: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// An app; `fields` holds the request's fields but `id` and `secret`, defaults filled in.
+pub struct App {
+    pub id: String,
+    pub org: String,
+    pub fields: Map<String, Value>,
+    pub secret: String,
+    pub previous: Option<Previous>,
+    pub created_by: String,
+    pub created_at: u64,
+    pub updated_by: String,
+    pub updated_at: u64,
+    pub secret_changes: u64,
+    pub deleting: bool,
+}
+
+/// A secret that stays valid for a while after a rotation.
+pub struct Previous {
+    pub secret: String,
+    pub expires_at: u64,
+}
+
+/// What an access token lets its bearer do.
+#[derive(Clone)]
+pub struct Access {
+    pub subject: String,
+    pub expires_at: u64,
+    /// The organizations that it may manage; every one when absent.
+    pub orgs: Option<Vec<String>>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            csp: Realm::default(),
+            cpn: Realm::default(),
+            faults: Faults::default(),
+            log: Log::new(),
+            signer: Signer::new(),
+        }
+    }
+
+    pub fn realm(&mut self, flavour: Flavour) -> &mut Realm {
+        self.parts(flavour).1
+    }
+
+    /// The settings and one API's state, borrowed side by side.
+    pub fn parts(&mut self, flavour: Flavour) -> (&Settings, &mut Realm, &Signer) {
+        let realm = match flavour {
+            Flavour::Csp => &mut self.csp,
+            Flavour::Cpn => &mut self.cpn,
+        };
+        (&self.settings, realm, &self.signer)
+    }
+
+    pub fn seed(&mut self, seed: Seed) {
+        for OrgSeed { flavour, id, service } in seed.orgs {
+            self.realm(flavour).orgs.entry(id).or_default().service = service;
+        }
+        for token in seed.api_tokens {
+            let tokens = &mut self.realm(token.flavour).api_tokens;
+            tokens.retain(|t| t.value != token.value);
+            tokens.push(token);
+        }
+        for client in seed.clients {
+            self.realm(client.flavour).clients.insert(client.id.clone(), client);
+        }
+    }
+}
+
+impl Realm {
+    /// Ends the deletions whose time has come and the overlaps that are over.
+    pub fn settle(&mut self, now: u64) {
+        let (over, running) = std::mem::take(&mut self.running).into_iter().partition(|(end, _)| *end <= now);
+        self.running = running;
+        let over: Vec<(u64, String)> = over;
+        for (_, id) in over {
+            self.forget(&id);
+        }
+    }
+
+    fn forget(&mut self, id: &str) {
+        if let Some(app) = self.apps.remove(id)
+            && let Some(org) = self.orgs.get_mut(&app.org)
+        {
+            org.apps.remove(id);
+            org.members.remove(id);
+        }
+    }
+
+    pub fn insert(&mut self, app: App) {
+        self.orgs.entry(app.org.clone()).or_default().apps.insert(app.id.clone());
+        self.apps.insert(app.id.clone(), app);
+    }
+
+    /// Deletes an app, at once or after `runs_ms`.
+    pub fn delete(&mut self, id: &str, runs_ms: u64, now: u64) {
+        if runs_ms == 0 {
+            return self.forget(id);
+        }
+        if let Some(app) = self.apps.get_mut(id)
+            && !app.deleting
+        {
+            app.deleting = true;
+            self.running.push((now + runs_ms, id.to_string()));
+        }
+    }
+
+    /// An app of that organization, if calls may see it.
+    pub fn visible(&mut self, settings: &Settings, org: &str, id: &str) -> Result<&mut App, Refusal> {
+        let show = settings.deleting_visible;
+        self.apps
+            .get_mut(id)
+            .filter(|app| app.org == org && (show || !app.deleting))
+            .ok_or_else(|| Refusal::new(404, format!("OAuth app {id} was not found in organization {org}")))
+    }
+
+    /// An app of that organization that can be changed.
+    pub fn changeable(&mut self, settings: &Settings, org: &str, id: &str) -> Result<&mut App, Refusal> {
+        let app = self.visible(settings, org, id)?;
+        if app.deleting {
+            return Err(Refusal::new(409, format!("the deletion of OAuth app {id} is in progress, retry later")));
+        }
+        Ok(app)
+    }
+
+    /// The apps of an organization that calls may see, by id.
+    pub fn listed<'a>(&'a self, settings: &Settings, org: &str) -> Vec<&'a App> {
+        let ids = self.orgs.get(org).map(|o| o.apps.iter()).into_iter().flatten();
+        ids.filter_map(|id| self.apps.get(id)).filter(|app| settings.deleting_visible || !app.deleting).collect()
+    }
+}
+
+impl App {
+    /// Whether `secret` is valid now.
+    pub fn accepts(&self, secret: &str, now: u64) -> bool {
+        let previous = self.overlap(now).is_some_and(|p| p.secret == secret);
+        !self.deleting && !self.secret.is_empty() && (self.secret == secret || previous)
+    }
+
+    /// The previous secret while it is valid.
+    pub fn overlap(&self, now: u64) -> Option<&Previous> {
+        self.previous.as_ref().filter(|p| p.expires_at > now)
+    }
+
+    /// Replaces the secret; the old one stays valid until `until`, if given.
+    pub fn replace_secret(&mut self, secret: String, until: Option<u64>) {
+        let old = std::mem::replace(&mut self.secret, secret);
+        self.previous = until.map(|expires_at| Previous { secret: old, expires_at });
+        self.secret_changes += 1;
+    }
+
+    pub fn touch(&mut self, by: &str, now: u64) {
+        self.updated_by = by.to_string();
+        self.updated_at = now;
+    }
+
+    pub fn view(&self, flavour: Flavour, roles: Option<&Roles>, now: u64) -> AppView {
+        let previous = self.overlap(now);
+        AppView {
+            flavour,
+            id: self.id.clone(),
+            org_id: self.org.clone(),
+            fields: self.fields.clone(),
+            secret_sha256: sha256_hex(&self.secret),
+            previous_secret_sha256: previous.map(|p| sha256_hex(&p.secret)),
+            previous_expires_at: previous.map(|p| p.expires_at),
+            created_by: self.created_by.clone(),
+            created_at: self.created_at,
+            last_updated_at: self.updated_at,
+            secret_changes: self.secret_changes,
+            deleting: self.deleting,
+            roles: roles.map(Roles::to_json),
+        }
+    }
+}
+
+impl Roles {
+    /// `{organizationRoles: [{name}], serviceRoles: [{serviceDefinitionId, serviceRoles: [{name}]}]}`.
+    pub fn to_json(&self) -> Value {
+        let named = |names: &BTreeSet<String>| -> Vec<Value> {
+            names.iter().map(|name| serde_json::json!({ "name": name })).collect()
+        };
+        let services: Vec<Value> = self
+            .services
+            .iter()
+            .map(|(id, names)| serde_json::json!({"serviceDefinitionId": id, "serviceRoles": named(names)}))
+            .collect();
+        serde_json::json!({"organizationRoles": named(&self.organization), "serviceRoles": services})
+    }
+}

@@ -1,0 +1,236 @@
+//! Access tokens: issuing them for API tokens and client credentials, and judging the one that a call brings.
+//! A token is a JWT in form, so that a client can read `exp` where no `expires_in` is given.
+
+use serde_json::{Value, json};
+
+use crate::call::{Answer, Call, Refusal};
+use crate::crypto::{Signer, uuid};
+use crate::route::TokenForm;
+use crate::schema;
+use crate::store::{Access, App, Realm, Roles};
+use crate::types::{Flavour, Settings};
+
+/// Who gets a token and what it says.
+struct Grant {
+    subject: String,
+    context_org: String,
+    orgs: Option<Vec<String>>,
+    perms: Vec<String>,
+    lifetime: u64,
+}
+
+/// One token request.
+pub struct Desk<'a> {
+    pub settings: &'a Settings,
+    pub realm: &'a mut Realm,
+    pub signer: &'a Signer,
+    pub now: u64,
+}
+
+impl Desk<'_> {
+    /// Answers any of the token endpoints.
+    pub fn serve(&mut self, form: TokenForm, call: &Call) -> Result<Answer, Refusal> {
+        match form {
+            TokenForm::CspApiToken => self.csp_api_token(call),
+            TokenForm::CspAuthorize => self.csp_client(call, &["grant_type", "orgId"]),
+            TokenForm::CspToken => {
+                self.csp_client(call, &["grant_type", "orgId", "scope", "accessTokenValiditySeconds"])
+            }
+            TokenForm::CpnApiToken => self.cpn_api_token(call),
+            TokenForm::CpnAccount => self.cpn_account(call),
+            TokenForm::CpnAuthorize => self.cpn_authorize(call),
+        }
+    }
+
+    fn csp_api_token(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        call.allow_query(&[])?;
+        let form = call.form(&["api_token", "refresh_token", "passcode"])?;
+        let (token, older) = (value(&form, "api_token"), value(&form, "refresh_token"));
+        let api_token = match (token, older) {
+            (Some(token), None) | (None, Some(token)) => token,
+            _ => return Err(Refusal::bad("api_token is required")),
+        };
+        let grant = self.api_token(api_token, value(&form, "passcode"))?;
+        let lifetime = grant.lifetime;
+        let access = self.issue(&grant);
+        Ok(csp_tokens(&access, Some(api_token), lifetime))
+    }
+
+    fn csp_client(&mut self, call: &Call, fields: &[&str]) -> Result<Answer, Refusal> {
+        call.allow_query(&[])?;
+        let form = call.form(fields)?;
+        if value(&form, "grant_type") != Some("client_credentials") {
+            return Err(Refusal::bad("unsupported_grant_type: grant_type must be client_credentials"));
+        }
+        let mut grant = self.basic(call, value(&form, "orgId"))?;
+        grant.lifetime = shortened(grant.lifetime, value(&form, "accessTokenValiditySeconds"))?;
+        let access = self.issue(&grant);
+        Ok(csp_tokens(&access, None, grant.lifetime))
+    }
+
+    fn cpn_api_token(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        call.allow_query(&[])?;
+        let body = call.json(&schema::CPN_API_TOKEN)?;
+        let api_token = body["refreshToken"].as_str().unwrap_or_default();
+        let grant = self.api_token(api_token, body.get("passcode").and_then(Value::as_str))?;
+        let access = self.issue(&grant);
+        Ok(cpn_tokens(201, &access, Some(api_token)))
+    }
+
+    fn cpn_account(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        call.allow_query(&[])?;
+        let body = call.json(&schema::CPN_ACCOUNT)?;
+        let text = |name: &str| body[name].as_str().unwrap_or_default();
+        let grant = self.client(text("clientId"), text("clientSecret"), Some(call.org()))?;
+        let access = self.issue(&grant);
+        Ok(cpn_tokens(201, &access, None))
+    }
+
+    fn cpn_authorize(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        call.allow_query(&["orgId", "accessTokenValiditySeconds"])?;
+        let org = call.query("orgId").ok_or_else(|| Refusal::bad("orgId is required"))?;
+        let form = call.form(&["grant_type"])?;
+        if value(&form, "grant_type").is_some_and(|g| g != "client_credentials") {
+            return Err(Refusal::bad("grant_type must be client_credentials"));
+        }
+        let mut grant = self.basic(call, Some(org))?;
+        grant.lifetime = shortened(grant.lifetime, call.query("accessTokenValiditySeconds"))?;
+        let access = self.issue(&grant);
+        Ok(cpn_tokens(200, &access, None))
+    }
+
+    fn api_token(&self, token: &str, passcode: Option<&str>) -> Result<Grant, Refusal> {
+        let status = self.settings.bad_api_token_status;
+        let invalid = || Refusal::new(status, "invalid_grant: Invalid refresh token");
+        let known = self.realm.api_tokens.iter().find(|t| t.value == token).ok_or_else(invalid)?;
+        if known.passcode.is_some() && known.passcode.as_deref() != passcode {
+            return Err(Refusal::bad("invalid_grant: a valid passcode is required"));
+        }
+        Ok(Grant {
+            subject: format!("api-token:{}", known.org_id),
+            context_org: known.org_id.clone(),
+            orgs: known.orgs.clone(),
+            perms: vec!["csp:org_owner".into()],
+            lifetime: self.settings.token_lifetime_seconds,
+        })
+    }
+
+    fn basic(&self, call: &Call, org: Option<&str>) -> Result<Grant, Refusal> {
+        let (id, secret) = call.basic().ok_or_else(|| Refusal::new(401, "Basic credentials are required"))?;
+        self.client(&id, &secret, org)
+    }
+
+    fn client(&self, id: &str, secret: &str, org: Option<&str>) -> Result<Grant, Refusal> {
+        let invalid = || Refusal::new(401, "invalid_client: Invalid client credentials");
+        if let Some(seed) = self.realm.clients.get(id) {
+            if seed.secret != secret {
+                return Err(invalid());
+            }
+            return Ok(Grant {
+                subject: id.to_string(),
+                context_org: org.unwrap_or(&seed.org_id).to_string(),
+                orgs: seed.orgs.clone(),
+                perms: vec!["csp:org_owner".into()],
+                lifetime: self.settings.token_lifetime_seconds,
+            });
+        }
+        let app = self.realm.apps.get(id).filter(|app| app.accepts(secret, self.now)).ok_or_else(invalid)?;
+        if org.is_some_and(|org| org != app.org) {
+            return Err(Refusal::new(403, format!("client {id} does not belong to that organization")));
+        }
+        self.app_grant(app)
+    }
+
+    fn app_grant(&self, app: &App) -> Result<Grant, Refusal> {
+        let grants = crate::policy::texts(&app.fields, "grantTypes");
+        if !grants.contains(&"client_credentials") {
+            return Err(Refusal::bad("unauthorized_client: the app has no client_credentials grant type"));
+        }
+        let none = Roles::default();
+        let roles = self.realm.orgs.get(&app.org).and_then(|o| o.members.get(&app.id)).unwrap_or(&none);
+        let manages = roles.organization.iter().any(|r| self.settings.managing_roles.contains(r));
+        let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
+        Ok(Grant {
+            subject: app.id.clone(),
+            context_org: app.org.clone(),
+            orgs: Some(if manages { vec![app.org.clone()] } else { vec![] }),
+            perms: permissions(roles, app.fields.get("allowedScopes").unwrap_or(&Value::Null)),
+            lifetime: lifetime.unwrap_or(self.settings.token_lifetime_seconds),
+        })
+    }
+
+    fn issue(&mut self, grant: &Grant) -> String {
+        let issued = self.now / 1000;
+        let expires = issued + grant.lifetime;
+        let token = self.signer.jwt(&json!({
+            "sub": grant.subject, "azp": grant.subject, "iss": "https://gaz.example.com",
+            "context": uuid(), "context_name": grant.context_org, "perms": grant.perms,
+            "iat": issued, "exp": expires, "jti": uuid(),
+        }));
+        let access = Access { subject: grant.subject.clone(), expires_at: expires * 1000, orgs: grant.orgs.clone() };
+        self.realm.access.insert(token.clone(), access);
+        self.realm.tokens_issued += 1;
+        token
+    }
+}
+
+/// The roles that a token carries: those held, as far as the app's scopes let them through (api-facts §8).
+fn permissions(roles: &Roles, scopes: &Value) -> Vec<String> {
+    let lets = |scope: &Value, role: &str| {
+        scope["allRoles"] == true
+            || scope["roles"].as_array().is_some_and(|list| list.iter().any(|r| r["name"] == role))
+    };
+    let organization = &scopes["organizationScopes"];
+    let held = roles.organization.iter().filter(|role| lets(organization, role));
+    let mut perms: Vec<String> = held.map(|role| format!("csp:{role}")).collect();
+    for (id, held) in &roles.services {
+        let all = scopes["servicesScopes"].as_array().into_iter().flatten();
+        let scope = all.into_iter().find(|s| s["serviceDefinitionId"] == id.as_str());
+        let through = held.iter().filter(|role| scope.is_some_and(|s| lets(s, role)));
+        perms.extend(through.map(|role| format!("external/{id}/{role}")));
+    }
+    perms
+}
+
+fn value<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+fn shortened(lifetime: u64, asked: Option<&str>) -> Result<u64, Refusal> {
+    match asked.map(str::parse::<u64>) {
+        None => Ok(lifetime),
+        Some(Ok(seconds)) if seconds > 0 => Ok(lifetime.min(seconds)),
+        _ => Err(Refusal::bad("accessTokenValiditySeconds must be a positive number of seconds")),
+    }
+}
+
+fn csp_tokens(access: &str, api_token: Option<&str>, lifetime: u64) -> Answer {
+    Answer::ok(json!({
+        "access_token": access, "refresh_token": api_token, "id_token": access,
+        "expires_in": lifetime.saturating_sub(1), "scope": "openid", "token_type": "bearer",
+    }))
+}
+
+fn cpn_tokens(status: u16, access: &str, api_token: Option<&str>) -> Answer {
+    let body = json!({"accessToken": access, "idToken": access, "refreshToken": api_token, "returnUrl": ""});
+    Answer::status(status, body)
+}
+
+/// The bearer of the call's access token, sought in the header that the API documents (api-facts §6).
+pub fn bearer(realm: &Realm, flavour: Flavour, call: &Call, now: u64) -> Result<Access, Refusal> {
+    let bearer = call.header("authorization").and_then(|v| v.strip_prefix("Bearer "));
+    let header = call.header("csp-auth-token");
+    let token = match (flavour, bearer, header) {
+        (_, Some(_), Some(_)) => {
+            return Err(Refusal::bad("give the token in Authorization or in csp-auth-token, not in both"));
+        }
+        (Flavour::Csp, Some(token), None) | (_, None, Some(token)) => token,
+        (Flavour::Cpn, Some(_), None) => return Err(Refusal::new(401, "csp-auth-token is required")),
+        (_, None, None) => return Err(Refusal::new(401, "an access token is required")),
+    };
+    match realm.access.get(token) {
+        Some(access) if access.expires_at > now => Ok(access.clone()),
+        Some(_) => Err(Refusal::new(401, "the access token has expired")),
+        None => Err(Refusal::new(401, "the access token is not valid")),
+    }
+}

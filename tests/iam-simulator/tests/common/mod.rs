@@ -1,0 +1,135 @@
+//! A simulator with one organization and one manager per API, and a plain HTTP caller.
+//! The caller knows nothing of the simulator's types: it sends what a test tells it to send.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use iam_simulator::types::{Fault, Flavour};
+use iam_simulator::{Simulator, client::Control};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+pub const CSP: Flavour = Flavour::Csp;
+pub const CPN: Flavour = Flavour::Cpn;
+pub const ORG: &str = "org-1";
+/// Satisfies the secret policy.
+pub const SECRET: &str = "Passw0rd!";
+
+pub struct Bed {
+    pub simulator: Simulator,
+    pub control: Control,
+    pub http: reqwest::Client,
+    csp_token: String,
+    cpn_token: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Bed {
+    pub async fn new() -> Self {
+        let simulator = Simulator::spawn();
+        let control = simulator.control();
+        for flavour in [CSP, CPN] {
+            control.seed_org(flavour, ORG, false).await.unwrap();
+            control.seed_client(flavour, ORG, "operator", "Oper@t0r").await.unwrap();
+        }
+        let token = async |flavour| control.token(flavour, ORG, "operator", "Oper@t0r").await.unwrap();
+        let (csp_token, cpn_token) = (token(CSP).await, token(CPN).await);
+        control.clear_calls().await.unwrap();
+        let http = iam_simulator::client::http(simulator.ca_pem()).unwrap();
+        Self { control, http, simulator, csp_token, cpn_token }
+    }
+
+    pub fn url(&self, flavour: Flavour, path: &str) -> String {
+        let base = self.simulator.url();
+        match flavour {
+            CSP => format!("{base}/csp/gateway/am/api/{path}"),
+            CPN => format!("{base}/cphub/api/auth/{path}"),
+        }
+    }
+
+    pub fn token(&self, flavour: Flavour) -> &str {
+        match flavour {
+            CSP => &self.csp_token,
+            CPN => &self.cpn_token,
+        }
+    }
+
+    pub fn request(&self, flavour: Flavour, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.http.request(method, self.url(flavour, path));
+        match flavour {
+            CSP => request.bearer_auth(&self.csp_token),
+            CPN => request.header("csp-auth-token", &self.cpn_token),
+        }
+    }
+
+    /// Sends JSON, or nothing for null.
+    pub async fn call(&self, flavour: Flavour, method: &str, path: &str, body: Value) -> Reply {
+        let mut request = self.request(flavour, method, path);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        reply(request.send().await.unwrap()).await
+    }
+
+    pub async fn csp(&self, method: &str, path: &str, body: Value) -> Reply {
+        self.call(CSP, method, &format!("orgs/{ORG}/{path}"), body).await
+    }
+
+    pub async fn cpn(&self, method: &str, path: &str, body: Value) -> Reply {
+        self.call(CPN, method, &format!("v2/orgs/{ORG}/{path}"), body).await
+    }
+
+    /// Creates a client-credentials app with that id and the secret [`SECRET`].
+    pub async fn create(&self, flavour: Flavour, id: &str) {
+        let reply = match flavour {
+            CSP => self.csp("POST", "oauth-apps", with(&app(), "id", json!(id), "secret", json!(SECRET))).await,
+            CPN => self.cpn("POST", "oauth-apps", json!({"id": id, "secret": SECRET})).await,
+        };
+        reply.ok(200);
+    }
+
+    pub async fn works(&self, flavour: Flavour, id: &str, secret: &str) -> bool {
+        self.control.token(flavour, ORG, id, secret).await.is_ok()
+    }
+
+    pub async fn order(&self, fault: Fault) {
+        self.control.fault(fault).await.unwrap();
+    }
+}
+
+pub async fn reply(response: Response) -> Reply {
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    Reply { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
+}
+
+/// The least that CSP takes.
+pub fn app() -> Value {
+    json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"], "allowedScopes": {}})
+}
+
+/// `base` with two fields set.
+pub fn with(base: &Value, a: &str, va: Value, b: &str, vb: Value) -> Value {
+    let mut value = base.clone();
+    value[a] = va;
+    value[b] = vb;
+    value
+}
