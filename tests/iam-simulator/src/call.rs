@@ -7,7 +7,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{HeaderMap, Method};
 use serde_json::{Map, Value};
 
-use crate::route::{Route, TokenForm};
+use crate::route::Route;
 use crate::schema::{Shape, check};
 
 /// What is answered instead of a success.
@@ -167,9 +167,7 @@ impl Call {
     /// The client ids that the call names anywhere, for matching and for the log.
     pub fn client_ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self.route.client.iter().cloned().collect();
-        if self.route.token.is_some_and(|form| form != TokenForm::CpnAccount) || ids.is_empty() {
-            ids.extend(self.basic().map(|(id, _)| id));
-        }
+        ids.extend(self.basic().map(|(id, _)| id).filter(|id| self.route.client.as_ref() != Some(id)));
         let Ok(Value::Object(body)) = serde_json::from_slice(&self.body) else { return ids };
         for name in ["id", "clientId", "ids", "clientIdsToDelete"] {
             match body.get(name) {

@@ -1,0 +1,120 @@
+//! How a simulator behaves where the documentation is silent, and how its clock and lists are set.
+//! The defaults are the stricter or the more awkward of the readings.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Closes the connection of every call that is not for the control API.
+    pub down: bool,
+    /// Added to every call, in milliseconds.
+    pub latency_ms: u64,
+    /// Lifetime of the tokens of seeded identities, in seconds; an app's own come from its `accessTokenTTL`.
+    pub token_lifetime_seconds: u64,
+    /// Answer to an API token that is not known: 400 or 404, since both are documented `[auth-apitok]`.
+    pub bad_api_token_status: u16,
+    /// Answer to a create with an id that exists: unknown, so 409 or 400.
+    pub existing_id_status: u16,
+    /// Which of the undocumented CPN operations exist.
+    pub cpn_offers: CpnOffers,
+    /// Answer to an operation that is not offered: 404 or 405.
+    pub not_offered_status: u16,
+    /// How long a deletion runs on after its answer, in milliseconds; a create of that id is refused meanwhile.
+    pub deletion_runs_ms: u64,
+    /// Whether GET and list still show an app whose deletion runs.
+    pub deleting_visible: bool,
+    /// CSP: a second rotation during an overlap is refused with 409.
+    pub rotation_conflict: bool,
+    /// CSP: what a deletion of ids that are all unknown answers.
+    pub missing_on_delete: MissingOnDelete,
+    /// What the entries of `failed` look like in the answer to a deletion.
+    pub failed_form: FailedForm,
+    /// Lists of an app come back in the reverse of the order in which they were sent.
+    pub reverse_lists: bool,
+    /// Production: open redirects are refused, and code flow apps need a `serviceDefinitionId`.
+    pub production: bool,
+    /// Whether a CSP update may carry `serviceDefinitionId`; the stored pages do not show it.
+    pub update_takes_service_definition_id: bool,
+    /// Page size of a list that asks for none.
+    pub default_page_limit: usize,
+    /// Largest page; a larger `pageLimit` is cut to it.
+    pub max_page_limit: usize,
+    /// Unit of `createdAt` and `lastUpdatedAt`, which is not documented.
+    pub timestamps: TimeUnit,
+    /// Organization roles that let an app manage the apps of its organization.
+    pub managing_roles: Vec<String>,
+    /// Organization roles that can be given.
+    pub org_roles: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        Self {
+            down: false,
+            latency_ms: 0,
+            token_lifetime_seconds: 1800,
+            bad_api_token_status: 404,
+            existing_id_status: 409,
+            cpn_offers: CpnOffers::default(),
+            not_offered_status: 405,
+            deletion_runs_ms: 0,
+            deleting_visible: true,
+            rotation_conflict: true,
+            missing_on_delete: MissingOnDelete::NotFound,
+            failed_form: FailedForm::Ids,
+            reverse_lists: true,
+            production: false,
+            update_takes_service_definition_id: false,
+            default_page_limit: 20,
+            max_page_limit: 200,
+            timestamps: TimeUnit::Milliseconds,
+            managing_roles: names(&["org_owner", "org_admin", "developer"]),
+            org_roles: names(&["org_member", "org_owner", "org_admin", "developer", "support_user"]),
+        }
+    }
+}
+
+/// The CPN operations of which no stored page exists (P7, P8, P9); none is offered unless switched on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct CpnOffers {
+    /// `GET` on the collection, paged as in CSP.
+    pub list: bool,
+    /// `DELETE` on the collection with `clientIdsToDelete`, as in CSP.
+    pub delete: bool,
+    /// `DELETE …/{id}/secret`, as in CSP.
+    pub end_overlap: bool,
+}
+
+/// What a deletion of ids that are all unknown answers; the documentation allows both readings `[csp-delete]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MissingOnDelete {
+    /// 404.
+    NotFound,
+    /// 200 with the ids in `failed`.
+    Failed,
+}
+
+/// The form of an entry of `failed`, which is not documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailedForm {
+    /// `"id"`.
+    Ids,
+    /// `{"id", "message"}`, as in the answers about clients.
+    Objects,
+}
+
+/// The unit of a timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TimeUnit {
+    /// Since the epoch, in milliseconds.
+    Milliseconds,
+    /// Since the epoch, in seconds.
+    Seconds,
+}
