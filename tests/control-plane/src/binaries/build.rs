@@ -1,0 +1,79 @@
+//! Builds a program from the Go modules beside this crate.
+//! It takes minutes, the apiserver most of them, and gives the same program as the project's own release.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::progress::Progress;
+use super::{KUBERNETES, Tool};
+
+/// The oldest Go that the modules build with.
+const GO: (u32, u32) = (1, 26);
+
+pub fn module_directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(name)
+}
+
+/// Builds the program as a file of its name in `work`.
+pub fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), String> {
+    let name = tool.name();
+    let (module, package) = match tool {
+        Tool::Etcd => ("etcd", "go.etcd.io/etcd/server/v3"),
+        Tool::KubeApiserver => ("kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver"),
+        Tool::KubeControllerManager => ("kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+        Tool::Kubectl => ("kubernetes", "k8s.io/kubernetes/cmd/kubectl"),
+        Tool::Helm => ("helm", "helm.sh/helm/v3/cmd/helm"),
+    };
+    let directory = module_directory(module);
+    let version = progress.run("go version", go(&directory).args(["env", "GOVERSION"]))?;
+    let version = version.trim();
+    if parse_version(version).is_none_or(|found| found < GO) {
+        return Err(format!("Go is {version}, at least {}.{} is needed", GO.0, GO.1));
+    }
+    progress.say(&format!("{name}: building with {version}"));
+    let mut command = go(&directory);
+    command.args(["build", "-trimpath", "-ldflags", &linker_flags(), "-o"]).arg(work.join(name)).arg(package);
+    progress.run(&format!("{name}: building"), &mut command)?;
+    progress.say(&format!("{name}: built"));
+    Ok(())
+}
+
+fn go(directory: &Path) -> Command {
+    let mut command = Command::new("go");
+    // A workspace file above this checkout would put its own modules in place of these.
+    command.current_dir(directory).env("CGO_ENABLED", "0").env("GOWORK", "off");
+    command
+}
+
+/// No debug information, and the version, without which the servers call themselves v0.0.0.
+fn linker_flags() -> String {
+    let package = "k8s.io/component-base/version";
+    let mut numbers = KUBERNETES.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    format!("-s -w -X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
+}
+
+/// Major and minor number of `go1.26.8`, `go1.27rc1` and the like.
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("go")?.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_go_compare_as_numbers() {
+        assert_eq!(parse_version("go1.26.8"), Some((1, 26)));
+        assert_eq!(parse_version("go1.27rc1"), Some((1, 27)));
+        assert!(parse_version("go1.9").is_some_and(|found| found < GO));
+        assert_eq!(parse_version("devel"), None);
+    }
+
+    #[test]
+    fn the_servers_are_told_their_version() {
+        assert!(linker_flags().contains("version.gitVersion=v1.37.2 "));
+        assert!(linker_flags().ends_with("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"));
+    }
+}
