@@ -13,12 +13,12 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::config::Kubeconfig;
 
-use crate::binaries::{self, Tool};
+use crate::binaries::{self, Programs, Tool};
 use crate::certificates::Authority;
 use crate::kubeconfig::{self, Endpoint};
 use crate::{AuditRecord, Error, Scratch, Supervised, audit, readiness, servers};
 
-/// How long tokens and nothing else live: longer than any test.
+/// How long the tokens of ServiceAccounts are good: longer than any test.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
 const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
@@ -57,6 +57,14 @@ impl ControlPlane {
     /// When a program cannot be provided, does not start, or is not ready within a minute.
     pub fn start() -> Result<Self, Error> {
         let programs = binaries::provide(&Tool::CONTROL_PLANE)?;
+        match Self::start_once(&programs) {
+            // Between the choice of a port and its use another process may take it.
+            Err(Error::Ended { log, .. }) if log.contains("address already in use") => Self::start_once(&programs),
+            result => result,
+        }
+    }
+
+    fn start_once(programs: &Programs) -> Result<Self, Error> {
         let scratch = Scratch::new().map_err(Error::io("make a temporary directory"))?;
         let directory = scratch.path().to_owned();
         let authority = Authority::new()?;

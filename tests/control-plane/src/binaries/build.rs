@@ -30,7 +30,7 @@ pub fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), String>
     if parse_version(version).is_none_or(|found| found < GO) {
         return Err(format!("Go is {version}, at least {}.{} is needed", GO.0, GO.1));
     }
-    progress.say(&format!("{name}: building with {version}"));
+    progress.say(&format!("{name}: building with {version}, which may take minutes"));
     let mut command = go(&directory);
     command.args(["build", "-trimpath", "-ldflags", &linker_flags(), "-o"]).arg(work.join(name)).arg(package);
     progress.run(&format!("{name}: building"), &mut command)?;

@@ -27,7 +27,10 @@ impl Progress {
     /// Runs a command to its end, with a line every 15 s. Gives its output, or its last words when it fails.
     pub fn run(&self, what: &str, command: &mut Command) -> Result<String, String> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let failed = |error: std::io::Error| format!("{name}: {error}");
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => format!("{name} is not installed"),
+            _ => format!("{name}: {error}"),
+        };
         // Files, since nobody reads pipes meanwhile.
         let mut output = tempfile::tempfile().map_err(failed)?;
         let mut errors = tempfile::tempfile().map_err(failed)?;
@@ -52,6 +55,8 @@ impl Progress {
             return Ok(text);
         }
         let lines: Vec<&str> = text.trim().lines().collect();
-        Err(format!("{name}: {}", lines[lines.len().saturating_sub(LINES)..].join("\n    ")))
+        let last = lines[lines.len().saturating_sub(LINES)..].join("\n    ");
+        // Most programs begin with their name themselves.
+        Err(if last.starts_with(&name) { last } else { format!("{name}: {last}") })
     }
 }

@@ -109,10 +109,7 @@ impl Downloads {
         let mut download = curl();
         download.arg("--output").arg(&path).arg(format!("{base}{}", release.file));
         progress.run(&format!("{name}: downloading"), &mut download)?;
-        let found = sha256(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        if !found.eq_ignore_ascii_case(wanted) {
-            return Err(format!("{base}{} has checksum {found}, not {wanted}", release.file));
-        }
+        verify(&path, wanted)?;
         if let Some(member) = &release.member {
             let mut unpack = Command::new("tar");
             unpack.arg("-xf").arg(&path).arg("-C").arg(work).arg(member);
@@ -129,6 +126,15 @@ fn curl() -> Command {
     command.args(["--fail", "--silent", "--show-error", "--location", "--proto", "=https"]);
     command.args(["--connect-timeout", "4", "--speed-limit", "10000", "--speed-time", "30"]);
     command
+}
+
+/// Whether the file has this SHA-256.
+fn verify(path: &Path, wanted: &str) -> Result<(), String> {
+    let found = sha256(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if found.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    Err(format!("what came has checksum {found}, not {wanted}"))
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {
@@ -185,11 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_its_sha256() {
+    fn a_file_with_another_checksum_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("abc");
         std::fs::write(&path, "abc").expect("written");
         let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256(&path).expect("read"), wanted);
+        assert_eq!(verify(&path, wanted), Ok(()));
+        std::fs::write(&path, "abd").expect("written");
+        assert!(verify(&path, wanted).is_err_and(|reason| reason.ends_with(&format!("not {wanted}"))));
     }
 }

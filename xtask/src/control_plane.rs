@@ -1,0 +1,50 @@
+//! `cargo xtask control-plane`: provides the programs that tests and demo run on, or starts a control plane by hand.
+//! The first time it may take minutes, and shows what it does.
+
+use std::error::Error;
+use std::time::Instant;
+
+use control_plane::ControlPlane;
+use control_plane::binaries::{self, Origin, Tool};
+
+/// What to provide or start.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Provide helm too
+    #[arg(long)]
+    helm: bool,
+    /// Start a control plane, print its KUBECONFIG and keep it until Ctrl-C
+    #[arg(long)]
+    start: bool,
+}
+
+/// Provides the programs and says where they are.
+pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let mut tools = Tool::CONTROL_PLANE.to_vec();
+    tools.extend(args.helm.then_some(Tool::Helm));
+    let programs = binaries::provide(&tools)?;
+    for (tool, path, origin) in programs.iter() {
+        let origin = match origin {
+            Origin::Assets => "KUBEBUILDER_ASSETS",
+            Origin::Cache => "cache",
+            Origin::Download => "downloaded",
+            Origin::Build => "built",
+        };
+        eprintln!("{:<24} {origin:<19} {}", tool.name(), path.display());
+    }
+    if args.start {
+        return start();
+    }
+    println!("{}", binaries::cache_directory()?.display());
+    Ok(())
+}
+
+fn start() -> Result<(), Box<dyn Error>> {
+    let begin = Instant::now();
+    let plane = ControlPlane::start()?;
+    eprintln!("started in {:.1} s; Ctrl-C ends it", begin.elapsed().as_secs_f32());
+    println!("export KUBECONFIG={}", plane.admin_kubeconfig().display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(tokio::signal::ctrl_c())?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! The project's own commands, `cargo xtask <command>`.
+//! Each command is a module with its arguments and a function that runs it.
+
+mod control_plane;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Provide the programs of a Kubernetes control plane, or start one to play with.
+    ControlPlane(control_plane::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::ControlPlane(args) => control_plane::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
