@@ -18,9 +18,12 @@ use crate::certificates::Identity;
 /// # Errors
 /// When the kubeconfig has no usable context.
 pub async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, Error> {
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await?;
-    Ok(kube::Client::try_from(config)?)
+    Ok(kube::Client::try_from(config(kubeconfig).await?)?)
+}
+
+/// The configuration of a client as the user of this kubeconfig.
+pub async fn config(kubeconfig: &Kubeconfig) -> Result<kube::Config, Error> {
+    Ok(kube::Config::from_custom_kubeconfig(kubeconfig.clone(), &KubeConfigOptions::default()).await?)
 }
 
 /// Where the apiserver is and whose certificate it shows.

@@ -41,7 +41,10 @@ fn wait(
     ask: impl AsyncFn(&Client) -> Result<(), kube::Error> + Sync,
 ) -> Result<(), Error> {
     let mut poll = async || {
-        let client = kubeconfig::client(admin).await?;
+        // Retries of the client's own would hide that a server has ended.
+        let mut config = kubeconfig::config(admin).await?;
+        config.default_retry = false;
+        let client = Client::try_from(config)?;
         let start = Instant::now();
         loop {
             let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(&client)).await {
