@@ -1,0 +1,111 @@
+//! When a resource is looked at again: soon after a passing fault, slowly where a person is needed.
+//! Pure formulas; the count of attempts and the random number are arguments.
+
+use crate::decide::Outcome;
+use crate::reason::Reason;
+use std::time::{Duration, Instant};
+
+/// First and longest delay of a kind of wait.
+struct Pace {
+    first: Duration,
+    longest: Duration,
+}
+
+const PASSING: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
+/// Found out without a call to the API, so it costs little to look again soon.
+const LOCAL: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+const SLOW: Pace = Pace { first: Duration::from_secs(60), longest: Duration::from_secs(1800) };
+
+/// How long to wait after a pass. `attempts` counts the passes that ended alike without a break, from 0;
+/// `random` lies in 0..1 and spreads the delay by ±20 %.
+pub fn delay(outcome: &Outcome, resync: Duration, attempts: u32, random: f64, now: Instant) -> Duration {
+    match outcome {
+        Outcome::Settled | Outcome::Gone => spread(resync, random),
+        Outcome::Waiting { until: Some(until), .. } => {
+            until.saturating_duration_since(now) + Duration::from_secs(1).mul_f64(random)
+        }
+        Outcome::Waiting { reason, until: None, .. } => spread(grown(pace(*reason), attempts), random),
+        Outcome::Blocked(blocked) => spread(grown(pace(blocked.reason), attempts), random),
+    }
+}
+
+/// After a fault of Kubernetes itself.
+pub fn cluster_delay(attempts: u32, random: f64) -> Duration {
+    spread(grown(LOCAL, attempts), random)
+}
+
+fn grown(pace: Pace, attempts: u32) -> Duration {
+    pace.first.saturating_mul(1 << attempts.min(16)).min(pace.longest)
+}
+
+fn spread(delay: Duration, random: f64) -> Duration {
+    delay.mul_f64(0.8 + 0.4 * random)
+}
+
+fn pace(reason: Reason) -> Pace {
+    match reason {
+        Reason::Pending
+        | Reason::Provisioned
+        | Reason::Created
+        | Reason::Regenerated
+        | Reason::Repaired
+        | Reason::Deleted
+        | Reason::Released
+        | Reason::Deleting
+        | Reason::Throttled
+        | Reason::ConnectionUnavailable
+        | Reason::ApiConflict
+        | Reason::SecretNotWritten => PASSING,
+        Reason::CredentialsUnavailable
+        | Reason::NotSupported
+        | Reason::InvalidSpec
+        | Reason::ConnectionNotFound
+        | Reason::ConnectionInvalid
+        | Reason::NotGranted
+        | Reason::IdConflict
+        | Reason::SecretConflict => LOCAL,
+        Reason::Forbidden | Reason::Rejected | Reason::OrgNotFound | Reason::IdTaken | Reason::DeletionNotOffered => {
+            SLOW
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Blocked;
+
+    fn waiting(reason: Reason) -> Outcome {
+        Outcome::Waiting { reason, message: String::new(), until: None }
+    }
+
+    #[test]
+    fn a_passing_fault_is_retried_soon_and_then_ever_more_slowly() {
+        let now = Instant::now();
+        let at =
+            |attempts| delay(&waiting(Reason::ConnectionUnavailable), Duration::ZERO, attempts, 0.5, now).as_secs();
+        assert_eq!([at(0), at(1), at(2), at(8), at(9), at(1000)], [1, 2, 4, 256, 300, 300]);
+    }
+
+    #[test]
+    fn where_a_person_is_needed_the_api_is_asked_slowly() {
+        let blocked = Outcome::Blocked(Blocked::new(Reason::Rejected, "no"));
+        let at = |attempts| delay(&blocked, Duration::ZERO, attempts, 0.5, Instant::now()).as_secs();
+        assert_eq!([at(0), at(1), at(20)], [60, 120, 1800]);
+    }
+
+    #[test]
+    fn a_throttled_resource_waits_until_the_gate_opens_and_not_all_at_once() {
+        let now = Instant::now();
+        let until = Some(now + Duration::from_secs(7));
+        let throttled = Outcome::Waiting { reason: Reason::Throttled, message: String::new(), until };
+        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.0, now), Duration::from_secs(7));
+        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.5, now), Duration::from_millis(7500));
+    }
+
+    #[test]
+    fn a_settled_resource_is_looked_at_once_per_interval_spread_by_a_fifth() {
+        let at = |random| delay(&Outcome::Settled, Duration::from_secs(600), 9, random, Instant::now()).as_secs();
+        assert_eq!([at(0.0), at(0.5), at(1.0)], [480, 600, 720]);
+    }
+}

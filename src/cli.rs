@@ -1,0 +1,87 @@
+//! The command line: one binary, `run` unless another subcommand is named.
+//! Every flag has a twin in the environment.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+
+/// Turns OrgOAuthApp resources into OAuth apps of VMware Cloud Partner Navigator or VMware Cloud Services, and puts
+/// their credentials into Secrets.
+#[derive(Debug, Parser)]
+#[command(name = "oauth-app-operator", version, about, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `run` when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// For `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator (the default)
+    Run(RunArgs),
+    /// Print the CustomResourceDefinitions as YAML
+    Crds,
+}
+
+/// How the operator runs.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Namespace of the Secrets and ConfigMaps that IamConnections name [default: that of the service account, or of the kubeconfig context]
+    #[arg(long, env = "OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
+    pub operator_namespace: Option<String>,
+    /// Watch only this namespace; may be given several times [default: all namespaces]
+    #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
+    /// Where /healthz and /readyz are served
+    #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub http_addr: SocketAddr,
+    /// Requests to the Kubernetes API server under way at once
+    #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+    /// Form of the log
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// How much is logged; each change is a line at `info`
+    #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    pub log_level: LogLevel,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What the operator cannot do.
+    Error,
+    /// And what it tries again.
+    Warn,
+    /// And each change.
+    Info,
+    /// And each step and call.
+    Debug,
+    /// And what the libraries say.
+    Trace,
+}
+
+impl LogLevel {
+    /// The filter of the log: the operator's own lines at the level, those of its libraries only where they help.
+    pub fn filter(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "warn,oauth_app_operator=info",
+            Self::Debug => "info,oauth_app_operator=debug",
+            Self::Trace => "debug,oauth_app_operator=trace",
+        }
+    }
+}

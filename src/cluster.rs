@@ -1,0 +1,80 @@
+//! The port to Kubernetes: the few reads and writes that a pass makes, and how they can fail.
+//! `cluster::kubernetes` is the real one; simulations bring their own.
+
+pub mod kubernetes;
+
+use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
+use crate::credentials::SecretWrite;
+use crate::reason::Reason;
+use k8s_openapi::api::core::v1::Secret;
+use std::{collections::BTreeMap, future::Future};
+
+/// Why Kubernetes did not do as asked. Messages hold no secret value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterFault {
+    /// The object changed, went away or came into being meanwhile: what was seen is stale.
+    #[error("what was seen is stale")]
+    Stale,
+    /// Kubernetes refuses the write, in its words.
+    #[error("{0}")]
+    Refused(String),
+    /// No usable answer.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Something that happened and that a user wants to read about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// What or why.
+    pub reason: Reason,
+    /// One sentence.
+    pub message: String,
+    /// Whether it asks for attention.
+    pub warning: bool,
+}
+
+/// Kubernetes, as a pass needs it.
+pub trait Cluster: Send + Sync + 'static {
+    /// Reads a resource past every cache.
+    fn read_app(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<OrgOAuthApp>, ClusterFault>> + Send;
+
+    /// Lists the resources whose `spec.id` is this, past every cache.
+    fn apps_with_id(&self, id: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
+
+    /// Adds the finalizer if the resource is still as it was seen.
+    fn add_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;
+
+    /// Removes the finalizer; a resource that is gone already is a success.
+    fn drop_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+
+    /// Writes status if the resource is still as it was seen.
+    fn write_status(
+        &self,
+        app: &OrgOAuthApp,
+        status: &OrgOAuthAppStatus,
+    ) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;
+
+    /// Reads a Secret.
+    fn read_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
+
+    /// Performs a write that the guard of Secrets permitted, and returns the Secret as it now is.
+    fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Secret, ClusterFault>> + Send;
+
+    /// The labels of a namespace.
+    fn namespace_labels(
+        &self,
+        namespace: &str,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, ClusterFault>> + Send;
+
+    /// Publishes an Event; a failure to do so is only logged.
+    fn tell(&self, app: &OrgOAuthApp, happening: &Happening) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,162 @@
+//! The real cluster: each method of the port is one request to the API server, bounded in time.
+//! Writes carry the `resourceVersion` that was seen, so that a race ends in a refusal.
+
+use super::{Cluster, ClusterFault, Happening};
+use crate::crd::{FIELD_MANAGER, FINALIZER, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::credentials::SecretWrite;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, future::Future, time::Duration};
+use tokio::sync::Semaphore;
+
+/// No single request may take longer: kube itself sets no read timeout.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A connection to the API server.
+pub struct Kubernetes {
+    client: Client,
+    recorder: Recorder,
+    places: Semaphore,
+    namespaces: Vec<String>,
+}
+
+impl Kubernetes {
+    /// At most `concurrency` requests are under way at once. Empty `namespaces` means all.
+    pub fn new(client: Client, concurrency: usize, namespaces: Vec<String>) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, recorder, places: Semaphore::new(concurrency), namespaces }
+    }
+
+    async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
+        let _place = self.places.acquire().await;
+        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+            Ok(answer) => answer.map_err(fault),
+            Err(_) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
+        }
+    }
+
+    async fn patch(
+        &self,
+        app: &OrgOAuthApp,
+        subresource: Option<&str>,
+        body: Value,
+    ) -> Result<OrgOAuthApp, ClusterFault> {
+        let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), &app.namespace().unwrap_or_default());
+        let (name, params, patch) = (app.name_any(), PatchParams::apply(FIELD_MANAGER), Patch::Merge(&body));
+        let params = PatchParams { force: false, ..params };
+        match subresource {
+            None => self.call(api.patch(&name, &params, &patch)).await,
+            Some(_) => self.call(api.patch_status(&name, &params, &patch)).await,
+        }
+    }
+
+    fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+/// The uid beside the `resourceVersion` keeps a write from a namesake that was created anew.
+fn seen(app: &OrgOAuthApp) -> Value {
+    json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
+}
+
+fn fault(error: kube::Error) -> ClusterFault {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            404 | 409 => ClusterFault::Stale,
+            400 | 403 | 405 | 422 => ClusterFault::Refused(status.message.clone()),
+            _ => ClusterFault::Unavailable(status.message.clone()),
+        },
+        other => ClusterFault::Unavailable(other.to_string()),
+    }
+}
+
+impl Cluster for Kubernetes {
+    async fn read_app(&self, namespace: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
+        let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), namespace);
+        self.call(api.get_opt(name)).await
+    }
+
+    async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
+        let params = ListParams::default().fields(&format!("spec.id={id}"));
+        let mut found = Vec::new();
+        if self.namespaces.is_empty() {
+            let api: Api<OrgOAuthApp> = Api::all(self.client.clone());
+            found.extend(self.call(api.list(&params)).await?);
+        }
+        for namespace in &self.namespaces {
+            let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), namespace);
+            found.extend(self.call(api.list(&params)).await?);
+        }
+        Ok(found)
+    }
+
+    async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, ClusterFault> {
+        let mut metadata = seen(app);
+        let finalizers = app.finalizers().iter().map(String::as_str).chain([FINALIZER]);
+        metadata["finalizers"] = finalizers.collect();
+        self.patch(app, None, json!({"metadata": metadata})).await
+    }
+
+    async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
+        let mut metadata = seen(app);
+        metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+        match self.patch(app, None, json!({"metadata": metadata})).await {
+            Ok(_) => Ok(()),
+            Err(ClusterFault::Stale) => {
+                let namespace = app.namespace().unwrap_or_default();
+                match self.read_app(&namespace, &app.name_any()).await? {
+                    Some(present) if present.uid() == app.uid() => Err(ClusterFault::Stale),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
+        self.patch(app, Some("status"), json!({"metadata": seen(app), "status": status})).await
+    }
+
+    async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
+        self.call(self.secrets(namespace).get_opt(name)).await
+    }
+
+    async fn write_secret(&self, write: SecretWrite) -> Result<Secret, ClusterFault> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        match write {
+            SecretWrite::Create(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                self.call(api.create(&params, &secret)).await
+            }
+            SecretWrite::Replace(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                self.call(api.replace(&secret.name_any(), &params, &secret)).await
+            }
+        }
+    }
+
+    async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        Ok(self.call(api.get(namespace)).await?.metadata.labels.unwrap_or_default())
+    }
+
+    async fn tell(&self, app: &OrgOAuthApp, happening: &Happening) {
+        let event = Event {
+            type_: if happening.warning { EventType::Warning } else { EventType::Normal },
+            reason: happening.reason.as_str().into(),
+            note: Some(happening.message.chars().take(1000).collect()),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        let reference = app.object_ref(&());
+        let publish = self.recorder.publish(&event, &reference);
+        if let Err(error) = self.call(publish).await {
+            tracing::warn!(%error, reason = happening.reason.as_str(), "could not publish an Event");
+        }
+    }
+}

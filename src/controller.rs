@@ -1,0 +1,212 @@
+//! Watches, and the queue of passes: which resource is looked at when, and how many at once.
+//! What a pass does is `reconcile`'s business; here is only its timing, so that no resource delays another.
+
+use crate::backoff;
+use crate::cluster::ClusterFault;
+use crate::cluster::kubernetes::Kubernetes;
+use crate::connections::ClusterConnections;
+use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::decide::Outcome;
+use crate::duration;
+use crate::reconcile::{Connections, Operator};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::{Shared, join_all};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::{WatchStreamExt, predicates, watcher};
+use kube::{Api, Client, ResourceExt};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+/// Passes of one connection that may be under way for each call that it may have in flight. A waiting pass holds
+/// nothing, so a connection that hangs costs the others nothing.
+const PASSES_PER_CALL: usize = 4;
+/// A pass that is still not over then is cut; what it had done is found out by the next one.
+const PASS_TIMEOUT: Duration = Duration::from_secs(300);
+const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
+
+/// What the controllers of a process are to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the Secrets are that connections name.
+    pub operator_namespace: String,
+    /// Namespaces to watch; all when empty.
+    pub watch_namespaces: Vec<String>,
+    /// Requests to the Kubernetes API server under way at once.
+    pub concurrency: usize,
+}
+
+/// What every pass of the process shares.
+struct Shop {
+    operator: Operator<Kubernetes, ClusterConnections>,
+    admission: Mutex<HashMap<String, Arc<Semaphore>>>,
+    attempts: Mutex<HashMap<String, (String, u32)>>,
+}
+
+/// Runs until `shutdown`, then ends when the passes under way have ended. Calls `synced` when all watches have
+/// brought their first list.
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    synced: impl FnOnce(),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let shutdown = shutdown.boxed().shared();
+    let (connections, writer) = store::<IamConnection>();
+    let cluster = Kubernetes::new(client.clone(), settings.concurrency, settings.watch_namespaces.clone());
+    let connected = ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone());
+    let shop = Arc::new(Shop {
+        operator: Operator::new(cluster, connected, Timestamp::now),
+        admission: Mutex::default(),
+        attempts: Mutex::default(),
+    });
+    let scopes: Vec<Api<OrgOAuthApp>> = match settings.watch_namespaces.as_slice() {
+        [] => vec![Api::all(client.clone())],
+        names => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+    };
+    let (told, hear): (Vec<_>, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
+    let changes = watcher(Api::<IamConnection>::all(client), watcher::Config::default())
+        .default_backoff()
+        .modify(|connection| connection.managed_fields_mut().clear())
+        .reflect(writer)
+        .touched_objects();
+    let watching = tokio::spawn(pass_on(changes, told));
+    // Without the connections every resource would look as if its connection were missing.
+    if connections.wait_until_ready().await.is_err() {
+        tracing::error!("the watch of IamConnections ended");
+    }
+    let (stores, running): (Vec<_>, Vec<_>) =
+        scopes.into_iter().zip(hear).map(|(api, hear)| control(api, hear, shop.clone(), shutdown.clone())).unzip();
+    let first_lists = async {
+        join_all(stores.iter().map(Store::wait_until_ready)).await;
+        synced();
+    };
+    futures::future::join(join_all(running), first_lists).await;
+    watching.abort();
+}
+
+/// Tells every scope that a connection changed, after the shared store has it.
+async fn pass_on(changes: impl Stream<Item = watcher::Result<IamConnection>>, told: Vec<UnboundedSender<String>>) {
+    let mut changes = std::pin::pin!(changes);
+    while let Some(change) = changes.next().await {
+        match change {
+            Ok(connection) => {
+                for scope in &told {
+                    // A scope that has ended needs no news.
+                    scope.unbounded_send(connection.name_any()).ok();
+                }
+            }
+            Err(error) => tracing::warn!(%error, "watch of IamConnections"),
+        }
+    }
+}
+
+/// One scope: a watch of its resources, and the queue of their passes.
+fn control(
+    api: Api<OrgOAuthApp>,
+    connection_changes: UnboundedReceiver<String>,
+    shop: Arc<Shop>,
+    shutdown: Shared<impl Future<Output = ()> + Send + 'static>,
+) -> (Store<OrgOAuthApp>, impl Future<Output = ()>) {
+    let (apps, writer) = store::<OrgOAuthApp>();
+    // The generation moves with the spec and with deletion; our own writes of finalizer and status wake nobody.
+    let changes = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|app| app.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .inspect_err(|error| tracing::warn!(%error, "watch of OrgOAuthApps"))
+        .predicate_filter(predicates::generation, predicates::Config::default());
+    let users = apps.clone();
+    let affected = connection_changes.flat_map(move |name| stream::iter(users_of(&users, &name)));
+    let passes = Controller::for_stream(changes, apps.clone())
+        .with_config(Config::default())
+        .reconcile_on(affected)
+        .graceful_shutdown_on(shutdown)
+        .run(pass, |_, error: &Infallible, _| match *error {}, shop)
+        .for_each(|_| std::future::ready(()));
+    (apps, passes)
+}
+
+fn users_of(apps: &Store<OrgOAuthApp>, connection: &str) -> Vec<ObjectRef<OrgOAuthApp>> {
+    let uses = |app: &Arc<OrgOAuthApp>| app.spec.connection_ref.name == connection;
+    apps.state().iter().filter(|app| uses(app)).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
+}
+
+async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
+    let _admitted = shop.admit(&app).await;
+    let span = tracing::info_span!("app", namespace = app.namespace(), name = app.name_any());
+    // The future of a pass is large; boxed here, so that one that waits for admission is small.
+    let work = Box::pin(shop.operator.reconcile(OrgOAuthApp::clone(&app)).instrument(span.clone()));
+    let result = match tokio::time::timeout(PASS_TIMEOUT, work).await {
+        Ok(result) => result,
+        Err(_) => Err(ClusterFault::Unavailable("the pass took too long".into())),
+    };
+    let _entered = span.entered();
+    let delay = shop.delay(&app, &result);
+    if let Err(fault) = &result
+        && *fault != ClusterFault::Stale
+    {
+        tracing::warn!(%fault, "pass ended early");
+    }
+    Ok(match result {
+        Ok(Outcome::Gone) => Action::await_change(),
+        Ok(Outcome::Settled | Outcome::Blocked(_) | Outcome::Waiting { .. }) | Err(_) => Action::requeue(delay),
+    })
+}
+
+impl Shop {
+    async fn admit(&self, app: &OrgOAuthApp) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let name = &app.spec.connection_ref.name;
+        let passes = {
+            let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+            let limit = || self.operator.connections.find(name).map_or(8, |c| c.spec.limits.max_in_flight.into());
+            let places = admission.entry(name.clone());
+            places.or_insert_with(|| Arc::new(Semaphore::new(PASSES_PER_CALL * limit()))).clone()
+        };
+        passes.acquire_owned().await.ok()
+    }
+
+    fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> Duration {
+        let (ending, again) = match result {
+            Ok(Outcome::Settled | Outcome::Gone) => ("", false),
+            Ok(Outcome::Blocked(blocked)) => (blocked.reason.as_str(), true),
+            Ok(Outcome::Waiting { reason, .. }) => (reason.as_str(), true),
+            Err(ClusterFault::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
+            Err(ClusterFault::Refused(_) | ClusterFault::Unavailable(_)) => ("Kubernetes", true),
+        };
+        let attempts = self.count(app.uid().unwrap_or_default(), ending, again);
+        match result {
+            Ok(outcome) => backoff::delay(outcome, self.resync(app), attempts, fastrand::f64(), Instant::now()),
+            Err(_) => backoff::cluster_delay(attempts, fastrand::f64()),
+        }
+    }
+
+    /// How many passes ended alike before this one; forgotten when one ends well.
+    fn count(&self, uid: String, ending: &str, again: bool) -> u32 {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !again {
+            attempts.remove(&uid);
+            return 0;
+        }
+        let (last, count) = attempts.entry(uid).or_insert_with(|| (ending.to_owned(), 0));
+        if last != ending {
+            (*last, *count) = (ending.to_owned(), 0);
+        }
+        let before = *count;
+        *count += 1;
+        before
+    }
+
+    fn resync(&self, app: &OrgOAuthApp) -> Duration {
+        let connection = self.operator.connections.find(&app.spec.connection_ref.name);
+        let interval = connection.and_then(|connection| duration::parse(&connection.spec.resync_interval).ok());
+        interval.unwrap_or(DEFAULT_RESYNC)
+    }
+}

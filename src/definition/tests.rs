@@ -1,0 +1,147 @@
+//! The definition of an app, field by field, for both APIs.
+
+use super::*;
+use serde_json::json;
+
+fn spec(more: Value) -> OrgOAuthAppSpec {
+    let mut spec = json!({
+        "orgId": "org-1", "displayName": "Billing", "description": "Nightly",
+        "grantTypes": ["client_credentials"], "allowedScopes": {},
+    });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(spec).unwrap()
+}
+
+/// Every optional field of seed 002 with a value that is not blank.
+fn optional_fields() -> Value {
+    json!({
+        "accessTokenTTL": 1800, "refreshTokenTTL": 3600, "redirectUris": ["https://a.example.com"],
+        "postLogoutRedirectUris": ["https://b.example.com"], "allowOpenRedirectUris": true, "publicClient": true,
+        "forcePkce": true, "allowedOrgs": ["org-2"], "maxCharactersInAccessToken": 9000, "maxGroupsInIdToken": 20,
+        "ownerOnlySecretRotation": true, "secretRotationExpirationInSeconds": 60, "serviceDefinitionId": "service-1",
+    })
+}
+
+#[test]
+fn the_body_has_exactly_the_fields_that_the_spec_sets() {
+    let required = json!({
+        "displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"], "allowedScopes": {},
+    });
+    assert_eq!(Value::Object(fields(Api::CloudServices, &spec(json!({}))).unwrap()), required);
+    for (name, value) in optional_fields().as_object().unwrap() {
+        let mut expected = required.clone();
+        expected[name] = value.clone();
+        let sent = fields(Api::CloudServices, &spec(json!({name: value}))).unwrap();
+        assert_eq!(Value::Object(sent), expected, "{name} alone");
+    }
+    let mut all = required;
+    all.as_object_mut().unwrap().extend(optional_fields().as_object().unwrap().clone());
+    assert_eq!(Value::Object(fields(Api::CloudServices, &spec(optional_fields())).unwrap()), all);
+}
+
+#[test]
+fn navigator_gets_its_own_fields_and_refuses_every_other_by_name() {
+    for (name, value) in optional_fields().as_object().unwrap() {
+        let result = fields(Api::CloudPartnerNavigator, &spec(json!({name: value})));
+        if NAVIGATOR_FIELDS.contains(&name.as_str()) {
+            let sent = result.unwrap();
+            assert_eq!(sent[name], *value);
+            assert!(!sent.contains_key("grantTypes"), "not settable there");
+        } else {
+            assert_eq!(result.unwrap_err(), format!("CloudPartnerNavigator does not have {name}"));
+        }
+    }
+}
+
+#[test]
+fn navigator_refuses_other_grant_types_and_accepts_blank_values() {
+    let other = fields(Api::CloudPartnerNavigator, &spec(json!({"grantTypes": ["authorization_code"]})));
+    assert_eq!(other.unwrap_err(), "CloudPartnerNavigator does not have grantTypes other than client_credentials");
+    assert!(fields(Api::CloudPartnerNavigator, &spec(json!({"publicClient": false, "redirectUris": []}))).is_ok());
+}
+
+#[test]
+fn navigator_refuses_scopes_that_it_does_not_have() {
+    for (scopes, path) in [
+        (json!({"organizationScopes": {"allRoles": true}}), "organizationScopes.allRoles"),
+        (json!({"organizationScopes": {"allPermissions": true}}), "organizationScopes.allPermissions"),
+        (json!({"organizationScopes": {"keptInToken": ["ROLES"]}}), "organizationScopes.keptInToken"),
+        (json!({"organizationScopes": {"permissions": [{"permissionId": "p"}]}}), "organizationScopes.permissions"),
+        (
+            json!({"organizationScopes": {"roles": [{"name": "r", "resource": "x"}]}}),
+            "organizationScopes.roles.resource",
+        ),
+        (
+            json!({"servicesScopes": [{"serviceDefinitionId": "s", "allPermissions": true}]}),
+            "servicesScopes[0].allPermissions",
+        ),
+        (
+            json!({"servicesScopes": [{"serviceDefinitionId": "s", "keptInToken": ["ROLES"]}]}),
+            "servicesScopes[0].keptInToken",
+        ),
+        (
+            json!({"servicesScopes": [{"serviceDefinitionId": "s", "permissions": [{"permissionId": "p"}]}]}),
+            "servicesScopes[0].permissions",
+        ),
+        (
+            json!({"servicesScopes": [{"serviceDefinitionId": "s", "roles": [{"name": "r", "resource": "x"}]}]}),
+            "servicesScopes[0].roles.resource",
+        ),
+    ] {
+        let refused = fields(Api::CloudPartnerNavigator, &spec(json!({"allowedScopes": scopes}))).unwrap_err();
+        assert_eq!(refused, format!("CloudPartnerNavigator does not have allowedScopes.{path}"));
+    }
+    let known = json!({
+        "generalScopes": ["openid"], "organizationScopes": {"roles": [{"name": "org_member"}]},
+        "servicesScopes": [{"serviceDefinitionId": "s", "allRoles": true}],
+    });
+    assert_eq!(
+        fields(Api::CloudPartnerNavigator, &spec(json!({"allowedScopes": known}))).unwrap()["allowedScopes"],
+        known
+    );
+}
+
+#[test]
+fn cloud_services_has_no_context() {
+    let refused = fields(Api::CloudServices, &spec(json!({"context": "TENANT"}))).unwrap_err();
+    assert_eq!(refused, "CloudServices does not have context");
+}
+
+#[test]
+fn what_the_api_says_differently_is_no_difference() {
+    let defined = fields(Api::CloudServices, &spec(json!({
+        "grantTypes": ["authorization_code", "refresh_token"], "redirectUris": ["https://a.example.com", "https://b.example.com"],
+        "allowedOrgs": ["org-2", "org-3"], "forcePkce": false,
+        "allowedScopes": {"generalScopes": [], "organizationScopes": {"roles": [{"name": "x"}, {"name": "y"}]}},
+    })))
+    .unwrap();
+    let shown = json!({
+        "id": "app", "displayName": "Billing", "description": "Nightly", "accessTokenTTL": 600,
+        "grantTypes": ["refresh_token", "authorization_code"], "redirectUris": ["https://b.example.com", "https://a.example.com"],
+        "allowedOrgs": [{"id": "org-3", "name": "c", "displayName": "C"}, {"id": "org-2", "name": "b", "displayName": "B"}],
+        "allowedScopes": {"organizationScopes": {"roles": [{"name": "y", "resource": null}, {"name": "x"}], "allRoles": false}},
+    });
+    assert_eq!(differences(&defined, shown.as_object().unwrap()), Vec::<String>::new());
+}
+
+#[test]
+fn every_field_that_differs_is_named() {
+    let defined = fields(Api::CloudServices, &spec(optional_fields())).unwrap();
+    for name in defined.keys() {
+        let mut shown = defined.clone();
+        shown.insert(name.clone(), json!("something else"));
+        assert_eq!(differences(&defined, &shown), [name.clone()]);
+    }
+}
+
+#[test]
+fn fields_without_effect_are_named() {
+    let set = spec(json!({
+        "clientSecretRef": {"name": "s", "key": "k"}, "secret": {"template": {"url": "x"}}, "roles": {},
+        "rotation": {"interval": "2h", "overlap": "1h"}, "adoptionPolicy": "Adopt", "managementPolicy": "Observe", "suspend": true,
+    }));
+    let named =
+        ["clientSecretRef", "secret.template", "roles", "rotation", "adoptionPolicy", "managementPolicy", "suspend"];
+    assert_eq!(not_supported(&set), named);
+    assert!(not_supported(&spec(json!({}))).is_empty());
+}

@@ -1,0 +1,222 @@
+//! Every reason that a condition, an Event or a log line can give, with its meaning and what to do about it.
+//! `docs/reasons.md` is generated from here, so the table and the code cannot disagree.
+
+/// Why a resource is in the state that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Not looked at yet.
+    Pending,
+    /// All is as the spec says.
+    Provisioned,
+    /// The remote app was created and its credential published.
+    Created,
+    /// The client secret was replaced and the new one published.
+    Regenerated,
+    /// The Secret was put back to what it should be.
+    Repaired,
+    /// The remote app is gone.
+    Deleted,
+    /// The remote app and the Secret were left in place.
+    Released,
+    /// The deletion of the remote app is under way.
+    Deleting,
+    /// The API asked to wait.
+    Throttled,
+    /// The API gave no usable answer.
+    ConnectionUnavailable,
+    /// The connection's credentials are missing or refused.
+    CredentialsUnavailable,
+    /// The API answered 409.
+    ApiConflict,
+    /// Kubernetes refused to store the Secret.
+    SecretNotWritten,
+    /// A field is set that has no effect in this version.
+    NotSupported,
+    /// The spec does not fit the API of its connection.
+    InvalidSpec,
+    /// There is no such `IamConnection`.
+    ConnectionNotFound,
+    /// The `IamConnection` cannot be used as it is.
+    ConnectionInvalid,
+    /// No grant of the connection covers this namespace and organization.
+    NotGranted,
+    /// The API answered 403.
+    Forbidden,
+    /// The API answered 400 or 422.
+    Rejected,
+    /// The API answered 404 to a create.
+    OrgNotFound,
+    /// An app with this id exists that this resource did not create.
+    IdTaken,
+    /// Another resource names the same id and came first.
+    IdConflict,
+    /// The Secret's name is taken by an object that this resource does not control.
+    SecretConflict,
+    /// The API has no operation to delete an app.
+    DeletionNotOffered,
+}
+
+impl Reason {
+    /// All reasons, in the order of the documentation.
+    pub const ALL: [Self; 25] = [
+        Self::Pending,
+        Self::Provisioned,
+        Self::Created,
+        Self::Regenerated,
+        Self::Repaired,
+        Self::Deleting,
+        Self::Deleted,
+        Self::Released,
+        Self::Throttled,
+        Self::ConnectionUnavailable,
+        Self::CredentialsUnavailable,
+        Self::ApiConflict,
+        Self::SecretNotWritten,
+        Self::NotSupported,
+        Self::InvalidSpec,
+        Self::ConnectionNotFound,
+        Self::ConnectionInvalid,
+        Self::NotGranted,
+        Self::Forbidden,
+        Self::Rejected,
+        Self::OrgNotFound,
+        Self::IdTaken,
+        Self::IdConflict,
+        Self::SecretConflict,
+        Self::DeletionNotOffered,
+    ];
+
+    /// The word that conditions, Events and metrics carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Provisioned => "Provisioned",
+            Self::Created => "Created",
+            Self::Regenerated => "Regenerated",
+            Self::Repaired => "Repaired",
+            Self::Deleted => "Deleted",
+            Self::Released => "Released",
+            Self::Deleting => "Deleting",
+            Self::Throttled => "Throttled",
+            Self::ConnectionUnavailable => "ConnectionUnavailable",
+            Self::CredentialsUnavailable => "CredentialsUnavailable",
+            Self::ApiConflict => "ApiConflict",
+            Self::SecretNotWritten => "SecretNotWritten",
+            Self::NotSupported => "NotSupported",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::ConnectionNotFound => "ConnectionNotFound",
+            Self::ConnectionInvalid => "ConnectionInvalid",
+            Self::NotGranted => "NotGranted",
+            Self::Forbidden => "Forbidden",
+            Self::Rejected => "Rejected",
+            Self::OrgNotFound => "OrgNotFound",
+            Self::IdTaken => "IdTaken",
+            Self::IdConflict => "IdConflict",
+            Self::SecretConflict => "SecretConflict",
+            Self::DeletionNotOffered => "DeletionNotOffered",
+        }
+    }
+
+    /// What it means, and what to do.
+    pub fn explanation(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Pending => (
+                "The operator has not looked at the resource yet.",
+                "Wait a moment; if it stays, see whether the operator runs and watches this namespace.",
+            ),
+            Self::Provisioned => ("The app exists and its credential is in the Secret.", "Nothing."),
+            Self::Created => ("The app was created at the API and its credential written to the Secret.", "Nothing."),
+            Self::Regenerated => (
+                "The credential was missing, so the API was asked for a new client secret on the same client id, and it was written to the Secret.",
+                "Restart what still uses the old secret.",
+            ),
+            Self::Repaired => ("The Secret was edited by hand and has been put back.", "Find out who edits it."),
+            Self::Deleting => (
+                "The API was asked to delete the app and still shows it.",
+                "Nothing; it is looked at again until the app is gone.",
+            ),
+            Self::Deleted => ("The app is gone at the API.", "Nothing."),
+            Self::Released => (
+                "The resource was deleted with `deletionPolicy: Retain`: the app and the Secret stay, without the marks of the operator.",
+                "Look after both by hand from now on.",
+            ),
+            Self::Throttled => (
+                "The API answered 429; all resources of the connection wait as long as it asked.",
+                "Nothing; if it happens often, lower `limits.maxInFlight` of the `IamConnection`.",
+            ),
+            Self::ConnectionUnavailable => (
+                "The API is unreachable, too slow, or answers with a server error or something unreadable.",
+                "See the message; the operator tries again by itself.",
+            ),
+            Self::CredentialsUnavailable => (
+                "The credentials of the `IamConnection` are missing, or the API refuses them. No app of that connection is touched meanwhile.",
+                "Mend the Secret that the `IamConnection` names; it is taken up within a minute.",
+            ),
+            Self::ApiConflict => (
+                "The API answered 409, for example because an earlier deletion of the same id still runs.",
+                "Nothing; the operator tries again by itself.",
+            ),
+            Self::SecretNotWritten => (
+                "Kubernetes refused to store the Secret, for example because of a quota, an admission policy or `immutable: true`.",
+                "See the message, remove the obstacle; the operator tries again by itself.",
+            ),
+            Self::NotSupported => (
+                "The spec sets or changes a field that this version of the operator knows but does not act upon.",
+                "Remove the field that the message names, or take a version that supports it.",
+            ),
+            Self::InvalidSpec => (
+                "The spec asks for something that the API of its connection does not have.",
+                "Change the fields that the message names.",
+            ),
+            Self::ConnectionNotFound => (
+                "No `IamConnection` has the name in `connectionRef`.",
+                "Correct `connectionRef.name`, or have the connection created. To delete the resource without it, set `deletionPolicy: Retain`.",
+            ),
+            Self::ConnectionInvalid => {
+                ("The `IamConnection` cannot be used as it is.", "Have it mended as the message says.")
+            }
+            Self::NotGranted => (
+                "No grant of the `IamConnection` covers this namespace and organization, so no call is made.",
+                "Ask the platform team for a grant. To delete the resource without one, set `deletionPolicy: Retain`.",
+            ),
+            Self::Forbidden => (
+                "The API answered 403: the connection's identity lacks a role in the organization.",
+                "Give it one; the operator tries again slowly by itself.",
+            ),
+            Self::Rejected => {
+                ("The API refused the request, in its own words.", "Change the spec as the message says.")
+            }
+            Self::OrgNotFound => {
+                ("The API does not know the organization.", "Correct `orgId`: delete the resource and create it anew.")
+            }
+            Self::IdTaken => (
+                "An app with the id in `spec.id` exists that this resource did not create; it is left alone.",
+                "Choose another id: delete the resource and create it anew.",
+            ),
+            Self::IdConflict => (
+                "Another `OrgOAuthApp` names the same `spec.id` and came first; the message says which.",
+                "Delete one of the two.",
+            ),
+            Self::SecretConflict => (
+                "The name of the Secret is taken by an object that this resource does not control; it is left alone and no call is made.",
+                "Remove that Secret or choose another `secret.name`.",
+            ),
+            Self::DeletionNotOffered => (
+                "The API has no operation to delete an app.",
+                "Delete the app in the vendor's console, or let go of it with `deletionPolicy: Retain`.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_reason_is_listed_once() {
+        let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+}

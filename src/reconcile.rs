@@ -1,0 +1,119 @@
+//! One pass over one resource: observe, decide, perform, until decided that nothing is left, then report.
+//! The only place with effects; what to do is decided in `decide`, how to say it in `status`.
+
+mod access;
+mod perform;
+mod report;
+
+use crate::cluster::{Cluster, ClusterFault, Happening};
+use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::decide::{Blocked, Call, Observed, Outcome, Step, decide};
+use crate::reason::Reason;
+use crate::remote::{Fault, Iam};
+use k8s_openapi::jiff::Timestamp;
+use std::{future::Future, sync::Arc};
+
+/// A pass takes seven steps for a new app; more than this is a fault of the policy.
+const MAX_STEPS: usize = 24;
+
+/// The connections of the cluster, and the services behind them.
+pub trait Connections: Send + Sync + 'static {
+    /// The service behind a connection.
+    type Iam: Iam;
+
+    /// The connection of that name.
+    fn find(&self, name: &str) -> Option<Arc<IamConnection>>;
+
+    /// The service with the connection's identity; opening again returns the same.
+    fn open(&self, connection: &IamConnection) -> impl Future<Output = Result<Arc<Self::Iam>, Blocked>> + Send;
+}
+
+/// What every pass shares.
+pub struct Operator<C, D> {
+    /// Kubernetes.
+    pub cluster: C,
+    /// The connections.
+    pub connections: D,
+    /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
+    claiming: tokio::sync::Mutex<()>,
+    clock: fn() -> Timestamp,
+}
+
+/// A pass under way.
+struct Pass<'a, C: Cluster, D: Connections> {
+    operator: &'a Operator<C, D>,
+    connection: Option<Arc<IamConnection>>,
+    seen: Observed,
+    happened: Vec<Happening>,
+}
+
+/// Whether a pass goes on after a step.
+enum Flow {
+    Next,
+    End(Outcome),
+}
+
+impl<C: Cluster, D: Connections> Operator<C, D> {
+    /// With the clock that status uses.
+    pub fn new(cluster: C, connections: D, clock: fn() -> Timestamp) -> Self {
+        Self { cluster, connections, claiming: tokio::sync::Mutex::new(()), clock }
+    }
+
+    /// Brings one resource as far as it can be brought now.
+    ///
+    /// # Errors
+    /// When Kubernetes does not answer, or what was seen turns out stale: the pass is to be repeated.
+    pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
+        let (access, connection) = self.access(&app).await?;
+        let mut pass = Pass { operator: self, connection, seen: Observed::new(app, access), happened: Vec::new() };
+        let outcome = pass.run().await?;
+        pass.report(&outcome).await?;
+        Ok(outcome)
+    }
+}
+
+impl<C: Cluster, D: Connections> Pass<'_, C, D> {
+    async fn run(&mut self) -> Result<Outcome, ClusterFault> {
+        for _ in 0..MAX_STEPS {
+            let step = decide(&self.seen);
+            tracing::debug!(step = step.name(), "next step");
+            if let Flow::End(outcome) = self.perform(step).await? {
+                return Ok(outcome);
+            }
+        }
+        tracing::error!("no end after {MAX_STEPS} steps; this is a fault of the operator, please report it");
+        Err(ClusterFault::Unavailable("the pass found no end".into()))
+    }
+
+    /// A fault of the API ends the pass, with what it means for the resource.
+    fn end(&self, fault: Fault) -> Flow {
+        Flow::End(crate::decide::after_fault(&self.seen.app, fault))
+    }
+
+    fn note(&mut self, reason: Reason, message: String) {
+        tracing::info!(reason = reason.as_str(), "{message}");
+        self.happened.push(Happening { reason, message, warning: false });
+    }
+}
+
+impl Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ReadSecret => "ReadSecret",
+            Self::ReadResource => "ReadResource",
+            Self::FindRival => "FindRival",
+            Self::AddFinalizer => "AddFinalizer",
+            Self::Claim(_) => "Claim",
+            Self::Unclaim => "Unclaim",
+            Self::Call(Call::Authenticate) => "Authenticate",
+            Self::Call(Call::Read(_)) => "ReadRemote",
+            Self::Call(Call::Create(_)) => "Create",
+            Self::Call(Call::Regenerate(_)) => "Regenerate",
+            Self::Call(Call::Delete(_)) => "Delete",
+            Self::Publish(_) => "Publish",
+            Self::ReleaseSecret(_) => "ReleaseSecret",
+            Self::DropFinalizer => "DropFinalizer",
+            Self::Finish(_) => "Finish",
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Reports a pass: status if it changed, and an Event if something happened or the reason to wait is a new one.
+//! A pass that changes nothing writes nothing.
+
+use super::{Connections, Pass};
+use crate::cluster::{Cluster, ClusterFault, Happening};
+use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use crate::credentials::secret_name;
+use crate::decide::Outcome;
+use crate::reason::Reason;
+use crate::status::{self, condition};
+
+impl<C: Cluster, D: Connections> Pass<'_, C, D> {
+    pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), ClusterFault> {
+        let happening = self.happening(outcome);
+        if *outcome != Outcome::Gone {
+            let status = status::after(&self.seen, outcome, (self.operator.clock)());
+            if self.seen.app.status.as_ref() != Some(&status) {
+                self.seen.app = self.operator.cluster.write_status(&self.seen.app, &status).await?;
+            }
+        }
+        if let Some(happening) = happening {
+            self.operator.cluster.tell(&self.seen.app, &happening).await;
+        }
+        Ok(())
+    }
+
+    /// At most one Event a pass: the reason why it cannot go on if that is new, else what was done.
+    fn happening(&self, outcome: &Outcome) -> Option<Happening> {
+        let app = &self.seen.app;
+        match outcome {
+            Outcome::Blocked(blocked) if !is_said(app, ConditionType::Stalled, blocked.reason) => {
+                Some(Happening { reason: blocked.reason, message: blocked.message.clone(), warning: true })
+            }
+            Outcome::Waiting { reason, message, .. } if !is_said(app, ConditionType::Reconciling, *reason) => {
+                let warning = !matches!(reason, Reason::Deleting);
+                Some(Happening { reason: *reason, message: message.clone(), warning })
+            }
+            Outcome::Blocked(_) | Outcome::Waiting { .. } => None,
+            Outcome::Gone => self.happened.last().cloned(),
+            Outcome::Settled => self.happened.last().map(|last| Happening {
+                message: format!("{} Its credential is in Secret {}.", last.message, secret_name(app)),
+                ..last.clone()
+            }),
+        }
+    }
+}
+
+fn is_said(app: &OrgOAuthApp, kind: ConditionType, reason: Reason) -> bool {
+    condition(app, kind).is_some_and(|c| c.status == ConditionStatus::True && c.reason == reason.as_str())
+}

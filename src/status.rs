@@ -1,0 +1,143 @@
+//! From what a pass saw and how it ended to the status that users and tools read.
+//! Pure and deterministic: the same state gives the same status, and a transition time moves only with its condition.
+
+use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::credentials::{Target, secret_name};
+use crate::decide::{Blocked, Observed, Outcome, Remote, client_id};
+use crate::reason::Reason;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+/// The status after a pass. `Outcome::Gone` has none.
+pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppStatus {
+    let app = &seen.app;
+    let old = app.status.clone().unwrap_or_default();
+    let published = is_published(seen);
+    let id = client_id(app).0;
+    let (created_at, last_updated_at) = match &seen.remote {
+        Remote::Shown(shown) => (shown.created_at.map(Time), shown.last_updated_at.map(Time)),
+        Remote::Unread | Remote::Absent | Remote::AsDefined => (old.created_at, old.last_updated_at),
+    };
+    OrgOAuthAppStatus {
+        observed_generation: app.metadata.generation,
+        client_id: if published == Some(true) { Some(id) } else { old.client_id },
+        secret_name: if published == Some(true) { Some(secret_name(app)) } else { old.secret_name },
+        created_at,
+        last_updated_at,
+        conditions: conditions(seen, outcome, published)
+            .into_iter()
+            .map(|said| said.after(&old.conditions, app.metadata.generation, now))
+            .collect(),
+        ..old
+    }
+}
+
+/// Whether the Secret holds a credential; `None` when it was not looked at.
+fn is_published(seen: &Observed) -> Option<bool> {
+    let public = seen.app.spec.public_client == Some(true);
+    seen.secret.as_ref().map(|target| match target {
+        Target::Ours(secret) => {
+            secret.client_id(&seen.app).is_some() && (public || secret.client_secret(&seen.app).is_some())
+        }
+        Target::Free | Target::Foreign => false,
+    })
+}
+
+/// A condition without its history.
+struct Said {
+    kind: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+    message: String,
+}
+
+impl Said {
+    fn after(self, old: &[Condition], generation: Option<i64>, now: Timestamp) -> Condition {
+        let same = old.iter().find(|condition| condition.r#type == self.kind && condition.status == self.status);
+        Condition {
+            r#type: self.kind,
+            status: self.status,
+            reason: self.reason.as_str().into(),
+            message: self.message,
+            observed_generation: generation,
+            last_transition_time: same.map_or(Time(now), |condition| condition.last_transition_time.clone()),
+        }
+    }
+}
+
+fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<Said> {
+    use ConditionStatus::{False, True, Unknown};
+    use ConditionType::{Ready, Reconciling, Stalled, Synced};
+    let said = |kind, status, reason, message: &str| Said { kind, status, reason, message: message.into() };
+    let ready_message = provisioned_message(&seen.app);
+    let mut conditions = match outcome {
+        Outcome::Settled | Outcome::Gone => vec![
+            said(Ready, True, Reason::Provisioned, &ready_message),
+            said(Reconciling, False, Reason::Provisioned, ""),
+            said(Stalled, False, Reason::Provisioned, ""),
+            said(Synced, True, Reason::Provisioned, "The API has what the spec says."),
+        ],
+        Outcome::Blocked(Blocked { reason, message }) => vec![
+            said(Ready, False, *reason, message),
+            said(Reconciling, False, *reason, ""),
+            said(Stalled, True, *reason, message),
+            said(Synced, False, *reason, message),
+        ],
+        Outcome::Waiting { reason, message, .. } => vec![
+            if keeps_ready(seen, published) {
+                said(Ready, True, Reason::Provisioned, &ready_message)
+            } else {
+                said(Ready, False, *reason, message)
+            },
+            said(Reconciling, True, *reason, message),
+            said(Stalled, False, *reason, ""),
+            said(Synced, Unknown, *reason, message),
+        ],
+    };
+    conditions.push(secret_published(seen, published, &conditions[0]));
+    conditions
+}
+
+/// While the operator waits, a credential that was good stays good.
+fn keeps_ready(seen: &Observed, published: Option<bool>) -> bool {
+    let was_ready = condition(&seen.app, ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
+    was_ready && published != Some(false) && seen.app.metadata.deletion_timestamp.is_none()
+}
+
+fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> Said {
+    let kind = ConditionType::SecretPublished;
+    let name = secret_name(&seen.app);
+    match published {
+        Some(true) => Said {
+            kind,
+            status: ConditionStatus::True,
+            reason: Reason::Provisioned,
+            message: format!("Secret {name} holds a credential."),
+        },
+        Some(false) => Said {
+            kind,
+            status: ConditionStatus::False,
+            reason: ready.reason,
+            message: format!("Secret {name} holds no credential of this resource."),
+        },
+        None => Said {
+            kind,
+            status: condition(&seen.app, kind).map_or(ConditionStatus::Unknown, |c| c.status),
+            reason: ready.reason,
+            message: format!("Secret {name} was not looked at."),
+        },
+    }
+}
+
+/// What a resource that has everything says.
+pub fn provisioned_message(app: &OrgOAuthApp) -> String {
+    format!("App {} exists and its credential is in Secret {}.", client_id(app), secret_name(app))
+}
+
+/// A condition of the present status.
+pub fn condition(app: &OrgOAuthApp, kind: ConditionType) -> Option<&Condition> {
+    app.status.as_ref()?.conditions.iter().find(|condition| condition.r#type == kind)
+}
+
+#[cfg(test)]
+mod tests;

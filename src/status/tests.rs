@@ -1,0 +1,1 @@
+//! Status, case by case.

@@ -1,0 +1,142 @@
+//! Kubernetes in memory: optimistic locking, finalizers and garbage collection, as far as a pass can tell.
+//! What Kubernetes really does is tested on a real control plane.
+
+use crate::world::{Lost, Outside, Shared, effect};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use oauth_app_operator::cluster::{Cluster, ClusterFault, Happening};
+use oauth_app_operator::crd::{FINALIZER, OrgOAuthApp, OrgOAuthAppStatus};
+use oauth_app_operator::credentials::SecretWrite;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub struct ClusterState {
+    apps: BTreeMap<String, OrgOAuthApp>,
+    pub secrets: BTreeMap<String, Secret>,
+    version: u64,
+}
+
+impl ClusterState {
+    pub fn apps(&self) -> Vec<OrgOAuthApp> {
+        self.apps.values().cloned().collect()
+    }
+
+    fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    pub fn apply(&mut self, name: &str, spec: Value) {
+        let version = self.next_version();
+        let app = json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "spec": spec,
+            "metadata": {"name": name, "namespace": "team", "uid": format!("uid-{version}"), "generation": 1,
+                         "resourceVersion": version, "creationTimestamp": Timestamp::UNIX_EPOCH},
+        });
+        self.apps.insert(name.into(), serde_json::from_value(app).unwrap());
+    }
+
+    pub fn delete_app(&mut self, name: &str) {
+        let version = self.next_version();
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.metadata.resource_version = Some(version);
+        app.metadata.generation = Some(2);
+        app.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        self.collect(name);
+    }
+
+    fn collect(&mut self, name: &str) {
+        let app = &self.apps[name];
+        if app.metadata.deletion_timestamp.is_some() && app.finalizers().is_empty() {
+            let uid = app.uid().unwrap();
+            self.secrets.retain(|_, secret| secret.owner_references().iter().all(|owner| owner.uid != uid));
+            self.apps.remove(name);
+        }
+    }
+
+    fn change(&mut self, seen: &OrgOAuthApp, edit: impl FnOnce(&mut OrgOAuthApp)) -> Result<OrgOAuthApp, ClusterFault> {
+        let version = self.next_version();
+        let app = self.apps.get_mut(&seen.name_any()).ok_or(ClusterFault::Stale)?;
+        if app.uid() != seen.uid() || app.resource_version() != seen.resource_version() {
+            return Err(ClusterFault::Stale);
+        }
+        edit(app);
+        app.metadata.resource_version = Some(version);
+        let changed = app.clone();
+        self.collect(&seen.name_any());
+        Ok(changed)
+    }
+
+    fn write(&mut self, write: SecretWrite) -> Result<Secret, ClusterFault> {
+        let version = self.next_version();
+        let (mut secret, expected) = match write {
+            SecretWrite::Create(secret) => (secret, None),
+            SecretWrite::Replace(secret) => (secret.clone(), Some(secret.resource_version())),
+        };
+        let present = self.secrets.get(&secret.name_any()).map(ResourceExt::resource_version);
+        if present != expected {
+            return Err(ClusterFault::Stale);
+        }
+        secret.metadata.resource_version = Some(version);
+        self.secrets.insert(secret.name_any(), secret.clone());
+        Ok(secret)
+    }
+}
+
+/// The port to it.
+pub struct FakeCluster(Shared);
+
+impl FakeCluster {
+    pub fn new(shared: Shared) -> Self {
+        Self(shared)
+    }
+
+    async fn write<T>(&self, act: impl FnOnce(&mut Outside) -> Result<T, ClusterFault>) -> Result<T, ClusterFault> {
+        let done = effect(&self.0, act).await;
+        done.unwrap_or_else(|Lost| Err(ClusterFault::Unavailable("lost".into())))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&ClusterState) -> T) -> T {
+        look(&self.0.lock().unwrap().cluster)
+    }
+}
+
+impl Cluster for FakeCluster {
+    async fn read_app(&self, _: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
+        Ok(self.read(|cluster| cluster.apps.get(name).cloned()))
+    }
+
+    async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
+        let named = |app: &OrgOAuthApp| app.spec.id.as_deref() == Some(id);
+        Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()))
+    }
+
+    async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, ClusterFault> {
+        self.write(|o| o.cluster.change(app, |app| app.finalizers_mut().push(FINALIZER.into()))).await
+    }
+
+    async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
+        self.write(|o| o.cluster.change(app, |app| app.finalizers_mut().clear()).map(drop)).await
+    }
+
+    async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
+        self.write(|o| o.cluster.change(app, |app| app.status = Some(status.clone()))).await
+    }
+
+    async fn read_secret(&self, _: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
+        Ok(self.read(|cluster| cluster.secrets.get(name).cloned()))
+    }
+
+    async fn write_secret(&self, write: SecretWrite) -> Result<Secret, ClusterFault> {
+        self.write(|o| o.cluster.write(write)).await
+    }
+
+    async fn namespace_labels(&self, _: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn tell(&self, _: &OrgOAuthApp, _: &Happening) {}
+}
