@@ -3,11 +3,11 @@
 
 use crate::crd::{CaBundle, ClientCredentialsRef, IamConnection, KeyRef};
 use crate::decide::Blocked;
+use crate::duration;
 use crate::reason::Reason;
 use crate::reconcile::Connections;
 use crate::remote::http::HttpIam;
 use crate::remote::{ApiCredentials, LoadCredentials, Settings};
-use crate::duration;
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -61,7 +61,9 @@ impl ClusterConnections {
     async fn ca(&self, bundle: &CaBundle) -> Result<Vec<u8>, String> {
         match (&bundle.config_map_ref, &bundle.secret_ref) {
             (Some(reference), None) => self.config_map_value(reference).await,
-            (None, Some(reference)) => secret_value(&self.client, &self.namespace, &reference.name, &reference.key).await,
+            (None, Some(reference)) => {
+                secret_value(&self.client, &self.namespace, &reference.name, &reference.key).await
+            }
             (None, None) | (Some(_), Some(_)) => Err("needs exactly one of configMapRef and secretRef".into()),
         }
     }
@@ -128,7 +130,11 @@ async fn api_token(client: Client, namespace: String, reference: KeyRef) -> Resu
     Ok(ApiCredentials::ApiToken(token.into()))
 }
 
-async fn client_pair(client: Client, namespace: String, reference: ClientCredentialsRef) -> Result<ApiCredentials, String> {
+async fn client_pair(
+    client: Client,
+    namespace: String,
+    reference: ClientCredentialsRef,
+) -> Result<ApiCredentials, String> {
     let id = secret_text(&client, &namespace, &reference.name, &reference.client_id_key).await?;
     let secret = secret_text(&client, &namespace, &reference.name, &reference.client_secret_key).await?;
     Ok(ApiCredentials::Client { id, secret: SecretString::from(secret) })

@@ -15,7 +15,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{WatchStreamExt, predicates, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -122,7 +122,7 @@ fn control(
         .reflect(writer)
         .applied_objects()
         .inspect_err(|error| tracing::warn!(%error, "watch of OrgOAuthApps"))
-        .predicate_filter(predicates::generation, predicates::Config::default());
+        .predicate_filter(predicates::generation, PredicateConfig::default());
     let users = apps.clone();
     let affected = connection_changes.flat_map(move |name| stream::iter(users_of(&users, &name)));
     let passes = Controller::for_stream(changes, apps.clone())

@@ -3,6 +3,8 @@
 pub mod backoff;
 pub mod cli;
 pub mod cluster;
+pub mod connections;
+pub mod controller;
 pub mod crd;
 pub mod credentials;
 pub mod decide;
