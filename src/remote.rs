@@ -1,6 +1,20 @@
 //! The port to an IAM service: what the operator needs of it, in the operator's own words.
 //! No HTTP here; `remote::http` speaks to the two real APIs, and tests bring services of their own.
 
+mod answer;
+mod cpn;
+mod csp;
+mod gate;
+mod grant;
+pub mod http;
+mod request;
+mod scrub;
+mod settings;
+mod token;
+mod wire;
+
+pub use settings::{ApiCredentials, LoadCredentials, Settings};
+
 use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -135,6 +149,9 @@ pub enum Fault {
 
 /// An IAM service with the identity that one `IamConnection` gives.
 pub trait Iam: Send + Sync + 'static {
+    /// Makes sure that there is an access token for calls about this organization; free while one is valid.
+    fn authenticate(&self, org: &OrgId) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Creates an app; the API generates its secret. [cpn-create, csp-create]
     fn create(&self, org: &OrgId, app: &NewApp) -> impl Future<Output = Result<Credentials, Fault>> + Send;
 
@@ -142,11 +159,7 @@ pub trait Iam: Send + Sync + 'static {
     fn read(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Option<RemoteApp>, Fault>> + Send;
 
     /// Replaces the secret at once by one that the API generates. [cpn-secret-put, csp-secret-put]
-    fn regenerate_secret(
-        &self,
-        org: &OrgId,
-        id: &ClientId,
-    ) -> impl Future<Output = Result<Credentials, Fault>> + Send;
+    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Credentials, Fault>> + Send;
 
     /// Deletes an app. [csp-delete]
     fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Fault>> + Send;

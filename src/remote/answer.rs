@@ -1,0 +1,192 @@
+//! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
+//! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
+
+use super::request::Quote;
+use super::scrub::{Known, scrub};
+use super::{AddFailure, ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// The whole answer to a request. It can hold a secret, so it has no `Debug`.
+pub struct Answer {
+    /// What was tried, in words.
+    pub operation: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header.
+    pub retry_after: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How much of an error may be repeated.
+    pub quote: Quote,
+    /// The secrets that an error could repeat.
+    pub known: Known,
+}
+
+impl Answer {
+    /// 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the body is a JSON object, as every documented answer with a body is.
+    pub fn is_json_object(&self) -> bool {
+        self.json().is_some_and(|body| body.is_object())
+    }
+
+    /// Whether the body is a page for people, made by something between the operator and the API.
+    pub fn is_html(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"<")
+    }
+
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    fn object(&self) -> Result<Map<String, Value>, Fault> {
+        match self.json() {
+            Some(Value::Object(fields)) => Ok(fields),
+            Some(_) | None => Err(self.malformed("it is not a JSON object")),
+        }
+    }
+
+    /// A success that does not say what it should.
+    pub fn malformed(&self, why: &str) -> Fault {
+        Fault::Unavailable(format!("{}: {}: the answer cannot be used: {why}", self.operation, self.status))
+    }
+
+    /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
+    pub fn message(&self) -> Option<String> {
+        let json = self.json();
+        let said = match (&json, self.quote) {
+            (Some(body), Quote::MessageOnly) => text_at(body, &["message"]),
+            (Some(body), Quote::Any) => text_at(body, &["message", "error_description", "error", "detail", "title"]),
+            (None, Quote::Any) if !self.is_html() => String::from_utf8(self.body.clone()).ok(),
+            (None, Quote::Any | Quote::MessageOnly) => None,
+        };
+        let mut passing = Vec::new();
+        json.iter().for_each(|body| passing_ids(body, &mut passing));
+        said.map(|said| scrub(&said, &self.known, &passing)).filter(|said| !said.is_empty())
+    }
+
+    /// What an error status means.
+    pub fn fault(&self) -> Fault {
+        let said = match self.message() {
+            Some(message) => format!("{}: {}: {message}", self.operation, self.status),
+            None => format!("{}: {}{}", self.operation, self.status, reason(self.status)),
+        };
+        match self.status {
+            403 => Fault::Forbidden(said),
+            404 => Fault::NotFound(said),
+            409 => Fault::Conflict(said),
+            408 | 425 => Fault::Unavailable(said),
+            400..500 => Fault::Rejected(said),
+            _ => Fault::Unavailable(said),
+        }
+    }
+
+    /// The pair that create and regenerate hand out. [cpn-create, csp-create, csp-secret-put]
+    pub fn credentials(&self, id: &ClientId, public: bool) -> Result<Credentials, Fault> {
+        let mut fields = self.object()?;
+        match fields.get("clientId") {
+            Some(Value::String(shown)) if *shown == id.0 => {}
+            Some(_) | None => return Err(self.malformed("its clientId is not the app's")),
+        }
+        let client_secret = match fields.remove("clientSecret") {
+            Some(Value::String(secret)) if !secret.is_empty() => Some(ClientSecret::new(secret)),
+            Some(Value::String(_) | Value::Null) | None if public => None,
+            Some(_) | None => return Err(self.malformed("it has no clientSecret")),
+        };
+        Ok(Credentials { client_id: id.clone(), client_secret })
+    }
+
+    /// An app as it is shown. [cpn-resp, csp-resp]
+    pub fn app(&self, id: &ClientId) -> Result<RemoteApp, Fault> {
+        let fields = self.object()?;
+        match fields.get("id") {
+            Some(Value::String(shown)) if *shown != id.0 => Err(self.malformed("it is about another app")),
+            Some(Value::String(_) | Value::Null) | None => {
+                let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
+                Ok(RemoteApp { id: id.clone(), created_at, last_updated_at, fields })
+            }
+            Some(_) => Err(self.malformed("its id is not a text")),
+        }
+    }
+
+    /// Whether a deletion that was accepted names the app as failed; the form of its entries is not documented.
+    /// [csp-delete]
+    pub fn deletion(&self, id: &ClientId) -> Result<Deletion, Fault> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(Deletion::Accepted);
+        }
+        let fields = self.object()?;
+        let failed = entries(&fields, "failed").any(|entry| id_of(entry) == Some(&id.0));
+        Ok(if failed { Deletion::Failed } else { Deletion::Accepted })
+    }
+
+    /// What could not be added. [cpn-clients-post, csp-clients]
+    pub fn add_failures(&self) -> Result<Vec<AddFailure>, Fault> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(Vec::new());
+        }
+        let fields = self.object()?;
+        let failure = |entry: &Value| AddFailure {
+            id: ClientId(id_of(entry).unwrap_or_default().to_owned()),
+            message: scrub(&text_at(entry, &["message", "error"]).unwrap_or_default(), &self.known, &[]),
+        };
+        Ok(entries(&fields, "failures").map(failure).collect())
+    }
+}
+
+fn entries<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {
+    fields.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn id_of(entry: &Value) -> Option<&str> {
+    entry.as_str().or_else(|| ["id", "clientId"].iter().find_map(|name| entry.get(name)?.as_str()))
+}
+
+fn text_at(body: &Value, names: &[&str]) -> Option<String> {
+    names.iter().filter_map(|name| body.get(name)?.as_str()).find(|text| !text.trim().is_empty()).map(str::to_owned)
+}
+
+/// The values of request ids, at any depth. [image-builder-test]
+fn passing_ids(body: &Value, found: &mut Vec<String>) {
+    match body {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
+            Value::String(id) if ["requestid", "traceid"].contains(&name.to_ascii_lowercase().as_str()) => {
+                found.push(id.clone());
+            }
+            value => passing_ids(value, found),
+        }),
+        Value::Array(items) => items.iter().for_each(|item| passing_ids(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.
+/// [api-facts 9.2]
+fn time(value: Option<&Value>) -> Option<Timestamp> {
+    match value? {
+        Value::Number(number) => match number.as_i64()? {
+            seconds @ 1..=100_000_000_000 => Timestamp::from_second(seconds).ok(),
+            milliseconds @ 100_000_000_001.. => Timestamp::from_millisecond(milliseconds).ok(),
+            _ => None,
+        },
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn reason(status: u16) -> String {
+    match status {
+        300..400 => " (a redirect, which is not followed)".into(),
+        status => {
+            let known = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+            known.map(|reason| format!(" ({reason})")).unwrap_or_default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use super::*;
+use serde_json::json;
+
+fn answer(status: u16, body: &str) -> Answer {
+    Answer {
+        operation: "create app",
+        status,
+        retry_after: None,
+        body: body.into(),
+        quote: Quote::Any,
+        known: Known::default().with("Hidden-Value-1"),
+    }
+}
+
+fn id() -> ClientId {
+    ClientId("billing-export".into())
+}
+
+#[test]
+fn each_status_has_its_fault() {
+    let body = r#"{"message":"not so","statusCode":1,"moduleCode":"540","requestId":"4f1a"}"#;
+    let said = |status: u16| format!("create app: {status}: not so");
+    for (status, fault) in [
+        (400, Fault::Rejected(said(400))),
+        (402, Fault::Rejected(said(402))),
+        (403, Fault::Forbidden(said(403))),
+        (404, Fault::NotFound(said(404))),
+        (405, Fault::Rejected(said(405))),
+        (408, Fault::Unavailable(said(408))),
+        (409, Fault::Conflict(said(409))),
+        (422, Fault::Rejected(said(422))),
+        (425, Fault::Unavailable(said(425))),
+        (302, Fault::Unavailable(said(302))),
+        (500, Fault::Unavailable(said(500))),
+        (503, Fault::Unavailable(said(503))),
+        (599, Fault::Unavailable(said(599))),
+    ] {
+        assert_eq!(answer(status, body).fault(), fault, "{status}");
+    }
+}
+
+#[test]
+fn the_words_are_found_wherever_they_stand() {
+    let cases = [
+        (r#"{"message":" not so ","error":"Bad Request"}"#, "not so"),
+        (r#"{"message":"","error":"Bad Request"}"#, "Bad Request"),
+        (r#"{"error":"invalid","error_description":"not so"}"#, "not so"),
+        (r#"{"message":{"text":"x"},"detail":"not so"}"#, "not so"),
+        ("not so\r\n", "not so"),
+    ];
+    for (body, words) in cases {
+        assert_eq!(answer(400, body).message().as_deref(), Some(words), "{body}");
+    }
+    for body in ["", "<html><body>Proxy</body></html>", " \n<!doctype html>", "{}", r#"{"message":7}"#, "[1]"] {
+        let answer = answer(400, body);
+        assert_eq!(answer.message(), None, "{body}");
+        assert_eq!(answer.fault().to_string(), "create app: 400 (Bad Request)");
+    }
+    assert_eq!(answer(302, "").fault().to_string(), "create app: 302 (a redirect, which is not followed)");
+    assert_eq!(answer(599, "").fault().to_string(), "create app: 599");
+}
+
+#[test]
+fn where_a_secret_is_handed_out_only_the_message_is_repeated() {
+    let secretive = |body| Answer { quote: Quote::MessageOnly, ..answer(500, body) };
+    for body in ["New-Secret-1", r#"{"clientSecret":"New-Secret-1","error":"New-Secret-1"}"#, r#""New-Secret-1""#] {
+        assert_eq!(secretive(body).fault().to_string(), "create app: 500 (Internal Server Error)");
+    }
+    assert_eq!(secretive(r#"{"message":"not so"}"#).fault().to_string(), "create app: 500: not so");
+}
+
+#[test]
+fn messages_hold_no_secret_and_no_request_id() {
+    let body = json!({
+        "message": "Hidden-Value-1 was refused in 4f1a2b of 7c7c7c (requestId: 99)",
+        "requestId": "4f1a2b", "metadata": {"traceId": "7c7c7c"},
+    });
+    let fault = answer(400, &body.to_string()).fault();
+    assert_eq!(fault, Fault::Rejected("create app: 400: *** was refused in of ()".into()));
+}
+
+#[test]
+fn credentials_need_the_id_and_a_secret_unless_public() {
+    let read = |body: &str, public| answer(200, body).credentials(&id(), public);
+    let full = r#"{"clientId":"billing-export","clientSecret":"s3","ClientCredentials":{"clientId":"..."}}"#;
+    let credentials = read(full, false).unwrap();
+    assert_eq!(credentials.client_id, id());
+    assert_eq!(credentials.client_secret.as_ref().unwrap().expose(), "s3");
+    assert!(!format!("{credentials:?}").contains("s3"));
+    for body in [r#"{"clientId":"billing-export"}"#, r#"{"clientId":"billing-export","clientSecret":""}"#] {
+        assert!(read(body, true).unwrap().client_secret.is_none(), "{body}");
+        assert!(matches!(read(body, false), Err(Fault::Unavailable(_))), "{body}");
+    }
+    for body in [
+        "",
+        "null",
+        r#"{"clientId":"billing"#,
+        r#"{"clientSecret":"s3cret-value"}"#,
+        r#"{"clientId":"other","clientSecret":"s3cret-value"}"#,
+        r#"{"clientId":"billing-export","clientSecret":["s3cret-value"]}"#,
+    ] {
+        let Err(Fault::Unavailable(said)) = read(body, true) else { panic!("{body}") };
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn apps_are_read_with_unknown_fields_and_times_of_any_unit() {
+    let second = Timestamp::from_second(1_700_000_000).unwrap();
+    let times = [
+        (json!(1_700_000_000), Some(second)),
+        (json!(1_700_000_000_000_i64), Some(second)),
+        (json!("2023-11-14T22:13:20Z"), Some(second)),
+        (json!("yesterday"), None),
+        (json!(0), None),
+        (json!(-1), None),
+        (json!(i64::MAX), None),
+        (json!(null), None),
+        (json!({}), None),
+    ];
+    for (value, time) in times {
+        let body = json!({"id": "billing-export", "createdAt": value, "lastUpdatedAt": value, "news": [1]});
+        let app = answer(200, &body.to_string()).app(&id()).unwrap();
+        assert_eq!((app.created_at, app.last_updated_at), (time, time), "{value}");
+        assert_eq!(json!(app.fields), body);
+    }
+    assert_eq!(answer(200, "{}").app(&id()).unwrap().id, id());
+    for body in ["", "[]", r#"{"id":"other"}"#, r#"{"id":7}"#, r#"{"id":"bill"#] {
+        assert!(matches!(answer(200, body).app(&id()), Err(Fault::Unavailable(_))), "{body}");
+    }
+}
+
+#[test]
+fn a_deletion_is_accepted_unless_it_names_the_app_as_failed() {
+    let read = |body: &str| answer(200, body).deletion(&id());
+    for body in ["", " ", "{}", r#"{"succeeded":["billing-export"],"failed":[]}"#, r#"{"failed":["other",{"id":"x"}]}"#]
+    {
+        assert_eq!(read(body), Ok(Deletion::Accepted), "{body}");
+    }
+    for entry in [r#""billing-export""#, r#"{"id":"billing-export"}"#, r#"{"clientId":"billing-export","message":"m"}"#]
+    {
+        assert_eq!(read(&format!(r#"{{"failed":[{entry}]}}"#)), Ok(Deletion::Failed), "{entry}");
+    }
+    assert!(matches!(read(r#"{"failed":["#), Err(Fault::Unavailable(_))));
+}
+
+#[test]
+fn failures_to_add_are_read_out_of_a_success() {
+    let failures = answer(200, r#"{"failures":[{"id":"a","message":"no\nHidden-Value-1"},"b",{"message":"m"}]}"#);
+    let failure = |id: &str, message: &str| AddFailure { id: ClientId(id.into()), message: message.into() };
+    let read = [failure("a", "no ***"), failure("b", ""), failure("", "m")];
+    assert_eq!(failures.add_failures().unwrap(), read);
+    for body in ["", "{}", r#"{"failures":null}"#] {
+        assert_eq!(answer(200, body).add_failures(), Ok(Vec::new()), "{body}");
+    }
+}

@@ -1,0 +1,98 @@
+//! VMware Cloud Partner Navigator: `/v2` and `/v1` below the endpoint. [cpn-create]
+//! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
+
+use super::answer::Answer;
+use super::request::{Body, Dialect, Request, create_body};
+use super::{ApiCredentials, ClientId, Context, Deletion, Fault, NewApp, OrgId, Roles};
+use crate::crd::Role;
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+/// The Cloud Partner Navigator dialect.
+pub struct CloudPartnerNavigator;
+
+impl Dialect for CloudPartnerNavigator {
+    /// API tokens are per organization, and the exchange of a client names one. [cpn-guide, cpn-account-token]
+    fn token_of(&self, org: &OrgId) -> Option<OrgId> {
+        Some(org.clone())
+    }
+
+    fn exchange(&self, org: &OrgId, credentials: &ApiCredentials) -> Request {
+        let (path, body): (&[&str], _) = match credentials {
+            ApiCredentials::ApiToken(token) => {
+                (&["v1", "authn", "accesstoken"], json!({"refreshToken": token.expose_secret()}))
+            }
+            ApiCredentials::Client { id, secret } => (
+                &["v1", "authn", "accounts", &org.0, "accesstoken"],
+                json!({"clientId": id, "clientSecret": secret.expose_secret()}),
+            ),
+        };
+        Request::new("get access token", Method::POST, path).body(Body::Json(body)).secretive()
+    }
+
+    /// [cpn-guide]
+    fn token_header(&self) -> (&'static str, &'static str) {
+        ("csp-auth-token", "")
+    }
+
+    fn create(&self, org: &OrgId, app: &NewApp) -> Request {
+        Request::new("create app", Method::POST, &["v2", "orgs", &org.0, "oauth-apps"])
+            .context(app.context)
+            .body(create_body(app))
+            .secretive()
+    }
+
+    fn read(&self, org: &OrgId, id: &ClientId) -> Request {
+        Request::new("read app", Method::GET, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
+    }
+
+    /// The form of its errors is not documented, so only what is clearly not the API's is doubted. [api-facts 7]
+    fn is_absence(&self, answer: &Answer) -> bool {
+        !answer.is_html()
+    }
+
+    /// No body is documented. [cpn-secret-put]
+    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Request {
+        Request::new("regenerate secret", Method::PUT, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
+            .secretive()
+    }
+
+    /// By analogy; no page about it is stored. [api-facts 1.1, P8]
+    fn delete(&self, org: &OrgId, id: &ClientId) -> Request {
+        Request::new("delete app", Method::DELETE, &["v2", "orgs", &org.0, "oauth-apps"])
+            .body(Body::Json(json!({"clientIdsToDelete": [id.0]})))
+    }
+
+    /// A 404 can mean that there is no such operation or no such app; a read tells, and is due after either.
+    fn deletion(&self, answer: &Answer) -> Option<Deletion> {
+        matches!(answer.status, 404 | 405 | 501).then_some(Deletion::NotOffered)
+    }
+
+    /// [cpn-clients-post]
+    fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Fault> {
+        let mut body = json!({"ids": [id.0]});
+        if !roles.organization_roles.is_empty() {
+            body["organizationRoles"] = names(&roles.organization_roles)?;
+        }
+        if !roles.service_roles.is_empty() {
+            let services = roles.service_roles.iter().map(|service| {
+                let names = names(&service.service_roles)?;
+                Ok(json!({"serviceDefinitionId": service.service_definition_id, "serviceRoles": names}))
+            });
+            body["serviceRoles"] = services.collect::<Result<_, Fault>>()?;
+        }
+        let path = ["v2", "orgs", &org.0, "clients"];
+        let request = Request::new("add app to organization", Method::POST, &path);
+        Ok(request.context(context).body(Body::Json(body)))
+    }
+}
+
+/// Roles have a name here and nothing else; what cannot be said is refused rather than left out.
+fn names(roles: &[Role]) -> Result<Value, Fault> {
+    let name = |role: &Role| match &role.resource {
+        None => Ok(json!({"name": role.name})),
+        Some(_) => Err(Fault::Rejected(format!("a role's resource, as of {}, is unknown to this API", role.name))),
+    };
+    roles.iter().map(name).collect()
+}

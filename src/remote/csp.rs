@@ -1,0 +1,91 @@
+//! VMware Cloud Services: `/csp/gateway/am/api` below the endpoint. [csp-create]
+//! Requests are exactly what its documentation shows.
+
+use super::answer::Answer;
+use super::request::{Body, Dialect, Request, create_body};
+use super::{ApiCredentials, ClientId, Context, Deletion, Fault, NewApp, OrgId, Roles};
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+/// The Cloud Services dialect.
+pub struct CloudServices;
+
+fn request(operation: &'static str, method: Method, path: &[&str]) -> Request {
+    Request::new(operation, method, &[&["csp", "gateway", "am", "api"], path].concat())
+}
+
+impl Dialect for CloudServices {
+    /// One token serves every organization that the identity may manage. [auth-apitok, vmc-org]
+    fn token_of(&self, _: &OrgId) -> Option<OrgId> {
+        None
+    }
+
+    fn exchange(&self, _: &OrgId, credentials: &ApiCredentials) -> Request {
+        let operation = "get access token";
+        let (path, fields, basic): (&[&str], _, _) = match credentials {
+            ApiCredentials::ApiToken(token) => {
+                (&["auth", "api-tokens", "authorize"], vec![("api_token", token.expose_secret().to_owned())], None)
+            }
+            ApiCredentials::Client { id, secret } => {
+                let fields = vec![("grant_type", "client_credentials".to_owned())];
+                (&["auth", "authorize"], fields, Some((id.clone(), secret.clone())))
+            }
+        };
+        request(operation, Method::POST, path).body(Body::Form { fields, basic }).secretive()
+    }
+
+    /// [csp-security, kb-437409]
+    fn token_header(&self) -> (&'static str, &'static str) {
+        ("authorization", "Bearer ")
+    }
+
+    fn create(&self, org: &OrgId, app: &NewApp) -> Request {
+        request("create app", Method::POST, &["orgs", &org.0, "oauth-apps"]).body(create_body(app)).secretive()
+    }
+
+    fn read(&self, org: &OrgId, id: &ClientId) -> Request {
+        request("read app", Method::GET, &["orgs", &org.0, "oauth-apps", &id.0])
+    }
+
+    /// Its errors are JSON; anything else comes from something in between, which knows nothing of apps. [tcsp-authn]
+    fn is_absence(&self, answer: &Answer) -> bool {
+        answer.is_json_object()
+    }
+
+    /// The body is an empty object. [csp-secret-put]
+    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Request {
+        request("regenerate secret", Method::PUT, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
+            .body(Body::Json(json!({})))
+            .secretive()
+    }
+
+    /// On the collection, with the ids in the body. [csp-delete]
+    fn delete(&self, org: &OrgId, id: &ClientId) -> Request {
+        request("delete app", Method::DELETE, &["orgs", &org.0, "oauth-apps"])
+            .body(Body::Json(json!({"clientIdsToDelete": [id.0]})))
+    }
+
+    /// A client of the API takes the words of the message for an absence too. [csp-delete, py-cspclient]
+    fn deletion(&self, answer: &Answer) -> Option<Deletion> {
+        let said = || answer.message().is_some_and(|message| message.to_ascii_lowercase().contains("not found"));
+        match answer.status {
+            404 => Some(Deletion::NotFound),
+            400 if said() => Some(Deletion::NotFound),
+            _ => None,
+        }
+    }
+
+    /// [csp-clients]
+    fn add(&self, org: &OrgId, id: &ClientId, _: Option<Context>, roles: &Roles) -> Result<Request, Fault> {
+        let mut body = json!({"ids": [id.0]});
+        if !roles.organization_roles.is_empty() {
+            body["organizationRoles"] = json!(roles.organization_roles);
+        }
+        if !roles.service_roles.is_empty() {
+            body["serviceRoles"] = json!(roles.service_roles);
+        }
+        let path = ["orgs", &org.0, "clients"];
+        Ok(request("add app to organization", Method::POST, &path).body(Body::Json(body)))
+    }
+}

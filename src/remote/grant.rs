@@ -1,0 +1,102 @@
+//! The answer to a token exchange: the access token, and how long it lives.
+//! Cloud Services says so in the answer, Cloud Partner Navigator only inside the token.
+
+use super::Fault;
+use super::answer::Answer;
+use super::token::Granted;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+use std::time::Duration;
+
+/// For a token that says nothing of its lifetime: six times less than what both APIs are seen to give. [app-catalog]
+const CAUTIOUS: Duration = Duration::from_secs(300);
+/// A mistaken lifetime must not keep credentials from being read again for more than a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Reads the token, under either API's names. [auth-apitok, cpn-accesstoken]
+pub fn read(answer: &Answer) -> Result<Granted, Fault> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let token = ["access_token", "accessToken"].iter().find_map(|name| body.get(name)?.as_str());
+    // A token that cannot stand in a header could not be sent.
+    match token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        Some(token) => {
+            let lifetime = lifetime(body.get("expires_in"), token, Timestamp::now());
+            Ok(Granted { token: token.to_owned().into(), lifetime })
+        }
+        None => Err(answer.malformed("it has no access token")),
+    }
+}
+
+fn lifetime(expires_in: Option<&Value>, token: &str, now: Timestamp) -> Duration {
+    let said = expires_in.and_then(|value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()));
+    let seconds = said.or_else(|| lifetime_within(token, now)).filter(|seconds| *seconds > 0);
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    seconds.map_or(CAUTIOUS, Duration::from_secs).min(LONGEST)
+}
+
+/// By the claims of a JWT; with `iat`, two clocks that differ do no harm.
+fn lifetime_within(token: &str, now: Timestamp) -> Option<i64> {
+    let payload = token.split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()?;
+    let claim = |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64);
+    claim("exp")?.checked_sub(claim("iat").unwrap_or(now.as_second()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::request::Quote;
+    use crate::remote::scrub::Known;
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+
+    fn jwt(claims: &Value) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    fn answer(body: &str) -> Answer {
+        Answer {
+            operation: "get access token",
+            status: 200,
+            retry_after: None,
+            body: body.into(),
+            quote: Quote::MessageOnly,
+            known: Known::default(),
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_read_wherever_they_stand() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let cases = [
+            (Some(json!(1799)), "opaque".into(), 1799),
+            (Some(json!("1799")), "opaque".into(), 1799),
+            (Some(json!(60)), jwt(&json!({"exp": 1_700_000_900})), 60),
+            (None, jwt(&json!({"exp": 1_700_000_900})), 900),
+            (None, jwt(&json!({"exp": 1_600_000_900, "iat": 1_600_000_000})), 900),
+            (None, jwt(&json!({"exp": 1_700_000_900.5, "iat": 1_700_000_000.5})), 900),
+            (None, jwt(&json!({"exp": 1_600_000_000})), 300),
+            (None, jwt(&json!({"sub": "x"})), 300),
+            (None, "opaque".into(), 300),
+            (None, "a.b.c".into(), 300),
+            (Some(json!(0)), "opaque".into(), 300),
+            (Some(json!(-5)), "opaque".into(), 300),
+            (Some(json!(null)), "opaque".into(), 300),
+            (Some(json!(i64::MAX)), "opaque".into(), 86_400),
+        ];
+        for (expires_in, token, seconds) in cases {
+            assert_eq!(lifetime(expires_in.as_ref(), &token, now).as_secs(), seconds, "{expires_in:?} {token}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_under_either_name() {
+        for body in [r#"{"access_token":"abc","expires_in":60}"#, r#"{"accessToken":"abc","refreshToken":"x"}"#] {
+            assert_eq!(read(&answer(body)).ok().unwrap().token.expose_secret(), "abc", "{body}");
+        }
+        for body in ["", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#, r#"{"access_token":7}"#, "[1"] {
+            assert!(matches!(read(&answer(body)), Err(Fault::Unavailable(_))), "{body}");
+        }
+    }
+}

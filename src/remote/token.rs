@@ -1,0 +1,217 @@
+//! Access tokens: got once for all who wait, renewed before they expire, dropped when the API refuses them.
+//! Credentials that were refused are not tried again until they change or a minute has passed.
+
+use super::scrub::Known;
+use super::{ApiCredentials, Fault, LoadCredentials, OrgId};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A token is renewed that long before it expires, or at half its life if that is later. [wavefront-sdk, tanzu-framework]
+const EARLY: Duration = Duration::from_secs(180);
+/// While the token still serves, a renewal that failed for a passing reason is tried again after this.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+/// How long refused credentials are not tried again.
+const REFUSAL_LASTS: Duration = Duration::from_secs(60);
+
+/// What an exchange brought.
+pub struct Granted {
+    /// The access token.
+    pub token: SecretString,
+    /// How long it lives.
+    pub lifetime: Duration,
+}
+
+/// An access token and the credentials that it came from.
+pub struct AccessToken {
+    value: SecretString,
+    credentials: ApiCredentials,
+    known: Known,
+    renew_at: Instant,
+    expires_at: Instant,
+}
+
+impl AccessToken {
+    fn new(granted: Granted, credentials: ApiCredentials, asked_at: Instant) -> Self {
+        let known = Known::of(&credentials).with(granted.token.expose_secret());
+        let (renew_at, expires_at) = (asked_at + renew_after(granted.lifetime), asked_at + granted.lifetime);
+        Self { value: granted.token, credentials, known, renew_at, expires_at }
+    }
+
+    /// For the header of a call.
+    pub fn expose(&self) -> &str {
+        self.value.expose_secret()
+    }
+
+    /// The secrets that an answer to a call with this token could repeat.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+}
+
+/// When to renew a token of that lifetime.
+fn renew_after(lifetime: Duration) -> Duration {
+    lifetime - EARLY.min(lifetime / 2)
+}
+
+/// The tokens of a connection.
+pub struct Tokens {
+    load: LoadCredentials,
+    slots: Mutex<HashMap<Option<OrgId>, Arc<Slot>>>,
+}
+
+impl Tokens {
+    /// With credentials that are read anew for each exchange.
+    pub fn new(load: LoadCredentials) -> Self {
+        Self { load, slots: Mutex::default() }
+    }
+
+    /// The slot of the token that serves this organization, or every one.
+    pub fn slot(&self, org: Option<OrgId>) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(org).or_insert_with(|| Arc::new(Slot::new(self.load.clone()))).clone()
+    }
+}
+
+/// One token. Who renews it holds the lock, so all others wait for that one exchange; whoever is cut off in
+/// the middle of it leaves it to the next.
+pub struct Slot {
+    load: LoadCredentials,
+    state: tokio::sync::Mutex<State>,
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Arc<AccessToken>>,
+    pause_until: Option<Instant>,
+    refusal: Option<Refusal>,
+    last_failure: Option<Fault>,
+}
+
+struct Refusal {
+    credentials: ApiCredentials,
+    fault: Fault,
+    until: Instant,
+}
+
+impl Slot {
+    fn new(load: LoadCredentials) -> Self {
+        Self { load, state: tokio::sync::Mutex::default(), failures: AtomicU64::new(0) }
+    }
+
+    /// The token if it needs no renewal: no wait for an exchange, no call.
+    pub fn fresh(&self) -> Option<Arc<AccessToken>> {
+        self.state.try_lock().ok().and_then(|state| state.fresh())
+    }
+
+    /// The token, after an exchange if need be. A failure is shared by all who waited for it.
+    pub async fn token<F, A>(&self, exchange: F) -> Result<Arc<AccessToken>, Fault>
+    where
+        F: FnOnce(ApiCredentials) -> A + Send,
+        A: Future<Output = Result<Granted, Fault>> + Send,
+    {
+        let failures = self.failures.load(Ordering::Acquire);
+        let mut state = self.state.lock().await;
+        if let Some(token) = state.fresh() {
+            return Ok(token);
+        }
+        match &state.last_failure {
+            Some(fault) if self.failures.load(Ordering::Acquire) != failures => return Err(fault.clone()),
+            Some(_) | None => {}
+        }
+        match self.renew(&mut state, exchange).await {
+            Ok(token) => Ok(token),
+            Err(fault) => match state.still_good(&fault) {
+                Some(token) => Ok(token),
+                None => {
+                    state.last_failure = Some(fault.clone());
+                    self.failures.fetch_add(1, Ordering::Release);
+                    Err(fault)
+                }
+            },
+        }
+    }
+
+    async fn renew<F, A>(&self, state: &mut State, exchange: F) -> Result<Arc<AccessToken>, Fault>
+    where
+        F: FnOnce(ApiCredentials) -> A + Send,
+        A: Future<Output = Result<Granted, Fault>> + Send,
+    {
+        let load = (self.load)().await;
+        let credentials = load.map_err(|error| Fault::Credentials(format!("no credentials for the API: {error}")))?;
+        state.refused(&credentials)?;
+        let asked_at = Instant::now();
+        match exchange(credentials.clone()).await {
+            Ok(granted) => {
+                let token = Arc::new(AccessToken::new(granted, credentials, asked_at));
+                *state = State { held: Some(token.clone()), ..State::default() };
+                Ok(token)
+            }
+            Err(fault) => {
+                if matches!(fault, Fault::Credentials(_)) {
+                    state.refuse(credentials, fault.clone());
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// The API refuses this token; unless another has taken its place, the next call gets a new one.
+    pub async fn drop_token(&self, token: &Arc<AccessToken>) {
+        let mut state = self.state.lock().await;
+        if state.holds(token) {
+            state.held = None;
+        }
+    }
+
+    /// The API refuses a token that was got just now: its credentials are not tried again for a while.
+    pub async fn refuse(&self, token: &Arc<AccessToken>, fault: Fault) -> Fault {
+        let mut state = self.state.lock().await;
+        if state.holds(token) {
+            state.refuse(token.credentials.clone(), fault.clone());
+        }
+        fault
+    }
+}
+
+impl State {
+    fn fresh(&self) -> Option<Arc<AccessToken>> {
+        let now = Instant::now();
+        let paused = self.pause_until.is_some_and(|until| now < until);
+        self.held.clone().filter(|token| now < token.expires_at && (paused || now < token.renew_at))
+    }
+
+    /// A token that waits for its renewal serves on when the renewal failed for a passing reason.
+    fn still_good(&mut self, fault: &Fault) -> Option<Arc<AccessToken>> {
+        let passing = matches!(fault, Fault::Unavailable(_) | Fault::Throttled { .. });
+        let token = self.held.clone().filter(|token| passing && Instant::now() < token.expires_at)?;
+        self.pause_until = Some(Instant::now() + RENEWAL_PAUSE);
+        Some(token)
+    }
+
+    fn refused(&self, credentials: &ApiCredentials) -> Result<(), Fault> {
+        match &self.refusal {
+            Some(refusal) if refusal.credentials == *credentials && Instant::now() < refusal.until => {
+                Err(refusal.fault.clone())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn refuse(&mut self, credentials: ApiCredentials, fault: Fault) {
+        self.held = None;
+        self.refusal = Some(Refusal { credentials, fault, until: Instant::now() + REFUSAL_LASTS });
+    }
+
+    fn holds(&self, token: &Arc<AccessToken>) -> bool {
+        self.held.as_ref().is_some_and(|held| Arc::ptr_eq(held, token))
+    }
+}
+
+#[cfg(test)]
+mod tests;

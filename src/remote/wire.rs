@@ -1,0 +1,170 @@
+//! Sends one request over TLS and reads the whole answer: one attempt, no redirect, a limit in time and in size.
+//! What goes wrong on the way is said without addresses of the request and without what it carried.
+
+use super::answer::Answer;
+use super::request::{Body, Request};
+use super::scrub::{Known, scrub};
+use super::{Fault, Settings};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
+use secrecy::ExposeSecret;
+use std::error::Error;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// The largest answer that is read, in bytes.
+const LARGEST: usize = 4 << 20;
+/// Shorter than what load balancers keep, so that a call seldom meets a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// The way to one endpoint.
+pub struct Wire {
+    client: Client,
+    endpoint: Url,
+    timeout: Duration,
+}
+
+impl Wire {
+    /// # Errors
+    /// A sentence about the setting that cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        check(&settings.endpoint)?;
+        // HTTP/2 is not compiled in: one dead connection would stall every call.
+        let mut builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .https_only(true)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .timeout(settings.timeout)
+            .connect_timeout(CONNECT.min(settings.timeout))
+            .pool_idle_timeout(IDLE);
+        if let Some(pem) = &settings.ca_pem {
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| format!("the CA bundle: {error}"))?;
+            if certificates.is_empty() {
+                return Err("the CA bundle holds no PEM certificate".into());
+            }
+            builder = builder.tls_certs_only(certificates);
+        }
+        let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", cause(&error)))?;
+        Ok(Self { client, endpoint: settings.endpoint.clone(), timeout: settings.timeout })
+    }
+
+    /// One attempt. `known` are the secrets that the request carries; `header` is marked as sensitive.
+    pub async fn send(
+        &self,
+        request: &Request,
+        header: Option<(HeaderName, HeaderValue)>,
+        known: Known,
+    ) -> Result<Answer, Fault> {
+        let started = Instant::now();
+        let mut builder = self.build(request)?;
+        if let Some((name, mut value)) = header {
+            value.set_sensitive(true);
+            builder = builder.header(name, value);
+        }
+        let answer = self.receive(builder, request, known).await;
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        tracing::debug!(operation = request.operation, status, ms = started.elapsed().as_millis(), "remote call");
+        answer
+    }
+
+    fn build(&self, request: &Request) -> Result<RequestBuilder, Fault> {
+        let builder = self.client.request(request.method.clone(), url(&self.endpoint, request)?);
+        Ok(match &request.body {
+            Body::None => builder,
+            Body::Json(body) => builder.json(body),
+            Body::Form { fields, basic: None } => builder.form(fields),
+            Body::Form { fields, basic: Some((id, secret)) } => {
+                builder.form(fields).basic_auth(id, Some(secret.expose_secret()))
+            }
+        })
+    }
+
+    async fn receive(&self, builder: RequestBuilder, request: &Request, known: Known) -> Result<Answer, Fault> {
+        let fault = |error: reqwest::Error| self.fault(request, &known, error);
+        let response = builder.send().await.map_err(fault)?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.map(str::to_owned);
+        let Some(body) = read(response).await.map_err(fault)? else {
+            return Err(Fault::Unavailable(format!("{}: {status}: the answer is too large", request.operation)));
+        };
+        Ok(Answer { operation: request.operation, status, retry_after, body, quote: request.quote, known })
+    }
+
+    fn fault(&self, request: &Request, known: &Known, error: reqwest::Error) -> Fault {
+        let why = if error.is_timeout() && error.is_connect() {
+            "cannot connect in time".into()
+        } else if error.is_timeout() {
+            format!("no whole answer within {:?}", self.timeout)
+        } else if error.is_connect() {
+            format!("cannot connect: {}", scrub(&cause(&error), known, &[]))
+        } else {
+            // The words for this differ from one time to the next, depending on what was lost.
+            "the connection broke before the whole answer had come".into()
+        };
+        tracing::debug!(operation = request.operation, error = scrub(&cause(&error), known, &[]), "no answer");
+        Fault::Unavailable(format!("{}: {why}", request.operation))
+    }
+}
+
+fn check(endpoint: &Url) -> Result<(), String> {
+    if endpoint.scheme() != "https" || endpoint.host_str().is_none() {
+        return Err("the endpoint must be an https URL".into());
+    }
+    if endpoint.query().is_some() || endpoint.fragment().is_some() {
+        return Err("the endpoint must have no query and no fragment".into());
+    }
+    if !endpoint.username().is_empty() || endpoint.password().is_some() {
+        return Err("the endpoint must hold no user and no password".into());
+    }
+    Ok(())
+}
+
+/// Escapes each segment. What a URL cannot carry as one segment is refused, since it would name something else.
+fn url(endpoint: &Url, request: &Request) -> Result<Url, Fault> {
+    let unfit = |segment: &String| {
+        matches!(segment.as_str(), "" | "." | "..") || segment.chars().any(|character| character.is_control())
+    };
+    if request.path.iter().any(unfit) {
+        return Err(Fault::Rejected(format!("{}: an id cannot be part of a URL", request.operation)));
+    }
+    let mut url = endpoint.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => drop(segments.pop_if_empty().extend(&request.path)),
+        Err(()) => return Err(Fault::Rejected(format!("{}: the endpoint has no path", request.operation))),
+    }
+    if let Some((name, value)) = request.query {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    Ok(url)
+}
+
+/// The body, unless it is too large.
+async fn read(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LARGEST {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// The innermost cause: what stands around it repeats it, or names the URL.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = match error.source() {
+        Some(source) => source,
+        None => return "no cause is known".into(),
+    };
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests;

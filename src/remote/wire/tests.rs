@@ -1,0 +1,87 @@
+use super::*;
+use crate::crd::Api;
+use reqwest::Method;
+
+fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
+    Settings {
+        api: Api::CloudServices,
+        endpoint: endpoint.parse().unwrap(),
+        ca_pem: ca_pem.map(|pem| pem.as_bytes().to_vec()),
+        max_in_flight: 8,
+        timeout: Duration::from_secs(1),
+    }
+}
+
+fn path(endpoint: &str, segments: &[&str]) -> Result<String, Fault> {
+    let request = Request::new("read app", Method::GET, segments);
+    url(&endpoint.parse().unwrap(), &request).map(|url| url.to_string())
+}
+
+#[test]
+fn ids_are_escaped_in_paths() {
+    let base = "https://iam.example.com";
+    assert_eq!(path(base, &["v2", "orgs", "a-b_C9"]).unwrap(), "https://iam.example.com/v2/orgs/a-b_C9");
+    let cases = [
+        ("a/b", "a%2Fb"),
+        ("a?b#c", "a%3Fb%23c"),
+        ("a b", "a%20b"),
+        ("50%", "50%25"),
+        ("%2e%2e", "%252e%252e"),
+        ("ä", "%C3%A4"),
+        ("a\\b", "a%5Cb"),
+        ("...", "..."),
+    ];
+    for (id, escaped) in cases {
+        assert_eq!(path(base, &["orgs", id, "x"]).unwrap(), format!("{base}/orgs/{escaped}/x"), "{id}");
+    }
+    for id in ["", ".", "..", "a\nb", "a\tb", "\0"] {
+        assert!(matches!(path(base, &["orgs", id, "x"]), Err(Fault::Rejected(_))), "{id:?}");
+    }
+}
+
+#[test]
+fn the_endpoint_keeps_its_prefix() {
+    for base in ["https://iam.example.com/cphub/api/auth", "https://iam.example.com/cphub/api/auth/"] {
+        assert_eq!(path(base, &["v2"]).unwrap(), "https://iam.example.com/cphub/api/auth/v2");
+    }
+}
+
+#[test]
+fn an_endpoint_that_would_betray_or_mislead_is_refused() {
+    for endpoint in [
+        "http://iam.example.com",
+        "https://iam.example.com?a=b",
+        "https://iam.example.com#a",
+        "https://user@iam.example.com",
+        "https://:word@iam.example.com",
+        "mailto:iam@example.com",
+    ] {
+        let Err(error) = Wire::new(&settings(endpoint, None)) else { panic!("{endpoint}") };
+        assert!(error.starts_with("the endpoint must"), "{error}");
+    }
+}
+
+#[test]
+fn a_ca_bundle_without_a_certificate_is_refused() {
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for pem in ["", "no certificate", broken] {
+        assert!(Wire::new(&settings("https://iam.example.com", Some(pem))).is_err(), "{pem}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_is_not_read_to_its_end() {
+    let response = |size: usize| Response::from(axum::http::Response::new(vec![b'x'; size]));
+    assert_eq!(read(response(LARGEST)).await.unwrap().map(|body| body.len()), Some(LARGEST));
+    assert_eq!(read(response(LARGEST + 1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn nobody_at_the_other_end_is_said_plainly() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let wire = Wire::new(&settings(&format!("https://127.0.0.1:{port}"), None)).unwrap();
+    let request = Request::new("read app", Method::GET, &["orgs", "hidden-org"]);
+    let Err(Fault::Unavailable(said)) = wire.send(&request, None, Known::default()).await else { panic!() };
+    assert!(said.starts_with("read app: cannot connect: "), "{said}");
+    assert!(!said.contains("hidden-org"), "{said}");
+}
