@@ -3,7 +3,7 @@
 
 pub mod kubernetes;
 
-use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
+use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
 use crate::reason::Reason;
 use k8s_openapi::api::core::v1::Secret;
@@ -58,6 +58,13 @@ pub trait Cluster: Send + Sync + 'static {
         app: &OrgOAuthApp,
         status: &OrgOAuthAppStatus,
     ) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;
+
+    /// Writes the status of a connection.
+    fn write_connection_status(
+        &self,
+        connection: &IamConnection,
+        status: &IamConnectionStatus,
+    ) -> impl Future<Output = Result<(), ClusterFault>> + Send;
 
     /// Reads a Secret.
     fn read_secret(

@@ -45,7 +45,8 @@ pub struct Settings {
 /// What every pass of the process shares.
 struct Shop {
     operator: Operator<Kubernetes, ClusterConnections>,
-    admission: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// By connection and its limit: a changed limit counts for the passes that start from then on.
+    admission: Mutex<HashMap<(String, usize), Arc<Semaphore>>>,
     attempts: Mutex<HashMap<String, (String, u32)>>,
 }
 
@@ -74,8 +75,7 @@ pub async fn run(
     let changes = watcher(Api::<IamConnection>::all(client), watcher::Config::default())
         .default_backoff()
         .modify(|connection| connection.managed_fields_mut().clear())
-        .reflect(writer)
-        .touched_objects();
+        .reflect(writer);
     let watching = tokio::spawn(pass_on(changes, told));
     // Without the connections every resource would look as if its connection were missing.
     if connections.wait_until_ready().await.is_err() {
@@ -91,18 +91,33 @@ pub async fn run(
     watching.abort();
 }
 
-/// Tells every scope that a connection changed, after the shared store has it.
-async fn pass_on(changes: impl Stream<Item = watcher::Result<IamConnection>>, told: Vec<UnboundedSender<String>>) {
+/// Tells every scope that a connection's spec changed or that it is gone, after the shared store knows.
+async fn pass_on(
+    changes: impl Stream<Item = watcher::Result<watcher::Event<IamConnection>>>,
+    told: Vec<UnboundedSender<String>>,
+) {
     let mut changes = std::pin::pin!(changes);
+    let mut generations = HashMap::new();
     while let Some(change) = changes.next().await {
-        match change {
-            Ok(connection) => {
-                for scope in &told {
-                    // A scope that has ended needs no news.
-                    scope.unbounded_send(connection.name_any()).ok();
-                }
+        let changed = match change {
+            Ok(watcher::Event::Apply(connection) | watcher::Event::InitApply(connection)) => {
+                let version = (connection.uid(), connection.metadata.generation);
+                let before = generations.insert(connection.name_any(), version.clone());
+                (before != Some(version)).then(|| connection.name_any())
             }
-            Err(error) => tracing::warn!(%error, "watch of IamConnections"),
+            Ok(watcher::Event::Delete(connection)) => {
+                generations.remove(&connection.name_any());
+                Some(connection.name_any())
+            }
+            Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
+            Err(error) => {
+                tracing::warn!(%error, "watch of IamConnections");
+                None
+            }
+        };
+        for scope in changed.iter().flat_map(|name| told.iter().map(move |scope| (scope, name))) {
+            // A scope that has ended needs no news.
+            scope.0.unbounded_send(scope.1.clone()).ok();
         }
     }
 }
@@ -141,7 +156,7 @@ fn users_of(apps: &Store<OrgOAuthApp>, connection: &str) -> Vec<ObjectRef<OrgOAu
 
 async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
     let _admitted = shop.admit(&app).await;
-    let span = tracing::info_span!("app", namespace = app.namespace(), name = app.name_any());
+    let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), name = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
     let work = Box::pin(shop.operator.reconcile(OrgOAuthApp::clone(&app)).instrument(span.clone()));
     let result = match tokio::time::timeout(PASS_TIMEOUT, work).await {
@@ -164,11 +179,11 @@ async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallib
 impl Shop {
     async fn admit(&self, app: &OrgOAuthApp) -> Option<tokio::sync::OwnedSemaphorePermit> {
         let name = &app.spec.connection_ref.name;
+        let limit = self.operator.connections.find(name).map_or(1, |c| c.spec.limits.max_in_flight.into());
         let passes = {
             let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
-            let limit = || self.operator.connections.find(name).map_or(8, |c| c.spec.limits.max_in_flight.into());
-            let places = admission.entry(name.clone());
-            places.or_insert_with(|| Arc::new(Semaphore::new(PASSES_PER_CALL * limit()))).clone()
+            let places = || Arc::new(Semaphore::new(PASSES_PER_CALL * limit));
+            admission.entry((name.clone(), limit)).or_insert_with(places).clone()
         };
         passes.acquire_owned().await.ok()
     }

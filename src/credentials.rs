@@ -23,7 +23,7 @@ pub enum Target {
 
 /// A Secret that this resource controls.
 #[derive(Clone)]
-pub struct OurSecret(Secret);
+pub struct OurSecret(Box<Secret>);
 
 /// One permitted write of a Secret.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ pub fn secret_name(app: &OrgOAuthApp) -> String {
 pub fn guard(app: &OrgOAuthApp, existing: Option<Secret>) -> Target {
     match existing {
         None => Target::Free,
-        Some(secret) if controlled_by(&secret, app) => Target::Ours(OurSecret(secret)),
+        Some(secret) if controlled_by(&secret, app) => Target::Ours(OurSecret(Box::new(secret))),
         Some(_) => Target::Foreign,
     }
 }
@@ -73,7 +73,9 @@ impl Target {
     pub fn publish(&self, app: &OrgOAuthApp, credentials: &Credentials) -> Option<SecretWrite> {
         match self {
             Self::Free => Some(SecretWrite::Create(desired(app, credentials, Secret::default()))),
-            Self::Ours(OurSecret(secret)) => Some(SecretWrite::Replace(desired(app, credentials, secret.clone()))),
+            Self::Ours(OurSecret(secret)) => {
+                Some(SecretWrite::Replace(desired(app, credentials, Secret::clone(secret))))
+            }
             Self::Foreign => None,
         }
     }
@@ -101,12 +103,12 @@ impl OurSecret {
 
     /// Whether it is exactly what publishing these credentials would make it.
     pub fn is_published(&self, app: &OrgOAuthApp, credentials: &Credentials) -> bool {
-        desired(app, credentials, self.0.clone()) == self.0
+        desired(app, credentials, Secret::clone(&self.0)) == *self.0
     }
 
     /// The write that takes off every mark of the operator, so that the Secret outlives its resource.
     pub fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
-        let mut secret = self.0.clone();
+        let mut secret = Secret::clone(&self.0);
         let uid = app.uid();
         secret.owner_references_mut().retain(|owner| Some(&owner.uid) != uid.as_ref());
         secret.labels_mut().remove(OWNER_LABEL);

@@ -9,9 +9,11 @@ use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Blocked, Call, Observed, Outcome, Step, decide};
 use crate::reason::Reason;
-use crate::remote::{Fault, Iam};
+use crate::remote::Iam;
 use k8s_openapi::jiff::Timestamp;
-use std::{future::Future, sync::Arc};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
 
 /// A pass takes seven steps for a new app; more than this is a fault of the policy.
 const MAX_STEPS: usize = 24;
@@ -36,6 +38,8 @@ pub struct Operator<C, D> {
     pub connections: D,
     /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
     claiming: tokio::sync::Mutex<()>,
+    /// What was last said of each connection, so that of many passes one writes.
+    said_of_connections: Mutex<HashMap<String, ConnectionProof>>,
     clock: fn() -> Timestamp,
 }
 
@@ -45,7 +49,11 @@ struct Pass<'a, C: Cluster, D: Connections> {
     connection: Option<Arc<IamConnection>>,
     seen: Observed,
     happened: Vec<Happening>,
+    connection_proof: Option<ConnectionProof>,
 }
+
+/// What a pass learned of its connection: that its credentials are good, or what is wrong.
+pub type ConnectionProof = Result<(), Blocked>;
 
 /// Whether a pass goes on after a step.
 enum Flow {
@@ -56,7 +64,13 @@ enum Flow {
 impl<C: Cluster, D: Connections> Operator<C, D> {
     /// With the clock that status uses.
     pub fn new(cluster: C, connections: D, clock: fn() -> Timestamp) -> Self {
-        Self { cluster, connections, claiming: tokio::sync::Mutex::new(()), clock }
+        Self {
+            cluster,
+            connections,
+            claiming: tokio::sync::Mutex::new(()),
+            said_of_connections: Mutex::default(),
+            clock,
+        }
     }
 
     /// Brings one resource as far as it can be brought now.
@@ -65,8 +79,10 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     /// When Kubernetes does not answer, or what was seen turns out stale: the pass is to be repeated.
     pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
         let (access, connection) = self.access(&app).await?;
-        let mut pass = Pass { operator: self, connection, seen: Observed::new(app, access), happened: Vec::new() };
+        let seen = Observed::new(app, access);
+        let mut pass = Pass { operator: self, connection, seen, happened: Vec::new(), connection_proof: None };
         let outcome = pass.run().await?;
+        pass.report_connection().await;
         pass.report(&outcome).await?;
         Ok(outcome)
     }
@@ -83,11 +99,6 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
         tracing::error!("no end after {MAX_STEPS} steps; this is a fault of the operator, please report it");
         Err(ClusterFault::Unavailable("the pass found no end".into()))
-    }
-
-    /// A fault of the API ends the pass, with what it means for the resource.
-    fn end(&self, fault: Fault) -> Flow {
-        Flow::End(crate::decide::after_fault(&self.seen.app, fault))
     }
 
     fn note(&mut self, reason: Reason, message: String) {

@@ -1,10 +1,13 @@
 //! From what a pass saw and how it ended to the status that users and tools read.
 //! Pure and deterministic: the same state gives the same status, and a transition time moves only with its condition.
 
-use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::crd::{
+    Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
+};
 use crate::credentials::{Target, secret_name};
 use crate::decide::{Blocked, Observed, Outcome, Remote, client_id};
 use crate::reason::Reason;
+use crate::reconcile::ConnectionProof;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -30,6 +33,18 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
             .collect(),
         ..old
     }
+}
+
+/// The status of a connection that a pass has used, or tried to use.
+pub fn of_connection(connection: &IamConnection, proof: &ConnectionProof, now: Timestamp) -> IamConnectionStatus {
+    let old = connection.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let generation = connection.metadata.generation;
+    let said = |status, reason, message: String| Said { kind: ConditionType::Ready, status, reason, message };
+    let ready = match proof {
+        Ok(()) => said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials.".into()),
+        Err(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message.clone()),
+    };
+    IamConnectionStatus { observed_generation: generation, conditions: vec![ready.after(old, generation, now)] }
 }
 
 /// Whether the Secret holds a credential; `None` when it was not looked at.

@@ -2,7 +2,7 @@
 //! Writes carry the `resourceVersion` that was seen, so that a race ends in a refusal.
 
 use super::{Cluster, ClusterFault, Happening};
-use crate::crd::{FIELD_MANAGER, FINALIZER, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::crd::{FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -46,8 +46,8 @@ impl Kubernetes {
         body: Value,
     ) -> Result<OrgOAuthApp, ClusterFault> {
         let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), &app.namespace().unwrap_or_default());
-        let (name, params, patch) = (app.name_any(), PatchParams::apply(FIELD_MANAGER), Patch::Merge(&body));
-        let params = PatchParams { force: false, ..params };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let (name, patch) = (app.name_any(), Patch::Merge(&body));
         match subresource {
             None => self.call(api.patch(&name, &params, &patch)).await,
             Some(_) => self.call(api.patch_status(&name, &params, &patch)).await,
@@ -120,6 +120,17 @@ impl Cluster for Kubernetes {
 
     async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
         self.patch(app, Some("status"), json!({"metadata": seen(app), "status": status})).await
+    }
+
+    async fn write_connection_status(
+        &self,
+        connection: &IamConnection,
+        status: &IamConnectionStatus,
+    ) -> Result<(), ClusterFault> {
+        let api: Api<IamConnection> = Api::all(self.client.clone());
+        let body = json!({"metadata": {"uid": connection.metadata.uid}, "status": status});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.call(api.patch_status(&connection.name_any(), &params, &Patch::Merge(&body))).await.map(drop)
     }
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {

@@ -5,7 +5,7 @@ use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::{self, secret_name};
-use crate::decide::{Call, Outcome, Remote, Rival, Step, client_id, org_id, rival};
+use crate::decide::{Blocked, Call, Outcome, Remote, Rival, Step, after_fault, client_id, org_id, rival};
 use crate::reason::Reason;
 use crate::remote::{ClientId, Credentials, Fault, Iam, NewApp};
 use kube::ResourceExt;
@@ -38,46 +38,60 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(Flow::Next)
     }
 
+    /// One call to the API. Whatever it answers, if it answers at all it took the connection's credentials.
     async fn call(&mut self, call: Call) -> Flow {
         let iam = match self.open().await {
             Ok(iam) => iam,
-            Err(end) => return end,
+            Err(blocked) => {
+                self.connection_proof = Some(Err(blocked.clone()));
+                return Flow::End(Outcome::Blocked(blocked));
+            }
         };
+        let answer = self.ask(&iam, call).await;
+        match &answer {
+            Err(Fault::Unavailable(_) | Fault::Throttled { .. }) => {}
+            Err(Fault::Credentials(message)) => {
+                self.connection_proof = Some(Err(Blocked::new(Reason::CredentialsUnavailable, message.clone())));
+            }
+            Ok(()) | Err(Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Conflict(_) | Fault::Rejected(_)) => {
+                self.connection_proof = Some(Ok(()));
+            }
+        }
+        match answer {
+            Ok(()) => Flow::Next,
+            Err(fault) => Flow::End(after_fault(&self.seen.app, fault)),
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<D::Iam>, Blocked> {
+        match &self.connection {
+            Some(connection) => self.operator.connections.open(connection).await,
+            None => Err(Blocked::new(Reason::ConnectionNotFound, "there is no connection")),
+        }
+    }
+
+    async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), Fault> {
         let org = org_id(&self.seen.app);
         match call {
-            Call::Authenticate => match iam.authenticate(&org).await {
-                Ok(()) => self.seen.authenticated = true,
-                Err(fault) => return self.end(fault),
-            },
-            Call::Read(id) => match iam.read(&org, &id).await {
-                Ok(Some(app)) => self.seen.remote = Remote::Shown(app),
-                Ok(None) => self.seen.remote = Remote::Absent,
-                Err(fault) => return self.end(fault),
-            },
+            Call::Authenticate => {
+                iam.authenticate(&org).await?;
+                self.seen.authenticated = true;
+            }
+            Call::Read(id) => {
+                let shown = iam.read(&org, &id).await?;
+                self.seen.remote = shown.map_or(Remote::Absent, Remote::Shown);
+            }
             Call::Create(app) => {
                 let answer = iam.create(&org, &app).await;
-                return self.created(app, answer);
+                self.created(app, answer)?;
             }
             Call::Regenerate(id) => {
                 let answer = iam.regenerate_secret(&org, &id).await;
-                return self.regenerated(id, answer);
+                self.regenerated(id, answer)?;
             }
-            Call::Delete(id) => match iam.delete(&org, &id).await {
-                Ok(deletion) => self.seen.deletion = Some(deletion),
-                Err(fault) => return self.end(fault),
-            },
+            Call::Delete(id) => self.seen.deletion = Some(iam.delete(&org, &id).await?),
         }
-        Flow::Next
-    }
-
-    async fn open(&self) -> Result<Arc<D::Iam>, Flow> {
-        match &self.connection {
-            Some(connection) => {
-                let opened = self.operator.connections.open(connection).await;
-                opened.map_err(|blocked| Flow::End(Outcome::Blocked(blocked)))
-            }
-            None => Err(self.end(Fault::Credentials("there is no connection".into()))),
-        }
+        Ok(())
     }
 
     fn saw(&mut self, app: OrgOAuthApp) {
@@ -143,36 +157,36 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Flow {
+    fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
         match answer {
             Ok(credentials) => {
                 self.seen.remote = Remote::AsDefined;
                 self.seen.in_hand = Some(credentials);
                 self.note(Reason::Created, format!("App {} created.", app.id));
-                Flow::Next
+                Ok(())
             }
             // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
             Err(fault @ (Fault::Conflict(_) | Fault::Rejected(_))) => {
                 self.seen.remote = Remote::Unread;
                 self.seen.create_refused = Some(fault);
-                Flow::Next
+                Ok(())
             }
-            Err(fault) => self.end(fault),
+            Err(fault) => Err(fault),
         }
     }
 
-    fn regenerated(&mut self, id: ClientId, answer: Result<Credentials, Fault>) -> Flow {
+    fn regenerated(&mut self, id: ClientId, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
         match answer {
             Ok(credentials) => {
                 self.seen.in_hand = Some(credentials);
                 self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
-                Flow::Next
+                Ok(())
             }
             Err(Fault::NotFound(_)) => {
                 self.seen.remote = Remote::Absent;
-                Flow::Next
+                Ok(())
             }
-            Err(fault) => self.end(fault),
+            Err(fault) => Err(fault),
         }
     }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use oauth_app_operator::cluster::{Cluster, ClusterFault, Happening};
-use oauth_app_operator::crd::{FINALIZER, OrgOAuthApp, OrgOAuthAppStatus};
+use oauth_app_operator::crd::{FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use oauth_app_operator::credentials::SecretWrite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -124,6 +124,10 @@ impl Cluster for FakeCluster {
 
     async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
         self.write(|o| o.cluster.change(app, |app| app.status = Some(status.clone()))).await
+    }
+
+    async fn write_connection_status(&self, _: &IamConnection, _: &IamConnectionStatus) -> Result<(), ClusterFault> {
+        Ok(())
     }
 
     async fn read_secret(&self, _: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {

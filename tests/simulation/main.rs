@@ -1,6 +1,9 @@
 //! The whole reconcile loop over in-memory ports, cut at every effect: killed, refused or its answer lost, before and
 //! after the effect took hold. Whatever happens, the resource comes to rest with one app and a credential that works.
 
+// A test may panic: that is how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod cluster;
 mod iam;
 mod world;
