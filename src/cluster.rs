@@ -76,6 +76,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Performs a write that the guard of Secrets permitted, and returns the Secret as it now is.
     fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Secret, ClusterFault>> + Send;
 
+    /// Asks without effect whether such a write would be stored.
+    fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+
     /// The labels of a namespace.
     fn namespace_labels(
         &self,

@@ -88,6 +88,8 @@ pub struct Observed {
     pub in_hand: Option<Credentials>,
     /// Somebody else wrote the Secret while credentials were in hand, so its value may be the older one.
     pub secret_suspect: bool,
+    /// Whether Kubernetes, asked without effect, would store the Secret.
+    pub secret_storable: bool,
     /// Whether the Secret was written in this pass; what still differs then is Kubernetes' doing and is left.
     pub published_now: bool,
     /// What the API said to the deletion in this pass.
@@ -109,6 +111,7 @@ impl Observed {
             create_refused: None,
             in_hand: None,
             secret_suspect: false,
+            secret_storable: false,
             published_now: false,
             deletion: None,
         }
@@ -132,6 +135,8 @@ pub enum Step {
     Claim(ClientId),
     /// Take that record back.
     Unclaim,
+    /// Ask Kubernetes whether it would store the Secret.
+    TryPublish(ClientId),
     /// Write the credentials into the Secret.
     Publish(Credentials),
     /// Take the marks of the operator off the Secret.
@@ -322,6 +327,10 @@ fn keep(seen: &Observed, target: &Target, credentials: Credentials, fields: Fiel
 
 /// The Secret holds no credential: create the app, or replace the secret of the one that is there.
 fn issue(seen: &Observed, id: ClientId, fields: Fields) -> Result<Step, Blocked> {
+    // Kubernetes refused the Secret before: no further client secret is asked for only to be thrown away.
+    if !seen.secret_storable && was_refused(&seen.app) {
+        return Ok(Step::TryPublish(id));
+    }
     let was_there = has_claimed(&seen.app, &id) && !seen.claimed_now;
     match (&seen.remote, &seen.create_refused) {
         (Remote::Unread, None) if was_there => Ok(Step::Call(Call::Read(id))),
@@ -418,6 +427,11 @@ fn outcome_of(fault: Fault) -> Outcome {
 
 fn is_public(app: &OrgOAuthApp) -> bool {
     app.spec.public_client == Some(true)
+}
+
+fn was_refused(app: &OrgOAuthApp) -> bool {
+    let conditions = app.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|c| c.reason == Reason::SecretNotWritten.as_str())
 }
 
 /// Whether status says that the API has the present spec.

@@ -121,6 +121,7 @@ impl Step {
             Self::Call(Call::Create(_)) => "Create",
             Self::Call(Call::Regenerate(_)) => "Regenerate",
             Self::Call(Call::Delete(_)) => "Delete",
+            Self::TryPublish(_) => "TryPublish",
             Self::Publish(_) => "Publish",
             Self::ReleaseSecret(_) => "ReleaseSecret",
             Self::DropFinalizer => "DropFinalizer",

@@ -54,6 +54,20 @@ impl Kubernetes {
         }
     }
 
+    async fn store_secret(&self, write: SecretWrite, dry_run: bool) -> Result<Secret, ClusterFault> {
+        let params = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) };
+        match write {
+            SecretWrite::Create(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                self.call(api.create(&params, &secret)).await
+            }
+            SecretWrite::Replace(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                self.call(api.replace(&secret.name_any(), &params, &secret)).await
+            }
+        }
+    }
+
     fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.client.clone(), namespace)
     }
@@ -138,17 +152,11 @@ impl Cluster for Kubernetes {
     }
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Secret, ClusterFault> {
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        match write {
-            SecretWrite::Create(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.create(&params, &secret)).await
-            }
-            SecretWrite::Replace(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.replace(&secret.name_any(), &params, &secret)).await
-            }
-        }
+        self.store_secret(write, false).await
+    }
+
+    async fn try_secret(&self, write: SecretWrite) -> Result<(), ClusterFault> {
+        self.store_secret(write, true).await.map(drop)
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {

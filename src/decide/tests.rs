@@ -92,6 +92,7 @@ fn say(step: Step) -> String {
         Step::Claim(id) => format!("Claim {id}"),
         Step::ReleaseSecret(_) => "ReleaseSecret".into(),
         Step::Publish(_) => "Publish".into(),
+        Step::TryPublish(_) => "TryPublish".into(),
         step => format!("{step:?}"),
     }
 }
@@ -229,6 +230,18 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
     let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
     assert_eq!(step(app(json!({})), published, |seen| seen.remote = other), "NotSupported");
     assert_eq!(step(app(json!({})), published, |seen| seen.remote = Remote::Absent), format!("Create {DERIVED}"));
+}
+
+#[test]
+fn while_kubernetes_refuses_the_secret_the_api_is_asked_for_no_other() {
+    let refused = || {
+        app(
+            json!({"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "SecretNotWritten", "message": "",
+                                              "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}),
+        )
+    };
+    assert_eq!(step(refused(), free, nothing), "TryPublish");
+    assert_eq!(step(refused(), free, |seen| seen.secret_storable = true), format!("Create {DERIVED}"));
 }
 
 #[test]

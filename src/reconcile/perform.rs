@@ -26,6 +26,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.write_claim(None).await?;
                 self.seen.claimed_now = false;
             }
+            Step::TryPublish(client_id) => return self.try_publish(client_id).await,
             Step::Publish(credentials) => return self.publish(credentials).await,
             Step::ReleaseSecret(secret) => {
                 let released = self.operator.cluster.write_secret(secret.release(&self.seen.app)).await?;
@@ -211,13 +212,33 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.seen.secret_suspect |= handed_out;
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(Flow::End(Outcome::Waiting {
-                reason: Reason::SecretNotWritten,
-                message: format!("Kubernetes refuses Secret {}: {message}", secret_name(app)),
-                until: None,
-            })),
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&message)),
             Err(fault) => Err(fault),
         }
+    }
+
+    async fn try_publish(&mut self, client_id: ClientId) -> Result<Flow, ClusterFault> {
+        let credentials = Credentials { client_id, client_secret: None };
+        let Some(write) = self.seen.secret.as_ref().and_then(|target| target.publish(&self.seen.app, &credentials))
+        else {
+            return Err(ClusterFault::Stale);
+        };
+        match self.operator.cluster.try_secret(write).await {
+            Ok(()) => {
+                self.seen.secret_storable = true;
+                Ok(Flow::Next)
+            }
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&message)),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn secret_refused(&self, message: &str) -> Flow {
+        Flow::End(Outcome::Waiting {
+            reason: Reason::SecretNotWritten,
+            message: format!("Kubernetes refuses Secret {}: {message}", secret_name(&self.seen.app)),
+            until: None,
+        })
     }
 
     async fn drop_finalizer(&mut self) -> Result<Flow, ClusterFault> {

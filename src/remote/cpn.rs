@@ -96,3 +96,44 @@ fn names(roles: &[Role]) -> Result<Value, Fault> {
     };
     roles.iter().map(name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::request::Quote;
+    use crate::remote::scrub::Known;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let known = Known::default();
+        Answer { operation: "read app", status, retry_after: None, body: body.into(), quote: Quote::Any, known }
+    }
+
+    #[test]
+    fn a_page_for_people_does_not_say_that_an_app_is_absent() {
+        for body in ["", "{}", r#"{"error":"x"}"#, "no such app"] {
+            assert!(CloudPartnerNavigator.is_absence(&answer(404, body)), "{body}");
+        }
+        assert!(!CloudPartnerNavigator.is_absence(&answer(404, "\n<!DOCTYPE html>")));
+    }
+
+    #[test]
+    fn a_deletion_that_is_not_offered_is_no_fault() {
+        for (status, deletion) in [
+            (404, Some(Deletion::NotOffered)),
+            (405, Some(Deletion::NotOffered)),
+            (501, Some(Deletion::NotOffered)),
+            (403, None),
+            (500, None),
+            (200, None),
+        ] {
+            assert_eq!(CloudPartnerNavigator.deletion(&answer(status, "")), deletion, "{status}");
+        }
+    }
+
+    #[test]
+    fn roles_are_names_and_nothing_is_left_out_silently() {
+        let role = |resource: Option<&str>| Role { name: "org_member".into(), resource: resource.map(str::to_owned) };
+        assert_eq!(names(&[role(None)]), Ok(json!([{"name": "org_member"}])));
+        assert!(matches!(names(&[role(None), role(Some("instance:1"))]), Err(Fault::Rejected(_))));
+    }
+}

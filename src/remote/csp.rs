@@ -89,3 +89,33 @@ impl Dialect for CloudServices {
         Ok(request("add app to organization", Method::POST, &path).body(Body::Json(body)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::request::Quote;
+    use crate::remote::scrub::Known;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let known = Known::default();
+        Answer { operation: "read app", status, retry_after: None, body: body.into(), quote: Quote::Any, known }
+    }
+
+    #[test]
+    fn only_the_api_itself_can_say_that_an_app_is_absent() {
+        assert!(CloudServices.is_absence(&answer(404, r#"{"message":"no such app","statusCode":404}"#)));
+        for body in ["", "404 page not found", "default backend - 404", "<html></html>", "[]", "null"] {
+            assert!(!CloudServices.is_absence(&answer(404, body)), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_absence_of_an_app_is_no_fault_of_its_deletion() {
+        let deletion = |status, body| CloudServices.deletion(&answer(status, body));
+        assert_eq!(deletion(404, "{}"), Some(Deletion::NotFound));
+        assert_eq!(deletion(400, r#"{"message":"Client was Not Found"}"#), Some(Deletion::NotFound));
+        assert_eq!(deletion(400, r#"{"message":"too many ids"}"#), None);
+        assert_eq!(deletion(500, r#"{"message":"not found"}"#), None);
+        assert_eq!(deletion(200, "{}"), None);
+    }
+}

@@ -44,7 +44,7 @@ impl Known {
 
 /// Makes a message fit to be shown. `passing` are values of request ids that stand elsewhere in the answer.
 pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
-    let mut text: Vec<char> = message.chars().take(LOOKED_AT).collect();
+    let mut text: Vec<char> = without_tokens(message).chars().take(LOOKED_AT).collect();
     for secret in &known.0 {
         text = mask(&text, secret.expose_secret());
     }
@@ -55,6 +55,20 @@ pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
     }
     let text = without_passing_ids(&text);
     cut(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A token that is none of ours is nobody's to read either: every JWT begins with the same three letters.
+fn without_tokens(text: &str) -> String {
+    let within = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+    let mut left = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("eyJ") {
+        let end = rest[at..].find(|character| !within(character)).map_or(rest.len(), |end| at + end);
+        left.push_str(&rest[..at]);
+        left.push_str(if end - at < GIVEAWAY { &rest[at..end] } else { "***" });
+        rest = &rest[end..];
+    }
+    left + rest
 }
 
 /// Replaces every run that stands in the secret too.
@@ -112,9 +126,9 @@ mod tests {
     #[test]
     fn secrets_are_masked_whole_and_in_part() {
         assert_eq!(clean("token s3cr3t! refused, s3cr3t!", "s3cr3t!"), "token *** refused, ***");
-        let long = "eyJhbGciOiJSUzI1NiJ9.abcdefghijklmnop";
-        assert_eq!(clean(&format!("invalid_grant: {long}."), long), "invalid_grant: ***.");
-        assert_eq!(clean("invalid: eyJhbGciOiJSUzI1…", long), "invalid: ***…");
+        let long = "aHR0cHM6Ly9leGFtcGxl.abcdefghijklmnop";
+        assert_eq!(clean(&format!("invalid_grant: '{long}'"), long), "invalid_grant: '***'");
+        assert_eq!(clean("invalid: aHR0cHM6Ly9leG…", long), "invalid: ***…");
         assert_eq!(clean("ends with ijklmnop", long), "ends with ijklmnop");
         assert_eq!(clean("nothing to hide", ""), "nothing to hide");
         assert_eq!(clean("", "s3cr3t!"), "");
@@ -127,6 +141,11 @@ mod tests {
         let said = format!("client_secret=s3c%26r%3Dt%21 or {basic} or s3c&r=t!");
         assert_eq!(scrub(&said, &known, &[]), "client_secret=*** or *** or ***");
         assert!(!format!("{known:?}").contains("s3c"));
+    }
+
+    #[test]
+    fn a_token_of_any_kind_is_masked() {
+        assert_eq!(clean("bad eyJhbGciOiJSUzI1NiJ9.e30.c2ln-_x, eyJhbGciOiJ", "x-secret"), "bad ***, eyJhbGciOiJ");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub struct ClusterState {
     apps: BTreeMap<String, OrgOAuthApp>,
     pub secrets: BTreeMap<String, Secret>,
+    pub refuses_secrets: bool,
     version: u64,
 }
 
@@ -70,7 +71,12 @@ impl ClusterState {
         Ok(changed)
     }
 
+    fn accept(&self) -> Result<(), ClusterFault> {
+        if self.refuses_secrets { Err(ClusterFault::Refused("quota".into())) } else { Ok(()) }
+    }
+
     fn write(&mut self, write: SecretWrite) -> Result<Secret, ClusterFault> {
+        self.accept()?;
         let version = self.next_version();
         let (mut secret, expected) = match write {
             SecretWrite::Create(secret) => (secret, None),
@@ -136,6 +142,10 @@ impl Cluster for FakeCluster {
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Secret, ClusterFault> {
         self.write(|o| o.cluster.write(write)).await
+    }
+
+    async fn try_secret(&self, _: SecretWrite) -> Result<(), ClusterFault> {
+        self.read(ClusterState::accept)
     }
 
     async fn namespace_labels(&self, _: &str) -> Result<BTreeMap<String, String>, ClusterFault> {

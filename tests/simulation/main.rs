@@ -164,6 +164,19 @@ async fn a_foreign_secret_is_left_alone_and_no_call_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_kubernetes_refuses_the_secret_no_further_secret_is_asked_for() {
+    let world = World::new(None);
+    world.refuse_secrets(true);
+    world.apply("billing", json!({}));
+    world.run_to_rest().await;
+    world.assert_waiting("billing", "SecretNotWritten");
+    assert_eq!((world.remote_apps(), world.regenerations()), (1, 0));
+    world.refuse_secrets(false);
+    world.run_to_rest().await;
+    world.assert_provisioned("billing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_settled_resource_causes_no_write() {
     let world = World::new(None);
     create(&world, json!({})).await;

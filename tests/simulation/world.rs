@@ -162,6 +162,10 @@ impl World {
         self.outside().cluster.secrets.insert(name.into(), Default::default());
     }
 
+    pub fn refuse_secrets(&self, refuse: bool) {
+        self.outside().cluster.refuses_secrets = refuse;
+    }
+
     pub fn add_foreign_app(&self, id: &str) {
         self.outside().iam.add(id, "foreign");
     }
@@ -212,6 +216,16 @@ impl World {
         self.assert_credential_works(name);
         let creations = self.outside().iam.creations.clone();
         assert!(creations.values().all(|count| *count == 1), "created more than once: {creations:?}");
+    }
+
+    pub fn assert_waiting(&self, name: &str, reason: &str) {
+        let app = self.app(name);
+        let reconciling = condition(&app, ConditionType::Reconciling).expect("a Reconciling condition");
+        assert_eq!(
+            (reconciling.status, reconciling.reason.as_str()),
+            (ConditionStatus::True, reason),
+            "{reconciling:?}"
+        );
     }
 
     pub fn assert_blocked(&self, name: &str, reason: &str) {
