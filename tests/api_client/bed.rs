@@ -1,0 +1,108 @@
+//! A simulator with one organization per API, and clients for it with either kind of credentials.
+//! The credentials of a client can be replaced while it runs.
+
+use futures::FutureExt;
+use iam_simulator::types::{CallFilter, CallView, Flavour, Operation};
+use iam_simulator::{Simulator, client::Control};
+use oauth_app_operator::crd::Api;
+use oauth_app_operator::remote::http::HttpIam;
+use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, NewApp, OrgId, Settings};
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub const CSP: Flavour = Flavour::Csp;
+pub const CPN: Flavour = Flavour::Cpn;
+pub const BOTH: [Flavour; 2] = [CSP, CPN];
+pub const API_TOKEN: &str = "Hidden-Api-Token-4711";
+pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
+
+/// Where the credentials of a client are kept.
+pub type Kept = Arc<Mutex<Result<ApiCredentials, String>>>;
+
+pub struct Bed {
+    pub simulator: Simulator,
+    pub control: Control,
+}
+
+impl Bed {
+    pub async fn new() -> Self {
+        let simulator = Simulator::spawn();
+        let control = simulator.control();
+        for flavour in BOTH {
+            control.seed_org(flavour, "org-1", false).await.unwrap();
+            control.seed_api_token(flavour, "org-1", API_TOKEN).await.unwrap();
+            control.seed_client(flavour, "org-1", "operator", CLIENT_SECRET).await.unwrap();
+        }
+        Self { simulator, control }
+    }
+
+    pub fn settings(&self, flavour: Flavour) -> Settings {
+        Settings {
+            api: match flavour {
+                CSP => Api::CloudServices,
+                CPN => Api::CloudPartnerNavigator,
+            },
+            endpoint: self.simulator.endpoint(flavour).parse().unwrap(),
+            ca_pem: Some(self.simulator.ca_pem().into()),
+            max_in_flight: 8,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    pub fn iam(&self, flavour: Flavour) -> HttpIam {
+        self.iam_with(self.settings(flavour)).0
+    }
+
+    pub fn iam_with(&self, settings: Settings) -> (HttpIam, Kept) {
+        let kept: Kept = Arc::new(Mutex::new(Ok(client())));
+        (HttpIam::new(settings, load(&kept)).unwrap(), kept)
+    }
+
+    pub async fn calls(&self, operation: Operation) -> Vec<CallView> {
+        self.control.calls(&CallFilter::operation(operation)).await.unwrap()
+    }
+
+    pub async fn count(&self, operation: Operation) -> u64 {
+        self.control.count(&CallFilter::operation(operation)).await.unwrap()
+    }
+}
+
+pub fn load(kept: &Kept) -> LoadCredentials {
+    let kept = kept.clone();
+    Arc::new(move || std::future::ready(kept.lock().unwrap().clone()).boxed())
+}
+
+pub fn client() -> ApiCredentials {
+    ApiCredentials::Client { id: "operator".into(), secret: CLIENT_SECRET.to_owned().into() }
+}
+
+pub fn api_token(value: &str) -> ApiCredentials {
+    ApiCredentials::ApiToken(value.to_owned().into())
+}
+
+pub fn org() -> OrgId {
+    OrgId("org-1".into())
+}
+
+pub fn id(id: &str) -> ClientId {
+    ClientId(id.into())
+}
+
+/// The least that the API takes.
+pub fn least(flavour: Flavour) -> Map<String, Value> {
+    match flavour {
+        CSP => map(json!({
+            "displayName": "App", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {},
+        })),
+        CPN => Map::new(),
+    }
+}
+
+pub fn app(flavour: Flavour, name: &str) -> NewApp {
+    NewApp { id: id(name), context: None, fields: least(flavour) }
+}
+
+pub fn map(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}

@@ -1,0 +1,11 @@
+//! The HTTP client against the strict simulator: two readings of the documentation that must agree.
+//! Each test has a simulator of its own, over TLS with a CA of its own.
+
+// A test that cannot be set up should end loudly.
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+mod fields;
+mod operations;
+mod tokens;
+mod trouble;

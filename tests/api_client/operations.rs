@@ -1,0 +1,192 @@
+//! Every operation in both APIs, as the simulator's own reading of the documentation allows it.
+//! The simulator refuses whatever is not documented, so a success proves the request's form.
+
+use crate::bed::{BOTH, Bed, CPN, CSP, app, id, map, org};
+use iam_simulator::sha256_hex;
+use iam_simulator::types::{FailedForm, MissingOnDelete, Operation};
+use oauth_app_operator::crd::{Context, Role, Roles, ServiceRoles};
+use oauth_app_operator::remote::{Deletion, Fault, Iam, OrgId};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_app_lives_and_its_credentials_work() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        let created = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+        assert_eq!(created.client_id, id("billing-export"));
+        let secret = created.client_secret.unwrap();
+        let works = async |secret: &str| bed.control.token(flavour, "org-1", "billing-export", secret).await.is_ok();
+        assert!(works(secret.expose()).await, "{flavour:?}");
+
+        let shown = iam.read(&org(), &id("billing-export")).await.unwrap().unwrap();
+        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
+        let milliseconds = i64::try_from(stored.created_at).unwrap();
+        assert_eq!(shown.created_at.unwrap().as_millisecond(), milliseconds, "{flavour:?}");
+        assert_eq!(shown.fields["id"], "billing-export");
+
+        let regenerated = iam.regenerate_secret(&org(), &id("billing-export")).await.unwrap();
+        let new = regenerated.client_secret.unwrap();
+        assert!(works(new.expose()).await && !works(secret.expose()).await, "{flavour:?}");
+        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
+        assert_eq!(stored.secret_sha256, sha256_hex(new.expose()));
+    }
+}
+
+#[tokio::test]
+async fn what_is_absent_is_said_so() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
+        let fault = iam.regenerate_secret(&org(), &id("absent-app")).await.unwrap_err();
+        assert!(matches!(&fault, Fault::NotFound(said) if said.starts_with("regenerate secret: 404: ")), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_organization_is_refused() {
+    let bed = Bed::new().await;
+    let fault = bed.iam(CSP).create(&OrgId("org-9".into()), &app(CSP, "billing-export")).await.unwrap_err();
+    assert!(matches!(fault, Fault::NotFound(_)), "{fault}");
+    let (iam, kept) = bed.iam_with(bed.settings(CPN));
+    *kept.lock().unwrap() = Ok(crate::bed::api_token(crate::bed::API_TOKEN));
+    let fault = iam.create(&OrgId("org-9".into()), &app(CPN, "billing-export")).await.unwrap_err();
+    assert!(matches!(fault, Fault::Forbidden(_)), "{fault}");
+}
+
+#[tokio::test]
+async fn an_id_that_exists_is_a_conflict_and_a_bad_field_a_rejection() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+        let fault = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap_err();
+        assert!(matches!(&fault, Fault::Conflict(said) if said.starts_with("create app: 409: ")), "{fault}");
+        let mut bad = app(flavour, "billing-import");
+        bad.fields.insert("accessTokenTTL".into(), json!("long"));
+        let fault = iam.create(&org(), &bad).await.unwrap_err();
+        assert!(matches!(&fault, Fault::Rejected(said) if said.starts_with("create app: 400: ")), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_client_has_no_secret() {
+    let bed = Bed::new().await;
+    let mut public = app(CSP, "public-app");
+    public.fields.extend(map(json!({
+        "publicClient": true, "grantTypes": ["authorization_code"], "redirectUris": ["https://app.example.com"],
+    })));
+    let created = bed.iam(CSP).create(&org(), &public).await.unwrap();
+    assert!(created.client_secret.is_none());
+}
+
+#[tokio::test]
+async fn deletion_in_every_form() {
+    let bed = Bed::new().await;
+    let iam = bed.iam(CSP);
+    for name in ["billing-export", "billing-import"] {
+        iam.create(&org(), &app(CSP, name)).await.unwrap();
+    }
+    assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::Accepted));
+    assert_eq!(iam.read(&org(), &id("billing-export")).await, Ok(None));
+    assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::NotFound));
+    for form in [FailedForm::Ids, FailedForm::Objects] {
+        let missing = MissingOnDelete::Failed;
+        bed.control.set(|s| (s.missing_on_delete, s.failed_form) = (missing, form)).await.unwrap();
+        assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::Failed), "{form:?}");
+    }
+    bed.control.set(|s| s.deletion_runs_ms = 60_000).await.unwrap();
+    assert_eq!(iam.delete(&org(), &id("billing-import")).await, Ok(Deletion::Accepted));
+    let fault = iam.create(&org(), &app(CSP, "billing-import")).await.unwrap_err();
+    assert!(matches!(fault, Fault::Conflict(_)), "{fault}");
+}
+
+#[tokio::test]
+async fn deletion_where_it_is_not_documented() {
+    let bed = Bed::new().await;
+    let iam = bed.iam(CPN);
+    iam.create(&org(), &app(CPN, "billing-export")).await.unwrap();
+    for status in [404, 405, 501] {
+        bed.control.set(|s| s.not_offered_status = status).await.unwrap();
+        assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::NotOffered), "{status}");
+    }
+    bed.control.set(|s| s.cpn_offers.delete = true).await.unwrap();
+    assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::Accepted));
+    assert_eq!(iam.read(&org(), &id("billing-export")).await, Ok(None));
+}
+
+fn roles(resource: Option<&str>) -> Roles {
+    let role = |name: &str| Role { name: name.into(), resource: resource.map(str::to_owned) };
+    let service = ServiceRoles { service_definition_id: "service-1".into(), service_roles: vec![role("user")] };
+    Roles { organization_roles: vec![role("org_member")], service_roles: vec![service] }
+}
+
+#[tokio::test]
+async fn an_app_is_added_to_its_organization() {
+    let bed = Bed::new().await;
+    for (flavour, context) in [(CSP, None), (CPN, Some(Context::Provider))] {
+        let iam = bed.iam(flavour);
+        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+        let failures = iam.add_to_organization(&org(), &id("billing-export"), context, &roles(None)).await;
+        assert_eq!(failures, Ok(Vec::new()), "{flavour:?}");
+        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
+        assert!(stored.roles.unwrap().to_string().contains("org_member"));
+        let body = bed.calls(Operation::AddClients).await.pop().unwrap().body;
+        let service = json!([{"serviceDefinitionId": "service-1", "serviceRoles": [{"name": "user"}]}]);
+        let sent = json!({
+            "ids": ["billing-export"], "organizationRoles": [{"name": "org_member"}], "serviceRoles": service,
+        });
+        assert_eq!(body, sent, "{flavour:?}");
+    }
+    assert_eq!(bed.calls(Operation::AddClients).await.pop().unwrap().query, "context=PROVIDER");
+}
+
+#[tokio::test]
+async fn what_cannot_be_added_is_said_so() {
+    let bed = Bed::new().await;
+    let iam = bed.iam(CPN);
+    let failures = iam.add_to_organization(&org(), &id("absent-app"), None, &Roles::default()).await.unwrap();
+    assert!(failures.len() == 1 && failures[0].id == id("absent-app") && !failures[0].message.is_empty());
+    let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &roles(Some("instance:1"))).await;
+    assert!(matches!(&fault, Err(Fault::Rejected(said)) if said.contains("org_member")), "{fault:?}");
+    assert_eq!(bed.count(Operation::AddClients).await, 1);
+}
+
+#[tokio::test]
+async fn what_the_documentation_asks_for_beside_the_body_is_there() {
+    let bed = Bed::new().await;
+    for context in [Context::Operator, Context::Provider, Context::Tenant] {
+        let name = format!("app-{context:?}");
+        let new = oauth_app_operator::remote::NewApp { context: Some(context), ..app(CPN, &name) };
+        bed.iam(CPN).create(&org(), &new).await.unwrap();
+    }
+    let queries: Vec<String> = bed.calls(Operation::CreateApp).await.into_iter().map(|call| call.query).collect();
+    assert_eq!(queries, ["context=OPERATOR", "context=PROVIDER", "context=TENANT"]);
+
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+        iam.regenerate_secret(&org(), &id("billing-export")).await.unwrap();
+    }
+    let bodies: Vec<Value> = bed.calls(Operation::RegenerateSecret).await.into_iter().map(|call| call.body).collect();
+    assert_eq!(bodies, [json!({}), Value::Null]);
+}
+
+#[tokio::test]
+async fn ids_are_escaped_in_paths() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        for name in ["a/secret", "../../orgs", "a?b=c#d", "50% ä"] {
+            bed.control.clear_calls().await.unwrap();
+            assert_eq!(iam.read(&org(), &id(name)).await, Ok(None), "{name}");
+            let call = bed.calls(Operation::GetApp).await.pop().unwrap();
+            assert_eq!((call.client_ids.as_slice(), call.query.as_str()), ([name.to_owned()].as_slice(), ""), "{name}");
+        }
+        for name in ["", ".", ".."] {
+            let fault = iam.read(&org(), &id(name)).await;
+            assert!(matches!(fault, Err(Fault::Rejected(_))), "{name}: {fault:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Access tokens: both kinds of credentials, renewal once for all, and credentials that the API refuses.
+//! The simulator counts the exchanges.
+
+use crate::bed::{API_TOKEN, BOTH, Bed, CPN, CSP, api_token, app, client, id, org};
+use futures::future::join_all;
+use iam_simulator::types::{Action, ApiTokenSeed, Fault as Order, Operation, Seed};
+use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, OrgId};
+
+#[tokio::test]
+async fn both_kinds_of_credentials_give_a_token() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        for (credentials, name) in [(client(), "by-client"), (api_token(API_TOKEN), "by-token")] {
+            let (iam, kept) = bed.iam_with(bed.settings(flavour));
+            *kept.lock().unwrap() = Ok(credentials);
+            iam.create(&org(), &app(flavour, name)).await.unwrap();
+        }
+    }
+    let paths: Vec<String> = bed.calls(Operation::Token).await.into_iter().map(|call| call.path).collect();
+    let csp = ["/csp/gateway/am/api/auth/authorize", "/csp/gateway/am/api/auth/api-tokens/authorize"];
+    let cpn = ["/cphub/api/auth/v1/authn/accounts/org-1/accesstoken", "/cphub/api/auth/v1/authn/accesstoken"];
+    assert_eq!(paths, [csp, cpn].concat());
+}
+
+#[tokio::test]
+async fn a_token_is_got_once_and_authenticate_is_free_then() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        bed.control.clear_calls().await.unwrap();
+        let iam = bed.iam(flavour);
+        let (org, id) = (org(), id("absent-app"));
+        join_all((0..20).map(|_| iam.authenticate(&org))).await.into_iter().for_each(|done| done.unwrap());
+        join_all((0..20).map(|_| iam.read(&org, &id))).await.into_iter().for_each(|read| drop(read.unwrap()));
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}");
+        iam.authenticate(&org).await.unwrap();
+        assert_eq!(bed.control.stats().await.unwrap().calls, 21);
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once_for_all() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.authenticate(&org()).await.unwrap();
+        bed.control.revoke_tokens().await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        let (org, id) = (org(), id("absent-app"));
+        let reads = join_all((0..20).map(|_| iam.read(&org, &id))).await;
+        assert!(reads.iter().all(|read| *read == Ok(None)), "{flavour:?} {reads:?}");
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}");
+        let refused = bed.calls(Operation::GetApp).await.iter().filter(|call| call.status == Some(401)).count();
+        assert!((1..=8).contains(&refused), "{flavour:?}: those under way and no more, but {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_token_is_renewed_before_it_expires() {
+    let bed = Bed::new().await;
+    bed.control.set(|s| s.token_lifetime_seconds = 2).await.unwrap();
+    for flavour in BOTH {
+        bed.control.clear_calls().await.unwrap();
+        let iam = bed.iam(flavour);
+        iam.authenticate(&org()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+        assert_eq!(bed.count(Operation::Token).await, 2, "{flavour:?}");
+        assert!(bed.calls(Operation::GetApp).await.iter().all(|call| call.status == Some(404)), "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
+        for (wrong, right) in [(wrong, client()), (api_token("Hidden-Wr0ng-4711"), api_token(API_TOKEN))] {
+            for status in [400, 404] {
+                bed.control.set(|s| s.bad_api_token_status = status).await.unwrap();
+                bed.control.clear_calls().await.unwrap();
+                let (iam, kept) = bed.iam_with(bed.settings(flavour));
+                *kept.lock().unwrap() = Ok(wrong.clone());
+                for _ in 0..5 {
+                    let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
+                    let Fault::Credentials(said) = &fault else { panic!("{fault:?}") };
+                    assert!(said.starts_with("the API refuses the credentials: "), "{said}");
+                    assert!(!said.contains("Hidden"), "{said}");
+                }
+                assert_eq!(bed.control.stats().await.unwrap().calls, 1, "{flavour:?}");
+                *kept.lock().unwrap() = Ok(right.clone());
+                assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_cost_no_call() {
+    let bed = Bed::new().await;
+    let (iam, kept) = bed.iam_with(bed.settings(CSP));
+    *kept.lock().unwrap() = Err("Secret a/b does not exist".into());
+    let fault = iam.authenticate(&org()).await.unwrap_err();
+    assert_eq!(fault, Fault::Credentials("no credentials for the API: Secret a/b does not exist".into()));
+    assert_eq!(bed.control.stats().await.unwrap().calls, 0);
+}
+
+#[tokio::test]
+async fn a_second_401_means_the_credentials() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        bed.control.clear_calls().await.unwrap();
+        bed.control.fault(Order::always(Action::ExpiredToken).on(Operation::GetApp).flavour(flavour)).await.unwrap();
+        let iam = bed.iam(flavour);
+        for _ in 0..5 {
+            let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
+            assert!(matches!(fault, Fault::Credentials(_)), "{fault:?}");
+        }
+        let counts = (bed.count(Operation::GetApp).await, bed.count(Operation::Token).await);
+        assert_eq!(counts, (2, 2), "{flavour:?}: no further call");
+    }
+}
+
+#[tokio::test]
+async fn one_organization_with_bad_credentials_leaves_the_others_alone() {
+    let bed = Bed::new().await;
+    bed.control.seed_org(CPN, "org-2", false).await.unwrap();
+    let limited = ApiTokenSeed {
+        flavour: CPN,
+        value: "Hidden-Limited-1".into(),
+        org_id: "org-1".into(),
+        orgs: Some(vec!["org-1".into()]),
+        passcode: None,
+    };
+    bed.control.seed(&Seed { api_tokens: vec![limited], ..Seed::default() }).await.unwrap();
+    let (iam, kept) = bed.iam_with(bed.settings(CPN));
+    *kept.lock().unwrap() = Ok(api_token("Hidden-Limited-1"));
+    let fault = iam.read(&OrgId("org-2".into()), &id("absent-app")).await.unwrap_err();
+    assert!(matches!(fault, Fault::Forbidden(_)), "{fault:?}");
+    assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+}

@@ -1,0 +1,205 @@
+//! An API that asks to wait, answers late, wrongly or not at all, and what a caller then knows.
+//! Whatever happens, no secret stands in what is said about it.
+
+use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
+use futures::future::join_all;
+use iam_simulator::types::{Action, Fault as Order, Operation};
+use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, Settings};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_429_stops_all_for_as_long_as_it_says() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.authenticate(&org()).await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        bed.control.fault(Order::always(Action::Latency { ms: 50 }).times(8)).await.unwrap();
+        bed.control.fault(Order::always(Action::TooManyRequests { retry_after: Some(2) }).times(8)).await.unwrap();
+        let (started, org, id) = (Instant::now(), org(), id("absent-app"));
+        let reads = join_all((0..50).map(|_| iam.read(&org, &id))).await;
+        let mut opens = started;
+        for read in reads {
+            let Err(Fault::Throttled { until }) = read else { panic!("{read:?}") };
+            let wait = until - started;
+            assert!(wait > Duration::from_millis(1900) && wait < Duration::from_secs(4), "{wait:?}");
+            opens = opens.max(until);
+        }
+        assert!(started.elapsed() < Duration::from_secs(1), "who waits for a place is told at once");
+        assert!((1..=8).contains(&bed.count(Operation::GetApp).await), "{flavour:?}");
+        bed.control.clear_calls().await.unwrap();
+        let early = iam.read(&org, &id).await;
+        assert_eq!(early, Err(Fault::Throttled { until: opens }), "{flavour:?}");
+        assert_eq!(bed.count(Operation::GetApp).await, 0);
+        tokio::time::sleep_until((opens + Duration::from_millis(10)).into()).await;
+        bed.control.clear_faults().await.unwrap();
+        assert_eq!(iam.read(&org, &id).await, Ok(None), "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_429_to_a_token_exchange_stops_all_too() {
+    let bed = Bed::new().await;
+    let iam = bed.iam(CPN);
+    let order = Order::once(Action::TooManyRequests { retry_after: None }).on(Operation::Token);
+    bed.control.fault(order).await.unwrap();
+    for _ in 0..3 {
+        let fault = iam.authenticate(&org()).await.unwrap_err();
+        assert!(matches!(fault, Fault::Throttled { .. }), "{fault:?}");
+    }
+    assert_eq!(bed.control.stats().await.unwrap().calls, 1);
+}
+
+#[tokio::test]
+async fn never_more_calls_at_once_than_allowed() {
+    let bed = Bed::new().await;
+    bed.control.set(|s| s.latency_ms = 20).await.unwrap();
+    for (flavour, most) in [(CSP, 3), (CPN, 1)] {
+        bed.control.clear_calls().await.unwrap();
+        let (iam, _) = bed.iam_with(Settings { max_in_flight: most, ..bed.settings(flavour) });
+        let (org, apps) = (org(), (0..30).map(|n| app(flavour, &format!("app-number-{n}"))).collect::<Vec<_>>());
+        join_all(apps.iter().map(|app| iam.create(&org, app))).await.into_iter().for_each(|made| drop(made.unwrap()));
+        let stats = bed.control.stats().await.unwrap();
+        assert_eq!((stats.max_in_flight, stats.calls), (u64::try_from(most).unwrap(), 31), "{flavour:?}");
+    }
+}
+
+/// What a create says when the API misbehaves, and whether the app exists then.
+async fn created_under(action: Action, settings: fn(Settings) -> Settings) -> Vec<(String, bool)> {
+    let bed = Bed::new().await;
+    let mut seen = Vec::new();
+    for flavour in BOTH {
+        let (iam, _) = bed.iam_with(settings(bed.settings(flavour)));
+        iam.authenticate(&org()).await.unwrap();
+        let order = Order::once(action.clone()).on(Operation::CreateApp).flavour(flavour);
+        bed.control.fault(order).await.unwrap();
+        let fault = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap_err();
+        let Fault::Unavailable(said) = fault else { panic!("{fault:?}") };
+        assert_eq!(bed.count(Operation::CreateApp).await, 1, "a write is not repeated");
+        seen.push((said, bed.control.app(flavour, "billing-export").await.unwrap().is_some()));
+        bed.control.clear_calls().await.unwrap();
+        assert!(iam.read(&org(), &id("billing-export")).await.is_ok(), "the connection goes on");
+    }
+    seen
+}
+
+fn same(settings: Settings) -> Settings {
+    settings
+}
+
+fn hasty(settings: Settings) -> Settings {
+    Settings { timeout: Duration::from_millis(500), ..settings }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_or_broken_is_said_plainly() {
+    let broke = "create app: the connection broke before the whole answer had come";
+    for (action, exists) in [(Action::ResponseLost, true), (Action::ConnectionReset, false)] {
+        for seen in created_under(action, same).await {
+            assert_eq!(seen, (broke.to_owned(), exists));
+        }
+    }
+    for (said, exists) in created_under(Action::MalformedBody, same).await {
+        assert!(said.starts_with("create app: 200: the answer cannot be used: ") && exists, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_in_time_is_given_up() {
+    let late = "create app: no whole answer within 500ms";
+    let actions = [
+        (Action::Hang { performed: false }, false),
+        (Action::Hang { performed: true }, true),
+        (Action::SlowBody { ms: None }, true),
+        (Action::SlowBody { ms: Some(5_000) }, true),
+        (Action::Latency { ms: 5_000 }, false),
+    ];
+    for (action, exists) in actions {
+        let started = Instant::now();
+        for seen in created_under(action.clone(), hasty).await {
+            assert_eq!(seen, (late.to_owned(), exists), "{action:?}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(4), "{action:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_is_said_with_its_words() {
+    for (status, performed) in [(500, false), (502, true), (503, false), (302, false)] {
+        let message = "sorry\nfor that".to_owned();
+        for (said, exists) in created_under(Action::Status { status, message, performed }, same).await {
+            assert_eq!((said, exists), (format!("create app: {status}: sorry for that"), performed));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_within_the_time_is_read() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        let order = Order::once(Action::SlowBody { ms: Some(300) }).on(Operation::CreateApp).flavour(flavour);
+        bed.control.fault(order).await.unwrap();
+        assert!(iam.create(&org(), &app(flavour, "billing-export")).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_api_down_and_up_again() {
+    let bed = Bed::new().await;
+    let iam = bed.iam(CSP);
+    bed.control.set(|s| s.down = true).await.unwrap();
+    let fault = iam.authenticate(&org()).await.unwrap_err();
+    assert!(matches!(&fault, Fault::Unavailable(said) if said.starts_with("get access token: ")), "{fault:?}");
+    bed.control.set(|s| s.down = false).await.unwrap();
+    assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_not_trusted() {
+    let (bed, other) = (Bed::new().await, Bed::new().await);
+    let ca_pem = Some(other.simulator.ca_pem().into());
+    let (iam, _) = bed.iam_with(Settings { ca_pem, ..bed.settings(CSP) });
+    let fault = iam.authenticate(&org()).await.unwrap_err();
+    let Fault::Unavailable(said) = &fault else { panic!("{fault:?}") };
+    assert!(said.starts_with("get access token: cannot connect: invalid peer certificate"), "{said}");
+}
+
+/// A server that repeats in its errors whatever it was sent.
+#[tokio::test]
+async fn no_secret_stands_in_what_is_said() {
+    let bed = Bed::new().await;
+    let brought = "Hidden-Br0ught!-4711";
+    for (flavour, credentials, secret) in [
+        (CSP, client(), CLIENT_SECRET),
+        (CSP, api_token(API_TOKEN), API_TOKEN),
+        (CPN, client(), CLIENT_SECRET),
+        (CPN, api_token(API_TOKEN), API_TOKEN),
+    ] {
+        let (iam, kept) = bed.iam_with(bed.settings(flavour));
+        *kept.lock().unwrap() = Ok(credentials);
+        let token = bed.control.token(flavour, "org-1", "operator", CLIENT_SECRET).await.unwrap();
+        let mut new = app(flavour, "billing-export");
+        new.fields.insert("secret".into(), brought.into());
+        for status in [400, 403, 409, 422, 500] {
+            let message = format!("{secret} or {brought} or {token}");
+            let action = Action::Status { status, message, performed: false };
+            for operation in [Operation::Token, Operation::CreateApp] {
+                bed.control.fault(Order::once(action.clone()).on(operation)).await.unwrap();
+            }
+            if status == 400 {
+                let fault = iam.authenticate(&org()).await.unwrap_err();
+                assert!(matches!(&fault, Fault::Credentials(said) if !said.contains(secret)), "{fault:?}");
+                *kept.lock().unwrap() = Ok(ApiCredentials::ApiToken(format!("{secret}-2").into()));
+                bed.control.seed_api_token(flavour, "org-1", &format!("{secret}-2")).await.unwrap();
+            }
+            let fault = iam.create(&org(), &new).await.unwrap_err();
+            let printed = format!("{fault:?} {fault} {iam:?} {:?}", kept.lock().unwrap());
+            assert!(printed.contains("*** or *** or ***"), "{printed}");
+            for hidden in [secret, brought, &token[10..40]] {
+                assert!(!printed.contains(hidden), "{printed}");
+            }
+            bed.control.clear_faults().await.unwrap();
+        }
+    }
+}
