@@ -24,11 +24,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// 2xx.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
     /// Whether the body is a JSON object, as every documented answer with a body is.
     pub fn is_json_object(&self) -> bool {
         self.json().is_some_and(|body| body.is_object())

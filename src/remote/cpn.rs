@@ -48,7 +48,7 @@ impl Dialect for CloudPartnerNavigator {
     }
 
     /// The form of its errors is not documented, so only what is clearly not the API's is doubted. [api-facts 7]
-    fn is_absence(&self, answer: &Answer) -> bool {
+    fn is_own(&self, answer: &Answer) -> bool {
         !answer.is_html()
     }
 
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn a_page_for_people_does_not_say_that_an_app_is_absent() {
         for body in ["", "{}", r#"{"error":"x"}"#, "no such app"] {
-            assert!(CloudPartnerNavigator.is_absence(&answer(404, body)), "{body}");
+            assert!(CloudPartnerNavigator.is_own(&answer(404, body)), "{body}");
         }
-        assert!(!CloudPartnerNavigator.is_absence(&answer(404, "\n<!DOCTYPE html>")));
+        assert!(!CloudPartnerNavigator.is_own(&answer(404, "\n<!DOCTYPE html>")));
     }
 
     #[test]

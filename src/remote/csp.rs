@@ -49,7 +49,7 @@ impl Dialect for CloudServices {
     }
 
     /// Its errors are JSON; anything else comes from something in between, which knows nothing of apps. [tcsp-authn]
-    fn is_absence(&self, answer: &Answer) -> bool {
+    fn is_own(&self, answer: &Answer) -> bool {
         answer.is_json_object()
     }
 
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn only_the_api_itself_can_say_that_an_app_is_absent() {
-        assert!(CloudServices.is_absence(&answer(404, r#"{"message":"no such app","statusCode":404}"#)));
+        assert!(CloudServices.is_own(&answer(404, r#"{"message":"no such app","statusCode":404}"#)));
         for body in ["", "404 page not found", "default backend - 404", "<html></html>", "[]", "null"] {
-            assert!(!CloudServices.is_absence(&answer(404, body)), "{body}");
+            assert!(!CloudServices.is_own(&answer(404, body)), "{body}");
         }
     }
 

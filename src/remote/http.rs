@@ -86,7 +86,8 @@ impl HttpIam {
         if answer.status != 401 {
             return Ok(answer);
         }
-        let fault = Fault::Credentials("the API refuses every access token that it gave for the credentials".into());
+        let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
+        let fault = Fault::Credentials(format!("the API refuses the access token that it has just given: 401{said}"));
         Err(slot.refuse(&token, fault).await)
     }
 
@@ -114,6 +115,15 @@ impl HttpIam {
         tracing::info!(operation = request.operation, seconds = wait.as_secs(), "the API asks to wait");
         Err(self.gate.close(wait))
     }
+
+    fn succeeded(&self, answer: Answer) -> Result<Answer, Fault> {
+        match answer.status {
+            200..300 => Ok(answer),
+            // Something in between that finds no route would make an app seem gone that is there.
+            404 if !self.dialect.is_own(&answer) => Err(answer.malformed("it does not come from the API")),
+            _ => Err(answer.fault()),
+        }
+    }
 }
 
 impl Iam for HttpIam {
@@ -132,29 +142,28 @@ impl Iam for HttpIam {
             answer.known = answer.known.with(secret);
         }
         let public = app.fields.get("publicClient") == Some(&Value::Bool(true));
-        succeeded(answer)?.credentials(&app.id, public)
+        self.succeeded(answer)?.credentials(&app.id, public)
     }
 
     async fn read(&self, org: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Fault> {
         let answer = self.call(org, self.dialect.read(org, id)).await?;
-        match answer.status {
-            404 if self.dialect.is_absence(&answer) => Ok(None),
-            // Whoever answers so would make an app seem gone that is there.
-            404 => Err(answer.malformed("it does not come from the API")),
-            _ => succeeded(answer)?.app(id).map(Some),
+        match self.succeeded(answer) {
+            Ok(answer) => answer.app(id).map(Some),
+            Err(Fault::NotFound(_)) => Ok(None),
+            Err(fault) => Err(fault),
         }
     }
 
     async fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Result<Credentials, Fault> {
         let answer = self.call(org, self.dialect.regenerate_secret(org, id)).await?;
-        succeeded(answer)?.credentials(id, false)
+        self.succeeded(answer)?.credentials(id, false)
     }
 
     async fn delete(&self, org: &OrgId, id: &ClientId) -> Result<Deletion, Fault> {
         let answer = self.call(org, self.dialect.delete(org, id)).await?;
         match self.dialect.deletion(&answer) {
             Some(deletion) => Ok(deletion),
-            None => succeeded(answer)?.deletion(id),
+            None => self.succeeded(answer)?.deletion(id),
         }
     }
 
@@ -166,10 +175,6 @@ impl Iam for HttpIam {
         roles: &Roles,
     ) -> Result<Vec<AddFailure>, Fault> {
         let request = self.dialect.add(org, id, context, roles)?;
-        succeeded(self.call(org, request).await?)?.add_failures()
+        self.succeeded(self.call(org, request).await?)?.add_failures()
     }
-}
-
-fn succeeded(answer: Answer) -> Result<Answer, Fault> {
-    if answer.is_success() { Ok(answer) } else { Err(answer.fault()) }
 }

@@ -92,8 +92,8 @@ pub trait Dialect: Send + Sync {
     /// Reads an app.
     fn read(&self, org: &OrgId, id: &ClientId) -> Request;
 
-    /// Whether a 404 to a read says that the app is absent.
-    fn is_absence(&self, answer: &Answer) -> bool;
+    /// Whether a 404 comes from the API itself, so that it says something about apps.
+    fn is_own(&self, answer: &Answer) -> bool;
 
     /// Replaces the secret at once.
     fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Request;

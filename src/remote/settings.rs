@@ -36,7 +36,8 @@ pub enum ApiCredentials {
     },
 }
 
-/// Reads the credentials where they are kept, each time anew; an error is a sentence without a secret.
+/// Reads the credentials where they are kept, each time anew and in bounded time, since all who need a token wait for it;
+/// an error is a sentence without a secret.
 pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ApiCredentials, String>> + Send + Sync>;
 
 impl PartialEq for ApiCredentials {
