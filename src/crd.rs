@@ -11,7 +11,9 @@ pub use connection::*;
 pub use org_oauth_app::*;
 pub use scopes::*;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 
 /// The API group of both kinds.
@@ -27,5 +29,67 @@ pub const USE_LABEL: &str = "oauth-apps.dev/use";
 
 /// Both definitions, as `cargo xtask crds` writes them into `crds/`.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
-    [IamConnection::crd(), OrgOAuthApp::crd()]
+    let connection_says = "No resource has used this connection yet.";
+    let app_says = "The operator has not looked at this resource yet.";
+    [finished(IamConnection::crd(), connection_says), finished(OrgOAuthApp::crd(), app_says)]
+}
+
+/// A definition as YAML.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, String> {
+    serde_saphyr::to_string(definition).map_err(|error| error.to_string())
+}
+
+/// What the derive cannot say: the status that a new object has before anybody wrote one, and schemas in the words of
+/// Kubernetes.
+fn finished(mut definition: CustomResourceDefinition, pending: &str) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let Some(properties) = schema.and_then(|schema| schema.properties.as_mut()) else { continue };
+        if let Some(spec) = properties.get_mut("spec") {
+            refine(spec, Part::Spec);
+        }
+        if let Some(status) = properties.get_mut("status") {
+            refine(status, Part::Status);
+            status.description = Some("What the operator found and did.".into());
+            status.default = Some(JSON(pending_status(pending)));
+        }
+    }
+    definition
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Spec,
+    Status,
+}
+
+/// In spec a null is as good as nothing: without `nullable` the API server drops it before rules and defaults look.
+/// In status it clears a field. Rust's own integer formats mean nothing to Kubernetes.
+fn refine(schema: &mut JSONSchemaProps, part: Part) {
+    if part == Part::Spec {
+        schema.nullable = None;
+    }
+    if let Some(description) = &mut schema.description {
+        *description = description.replace('\n', " ");
+    }
+    if schema.format.as_ref().is_some_and(|format| format.starts_with("uint")) {
+        schema.format = None;
+    }
+    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        refine(property, part);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        refine(items, part);
+    }
+}
+
+/// So that no tool ever takes an object that nobody has looked at for a healthy one.
+fn pending_status(message: &str) -> serde_json::Value {
+    serde_json::json!({"conditions": [{
+        "type": "Ready", "status": "Unknown", "reason": "Pending", "message": message,
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }]})
 }

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
 use oauth_app_operator::controller;
-use oauth_app_operator::crd::{IamConnection, OrgOAuthApp, definitions};
+use oauth_app_operator::crd::{IamConnection, OrgOAuthApp, definitions, yaml};
 use oauth_app_operator::server::{Readiness, serve};
 use std::error::Error;
 use std::io::IsTerminal;
@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
 
 fn print_crds() -> Result<(), Box<dyn Error>> {
     for definition in definitions() {
-        print!("---\n{}", serde_saphyr::to_string(&definition)?);
+        print!("---\n{}", yaml(&definition)?);
     }
     Ok(())
 }

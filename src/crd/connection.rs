@@ -14,29 +14,47 @@ use std::collections::BTreeMap;
     version = "v1alpha1",
     kind = "IamConnection",
     plural = "iamconnections",
-    status = "IamConnectionStatus"
+    status = "IamConnectionStatus",
+    shortname = "iamc",
+    category = "oauth",
+    doc = "An IAM API of VMware Cloud Services or VMware Cloud Partner Navigator, the credentials for it, and who may use it.",
+    printcolumn(name = "API", type_ = "string", json_path = ".spec.api"),
+    printcolumn(name = "ENDPOINT", type_ = "string", json_path = ".spec.endpoint"),
+    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("!has(self.context) || self.api == 'CloudPartnerNavigator'").message("context is for CloudPartnerNavigator only: remove it").field_path(".context"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IamConnectionSpec {
     /// Which of the two APIs answers at `endpoint`.
     pub api: Api,
-    /// The base URL: https, a path prefix if any, no query.
+    /// The base URL: https, with a path prefix if the API has one, without query or fragment. For CloudServices
+    /// `/csp/gateway/am/api/...` is appended; for CloudPartnerNavigator `/v2/...`, so there the prefix
+    /// `/cphub/api/auth` is part of it.
+    #[schemars(length(max = 2048), regex(pattern = r"^https://[^/?#@\s]+(/[^?#\s]*)?$"))]
+    #[x_kube(validation = Rule::new("isURL(self)").message("endpoint must be a URL such as https://console.cloud.vmware.com"))]
     pub endpoint: String,
-    /// A private certificate authority.
+    /// A private certificate authority to trust instead of the public ones, in the operator's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
     /// How the operator proves who it is.
     pub credentials: ConnectionCredentials,
-    /// CloudPartnerNavigator only.
+    /// The kind of organization that calls are about, unless an app says otherwise. CloudPartnerNavigator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// Who may use this connection, for which organizations. Without a matching grant no call is made.
+    /// Which namespaces may use this connection for which organizations. Without a matching grant no call is made.
+    #[schemars(length(max = 256))]
     #[serde(default)]
     pub grants: Vec<Grant>,
     /// How hard the API may be driven.
     #[serde(default)]
     pub limits: Limits,
-    /// How often the operator looks whether everything is still true.
+    /// How often the operator looks whether everything is still true, such as `10m`; at least `1s`.
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval is at least 1s"))]
     #[serde(default = "default_resync_interval")]
     pub resync_interval: String,
 }
@@ -68,6 +86,9 @@ pub enum Context {
 
 /// Where a private certificate authority is, in the operator's namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.configMapRef) != has(self.secretRef)").message("caBundle needs exactly one of configMapRef and secretRef"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct CaBundle {
     /// A ConfigMap's key with PEM certificates.
@@ -81,14 +102,19 @@ pub struct CaBundle {
 /// One key of a Secret or ConfigMap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct KeyRef {
-    /// The object's name.
+    /// The name of the object.
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The key in its data.
+    #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
 
 /// How the operator proves who it is: exactly one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.apiToken) != has(self.clientCredentials)").message("credentials need exactly one of apiToken and clientCredentials"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCredentials {
     /// An API token of a user.
@@ -97,7 +123,8 @@ pub struct ConnectionCredentials {
     /// Id and secret of an OAuth app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<ClientCredentials>,
-    /// Whose Secret it is.
+    /// Whose Secret it is: `Operator`, in the operator's namespace, or `Tenant`, in the namespace of the app, where it
+    /// must carry the label `oauth-apps.dev/use: "true"`. Only `Operator` is acted upon in this version.
     #[serde(default)]
     pub source: CredentialSource,
 }
@@ -106,7 +133,7 @@ pub struct ConnectionCredentials {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiToken {
-    /// The Secret's key that holds the token.
+    /// The Secret and its key that holds the token.
     pub secret_ref: KeyRef,
 }
 
@@ -122,11 +149,14 @@ pub struct ClientCredentials {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCredentialsRef {
-    /// The Secret's name.
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The key of the client id.
+    #[schemars(length(min = 1, max = 253))]
     pub client_id_key: String,
     /// The key of the client secret.
+    #[schemars(length(min = 1, max = 253))]
     pub client_secret_key: String,
 }
 
@@ -151,14 +181,19 @@ pub struct Grant {
 
 /// The namespaces of a grant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(self.from == 'Selector') == has(self.selector)").message("selector goes with from: Selector, and only with it").field_path(".selector"),
+    validation = Rule::new("(self.from == 'Names') == has(self.names)").message("names go with from: Names, and only with it").field_path(".names"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceGrant {
-    /// How they are chosen.
+    /// How they are chosen: `All`, `Selector` or `Names`.
     pub from: NamespacesFrom,
     /// With `from: Selector`: the labels that a namespace must carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
     /// With `from: Names`: the namespaces.
+    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
 }
@@ -178,22 +213,29 @@ pub enum NamespacesFrom {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
-    /// Labels with their values.
+    /// Labels with the values that they must have.
+    #[schemars(extend("maxProperties" = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// Requirements on labels.
+    /// Requirements on labels, all of which must be met.
+    #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_expressions: Option<Vec<LabelRequirement>>,
 }
 
 /// One requirement on a label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(self.operator in ['In', 'NotIn']) == has(self.values)").message("values go with the operators In and NotIn, and only with them").field_path(".values"),
+)]
 pub struct LabelRequirement {
-    /// The label.
+    /// The key of the label.
+    #[schemars(length(min = 1, max = 317))]
     pub key: String,
-    /// How it is compared.
+    /// How it is compared: `In`, `NotIn`, `Exists` or `DoesNotExist`.
     pub operator: LabelOperator,
     /// The values, for `In` and `NotIn`.
+    #[schemars(length(min = 1, max = 100), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<String>>,
 }
@@ -213,10 +255,14 @@ pub enum LabelOperator {
 
 /// The organizations of a grant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(self.from == 'Ids') == has(self.ids)").message("ids go with from: Ids, and only with it").field_path(".ids"),
+)]
 pub struct OrgGrant {
-    /// How they are chosen.
+    /// How they are chosen: `All` or `Ids`.
     pub from: OrgsFrom,
-    /// With `from: Ids`: the organizations.
+    /// With `from: Ids`: the ids of the organizations.
+    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<String>>,
 }
@@ -234,13 +280,17 @@ pub enum OrgsFrom {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Calls under way at once.
+    /// Calls to the API under way at once.
+    #[schemars(range(min = 1, max = 256))]
     #[serde(default = "default_max_in_flight")]
     pub max_in_flight: u16,
-    /// A hard quota of calls per second; none when absent.
+    /// A hard quota of calls per second; none when absent. Not acted upon in this version.
+    #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
-    /// How long one call may take.
+    /// How long one call may take, such as `10s`; from `1s` to `2m`.
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('2m')").message("timeout is from 1s to 2m"))]
     #[serde(default = "default_timeout")]
     pub timeout: String,
 }
@@ -268,5 +318,6 @@ pub struct IamConnectionStatus {
     pub observed_generation: Option<i64>,
     /// What is observed.
     #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

@@ -18,90 +18,143 @@ use std::collections::BTreeMap;
     namespaced,
     status = "OrgOAuthAppStatus",
     shortname = "ooa",
-    category = "oauth"
+    category = "oauth",
+    doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, and the Secret that holds its credential.",
+    selectable = ".spec.id",
+    printcolumn(name = "CLIENT ID", type_ = "string", json_path = ".status.clientId"),
+    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "SECRET", type_ = "string", json_path = ".status.secretName"),
+    printcolumn(name = "ORG", type_ = "string", json_path = ".spec.orgId", priority = 1),
+    printcolumn(name = "CONNECTION", type_ = "string", json_path = ".spec.connectionRef.name", priority = 1),
+    printcolumn(name = "NEXT ROTATION", type_ = "date", json_path = ".status.rotation.nextAt", priority = 1),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)").message("id is immutable: delete the resource and create it anew").field_path(".id"),
+    validation = Rule::new("!has(self.id) || !self.id.startsWith('ooa-') || self.adoptionPolicy != 'Never'").message("ids that begin with ooa- are derived from metadata.uid: choose another id, or adopt that app with adoptionPolicy").field_path(".id"),
+    validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.id)").message("adoptionPolicy needs id, the client id of the app to adopt").field_path(".adoptionPolicy"),
+    validation = Rule::new("(has(self.publicClient) && self.publicClient) == (has(oldSelf.publicClient) && oldSelf.publicClient)").message("publicClient is immutable: delete the resource and create it anew").field_path(".publicClient"),
+    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.clientSecretRef)").message("a public client has no secret: remove clientSecretRef or publicClient").field_path(".clientSecretRef"),
+    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !('client_credentials' in self.grantTypes)").message("a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient").field_path(".grantTypes"),
+    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.rotation)").message("a public client has no secret to rotate: remove rotation or publicClient").field_path(".rotation"),
+    validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || !has(self.redirectUris) || size(self.redirectUris) == 0").message("allowOpenRedirectUris excludes redirectUris: remove one of the two").field_path(".redirectUris"),
+    validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || (has(oldSelf.allowOpenRedirectUris) && oldSelf.allowOpenRedirectUris)").message("allowOpenRedirectUris cannot be switched on later: delete the resource and create it anew").field_path(".allowOpenRedirectUris"),
+    validation = Rule::new("!has(self.redirectUris) || size(self.redirectUris) == 0 || 'authorization_code' in self.grantTypes").message("redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris").field_path(".redirectUris"),
+    validation = Rule::new("!has(self.postLogoutRedirectUris) || size(self.postLogoutRedirectUris) == 0 || 'authorization_code' in self.grantTypes").message("postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris").field_path(".postLogoutRedirectUris"),
+    validation = Rule::new("!has(self.accessTokenTTL) || !has(self.refreshTokenTTL) || self.accessTokenTTL < self.refreshTokenTTL").message("refreshTokenTTL must be greater than accessTokenTTL").field_path(".refreshTokenTTL"),
+    validation = Rule::new("!has(self.refreshTokenTTL) || !('client_delegate' in self.grantTypes) || self.refreshTokenTTL <= 1209600").message("with the grant type client_delegate refreshTokenTTL is at most 1209600, which is 14 days").field_path(".refreshTokenTTL"),
+    validation = Rule::new("!has(oldSelf.allowedOrgs) || has(self.allowedOrgs)").message("an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it anew").field_path(".allowedOrgs"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OrgOAuthAppSpec {
-    /// The connection to use.
+    /// The `IamConnection` to use; the one named `default` when absent.
     #[serde(default)]
     pub connection_ref: ConnectionRef,
-    /// The organization that owns the app. Immutable.
+    /// The id of the organization that owns the app. Immutable.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9._-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it anew"))]
     pub org_id: String,
-    /// Overrides the connection's `context`. CloudPartnerNavigator only.
+    /// The kind of organization that calls are about; overrides the `context` of the connection. CloudPartnerNavigator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// The client id. Immutable; when absent, derived from `metadata.uid`.
+    /// The client id: 5 to 256 characters of A-Z, a-z, 0-9, _ and -. Immutable. When absent it is derived from
+    /// `metadata.uid`, which needs one call less.
+    #[schemars(length(min = 5, max = 256), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The name that the console shows.
+    /// The name that the vendor's console shows: letters, digits, spaces and any of - _ . ` ' : @ & ,
+    #[schemars(length(min = 1), regex(pattern = r"^[\p{L}\p{M}\p{N} \-_.`':@&,]+$"))]
     pub display_name: String,
-    /// What the app is for.
+    /// What the app is for, as the vendor's console shows it.
     pub description: String,
-    /// The OAuth grant types.
+    /// The OAuth grant types of the app. `audience_exchange`, `client_delegate` and `context_switch` are for service
+    /// organizations. CloudPartnerNavigator has `client_credentials` only.
+    #[schemars(length(min = 1, max = 6))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub grant_types: Vec<GrantType>,
-    /// What tokens of the app may carry at most.
+    /// What tokens of the app may carry at most; may be `{}`. Scopes cap, they do not grant: see `roles`.
     pub allowed_scopes: AllowedScopes,
-    /// Lifetime of access tokens, in seconds.
+    /// Lifetime of access tokens, in seconds. When absent the API chooses; CloudServices documents 10 minutes.
+    #[schemars(range(min = 1))]
     #[serde(default, rename = "accessTokenTTL", skip_serializing_if = "Option::is_none")]
     pub access_token_ttl: Option<i32>,
-    /// Lifetime of refresh tokens, in seconds.
+    /// Lifetime of refresh tokens, in seconds; greater than `accessTokenTTL`, at most 14 days with `client_delegate`.
+    /// When absent the API chooses; CloudServices documents 90 days. CloudServices only.
+    #[schemars(range(min = 1))]
     #[serde(default, rename = "refreshTokenTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_ttl: Option<i32>,
-    /// Where an authorization may return to.
+    /// Where an authorization may return to; needs the grant type `authorization_code` and excludes
+    /// `allowOpenRedirectUris`. CloudServices only.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 2048)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,
-    /// Where a logout may return to.
+    /// Where a logout may return to; needs the grant type `authorization_code`. CloudServices only.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 2048)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_logout_redirect_uris: Option<Vec<String>>,
-    /// Accepts any redirect URI.
+    /// Accepts any redirect URI, for environments that are not production. Cannot be switched on later.
+    /// CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_open_redirect_uris: Option<bool>,
-    /// An app that keeps no secret.
+    /// An app that cannot keep a secret, such as one in a browser: it has none, must use PKCE, and cannot use
+    /// `client_credentials`. Immutable. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_client: Option<bool>,
-    /// Refuses an authorization code flow without PKCE.
+    /// Refuses an authorization code flow without PKCE. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_pkce: Option<bool>,
-    /// Organizations whose users may log in.
+    /// Ids of the organizations whose users may log in, for service organizations; unrestricted when absent. Once
+    /// restricted, an app cannot become unrestricted. CloudServices only.
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,
-    /// Limit of characters in an access token.
+    /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_characters_in_access_token: Option<i32>,
-    /// Limit of groups in an id token.
+    /// Limit of groups in an id token. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_groups_in_id_token: Option<i32>,
-    /// Forbids the app to rotate its own secret.
+    /// Forbids the app to rotate its own secret; the operator still can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_only_secret_rotation: Option<bool>,
-    /// Default overlap of rotations, in seconds.
+    /// How long the old secret stays valid after a rotation that does not say, in seconds. When absent the API
+    /// chooses; CloudServices documents 48 hours.
+    #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_rotation_expiration_in_seconds: Option<i32>,
-    /// The service that uses the app.
+    /// The definition id of the service that uses the app; CloudServices wants it in production for web apps with
+    /// `authorization_code`. CloudServices only.
+    #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_definition_id: Option<String>,
-    /// The client secret, brought by the user instead of generated.
+    /// A client secret that you bring instead of one that the API generates: a key of a Secret in this namespace,
+    /// which must carry the label `oauth-apps.dev/use: "true"`. Not acted upon in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<KeyRef>,
-    /// The Secret that the operator writes.
+    /// The Secret that the operator writes in this namespace.
     #[serde(default)]
     pub secret: SecretTarget,
-    /// Adds the app to its organization with these roles.
+    /// Adds the app to its organization with these roles, so that its tokens can do something. Not acted upon in this
+    /// version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
-    /// Renews the client secret.
+    /// Renews the client secret regularly. Not acted upon in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
-    /// Whether an app that exists already is taken over.
+    /// Whether an app that exists already under `id` is taken over: `Never`, `Adopt` keeps its secret,
+    /// `AdoptAndRotate` replaces it once. Only `Never` is acted upon in this version.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
-    /// What the operator may do at the API.
+    /// What the operator may do at the API: `Full`, or `Observe` to only look and report. Only `Full` is acted upon in
+    /// this version.
     #[serde(default)]
     pub management_policy: ManagementPolicy,
-    /// What becomes of the remote app when this resource is deleted.
+    /// What becomes of the app at the API when this resource is deleted: `Delete`, or `Retain` to leave the app and
+    /// the Secret in place.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Stops everything but deletion.
+    /// Stops everything but deletion. Not acted upon in this version.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -109,7 +162,8 @@ pub struct OrgOAuthAppSpec {
 /// Names an `IamConnection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct ConnectionRef {
-    /// The connection's name.
+    /// The name of the `IamConnection`.
+    #[schemars(length(min = 1, max = 253))]
     #[serde(default = "default_connection")]
     pub name: String,
 }
@@ -144,32 +198,49 @@ pub enum GrantType {
 
 /// The Secret that the operator writes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template)").message("template must not use the keys of clientId and clientSecret: name its keys otherwise").field_path(".template"),
+)]
 pub struct SecretTarget {
-    /// Its name; when absent, that of this resource.
+    /// The name of the Secret; that of this resource when absent.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its keys.
+    /// The keys under which id and secret are stored.
     #[serde(default)]
     pub keys: SecretKeys,
-    /// Labels for it.
+    /// Labels to put on the Secret.
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by')").message("labels that begin with oauth-apps.dev/ and app.kubernetes.io/managed-by are the operator's: remove them"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for it.
+    /// Annotations to put on the Secret.
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Further keys, each a template.
+    /// Further keys of the Secret, each with a template for its value. Not acted upon in this version.
+    #[schemars(extend("maxProperties" = 64))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub template: BTreeMap<String, String>,
 }
 
 /// The keys of the Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("self.clientId != self.clientSecret").message("clientId and clientSecret need different keys").field_path(".clientSecret"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeys {
-    /// Key of the client id.
+    /// The key of the client id.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     #[serde(default = "default_client_id_key")]
     pub client_id: String,
-    /// Key of the client secret.
+    /// The key of the client secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     #[serde(default = "default_client_secret_key")]
     pub client_secret: String,
 }
@@ -193,9 +264,11 @@ impl Default for SecretKeys {
 #[serde(rename_all = "camelCase")]
 pub struct Roles {
     /// Roles in the organization.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub organization_roles: Vec<Role>,
     /// Roles in services.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_roles: Vec<ServiceRoles>,
 }
@@ -204,19 +277,27 @@ pub struct Roles {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceRoles {
-    /// The service.
+    /// The definition id of the service.
+    #[schemars(length(min = 1, max = 256))]
     pub service_definition_id: String,
-    /// Its roles.
+    /// The roles in it.
+    #[schemars(length(max = 100))]
     #[serde(default)]
     pub service_roles: Vec<Role>,
 }
 
 /// When the client secret is renewed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("duration(self.overlap) < duration(self.interval)").message("overlap must be shorter than interval").field_path(".overlap"),
+)]
 pub struct Rotation {
-    /// How often.
+    /// How often, such as `720h`; at least one minute.
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("interval is at least 1m"))]
     pub interval: String,
-    /// How long the previous secret stays valid.
+    /// How long the previous secret stays valid, such as `48h`; shorter than `interval`.
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub overlap: String,
 }
 
@@ -285,6 +366,7 @@ pub struct OrgOAuthAppStatus {
     pub last_handled_rotate_at: Option<String>,
     /// What is observed.
     #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 

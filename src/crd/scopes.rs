@@ -10,18 +10,24 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct AllowedScopes {
     /// Scopes such as `openid`.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_scopes: Option<Vec<String>>,
     /// Roles and permissions in the organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_scopes: Option<OrganizationScopes>,
     /// Roles and permissions in services.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services_scopes: Option<Vec<ServiceScopes>>,
 }
 
 /// Scopes within the organization.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!(has(self.allRoles) && self.allRoles) || !has(self.roles) || size(self.roles) == 0").message("allRoles excludes roles: remove one of the two").field_path(".roles"),
+    validation = Rule::new("!(has(self.allPermissions) && self.allPermissions) || !has(self.permissions) || size(self.permissions) == 0").message("allPermissions excludes permissions: remove one of the two").field_path(".permissions"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct OrganizationScopes {
     /// Every role; excludes `roles`. CloudServices only.
@@ -30,22 +36,31 @@ pub struct OrganizationScopes {
     /// Every permission; excludes `permissions`. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_permissions: Option<bool>,
-    /// What a token spells out. CloudServices only.
+    /// What a token spells out: `ROLES`, `PERMISSIONS` or both. CloudServices only.
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in_token: Option<Vec<KeptInToken>>,
     /// Roles by name.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// Permissions by id. CloudServices only.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
 }
 
 /// Scopes within one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!(has(self.allRoles) && self.allRoles) || !has(self.roles) || size(self.roles) == 0").message("allRoles excludes roles: remove one of the two").field_path(".roles"),
+    validation = Rule::new("!(has(self.allPermissions) && self.allPermissions) || !has(self.permissions) || size(self.permissions) == 0").message("allPermissions excludes permissions: remove one of the two").field_path(".permissions"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceScopes {
-    /// The service, without an `external` prefix.
+    /// The definition id of the service, without an `external` prefix.
+    #[schemars(length(min = 1, max = 256))]
     pub service_definition_id: String,
     /// Every role; excludes `roles`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,13 +68,17 @@ pub struct ServiceScopes {
     /// Every permission; excludes `permissions`. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_permissions: Option<bool>,
-    /// What a token spells out. CloudServices only.
+    /// What a token spells out: `ROLES`, `PERMISSIONS` or both. CloudServices only.
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in_token: Option<Vec<KeptInToken>>,
     /// Roles by name.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// Permissions by id. CloudServices only.
+    #[schemars(length(max = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
 }
@@ -67,9 +86,11 @@ pub struct ServiceScopes {
 /// A role, for one resource if it says which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct Role {
-    /// The role's name, such as `org_member`.
+    /// The name of the role, such as `org_member`.
+    #[schemars(length(min = 1, max = 256))]
     pub name: String,
     /// Limits the role to one resource, such as `instance:1`. CloudServices only.
+    #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
 }
@@ -78,9 +99,11 @@ pub struct Role {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
-    /// The permission's id.
+    /// The id of the permission.
+    #[schemars(length(min = 1, max = 256))]
     pub permission_id: String,
     /// Limits the permission to these resources.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Vec<String>>,
 }

@@ -2,6 +2,7 @@
 //! Each command is a module with its arguments and a function that runs it.
 
 mod control_plane;
+mod crds;
 
 use std::process::ExitCode;
 
@@ -19,11 +20,14 @@ struct Cli {
 enum Command {
     /// Provide the programs of a Kubernetes control plane, or start one to play with.
     ControlPlane(control_plane::Args),
+    /// Write the CustomResourceDefinitions into crds/.
+    Crds(crds::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::ControlPlane(args) => control_plane::run(&args),
+        Command::Crds(args) => crds::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
