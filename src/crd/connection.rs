@@ -1,6 +1,9 @@
 //! `IamConnection`: one API, the credentials for it, and who may use it.
 //! Cluster-scoped, so that only a platform administrator writes it.
 
+// Each printed column has a type of its own, which clippy takes for a repetition.
+#![allow(clippy::duplicated_attributes)]
+
 use super::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

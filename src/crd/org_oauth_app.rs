@@ -1,6 +1,9 @@
 //! `OrgOAuthApp`: an OAuth app of an organization, and the Secret that holds its credential.
 //! The fields of the remote app keep the names that both APIs give them.
 
+// Each printed column has a type of its own, which clippy takes for a repetition.
+#![allow(clippy::duplicated_attributes)]
+
 use super::{AllowedScopes, Condition, Context, KeyRef, Role};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};

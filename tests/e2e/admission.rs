@@ -1,0 +1,241 @@
+//! What the real API server accepts and refuses: for every rule of both kinds one manifest of each sort.
+//! A refusal is a sentence that tells what to do, so the tables hold the sentences.
+
+mod app_rules;
+mod connection_rules;
+
+use control_plane::ControlPlane;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::{Client, CustomResourceExt};
+use oauth_app_operator::crd::{IamConnection, OrgOAuthApp, definitions};
+use serde_json::{Value, json};
+
+/// A rule on one manifest: what is merged into the base to be accepted, and what to be refused with the sentence.
+struct Rule {
+    name: &'static str,
+    accepted: Value,
+    refused: Value,
+    sentence: &'static str,
+}
+
+fn rule(name: &'static str, accepted: Value, refused: Value, sentence: &'static str) -> Rule {
+    Rule { name, accepted, refused, sentence }
+}
+
+/// A rule on a change: from one spec to another.
+struct Change {
+    name: &'static str,
+    from: Value,
+    accepted: Value,
+    refused: Value,
+    sentence: &'static str,
+}
+
+/// A merge patch (RFC 7386), which is how the rows say what differs from the base.
+fn merged(mut base: Value, patch: &Value) -> Value {
+    match (&mut base, patch) {
+        (Value::Object(fields), Value::Object(patch)) => {
+            for (key, value) in patch {
+                match value {
+                    Value::Null => drop(fields.remove(key)),
+                    value => {
+                        let old = fields.remove(key).unwrap_or(Value::Null);
+                        fields.insert(key.clone(), merged(old, value));
+                    }
+                }
+            }
+            base
+        }
+        (_, Value::Object(_)) => merged(json!({}), patch),
+        (_, patch) => patch.clone(),
+    }
+}
+
+/// One kind on the API server.
+struct Kind {
+    api: Api<DynamicObject>,
+    base: fn() -> Value,
+}
+
+impl Kind {
+    fn object(&self, name: &str, patch: &Value) -> DynamicObject {
+        let mut object = merged((self.base)(), &json!({ "spec": patch }));
+        object["metadata"]["name"] = name.into();
+        serde_json::from_value(object).unwrap()
+    }
+
+    async fn create(&self, name: &str, patch: &Value, dry_run: bool) -> Result<DynamicObject, String> {
+        let params = PostParams { dry_run, ..PostParams::default() };
+        self.api.create(&params, &self.object(name, patch)).await.map_err(refusal)
+    }
+
+    /// Replaces the whole spec without effect, so that a field can be left out.
+    async fn change(&self, name: &str, patch: &Value) -> Result<DynamicObject, String> {
+        let object = self.object(name, patch);
+        let patch = json!([{"op": "replace", "path": "/spec", "value": object.data["spec"]}]);
+        let patch: Patch<()> = Patch::Json(serde_json::from_value(patch).unwrap());
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        self.api.patch(name, &params, &patch).await.map_err(refusal)
+    }
+
+    async fn check(&self, rules: Vec<Rule>) {
+        let mut wrong = Vec::new();
+        for rule in rules {
+            if let Err(said) = self.create("row", &rule.accepted, true).await {
+                wrong.push(format!("{}: not accepted: {said}", rule.name));
+            }
+            match self.create("row", &rule.refused, true).await {
+                Err(said) if said.contains(rule.sentence) => {}
+                Err(said) => wrong.push(format!("{}: refused, but with: {said}", rule.name)),
+                Ok(_) => wrong.push(format!("{}: not refused", rule.name)),
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    async fn check_changes(&self, changes: Vec<Change>) {
+        let mut wrong = Vec::new();
+        for (row, change) in changes.iter().enumerate() {
+            let name = format!("row-{row}");
+            if let Err(said) = self.create(&name, &change.from, false).await {
+                wrong.push(format!("{}: cannot start: {said}", change.name));
+                continue;
+            }
+            if let Err(said) = self.change(&name, &change.accepted).await {
+                wrong.push(format!("{}: not accepted: {said}", change.name));
+            }
+            match self.change(&name, &change.refused).await {
+                Err(said) if said.contains(change.sentence) => {}
+                Err(said) => wrong.push(format!("{}: refused, but with: {said}", change.name)),
+                Ok(_) => wrong.push(format!("{}: not refused", change.name)),
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+fn refusal(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => panic!("no answer of the API server: {other}"),
+    }
+}
+
+async fn client() -> Client {
+    crate::cluster::ready();
+    ControlPlane::shared().admin_client().await.unwrap()
+}
+
+async fn namespace(client: &Client, name: &str) {
+    let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+}
+
+async fn apps(name_of_namespace: &str) -> Kind {
+    let client = client().await;
+    namespace(&client, name_of_namespace).await;
+    let resource = ApiResource::from(OrgOAuthApp::api_resource());
+    Kind { api: Api::namespaced_with(client, name_of_namespace, &resource), base: app_rules::base }
+}
+
+async fn connections() -> Kind {
+    Kind { api: Api::all_with(client().await, &IamConnection::api_resource()), base: connection_rules::base }
+}
+
+#[tokio::test]
+async fn every_rule_on_an_app_has_a_manifest_that_is_refused_with_its_sentence() {
+    apps("admission-apps").await.check(app_rules::rules()).await;
+}
+
+#[tokio::test]
+async fn every_rule_on_a_change_of_an_app_has_a_change_that_is_refused_with_its_sentence() {
+    apps("admission-changes").await.check_changes(app_rules::changes()).await;
+}
+
+#[tokio::test]
+async fn every_rule_on_a_connection_has_a_manifest_that_is_refused_with_its_sentence() {
+    connections().await.check(connection_rules::rules()).await;
+}
+
+#[test]
+fn every_rule_of_the_schema_has_its_row() {
+    let rows = app_rules::rules().into_iter().chain(connection_rules::rules()).map(|rule| rule.sentence);
+    let sentences: Vec<_> = rows.chain(app_rules::changes().into_iter().map(|change| change.sentence)).collect();
+    let schema = serde_json::to_value(definitions()).unwrap();
+    let mut messages = Vec::new();
+    collect_messages(&schema, &mut messages);
+    assert!(messages.len() > 20, "the rules were not found: {messages:?}");
+    let missing: Vec<_> = messages.iter().filter(|message| !sentences.contains(&message.as_str())).collect();
+    assert!(missing.is_empty(), "no row for: {missing:#?}");
+}
+
+fn collect_messages(schema: &Value, messages: &mut Vec<String>) {
+    match schema {
+        Value::Object(fields) => {
+            for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                messages.push(rule["message"].as_str().expect("each rule has a sentence").to_owned());
+            }
+            fields.values().for_each(|value| collect_messages(value, messages));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_messages(item, messages)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_field_has_a_description() {
+    for definition in definitions() {
+        let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        let mut bare = Vec::new();
+        find_bare(&serde_json::to_value(schema).unwrap(), ".", &mut bare);
+        assert!(bare.is_empty(), "{}: no description for {bare:?}", definition.spec.names.kind);
+    }
+}
+
+fn find_bare(schema: &Value, path: &str, bare: &mut Vec<String>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}{name}.");
+        if property["description"].as_str().unwrap_or_default().is_empty() {
+            bare.push(path.clone());
+        }
+        find_bare(property, &path, bare);
+        find_bare(&property["items"], &path, bare);
+    }
+}
+
+#[tokio::test]
+async fn a_new_object_is_pending_before_anybody_has_looked_at_it() {
+    let created = apps("admission-pending").await.create("new", &json!({}), false).await.unwrap();
+    let connection = connections().await.create("admission-pending", &json!({}), false).await.unwrap();
+    for object in [created, connection] {
+        let conditions = object.data["status"]["conditions"].as_array().expect("conditions by default");
+        assert_eq!(conditions.len(), 1);
+        assert_eq!((&conditions[0]["type"], &conditions[0]["status"]), (&json!("Ready"), &json!("Unknown")));
+        assert_eq!(conditions[0]["reason"], "Pending");
+    }
+}
+
+#[tokio::test]
+async fn a_null_is_as_good_as_nothing() {
+    let apps = apps("admission-null").await;
+    let mut object = apps.object("nulls", &json!({}));
+    object.data["spec"]["id"] = Value::Null;
+    object.data["spec"]["publicClient"] = Value::Null;
+    let created = apps.api.create(&PostParams::default(), &object).await.unwrap();
+    assert!(created.data["spec"].get("id").is_none(), "{}", created.data["spec"]);
+}
+
+#[tokio::test]
+async fn kubectl_shows_what_a_user_looks_for() {
+    apps("admission-kubectl").await.create("shown", &json!({}), false).await.unwrap();
+    let kubectl = |arguments: &[&str]| ControlPlane::shared().kubectl(arguments).unwrap();
+    let wide = kubectl(&["-n", "admission-kubectl", "get", "ooa", "-o", "wide"]);
+    for column in ["CLIENT ID", "READY", "REASON", "SECRET", "AGE", "ORG", "CONNECTION", "NEXT ROTATION"] {
+        assert!(wide.lines().next().unwrap().contains(column), "{wide}");
+    }
+    assert!(wide.contains("Pending"), "{wide}");
+    assert!(!kubectl(&["-n", "admission-kubectl", "get", "all"]).contains("shown"));
+    assert!(kubectl(&["-n", "admission-kubectl", "get", "oauth"]).contains("shown"));
+}

@@ -1,0 +1,473 @@
+//! The rules on an `OrgOAuthApp`, row by row. Rows that begin with `seed:` are the rules of the documented create
+//! request.
+
+use super::{Change, Rule, rule};
+use serde_json::{Value, json};
+
+pub fn base() -> Value {
+    json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {},
+        "spec": {"orgId": "org-1", "displayName": "Billing", "description": "Nightly",
+                 "grantTypes": ["client_credentials"], "allowedScopes": {}},
+    })
+}
+
+fn web(more: Value) -> Value {
+    super::merged(json!({"grantTypes": ["authorization_code"]}), &more)
+}
+
+fn public(more: Value) -> Value {
+    super::merged(web(json!({"publicClient": true})), &more)
+}
+
+fn organization(scopes: Value) -> Value {
+    json!({"allowedScopes": {"organizationScopes": scopes}})
+}
+
+fn service(scopes: Value) -> Value {
+    json!({"allowedScopes": {"servicesScopes": [super::merged(json!({"serviceDefinitionId": "s"}), &scopes)]}})
+}
+
+pub fn rules() -> Vec<Rule> {
+    let mut rules = documented();
+    rules.extend(scopes());
+    rules.extend(own());
+    rules
+}
+
+/// What the documented request of the remote app asks for.
+fn documented() -> Vec<Rule> {
+    let brought = || json!({"clientSecretRef": {"name": "a", "key": "b"}});
+    let uris = || json!({"redirectUris": ["https://a.example.com"]});
+    vec![
+        rule(
+            "seed: description is required",
+            json!({}),
+            json!({"description": null}),
+            "spec.description: Required value",
+        ),
+        rule(
+            "seed: grantTypes are required",
+            json!({}),
+            json!({"grantTypes": null}),
+            "spec.grantTypes: Required value",
+        ),
+        rule("seed: a grant type at least", json!({}), json!({"grantTypes": []}), "should have at least 1 items"),
+        rule(
+            "seed: known grant types",
+            json!({"grantTypes": ["authorization_code", "refresh_token", "client_credentials", "client_delegate"]}),
+            json!({"grantTypes": ["password"]}),
+            "spec.grantTypes[0]: Unsupported value",
+        ),
+        rule(
+            "seed: a grant type once",
+            json!({}),
+            json!({"grantTypes": ["client_credentials", "client_credentials"]}),
+            "Duplicate value",
+        ),
+        rule(
+            "seed: displayName is required",
+            json!({}),
+            json!({"displayName": null}),
+            "spec.displayName: Required value",
+        ),
+        rule(
+            "seed: allowedScopes are required",
+            json!({}),
+            json!({"allowedScopes": null}),
+            "spec.allowedScopes: Required value",
+        ),
+        rule(
+            "displayName has known characters",
+            json!({"displayName": "Büro 7 - _ . ` ' : @ & ,"}),
+            json!({"displayName": "a<b"}),
+            "spec.displayName in body should match",
+        ),
+        rule(
+            "displayName is not empty",
+            json!({}),
+            json!({"displayName": ""}),
+            "spec.displayName in body should be at least 1 chars long",
+        ),
+        rule(
+            "seed: accessTokenTTL is a number",
+            json!({"accessTokenTTL": 1}),
+            json!({"accessTokenTTL": "1"}),
+            "spec.accessTokenTTL: Invalid value",
+        ),
+        rule(
+            "accessTokenTTL is positive",
+            json!({"accessTokenTTL": 2147483647}),
+            json!({"accessTokenTTL": 0}),
+            "spec.accessTokenTTL in body should be greater than or equal to 1",
+        ),
+        rule(
+            "seed: refreshTokenTTL is a number",
+            json!({"refreshTokenTTL": 1}),
+            json!({"refreshTokenTTL": true}),
+            "spec.refreshTokenTTL: Invalid value",
+        ),
+        rule(
+            "refreshTokenTTL is positive",
+            json!({"refreshTokenTTL": 1}),
+            json!({"refreshTokenTTL": 0}),
+            "spec.refreshTokenTTL in body should be greater than or equal to 1",
+        ),
+        rule(
+            "refresh outlives access",
+            json!({"accessTokenTTL": 5, "refreshTokenTTL": 6}),
+            json!({"accessTokenTTL": 5, "refreshTokenTTL": 5}),
+            "refreshTokenTTL must be greater than accessTokenTTL",
+        ),
+        rule(
+            "delegates refresh for 14 days",
+            json!({"grantTypes": ["client_delegate"], "refreshTokenTTL": 1209600}),
+            json!({"grantTypes": ["client_delegate"], "refreshTokenTTL": 1209601}),
+            "with the grant type client_delegate refreshTokenTTL is at most 1209600, which is 14 days",
+        ),
+        rule(
+            "seed: allowedOrgs is a list of ids",
+            json!({"allowedOrgs": ["org-2"]}),
+            json!({"allowedOrgs": [""]}),
+            "spec.allowedOrgs[0] in body should be at least 1 chars long",
+        ),
+        rule(
+            "seed: forcePkce is a flag",
+            json!({"forcePkce": true}),
+            json!({"forcePkce": "yes"}),
+            "spec.forcePkce: Invalid value",
+        ),
+        rule(
+            "seed: open redirects exclude redirectUris",
+            web(json!({"allowOpenRedirectUris": true})),
+            super::merged(web(json!({"allowOpenRedirectUris": true})), &uris()),
+            "allowOpenRedirectUris excludes redirectUris: remove one of the two",
+        ),
+        rule(
+            "seed: id is long enough",
+            json!({"id": "12345"}),
+            json!({"id": "1234"}),
+            "spec.id in body should be at least 5 chars long",
+        ),
+        rule(
+            "seed: id is short enough",
+            json!({"id": "a".repeat(256)}),
+            json!({"id": "a".repeat(257)}),
+            "spec.id: Too long: may not be more than 256",
+        ),
+        rule(
+            "seed: id has known characters",
+            json!({"id": "Az09_-"}),
+            json!({"id": "billing.export"}),
+            "spec.id in body should match",
+        ),
+        rule(
+            "seed: id has no whitespace",
+            json!({"id": "billing-export"}),
+            json!({"id": "billing export"}),
+            "spec.id in body should match",
+        ),
+        rule(
+            "seed: maxCharactersInAccessToken may be zero or less",
+            json!({"maxCharactersInAccessToken": -1}),
+            json!({"maxCharactersInAccessToken": 1.5}),
+            "spec.maxCharactersInAccessToken: Invalid value",
+        ),
+        rule(
+            "seed: maxGroupsInIdToken is a number",
+            json!({"maxGroupsInIdToken": 20}),
+            json!({"maxGroupsInIdToken": "20"}),
+            "spec.maxGroupsInIdToken: Invalid value",
+        ),
+        rule(
+            "seed: ownerOnlySecretRotation is a flag",
+            json!({"ownerOnlySecretRotation": true}),
+            json!({"ownerOnlySecretRotation": 1}),
+            "spec.ownerOnlySecretRotation: Invalid value",
+        ),
+        rule(
+            "seed: postLogoutRedirectUris are for authorization_code",
+            web(json!({"postLogoutRedirectUris": ["https://a.example.com"]})),
+            json!({"postLogoutRedirectUris": ["https://a.example.com"]}),
+            "postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris",
+        ),
+        rule(
+            "seed: a public client has no secret",
+            public(json!({})),
+            public(brought()),
+            "a public client has no secret: remove clientSecretRef or publicClient",
+        ),
+        rule(
+            "seed: a public client does not use client_credentials",
+            public(json!({"grantTypes": ["authorization_code", "refresh_token"]})),
+            public(json!({"grantTypes": ["authorization_code", "client_credentials"]})),
+            "a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient",
+        ),
+        rule(
+            "seed: a public client does not rotate",
+            public(json!({})),
+            public(json!({"rotation": {"interval": "2h", "overlap": "1h"}})),
+            "a public client has no secret to rotate: remove rotation or publicClient",
+        ),
+        rule(
+            "seed: redirectUris are for authorization_code",
+            web(uris()),
+            uris(),
+            "redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris",
+        ),
+        rule(
+            "seed: the secret is brought by reference",
+            brought(),
+            json!({"clientSecretRef": {"name": "a"}}),
+            "spec.clientSecretRef.key: Required value",
+        ),
+        rule(
+            "seed: secretRotationExpirationInSeconds is a number",
+            json!({"secretRotationExpirationInSeconds": 172800}),
+            json!({"secretRotationExpirationInSeconds": "48h"}),
+            "spec.secretRotationExpirationInSeconds: Invalid value",
+        ),
+        rule(
+            "secretRotationExpirationInSeconds is positive",
+            json!({"secretRotationExpirationInSeconds": 1}),
+            json!({"secretRotationExpirationInSeconds": 0}),
+            "should be greater than or equal to 1",
+        ),
+        rule(
+            "seed: serviceDefinitionId is text",
+            json!({"serviceDefinitionId": "service-1"}),
+            json!({"serviceDefinitionId": ""}),
+            "spec.serviceDefinitionId in body should be at least 1 chars long",
+        ),
+    ]
+}
+
+fn scopes() -> Vec<Rule> {
+    let roles = || json!([{"name": "org_member"}]);
+    let permissions = || json!([{"permissionId": "p", "resources": ["r"]}]);
+    let (all_roles, all_permissions) = (
+        "allRoles excludes roles: remove one of the two",
+        "allPermissions excludes permissions: remove one of the two",
+    );
+    vec![
+        rule(
+            "all roles of the organization",
+            organization(json!({"allRoles": true, "roles": []})),
+            organization(json!({"allRoles": true, "roles": roles()})),
+            all_roles,
+        ),
+        rule(
+            "all permissions in the organization",
+            organization(json!({"allPermissions": true})),
+            organization(json!({"allPermissions": true, "permissions": permissions()})),
+            all_permissions,
+        ),
+        rule(
+            "all roles of a service",
+            service(json!({"allRoles": true})),
+            service(json!({"allRoles": true, "roles": roles()})),
+            all_roles,
+        ),
+        rule(
+            "all permissions in a service",
+            service(json!({"allPermissions": true})),
+            service(json!({"allPermissions": true, "permissions": permissions()})),
+            all_permissions,
+        ),
+        rule(
+            "a service is named",
+            service(json!({})),
+            json!({"allowedScopes": {"servicesScopes": [{}]}}),
+            "serviceDefinitionId: Required value",
+        ),
+        rule(
+            "a role is named",
+            organization(json!({"roles": roles()})),
+            organization(json!({"roles": [{}]})),
+            "name: Required value",
+        ),
+        rule(
+            "kept in token is one of two",
+            organization(json!({"keptInToken": ["ROLES", "PERMISSIONS"]})),
+            organization(json!({"keptInToken": ["OTHER"]})),
+            "Unsupported value",
+        ),
+        rule(
+            "general scopes are text",
+            json!({"allowedScopes": {"generalScopes": ["openid"]}}),
+            json!({"allowedScopes": {"generalScopes": [""]}}),
+            "should be at least 1 chars long",
+        ),
+    ]
+}
+
+/// What the operator adds to the documented request.
+fn own() -> Vec<Rule> {
+    let secret = |secret: Value| json!({ "secret": secret });
+    let rotation = |interval: &str, overlap: &str| json!({"rotation": {"interval": interval, "overlap": overlap}});
+    vec![
+        rule("orgId is required", json!({}), json!({"orgId": null}), "spec.orgId: Required value"),
+        rule(
+            "orgId is one segment",
+            json!({"orgId": "2f0c6f0e-0000-4000-8000-000000000000"}),
+            json!({"orgId": "a/b"}),
+            "spec.orgId in body should match",
+        ),
+        rule(
+            "context is one of three",
+            json!({"context": "TENANT"}),
+            json!({"context": "tenant"}),
+            "spec.context: Unsupported value",
+        ),
+        rule(
+            "derived ids are reserved",
+            json!({"id": "ooa-1", "adoptionPolicy": "Adopt"}),
+            json!({"id": "ooa-1"}),
+            "ids that begin with ooa- are derived from metadata.uid: choose another id, or adopt that app with adoptionPolicy",
+        ),
+        rule(
+            "adoption needs an id",
+            json!({"id": "billing", "adoptionPolicy": "AdoptAndRotate"}),
+            json!({"adoptionPolicy": "Adopt"}),
+            "adoptionPolicy needs id, the client id of the app to adopt",
+        ),
+        rule(
+            "adoptionPolicy is one of three",
+            json!({"adoptionPolicy": "Never"}),
+            json!({"adoptionPolicy": "Always"}),
+            "spec.adoptionPolicy: Unsupported value",
+        ),
+        rule(
+            "managementPolicy is one of two",
+            json!({"managementPolicy": "Observe"}),
+            json!({"managementPolicy": "None"}),
+            "spec.managementPolicy: Unsupported value",
+        ),
+        rule(
+            "deletionPolicy is one of two",
+            json!({"deletionPolicy": "Retain"}),
+            json!({"deletionPolicy": "Orphan"}),
+            "spec.deletionPolicy: Unsupported value",
+        ),
+        rule(
+            "the connection has a name",
+            json!({"connectionRef": {"name": "other"}}),
+            json!({"connectionRef": {"name": ""}}),
+            "should be at least 1 chars long",
+        ),
+        rule(
+            "the Secret has a valid name",
+            secret(json!({"name": "billing.credentials"})),
+            secret(json!({"name": "Billing"})),
+            "spec.secret.name in body should match",
+        ),
+        rule(
+            "the Secret has valid keys",
+            secret(json!({"keys": {"clientId": "CLIENT_ID"}})),
+            secret(json!({"keys": {"clientId": "client id"}})),
+            "spec.secret.keys.clientId in body should match",
+        ),
+        rule(
+            "the Secret has two keys",
+            secret(json!({"keys": {"clientId": "a", "clientSecret": "b"}})),
+            secret(json!({"keys": {"clientId": "a", "clientSecret": "a"}})),
+            "clientId and clientSecret need different keys",
+        ),
+        rule(
+            "a template has its own keys",
+            secret(json!({"template": {"url": "x"}})),
+            secret(json!({"template": {"client-id": "x"}})),
+            "template must not use the keys of clientId and clientSecret: name its keys otherwise",
+        ),
+        rule(
+            "labels are the user's",
+            secret(json!({"labels": {"team": "a"}})),
+            secret(json!({"labels": {"oauth-apps.dev/use": "true"}})),
+            "labels that begin with oauth-apps.dev/ and app.kubernetes.io/managed-by are the operator's: remove them",
+        ),
+        rule(
+            "annotations are the user's",
+            secret(json!({"annotations": {"note": "a"}})),
+            secret(json!({"annotations": {"argocd.argoproj.io/tracking-id": "a"}})),
+            "annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them",
+        ),
+        rule(
+            "rotation has durations",
+            rotation("720h", "48h"),
+            rotation("monthly", "48h"),
+            "spec.rotation.interval in body should match",
+        ),
+        rule("rotation is not too often", rotation("1m", "30s"), rotation("59s", "30s"), "interval is at least 1m"),
+        rule(
+            "rotations do not overlap",
+            rotation("2h", "1h"),
+            rotation("2h", "2h"),
+            "overlap must be shorter than interval",
+        ),
+        rule(
+            "a role in a service names it",
+            json!({"roles": {"serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": [{"name": "r"}]}]}}),
+            json!({"roles": {"serviceRoles": [{}]}}),
+            "serviceDefinitionId: Required value",
+        ),
+    ]
+}
+
+pub fn changes() -> Vec<Change> {
+    let change = |name, from, accepted, refused, sentence| Change { name, from, accepted, refused, sentence };
+    let id = "id is immutable: delete the resource and create it anew";
+    let public_client = "publicClient is immutable: delete the resource and create it anew";
+    vec![
+        change(
+            "orgId stays",
+            json!({}),
+            json!({"description": "other"}),
+            json!({"orgId": "org-2"}),
+            "orgId is immutable: delete the resource and create it anew",
+        ),
+        change(
+            "id stays",
+            json!({"id": "billing"}),
+            json!({"id": "billing", "description": "other"}),
+            json!({"id": "other"}),
+            id,
+        ),
+        change("id is not added", json!({}), json!({}), json!({"id": "other"}), id),
+        change("id is not removed", json!({"id": "billing"}), json!({"id": "billing"}), json!({}), id),
+        change(
+            "seed: publicClient stays on",
+            public(json!({})),
+            public(json!({"forcePkce": true})),
+            web(json!({})),
+            public_client,
+        ),
+        change(
+            "seed: publicClient stays off",
+            web(json!({})),
+            web(json!({"publicClient": false})),
+            public(json!({})),
+            public_client,
+        ),
+        change(
+            "seed: open redirects stay off",
+            web(json!({})),
+            web(json!({"allowOpenRedirectUris": false})),
+            web(json!({"allowOpenRedirectUris": true})),
+            "allowOpenRedirectUris cannot be switched on later: delete the resource and create it anew",
+        ),
+        change(
+            "seed: open redirects may be switched off",
+            web(json!({"allowOpenRedirectUris": true})),
+            web(json!({})),
+            json!({"orgId": "org-2"}),
+            "orgId is immutable: delete the resource and create it anew",
+        ),
+        change(
+            "seed: restricted stays restricted",
+            json!({"allowedOrgs": ["org-2"]}),
+            json!({"allowedOrgs": ["org-3"]}),
+            json!({}),
+            "an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it anew",
+        ),
+    ]
+}

@@ -1,0 +1,182 @@
+//! The rules on an `IamConnection`, row by row.
+
+use super::{Rule, rule};
+use serde_json::{Value, json};
+
+pub fn base() -> Value {
+    json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {},
+        "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com",
+                 "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}}},
+    })
+}
+
+fn grant(namespaces: Value, orgs: Value) -> Value {
+    json!({"grants": [{"namespaces": namespaces, "orgs": orgs}]})
+}
+
+fn selector(requirement: Value) -> Value {
+    grant(json!({"from": "Selector", "selector": {"matchExpressions": [requirement]}}), json!({"from": "All"}))
+}
+
+pub fn rules() -> Vec<Rule> {
+    let all = || json!({"from": "All"});
+    let reference = || json!({"name": "a", "key": "b"});
+    let client = json!({"secretRef": {"name": "a", "clientIdKey": "b", "clientSecretKey": "c"}});
+    let exactly_one = "credentials need exactly one of apiToken and clientCredentials";
+    let one_bundle = "caBundle needs exactly one of configMapRef and secretRef";
+    vec![
+        rule(
+            "api is one of two",
+            json!({"api": "CloudPartnerNavigator"}),
+            json!({"api": "Other"}),
+            "spec.api: Unsupported value",
+        ),
+        rule("api is required", json!({}), json!({"api": null}), "spec.api: Required value"),
+        rule(
+            "endpoint is https",
+            json!({"endpoint": "https://a.example.com/cphub/api/auth"}),
+            json!({"endpoint": "http://a.example.com"}),
+            "spec.endpoint in body should match",
+        ),
+        rule(
+            "endpoint has no query",
+            json!({"endpoint": "https://a.example.com:8443/"}),
+            json!({"endpoint": "https://a.example.com/?a=b"}),
+            "spec.endpoint in body should match",
+        ),
+        rule(
+            "endpoint has no user",
+            json!({}),
+            json!({"endpoint": "https://user@a.example.com"}),
+            "spec.endpoint in body should match",
+        ),
+        rule(
+            "endpoint is a URL",
+            json!({}),
+            json!({"endpoint": "https://["}),
+            "endpoint must be a URL such as https://console.cloud.vmware.com",
+        ),
+        rule(
+            "a token or a client",
+            json!({"credentials": {"apiToken": null, "clientCredentials": client}}),
+            json!({"credentials": {"clientCredentials": client}}),
+            exactly_one,
+        ),
+        rule("credentials of one kind", json!({}), json!({"credentials": {"apiToken": null}}), exactly_one),
+        rule(
+            "credentials have a known source",
+            json!({"credentials": {"source": "Tenant"}}),
+            json!({"credentials": {"source": "Other"}}),
+            "Unsupported value",
+        ),
+        rule(
+            "a bundle in a ConfigMap or a Secret",
+            json!({"caBundle": {"configMapRef": reference()}}),
+            json!({"caBundle": {"configMapRef": reference(), "secretRef": reference()}}),
+            one_bundle,
+        ),
+        rule(
+            "a bundle somewhere",
+            json!({"caBundle": {"secretRef": reference()}}),
+            json!({"caBundle": {}}),
+            one_bundle,
+        ),
+        rule(
+            "context is Navigator's",
+            json!({"api": "CloudPartnerNavigator", "context": "PROVIDER"}),
+            json!({"context": "PROVIDER"}),
+            "context is for CloudPartnerNavigator only: remove it",
+        ),
+        rule(
+            "context is one of three",
+            json!({"api": "CloudPartnerNavigator", "context": "OPERATOR"}),
+            json!({"api": "CloudPartnerNavigator", "context": "OTHER"}),
+            "spec.context: Unsupported value",
+        ),
+        rule(
+            "selector with Selector",
+            grant(json!({"from": "Selector", "selector": {}}), all()),
+            grant(json!({"from": "Selector"}), all()),
+            "selector goes with from: Selector, and only with it",
+        ),
+        rule(
+            "selector only with Selector",
+            grant(all(), all()),
+            grant(json!({"from": "All", "selector": {}}), all()),
+            "selector goes with from: Selector, and only with it",
+        ),
+        rule(
+            "names with Names",
+            grant(json!({"from": "Names", "names": ["a"]}), all()),
+            grant(json!({"from": "Names"}), all()),
+            "names go with from: Names, and only with it",
+        ),
+        rule(
+            "names are not empty",
+            grant(all(), all()),
+            grant(json!({"from": "Names", "names": []}), all()),
+            "should have at least 1 items",
+        ),
+        rule(
+            "ids with Ids",
+            grant(all(), json!({"from": "Ids", "ids": ["a"]})),
+            grant(all(), json!({"from": "Ids"})),
+            "ids go with from: Ids, and only with it",
+        ),
+        rule(
+            "values with In",
+            selector(json!({"key": "a", "operator": "In", "values": ["b"]})),
+            selector(json!({"key": "a", "operator": "In"})),
+            "values go with the operators In and NotIn, and only with them",
+        ),
+        rule(
+            "no values with Exists",
+            selector(json!({"key": "a", "operator": "Exists"})),
+            selector(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
+            "values go with the operators In and NotIn, and only with them",
+        ),
+        rule(
+            "at least one call in flight",
+            json!({"limits": {"maxInFlight": 256}}),
+            json!({"limits": {"maxInFlight": 0}}),
+            "should be greater than or equal to 1",
+        ),
+        rule(
+            "not too many calls in flight",
+            json!({"limits": {"maxInFlight": 1}}),
+            json!({"limits": {"maxInFlight": 257}}),
+            "should be less than or equal to 256",
+        ),
+        rule(
+            "a quota of one at least",
+            json!({"limits": {"requestsPerSecond": 1}}),
+            json!({"limits": {"requestsPerSecond": 0}}),
+            "should be greater than or equal to 1",
+        ),
+        rule(
+            "timeout is a duration",
+            json!({"limits": {"timeout": "2m"}}),
+            json!({"limits": {"timeout": "soon"}}),
+            "spec.limits.timeout in body should match",
+        ),
+        rule(
+            "timeout is bounded",
+            json!({"limits": {"timeout": "1s"}}),
+            json!({"limits": {"timeout": "121s"}}),
+            "timeout is from 1s to 2m",
+        ),
+        rule(
+            "resyncInterval is a duration",
+            json!({"resyncInterval": "1h30m"}),
+            json!({"resyncInterval": "-1s"}),
+            "spec.resyncInterval in body should match",
+        ),
+        rule(
+            "resyncInterval is bounded",
+            json!({"resyncInterval": "1s"}),
+            json!({"resyncInterval": "999ms"}),
+            "resyncInterval is at least 1s",
+        ),
+    ]
+}

@@ -1,0 +1,7 @@
+//! Tests on a real control plane: what Kubernetes, the shipped manifests and the operator's binary do together.
+
+// A test may panic: that is how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod admission;
+mod cluster;
