@@ -155,6 +155,12 @@ pub fn rules() -> Vec<Rule> {
             "should be greater than or equal to 1",
         ),
         rule(
+            "a quota has an end",
+            json!({"limits": {"requestsPerSecond": 1000000}}),
+            json!({"limits": {"requestsPerSecond": 1000001}}),
+            "should be less than or equal to 1000000",
+        ),
+        rule(
             "timeout is a duration",
             json!({"limits": {"timeout": "2m"}}),
             json!({"limits": {"timeout": "soon"}}),
