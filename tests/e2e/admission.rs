@@ -4,7 +4,6 @@
 mod app_rules;
 mod connection_rules;
 
-use control_plane::ControlPlane;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Client, CustomResourceExt};
@@ -123,8 +122,8 @@ fn refusal(error: kube::Error) -> String {
 }
 
 async fn client() -> Client {
-    crate::cluster::ready();
-    ControlPlane::shared().admin_client().await.unwrap()
+    let plane = crate::cluster::plane();
+    plane.admin_client().await.unwrap()
 }
 
 async fn namespace(client: &Client, name: &str) {
@@ -230,7 +229,7 @@ async fn a_null_is_as_good_as_nothing() {
 #[tokio::test]
 async fn kubectl_shows_what_a_user_looks_for() {
     apps("admission-kubectl").await.create("shown", &json!({}), false).await.unwrap();
-    let kubectl = |arguments: &[&str]| ControlPlane::shared().kubectl(arguments).unwrap();
+    let kubectl = |arguments: &[&str]| crate::cluster::plane().kubectl(arguments).unwrap();
     let wide = kubectl(&["-n", "admission-kubectl", "get", "ooa", "-o", "wide"]);
     for column in ["CLIENT ID", "READY", "REASON", "SECRET", "AGE", "ORG", "CONNECTION", "NEXT ROTATION"] {
         assert!(wide.lines().next().unwrap().contains(column), "{wide}");

@@ -1,17 +1,30 @@
-//! The control plane that all tests of this binary share, with the operator's resources installed once.
+//! The control plane that all tests of this binary share, with what `deploy/` holds installed once.
 
 use control_plane::ControlPlane;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+/// The namespace of the shipped manifests.
+pub const OPERATOR_NAMESPACE: &str = "oauth-app-operator";
+/// The user that the shipped ServiceAccount is to the API server.
+pub const OPERATOR_USER: &str = "system:serviceaccount:oauth-app-operator:oauth-app-operator";
+
 static INSTALLED: LazyLock<()> = LazyLock::new(|| {
-    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    let plane = ControlPlane::shared();
     for file in ["iamconnections.yaml", "orgoauthapps.yaml"] {
-        ControlPlane::shared().install_crds(&crds.join(file)).expect("the definitions are accepted");
+        plane.install_crds(&repository().join("crds").join(file)).expect("the definitions are accepted");
     }
+    let deploy = repository().join("deploy");
+    plane.kubectl(&["apply", "-k", &deploy.to_string_lossy()]).expect("the manifests are accepted");
 });
 
-/// Returns once both kinds are served.
-pub fn ready() {
+/// Where the shipped files are.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// The control plane, once everything is installed.
+pub fn plane() -> &'static ControlPlane {
     LazyLock::force(&INSTALLED);
+    ControlPlane::shared()
 }

@@ -5,3 +5,6 @@
 
 mod admission;
 mod cluster;
+mod life;
+mod operator;
+mod world;

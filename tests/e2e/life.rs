@@ -1,0 +1,224 @@
+//! The main job: a manifest becomes an app and a credential that works, and stays so.
+
+use crate::world::World;
+use iam_simulator::sha256_hex;
+use iam_simulator::types::{CallFilter, Flavour, Operation};
+use k8s_openapi::ByteString;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use oauth_app_operator::crd::{ConditionStatus, ConditionType};
+use serde_json::{Value, json};
+
+/// The body of the one create that the simulator has seen, with what came before and after it.
+async fn body_of_create(world: &World) -> Value {
+    let calls = world.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
+    assert_eq!(calls.len(), 1, "one create");
+    calls[0].body.clone()
+}
+
+async fn assert_whole(world: &World, name: &str) {
+    let app = world.app(name).await;
+    let uid = app.uid().unwrap();
+    let status = app.status.clone().unwrap();
+    assert_eq!(status.observed_generation, app.metadata.generation);
+    assert_eq!(status.client_id, Some(format!("ooa-{uid}")));
+    assert_eq!(status.secret_name.as_deref(), Some(name));
+    use ConditionType::{Ready, Reconciling, SecretPublished, Stalled, Synced};
+    for (kind, expected) in [
+        (Ready, ConditionStatus::True),
+        (Reconciling, ConditionStatus::False),
+        (Stalled, ConditionStatus::False),
+        (Synced, ConditionStatus::True),
+        (SecretPublished, ConditionStatus::True),
+    ] {
+        assert_eq!(world.condition(name, kind).await.unwrap().status, expected, "{kind:?}");
+    }
+    let secret = world.secret(name).await.unwrap();
+    assert_eq!(secret.data.unwrap().into_keys().collect::<Vec<_>>(), ["client-id", "client-secret"]);
+    let owner = &secret.metadata.owner_references.unwrap()[0];
+    assert_eq!((owner.uid.as_str(), owner.controller), (uid.as_str(), Some(true)));
+    world.assert_credential_works(name).await;
+}
+
+#[tokio::test]
+async fn a_manifest_becomes_an_app_of_cloud_services_and_a_credential() {
+    let world = World::running("main-csp", Flavour::Csp).await;
+    let spec = json!({
+        "grantTypes": ["client_credentials", "authorization_code"], "redirectUris": ["https://a.example.com"],
+        "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_member"}]}}, "accessTokenTTL": 1800,
+    });
+    let manifest = world.manifest("billing", spec);
+    crate::cluster::plane().kubectl_with_input(&["apply", "-f", "-"], &manifest.to_string()).unwrap();
+    world.until_ready("billing").await;
+    assert_whole(&world, "billing").await;
+    let id = world.credential("billing").await.unwrap().0;
+    let expected = json!({
+        "id": id, "displayName": "Billing export", "description": "Nightly", "accessTokenTTL": 1800,
+        "grantTypes": ["client_credentials", "authorization_code"], "redirectUris": ["https://a.example.com"],
+        "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_member"}]}},
+    });
+    assert_eq!(body_of_create(&world).await, expected, "exactly the fields that the spec sets");
+    crate::cluster::plane()
+        .kubectl(&["-n", "main-csp", "wait", "--for=condition=Ready", "ooa/billing", "--timeout=30s"])
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_manifest_becomes_an_app_of_cloud_partner_navigator_and_a_credential() {
+    let world = World::new("main-cpn", Flavour::Cpn).await;
+    world.give_credentials().await;
+    world.connect(json!({"context": "PROVIDER"})).await;
+    world.operator().start();
+    world.create("billing", json!({"ownerOnlySecretRotation": true})).await;
+    world.until_ready("billing").await;
+    assert_whole(&world, "billing").await;
+    let id = world.credential("billing").await.unwrap().0;
+    let expected = json!({"id": id, "displayName": "Billing export", "description": "Nightly", "allowedScopes": {}, "ownerOnlySecretRotation": true});
+    assert_eq!(body_of_create(&world).await, expected, "exactly the fields that the spec sets");
+    let calls = world.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
+    assert_eq!(calls[0].query, "context=PROVIDER");
+}
+
+#[tokio::test]
+async fn the_operator_may_be_an_oauth_app_itself() {
+    for (namespace, flavour) in [("client-csp", Flavour::Csp), ("client-cpn", Flavour::Cpn)] {
+        let world = World::new(namespace, flavour).await;
+        world.control.seed_client(flavour, &world.org, "operator-id", "Operator-secret-1!").await.unwrap();
+        world.store_credentials("Operator-secret-1!").await;
+        let pair = json!({"secretRef": {"name": namespace, "clientIdKey": "id", "clientSecretKey": "token"}});
+        let id = json!({"stringData": {"id": "operator-id"}}).to_string();
+        let patch = ["-n", "oauth-app-operator", "patch", "secret", namespace, "--type=merge", "-p", &id];
+        crate::cluster::plane().kubectl(&patch).unwrap();
+        world.connect(json!({"credentials": {"apiToken": null, "clientCredentials": pair}})).await;
+        world.operator().start();
+        world.create("billing", json!({})).await;
+        world.until_ready("billing").await;
+        world.assert_credential_works("billing").await;
+    }
+}
+
+#[tokio::test]
+async fn a_created_app_costs_three_writes_one_event_and_one_remote_write() {
+    let world = World::running("cost", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let described = |record: control_plane::AuditRecord| match record.subresource.as_str() {
+        "" => format!("{} {}", record.verb, record.resource),
+        subresource => format!("{} {}/{subresource}", record.verb, record.resource),
+    };
+    world.until("the audit log has the Event", async || !world.audit(|r| r.resource == "events").is_empty()).await;
+    let mut writes: Vec<String> =
+        world.audit(control_plane::AuditRecord::is_write).into_iter().map(described).collect();
+    writes.sort();
+    assert_eq!(writes, ["create events", "create secrets", "patch orgoauthapps", "patch orgoauthapps/status"]);
+    let stats = world.control.stats().await.unwrap();
+    assert_eq!(stats.by_operation.keys().collect::<Vec<_>>(), ["createApp 200", "token 200"], "nothing else was asked");
+    assert_eq!((stats.by_operation["createApp 200"], stats.by_operation["token 200"]), (1, 1));
+}
+
+#[tokio::test]
+async fn settled_apps_cause_no_write_on_either_side() {
+    let world = World::running("settled", Flavour::Csp).await;
+    for name in ["a", "b", "c"] {
+        world.create(name, json!({})).await;
+    }
+    for name in ["a", "b", "c"] {
+        world.until_ready(name).await;
+    }
+    world.until("three Events", async || world.audit(|r| r.resource == "events").len() == 3).await;
+    let looked = || world.audit(|r| r.resource == "secrets" && r.verb == "get").len();
+    let (looked_before, calls) = (looked(), world.all_calls().await);
+    let writes = world.audit(control_plane::AuditRecord::is_write).len();
+    world.until("each app was looked at twenty times", async || looked() >= looked_before + 60).await;
+    assert_eq!(world.audit(control_plane::AuditRecord::is_write).len(), writes);
+    assert_eq!(world.all_calls().await, calls);
+}
+
+#[tokio::test]
+async fn a_restart_writes_nothing() {
+    let world = World::running("restart", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    world.until("the Event", async || !world.audit(|r| r.resource == "events").is_empty()).await;
+    let (calls, writes) = (world.all_calls().await, world.audit(control_plane::AuditRecord::is_write).len());
+    world.operator().kill();
+    let looked = || world.audit(|r| r.resource == "secrets" && r.verb == "get").len();
+    let before = looked();
+    world.operator().start();
+    world.until("the app was looked at again", async || looked() >= before + 3).await;
+    assert_eq!(world.all_calls().await, calls, "no remote call");
+    assert_eq!(world.audit(control_plane::AuditRecord::is_write).len(), writes);
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_written_again_for_the_same_client_id() {
+    let world = World::running("secret-deleted", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let before = world.credential("billing").await.unwrap();
+    world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
+    world.until("the Secret is back", async || world.credential("billing").await.is_some()).await;
+    let after = world.credential("billing").await.unwrap();
+    assert_eq!(after.0, before.0);
+    assert_ne!(after.1, before.1);
+    world.assert_credential_works("billing").await;
+    assert_eq!(world.calls(Operation::CreateApp).await, 1);
+    world.until("an Event says so", async || world.kubectl(&["get", "events"]).contains("Regenerated")).await;
+}
+
+#[tokio::test]
+async fn an_edited_id_or_label_is_put_back_with_the_same_secret() {
+    let world = World::running("secret-edited", Flavour::Csp).await;
+    world.create("billing", json!({"secret": {"labels": {"team": "a"}}})).await;
+    world.until_ready("billing").await;
+    let before = world.credential("billing").await.unwrap();
+    let wrong = serde_json::to_value(ByteString(b"wrong".to_vec())).unwrap();
+    let edit = Patch::Merge(json!({"data": {"client-id": wrong}, "metadata": {"labels": {"team": "b"}}}));
+    world.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
+    world
+        .until("the edit is put back", async || {
+            let secret = world.secret("billing").await.unwrap();
+            world.credential("billing").await.as_ref() == Some(&before) && secret.labels()["team"] == "a"
+        })
+        .await;
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 0);
+}
+
+#[tokio::test]
+async fn an_app_deleted_by_hand_with_its_secret_is_created_again_with_the_same_id() {
+    let world = World::running("both-deleted", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let (id, _) = world.credential("billing").await.unwrap();
+    let human = iam_simulator::types::Human::Delete { flavour: world.flavour, id: id.clone() };
+    world.control.human(human).await.unwrap();
+    world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
+    world.until("the Secret is back", async || world.credential("billing").await.is_some()).await;
+    assert_eq!(world.credential("billing").await.unwrap().0, id);
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn a_public_client_has_an_id_and_no_secret() {
+    let world = World::running("public", Flavour::Csp).await;
+    let spec =
+        json!({"publicClient": true, "grantTypes": ["authorization_code"], "redirectUris": ["https://a.example.com"]});
+    world.create("billing", spec).await;
+    world.until_ready("billing").await;
+    let data = world.secret("billing").await.unwrap().data.unwrap();
+    assert_eq!(data.into_keys().collect::<Vec<_>>(), ["client-id"]);
+}
+
+#[tokio::test]
+async fn the_secret_has_the_name_keys_and_labels_that_the_spec_asks_for() {
+    let world = World::running("secret-shape", Flavour::Csp).await;
+    let secret = json!({"name": "other", "keys": {"clientId": "ID", "clientSecret": "SECRET_OF_APP"}, "labels": {"team": "a"}, "annotations": {"note": "b"}});
+    world.create("billing", json!({ "secret": secret })).await;
+    world.until_ready("billing").await;
+    let secret = world.secrets().get("other").await.unwrap();
+    assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
+    let data = secret.data.unwrap();
+    let value = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+    let app = world.remote_app(&value("ID")).await.unwrap();
+    assert_eq!(app.secret_sha256, sha256_hex(&value("SECRET_OF_APP")));
+}

@@ -1,0 +1,316 @@
+//! What one test has for itself: a namespace, an IAM simulator, a connection to it and an operator.
+//! When it is dropped it proves that no secret value is in a log, an Event or a status.
+
+use crate::cluster::{OPERATOR_NAMESPACE, OPERATOR_USER, plane};
+use crate::operator::Operator;
+use base64::Engine;
+use control_plane::{AuditRecord, Scratch};
+use iam_simulator::Simulator;
+use iam_simulator::client::Control;
+use iam_simulator::types::{CallFilter, Flavour, Operation};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Client, CustomResourceExt};
+use oauth_app_operator::crd::{Condition, ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(90);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+pub struct World {
+    pub namespace: String,
+    pub flavour: Flavour,
+    pub org: String,
+    pub control: Control,
+    pub client: Client,
+    simulator: Simulator,
+    operator: Mutex<Operator>,
+    known_secrets: Mutex<BTreeSet<String>>,
+    _scratch: Scratch,
+}
+
+impl World {
+    /// A namespace, a simulator that knows one organization, and an operator that does not run yet.
+    pub async fn new(namespace: &str, flavour: Flavour) -> Self {
+        let client = plane().admin_client().await.unwrap();
+        plane().kubectl(&["create", "namespace", namespace]).unwrap();
+        let simulator = Simulator::spawn();
+        let control = simulator.control();
+        let org = format!("org-of-{namespace}");
+        control.seed_org(flavour, &org, true).await.unwrap();
+        let scratch = Scratch::new().unwrap();
+        let operator = Mutex::new(Operator::new(namespace, scratch.path()).await);
+        let known_secrets = Mutex::default();
+        let namespace = namespace.to_owned();
+        Self { namespace, flavour, org, control, client, simulator, operator, known_secrets, _scratch: scratch }
+    }
+
+    /// The same with a working connection and the operator at work.
+    pub async fn running(namespace: &str, flavour: Flavour) -> Self {
+        let world = Self::new(namespace, flavour).await;
+        world.give_credentials().await;
+        world.connect(json!({})).await;
+        world.operator().start();
+        world
+    }
+
+    pub fn operator(&self) -> MutexGuard<'_, Operator> {
+        self.operator.lock().unwrap()
+    }
+
+    fn known(&self, value: &str) {
+        self.known_secrets.lock().unwrap().insert(value.to_owned());
+    }
+
+    /// The connection has the name of the namespace, so that tests do not share one.
+    fn connection_name(&self) -> String {
+        self.namespace.clone()
+    }
+
+    /// The API token of the operator, known to the simulator and stored where the connection looks for it.
+    pub async fn give_credentials(&self) {
+        let token = format!("api-token-of-{}", self.namespace);
+        self.control.seed_api_token(self.flavour, &self.org, &token).await.unwrap();
+        self.store_credentials(&token).await;
+    }
+
+    pub async fn store_credentials(&self, token: &str) {
+        self.known(token);
+        let secret = json!({"metadata": {"name": self.connection_name()}, "stringData": {"token": token}});
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let params = PatchParams::apply("test").force();
+        let body = with_kind("v1", "Secret", secret);
+        secrets.patch(&self.connection_name(), &params, &Patch::Apply(&body)).await.unwrap();
+    }
+
+    /// Creates or changes the connection; `spec` is merged into one that works.
+    pub async fn connect(&self, spec: Value) {
+        let name = self.connection_name();
+        let ca = json!({"metadata": {"name": name}, "data": {"ca.crt": self.simulator.ca_pem()}});
+        let api = match self.flavour {
+            Flavour::Csp => "CloudServices",
+            Flavour::Cpn => "CloudPartnerNavigator",
+        };
+        let mut all = json!({
+            "api": api, "endpoint": self.simulator.endpoint(self.flavour),
+            "caBundle": {"configMapRef": {"name": name, "key": "ca.crt"}},
+            "credentials": {"apiToken": {"secretRef": {"name": name, "key": "token"}}},
+            "grants": [{"namespaces": {"from": "Names", "names": [self.namespace]}, "orgs": {"from": "All"}}],
+            "limits": {"timeout": "5s"}, "resyncInterval": "1s",
+        });
+        merge(&mut all, spec);
+        let maps: Api<DynamicObject> = Api::namespaced_with(
+            self.client.clone(),
+            OPERATOR_NAMESPACE,
+            &kube::core::ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&()),
+        );
+        let params = PatchParams::apply("test").force();
+        maps.patch(&name, &params, &Patch::Apply(&with_kind("v1", "ConfigMap", ca))).await.unwrap();
+        let connection = json!({"metadata": {"name": name}, "spec": all});
+        let connection = with_kind("oauth-apps.dev/v1alpha1", "IamConnection", connection);
+        self.connections().patch(&name, &params, &Patch::Apply(&connection)).await.unwrap();
+    }
+
+    pub fn connections(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &IamConnection::api_resource())
+    }
+
+    pub fn apps(&self) -> Api<OrgOAuthApp> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The manifest of a small app; `spec` is merged into it.
+    pub fn manifest(&self, name: &str, spec: Value) -> Value {
+        let mut all = json!({
+            "connectionRef": {"name": self.connection_name()}, "orgId": self.org, "displayName": "Billing export",
+            "description": "Nightly", "grantTypes": ["client_credentials"], "allowedScopes": {},
+        });
+        merge(&mut all, spec);
+        let object = json!({"metadata": {"name": name, "namespace": self.namespace}, "spec": all});
+        with_kind("oauth-apps.dev/v1alpha1", "OrgOAuthApp", object)
+    }
+
+    pub async fn create(&self, name: &str, spec: Value) {
+        let object: OrgOAuthApp = serde_json::from_value(self.manifest(name, spec)).unwrap();
+        self.apps().create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    pub async fn change(&self, name: &str, spec: Value) {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.apps().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    pub async fn delete(&self, name: &str) {
+        self.apps().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    pub async fn app(&self, name: &str) -> OrgOAuthApp {
+        self.apps().get(name).await.unwrap()
+    }
+
+    pub async fn secret(&self, name: &str) -> Option<Secret> {
+        let secret = self.secrets().get_opt(name).await.unwrap();
+        for value in
+            secret.iter().flat_map(|secret| secret.data.iter().flatten()).filter(|(key, _)| key.contains("secret"))
+        {
+            self.known(&String::from_utf8_lossy(&value.1.0));
+        }
+        secret
+    }
+
+    /// Client id and secret as a pod would read them.
+    pub async fn credential(&self, name: &str) -> Option<(String, String)> {
+        let data = self.secret(name).await?.data?;
+        let text = |key: &str| data.get(key).map(|value| String::from_utf8(value.0.clone()).unwrap());
+        text("client-id").zip(text("client-secret"))
+    }
+
+    /// The published credential does what it is for.
+    pub async fn assert_credential_works(&self, name: &str) {
+        let (id, secret) = self.credential(name).await.expect("a Secret with id and secret");
+        let token = self.control.token(self.flavour, &self.org, &id, &secret).await;
+        assert!(token.is_ok(), "no token for {id}: {}", token.unwrap_err());
+    }
+
+    pub async fn condition(&self, name: &str, kind: ConditionType) -> Option<Condition> {
+        let app = self.apps().get_opt(name).await.unwrap()?;
+        app.status?.conditions.into_iter().find(|condition| condition.r#type == kind)
+    }
+
+    pub async fn until_ready(&self, name: &str) {
+        self.until(&format!("{name} is Ready"), async || {
+            let ready = self.condition(name, ConditionType::Ready).await;
+            ready.is_some_and(|ready| ready.status == ConditionStatus::True)
+        })
+        .await;
+    }
+
+    /// Waits for a condition to be true with this reason, and returns its message.
+    pub async fn until_reason(&self, name: &str, kind: ConditionType, reason: &str) -> String {
+        self.until(&format!("{name} is {kind:?} with reason {reason}"), async || {
+            let condition = self.condition(name, kind).await;
+            condition.is_some_and(|c| c.status == ConditionStatus::True && c.reason == reason)
+        })
+        .await;
+        self.condition(name, kind).await.unwrap().message
+    }
+
+    pub async fn until_stalled(&self, name: &str, reason: &str) -> String {
+        self.until_reason(name, ConditionType::Stalled, reason).await
+    }
+
+    pub async fn until_gone(&self, name: &str) {
+        self.until(&format!("{name} is gone"), async || self.apps().get_opt(name).await.unwrap().is_none()).await;
+    }
+
+    /// Looks until it holds; past the deadline it fails and shows everything that helps.
+    pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let begin = Instant::now();
+        while !holds().await {
+            if begin.elapsed() > DEADLINE {
+                panic!("not so after {DEADLINE:?}: {what}\n{}", self.picture().await);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn picture(&self) -> String {
+        let status = self.kubectl(&["get", "ooa", "-o", "yaml"]);
+        let calls = self.control.calls(&CallFilter::default()).await.unwrap();
+        let calls =
+            calls.iter().rev().take(20).map(|call| format!("{:?} {:?} {:?}", call.operation, call.status, call.fault));
+        let calls: Vec<_> = calls.collect();
+        let log = self.operator().log();
+        let tail: Vec<_> = log.lines().rev().take(30).collect();
+        format!("{status}\ncalls, newest first: {calls:#?}\nlog, newest first:\n{}", tail.join("\n"))
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let arguments: Vec<&str> = ["-n", &self.namespace].into_iter().chain(arguments.iter().copied()).collect();
+        plane().kubectl(&arguments).unwrap()
+    }
+
+    /// How many calls of a kind the simulator has seen.
+    pub async fn calls(&self, operation: Operation) -> u64 {
+        self.control.count(&CallFilter::operation(operation)).await.unwrap()
+    }
+
+    /// How many calls of any kind the simulator has seen.
+    pub async fn all_calls(&self) -> u64 {
+        self.control.count(&CallFilter::default()).await.unwrap()
+    }
+
+    pub async fn remote_app(&self, id: &str) -> Option<iam_simulator::types::AppView> {
+        self.control.app(self.flavour, id).await.unwrap()
+    }
+
+    /// What the API server recorded of this operator in this namespace.
+    pub fn audit(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Vec<AuditRecord> {
+        let ours = |record: &AuditRecord| record.user == OPERATOR_USER && record.namespace == self.namespace;
+        plane().audit(|record| ours(record) && wanted(record)).unwrap()
+    }
+
+    /// Nothing that a person or a log collector reads may hold a secret value.
+    fn find_leaks(&self, text: &str) -> Vec<String> {
+        let known = self.known_secrets.lock().unwrap();
+        let encoded = |value: &String| base64::engine::general_purpose::STANDARD.encode(value);
+        let forms = known.iter().flat_map(|value| [value.clone(), encoded(value)]);
+        // Access tokens are not known here, but each begins so.
+        forms.chain(["eyJ".into()]).filter(|form| text.contains(form.as_str())).collect()
+    }
+
+    fn assert_no_leak(&self) {
+        let objects = self.kubectl(&["get", "ooa,events", "-o", "json"]);
+        for (what, text) in [("the log", self.operator().log()), ("status or Events", objects)] {
+            let leaks = self.find_leaks(&text);
+            assert!(leaks.is_empty(), "secret values in {what} of {}: {leaks:?}", self.namespace);
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_no_leak();
+        }
+    }
+}
+
+fn with_kind(version: &str, kind: &str, mut object: Value) -> Value {
+    object["apiVersion"] = version.into();
+    object["kind"] = kind.into();
+    object
+}
+
+/// A merge patch (RFC 7386).
+fn merge(into: &mut Value, patch: Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                match value {
+                    Value::Null => drop(into.remove(&key)),
+                    value => merge(into.entry(key).or_insert(Value::Null), value),
+                }
+            }
+        }
+        (into, patch) => *into = patch,
+    }
+}
+
+#[tokio::test]
+async fn a_leak_would_be_found() {
+    let world = World::new("leak", Flavour::Csp).await;
+    world.known("a-known-value");
+    let encoded = base64::engine::general_purpose::STANDARD.encode("a-known-value");
+    assert_eq!(world.find_leaks("says a-known-value here"), ["a-known-value"]);
+    assert_eq!(world.find_leaks(&format!("says {encoded} here")), [encoded]);
+    assert_eq!(world.find_leaks("Bearer eyJhbGciOi"), ["eyJ"]);
+    assert!(world.find_leaks("says nothing").is_empty());
+}
