@@ -5,7 +5,6 @@ mod app_rules;
 mod connection_rules;
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::ApiResource;
 use kube::{Client, CustomResourceExt};
 use oauth_app_operator::crd::{IamConnection, OrgOAuthApp, definitions};
 use serde_json::{Value, json};
@@ -135,7 +134,7 @@ async fn namespace(client: &Client, name: &str) {
 async fn apps(name_of_namespace: &str) -> Kind {
     let client = client().await;
     namespace(&client, name_of_namespace).await;
-    let resource = ApiResource::from(OrgOAuthApp::api_resource());
+    let resource = OrgOAuthApp::api_resource();
     Kind { api: Api::namespaced_with(client, name_of_namespace, &resource), base: app_rules::base }
 }
 

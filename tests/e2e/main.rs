@@ -5,6 +5,11 @@
 
 mod admission;
 mod cluster;
+mod deletion;
+mod faults;
+mod kill;
 mod life;
+mod obstacles;
 mod operator;
+mod process;
 mod world;

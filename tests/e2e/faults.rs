@@ -1,0 +1,208 @@
+//! What goes wrong on the way to the API and back: each ends as the contract says, without a person where none is needed.
+
+use crate::world::World;
+use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation};
+use oauth_app_operator::crd::ConditionType;
+use serde_json::json;
+
+/// An app is created while the API does this to one kind of call, once.
+async fn created_in_spite_of(namespace: &str, operation: Operation, action: Action) -> World {
+    let world = World::running(namespace, Flavour::Csp).await;
+    world.control.fault(Fault::once(action).on(operation)).await.unwrap();
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+    let stats = world.control.stats().await.unwrap();
+    assert_eq!(stats.creations.values().copied().collect::<Vec<_>>(), [1], "one app");
+    world
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_is_lost_makes_one_app_and_a_credential_that_works() {
+    let world = created_in_spite_of("lost-create", Operation::CreateApp, Action::ResponseLost).await;
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 1, "nobody has seen the first secret");
+}
+
+#[tokio::test]
+async fn a_create_that_is_cut_off_before_it_took_hold_is_repeated() {
+    let world = created_in_spite_of("reset-create", Operation::CreateApp, Action::ConnectionReset).await;
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_as_good_as_lost() {
+    let world = created_in_spite_of("malformed-create", Operation::CreateApp, Action::MalformedBody).await;
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_as_good_as_lost() {
+    let world = created_in_spite_of("slow-create", Operation::CreateApp, Action::SlowBody { ms: None }).await;
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_is_given_up_and_made_again() {
+    created_in_spite_of("hang-create", Operation::CreateApp, Action::Hang { performed: false }).await;
+}
+
+#[tokio::test]
+async fn server_errors_are_tried_again() {
+    for (namespace, status) in [("error-500", 500), ("error-503", 503)] {
+        let action = Action::Status { status, message: "broken".into(), performed: false };
+        created_in_spite_of(namespace, Operation::CreateApp, action).await;
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once() {
+    let world = created_in_spite_of("expired", Operation::CreateApp, Action::ExpiredToken).await;
+    assert_eq!(world.calls(Operation::Token).await, 3, "two of the operator, and one that proves the credential");
+}
+
+#[tokio::test]
+async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
+    let world = World::running("lost-regenerate", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let (id, _) = world.credential("billing").await.unwrap();
+    world.control.fault(Fault::once(Action::ResponseLost).on(Operation::RegenerateSecret)).await.unwrap();
+    world.secrets().delete("billing", &Default::default()).await.unwrap();
+    world.until("the Secret is back", async || world.credential("billing").await.is_some()).await;
+    assert_eq!(world.credential("billing").await.unwrap().0, id);
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn a_delete_whose_answer_is_lost_ends() {
+    let world = World::running("lost-delete", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    world.control.fault(Fault::once(Action::ResponseLost).on(Operation::DeleteApps)).await.unwrap();
+    world.delete("billing").await;
+    world.until_gone("billing").await;
+    assert_eq!(world.control.apps().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn when_the_api_asks_to_wait_all_apps_of_the_connection_wait_and_then_go_on() {
+    let world = World::running("throttled", Flavour::Csp).await;
+    let throttle = Fault::once(Action::TooManyRequests { retry_after: Some(4) }).on(Operation::CreateApp).skip(5);
+    world.control.fault(throttle).await.unwrap();
+    let names: Vec<String> = (0..50).map(|n| format!("app-{n}")).collect();
+    for name in &names {
+        world.create(name, json!({})).await;
+    }
+    for name in &names {
+        world.until_ready(name).await;
+    }
+    let creates = world.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
+    let refused = creates.iter().find(|call| call.status == Some(429)).expect("one was asked to wait");
+    let refused_at = refused.done_ms.unwrap();
+    // Calls that were on their way already end; after that none comes before the time is over.
+    let limit = 8;
+    let early = creates.iter().filter(|call| call.at_ms > refused_at && call.at_ms < refused_at + 3900).count();
+    assert!(early <= limit, "{early} calls while the API asked to wait");
+    let most = world.control.stats().await.unwrap().max_in_flight;
+    assert!(most <= limit as u64, "{most} calls at once, more than the connection allows");
+    assert_eq!(creates.len(), 51, "each app was created by one call, and one was refused");
+}
+
+#[tokio::test]
+async fn a_refusal_is_said_in_the_words_of_the_api_and_tried_again_when_the_spec_changes() {
+    let world = World::running("refused", Flavour::Csp).await;
+    let refuse =
+        |status| Action::Status { status, message: "Display name is a reserved word".into(), performed: false };
+    world.control.fault(Fault::once(refuse(400)).on(Operation::CreateApp)).await.unwrap();
+    world.create("billing", json!({"displayName": "Admin"})).await;
+    let message = world.until_stalled("billing", "Rejected").await;
+    assert!(message.contains("Display name is a reserved word"), "{message}");
+    assert_eq!(world.calls(Operation::CreateApp).await, 1, "not hammered");
+    world.change("billing", json!({"displayName": "Billing"})).await;
+    world.until_ready("billing").await;
+}
+
+#[tokio::test]
+async fn a_missing_role_is_said_in_the_words_of_the_api() {
+    let world = World::running("forbidden", Flavour::Csp).await;
+    let refuse = Action::Status { status: 403, message: "Organization owner needed".into(), performed: false };
+    world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
+    world.create("billing", json!({})).await;
+    let message = world.until_stalled("billing", "Forbidden").await;
+    assert!(message.contains("Organization owner needed"), "{message}");
+}
+
+#[tokio::test]
+async fn an_unknown_organization_is_said_plainly() {
+    let world = World::running("no-org", Flavour::Csp).await;
+    world.create("billing", json!({"orgId": "unknown-org"})).await;
+    world.until_stalled("billing", "OrgNotFound").await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_tried_once_and_the_right_ones_are_taken_up_by_themselves() {
+    let world = World::new("wrong-credentials", Flavour::Csp).await;
+    world.store_credentials("not-the-right-token").await;
+    world.connect(json!({})).await;
+    world.operator().start();
+    for name in ["a", "b", "c"] {
+        world.create(name, json!({})).await;
+    }
+    for name in ["a", "b", "c"] {
+        world.until_reason(name, ConditionType::Reconciling, "CredentialsUnavailable").await;
+    }
+    assert_eq!(world.all_calls().await, 1, "one exchange, no call of any app");
+    world.give_credentials().await;
+    for name in ["a", "b", "c"] {
+        world.until_ready(name).await;
+    }
+}
+
+#[tokio::test]
+async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_it_is_back() {
+    let world = World::running("down", Flavour::Csp).await;
+    world.create("old", json!({})).await;
+    world.until_ready("old").await;
+    world.control.set(|settings| settings.down = true).await.unwrap();
+    world.change("old", json!({"secret": {"labels": {"team": "a"}}})).await;
+    world.create("new", json!({})).await;
+    for name in ["old", "new"] {
+        let message = world.until_reason(name, ConditionType::Reconciling, "ConnectionUnavailable").await;
+        assert!(!message.is_empty());
+    }
+    let synced = world.condition("old", ConditionType::Synced).await.unwrap();
+    assert_eq!((format!("{:?}", synced.status).as_str(), synced.reason.as_str()), ("Unknown", "ConnectionUnavailable"));
+    world.until_ready("old").await;
+    world.control.set(|settings| settings.down = false).await.unwrap();
+    world.until_ready("new").await;
+    world
+        .until("old is synced again", async || {
+            world.condition("old", ConditionType::Synced).await.unwrap().reason == "Provisioned"
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn apps_that_hang_or_fail_never_delay_a_hundred_others() {
+    let world = World::running("neighbours", Flavour::Csp).await;
+    let hang = Fault::always(Action::Hang { performed: false }).on(Operation::GetApp).client("hangs-always");
+    world.control.fault(hang).await.unwrap();
+    let fail = Action::Status { status: 500, message: "broken".into(), performed: false };
+    world.control.fault(Fault::always(fail).on(Operation::GetApp).client("fails-always")).await.unwrap();
+    world.create("hangs", json!({"id": "hangs-always"})).await;
+    world.create("fails", json!({"id": "fails-always"})).await;
+    let hanging = async || world.calls(Operation::GetApp).await >= 2;
+    world.until("both are at it", hanging).await;
+    let names: Vec<String> = (0..100).map(|n| format!("app-{n}")).collect();
+    for name in &names {
+        world.create(name, json!({})).await;
+    }
+    for name in &names {
+        world.until_ready(name).await;
+    }
+    for name in ["hangs", "fails"] {
+        world.until_reason(name, ConditionType::Reconciling, "ConnectionUnavailable").await;
+    }
+    // None of the others ever had to wait for its turn so long that it would have said so.
+    assert_eq!(world.calls(Operation::CreateApp).await, 100, "one call each");
+}

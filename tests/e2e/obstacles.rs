@@ -1,0 +1,209 @@
+//! What stands in the way before anything is created: said in status, nothing touched, and gone on by itself once mended.
+
+use crate::world::World;
+use iam_simulator::types::{Flavour, Human, Operation};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, PostParams};
+use oauth_app_operator::crd::ConditionType;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
+    let world = World::running("foreign-secret", Flavour::Csp).await;
+    let foreign: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "billing"}, "stringData": {"client-id": "mine"}})).unwrap();
+    let before = world.secrets().create(&PostParams::default(), &foreign).await.unwrap();
+    world.create("billing", json!({})).await;
+    let message = world.until_stalled("billing", "SecretConflict").await;
+    assert!(message.contains("Secret billing exists and is not controlled by this resource"), "{message}");
+    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.secrets().get("billing").await.unwrap(), before, "byte for byte the same");
+    world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one() {
+    let world = World::new("no-connection", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    let message = world.until_stalled("billing", "ConnectionNotFound").await;
+    assert!(message.contains("there is no IamConnection no-connection"), "{message}");
+    assert_eq!(world.all_calls().await, 0);
+    world.connect(json!({})).await;
+    world.until_ready("billing").await;
+}
+
+#[tokio::test]
+async fn without_a_grant_no_call_is_made_and_it_goes_on_once_there_is_one() {
+    let world = World::new("no-grant", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"grants": []})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    let message = world.until_stalled("billing", "NotGranted").await;
+    assert!(message.contains("covers namespace no-grant and organization org-of-no-grant"), "{message}");
+    let other_org = json!([{"namespaces": {"from": "All"}, "orgs": {"from": "Ids", "ids": ["other"]}}]);
+    world.connect(json!({ "grants": other_org })).await;
+    let labelled = json!([{"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}, "orgs": {"from": "All"}}]);
+    world.connect(json!({ "grants": labelled })).await;
+    world.until_stalled("billing", "NotGranted").await;
+    assert_eq!(world.all_calls().await, 0);
+    crate::cluster::plane().kubectl(&["label", "namespace", "no-grant", "team=a"]).unwrap();
+    world.until_ready("billing").await;
+}
+
+#[tokio::test]
+async fn without_its_credential_secret_a_connection_makes_no_call_and_goes_on_once_it_has_one() {
+    let world = World::new("no-credential", Flavour::Csp).await;
+    world.connect(json!({})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    let message = world.until_reason("billing", ConditionType::Reconciling, "CredentialsUnavailable").await;
+    assert!(message.contains("Secret oauth-app-operator/no-credential does not exist"), "{message}");
+    assert_eq!(world.all_calls().await, 0);
+    let ready =
+        async || world.connections().get("no-credential").await.unwrap().data["status"]["conditions"][0].clone();
+    world.until("the connection says so", async || ready().await["reason"] == "CredentialsUnavailable").await;
+    world.give_credentials().await;
+    world.until_ready("billing").await;
+    world.until("the connection is Ready", async || ready().await["status"] == "True").await;
+}
+
+#[tokio::test]
+async fn a_connection_without_its_certificate_authority_says_so() {
+    let world = World::new("no-ca", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"caBundle": {"configMapRef": {"name": "missing"}}})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    let message = world.until_stalled("billing", "ConnectionInvalid").await;
+    assert!(message.contains("ConfigMap oauth-app-operator/missing does not exist"), "{message}");
+    world.connect(json!({})).await;
+    world.until_ready("billing").await;
+}
+
+#[tokio::test]
+async fn an_app_that_exists_already_under_the_chosen_id_is_never_touched() {
+    let world = World::running("id-taken", Flavour::Csp).await;
+    let fields = json!({"id": "billing-export", "displayName": "Theirs", "description": "Theirs", "grantTypes": ["client_credentials"], "allowedScopes": {}});
+    let human = Human::Create {
+        flavour: world.flavour,
+        org_id: world.org.clone(),
+        fields: fields.as_object().unwrap().clone(),
+    };
+    world.control.human(human).await.unwrap();
+    let before = serde_json::to_value(world.remote_app("billing-export").await).unwrap();
+    world.create("billing", json!({"id": "billing-export"})).await;
+    let message = world.until_stalled("billing", "IdTaken").await;
+    assert!(message.contains("an app with spec.id billing-export exists"), "{message}");
+    world.delete("billing").await;
+    world.until_gone("billing").await;
+    assert_eq!(serde_json::to_value(world.remote_app("billing-export").await).unwrap(), before);
+    assert_eq!(world.calls(Operation::CreateApp).await, 0, "not even tried");
+    assert!(world.secret("billing").await.is_none());
+}
+
+#[tokio::test]
+async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
+    let world = World::running("one-id", Flavour::Csp).await;
+    world.create("older", json!({"id": "shared-id"})).await;
+    world.until_ready("older").await;
+    let credential = world.credential("older").await;
+    world.create("younger", json!({"id": "shared-id"})).await;
+    let message = world.until_stalled("younger", "IdConflict").await;
+    assert!(message.contains("OrgOAuthApp one-id/older has spec.id shared-id"), "{message}");
+    world.delete("younger").await;
+    world.until_gone("younger").await;
+    assert_eq!(world.credential("older").await, credential);
+    world.assert_credential_works("older").await;
+}
+
+#[tokio::test]
+async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
+    let world = World::new("one-id-race", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({})).await;
+    let names: Vec<String> = (0..8).map(|n| format!("racer-{n}")).collect();
+    for name in &names {
+        world.create(name, json!({"id": "shared-id"})).await;
+    }
+    world.operator().start();
+    let count = async |kind, reason: &str| {
+        let mut count = 0;
+        for name in &names {
+            count += usize::from(world.condition(name, kind).await.is_some_and(|c| c.reason == reason));
+        }
+        count
+    };
+    world.until("one is Ready", async || count(ConditionType::Ready, "Provisioned").await == 1).await;
+    world.until("the others say why not", async || count(ConditionType::Ready, "IdConflict").await == 7).await;
+    assert_eq!(world.calls(Operation::CreateApp).await, 1);
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 0);
+}
+
+#[tokio::test]
+async fn a_field_without_effect_is_refused_by_name_and_no_call_is_made() {
+    let world = World::running("not-supported", Flavour::Csp).await;
+    let rotation = json!({"interval": "720h", "overlap": "48h"});
+    for (name, field, spec) in [
+        ("brought", "clientSecretRef", json!({"clientSecretRef": {"name": "a", "key": "b"}})),
+        ("template", "secret.template", json!({"secret": {"template": {"url": "x"}}})),
+        ("roles", "roles", json!({"roles": {"organizationRoles": [{"name": "org_member"}]}})),
+        ("rotation", "rotation", json!({ "rotation": rotation })),
+        ("adopt", "adoptionPolicy", json!({"id": "billing", "adoptionPolicy": "Adopt"})),
+        ("observe", "managementPolicy", json!({"managementPolicy": "Observe"})),
+        ("suspend", "suspend", json!({"suspend": true})),
+    ] {
+        world.create(name, spec).await;
+        let message = world.until_stalled(name, "NotSupported").await;
+        assert!(message.contains(&format!("spec.{field};")), "{message}");
+    }
+    world.connect(json!({"limits": {"requestsPerSecond": 5}})).await;
+    world.create("quota", json!({})).await;
+    let message = world.until_stalled("quota", "NotSupported").await;
+    assert!(message.contains("spec.limits.requestsPerSecond of IamConnection not-supported"), "{message}");
+    assert_eq!(world.all_calls().await, 0);
+}
+
+#[tokio::test]
+async fn a_change_that_has_no_effect_yet_is_refused_by_name_and_the_credential_stays() {
+    let world = World::running("change", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let credential = world.credential("billing").await;
+    for (spec, field) in [
+        (json!({"displayName": "Other"}), "displayName"),
+        (json!({"displayName": "Billing export", "secret": {"name": "other"}}), "secret.name"),
+        (json!({"secret": {"name": null, "keys": {"clientId": "ID", "clientSecret": "KEY"}}}), "secret.keys"),
+    ] {
+        world.change("billing", spec).await;
+        world
+            .until(&format!("status names {field}"), async || {
+                let stalled = world.condition("billing", ConditionType::Stalled).await.unwrap();
+                stalled.reason == "NotSupported" && stalled.message.contains(&format!("spec.{field} "))
+            })
+            .await;
+    }
+    world
+        .change("billing", json!({"secret": {"keys": {"clientId": "client-id", "clientSecret": "client-secret"}}}))
+        .await;
+    world.until_ready("billing").await;
+    assert_eq!(world.credential("billing").await, credential);
+    assert_eq!(world.calls(Operation::RegenerateSecret).await, 0);
+}
+
+#[tokio::test]
+async fn a_field_that_navigator_does_not_have_is_refused_by_name() {
+    let world = World::running("cpn-fields", Flavour::Cpn).await;
+    let web: Value = json!({"grantTypes": ["authorization_code"], "redirectUris": ["https://a.example.com"]});
+    world.create("billing", web).await;
+    let message = world.until_stalled("billing", "InvalidSpec").await;
+    assert!(message.contains("CloudPartnerNavigator does not have"), "{message}");
+    assert!(message.contains("redirectUris") && message.contains("grantTypes"), "{message}");
+    assert_eq!(world.all_calls().await, 0);
+    world.change("billing", json!({"grantTypes": ["client_credentials"], "redirectUris": null})).await;
+    world.until_ready("billing").await;
+}
