@@ -1,4 +1,19 @@
-//! A Kubernetes operator for organization OAuth apps.
+//! A Kubernetes operator that turns `OrgOAuthApp` resources into organization OAuth apps of VMware Cloud Services or
+//! VMware Cloud Partner Navigator. A pass observes, decides (pure), performs and reports; this is where each part lives:
+//!
+//! - [`crd`]: the two resources: schema, defaults, limits, CEL rules
+//! - [`controller`]: watches and the queue: which resource is looked at when
+//! - [`reconcile`]: one pass over one resource; the only place with effects
+//! - [`decide`]: what to do next, from what was seen; the only place with policy
+//! - [`status`] and [`reason`]: what users and tools read
+//! - [`credentials`]: the Secret, and the one guard of every read and write of it
+//! - [`definition`]: what a spec means at each API, and whether the API shows the same
+//! - [`grants`]: who may use a connection
+//! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
+//! - [`cluster`]: the port to Kubernetes; beneath it the real one
+//! - [`connections`]: from an `IamConnection` to a service that can be called
+//! - [`backoff`] and [`duration`]: when to look again
+//! - [`cli`] and [`server`]: flags, `/healthz` and `/readyz`
 
 pub mod backoff;
 pub mod cli;

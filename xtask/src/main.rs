@@ -3,6 +3,9 @@
 
 mod control_plane;
 mod crds;
+mod demo;
+mod docs;
+mod test;
 
 use std::process::ExitCode;
 
@@ -22,12 +25,21 @@ enum Command {
     ControlPlane(control_plane::Args),
     /// Write the CustomResourceDefinitions into crds/.
     Crds(crds::Args),
+    /// Show the whole job on a real control plane, step by step.
+    Demo(demo::Args),
+    /// Write the parts of the documentation that repeat the code.
+    Docs(docs::Args),
+    /// Provide what the tests need and run them all.
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::ControlPlane(args) => control_plane::run(&args),
         Command::Crds(args) => crds::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Docs(args) => docs::run(&args),
+        Command::Test(args) => test::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //! The child ends with its standard input, so it does not outlive a parent that was killed.
 
 use std::io::{BufRead, BufReader, Error};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -26,6 +27,8 @@ impl Process {
             .arg(dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Ctrl-C reaches the parent only, which may have use for the simulator to the end.
+            .process_group(0)
             .spawn()?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {

@@ -1,0 +1,32 @@
+//! The voice of the demo: a line for each thing that happens, with the seconds since the beginning.
+//! What others say (a manifest, the output of a command) is quoted below the line.
+
+use std::time::Instant;
+
+/// Tells on standard output.
+pub struct Narrator {
+    begin: Instant,
+}
+
+impl Narrator {
+    pub fn new() -> Self {
+        Self { begin: Instant::now() }
+    }
+
+    /// A heading.
+    pub fn chapter(&self, title: &str) {
+        println!("\n=== {title}");
+    }
+
+    /// Who did what.
+    pub fn say(&self, who: &str, what: impl AsRef<str>) {
+        println!("{:>6.1} s  {who:<10}  {}", self.begin.elapsed().as_secs_f32(), what.as_ref());
+    }
+
+    /// The words of somebody else.
+    pub fn quote(&self, text: &str) {
+        for line in text.trim_end().lines() {
+            println!("            | {line}");
+        }
+    }
+}

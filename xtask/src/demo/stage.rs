@@ -1,0 +1,126 @@
+//! What the demo runs on: a control plane, the IAM simulator and the operator, each a process of its own.
+//! Everything ends with this process, however that ends.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use control_plane::binaries::KUBERNETES;
+use control_plane::{ControlPlane, Supervised};
+use iam_simulator::process::Process;
+
+use super::narrator::Narrator;
+
+/// The namespace and the ServiceAccount of the shipped manifests.
+pub const OPERATOR: &str = "oauth-app-operator";
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const LOG_LINES: usize = 20;
+
+/// The binaries of this workspace.
+pub struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    /// Builds them with cargo, in view of the user.
+    pub fn build(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
+        // With xtask, which is built already: the same features, so no dependency is compiled twice.
+        let arguments = ["build", "-p", OPERATOR, "-p", "iam-simulator", "-p", "xtask"];
+        narrator.say("$", format!("cargo {}", arguments.join(" ")));
+        let status = Command::new(env!("CARGO")).args(arguments).status()?;
+        if !status.success() {
+            return Err(format!("cargo build: {status}").into());
+        }
+        let own = std::env::current_exe()?;
+        Ok(Self { directory: own.parent().ok_or("this program is in no directory")?.to_owned() })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+/// All that runs; dropped in this order.
+pub struct Stage {
+    operator: Supervised,
+    pub simulator: Process,
+    pub plane: ControlPlane,
+}
+
+impl Stage {
+    /// Starts everything and installs what `deploy/` holds.
+    pub async fn set(narrator: &Narrator, binaries: &Binaries) -> Result<Self, Box<dyn Error>> {
+        narrator.chapter("A control plane, the IAM simulator, the operator");
+        let plane = ControlPlane::start()?;
+        let programs = "etcd, kube-apiserver and kube-controller-manager";
+        narrator.say("Kubernetes", format!("{programs} {KUBERNETES} run: {}", plane.server()));
+        // Not the directory of the control plane itself: each has its own ca.crt.
+        let simulator = Process::start(&binaries.path("iam-simulator"), &plane.directory().join("iam-simulator"))?;
+        let url = &simulator.listening().url;
+        narrator.say("IAM API", format!("a simulator of Cloud Services and Cloud Partner Navigator runs: {url}"));
+        install(narrator, &plane)?;
+        let mut operator = start_operator(narrator, &plane, &binaries.path(OPERATOR)).await?;
+        until_ready(&mut operator).await?;
+        narrator.say("operator", format!("ready; it logs to {}", operator.log().display()));
+        Ok(Self { operator, simulator, plane })
+    }
+
+    /// Stops everything, the operator as Kubernetes would. After a failure it shows what the operator said last.
+    pub fn clear(mut self, narrator: &Narrator, told: Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+        narrator.chapter("The end");
+        if told.is_err() {
+            narrator.say("operator", format!("the end of its log, {}:", self.operator.log().display()));
+            narrator.quote(&self.operator.log_tail(LOG_LINES));
+        }
+        let status = self.operator.stop(STOP_LIMIT)?;
+        narrator.say("operator", format!("stopped by SIGTERM: {status}"));
+        drop(self);
+        narrator.say("demo", "nothing runs any more, and nothing is left behind");
+        told
+    }
+}
+
+/// Runs kubectl as administrator, in view of the user.
+pub fn kubectl(narrator: &Narrator, plane: &ControlPlane, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+    let words = arguments.iter().map(|word| if word.contains('{') { format!("'{word}'") } else { (*word).to_owned() });
+    narrator.say("$", format!("kubectl {}", words.collect::<Vec<_>>().join(" ")));
+    narrator.quote(&plane.kubectl(arguments)?);
+    Ok(())
+}
+
+fn install(narrator: &Narrator, plane: &ControlPlane) -> Result<(), Box<dyn Error>> {
+    kubectl(narrator, plane, &["apply", "-k", "deploy"])?;
+    // They are served at once then, and the garbage collector knows them.
+    plane.install_crds(Path::new("crds/iamconnections.yaml"))?;
+    plane.install_crds(Path::new("crds/orgoauthapps.yaml"))?;
+    narrator
+        .say("demo", "no kubelet here: the Deployment gets no pod, so its program runs as a process with its rights");
+    Ok(())
+}
+
+async fn start_operator(
+    narrator: &Narrator,
+    plane: &ControlPlane,
+    program: &Path,
+) -> Result<Supervised, Box<dyn Error>> {
+    let kubeconfig = plane.service_account(OPERATOR, OPERATOR).await?;
+    let kubeconfig = plane.write_kubeconfig("operator", &kubeconfig)?;
+    let mut command = Command::new(program);
+    command.args(["run", "--http-addr=127.0.0.1:0", "--log-format=json"]).env("KUBECONFIG", kubeconfig);
+    narrator.say("operator", format!("starts as system:serviceaccount:{OPERATOR}:{OPERATOR}"));
+    Ok(Supervised::spawn(&command, plane.directory().join("operator.log"))?)
+}
+
+async fn until_ready(operator: &mut Supervised) -> Result<(), String> {
+    let begin = Instant::now();
+    while !operator.log_tail(LOG_LINES).contains(r#""message":"ready""#) {
+        if !operator.is_running() || begin.elapsed() > START_LIMIT {
+            return Err(format!("the operator does not become ready:\n{}", operator.log_tail(LOG_LINES)));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}

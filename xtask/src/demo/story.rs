@@ -1,0 +1,230 @@
+//! The story of the demo: for each of the two APIs a connection, an app, its credential at work, and its end.
+//! Every command is shown as it is run; no secret value is.
+
+use std::error::Error;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use iam_simulator::client::Control;
+use iam_simulator::types::Flavour;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt};
+use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use oauth_app_operator::status::condition;
+use serde_json::Value;
+
+use super::manifests::{self, AUTHORITY};
+use super::narrator::Narrator;
+use super::stage::{self, OPERATOR, Stage};
+use super::witness::Witness;
+
+/// The part of one API.
+struct Scene {
+    title: &'static str,
+    flavour: Flavour,
+    connection: &'static str,
+    app: &'static str,
+    /// Secret of the connection, and its keys.
+    credentials: (&'static str, &'static [&'static str]),
+}
+
+const CLOUD_SERVICES: Scene = Scene {
+    title: "VMware Cloud Services",
+    flavour: Flavour::Csp,
+    connection: "deploy/examples/iam-connection.yaml",
+    app: "deploy/examples/org-oauth-app.yaml",
+    credentials: ("iam-credentials", &["api-token"]),
+};
+
+const NAVIGATOR: Scene = Scene {
+    title: "VMware Cloud Partner Navigator",
+    flavour: Flavour::Cpn,
+    connection: "deploy/examples/navigator/iam-connection.yaml",
+    app: "deploy/examples/navigator/org-oauth-app.yaml",
+    credentials: ("navigator-credentials", &["client-id", "client-secret"]),
+};
+
+/// Who the operator is at the simulator: its API token, and its client id and secret.
+const IDENTITY: &str = "demo-operator";
+
+/// Tells on a stage that is set.
+pub struct Story<'a> {
+    stage: &'a Stage,
+    narrator: &'a Narrator,
+    witness: Witness<'a>,
+    client: Client,
+    control: Control,
+}
+
+impl<'a> Story<'a> {
+    pub async fn new(stage: &'a Stage, narrator: &'a Narrator) -> Result<Self, Box<dyn Error>> {
+        let client = stage.plane.admin_client().await?;
+        let control = stage.simulator.control();
+        let witness = Witness::new(narrator, client.clone(), control.clone());
+        Ok(Self { stage, narrator, witness, client, control })
+    }
+
+    /// The whole story; with `keep` without the ends, and then whatever the user does.
+    pub async fn tell(mut self, keep: bool) -> Result<(), Box<dyn Error>> {
+        self.prepare()?;
+        let billing = self.begin(&CLOUD_SERVICES).await?;
+        if !keep {
+            self.end_by_deletion(&CLOUD_SERVICES, &billing).await?;
+        }
+        let report = self.begin(&NAVIGATOR).await?;
+        if keep {
+            self.hand_over(&billing);
+            return self.witness.forever().await;
+        }
+        self.end_by_letting_go(&NAVIGATOR, &report).await
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+        stage::kubectl(self.narrator, &self.stage.plane, arguments)
+    }
+
+    fn prepare(&self) -> Result<(), Box<dyn Error>> {
+        let (name, key) = AUTHORITY;
+        let file = format!("--from-file={key}={}", self.stage.simulator.listening().ca_file);
+        self.kubectl(&["-n", OPERATOR, "create", "configmap", name, &file])?;
+        self.kubectl(&["create", "namespace", "billing"])
+    }
+
+    /// From nothing to a credential at work.
+    async fn begin(&mut self, scene: &Scene) -> Result<OrgOAuthApp, Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: from a manifest to a credential", scene.title));
+        let manifest = std::fs::read_to_string(scene.app)?;
+        let app = manifests::app(&manifest)?;
+        self.connect(scene, &app.spec.org_id).await?;
+        self.narrator.say("demo", format!("{}:", scene.app));
+        self.narrator.quote(&manifest);
+        self.kubectl(&["apply", "-f", scene.app])?;
+        let apps = self.apps(&app);
+        let name = app.name_any();
+        let ready = async || {
+            let app = apps.get(&name).await?;
+            Ok(condition(&app, ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
+        };
+        self.witness.until(&format!("{name} is Ready"), ready).await?;
+        let namespace = app.namespace().unwrap_or_default();
+        self.kubectl(&["-n", &namespace, "get", "ooa", &name])?;
+        self.kubectl(&["-n", &namespace, "describe", "secret", &name])?;
+        self.use_credential(scene, &app).await?;
+        Ok(app)
+    }
+
+    async fn connect(&self, scene: &Scene, org: &str) -> Result<(), Box<dyn Error>> {
+        self.control.seed_org(scene.flavour, org, false).await?;
+        self.control.seed_api_token(scene.flavour, org, IDENTITY).await?;
+        self.control.seed_client(scene.flavour, org, IDENTITY, IDENTITY).await?;
+        let identity = self.stage.plane.directory().join("identity.txt");
+        std::fs::write(&identity, IDENTITY)?;
+        let (name, keys) = scene.credentials;
+        let files: Vec<String> = keys.iter().map(|key| format!("--from-file={key}={}", identity.display())).collect();
+        let mut arguments = vec!["-n", OPERATOR, "create", "secret", "generic", name];
+        arguments.extend(files.iter().map(String::as_str));
+        self.kubectl(&arguments)?;
+
+        let example = std::fs::read_to_string(scene.connection)?;
+        let connection = manifests::towards(self.stage.simulator.endpoint(scene.flavour), &example)?;
+        let file = self.stage.plane.directory().join("iam-connection.yaml");
+        std::fs::write(&file, &connection)?;
+        self.narrator.say("demo", format!("{}, but with the simulator for the API:", scene.connection));
+        self.narrator.quote(&connection);
+        self.kubectl(&["apply", "-f", &file.display().to_string()])
+    }
+
+    /// As a pod would, with nothing but what the Secret holds.
+    async fn use_credential(&mut self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        let data = self.secrets(app).get(&app.name_any()).await?.data.unwrap_or_default();
+        let text = |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0)).unwrap_or_default();
+        let (id, secret) = (text("client-id"), text("client-secret"));
+        let token = self.control.token(scene.flavour, &app.spec.org_id, &id, &secret).await?;
+        self.witness.until("the calls are seen", async || Ok(true)).await?;
+        let claims = claims(&token)?;
+        let seconds = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map_or(0, |(exp, iat)| exp - iat);
+        self.narrator.say("token", format!("issued for the credential: sub {}, exp in {seconds} s", claims["sub"]));
+        Ok(())
+    }
+
+    async fn end_by_deletion(&mut self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: the resource is deleted", scene.title));
+        let id = self.delete(app).await?;
+        self.until_gone(app).await?;
+        match self.control.app(scene.flavour, &id).await? {
+            None => self.narrator.say("IAM API", format!("has no app {id} any more")),
+            Some(_) => return Err(format!("app {id} is still at the API").into()),
+        }
+        let (secrets, name) = (self.secrets(app), app.name_any());
+        let collected = async || Ok(secrets.get_opt(&name).await?.is_none());
+        self.witness.until("the Secret is collected", collected).await?;
+        self.narrator.say("Kubernetes", format!("the garbage collector removed Secret {name}"));
+        Ok(())
+    }
+
+    /// Cloud Partner Navigator documents no operation to delete an app, and the simulator has none either.
+    async fn end_by_letting_go(&mut self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: an API that deletes no apps", scene.title));
+        let id = self.delete(app).await?;
+        let (apps, name) = (self.apps(app), app.name_any());
+        let stalled = async || {
+            let app = apps.get(&name).await?;
+            Ok(condition(&app, ConditionType::Stalled).is_some_and(|stalled| stalled.status == ConditionStatus::True))
+        };
+        self.witness.until(&format!("{name} is Stalled"), stalled).await?;
+        let namespace = app.namespace().unwrap_or_default();
+        let retain = r#"{"spec":{"deletionPolicy":"Retain"}}"#;
+        self.kubectl(&["-n", &namespace, "patch", "ooa", &name, "--type=merge", "-p", retain])?;
+        self.until_gone(app).await?;
+        if self.control.app(scene.flavour, &id).await?.is_some() {
+            self.narrator.say("IAM API", format!("still has app {id}, and Secret {name} is still there"));
+        }
+        Ok(())
+    }
+
+    /// Gives the client id.
+    async fn delete(&mut self, app: &OrgOAuthApp) -> Result<String, Box<dyn Error>> {
+        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+        let status = self.apps(app).get(&name).await?.status.unwrap_or_default();
+        self.kubectl(&["-n", &namespace, "delete", "ooa", &name, "--wait=false"])?;
+        Ok(status.client_id.unwrap_or_default())
+    }
+
+    async fn until_gone(&mut self, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        let (apps, name) = (self.apps(app), app.name_any());
+        let gone = async || Ok(apps.get_opt(&name).await?.is_none());
+        self.witness.until(&format!("{name} is gone"), gone).await
+    }
+
+    fn apps(&self, like: &OrgOAuthApp) -> Api<OrgOAuthApp> {
+        Api::namespaced(self.client.clone(), &like.namespace().unwrap_or_default())
+    }
+
+    fn secrets(&self, like: &OrgOAuthApp) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &like.namespace().unwrap_or_default())
+    }
+
+    fn hand_over(&self, app: &OrgOAuthApp) {
+        let command = self.stage.plane.kubectl_command();
+        let programs = std::path::Path::new(command.get_program()).parent().unwrap_or(std::path::Path::new("."));
+        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+        self.narrator.chapter("Yours until Ctrl-C; what happens is shown here. In another terminal:");
+        println!(
+            "export KUBECONFIG={}\n\
+             export PATH=\"{}:$PATH\"    # kubectl\n\
+             kubectl get ooa -A -o wide\n\
+             kubectl -n {namespace} describe ooa {name}\n\
+             kubectl -n {namespace} delete secret {name}    # written anew within 10 s, with a new secret\n\
+             kubectl -n {namespace} delete ooa {name}       # the app goes first, then the resource and its Secret\n\
+             kubectl explain ooa.spec --recursive\n",
+            self.stage.plane.admin_kubeconfig().display(),
+            programs.display(),
+        );
+    }
+}
+
+/// What a token says of itself.
+fn claims(token: &str) -> Result<Value, Box<dyn Error>> {
+    let body = token.split('.').nth(1).ok_or("the access token is no JWT")?;
+    Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(body)?)?)
+}
