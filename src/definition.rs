@@ -204,7 +204,9 @@ fn is_blank(value: &Value) -> bool {
         Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+        // Less than zero is the same as not setting it. [seed3]
+        Value::Number(number) => number.as_i64().is_some_and(|number| number < 0),
+        Value::Bool(true) | Value::String(_) => false,
     }
 }
 

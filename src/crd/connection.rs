@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
     plural = "iamconnections",
     status = "IamConnectionStatus",
     shortname = "iamc",
-    category = "oauth",
     doc = "An IAM API of VMware Cloud Services or VMware Cloud Partner Navigator, the credentials for it, and who may use it.",
     printcolumn(name = "API", type_ = "string", json_path = ".spec.api"),
     printcolumn(name = "ENDPOINT", type_ = "string", json_path = ".spec.endpoint"),
@@ -37,8 +36,8 @@ pub struct IamConnectionSpec {
     /// The base URL: https, with a path prefix if the API has one, without query or fragment. For CloudServices
     /// `/csp/gateway/am/api/...` is appended; for CloudPartnerNavigator `/v2/...`, so there the prefix
     /// `/cphub/api/auth` is part of it.
-    #[schemars(length(max = 2048), regex(pattern = r"^https://[^/?#@\s]+(/[^?#\s]*)?$"))]
-    #[x_kube(validation = Rule::new("isURL(self)").message("endpoint must be a URL such as https://console.cloud.vmware.com"))]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new(r"self.matches(r'^https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[^?#\s]*)?$') && isURL(self)").message("endpoint is an https URL without user, query or fragment, such as https://console.cloud.vmware.com"))]
     pub endpoint: String,
     /// A private certificate authority to trust instead of the public ones, in the operator's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,8 +55,8 @@ pub struct IamConnectionSpec {
     #[serde(default)]
     pub limits: Limits,
     /// How often the operator looks whether everything is still true, such as `10m`; at least `1s`.
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval is at least 1s"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("resyncInterval is a duration of at least 1s, such as 10m"))]
     #[serde(default = "default_resync_interval")]
     pub resync_interval: String,
 }
@@ -107,9 +106,11 @@ pub struct CaBundle {
 pub struct KeyRef {
     /// The name of the object.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
     pub name: String,
     /// The key in its data.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     pub key: String,
 }
 
@@ -150,16 +151,22 @@ pub struct ClientCredentials {
 
 /// A Secret that holds the id and the secret of an OAuth app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("self.clientIdKey != self.clientSecretKey").message("clientIdKey and clientSecretKey need different keys").field_path(".clientSecretKey"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCredentialsRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
     pub name: String,
     /// The key of the client id.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     pub client_id_key: String,
     /// The key of the client secret.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     pub client_secret_key: String,
 }
 
@@ -292,8 +299,8 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
     /// How long one call may take, such as `10s`; from `1s` to `2m`.
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('2m')").message("timeout is from 1s to 2m"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('2m')").message("timeout is a duration from 1s to 2m, such as 10s"))]
     #[serde(default = "default_timeout")]
     pub timeout: String,
 }

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
     printcolumn(name = "SECRET", type_ = "string", json_path = ".status.secretName"),
     printcolumn(name = "ORG", type_ = "string", json_path = ".spec.orgId", priority = 1),
     printcolumn(name = "CONNECTION", type_ = "string", json_path = ".spec.connectionRef.name", priority = 1),
-    printcolumn(name = "NEXT ROTATION", type_ = "date", json_path = ".status.rotation.nextAt", priority = 1),
+    printcolumn(name = "NEXT ROTATION", type_ = "string", json_path = ".status.rotation.nextAt", priority = 1),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
@@ -41,8 +41,9 @@ use std::collections::BTreeMap;
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.clientSecretRef)").message("a public client has no secret: remove clientSecretRef or publicClient").field_path(".clientSecretRef"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !('client_credentials' in self.grantTypes)").message("a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient").field_path(".grantTypes"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.rotation)").message("a public client has no secret to rotate: remove rotation or publicClient").field_path(".rotation"),
-    validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || !has(self.redirectUris) || size(self.redirectUris) == 0").message("allowOpenRedirectUris excludes redirectUris: remove one of the two").field_path(".redirectUris"),
-    validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || (has(oldSelf.allowOpenRedirectUris) && oldSelf.allowOpenRedirectUris)").message("allowOpenRedirectUris cannot be switched on later: delete the resource and create it anew").field_path(".allowOpenRedirectUris"),
+    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || self.adoptionPolicy != 'AdoptAndRotate'").message("a public client has no secret to rotate: set adoptionPolicy to Adopt").field_path(".adoptionPolicy"),
+    validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || !has(self.redirectUris)").message("allowOpenRedirectUris excludes redirectUris: remove one of the two").field_path(".redirectUris"),
+    validation = Rule::new("(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) == (has(oldSelf.allowOpenRedirectUris) && oldSelf.allowOpenRedirectUris)").message("allowOpenRedirectUris is immutable: delete the resource and create it anew").field_path(".allowOpenRedirectUris"),
     validation = Rule::new("!has(self.redirectUris) || size(self.redirectUris) == 0 || 'authorization_code' in self.grantTypes").message("redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris").field_path(".redirectUris"),
     validation = Rule::new("!has(self.postLogoutRedirectUris) || size(self.postLogoutRedirectUris) == 0 || 'authorization_code' in self.grantTypes").message("postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris").field_path(".postLogoutRedirectUris"),
     validation = Rule::new("!has(self.accessTokenTTL) || !has(self.refreshTokenTTL) || self.accessTokenTTL < self.refreshTokenTTL").message("refreshTokenTTL must be greater than accessTokenTTL").field_path(".refreshTokenTTL"),
@@ -55,19 +56,22 @@ pub struct OrgOAuthAppSpec {
     #[serde(default)]
     pub connection_ref: ConnectionRef,
     /// The id of the organization that owns the app. Immutable.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9._-]+$"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it anew"))]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: take it from the vendor's console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it anew"))]
     pub org_id: String,
     /// The kind of organization that calls are about; overrides the `context` of the connection. CloudPartnerNavigator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
     /// The client id: 5 to 256 characters of A-Z, a-z, 0-9, _ and -. Immutable. When absent it is derived from
     /// `metadata.uid`, which needs one call less.
-    #[schemars(length(min = 5, max = 256), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(length(min = 5, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_-]+$')").message("id consists of letters, digits, _ and -"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The name that the vendor's console shows: letters, digits, spaces and any of - _ . ` ' : @ & ,
-    #[schemars(length(min = 1), regex(pattern = r"^[\p{L}\p{M}\p{N} \-_.`':@&,]+$"))]
+    // The limit of length bounds the cost of the rule; the vendor documents none.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[\\p{L}\\p{M}\\p{N} \\-_.`\':@&,]+$') && self.trim() != ''").message("displayName consists of letters, digits, spaces and any of - _ . ` ' : @ & ,"))]
     pub display_name: String,
     /// What the app is for, as the vendor's console shows it.
     pub description: String,
@@ -89,14 +93,17 @@ pub struct OrgOAuthAppSpec {
     pub refresh_token_ttl: Option<i32>,
     /// Where an authorization may return to; needs the grant type `authorization_code` and excludes
     /// `allowOpenRedirectUris`. CloudServices only.
-    #[schemars(length(max = 100), inner(length(min = 1, max = 2048)))]
+    // Limits of length bound the cost of rules, here and below; the vendor documents none.
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 2048)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,
     /// Where a logout may return to; needs the grant type `authorization_code`. CloudServices only.
-    #[schemars(length(max = 100), inner(length(min = 1, max = 2048)))]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 2048)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_logout_redirect_uris: Option<Vec<String>>,
-    /// Accepts any redirect URI, for environments that are not production. Cannot be switched on later.
+    /// Accepts any redirect URI, for environments that are not production. Immutable.
     /// CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_open_redirect_uris: Option<bool>,
@@ -110,6 +117,7 @@ pub struct OrgOAuthAppSpec {
     /// Ids of the organizations whose users may log in, for service organizations; unrestricted when absent. Once
     /// restricted, an app cannot become unrestricted. CloudServices only.
     #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,
     /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent. CloudServices only.
@@ -206,27 +214,26 @@ pub enum GrantType {
 )]
 pub struct SecretTarget {
     /// The name of the Secret; that of this resource when absent.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-    )]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The keys under which id and secret are stored.
     #[serde(default)]
     pub keys: SecretKeys,
     /// Labels to put on the Secret.
-    #[schemars(extend("maxProperties" = 64))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by')").message("labels that begin with oauth-apps.dev/ and app.kubernetes.io/managed-by are the operator's: remove them"))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by' && key != 'app.kubernetes.io/instance' && !key.startsWith('argocd.argoproj.io/'))").message("labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue() && !format.labelValue().validate(self[key]).hasValue())").message("labels need keys and values that Kubernetes accepts as a label"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations to put on the Secret.
     #[schemars(extend("maxProperties" = 64))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Further keys of the Secret, each with a template for its value. Not acted upon in this version.
     #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(key, key.matches('^[-._a-zA-Z0-9]+$') && key != '.' && key != '..')").message("keys of template consist of letters, digits, -, _ and ."))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub template: BTreeMap<String, String>,
 }
@@ -239,11 +246,13 @@ pub struct SecretTarget {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeys {
     /// The key of the client id.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_id_key")]
     pub client_id: String,
     /// The key of the client secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_secret_key")]
     pub client_secret: String,
 }
@@ -267,11 +276,11 @@ impl Default for SecretKeys {
 #[serde(rename_all = "camelCase")]
 pub struct Roles {
     /// Roles in the organization.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub organization_roles: Vec<Role>,
     /// Roles in services.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_roles: Vec<ServiceRoles>,
 }
@@ -284,7 +293,7 @@ pub struct ServiceRoles {
     #[schemars(length(min = 1, max = 256))]
     pub service_definition_id: String,
     /// The roles in it.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default)]
     pub service_roles: Vec<Role>,
 }
@@ -296,11 +305,12 @@ pub struct ServiceRoles {
 )]
 pub struct Rotation {
     /// How often, such as `720h`; at least one minute.
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("interval is at least 1m"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1m')").message("interval is a duration of at least 1m, such as 720h"))]
     pub interval: String,
     /// How long the previous secret stays valid, such as `48h`; shorter than `interval`.
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("overlap is a duration of at least 1s, such as 48h"))]
     pub overlap: String,
 }
 

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct AllowedScopes {
     /// Scopes such as `openid`.
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_scopes: Option<Vec<String>>,
     /// Roles and permissions in the organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_scopes: Option<OrganizationScopes>,
     /// Roles and permissions in services.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services_scopes: Option<Vec<ServiceScopes>>,
 }
@@ -42,11 +42,11 @@ pub struct OrganizationScopes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in_token: Option<Vec<KeptInToken>>,
     /// Roles by name.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// Permissions by id. CloudServices only.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
 }
@@ -61,6 +61,7 @@ pub struct OrganizationScopes {
 pub struct ServiceScopes {
     /// The definition id of the service, without an `external` prefix.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("!self.startsWith('external')").message("serviceDefinitionId is given without an external prefix: remove it"))]
     pub service_definition_id: String,
     /// Every role; excludes `roles`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,11 +75,11 @@ pub struct ServiceScopes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in_token: Option<Vec<KeptInToken>>,
     /// Roles by name.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// Permissions by id. CloudServices only.
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
 }
@@ -103,7 +104,7 @@ pub struct Permission {
     #[schemars(length(min = 1, max = 256))]
     pub permission_id: String,
     /// Limits the permission to these resources.
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Vec<String>>,
 }

@@ -111,7 +111,7 @@ fn cloud_services_has_no_context() {
 fn what_the_api_says_differently_is_no_difference() {
     let defined = fields(Api::CloudServices, &spec(json!({
         "grantTypes": ["authorization_code", "refresh_token"], "redirectUris": ["https://a.example.com", "https://b.example.com"],
-        "allowedOrgs": ["org-2", "org-3"], "forcePkce": false,
+        "allowedOrgs": ["org-2", "org-3"], "forcePkce": false, "maxCharactersInAccessToken": -1,
         "allowedScopes": {"generalScopes": [], "organizationScopes": {"roles": [{"name": "x"}, {"name": "y"}]}},
     })))
     .unwrap();
