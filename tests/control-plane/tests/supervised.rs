@@ -1,5 +1,5 @@
 //! Processes and directories end with the process that made them, however that one ends.
-//! The process to kill is this test binary itself, run again for the one test that only starts and waits.
+//! The process to kill is this test binary itself, run again for the one test that then only starts a child and waits.
 
 // A test fails by panicking.
 #![allow(clippy::expect_used)]
@@ -40,23 +40,26 @@ fn assert_ended(file: &Path) {
     assert_eq!(beats(file), before, "the child still writes");
 }
 
-/// Not a test of its own: the process that [`everything_ends_when_the_parent_is_killed`] kills.
-#[test]
-#[ignore = "started by another test"]
-fn parent() {
-    let Some(file) = std::env::var_os(PARENT) else { return };
+/// What the process does that [`everything_ends_when_the_parent_is_killed`] kills: that test, run once more.
+fn be_the_parent(file: &Path) {
     let scratch = Scratch::new().expect("a directory");
-    let _child = Supervised::spawn(&beating(Path::new(&file)), scratch.path().join("log")).expect("a child");
+    let _child = Supervised::spawn(&beating(file), scratch.path().join("log")).expect("a child");
     println!("directory={}", scratch.path().display());
     std::thread::sleep(Duration::from_secs(600));
 }
 
 #[test]
 fn everything_ends_when_the_parent_is_killed() {
+    if let Some(file) = std::env::var_os(PARENT) {
+        return be_the_parent(Path::new(&file));
+    }
     let scratch = Scratch::new().expect("a directory");
     let file = scratch.path().join("beats");
     let mut parent = Command::new(std::env::current_exe().expect("this binary"));
-    parent.args(["--exact", "parent", "--ignored", "--nocapture"]).env(PARENT, &file).stdout(Stdio::piped());
+    parent
+        .args(["--exact", "everything_ends_when_the_parent_is_killed", "--nocapture"])
+        .env(PARENT, &file)
+        .stdout(Stdio::piped());
     let mut parent = parent.spawn().expect("the parent");
     let lines = BufReader::new(parent.stdout.take().expect("its output")).lines();
     let directory = lines.map_while(Result::ok).find_map(|line| Some(PathBuf::from(line.split_once("directory=")?.1)));
