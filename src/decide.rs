@@ -255,7 +255,7 @@ fn admit(seen: &Observed) -> Result<Fields, Blocked> {
     }
 }
 
-/// An id derived from the uid is ours by itself; a chosen one only once it was claimed or published. [product.md 2]
+/// An id derived from the uid is ours by itself; a chosen one only once it was claimed or published.
 fn is_ours(seen: &Observed, target: &Target, id: &ClientId) -> bool {
     let published = matches!(target, Target::Ours(secret) if secret.client_id(&seen.app).as_ref() == Some(id));
     seen.app.spec.id.is_none() || has_claimed(&seen.app, id) || published
@@ -457,7 +457,7 @@ fn id_conflict(id: &ClientId, other: &str) -> Blocked {
     Blocked::new(Reason::IdConflict, format!("OrgOAuthApp {other} has spec.id {id}; delete one of the two"))
 }
 
-/// An app that exists and was not created by this resource is left alone. [product.md 2, invariant 3]
+/// An app that exists and was not created by this resource is left alone.
 fn id_taken(id: &ClientId) -> Blocked {
     let message = format!("an app with spec.id {id} exists that this resource did not create; choose another id");
     Blocked::new(Reason::IdTaken, message)

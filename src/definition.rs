@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The fields of a request body under the API's names, without `id` and `secret`.
 pub type Fields = Map<String, Value>;
 
-/// The union of the documented create requests. [seed1, seed3]
+/// The union of the documented create requests. [cpn-create, csp-struct]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
@@ -34,7 +34,7 @@ struct Request<'a> {
     service_definition_id: Option<&'a str>,
 }
 
-/// The fields that Cloud Partner Navigator has. [seed1]
+/// The fields that Cloud Partner Navigator has. [cpn-create]
 const NAVIGATOR_FIELDS: [&str; 6] = [
     "displayName",
     "description",
@@ -90,7 +90,7 @@ fn refused_by_cloud_services(spec: &OrgOAuthAppSpec) -> Vec<String> {
 }
 
 /// `grantTypes: [client_credentials]` states what every app there is, so it is accepted and not sent; so is a field
-/// that is false or empty. [cpn-guide, seed1]
+/// that is false or empty. [cpn-guide, cpn-create]
 fn refused_by_navigator(spec: &OrgOAuthAppSpec, fields: &Fields) -> Vec<String> {
     let mut refused: Vec<String> = fields
         .iter()
@@ -170,7 +170,7 @@ pub fn differences(defined: &Fields, shown: &Fields) -> Vec<String> {
 }
 
 /// Order of lists is not promised, organizations come back as objects, and an absent field may come back as its
-/// blank value. [csp-resp, api-facts 3]
+/// blank value. [csp-resp, undocumented]
 fn normal(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -204,7 +204,7 @@ fn is_blank(value: &Value) -> bool {
         Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
-        // Less than zero is the same as not setting it. [seed3]
+        // Less than zero is the same as not setting it. [csp-struct]
         Value::Number(number) => number.as_i64().is_some_and(|number| number < 0),
         Value::Bool(true) | Value::String(_) => false,
     }

@@ -68,7 +68,7 @@ impl fmt::Debug for ClientSecret {
 pub struct Credentials {
     /// The app.
     pub client_id: ClientId,
-    /// Its secret; none for a public client. [seed3]
+    /// Its secret; none for a public client. [csp-struct]
     pub client_secret: Option<ClientSecret>,
 }
 
@@ -105,7 +105,7 @@ pub enum Deletion {
     NotFound,
     /// Listed under `failed` in a 200. [csp-delete]
     Failed,
-    /// The API has no such operation. [api-facts 1.1, P8]
+    /// The API has no such operation. [undocumented]
     NotOffered,
 }
 

@@ -12,7 +12,7 @@ fn spec(more: Value) -> OrgOAuthAppSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-/// Every optional field of seed 002 with a value that is not blank.
+/// Every optional field of the documented create request with a value that is not blank.
 fn optional_fields() -> Value {
     json!({
         "accessTokenTTL": 1800, "refreshTokenTTL": 3600, "redirectUris": ["https://a.example.com"],

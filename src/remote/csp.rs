@@ -66,7 +66,7 @@ impl Dialect for CloudServices {
             .body(Body::Json(json!({"clientIdsToDelete": [id.0]})))
     }
 
-    /// A client of the API takes the words of the message for an absence too. [csp-delete, py-cspclient]
+    /// A client of the API takes the words of the message for an absence too. [csp-delete]
     fn deletion(&self, answer: &Answer) -> Option<Deletion> {
         let said = || answer.message().is_some_and(|message| message.to_ascii_lowercase().contains("not found"));
         match answer.status {

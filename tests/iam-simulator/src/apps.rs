@@ -173,7 +173,7 @@ fn refuse_public(app: &App) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Fills in what the service fills in, and takes out what it treats as unset `[csp-create]`, `[seed3]`.
+/// Fills in what the service fills in, and takes out what it treats as unset `[csp-create]`, `[csp-struct]`.
 fn normalise(flavour: Flavour, fields: &mut Fields) {
     let refresh = policy::default_refresh_ttl(fields);
     let mut default = |name: &str, value: Value| {

@@ -109,7 +109,7 @@ impl Call {
             .transpose()
     }
 
-    /// Refuses a `context` that the operation does not know `[seed1]`, `[cpn-patch]`.
+    /// Refuses a `context` that the operation does not know `[cpn-create]`, `[cpn-patch]`.
     pub fn allow_context(&self, allowed: &[&str]) -> Result<(), Refusal> {
         self.allow_query(&["context"])?;
         match self.query("context") {

@@ -1,4 +1,4 @@
-//! Cloud Partner Navigator: P1 to P6, the calls about clients, and P7 to P9 where they are switched on (api-facts §1.1).
+//! Cloud Partner Navigator: P1 to P6, the calls about clients, and P7 to P9 where they are switched on (docs/api.md).
 //! No stored page shows list, delete and the end of an overlap, so by default they do not exist.
 
 use serde_json::{Map, Value, json};
@@ -90,7 +90,7 @@ fn perform_plain(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer,
     }
 }
 
-/// P1: the body itself is optional `[seed1]`.
+/// P1: the body itself is optional `[cpn-create]`.
 fn create(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
     let fields = if call.body.is_empty() { Map::new() } else { call.json(&schema::CPN_CREATE)? };
@@ -124,7 +124,7 @@ fn shown(scene: &mut Scene<'_>, id: &str) -> Result<Answer, Refusal> {
     Ok(Answer::ok(app_json(scene.settings, app)))
 }
 
-/// `CpnOrgOauthAppResponse` `[seed2]`: ten fields and never a secret.
+/// `CpnOrgOauthAppResponse` `[cpn-get]`: ten fields and never a secret.
 pub fn app_json(settings: &Settings, app: &App) -> Value {
     const SHOWN: [&str; 7] = [
         "accessTokenTTL",

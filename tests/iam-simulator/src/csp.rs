@@ -1,4 +1,4 @@
-//! The Cloud Services Platform: C1 to C9 and the calls about clients (api-facts §1.2).
+//! The Cloud Services Platform: C1 to C9 and the calls about clients (docs/api.md).
 //! Requests and responses have the forms of its documentation; what happens to an app is in `apps`.
 
 use serde_json::{Map, Value, json};

@@ -45,7 +45,7 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
     }
 }
 
-/// 404 for an unknown organization where the API lists it, else 403 (api-facts §7).
+/// 404 for an unknown organization where the API lists it, else 403 (docs/api.md).
 fn check_org(flavour: Flavour, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
     if !known && flavour == Flavour::Csp {
         return Err(Refusal::new(404, format!("organization {org} was not found")));

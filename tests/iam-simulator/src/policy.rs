@@ -15,7 +15,7 @@ pub const ACCESS_TTL: i64 = 600;
 pub const REFRESH_TTL: i64 = 90 * 24 * 3600;
 /// The most that `refreshTokenTTL` may be with `client_delegate`, in seconds: 14 days `[csp-create]`.
 pub const DELEGATE_REFRESH_TTL: i64 = 14 * 24 * 3600;
-/// CSP's default overlap of a rotation, in seconds: 48 hours `[seed3]`.
+/// CSP's default overlap of a rotation, in seconds: 48 hours `[csp-struct]`.
 pub const OVERLAP: i64 = 172_800;
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
@@ -35,7 +35,7 @@ pub fn texts<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
     list.map(|l| l.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
-/// `^[A-Za-z0-9-_]+$` in both; CSP asks for 5 to 256 characters too `[seed1]`, `[seed3]`.
+/// `^[A-Za-z0-9-_]+$` in both; CSP asks for 5 to 256 characters too `[cpn-create]`, `[csp-struct]`.
 pub fn check_id(flavour: Flavour, id: &str) -> Ruled {
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return refuse("id may only contain the characters A-Z a-z 0-9 _ -");
@@ -46,7 +46,7 @@ pub fn check_id(flavour: Flavour, id: &str) -> Ruled {
     Ok(())
 }
 
-/// The secret policy in both of its readings (api-facts §2.1): the special character must lie in the printed class,
+/// The secret policy in both of its readings (docs/api.md): the special character must lie in the printed class,
 /// whether or not its `]-{` is a range, and must not be one of the letters that only the range lets in.
 pub fn check_secret(secret: &str) -> Ruled {
     const SPECIAL: &str = "!@#$%^&*()_+=[]{|}',./:;<>?`";

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::types::{Flavour, Operation};
 
-/// The forms in which tokens are asked for (api-facts §6).
+/// The forms in which tokens are asked for (docs/api.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenForm {
     /// `auth/api-tokens/authorize` `[auth-apitok]`.

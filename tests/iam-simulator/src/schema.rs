@@ -137,7 +137,7 @@ const CSP_SCOPES: Shape = Shape::Object(&[
     ),
 ]);
 
-/// C1 `[seed3]`, `[csp-struct]`.
+/// C1 `[csp-struct]`, `[csp-struct]`.
 pub const CSP_CREATE: Shape = Shape::Object(&[
     must("description", &Shape::Text),
     must("grantTypes", &GRANTS),
@@ -192,7 +192,7 @@ pub const CSP_UPDATE: Shape = Shape::Object(&[
     may("useCspIssuerUrl", &Shape::Flag),
 ]);
 
-/// P1 `[seed1]`.
+/// P1 `[cpn-create]`.
 pub const CPN_CREATE: Shape = Shape::Object(&[
     may("accessTokenTTL", &Shape::Int),
     may("allowedScopes", &CPN_SCOPES),

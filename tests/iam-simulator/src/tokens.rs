@@ -174,7 +174,7 @@ impl Desk<'_> {
     }
 }
 
-/// The roles that a token carries: those held, as far as the app's scopes let them through (api-facts §8).
+/// The roles that a token carries: those held, as far as the app's scopes let them through (docs/api.md).
 fn permissions(roles: &Roles, scopes: &Value) -> Vec<String> {
     let lets = |scope: &Value, role: &str| {
         scope["allRoles"] == true
@@ -216,7 +216,7 @@ fn cpn_tokens(status: u16, access: &str, api_token: Option<&str>) -> Answer {
     Answer::status(status, body)
 }
 
-/// The bearer of the call's access token, sought in the header that the API documents (api-facts §6).
+/// The bearer of the call's access token, sought in the header that the API documents (docs/api.md).
 pub fn bearer(realm: &Realm, flavour: Flavour, call: &Call, now: u64) -> Result<Access, Refusal> {
     let bearer = call.header("authorization").and_then(|v| v.strip_prefix("Bearer "));
     let header = call.header("csp-auth-token");
