@@ -8,7 +8,7 @@ use oauth_app_operator::definition;
 use oauth_app_operator::remote::{Iam, NewApp, OrgId};
 use serde_json::{Map, Value, json};
 
-/// Seeds 000 and 001: what Cloud Partner Navigator has.
+/// What Cloud Partner Navigator has.
 fn navigator() -> Map<String, Value> {
     map(json!({
         "accessTokenTTL": 900,
@@ -24,7 +24,7 @@ fn navigator() -> Map<String, Value> {
     }))
 }
 
-/// Seed 002: what Cloud Services has, in an app that may have all of it at once.
+/// What Cloud Services has, in an app that may have all of it at once.
 fn services() -> Map<String, Value> {
     let roles = json!([{"name": "org_member", "resource": "instance:1"}]);
     let permissions = json!([{"permissionId": "p-1", "resources": ["r-1", "r-2"]}]);

@@ -38,11 +38,7 @@ async fn play(keep: bool, narrator: &Narrator, binaries: &Binaries) -> Result<()
     let stage = Stage::set(narrator, binaries).await?;
     let told = tokio::select! {
         told = Story::new(&stage, narrator).await?.tell(keep) => told,
-        interrupted = tokio::signal::ctrl_c() => match interrupted {
-            Ok(()) if keep => Ok(()),
-            Ok(()) => Err("interrupted".into()),
-            Err(error) => Err(error.into()),
-        },
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into),
     };
     stage.clear(narrator, told)
 }

@@ -1,5 +1,5 @@
 //! Cloud Partner Navigator: P1 to P6, the calls about clients, and P7 to P9 where they are switched on (docs/api.md).
-//! No stored page shows list, delete and the end of an overlap, so by default they do not exist.
+//! No page was found that shows list, delete and the end of an overlap, so by default they do not exist.
 
 use serde_json::{Map, Value, json};
 

@@ -84,7 +84,7 @@ pub struct OrgSeed {
     pub flavour: Flavour,
     /// Its id.
     pub id: String,
-    /// A service organization: more grant types and `allowedOrgs` are open to it (seed 3).
+    /// A service organization: more grant types and `allowedOrgs` are open to it [csp-struct].
     #[serde(default)]
     pub service: bool,
 }

@@ -2,6 +2,7 @@
 //! Everything ends with this process, however that ends.
 
 use std::error::Error;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -87,8 +88,11 @@ impl Stage {
 pub fn kubectl(narrator: &Narrator, plane: &ControlPlane, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     let words = arguments.iter().map(|word| if word.contains('{') { format!("'{word}'") } else { (*word).to_owned() });
     narrator.say("$", format!("kubectl {}", words.collect::<Vec<_>>().join(" ")));
-    narrator.quote(&plane.kubectl(arguments)?);
-    Ok(())
+    // In a process group of its own, so that Ctrl-C does not look like a failure of kubectl.
+    let output = plane.kubectl_command().args(arguments).process_group(0).output()?;
+    narrator.quote(&String::from_utf8_lossy(&output.stdout));
+    narrator.quote(&String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(format!("kubectl failed: {}", output.status).into()) }
 }
 
 fn install(narrator: &Narrator, plane: &ControlPlane) -> Result<(), Box<dyn Error>> {

@@ -35,7 +35,7 @@ pub struct Settings {
     pub reverse_lists: bool,
     /// Production: open redirects are refused, and code flow apps need a `serviceDefinitionId`.
     pub production: bool,
-    /// Whether a CSP update may carry `serviceDefinitionId`; the stored pages do not show it.
+    /// Whether a CSP update may carry `serviceDefinitionId`; no page was found that shows it.
     pub update_takes_service_definition_id: bool,
     /// Page size of a list that asks for none.
     pub default_page_limit: usize,
@@ -77,7 +77,7 @@ impl Default for Settings {
     }
 }
 
-/// The CPN operations of which no stored page exists (P7, P8, P9); none is offered unless switched on.
+/// The CPN operations of which no page was found (P7, P8, P9); none is offered unless switched on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CpnOffers {
