@@ -170,7 +170,7 @@ pub fn differences(defined: &Fields, shown: &Fields) -> Vec<String> {
 }
 
 /// Order of lists is not promised, organizations come back as objects, and an absent field may come back as its
-/// blank value. [csp-resp, undocumented]
+/// blank value. [csp-resp] (undocumented)
 fn normal(value: &Value) -> Value {
     match value {
         Value::Array(items) => {

@@ -105,7 +105,7 @@ pub enum Deletion {
     NotFound,
     /// Listed under `failed` in a 200. [csp-delete]
     Failed,
-    /// The API has no such operation. [undocumented]
+    /// The API has no such operation. (undocumented)
     NotOffered,
 }
 

@@ -160,7 +160,7 @@ fn passing_ids(body: &Value, found: &mut Vec<String>) {
 }
 
 /// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.
-/// [undocumented]
+/// (undocumented)
 fn time(value: Option<&Value>) -> Option<Timestamp> {
     match value? {
         Value::Number(number) => match number.as_i64()? {

@@ -47,7 +47,7 @@ impl Dialect for CloudPartnerNavigator {
         Request::new("read app", Method::GET, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
     }
 
-    /// The form of its errors is not documented, so only what is clearly not the API's is doubted. [undocumented]
+    /// The form of its errors is not documented, so only what is clearly not the API's is doubted. (undocumented)
     fn is_own(&self, answer: &Answer) -> bool {
         !answer.is_html()
     }
@@ -58,7 +58,7 @@ impl Dialect for CloudPartnerNavigator {
             .secretive()
     }
 
-    /// By analogy; no page about it was found. [undocumented]
+    /// By analogy; no page about it was found. (undocumented)
     fn delete(&self, org: &OrgId, id: &ClientId) -> Request {
         Request::new("delete app", Method::DELETE, &["v2", "orgs", &org.0, "oauth-apps"])
             .body(Body::Json(json!({"clientIdsToDelete": [id.0]})))

@@ -64,7 +64,7 @@ fn throttled(until: Instant) -> Fault {
 }
 
 /// How long a 429 asks to wait: seconds or an HTTP date, within bounds. No statement of either API about it was found,
-/// so both forms of HTTP are read. [undocumented]
+/// so both forms of HTTP are read. (undocumented)
 pub fn wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
     let asked = retry_after.map(str::trim).and_then(|text| match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

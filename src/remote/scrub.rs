@@ -12,7 +12,7 @@ const LONGEST: usize = 300;
 const LOOKED_AT: usize = 4096;
 /// A run of that many characters out of a secret gives it away, even where the API cuts it.
 const GIVEAWAY: usize = 12;
-/// Names under which the API puts what differs between two answers alike. [undocumented]
+/// Names under which the API puts what differs between two answers alike. (undocumented)
 const PASSING_IDS: [&str; 6] = ["requestid", "request-id", "request id", "traceid", "trace-id", "trace id"];
 
 /// The secrets that an answer could repeat, in each form in which they travel.
