@@ -19,7 +19,8 @@ use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use std::{fmt, future::Future, time::Instant};
+use std::time::{Duration, Instant};
+use std::{fmt, future::Future};
 
 /// The id of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +82,41 @@ pub struct NewApp {
     pub context: Option<Context>,
     /// The documented fields, without `id` and `secret`.
     pub fields: Map<String, Value>,
+    /// A secret that the user brings; the API generates one when there is none. [cpn-create, csp-create]
+    pub secret: Option<ClientSecret>,
+}
+
+/// The body of an update: what differs, and what the API always wants beside it. An absent field is kept.
+/// [cpn-patch, csp-patch]
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The `context` query parameter. [cpn-patch]
+    pub context: Option<Context>,
+    /// The documented fields, without `secret`.
+    pub fields: Map<String, Value>,
+    /// Becomes the only valid secret at once and cancels a rotation under way. Repeating it changes nothing.
+    /// [cpn-patch, csp-patch]
+    pub secret: Option<ClientSecret>,
+}
+
+/// What is known of an app without asking for it alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Look {
+    /// The list of its organization shows it so. The list may be as old as was allowed.
+    Listed(RemoteApp),
+    /// The list of its organization does not show it, which proves nothing.
+    NotListed,
+    /// The API has no list, so the app was read: shown, or absent.
+    Read(Option<RemoteApp>),
+}
+
+/// What the API says to a token request with a client's own credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It gave a token, so the secret is valid.
+    Accepted,
+    /// It gave none, in its words, scrubbed and cut.
+    Refused(String),
 }
 
 /// An app as the API shows it.
@@ -107,15 +143,6 @@ pub enum Deletion {
     Failed,
     /// The API has no such operation. (undocumented)
     NotOffered,
-}
-
-/// One id that could not be added to the organization, read out of a 200. [cpn-clients-post, csp-clients]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddFailure {
-    /// The app.
-    pub id: ClientId,
-    /// The API's words, scrubbed and cut.
-    pub message: String,
 }
 
 /// Why a call brought nothing. Messages are scrubbed of secrets and cut; they hold no time, count or request id.
@@ -152,24 +179,74 @@ pub trait Iam: Send + Sync + 'static {
     /// Makes sure that there is an access token for calls about this organization; free while one is valid.
     fn authenticate(&self, org: &OrgId) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Creates an app; the API generates its secret. [cpn-create, csp-create]
+    /// Creates an app. [cpn-create, csp-create]
     fn create(&self, org: &OrgId, app: &NewApp) -> impl Future<Output = Result<Credentials, Fault>> + Send;
 
     /// Reads an app; `None` when the API says that there is none. [cpn-get, csp-get]
     fn read(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Option<RemoteApp>, Fault>> + Send;
 
-    /// Replaces the secret at once by one that the API generates. [cpn-secret-put, csp-secret-put]
-    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Credentials, Fault>> + Send;
+    /// Looks an app up in the list of its organization, which all apps of the organization share while it is not older
+    /// than `max_age` and not older than the last change to this app; reads the app where the API has no list. [csp-list]
+    fn look(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        max_age: Duration,
+    ) -> impl Future<Output = Result<Look, Fault>> + Send;
 
-    /// Deletes an app. [csp-delete]
+    /// Changes an app; brings the app as it is now if the API shows it. [cpn-patch, csp-patch]
+    fn update(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        update: &Update,
+    ) -> impl Future<Output = Result<Option<RemoteApp>, Fault>> + Send;
+
+    /// Gives an app a new secret; the present one stays valid for `overlap` beside it. [cpn-secret-post, csp-secret-post]
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Asks for a token with an app's own credentials, for apps with the grant type client_credentials.
+    /// [vmc-org, cpn-account-token]
+    fn prove(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+    ) -> impl Future<Output = Result<Proof, Fault>> + Send;
+
+    /// Deletes an app, together with others of its organization that are deleted at the same time. [csp-delete]
     fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Fault>> + Send;
 
-    /// Adds an app to its organization with roles; a success can still name failures. [cpn-clients-post, csp-clients]
+    /// The roles of an app in its organization, not older than `max_age`; `None` when it was not added to it.
+    /// [cpn-clients-get, csp-clients]
+    fn roles(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        max_age: Duration,
+    ) -> impl Future<Output = Result<Option<Roles>, Fault>> + Send;
+
+    /// Adds an app to its organization; a failure that a success names is a fault too. [cpn-clients-post, csp-clients]
     fn add_to_organization(
         &self,
         org: &OrgId,
         id: &ClientId,
         context: Option<Context>,
         roles: &Roles,
-    ) -> impl Future<Output = Result<Vec<AddFailure>, Fault>> + Send;
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Gives roles to an app of the organization and takes roles from it. [cpn-roles-patch, py-csptools]
+    fn change_roles(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        add: &Roles,
+        remove: &Roles,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
