@@ -3,6 +3,7 @@
 
 use crate::decide::Outcome;
 use crate::reason::Reason;
+use k8s_openapi::jiff::Timestamp;
 use std::time::{Duration, Instant};
 
 /// First and longest delay of a kind of wait.
@@ -17,10 +18,20 @@ const LOCAL: Pace = Pace { first: Duration::from_secs(1), longest: Duration::fro
 const SLOW: Pace = Pace { first: Duration::from_secs(60), longest: Duration::from_secs(1800) };
 
 /// How long to wait after a pass. `attempts` counts the passes that ended alike without a break, from 0;
-/// `random` lies in 0..1 and spreads the delay by ±20 %.
-pub fn delay(outcome: &Outcome, resync: Duration, attempts: u32, random: f64, now: Instant) -> Duration {
+/// `random` lies in 0..1 and spreads the delay by ±20 %. The same moment is `now` and `time`.
+pub fn delay(
+    outcome: &Outcome,
+    resync: Duration,
+    attempts: u32,
+    random: f64,
+    (now, time): (Instant, Timestamp),
+) -> Duration {
     match outcome {
-        Outcome::Settled | Outcome::Gone => spread(resync, random),
+        Outcome::Settled { wake: Some(wake) } => {
+            let left = Duration::try_from(wake.duration_since(time)).unwrap_or_default();
+            spread(resync, random).min(left + Duration::from_secs(1).mul_f64(random))
+        }
+        Outcome::Settled { wake: None } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone => spread(resync, random),
         Outcome::Waiting { until: Some(until), .. } => {
             until.saturating_duration_since(now) + Duration::from_secs(1).mul_f64(random)
         }
@@ -47,14 +58,24 @@ fn pace(reason: Reason) -> Pace {
         Reason::Pending
         | Reason::Provisioned
         | Reason::Created
+        | Reason::Recreated
+        | Reason::Updated
         | Reason::Regenerated
+        | Reason::Rotated
+        | Reason::Adopted
+        | Reason::Moved
+        | Reason::RolesChanged
         | Reason::Repaired
         | Reason::Deleted
         | Reason::Released
         | Reason::Deleting
+        | Reason::Suspended
+        | Reason::PlanPending
         | Reason::Throttled
         | Reason::ConnectionUnavailable
         | Reason::ApiConflict
+        | Reason::RotationRunning
+        | Reason::SecretNotProven
         | Reason::SecretNotWritten => PASSING,
         Reason::CredentialsUnavailable
         | Reason::NotSupported
@@ -63,10 +84,19 @@ fn pace(reason: Reason) -> Pace {
         | Reason::ConnectionInvalid
         | Reason::NotGranted
         | Reason::IdConflict
+        | Reason::InUse
+        | Reason::SecretRefInvalid
+        | Reason::SecretImmutable
         | Reason::SecretConflict => LOCAL,
-        Reason::Forbidden | Reason::Rejected | Reason::OrgNotFound | Reason::IdTaken | Reason::DeletionNotOffered => {
-            SLOW
-        }
+        Reason::Forbidden
+        | Reason::Rejected
+        | Reason::OrgNotFound
+        | Reason::IdTaken
+        | Reason::SecretTampered
+        | Reason::SecretUnknown
+        | Reason::ImmutableField
+        | Reason::ChangeNotTaken
+        | Reason::DeletionNotOffered => SLOW,
     }
 }
 
@@ -83,14 +113,14 @@ mod tests {
     fn a_passing_fault_is_retried_soon_and_then_ever_more_slowly() {
         let now = Instant::now();
         let at =
-            |attempts| delay(&waiting(Reason::ConnectionUnavailable), Duration::ZERO, attempts, 0.5, now).as_secs();
+            |attempts| delay(&waiting(Reason::ConnectionUnavailable), Duration::ZERO, attempts, 0.5, (now, Timestamp::UNIX_EPOCH)).as_secs();
         assert_eq!([at(0), at(1), at(2), at(8), at(9), at(1000)], [1, 2, 4, 256, 300, 300]);
     }
 
     #[test]
     fn where_a_person_is_needed_the_api_is_asked_slowly() {
         let blocked = Outcome::Blocked(Blocked::new(Reason::Rejected, "no"));
-        let at = |attempts| delay(&blocked, Duration::ZERO, attempts, 0.5, Instant::now()).as_secs();
+        let at = |attempts| delay(&blocked, Duration::ZERO, attempts, 0.5, (Instant::now(), Timestamp::UNIX_EPOCH)).as_secs();
         assert_eq!([at(0), at(1), at(20)], [60, 120, 1800]);
     }
 
@@ -99,13 +129,21 @@ mod tests {
         let now = Instant::now();
         let until = Some(now + Duration::from_secs(7));
         let throttled = Outcome::Waiting { reason: Reason::Throttled, message: String::new(), until };
-        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.0, now), Duration::from_secs(7));
-        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.5, now), Duration::from_millis(7500));
+        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.0, (now, Timestamp::UNIX_EPOCH)), Duration::from_secs(7));
+        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.5, (now, Timestamp::UNIX_EPOCH)), Duration::from_millis(7500));
     }
 
     #[test]
     fn a_settled_resource_is_looked_at_once_per_interval_spread_by_a_fifth() {
-        let at = |random| delay(&Outcome::Settled, Duration::from_secs(600), 9, random, Instant::now()).as_secs();
+        let at = |random| delay(&Outcome::Settled { wake: None }, Duration::from_secs(600), 9, random, (Instant::now(), Timestamp::UNIX_EPOCH)).as_secs();
         assert_eq!([at(0.0), at(0.5), at(1.0)], [480, 600, 720]);
+    }
+
+    #[test]
+    fn a_rotation_that_is_due_is_not_slept_through() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let settled = |wake| Outcome::Settled { wake: Some(at(wake)) };
+        let delay = |wake| delay(&settled(wake), Duration::from_secs(600), 0, 0.0, (Instant::now(), at(1000))).as_secs();
+        assert_eq!([delay(1060), delay(900), delay(99_999)], [60, 0, 480]);
     }
 }

@@ -73,11 +73,15 @@ pub trait Cluster: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
 
-    /// Performs a write that the guard of Secrets permitted, and returns the Secret as it now is.
-    fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Secret, ClusterFault>> + Send;
+    /// Performs a write that the guard of Secrets permitted, and returns the Secret as it now is, if there is one.
+    fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
 
-    /// Asks without effect whether such a write would be stored.
-    fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+    /// The names of the pods that mount a Secret or refer to it, finished ones left out.
+    fn pods_using(
+        &self,
+        namespace: &str,
+        secret: &str,
+    ) -> impl Future<Output = Result<Vec<String>, ClusterFault>> + Send;
 
     /// The labels of a namespace.
     fn namespace_labels(

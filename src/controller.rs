@@ -5,20 +5,23 @@ use crate::backoff;
 use crate::cluster::ClusterFault;
 use crate::cluster::kubernetes::Kubernetes;
 use crate::connections::ClusterConnections;
-use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::crd::{IamConnection, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::credentials::client_secret;
 use crate::decide::Outcome;
 use crate::duration;
 use crate::reconcile::{Connections, Operator};
+use crate::remote::ClientSecret;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::{Shared, join_all};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -63,7 +66,7 @@ pub async fn run(
     let cluster = Kubernetes::new(client.clone(), settings.concurrency, settings.watch_namespaces.clone());
     let connected = ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone());
     let shop = Arc::new(Shop {
-        operator: Operator::new(cluster, connected, Timestamp::now),
+        operator: Operator::new(cluster, connected, Arc::new(Timestamp::now), Arc::new(fresh_secret)),
         admission: Mutex::default(),
         attempts: Mutex::default(),
     });
@@ -130,14 +133,15 @@ fn control(
     shutdown: Shared<impl Future<Output = ()> + Send + 'static>,
 ) -> (Store<OrgOAuthApp>, impl Future<Output = ()>) {
     let (apps, writer) = store::<OrgOAuthApp>();
-    // The generation moves with the spec and with deletion; our own writes of finalizer and status wake nobody.
+    // The generation moves with the spec and with deletion, the annotations ask for something; our own writes of
+    // finalizer and status wake nobody.
     let changes = watcher(api, watcher::Config::default())
         .default_backoff()
         .modify(|app| app.managed_fields_mut().clear())
         .reflect(writer)
         .applied_objects()
         .inspect_err(|error| tracing::warn!(%error, "watch of OrgOAuthApps"))
-        .predicate_filter(predicates::generation, PredicateConfig::default());
+        .predicate_filter(predicates::generation.combine(requests), PredicateConfig::default());
     let users = apps.clone();
     let affected = connection_changes.flat_map(move |name| stream::iter(users_of(&users, &name)));
     let passes = Controller::for_stream(changes, apps.clone())
@@ -149,9 +153,20 @@ fn control(
     (apps, passes)
 }
 
+/// What the annotations ask for, as a number that changes with it.
+fn requests(app: &OrgOAuthApp) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name)).hash(&mut hash);
+    Some(hash.finish())
+}
+
 fn users_of(apps: &Store<OrgOAuthApp>, connection: &str) -> Vec<ObjectRef<OrgOAuthApp>> {
     let uses = |app: &Arc<OrgOAuthApp>| app.spec.connection_ref.name == connection;
     apps.state().iter().filter(|app| uses(app)).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
+}
+
+fn fresh_secret() -> Result<ClientSecret, String> {
+    client_secret(getrandom::fill).map_err(|error| format!("no randomness for a client secret: {error}"))
 }
 
 async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
@@ -172,7 +187,14 @@ async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallib
     }
     Ok(match result {
         Ok(Outcome::Gone) => Action::await_change(),
-        Ok(Outcome::Settled | Outcome::Blocked(_) | Outcome::Waiting { .. }) | Err(_) => Action::requeue(delay),
+        Ok(
+            Outcome::Settled { .. }
+            | Outcome::Observed(_)
+            | Outcome::Suspended
+            | Outcome::Blocked(_)
+            | Outcome::Waiting { .. },
+        )
+        | Err(_) => Action::requeue(delay),
     })
 }
 
@@ -190,7 +212,7 @@ impl Shop {
 
     fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> Duration {
         let (ending, again) = match result {
-            Ok(Outcome::Settled | Outcome::Gone) => ("", false),
+            Ok(Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => ("", false),
             Ok(Outcome::Blocked(blocked)) => (blocked.reason.as_str(), true),
             Ok(Outcome::Waiting { reason, .. }) => (reason.as_str(), true),
             Err(ClusterFault::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
@@ -198,7 +220,10 @@ impl Shop {
         };
         let attempts = self.count(app.uid().unwrap_or_default(), ending, again);
         match result {
-            Ok(outcome) => backoff::delay(outcome, self.resync(app), attempts, fastrand::f64(), Instant::now()),
+            Ok(outcome) => {
+                let now = (Instant::now(), Timestamp::now());
+                backoff::delay(outcome, self.resync(app), attempts, fastrand::f64(), now)
+            }
             Err(_) => backoff::cluster_delay(attempts, fastrand::f64()),
         }
     }

@@ -27,6 +27,11 @@ pub const OWNER_LABEL: &str = "oauth-apps.dev/owner-uid";
 /// On a Secret that a user hands to the operator: `"true"` is the owner's consent that the operator reads it.
 pub const USE_LABEL: &str = "oauth-apps.dev/use";
 
+/// Any new value has a resource looked at anew.
+pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
+/// Any new value has the client secret replaced.
+pub const ROTATE_REQUESTED: &str = "oauth-apps.dev/rotate-requested-at";
+
 /// Both definitions, as `cargo xtask crds` writes them into `crds/`.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
     let connection_says = "No resource has used this connection yet.";

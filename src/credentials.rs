@@ -1,14 +1,17 @@
-//! Between credentials and the Kubernetes Secret that holds them: the one guard of every read and write of a Secret.
+//! The Kubernetes Secret of an app: the one guard of every read and write of it.
 //! Pure: a `SecretWrite` can only be had from a `Target` that the guard found free or ours.
 
-use crate::crd::{FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp};
-use crate::remote::{ClientId, ClientSecret, Credentials};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Resource, ResourceExt};
-use std::collections::BTreeMap;
+mod content;
+mod generate;
 
-const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+pub use content::{Apply, Content, Previous, Staged};
+pub use generate::client_secret;
+
+use crate::crd::{KeyRef, OrgOAuthApp, USE_LABEL};
+use crate::decide::Brought;
+use crate::remote::ClientSecret;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 
 /// The Secret's name, as the guard sees it.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub enum SecretWrite {
     Create(Secret),
     /// Replace it; fails if it was changed meanwhile, because it carries the `resourceVersion` that was seen.
     Replace(Secret),
+    /// Delete it; fails if it was changed meanwhile.
+    Delete(Secret),
 }
 
 impl std::fmt::Debug for OurSecret {
@@ -45,6 +50,7 @@ impl std::fmt::Debug for SecretWrite {
         match self {
             Self::Create(secret) => write!(f, "Create({})", secret.name_any()),
             Self::Replace(secret) => write!(f, "Replace({})", secret.name_any()),
+            Self::Delete(secret) => write!(f, "Delete({})", secret.name_any()),
         }
     }
 }
@@ -63,47 +69,64 @@ pub fn guard(app: &OrgOAuthApp, existing: Option<Secret>) -> Target {
     }
 }
 
+/// The guard of a Secret that a user hands over: read only with its owner's consent.
+pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
+    let KeyRef { name, key } = reference;
+    let Some(secret) = existing else {
+        return Brought::Missing(format!("there is no Secret {name}; create it or correct spec.clientSecretRef.name"));
+    };
+    if secret.labels().get(USE_LABEL).map(String::as_str) != Some("true") {
+        let why = format!("Secret {name} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it");
+        return Brought::Missing(why);
+    }
+    let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| String::from_utf8(value.0.clone()));
+    match value {
+        Some(Ok(value)) if !value.is_empty() => Brought::Value(ClientSecret::new(value)),
+        Some(_) => Brought::Missing(format!("the value of key {key} in Secret {name} is empty or no text")),
+        None => Brought::Missing(format!("Secret {name} has no key {key}; add it or correct spec.clientSecretRef.key")),
+    }
+}
+
 fn controlled_by(secret: &Secret, app: &OrgOAuthApp) -> bool {
     let owners = secret.owner_references();
     app.uid().is_some_and(|uid| owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid))
 }
 
 impl Target {
-    /// The write that publishes credentials, `None` for a foreign object.
-    pub fn publish(&self, app: &OrgOAuthApp, credentials: &Credentials) -> Option<SecretWrite> {
+    /// The write that makes the Secret hold this, `None` for a foreign object.
+    pub fn write(&self, app: &OrgOAuthApp, content: &Content) -> Option<SecretWrite> {
         match self {
-            Self::Free => Some(SecretWrite::Create(desired(app, credentials, Secret::default()))),
+            Self::Free => Some(SecretWrite::Create(content.render(app, Secret::default()))),
             Self::Ours(OurSecret(secret)) => {
-                Some(SecretWrite::Replace(desired(app, credentials, Secret::clone(secret))))
+                Some(SecretWrite::Replace(content.render(app, Secret::clone(secret))))
             }
             Self::Foreign => None,
+        }
+    }
+
+    /// What the Secret holds; nothing where it is free or foreign.
+    pub fn content(&self, app: &OrgOAuthApp) -> Content {
+        match self {
+            Self::Ours(OurSecret(secret)) => Content::read(app, secret),
+            Self::Free | Self::Foreign => Content::default(),
         }
     }
 }
 
 impl OurSecret {
-    /// The client id that it names, true or edited.
-    pub fn client_id(&self, app: &OrgOAuthApp) -> Option<ClientId> {
-        self.value(&app.spec.secret.keys.client_id).map(ClientId)
+    /// Whether it is exactly what writing this would make it.
+    pub fn is(&self, app: &OrgOAuthApp, content: &Content) -> bool {
+        content.render(app, Secret::clone(&self.0)) == *self.0
     }
 
-    /// The client secret that it holds.
-    pub fn client_secret(&self, app: &OrgOAuthApp) -> Option<ClientSecret> {
-        self.value(&app.spec.secret.keys.client_secret).map(ClientSecret::new)
+    /// Whether it was made immutable, so that nothing in it can be changed.
+    pub fn is_immutable(&self) -> bool {
+        self.0.immutable == Some(true)
     }
 
-    /// Whether it has data, but neither of the keys that the spec names.
-    pub fn holds_other_keys(&self, app: &OrgOAuthApp) -> bool {
-        let keys = &app.spec.secret.keys;
-        let data = self.0.data.as_ref();
-        data.is_some_and(|data| {
-            !data.is_empty() && !data.contains_key(&keys.client_id) && !data.contains_key(&keys.client_secret)
-        })
-    }
-
-    /// Whether it is exactly what publishing these credentials would make it.
-    pub fn is_published(&self, app: &OrgOAuthApp, credentials: &Credentials) -> bool {
-        desired(app, credentials, Secret::clone(&self.0)) == *self.0
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.0.name_any()
     }
 
     /// The write that takes off every mark of the operator, so that the Secret outlives its resource.
@@ -111,43 +134,14 @@ impl OurSecret {
         let mut secret = Secret::clone(&self.0);
         let uid = app.uid();
         secret.owner_references_mut().retain(|owner| Some(&owner.uid) != uid.as_ref());
-        secret.labels_mut().remove(OWNER_LABEL);
-        secret.labels_mut().remove(MANAGED_BY_LABEL);
+        content::take_marks_off(&mut secret);
         SecretWrite::Replace(secret)
     }
 
-    fn value(&self, key: &str) -> Option<String> {
-        let bytes = self.0.data.as_ref()?.get(key)?;
-        String::from_utf8(bytes.0.clone()).ok().filter(|value| !value.is_empty())
+    /// The write that removes it.
+    pub fn remove(&self) -> SecretWrite {
+        SecretWrite::Delete(Secret::clone(&self.0))
     }
-}
-
-/// Puts our keys, labels, annotations and owner into a Secret and leaves what others added.
-fn desired(app: &OrgOAuthApp, credentials: &Credentials, mut secret: Secret) -> Secret {
-    let target = &app.spec.secret;
-    secret.metadata.name = Some(secret_name(app));
-    secret.metadata.namespace = app.namespace();
-    let owner = app.controller_owner_ref(&());
-    if !secret.owner_references().iter().any(|present| Some(present) == owner.as_ref()) {
-        secret.owner_references_mut().retain(|present| Some(&present.uid) != app.uid().as_ref());
-        secret.owner_references_mut().extend(owner);
-    }
-    let marks = [
-        (MANAGED_BY_LABEL.to_string(), FIELD_MANAGER.to_string()),
-        (OWNER_LABEL.to_string(), app.uid().unwrap_or_default()),
-    ];
-    secret.labels_mut().extend(target.labels.clone().into_iter().chain(marks));
-    if !target.annotations.is_empty() {
-        secret.annotations_mut().extend(target.annotations.clone());
-    }
-    let mut data =
-        BTreeMap::from([(target.keys.client_id.clone(), ByteString(credentials.client_id.0.clone().into_bytes()))]);
-    if let Some(value) = &credentials.client_secret {
-        data.insert(target.keys.client_secret.clone(), ByteString(value.expose().as_bytes().to_vec()));
-    }
-    secret.data = Some(data);
-    secret.type_ = Some("Opaque".into());
-    secret
 }
 
 #[cfg(test)]

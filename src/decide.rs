@@ -1,13 +1,31 @@
 //! The only place with policy: from what was observed to the one next step. Pure; every step is derived anew from
 //! what is seen, so a crash between two steps is the same as a restart.
 
-use crate::crd::{Api, ConditionStatus, ConditionType, Context, DeletionPolicy, FINALIZER, OrgOAuthApp};
-use crate::credentials::{OurSecret, Target, secret_name};
+mod credential;
+mod deletion;
+mod faults;
+mod ownership;
+mod plan;
+mod remote_app;
+mod roles;
+
+pub use credential::next_rotation;
+pub use faults::after_fault;
+pub use ownership::{has_claimed, rival};
+pub use plan::Plan;
+pub use remote_app::drift;
+pub use roles::may_be_old;
+
+use crate::crd::{
+    Api, Context, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles,
+};
+use crate::credentials::{Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
-use crate::remote::{ClientId, Credentials, Deletion, Fault, NewApp, OrgId, RemoteApp};
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, NewApp, OrgId, Proof, RemoteApp, Update};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether the resource's connection may be used.
 #[derive(Clone, Debug)]
@@ -44,6 +62,8 @@ impl Blocked {
 pub enum Remote {
     /// Not asked in this pass.
     Unread,
+    /// The list of its organization shows it so, or does not show it; the list may be a while old.
+    Listed(Option<RemoteApp>),
     /// The API says that there is none.
     Absent,
     /// The API shows it.
@@ -63,21 +83,53 @@ pub enum Rival {
     Has(String),
 }
 
+/// The roles of the app in its organization.
+#[derive(Clone, Debug)]
+pub enum Membership {
+    /// Not asked in this pass.
+    Unread,
+    /// It was not added to its organization.
+    Absent,
+    /// It has these.
+    Has(Roles),
+    /// It was given what the spec says in this pass.
+    AsDefined,
+}
+
+/// The secret that a user brings with `clientSecretRef`.
+#[derive(Clone, Debug)]
+pub enum Brought {
+    /// Its value.
+    Value(ClientSecret),
+    /// Why there is none, as one sentence.
+    Missing(String),
+}
+
 /// Everything that is known in a pass; each step that is performed adds to it.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The resource.
     pub app: OrgOAuthApp,
+    /// When the pass began.
+    pub now: Timestamp,
+    /// A secret that nobody has seen, should the pass need one.
+    pub fresh: ClientSecret,
     /// Whether `app` was read or written in this pass, and is not from a cache that may lag.
     pub live: bool,
     /// The connection.
     pub access: Access,
     /// The Secret, once it was read.
     pub secret: Option<Target>,
+    /// The Secret under the name that an earlier spec gave it, once it was read.
+    pub former: Option<Target>,
+    /// The secret that the user brings, once it was read.
+    pub brought: Option<Brought>,
     /// Whether an access token is there.
     pub authenticated: bool,
     /// The remote app.
     pub remote: Remote,
+    /// Its roles.
+    pub membership: Membership,
     /// Another resource with the same id.
     pub rival: Rival,
     /// Whether the id was claimed in this pass, so that nothing with it can be ours from before.
@@ -86,35 +138,63 @@ pub struct Observed {
     pub create_refused: Option<Fault>,
     /// Handed out in this pass and not yet in the Secret.
     pub in_hand: Option<Credentials>,
-    /// Somebody else wrote the Secret while credentials were in hand, so its value may be the older one.
-    pub secret_suspect: bool,
-    /// Whether Kubernetes, asked without effect, would store the Secret.
-    pub secret_storable: bool,
     /// Whether the Secret was written in this pass; what still differs then is Kubernetes' doing and is left.
     pub published_now: bool,
+    /// Whether a secret was staged in this pass, so that the API cannot know it yet.
+    pub staged_now: bool,
+    /// What the API said in this pass to the secret that is staged.
+    pub applied: Option<Applied>,
+    /// What the API said to a token request with the secret that is in question.
+    pub proof: Option<Proof>,
+    /// The fields that were changed at the API in this pass.
+    pub updated: Vec<String>,
     /// What the API said to the deletion in this pass.
     pub deletion: Option<Deletion>,
+    /// The pods that use the Secret, once they were looked for.
+    pub users: Option<Vec<String>>,
+}
+
+/// What the API said to a staged secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It took it.
+    Taken,
+    /// 409: a rotation is under way.
+    Conflict,
 }
 
 impl Observed {
     /// The start of a pass.
-    pub fn new(app: OrgOAuthApp, access: Access) -> Self {
+    pub fn new(app: OrgOAuthApp, access: Access, now: Timestamp, fresh: ClientSecret) -> Self {
         Self {
             app,
+            now,
+            fresh,
             live: false,
             access,
             secret: None,
+            former: None,
+            brought: None,
             authenticated: false,
             remote: Remote::Unread,
+            membership: Membership::Unread,
             rival: Rival::Unread,
             claimed_now: false,
             create_refused: None,
             in_hand: None,
-            secret_suspect: false,
-            secret_storable: false,
             published_now: false,
+            staged_now: false,
+            applied: None,
+            proof: None,
+            updated: Vec::new(),
             deletion: None,
+            users: None,
         }
+    }
+
+    /// What the Secret holds; nothing while it was not read.
+    pub fn content(&self) -> Content {
+        self.secret.as_ref().map(|target| target.content(&self.app)).unwrap_or_default()
     }
 }
 
@@ -123,28 +203,62 @@ impl Observed {
 pub enum Step {
     /// Read the Secret.
     ReadSecret,
+    /// Read the Secret under the name that an earlier spec gave it.
+    ReadFormerSecret(String),
+    /// Read the secret that the user brings.
+    ReadBroughtSecret,
     /// Read the resource itself, past the cache.
     ReadResource,
+    /// Look for pods that use the Secret.
+    FindUsers,
     /// Call the API.
     Call(Call),
     /// Look for another resource with the same id.
     FindRival,
     /// Add the finalizer.
     AddFinalizer,
-    /// Record in status that the id was found free and is about to be used.
-    Claim(ClientId),
+    /// Record in status that the id is about to be used.
+    Claim {
+        /// The id.
+        id: ClientId,
+        /// Whether the app exists and is taken over.
+        adopt: bool,
+    },
     /// Take that record back.
     Unclaim,
-    /// Ask Kubernetes whether it would store the Secret.
-    TryPublish(ClientId),
-    /// Write the credentials into the Secret.
-    Publish(Credentials),
+    /// Make the Secret hold this.
+    Write(Content, Because),
+    /// Remove a Secret that was written under an earlier name.
+    RemoveFormer(OurSecret),
     /// Take the marks of the operator off the Secret.
     ReleaseSecret(OurSecret),
     /// Let the resource go.
     DropFinalizer,
     /// Nothing more in this pass.
     Finish(Outcome),
+}
+
+/// Why the Secret is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The API handed a credential out.
+    HandedOut,
+    /// A new secret is about to be sent to the API.
+    Staged,
+    /// The API has the staged secret, which replaces one that was lost or is not trusted.
+    Replaced,
+    /// The API has the staged secret beside the one before.
+    Rotated,
+    /// The secret before the current one is no longer valid.
+    Expired,
+    /// The spec names another Secret.
+    Moved,
+    /// The value is not the published one, and the API accepts it.
+    Proven,
+    /// Only the client id is known.
+    IdOnly,
+    /// It differs from what it should be.
+    PutBack,
 }
 
 /// One call to the API.
@@ -154,10 +268,31 @@ pub enum Call {
     Authenticate,
     /// Read the remote app.
     Read(ClientId),
+    /// Look it up in the list of its organization.
+    Look(ClientId),
     /// Create the remote app.
     Create(NewApp),
-    /// Replace the client secret at once.
-    Regenerate(ClientId),
+    /// Change the remote app.
+    Update(ClientId, Update),
+    /// Make the staged secret the only valid one.
+    Replace(ClientId, Update),
+    /// Make the staged secret valid beside the current one, for so long.
+    Rotate(ClientId, ClientSecret, Duration),
+    /// Ask for a token with this secret.
+    Prove(ClientId, ClientSecret),
+    /// Read the roles of the app.
+    ReadRoles(ClientId),
+    /// Add the app to its organization.
+    AddToOrganization(ClientId, Option<Context>, Roles),
+    /// Give roles and take roles.
+    ChangeRoles {
+        /// The app.
+        id: ClientId,
+        /// The roles that it lacks.
+        add: Roles,
+        /// The roles that it should not have.
+        remove: Roles,
+    },
     /// Delete the remote app.
     Delete(ClientId),
 }
@@ -166,7 +301,14 @@ pub enum Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything is as the spec says.
-    Settled,
+    Settled {
+        /// When something is to be done again, before the next look for drift.
+        wake: Option<Timestamp>,
+    },
+    /// Nothing was written to the API, because the spec says so; this is what would be.
+    Observed(Plan),
+    /// The spec says that nothing is to be done.
+    Suspended,
     /// The resource is let go.
     Gone,
     /// A person must change something.
@@ -182,6 +324,9 @@ pub enum Outcome {
     },
 }
 
+/// A step, or `None` where nothing is to be done.
+type Next = Result<Option<Step>, Blocked>;
+
 /// The client id that a resource has or will have: chosen by the user, or derived from the uid.
 pub fn client_id(app: &OrgOAuthApp) -> ClientId {
     ClientId(app.spec.id.clone().unwrap_or_else(|| format!("ooa-{}", app.uid().unwrap_or_default())))
@@ -192,53 +337,37 @@ pub fn org_id(app: &OrgOAuthApp) -> OrgId {
     OrgId(app.spec.org_id.clone())
 }
 
-/// Whether another resource with the same `spec.id` at the same API comes first: it has claimed the id, or neither
-/// has and it is older.
-pub fn rival(app: &OrgOAuthApp, other: &OrgOAuthApp) -> bool {
-    let id = client_id(app);
-    let age = |app: &OrgOAuthApp| (app.creation_timestamp(), app.uid());
-    other.uid() != app.uid() && (has_claimed(other, &id) || (!has_claimed(app, &id) && age(other) < age(app)))
-}
-
 /// The next step.
 pub fn decide(seen: &Observed) -> Step {
-    let step = if seen.app.metadata.deletion_timestamp.is_some() { delete(seen) } else { provide(seen) };
+    let step = match (&seen.app.metadata.deletion_timestamp, observes(&seen.app)) {
+        (Some(_), _) => deletion::step(seen),
+        (None, false) => provide(seen),
+        (None, true) => plan::observe(seen),
+    };
     step.unwrap_or_else(|blocked| Step::Finish(Outcome::Blocked(blocked)))
 }
 
-/// For a resource that is wanted: the app exists and the Secret holds its credential.
+/// For a resource that is wanted: the app exists as the spec says, and the Secret holds its credential.
 fn provide(seen: &Observed) -> Result<Step, Blocked> {
+    if seen.app.spec.suspend {
+        return Ok(Step::Finish(Outcome::Suspended));
+    }
     let fields = admit(seen)?;
-    let Some(target) = &seen.secret else { return Ok(Step::ReadSecret) };
-    if matches!(target, Target::Foreign) {
-        return Err(secret_conflict(&seen.app));
-    }
-    if let Some(credentials) = &seen.in_hand {
-        return Ok(Step::Publish(credentials.clone()));
-    }
-    let id = client_id(&seen.app);
-    if !is_ours(seen, target, &id) {
-        return claim(seen, id);
-    }
-    if let Some(step) = attach(seen) {
+    if let Some(step) = look_at_secrets(seen)? {
         return Ok(step);
     }
-    match published(&seen.app, target, &id).filter(|_| !seen.secret_suspect) {
-        Some(credentials) => keep(seen, target, credentials, fields),
-        None => match moved(&seen.app, target) {
-            Some(field) => Err(change_not_supported(&[field])),
-            None => issue(seen, id, fields),
-        },
+    if let Some(credentials) = &seen.in_hand {
+        return Ok(credential::publish_handed_out(seen, credentials));
     }
-}
-
-/// The credential is there, under the name or key that an earlier spec gave it.
-fn moved(app: &OrgOAuthApp, target: &Target) -> Option<String> {
-    let status = app.status.as_ref()?;
-    let changed = status.observed_generation != app.metadata.generation;
-    let renamed = status.secret_name.as_ref().is_some_and(|name| *name != secret_name(app));
-    let rekeyed = changed && matches!(target, Target::Ours(secret) if secret.holds_other_keys(app));
-    renamed.then(|| "secret.name".into()).or(rekeyed.then(|| "secret.keys".into()))
+    if let Some(step) = ownership::step(seen)? {
+        return Ok(step);
+    }
+    for part in [credential::step, remote_app::step, roles::step, credential::last] {
+        if let Some(step) = part(seen, &fields)? {
+            return Ok(step);
+        }
+    }
+    Ok(Step::Finish(Outcome::Settled { wake: credential::wake(seen) }))
 }
 
 /// What can be refused before any call is.
@@ -255,33 +384,37 @@ fn admit(seen: &Observed) -> Result<Fields, Blocked> {
     }
 }
 
-/// An id derived from the uid is ours by itself; a chosen one only once it was claimed or published.
-fn is_ours(seen: &Observed, target: &Target, id: &ClientId) -> bool {
-    let published = matches!(target, Target::Ours(secret) if secret.client_id(&seen.app).as_ref() == Some(id));
-    seen.app.spec.id.is_none() || has_claimed(&seen.app, id) || published
-}
-
-/// Whether status records that the id was found free and is used by this resource.
-pub fn has_claimed(app: &OrgOAuthApp, id: &ClientId) -> bool {
-    app.status.as_ref().and_then(|status| status.client_id.as_ref()) == Some(&id.0)
-}
-
-/// Before a chosen id is used, no other resource may have it, the API must say that it is free, and the intent must be
-/// durable. The finalizer comes last, so that a resource which never gets the id can be deleted without the API.
-fn claim(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    match (&seen.rival, &seen.remote) {
-        (Rival::Unread, _) => Ok(Step::FindRival),
-        (Rival::Has(other), _) => Err(id_conflict(&id, other)),
-        (Rival::None, Remote::Unread) => Ok(Step::Call(Call::Read(id))),
-        (Rival::None, Remote::Shown(_) | Remote::AsDefined) => Err(id_taken(&id)),
-        (Rival::None, Remote::Absent) => Ok(attach(seen).or_else(|| go_live(seen)).unwrap_or(Step::Claim(id))),
+/// The Secrets of Kubernetes come before any call, so that a name that is taken costs none.
+fn look_at_secrets(seen: &Observed) -> Next {
+    let app = &seen.app;
+    match &seen.secret {
+        None => return Ok(Some(Step::ReadSecret)),
+        Some(Target::Foreign) => return Err(secret_conflict(app)),
+        Some(Target::Ours(secret)) if secret.is_immutable() => return Err(secret_immutable(app)),
+        Some(Target::Ours(_) | Target::Free) => {}
     }
+    match former_name(app) {
+        Some(name) if seen.former.is_none() => return Ok(Some(Step::ReadFormerSecret(name))),
+        Some(_) | None => {}
+    }
+    match (&app.spec.client_secret_ref, &seen.brought) {
+        (Some(_), None) => Ok(Some(Step::ReadBroughtSecret)),
+        (Some(_), Some(Brought::Missing(why))) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
+        (Some(_), Some(Brought::Value(_))) | (None, _) => Ok(None),
+    }
+}
+
+/// The name under which status says that the credential is, when the spec no longer names it.
+fn former_name(app: &OrgOAuthApp) -> Option<String> {
+    let name = app.status.as_ref()?.secret_name.clone()?;
+    (name != secret_name(app)).then_some(name)
 }
 
 /// The finalizer comes before the first call that changes something, and a token before the finalizer, so that a
 /// resource whose connection never worked can be deleted without it.
 fn attach(seen: &Observed) -> Option<Step> {
-    if seen.app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    // Who only observes has nothing to clean up.
+    if observes(&seen.app) || seen.app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         None
     } else if seen.authenticated {
         Some(Step::AddFinalizer)
@@ -292,157 +425,47 @@ fn attach(seen: &Observed) -> Option<Step> {
 
 /// A cache that lags could show a resource that is already gone; nothing is created for such a one.
 fn go_live(seen: &Observed) -> Option<Step> {
-    (!seen.live).then_some(Step::ReadResource)
+    (!seen.live && !observes(&seen.app)).then_some(Step::ReadResource)
 }
 
-/// The credential that the Secret holds: its secret under the app's true id, whatever the id key was edited to.
-fn published(app: &OrgOAuthApp, target: &Target, id: &ClientId) -> Option<Credentials> {
-    let Target::Ours(secret) = target else { return None };
-    let client_secret = secret.client_secret(app);
-    let complete = client_secret.is_some() || (is_public(app) && secret.client_id(app).is_some());
-    complete.then(|| Credentials { client_id: id.clone(), client_secret })
+fn create(seen: &Observed, fields: &Fields) -> Step {
+    let staged = seen.content().next.map(|next| next.secret);
+    let secret = credential::brought(seen).cloned().or(staged);
+    let new = NewApp { id: client_id(&seen.app), context: context(seen), fields: fields.clone(), secret };
+    go_live(seen).unwrap_or(Step::Call(Call::Create(new)))
 }
 
-/// The Secret holds a credential: put edits back, and see that the API has what a changed spec says.
-fn keep(seen: &Observed, target: &Target, credentials: Credentials, fields: Fields) -> Result<Step, Blocked> {
-    if let Target::Ours(secret) = target
-        && !seen.published_now
-        && !secret.is_published(&seen.app, &credentials)
-    {
-        return Ok(Step::Publish(credentials));
-    }
-    if is_synced(&seen.app) {
-        return Ok(Step::Finish(Outcome::Settled));
-    }
-    match &seen.remote {
-        Remote::AsDefined => Ok(Step::Finish(Outcome::Settled)),
-        Remote::Unread => Ok(Step::Call(Call::Read(credentials.client_id))),
-        Remote::Absent => Ok(create(seen, credentials.client_id, fields)),
-        Remote::Shown(shown) => match definition::differences(&fields, &shown.fields) {
-            same if same.is_empty() => Ok(Step::Finish(Outcome::Settled)),
-            changed => Err(change_not_supported(&changed)),
-        },
-    }
-}
-
-/// The Secret holds no credential: create the app, or replace the secret of the one that is there.
-fn issue(seen: &Observed, id: ClientId, fields: Fields) -> Result<Step, Blocked> {
-    // Kubernetes refused the Secret before: no further client secret is asked for only to be thrown away.
-    if !seen.secret_storable && was_refused(&seen.app) {
-        return Ok(Step::TryPublish(id));
-    }
-    let was_there = has_claimed(&seen.app, &id) && !seen.claimed_now;
-    match (&seen.remote, &seen.create_refused) {
-        (Remote::Unread, None) if was_there => Ok(Step::Call(Call::Read(id))),
-        (Remote::Unread, None) | (Remote::Absent, None) => Ok(create(seen, id, fields)),
-        (Remote::Unread, Some(_)) => Ok(Step::Call(Call::Read(id))),
-        (Remote::Absent, Some(fault)) => Ok(Step::Finish(after_fault(&seen.app, fault.clone()))),
-        (Remote::Shown(_), _) if seen.claimed_now => Ok(Step::Unclaim),
-        (Remote::Shown(_) | Remote::AsDefined, _) if is_public(&seen.app) => {
-            Ok(Step::Publish(Credentials { client_id: id, client_secret: None }))
-        }
-        (Remote::Shown(_) | Remote::AsDefined, _) => Ok(go_live(seen).unwrap_or(Step::Call(Call::Regenerate(id)))),
-    }
-}
-
-fn create(seen: &Observed, id: ClientId, fields: Fields) -> Step {
-    let context = match &seen.access {
+fn context(seen: &Observed) -> Option<Context> {
+    match &seen.access {
         Access::Granted { context, .. } => seen.app.spec.context.or(*context),
         Access::Refused(_) => None,
-    };
-    go_live(seen).unwrap_or(Step::Call(Call::Create(NewApp { id, context, fields })))
-}
-
-/// For a resource that is being deleted: runs before anything else is resolved.
-fn delete(seen: &Observed) -> Result<Step, Blocked> {
-    let app = &seen.app;
-    if !app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(Step::Finish(Outcome::Gone));
-    }
-    let id = client_id(app);
-    match app.spec.deletion_policy {
-        DeletionPolicy::Retain => Ok(release(seen)),
-        DeletionPolicy::Delete if app.spec.id.is_some() && !may_have_created(seen, &id) => Ok(match seen.secret {
-            None => Step::ReadSecret,
-            Some(_) => Step::DropFinalizer,
-        }),
-        DeletionPolicy::Delete => match &seen.access {
-            Access::Refused(blocked) => Err(let_go_hint(blocked)),
-            Access::Granted { .. } => delete_remote(seen, id),
-        },
     }
 }
 
-fn may_have_created(seen: &Observed, id: &ClientId) -> bool {
-    has_claimed(&seen.app, id) || seen.secret.as_ref().is_some_and(|target| is_ours(seen, target, id))
-}
-
-/// Whatever the API says to a deletion, the app is gone only when the API no longer shows it.
-fn delete_remote(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    match (&seen.deletion, &seen.remote) {
-        (None, _) => Ok(Step::Call(Call::Delete(id))),
-        (Some(_), Remote::Unread) => Ok(Step::Call(Call::Read(id))),
-        (Some(_), Remote::Absent) => Ok(Step::DropFinalizer),
-        (Some(Deletion::NotOffered), _) => Err(deletion_not_offered(&id)),
-        (Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed), _) => Ok(Step::Finish(Outcome::Waiting {
-            reason: Reason::Deleting,
-            message: format!("app {id} is being deleted; the API still shows it"),
-            until: None,
-        })),
+fn api(seen: &Observed) -> Option<Api> {
+    match &seen.access {
+        Access::Granted { api, .. } => Some(*api),
+        Access::Refused(_) => None,
     }
 }
 
-fn release(seen: &Observed) -> Step {
-    match &seen.secret {
-        None => Step::ReadSecret,
-        Some(Target::Ours(secret)) => Step::ReleaseSecret(secret.clone()),
-        Some(Target::Free | Target::Foreign) => Step::DropFinalizer,
-    }
-}
-
-/// What a call that brought nothing means for the pass.
-pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
-    match outcome_of(fault) {
-        Outcome::Blocked(blocked) if app.metadata.deletion_timestamp.is_some() => {
-            Outcome::Blocked(let_go_hint(&blocked))
-        }
-        outcome => outcome,
-    }
-}
-
-fn outcome_of(fault: Fault) -> Outcome {
-    let waiting = |reason, message, until| Outcome::Waiting { reason, message, until };
-    let blocked = |reason, message: String| Outcome::Blocked(Blocked { reason, message });
-    let text = fault.to_string();
-    match fault {
-        Fault::Unavailable(_) => waiting(Reason::ConnectionUnavailable, text, None),
-        Fault::Throttled { until } => waiting(Reason::Throttled, text, Some(until)),
-        Fault::Credentials(_) => waiting(Reason::CredentialsUnavailable, text, None),
-        Fault::Conflict(_) => waiting(Reason::ApiConflict, text, None),
-        Fault::Forbidden(_) => blocked(Reason::Forbidden, text),
-        Fault::Rejected(_) => blocked(Reason::Rejected, text),
-        Fault::NotFound(_) => blocked(Reason::OrgNotFound, text),
-    }
+fn observes(app: &OrgOAuthApp) -> bool {
+    app.spec.management_policy == ManagementPolicy::Observe
 }
 
 fn is_public(app: &OrgOAuthApp) -> bool {
     app.spec.public_client == Some(true)
 }
 
-fn was_refused(app: &OrgOAuthApp) -> bool {
-    let conditions = app.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|c| c.reason == Reason::SecretNotWritten.as_str())
+/// Whether a token request can show that a secret is valid.
+fn is_provable(app: &OrgOAuthApp) -> bool {
+    app.spec.grant_types.contains(&GrantType::ClientCredentials)
 }
 
-/// Whether status says that the API has the present spec.
-fn is_synced(app: &OrgOAuthApp) -> bool {
-    let Some(status) = &app.status else { return false };
-    status.observed_generation == app.metadata.generation
-        && status.conditions.iter().any(|c| {
-            c.r#type == ConditionType::Synced
-                && c.status == ConditionStatus::True
-                && c.observed_generation == app.metadata.generation
-        })
+/// A value of the request annotation that was not acted upon yet.
+pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
+    let handled = app.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
 }
 
 fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
@@ -453,31 +476,12 @@ fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
     Blocked::new(Reason::SecretConflict, message)
 }
 
-fn id_conflict(id: &ClientId, other: &str) -> Blocked {
-    Blocked::new(Reason::IdConflict, format!("OrgOAuthApp {other} has spec.id {id}; delete one of the two"))
-}
-
-/// An app that exists and was not created by this resource is left alone.
-fn id_taken(id: &ClientId) -> Blocked {
-    let message = format!("an app with spec.id {id} exists that this resource did not create; choose another id");
-    Blocked::new(Reason::IdTaken, message)
-}
-
-fn change_not_supported(fields: &[String]) -> Blocked {
-    let message = format!("this version does not change spec.{} of an app that exists", fields.join(", spec."));
-    Blocked::new(Reason::NotSupported, message)
-}
-
-fn let_go_hint(blocked: &Blocked) -> Blocked {
-    let message = format!("{}; to delete this resource without it, set spec.deletionPolicy to Retain", blocked.message);
-    Blocked::new(blocked.reason, message)
-}
-
-fn deletion_not_offered(id: &ClientId) -> Blocked {
+fn secret_immutable(app: &OrgOAuthApp) -> Blocked {
+    let name = secret_name(app);
     let message = format!(
-        "the API has no operation to delete app {id}; delete it in the vendor's console, or set spec.deletionPolicy to Retain"
+        "somebody made Secret {name} immutable, so that nothing in it can be kept true; delete it, and it is written anew with a new secret"
     );
-    Blocked::new(Reason::DeletionNotOffered, message)
+    Blocked::new(Reason::SecretImmutable, message)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a spec means at an API: the documented request fields, or the fields that this API does not have.
 //! Also compares a definition with what the API shows, forgiving what the API says differently. Pure.
 
-use crate::crd::{AdoptionPolicy, ManagementPolicy, OrgOAuthAppSpec, Role};
+use crate::crd::{OrgOAuthAppSpec, Role};
 use crate::crd::{AllowedScopes, Api, ConnectionCredentials, CredentialSource, GrantType, IamConnectionSpec};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -137,16 +137,24 @@ fn names_resource(roles: Option<&[Role]>) -> bool {
 
 /// Fields of an app that have no effect in this version.
 pub fn not_supported(spec: &OrgOAuthAppSpec) -> Vec<&'static str> {
-    let unsupported = [
-        ("clientSecretRef", spec.client_secret_ref.is_some()),
-        ("secret.template", !spec.secret.template.is_empty()),
-        ("roles", spec.roles.is_some()),
-        ("rotation", spec.rotation.is_some()),
-        ("adoptionPolicy", spec.adoption_policy != AdoptionPolicy::Never),
-        ("managementPolicy", spec.management_policy != ManagementPolicy::Full),
-        ("suspend", spec.suspend),
-    ];
+    let unsupported = [("secret.template", !spec.secret.template.is_empty())];
     unsupported.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
+}
+
+/// The fields of an update: what changed, and what the API always wants beside it. [csp-upd-struct]
+pub fn update(api: Api, defined: &Fields, changed: &[String]) -> Fields {
+    let always: &[&str] = match api {
+        Api::CloudServices => &["displayName", "description", "grantTypes"],
+        Api::CloudPartnerNavigator => &[],
+    };
+    let sent = |name: &String| changed.contains(name) || always.contains(&name.as_str());
+    defined.iter().filter(|(name, _)| sent(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The changed fields that an update cannot carry. [csp-upd-struct]
+pub fn cannot_change(changed: &[String]) -> Vec<String> {
+    let fixed = ["publicClient", "allowOpenRedirectUris"];
+    changed.iter().filter(|name| fixed.contains(&name.as_str())).cloned().collect()
 }
 
 /// Fields of a connection that have no effect in this version.
@@ -154,7 +162,6 @@ pub fn not_supported_by_connection(spec: &IamConnectionSpec) -> Vec<&'static str
     let ConnectionCredentials { api_token: _, client_credentials: _, source } = &spec.credentials;
     let unsupported = [
         ("credentials.source", *source != CredentialSource::Operator),
-        ("limits.requestsPerSecond", spec.limits.requests_per_second.is_some()),
     ];
     unsupported.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
 }

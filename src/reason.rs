@@ -54,11 +54,45 @@ pub enum Reason {
     SecretConflict,
     /// The API has no operation to delete an app.
     DeletionNotOffered,
+    /// The app was deleted by somebody and created again.
+    Recreated,
+    /// The app was changed at the API to what the spec says.
+    Updated,
+    /// The client secret was rotated.
+    Rotated,
+    /// An app that existed was taken over.
+    Adopted,
+    /// The credential was moved to the Secret or keys that the spec names.
+    Moved,
+    /// The roles of the app were changed to what the spec says.
+    RolesChanged,
+    /// `spec.suspend` stops everything but deletion.
+    Suspended,
+    /// `managementPolicy: Observe` keeps the API as it is.
+    PlanPending,
+    /// The API refuses a rotation while another one is under way.
+    RotationRunning,
+    /// The API gives no token for the new secret.
+    SecretNotProven,
+    /// Pods use the Secret of a resource that is being deleted.
+    InUse,
+    /// The secret in `clientSecretRef` cannot be used.
+    SecretRefInvalid,
+    /// The client secret in the Secret was edited.
+    SecretTampered,
+    /// An app was adopted whose secret is not known.
+    SecretUnknown,
+    /// Somebody made the Secret immutable.
+    SecretImmutable,
+    /// A field differs that the API cannot change.
+    ImmutableField,
+    /// The API accepted a change and does not show it.
+    ChangeNotTaken,
 }
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 42] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -84,6 +118,23 @@ impl Reason {
         Self::IdConflict,
         Self::SecretConflict,
         Self::DeletionNotOffered,
+        Self::Recreated,
+        Self::Updated,
+        Self::Rotated,
+        Self::Adopted,
+        Self::Moved,
+        Self::RolesChanged,
+        Self::Suspended,
+        Self::PlanPending,
+        Self::RotationRunning,
+        Self::SecretNotProven,
+        Self::InUse,
+        Self::SecretRefInvalid,
+        Self::SecretTampered,
+        Self::SecretUnknown,
+        Self::SecretImmutable,
+        Self::ImmutableField,
+        Self::ChangeNotTaken,
     ];
 
     /// The word that conditions, Events and metrics carry.
@@ -114,6 +165,23 @@ impl Reason {
             Self::IdConflict => "IdConflict",
             Self::SecretConflict => "SecretConflict",
             Self::DeletionNotOffered => "DeletionNotOffered",
+            Self::Recreated => "Recreated",
+            Self::Updated => "Updated",
+            Self::Rotated => "Rotated",
+            Self::Adopted => "Adopted",
+            Self::Moved => "Moved",
+            Self::RolesChanged => "RolesChanged",
+            Self::Suspended => "Suspended",
+            Self::PlanPending => "PlanPending",
+            Self::RotationRunning => "RotationRunning",
+            Self::SecretNotProven => "SecretNotProven",
+            Self::InUse => "InUse",
+            Self::SecretRefInvalid => "SecretRefInvalid",
+            Self::SecretTampered => "SecretTampered",
+            Self::SecretUnknown => "SecretUnknown",
+            Self::SecretImmutable => "SecretImmutable",
+            Self::ImmutableField => "ImmutableField",
+            Self::ChangeNotTaken => "ChangeNotTaken",
         }
     }
 
@@ -191,7 +259,7 @@ impl Reason {
             }
             Self::IdTaken => (
                 "An app with the id in `spec.id` exists that this resource did not create; it is left alone.",
-                "Choose another id: delete the resource and create it anew.",
+                "Choose another id: delete the resource and create it anew; or take the app over with `adoptionPolicy`.",
             ),
             Self::IdConflict => (
                 "Another `OrgOAuthApp` names the same `spec.id` and came first; the message says which.",
@@ -204,6 +272,74 @@ impl Reason {
             Self::DeletionNotOffered => (
                 "The API has no operation to delete an app.",
                 "Delete the app in the vendor's console, or let go of it with `deletionPolicy: Retain`.",
+            ),
+            Self::Recreated => (
+                "The app was gone at the API and was created again with the same client id and a new secret, which is in the Secret.",
+                "Find out who deleted it; restart what still uses the old secret.",
+            ),
+            Self::Updated => (
+                "The fields that the message names were changed at the API to what the spec says.",
+                "Nothing; if nobody changed the spec, find out who changes the app by hand.",
+            ),
+            Self::Rotated => (
+                "The API has a new client secret, which is in the Secret; the previous one stays valid beside it until `status.rotation.previousExpiresAt`.",
+                "Restart what reads the Secret only at its start.",
+            ),
+            Self::Adopted => (
+                "The app existed before and is managed by this resource from now on.",
+                "Nothing.",
+            ),
+            Self::Moved => (
+                "The credential is in the Secret that the spec names now; the former Secret is removed.",
+                "Nothing.",
+            ),
+            Self::RolesChanged => (
+                "The app was given the roles in its organization that the spec says.",
+                "Nothing.",
+            ),
+            Self::Suspended => (
+                "`spec.suspend` is set: nothing is looked at and nothing is done, except deletion.",
+                "Set it to false to go on.",
+            ),
+            Self::PlanPending => (
+                "`managementPolicy: Observe` is set, and the message says what `Full` would do.",
+                "Set `managementPolicy: Full` to have it done.",
+            ),
+            Self::RotationRunning => (
+                "The API says that a rotation of this app is under way, so the next one waits.",
+                "Nothing; it is tried again until the earlier one is over.",
+            ),
+            Self::SecretNotProven => (
+                "The API took a new client secret and gives no token for it, so consumers keep the present one.",
+                "See the message; the operator tries again by itself.",
+            ),
+            Self::InUse => (
+                "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret.",
+                "Remove the pods that the message names, or set `deletionPolicy: Delete`.",
+            ),
+            Self::SecretRefInvalid => (
+                "The Secret that `clientSecretRef` names is missing, lacks the key or the label `oauth-apps.dev/use: \"true\"`, or holds a value that cannot be used.",
+                "Do as the message says.",
+            ),
+            Self::SecretTampered => (
+                "The value of the client secret in the Secret is not the one that was published, and the API does not show it.",
+                "Set the annotation `oauth-apps.dev/rotate-requested-at` to any new value; the next rotation mends it too.",
+            ),
+            Self::SecretUnknown => (
+                "The app was adopted; the API does not show its secret, so the Secret holds the client id only.",
+                "Bring the secret with `clientSecretRef`, or set `adoptionPolicy: AdoptAndRotate`.",
+            ),
+            Self::SecretImmutable => (
+                "Somebody set `immutable: true` on the Secret, so that it cannot be kept true.",
+                "Delete the Secret; it is written anew with a new client secret.",
+            ),
+            Self::ImmutableField => (
+                "The API shows a field otherwise than the spec, and has no way to change it.",
+                "Put the spec back, or delete the resource and create it anew.",
+            ),
+            Self::ChangeNotTaken => (
+                "The API accepted a change of the fields that the message names and still shows them otherwise.",
+                "Compare the spec with the app in the vendor's console; the operator tries again slowly.",
             ),
         }
     }

@@ -2,21 +2,22 @@
 //! The only place with effects; what to do is decided in `decide`, how to say it in `status`.
 
 mod access;
+mod calls;
 mod perform;
 mod report;
 
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::{Blocked, Call, Observed, Outcome, Step, decide};
+use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
 use crate::reason::Reason;
-use crate::remote::Iam;
+use crate::remote::{ClientSecret, Iam};
 use k8s_openapi::jiff::Timestamp;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 /// A pass takes seven steps for a new app; more than this is a fault of the policy.
-const MAX_STEPS: usize = 24;
+const MAX_STEPS: usize = 48;
 
 /// The connections of the cluster, and the services behind them.
 pub trait Connections: Send + Sync + 'static {
@@ -40,8 +41,15 @@ pub struct Operator<C, D> {
     claiming: tokio::sync::Mutex<()>,
     /// What was last said of each connection, so that of many passes one writes.
     said_of_connections: Mutex<HashMap<String, ConnectionProof>>,
-    clock: fn() -> Timestamp,
+    clock: Clock,
+    fresh: FreshSecret,
 }
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Makes a client secret that nobody has seen; an error when there is no randomness to be had.
+pub type FreshSecret = Arc<dyn Fn() -> Result<ClientSecret, String> + Send + Sync>;
 
 /// A pass under way.
 struct Pass<'a, C: Cluster, D: Connections> {
@@ -62,14 +70,15 @@ enum Flow {
 }
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
-    /// With the clock that status uses.
-    pub fn new(cluster: C, connections: D, clock: fn() -> Timestamp) -> Self {
+    /// With the clock of status and rotation, and the source of new secrets.
+    pub fn new(cluster: C, connections: D, clock: Clock, fresh: FreshSecret) -> Self {
         Self {
             cluster,
             connections,
             claiming: tokio::sync::Mutex::new(()),
             said_of_connections: Mutex::default(),
             clock,
+            fresh,
         }
     }
 
@@ -79,7 +88,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     /// When Kubernetes does not answer, or what was seen turns out stale: the pass is to be repeated.
     pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
         let (access, connection) = self.access(&app).await?;
-        let seen = Observed::new(app, access);
+        let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
+        let seen = Observed::new(app, access, (self.clock)(), fresh);
         let mut pass = Pass { operator: self, connection, seen, happened: Vec::new(), connection_proof: None };
         let outcome = pass.run().await?;
         pass.report_connection().await;
@@ -111,21 +121,40 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::ReadSecret => "ReadSecret",
+            Self::ReadFormerSecret(_) => "ReadFormerSecret",
+            Self::ReadBroughtSecret => "ReadBroughtSecret",
             Self::ReadResource => "ReadResource",
+            Self::FindUsers => "FindUsers",
             Self::FindRival => "FindRival",
             Self::AddFinalizer => "AddFinalizer",
-            Self::Claim(_) => "Claim",
+            Self::Claim { .. } => "Claim",
             Self::Unclaim => "Unclaim",
-            Self::Call(Call::Authenticate) => "Authenticate",
-            Self::Call(Call::Read(_)) => "ReadRemote",
-            Self::Call(Call::Create(_)) => "Create",
-            Self::Call(Call::Regenerate(_)) => "Regenerate",
-            Self::Call(Call::Delete(_)) => "Delete",
-            Self::TryPublish(_) => "TryPublish",
-            Self::Publish(_) => "Publish",
+            Self::Write(_, Because::Staged) => "Stage",
+            Self::Write(..) => "Write",
+            Self::RemoveFormer(_) => "RemoveFormer",
             Self::ReleaseSecret(_) => "ReleaseSecret",
             Self::DropFinalizer => "DropFinalizer",
             Self::Finish(_) => "Finish",
+            Self::Call(call) => call.name(),
+        }
+    }
+}
+
+impl Call {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Authenticate => "Authenticate",
+            Self::Read(_) => "ReadRemote",
+            Self::Look(_) => "Look",
+            Self::Create(_) => "Create",
+            Self::Update(..) => "Update",
+            Self::Replace(..) => "Replace",
+            Self::Rotate(..) => "Rotate",
+            Self::Prove(..) => "Prove",
+            Self::ReadRoles(_) => "ReadRoles",
+            Self::AddToOrganization(..) => "AddToOrganization",
+            Self::ChangeRoles { .. } => "ChangeRoles",
+            Self::Delete(_) => "Delete",
         }
     }
 }

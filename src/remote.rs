@@ -58,6 +58,12 @@ impl ClientSecret {
     }
 }
 
+impl PartialEq for ClientSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
 impl fmt::Debug for ClientSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientSecret(redacted)")

@@ -3,9 +3,10 @@
 
 use crate::crd::{
     Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
+    RotationStatus,
 };
 use crate::credentials::{Target, secret_name};
-use crate::decide::{Blocked, Observed, Outcome, Remote, client_id};
+use crate::decide::{Blocked, Observed, Outcome, Remote, client_id, drift, next_rotation, reconcile_requested};
 use crate::reason::Reason;
 use crate::reconcile::ConnectionProof;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -18,15 +19,33 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
     let published = is_published(seen);
     let id = client_id(app).0;
     let (created_at, last_updated_at) = match &seen.remote {
-        Remote::Shown(shown) => (shown.created_at.map(Time), shown.last_updated_at.map(Time)),
-        Remote::Unread | Remote::Absent | Remote::AsDefined => (old.created_at, old.last_updated_at),
+        Remote::Shown(shown) | Remote::Listed(Some(shown)) => {
+            (shown.created_at.map(Time), shown.last_updated_at.map(Time))
+        }
+        Remote::Unread | Remote::Listed(None) | Remote::Absent | Remote::AsDefined => {
+            (old.created_at, old.last_updated_at)
+        }
     };
     OrgOAuthAppStatus {
         observed_generation: app.metadata.generation,
         client_id: if published == Some(true) { Some(id) } else { old.client_id },
-        secret_name: if published == Some(true) { Some(secret_name(app)) } else { old.secret_name },
+        // While a former Secret is still there, it is the one to remember.
+        secret_name: match (published, &seen.former) {
+            (Some(true), None | Some(Target::Free | Target::Foreign)) => Some(secret_name(app)),
+            _ => old.secret_name,
+        },
         created_at,
         last_updated_at,
+        rotation: rotation(seen).or(old.rotation),
+        drift: Some(drift(seen)).filter(|fields| !fields.is_empty()),
+        last_handled_reconcile_at: match outcome {
+            // Who is suspended has handled nothing, and who waits will come back to it.
+            Outcome::Suspended | Outcome::Waiting { .. } => old.last_handled_reconcile_at,
+            Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Gone | Outcome::Blocked(_) => {
+                reconcile_requested(app).cloned().or(old.last_handled_reconcile_at)
+            }
+        },
+        last_handled_rotate_at: seen.secret.as_ref().map_or(old.last_handled_rotate_at, |_| seen.content().rotate_requested),
         conditions: conditions(seen, outcome, published)
             .into_iter()
             .map(|said| said.after(&old.conditions, app.metadata.generation, now))
@@ -50,11 +69,18 @@ pub fn of_connection(connection: &IamConnection, proof: &ConnectionProof, now: T
 /// Whether the Secret holds a credential; `None` when it was not looked at.
 fn is_published(seen: &Observed) -> Option<bool> {
     let public = seen.app.spec.public_client == Some(true);
-    seen.secret.as_ref().map(|target| match target {
-        Target::Ours(secret) => {
-            secret.client_id(&seen.app).is_some() && (public || secret.client_secret(&seen.app).is_some())
-        }
-        Target::Free | Target::Foreign => false,
+    let content = seen.content();
+    seen.secret.as_ref().map(|_| content.client_id.is_some() && (public || content.current.is_some()))
+}
+
+/// What the Secret says of rotation; `None` when it was not looked at or holds no secret.
+fn rotation(seen: &Observed) -> Option<RotationStatus> {
+    let content = seen.content();
+    (content.revision > 0).then(|| RotationStatus {
+        revision: Some(content.revision),
+        rotated_at: content.rotated_at.map(Time),
+        next_at: next_rotation(&seen.app, &content).map(Time),
+        previous_expires_at: content.previous.map(|previous| Time(previous.expires_at)),
     })
 }
 
@@ -86,7 +112,34 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
     let said = |kind, status, reason, message: &str| Said { kind, status, reason, message: message.into() };
     let ready_message = provisioned_message(&seen.app);
     let mut conditions = match outcome {
-        Outcome::Settled | Outcome::Gone => vec![
+        Outcome::Observed(plan) => {
+            let message = format!("managementPolicy Full would {plan}.");
+            let ready = published == Some(true) && plan.leaves_credential();
+            vec![
+                if ready {
+                    said(Ready, True, Reason::Provisioned, &ready_message)
+                } else {
+                    said(Ready, False, Reason::PlanPending, &message)
+                },
+                said(Reconciling, False, Reason::PlanPending, ""),
+                said(Stalled, False, Reason::PlanPending, ""),
+                said(Synced, False, Reason::PlanPending, &message),
+            ]
+        }
+        Outcome::Suspended => {
+            let message = "spec.suspend is set; nothing is looked at.";
+            vec![
+                if keeps_ready(seen, published) {
+                    said(Ready, True, Reason::Provisioned, &ready_message)
+                } else {
+                    said(Ready, False, Reason::Suspended, message)
+                },
+                said(Reconciling, False, Reason::Suspended, ""),
+                said(Stalled, False, Reason::Suspended, ""),
+                said(Synced, Unknown, Reason::Suspended, message),
+            ]
+        }
+        Outcome::Settled { .. } | Outcome::Gone => vec![
             said(Ready, True, Reason::Provisioned, &ready_message),
             said(Reconciling, False, Reason::Provisioned, ""),
             said(Stalled, False, Reason::Provisioned, ""),

@@ -1,11 +1,13 @@
 //! The real cluster: each method of the port is one request to the API server, bounded in time.
 //! Writes carry the `resourceVersion` that was seen, so that a race ends in a refusal.
 
+mod pods;
+
 use super::{Cluster, ClusterFault, Happening};
 use crate::crd::{FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -51,20 +53,6 @@ impl Kubernetes {
         match subresource {
             None => self.call(api.patch(&name, &params, &patch)).await,
             Some(_) => self.call(api.patch_status(&name, &params, &patch)).await,
-        }
-    }
-
-    async fn store_secret(&self, write: SecretWrite, dry_run: bool) -> Result<Secret, ClusterFault> {
-        let params = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) };
-        match write {
-            SecretWrite::Create(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.create(&params, &secret)).await
-            }
-            SecretWrite::Replace(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.replace(&secret.name_any(), &params, &secret)).await
-            }
         }
     }
 
@@ -151,12 +139,30 @@ impl Cluster for Kubernetes {
         self.call(self.secrets(namespace).get_opt(name)).await
     }
 
-    async fn write_secret(&self, write: SecretWrite) -> Result<Secret, ClusterFault> {
-        self.store_secret(write, false).await
+    async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
+        let params = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.into()) };
+        match write {
+            SecretWrite::Create(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                self.call(api.create(&params, &secret)).await.map(Some)
+            }
+            SecretWrite::Replace(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                self.call(api.replace(&secret.name_any(), &params, &secret)).await.map(Some)
+            }
+            SecretWrite::Delete(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+                let params = DeleteParams::default().preconditions(as_seen);
+                self.call(api.delete(&secret.name_any(), &params)).await.map(|_| None)
+            }
+        }
     }
 
-    async fn try_secret(&self, write: SecretWrite) -> Result<(), ClusterFault> {
-        self.store_secret(write, true).await.map(drop)
+    async fn pods_using(&self, namespace: &str, secret: &str) -> Result<Vec<String>, ClusterFault> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let pods = self.call(api.list(&ListParams::default())).await?;
+        Ok(pods.iter().filter(|pod| pods::uses(pod, secret)).map(ResourceExt::name_any).collect())
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {

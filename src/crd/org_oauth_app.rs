@@ -39,6 +39,7 @@ use std::collections::BTreeMap;
     validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.id)").message("adoptionPolicy needs id, the client id of the app to adopt").field_path(".adoptionPolicy"),
     validation = Rule::new("(has(self.publicClient) && self.publicClient) == (has(oldSelf.publicClient) && oldSelf.publicClient)").message("publicClient is immutable: delete the resource and create it anew").field_path(".publicClient"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.clientSecretRef)").message("a public client has no secret: remove clientSecretRef or publicClient").field_path(".clientSecretRef"),
+    validation = Rule::new("!has(self.clientSecretRef) || !has(self.rotation)").message("rotation makes secrets, clientSecretRef brings them: remove one of the two, and to rotate a secret that you bring, change it").field_path(".rotation"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !('client_credentials' in self.grantTypes)").message("a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient").field_path(".grantTypes"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.rotation)").message("a public client has no secret to rotate: remove rotation or publicClient").field_path(".rotation"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || self.adoptionPolicy != 'AdoptAndRotate'").message("a public client has no secret to rotate: set adoptionPolicy to Adopt").field_path(".adoptionPolicy"),
@@ -140,32 +141,31 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_definition_id: Option<String>,
     /// A client secret that you bring instead of one that the API generates: a key of a Secret in this namespace,
-    /// which must carry the label `oauth-apps.dev/use: "true"`. Not acted upon in this version.
+    /// which must carry the label `oauth-apps.dev/use: "true"`. When it changes, the app's secret is rotated to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<KeyRef>,
     /// The Secret that the operator writes in this namespace.
     #[serde(default)]
     pub secret: SecretTarget,
-    /// Adds the app to its organization with these roles, so that its tokens can do something. Not acted upon in this
-    /// version.
+    /// Adds the app to its organization with these roles, so that its tokens can do something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
-    /// Renews the client secret regularly. Not acted upon in this version.
+    /// Renews the client secret regularly: the previous one stays valid for a while, under a key of its own in the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
     /// Whether an app that exists already under `id` is taken over: `Never`, `Adopt` keeps its secret,
-    /// `AdoptAndRotate` replaces it once. Only `Never` is acted upon in this version.
+    /// `AdoptAndRotate` replaces it once. The API does not show the secret of an app: with `Adopt`, bring it with
+    /// `clientSecretRef`.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
-    /// What the operator may do at the API: `Full`, or `Observe` to only look and report. Only `Full` is acted upon in
-    /// this version.
+    /// What the operator may do at the API: `Full`, or `Observe` to only look and say in status what `Full` would do.
     #[serde(default)]
     pub management_policy: ManagementPolicy,
     /// What becomes of the app at the API when this resource is deleted: `Delete`, or `Retain` to leave the app and
-    /// the Secret in place.
+    /// the Secret in place, or `DeleteWhenUnused` to wait until no pod in the namespace uses the Secret.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Stops everything but deletion. Not acted upon in this version.
+    /// Stops everything but deletion.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -210,7 +210,7 @@ pub enum GrantType {
 /// The Secret that the operator writes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template)").message("template must not use the keys of clientId and clientSecret: name its keys otherwise").field_path(".template"),
+    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template || self.keys.clientSecret + '.next' in self.template || self.keys.clientSecret + '.previous' in self.template)").message("template must not use the keys of clientId and clientSecret, nor the latter with .next or .previous: name its keys otherwise").field_path(".template"),
 )]
 pub struct SecretTarget {
     /// The name of the Secret; that of this resource when absent.
@@ -241,7 +241,7 @@ pub struct SecretTarget {
 /// The keys of the Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("self.clientId != self.clientSecret").message("clientId and clientSecret need different keys").field_path(".clientSecret"),
+    validation = Rule::new("self.clientId != self.clientSecret && self.clientId != self.clientSecret + '.next' && self.clientId != self.clientSecret + '.previous'").message("clientId and clientSecret need different keys").field_path(".clientSecret"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeys {
@@ -250,8 +250,9 @@ pub struct SecretKeys {
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_id_key")]
     pub client_id: String,
-    /// The key of the client secret.
-    #[schemars(length(min = 1, max = 253))]
+    /// The key of the client secret. With `.previous` appended it holds the previous one while that is valid, with
+    /// `.next` the next one for the moment of a rotation.
+    #[schemars(length(min = 1, max = 240))]
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_secret_key")]
     pub client_secret: String,
@@ -344,6 +345,8 @@ pub enum DeletionPolicy {
     Delete,
     /// It stays, and so does the Secret.
     Retain,
+    /// It is deleted once no pod in the namespace uses the Secret.
+    DeleteWhenUnused,
 }
 
 /// What the operator found and did. Absent fields are written as null, so that a merge patch clears them.
@@ -356,6 +359,9 @@ pub struct OrgOAuthAppStatus {
     /// The app's client id. With a `spec.id`, set before the app is created, once the id was found free.
     #[serde(default)]
     pub client_id: Option<String>,
+    /// Whether the app existed before and was taken over.
+    #[serde(default)]
+    pub adopted: Option<bool>,
     /// The Secret that holds the credential.
     #[serde(default)]
     pub secret_name: Option<String>,

@@ -1,37 +1,46 @@
-//! Performs one step and folds what it brought into what is seen.
+//! Performs one step at Kubernetes and folds what it brought into what is seen; calls to the API are in `calls`.
 //! Each step is at most one write, so a crash leaves at most one effect that is not yet known.
 
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
-use crate::credentials::{self, secret_name};
-use crate::decide::{Blocked, Call, Outcome, Remote, Rival, Step, after_fault, client_id, org_id, rival};
+use crate::credentials::{self, Content, OurSecret, secret_name};
+use crate::decide::{Because, Brought, Outcome, Rival, Step, client_id, rival};
 use crate::reason::Reason;
-use crate::remote::{ClientId, Credentials, Fault, Iam, NewApp};
+use crate::remote::ClientId;
 use kube::ResourceExt;
-use std::sync::Arc;
 
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn perform(&mut self, step: Step) -> Result<Flow, ClusterFault> {
         match step {
-            Step::ReadSecret => self.read_secret().await?,
+            Step::ReadSecret => {
+                let name = secret_name(&self.seen.app);
+                self.seen.secret = Some(self.read_secret(&name).await?);
+            }
+            Step::ReadFormerSecret(name) => self.seen.former = Some(self.read_secret(&name).await?),
+            Step::ReadBroughtSecret => self.seen.brought = self.read_brought().await?,
             Step::ReadResource => return self.read_resource().await,
+            Step::FindUsers => {
+                let app = &self.seen.app;
+                let namespace = app.namespace().unwrap_or_default();
+                self.seen.users = Some(self.operator.cluster.pods_using(&namespace, &secret_name(app)).await?);
+            }
             Step::FindRival => self.seen.rival = self.find_rival().await?,
             Step::AddFinalizer => {
                 let app = self.operator.cluster.add_finalizer(&self.seen.app).await?;
                 self.saw(app);
             }
-            Step::Claim(id) => self.claim(id).await?,
+            Step::Claim { id, adopt } => self.claim(id, adopt).await?,
             Step::Unclaim => {
-                self.write_claim(None).await?;
+                self.write_claim(None, false).await?;
                 self.seen.claimed_now = false;
             }
-            Step::TryPublish(client_id) => return self.try_publish(client_id).await,
-            Step::Publish(credentials) => return self.publish(credentials).await,
-            Step::ReleaseSecret(secret) => {
-                let released = self.operator.cluster.write_secret(secret.release(&self.seen.app)).await?;
-                self.seen.secret = Some(credentials::guard(&self.seen.app, Some(released)));
+            Step::Write(content, because) => return self.write(content, because).await,
+            Step::RemoveFormer(secret) => {
+                self.operator.cluster.write_secret(secret.remove()).await?;
+                self.seen.former = Some(credentials::Target::Free);
             }
+            Step::ReleaseSecret(secret) => self.release(&secret).await?,
             Step::DropFinalizer => return self.drop_finalizer().await,
             Step::Finish(outcome) => return Ok(Flow::End(outcome)),
             Step::Call(call) => return Ok(self.call(call).await),
@@ -39,73 +48,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(Flow::Next)
     }
 
-    /// One call to the API. Whatever it answers, if it answers at all it took the connection's credentials.
-    async fn call(&mut self, call: Call) -> Flow {
-        let iam = match self.open().await {
-            Ok(iam) => iam,
-            Err(blocked) => {
-                self.connection_proof = Some(Err(blocked.clone()));
-                return Flow::End(Outcome::Blocked(blocked));
-            }
-        };
-        let answer = self.ask(&iam, call).await;
-        match &answer {
-            Err(Fault::Unavailable(_) | Fault::Throttled { .. }) => {}
-            Err(Fault::Credentials(message)) => {
-                self.connection_proof = Some(Err(Blocked::new(Reason::CredentialsUnavailable, message.clone())));
-            }
-            Ok(()) | Err(Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Conflict(_) | Fault::Rejected(_)) => {
-                self.connection_proof = Some(Ok(()));
-            }
-        }
-        match answer {
-            Ok(()) => Flow::Next,
-            Err(fault) => Flow::End(after_fault(&self.seen.app, fault)),
-        }
-    }
-
-    async fn open(&self) -> Result<Arc<D::Iam>, Blocked> {
-        match &self.connection {
-            Some(connection) => self.operator.connections.open(connection).await,
-            None => Err(Blocked::new(Reason::ConnectionNotFound, "there is no connection")),
-        }
-    }
-
-    async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), Fault> {
-        let org = org_id(&self.seen.app);
-        match call {
-            Call::Authenticate => {
-                iam.authenticate(&org).await?;
-                self.seen.authenticated = true;
-            }
-            Call::Read(id) => {
-                let shown = iam.read(&org, &id).await?;
-                self.seen.remote = shown.map_or(Remote::Absent, Remote::Shown);
-            }
-            Call::Create(app) => {
-                let answer = iam.create(&org, &app).await;
-                self.created(app, answer)?;
-            }
-            Call::Regenerate(id) => {
-                let answer = iam.regenerate_secret(&org, &id).await;
-                self.regenerated(id, answer)?;
-            }
-            Call::Delete(id) => self.seen.deletion = Some(iam.delete(&org, &id).await?),
-        }
-        Ok(())
-    }
-
     fn saw(&mut self, app: OrgOAuthApp) {
         self.seen.app = app;
         self.seen.live = true;
     }
 
-    async fn read_secret(&mut self) -> Result<(), ClusterFault> {
+    async fn read_secret(&self, name: &str) -> Result<credentials::Target, ClusterFault> {
         let app = &self.seen.app;
         let namespace = app.namespace().unwrap_or_default();
-        let secret = self.operator.cluster.read_secret(&namespace, &secret_name(app)).await?;
-        self.seen.secret = Some(credentials::guard(app, secret));
-        Ok(())
+        let secret = self.operator.cluster.read_secret(&namespace, name).await?;
+        Ok(credentials::guard(app, secret))
+    }
+
+    async fn read_brought(&self) -> Result<Option<Brought>, ClusterFault> {
+        let app = &self.seen.app;
+        let Some(reference) = &app.spec.client_secret_ref else { return Ok(None) };
+        let namespace = app.namespace().unwrap_or_default();
+        let secret = self.operator.cluster.read_secret(&namespace, &reference.name).await?;
+        Ok(Some(credentials::brought(reference, secret)))
     }
 
     async fn read_resource(&mut self) -> Result<Flow, ClusterFault> {
@@ -140,105 +100,77 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 .is_some_and(|(theirs, ours)| theirs.spec.endpoint == ours.spec.endpoint)
     }
 
-    async fn claim(&mut self, id: ClientId) -> Result<(), ClusterFault> {
+    async fn claim(&mut self, id: ClientId, adopt: bool) -> Result<(), ClusterFault> {
         let _alone = self.operator.claiming.lock().await;
         self.seen.rival = self.find_rival().await?;
         if matches!(self.seen.rival, Rival::None) {
-            self.write_claim(Some(id)).await?;
+            if adopt {
+                self.note(Reason::Adopted, format!("App {id} existed and is managed by this resource from now on."));
+            }
+            self.write_claim(Some(id), adopt).await?;
             self.seen.claimed_now = true;
         }
         Ok(())
     }
 
-    async fn write_claim(&mut self, id: Option<ClientId>) -> Result<(), ClusterFault> {
+    async fn write_claim(&mut self, id: Option<ClientId>, adopt: bool) -> Result<(), ClusterFault> {
         let old = self.seen.app.status.clone().unwrap_or_default();
-        let status = OrgOAuthAppStatus { client_id: id.map(|id| id.0), ..old };
+        let status = OrgOAuthAppStatus { client_id: id.map(|id| id.0), adopted: adopt.then_some(true), ..old };
         let app = self.operator.cluster.write_status(&self.seen.app, &status).await?;
         self.saw(app);
         Ok(())
     }
 
-    fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
-        match answer {
-            Ok(credentials) => {
-                self.seen.remote = Remote::AsDefined;
-                self.seen.in_hand = Some(credentials);
-                self.note(Reason::Created, format!("App {} created.", app.id));
-                Ok(())
-            }
-            // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
-            Err(fault @ (Fault::Conflict(_) | Fault::Rejected(_))) => {
-                self.seen.remote = Remote::Unread;
-                self.seen.create_refused = Some(fault);
-                Ok(())
-            }
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn regenerated(&mut self, id: ClientId, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
-        match answer {
-            Ok(credentials) => {
-                self.seen.in_hand = Some(credentials);
-                self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
-                Ok(())
-            }
-            Err(Fault::NotFound(_)) => {
-                self.seen.remote = Remote::Absent;
-                Ok(())
-            }
-            Err(fault) => Err(fault),
-        }
-    }
-
-    async fn publish(&mut self, credentials: Credentials) -> Result<Flow, ClusterFault> {
+    async fn write(&mut self, content: Content, because: Because) -> Result<Flow, ClusterFault> {
         let app = &self.seen.app;
-        let Some(write) = self.seen.secret.as_ref().and_then(|target| target.publish(app, &credentials)) else {
+        let Some(write) = self.seen.secret.as_ref().and_then(|target| target.write(app, &content)) else {
             return Err(ClusterFault::Stale);
         };
-        let handed_out = self.seen.in_hand.take().is_some();
+        // Whatever comes of it: a credential that could not be stored is never tried a second time, since another
+        // one may have taken its place meanwhile.
+        self.seen.in_hand = None;
         match self.operator.cluster.write_secret(write).await {
             Ok(secret) => {
-                self.seen.secret = Some(credentials::guard(app, Some(secret)));
+                self.seen.secret = Some(credentials::guard(app, secret));
                 self.seen.published_now = true;
-                self.seen.secret_suspect = false;
-                if !handed_out {
-                    self.note(Reason::Repaired, format!("Secret {} put back.", secret_name(&self.seen.app)));
-                }
+                self.seen.staged_now = because == Because::Staged;
+                (self.seen.applied, self.seen.proof) = (None, None);
+                self.tell_of_write(because);
                 Ok(Flow::Next)
             }
             Err(ClusterFault::Stale) => {
                 self.seen.secret = None;
-                self.seen.secret_suspect |= handed_out;
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&message)),
+            Err(ClusterFault::Refused(message)) => Ok(Flow::End(Outcome::Waiting {
+                reason: Reason::SecretNotWritten,
+                message: format!("Kubernetes refuses Secret {}: {message}", secret_name(app)),
+                until: None,
+            })),
             Err(fault) => Err(fault),
         }
     }
 
-    async fn try_publish(&mut self, client_id: ClientId) -> Result<Flow, ClusterFault> {
-        let credentials = Credentials { client_id, client_secret: None };
-        let Some(write) = self.seen.secret.as_ref().and_then(|target| target.publish(&self.seen.app, &credentials))
-        else {
-            return Err(ClusterFault::Stale);
-        };
-        match self.operator.cluster.try_secret(write).await {
-            Ok(()) => {
-                self.seen.secret_storable = true;
-                Ok(Flow::Next)
+    fn tell_of_write(&mut self, because: Because) {
+        let (id, name) = (client_id(&self.seen.app), secret_name(&self.seen.app));
+        match because {
+            Because::HandedOut | Because::Staged | Because::Expired | Because::IdOnly => {}
+            Because::Replaced => {
+                self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&message)),
-            Err(fault) => Err(fault),
+            Because::Rotated => self.note(Reason::Rotated, format!("The client secret of app {id} was rotated.")),
+            Because::Moved => self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}.")),
+            Because::Proven => {
+                self.note(Reason::Repaired, format!("The client secret in Secret {name} was checked and is the app's."));
+            }
+            Because::PutBack => self.note(Reason::Repaired, format!("Secret {name} put back.")),
         }
     }
 
-    fn secret_refused(&self, message: &str) -> Flow {
-        Flow::End(Outcome::Waiting {
-            reason: Reason::SecretNotWritten,
-            message: format!("Kubernetes refuses Secret {}: {message}", secret_name(&self.seen.app)),
-            until: None,
-        })
+    async fn release(&mut self, secret: &OurSecret) -> Result<(), ClusterFault> {
+        let released = self.operator.cluster.write_secret(secret.release(&self.seen.app)).await?;
+        self.seen.secret = Some(credentials::guard(&self.seen.app, released));
+        Ok(())
     }
 
     async fn drop_finalizer(&mut self) -> Result<Flow, ClusterFault> {

@@ -45,16 +45,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn happening(&self, outcome: &Outcome) -> Option<Happening> {
         let app = &self.seen.app;
         match outcome {
-            Outcome::Blocked(blocked) if !is_said(app, ConditionType::Stalled, blocked.reason) => {
+            Outcome::Blocked(blocked) if !is_said(app, ConditionType::Stalled, ConditionStatus::True, blocked.reason) => {
                 Some(Happening { reason: blocked.reason, message: blocked.message.clone(), warning: true })
             }
-            Outcome::Waiting { reason, message, .. } if !is_said(app, ConditionType::Reconciling, *reason) => {
+            Outcome::Waiting { reason, message, .. } if !is_said(app, ConditionType::Reconciling, ConditionStatus::True, *reason) => {
                 let warning = !matches!(reason, Reason::Deleting);
                 Some(Happening { reason: *reason, message: message.clone(), warning })
             }
-            Outcome::Blocked(_) | Outcome::Waiting { .. } => None,
+            Outcome::Observed(plan) if !is_said(app, ConditionType::Synced, ConditionStatus::False, Reason::PlanPending) => {
+                let message = format!("managementPolicy Full would {plan}.");
+                Some(Happening { reason: Reason::PlanPending, message, warning: false })
+            }
+            Outcome::Suspended if !is_said(app, ConditionType::Synced, ConditionStatus::Unknown, Reason::Suspended) => {
+                let message = "Nothing but deletion is done while spec.suspend is set.".into();
+                Some(Happening { reason: Reason::Suspended, message, warning: false })
+            }
+            Outcome::Blocked(_) | Outcome::Waiting { .. } | Outcome::Observed(_) | Outcome::Suspended => None,
             Outcome::Gone => self.happened.last().cloned(),
-            Outcome::Settled => self.happened.last().map(|last| Happening {
+            Outcome::Settled { .. } => self.happened.last().map(|last| Happening {
                 message: format!("{} Its credential is in Secret {}.", last.message, secret_name(app)),
                 ..last.clone()
             }),
@@ -62,6 +70,6 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 }
 
-fn is_said(app: &OrgOAuthApp, kind: ConditionType, reason: Reason) -> bool {
-    condition(app, kind).is_some_and(|c| c.status == ConditionStatus::True && c.reason == reason.as_str())
+fn is_said(app: &OrgOAuthApp, kind: ConditionType, status: ConditionStatus, reason: Reason) -> bool {
+    condition(app, kind).is_some_and(|c| c.status == status && c.reason == reason.as_str())
 }

@@ -1,7 +1,7 @@
 //! Kubernetes in memory: optimistic locking, finalizers and garbage collection, as far as a pass can tell.
 //! What Kubernetes really does is tested on a real control plane.
 
-use crate::world::{Lost, Outside, Shared, effect};
+use crate::world::{Lost, Outside, Shared, effect, interleave};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -17,6 +17,8 @@ pub struct ClusterState {
     apps: BTreeMap<String, OrgOAuthApp>,
     pub secrets: BTreeMap<String, Secret>,
     pub refuses_secrets: bool,
+    /// Names of pods that use every Secret.
+    pub pods: Vec<String>,
     version: u64,
 }
 
@@ -40,12 +42,42 @@ impl ClusterState {
         self.apps.insert(name.into(), serde_json::from_value(app).unwrap());
     }
 
+    pub fn change_spec(&mut self, name: &str, spec: Value) {
+        let version = self.next_version();
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let mut changed = serde_json::to_value(&app.spec).unwrap();
+        changed.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let changed = serde_json::from_value(changed).unwrap();
+        if app.spec != changed {
+            app.spec = changed;
+            app.metadata.generation = app.metadata.generation.map(|generation| generation + 1);
+            app.metadata.resource_version = Some(version);
+        }
+    }
+
+    pub fn annotate(&mut self, name: &str, annotation: &str, value: &str) {
+        let version = self.next_version();
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.annotations_mut().insert(annotation.into(), value.into());
+        app.metadata.resource_version = Some(version);
+    }
+
+    /// What a restore from a backup does.
+    pub fn lose_status(&mut self, name: &str) {
+        let version = self.next_version();
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.status = None;
+        app.metadata.resource_version = Some(version);
+    }
+
     pub fn delete_app(&mut self, name: &str) {
         let version = self.next_version();
         let Some(app) = self.apps.get_mut(name) else { return };
         app.metadata.resource_version = Some(version);
-        app.metadata.generation = Some(2);
-        app.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        if app.metadata.deletion_timestamp.is_none() {
+            app.metadata.generation = app.metadata.generation.map(|generation| generation + 1);
+            app.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        }
         self.collect(name);
     }
 
@@ -75,20 +107,25 @@ impl ClusterState {
         if self.refuses_secrets { Err(ClusterFault::Refused("quota".into())) } else { Ok(()) }
     }
 
-    fn write(&mut self, write: SecretWrite) -> Result<Secret, ClusterFault> {
+    fn write(&mut self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
         self.accept()?;
         let version = self.next_version();
-        let (mut secret, expected) = match write {
-            SecretWrite::Create(secret) => (secret, None),
-            SecretWrite::Replace(secret) => (secret.clone(), Some(secret.resource_version())),
+        let (mut secret, expected, remove) = match write {
+            SecretWrite::Create(secret) => (secret, None, false),
+            SecretWrite::Replace(secret) => (secret.clone(), Some(secret.resource_version()), false),
+            SecretWrite::Delete(secret) => (secret.clone(), Some(secret.resource_version()), true),
         };
         let present = self.secrets.get(&secret.name_any()).map(ResourceExt::resource_version);
         if present != expected {
             return Err(ClusterFault::Stale);
         }
+        if remove {
+            self.secrets.remove(&secret.name_any());
+            return Ok(None);
+        }
         secret.metadata.resource_version = Some(version);
         self.secrets.insert(secret.name_any(), secret.clone());
-        Ok(secret)
+        Ok(Some(secret))
     }
 }
 
@@ -105,19 +142,20 @@ impl FakeCluster {
         done.unwrap_or_else(|Lost| Err(ClusterFault::Unavailable("lost".into())))
     }
 
-    fn read<T>(&self, look: impl FnOnce(&ClusterState) -> T) -> T {
+    async fn read<T>(&self, look: impl FnOnce(&ClusterState) -> T) -> T {
+        interleave(&self.0).await;
         look(&self.0.lock().unwrap().cluster)
     }
 }
 
 impl Cluster for FakeCluster {
     async fn read_app(&self, _: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
-        Ok(self.read(|cluster| cluster.apps.get(name).cloned()))
+        Ok(self.read(|cluster| cluster.apps.get(name).cloned()).await)
     }
 
     async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
         let named = |app: &OrgOAuthApp| app.spec.id.as_deref() == Some(id);
-        Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()))
+        Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()).await)
     }
 
     async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, ClusterFault> {
@@ -137,15 +175,15 @@ impl Cluster for FakeCluster {
     }
 
     async fn read_secret(&self, _: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
-        Ok(self.read(|cluster| cluster.secrets.get(name).cloned()))
+        Ok(self.read(|cluster| cluster.secrets.get(name).cloned()).await)
     }
 
-    async fn write_secret(&self, write: SecretWrite) -> Result<Secret, ClusterFault> {
+    async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
         self.write(|o| o.cluster.write(write)).await
     }
 
-    async fn try_secret(&self, _: SecretWrite) -> Result<(), ClusterFault> {
-        self.read(ClusterState::accept)
+    async fn pods_using(&self, _: &str, _: &str) -> Result<Vec<String>, ClusterFault> {
+        Ok(self.read(|cluster| cluster.pods.clone()).await)
     }
 
     async fn namespace_labels(&self, _: &str) -> Result<BTreeMap<String, String>, ClusterFault> {

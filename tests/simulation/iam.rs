@@ -1,53 +1,102 @@
-//! An IAM service in memory: one secret per app, handed out once, and refusals as documented.
+//! An IAM service in memory: apps with a current and a previous secret, and refusals as documented.
 //! What the real APIs say is tested against the strict simulator.
 
-use crate::world::{Lost, Outside, Shared, effect};
-use oauth_app_operator::crd::{Context, IamConnection, Roles};
+use crate::world::{Lost, Outside, Shared, effect, interleave};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::reconcile::Connections;
 use oauth_app_operator::remote::{
-    AddFailure, ClientId, ClientSecret, Credentials, Deletion, Fault, Iam, NewApp, OrgId, RemoteApp,
+    ClientId, ClientSecret, Credentials, Deletion, Fault, Iam, Look, NewApp, OrgId, Proof, RemoteApp, Update,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Default)]
 pub struct IamState {
     pub apps: BTreeMap<String, App>,
+    /// By id: how often it was created while it was not there.
     pub creations: BTreeMap<String, usize>,
-    pub regenerations: usize,
+    /// By id: how often somebody but the operator deleted it.
+    pub deleted_by_hand: BTreeMap<String, usize>,
+    pub writes: usize,
     pub calls: usize,
+    pub updates: usize,
+    pub rotations: usize,
+    pub replacements: usize,
+    /// Whether there is a list of an organization's apps.
+    pub lists: bool,
+    pub generated: usize,
 }
 
+#[derive(Clone, Default)]
 pub struct App {
     pub secret: Option<String>,
-    fields: Map<String, Value>,
+    pub previous: Option<(String, Timestamp)>,
+    pub fields: Map<String, Value>,
+    pub roles: Option<Roles>,
+}
+
+impl App {
+    pub fn accepts(&self, secret: &str, now: Timestamp) -> bool {
+        let previous = self.previous.as_ref().filter(|(_, until)| *until > now);
+        self.secret.as_deref() == Some(secret) || previous.is_some_and(|(previous, _)| previous == secret)
+    }
 }
 
 impl IamState {
     pub fn add(&mut self, id: &str, secret: &str) {
-        self.apps.insert(id.into(), App { secret: Some(secret.into()), fields: Map::new() });
+        let app = App { secret: Some(secret.into()), ..App::default() };
+        self.apps.insert(id.into(), app);
+    }
+
+    pub fn delete_by_hand(&mut self, id: &str) {
+        if self.apps.remove(id).is_some() {
+            *self.deleted_by_hand.entry(id.into()).or_default() += 1;
+        }
+    }
+
+    fn app(&mut self, id: &ClientId) -> Result<&mut App, Fault> {
+        self.apps.get_mut(&id.0).ok_or_else(|| Fault::NotFound("no such app".into()))
     }
 
     fn create(&mut self, app: &NewApp) -> Result<Credentials, Fault> {
         if self.apps.contains_key(&app.id.0) {
             return Err(Fault::Conflict("exists".into()));
         }
-        let count = self.creations.entry(app.id.0.clone()).or_default();
-        *count += 1;
+        *self.creations.entry(app.id.0.clone()).or_default() += 1;
+        self.generated += 1;
         let public = app.fields.get("publicClient") == Some(&Value::Bool(true));
-        let secret = (!public).then(|| format!("created-{count}"));
-        self.apps.insert(app.id.0.clone(), App { secret: secret.clone(), fields: app.fields.clone() });
+        let brought = app.secret.as_ref().map(|secret| secret.expose().to_owned());
+        let secret = (!public).then(|| brought.unwrap_or(format!("created-{}", self.generated)));
+        let new = App { secret: secret.clone(), fields: app.fields.clone(), ..App::default() };
+        self.apps.insert(app.id.0.clone(), new);
         Ok(Credentials { client_id: app.id.clone(), client_secret: secret.map(ClientSecret::new) })
     }
 
-    fn regenerate(&mut self, id: &ClientId) -> Result<Credentials, Fault> {
-        let app = self.apps.get_mut(&id.0).ok_or_else(|| Fault::NotFound("no such app".into()))?;
-        self.regenerations += 1;
-        let secret = format!("regenerated-{}", self.regenerations);
-        app.secret = Some(secret.clone());
-        Ok(Credentials { client_id: id.clone(), client_secret: Some(ClientSecret::new(secret)) })
+    fn update(&mut self, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Fault> {
+        let app = self.app(id)?;
+        app.fields.extend(update.fields.clone());
+        if let Some(secret) = &update.secret {
+            (app.secret, app.previous) = (Some(secret.expose().to_owned()), None);
+            self.replacements += 1;
+        } else {
+            self.updates += 1;
+        }
+        Ok(None)
+    }
+
+    fn rotate(&mut self, id: &ClientId, secret: &ClientSecret, overlap: Duration, now: Timestamp) -> Result<(), Fault> {
+        let app = self.app(id)?;
+        if app.previous.as_ref().is_some_and(|(_, until)| *until > now) {
+            return Err(Fault::Conflict("a rotation is in progress".into()));
+        }
+        let until = now + SignedDuration::try_from(overlap).unwrap();
+        app.previous = app.secret.replace(secret.expose().to_owned()).map(|old| (old, until));
+        self.rotations += 1;
+        Ok(())
     }
 }
 
@@ -78,13 +127,24 @@ impl Connections for FakeConnections {
 pub struct FakeIam(Shared);
 
 impl FakeIam {
-    async fn write<T>(&self, act: impl FnOnce(&mut IamState) -> Result<T, Fault>) -> Result<T, Fault> {
+    async fn write<T>(&self, act: impl FnOnce(&mut IamState, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
         let counted = |outside: &mut Outside| {
-            outside.iam.calls += 1;
-            act(&mut outside.iam)
+            (outside.iam.calls, outside.iam.writes) = (outside.iam.calls + 1, outside.iam.writes + 1);
+            act(&mut outside.iam, outside.now)
         };
         effect(&self.0, counted).await.unwrap_or_else(|Lost| Err(Fault::Unavailable("lost".into())))
     }
+
+    async fn read<T>(&self, look: impl FnOnce(&mut IamState, Timestamp) -> T) -> T {
+        interleave(&self.0).await;
+        let outside = &mut *self.0.lock().unwrap();
+        outside.iam.calls += 1;
+        look(&mut outside.iam, outside.now)
+    }
+}
+
+fn shown(id: &ClientId, app: &App) -> RemoteApp {
+    RemoteApp { id: id.clone(), fields: app.fields.clone(), created_at: None, last_updated_at: None }
 }
 
 impl Iam for FakeIam {
@@ -93,40 +153,66 @@ impl Iam for FakeIam {
     }
 
     async fn create(&self, _: &OrgId, app: &NewApp) -> Result<Credentials, Fault> {
-        self.write(|iam| iam.create(app)).await
+        self.write(|iam, _| iam.create(app)).await
     }
 
     async fn read(&self, _: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Fault> {
-        let mut outside = self.0.lock().unwrap();
-        outside.iam.calls += 1;
-        let shown = |app: &App| RemoteApp {
-            id: id.clone(),
-            fields: app.fields.clone(),
-            created_at: None,
-            last_updated_at: None,
-        };
-        Ok(outside.iam.apps.get(&id.0).map(shown))
+        Ok(self.read(|iam, _| iam.apps.get(&id.0).map(|app| shown(id, app))).await)
     }
 
-    async fn regenerate_secret(&self, _: &OrgId, id: &ClientId) -> Result<Credentials, Fault> {
-        self.write(|iam| iam.regenerate(id)).await
+    async fn look(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Look, Fault> {
+        let look = |iam: &mut IamState, _| match (iam.lists, iam.apps.get(&id.0).map(|app| shown(id, app))) {
+            (false, app) => Look::Read(app),
+            (true, Some(app)) => Look::Listed(app),
+            (true, None) => Look::NotListed,
+        };
+        Ok(self.read(look).await)
+    }
+
+    async fn update(&self, _: &OrgId, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Fault> {
+        self.write(|iam, _| iam.update(id, update)).await
+    }
+
+    async fn rotate_secret(&self, _: &OrgId, id: &ClientId, new: &ClientSecret, overlap: Duration) -> Result<(), Fault> {
+        self.write(|iam, now| iam.rotate(id, new, overlap, now)).await
+    }
+
+    async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
+        let accepts = |iam: &mut IamState, now| iam.apps.get(&id.0).is_some_and(|app| app.accepts(secret.expose(), now));
+        Ok(if self.read(accepts).await { Proof::Accepted } else { Proof::Refused("invalid client".into()) })
     }
 
     async fn delete(&self, _: &OrgId, id: &ClientId) -> Result<Deletion, Fault> {
-        let delete = |iam: &mut IamState| match iam.apps.remove(&id.0) {
+        let delete = |iam: &mut IamState, _| match iam.apps.remove(&id.0) {
             Some(_) => Ok(Deletion::Accepted),
             None => Ok(Deletion::NotFound),
         };
         self.write(delete).await
     }
 
-    async fn add_to_organization(
-        &self,
-        _: &OrgId,
-        _: &ClientId,
-        _: Option<Context>,
-        _: &Roles,
-    ) -> Result<Vec<AddFailure>, Fault> {
-        Ok(Vec::new())
+    async fn roles(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Option<Roles>, Fault> {
+        Ok(self.read(|iam, _| iam.apps.get(&id.0).and_then(|app| app.roles.clone())).await)
+    }
+
+    async fn add_to_organization(&self, _: &OrgId, id: &ClientId, _: Option<Context>, roles: &Roles) -> Result<(), Fault> {
+        self.write(|iam, _| match &mut iam.app(id)?.roles {
+            Some(_) => Err(Fault::Rejected("already a member".into())),
+            none => {
+                *none = Some(roles.clone());
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn change_roles(&self, _: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<(), Fault> {
+        self.write(|iam, _| {
+            let roles = iam.app(id)?.roles.as_mut().ok_or_else(|| Fault::NotFound("no member".into()))?;
+            let taken = |role: &Role| remove.organization_roles.contains(role);
+            roles.organization_roles.retain(|role| !taken(role));
+            roles.organization_roles.extend(add.organization_roles.clone());
+            Ok(())
+        })
+        .await
     }
 }

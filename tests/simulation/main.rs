@@ -6,13 +6,14 @@
 
 mod cluster;
 mod iam;
+mod lives;
 mod world;
 
 use serde_json::{Value, json};
 use world::{Cut, How, World};
 
 /// Runs `life` once untouched to count its effects, then once for every effect and every way to cut there.
-async fn cut_everywhere(life: impl AsyncFn(&World)) {
+pub async fn cut_everywhere(life: impl AsyncFn(&World)) {
     let whole = World::new(None);
     life(&whole).await;
     let effects = whole.effects();
@@ -26,7 +27,7 @@ async fn cut_everywhere(life: impl AsyncFn(&World)) {
     }
 }
 
-async fn create(world: &World, more: Value) {
+pub async fn create(world: &World, more: Value) {
     world.apply("billing", more);
     world.run_to_rest().await;
     world.assert_provisioned("billing");
@@ -65,11 +66,12 @@ async fn a_deleted_secret_is_published_again_for_the_same_client_id() {
 async fn an_edited_key_is_put_back_without_a_new_secret() {
     cut_everywhere(async |world| {
         create(world, json!({})).await;
-        let before = world.regenerations();
+        let before = world.replacements();
+        world.consumers_may_fail();
         world.edit_secret("billing", "client-id", "something else");
         world.run_to_rest().await;
         world.assert_provisioned("billing");
-        assert_eq!(world.regenerations(), before);
+        assert_eq!(world.replacements(), before);
     })
     .await;
 }
@@ -168,9 +170,9 @@ async fn while_kubernetes_refuses_the_secret_no_further_secret_is_asked_for() {
     let world = World::new(None);
     world.refuse_secrets(true);
     world.apply("billing", json!({}));
-    world.run_to_rest().await;
+    world.run_passes(5).await;
     world.assert_waiting("billing", "SecretNotWritten");
-    assert_eq!((world.remote_apps(), world.regenerations()), (1, 0));
+    assert_eq!((world.remote_apps(), world.replacements()), (1, 0));
     world.refuse_secrets(false);
     world.run_to_rest().await;
     world.assert_provisioned("billing");

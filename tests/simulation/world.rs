@@ -1,14 +1,16 @@
-//! One small world: an API server, an IAM service and an operator that can be cut at any effect.
+//! One small world: an API server, an IAM service, consumers of Secrets, and operators that can be cut at any effect.
 //! Holds the state and what tests do to it and ask of it; the two ports are in `cluster` and `iam`.
 
 use crate::cluster::{ClusterState, FakeCluster};
-use crate::iam::{FakeConnections, IamState};
+use crate::iam::{App, FakeConnections, IamState};
 use k8s_openapi::ByteString;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
 use oauth_app_operator::decide::client_id;
 use oauth_app_operator::reconcile::Operator;
+use oauth_app_operator::remote::ClientSecret;
 use oauth_app_operator::status::condition;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -38,9 +40,31 @@ impl How {
 pub struct Outside {
     pub cluster: ClusterState,
     pub iam: IamState,
+    pub now: Timestamp,
+    /// Whether every secret that a consumer could read must be one that the API accepts.
+    consumers: bool,
+    /// Lets two operators take turns at every read and write.
+    turns: Option<fastrand::Rng>,
+    fresh: usize,
     cut: Option<Cut>,
     effects: usize,
     killed: bool,
+}
+
+impl Outside {
+    /// Invariant 10, as a pod sees it: what the Secret holds is what the API accepts.
+    fn assert_consumers_served(&self) {
+        let wanted: Vec<_> = self.cluster.apps().into_iter().filter(|app| app.metadata.deletion_timestamp.is_none()).collect();
+        let served = |secret: &&Secret| {
+            secret.owner_references().iter().any(|owner| wanted.iter().any(|app| app.uid().as_ref() == Some(&owner.uid)))
+        };
+        for secret in self.cluster.secrets.values().filter(served) {
+            let text = |key: &str| secret.data.as_ref()?.get(key).map(|v| String::from_utf8(v.0.clone()).unwrap());
+            let (Some(id), Some(value)) = (text("client-id"), text("client-secret")) else { continue };
+            let app = self.iam.apps.get(&id).expect("the app of a published credential exists");
+            assert!(app.accepts(&value, self.now), "a consumer of {} reads a credential that is not accepted", secret.name_any());
+        }
+    }
 }
 
 pub type Shared = Arc<Mutex<Outside>>;
@@ -48,14 +72,26 @@ pub type Shared = Arc<Mutex<Outside>>;
 /// The answer to an effect was lost, or the effect did not happen; the caller cannot tell which.
 pub struct Lost;
 
+/// Gives the other operator its turn, if there is one.
+pub async fn interleave(shared: &Shared) {
+    let turns = shared.lock().unwrap().turns.as_mut().map_or(0, |random| random.usize(0..3));
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Performs one effect, unless the cut says otherwise. A killed operator never comes back from here.
 pub async fn effect<T>(shared: &Shared, act: impl FnOnce(&mut Outside) -> T) -> Result<T, Lost> {
+    interleave(shared).await;
     let (result, killed) = {
         let mut outside = shared.lock().unwrap();
         let how = outside.cut.filter(|cut| cut.at == outside.effects).map(|cut| cut.how);
         outside.effects += 1;
         let before = matches!(how, Some(How::KilledBefore | How::FailedBefore));
         let result = if before { None } else { Some(act(&mut outside)) };
+        if outside.consumers {
+            outside.assert_consumers_served();
+        }
         outside.killed = matches!(how, Some(How::KilledBefore | How::KilledAfter));
         (if how.is_some() { Err(Lost) } else { result.ok_or(Lost) }, outside.killed)
     };
@@ -72,8 +108,17 @@ pub struct World {
 
 impl World {
     pub fn new(cut: Option<Cut>) -> Self {
-        let outside =
-            Outside { cluster: ClusterState::default(), iam: IamState::default(), cut, effects: 0, killed: false };
+        let outside = Outside {
+            cluster: ClusterState::default(),
+            iam: IamState { lists: true, ..IamState::default() },
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            consumers: true,
+            turns: None,
+            fresh: 0,
+            cut,
+            effects: 0,
+            killed: false,
+        };
         Self { shared: Arc::new(Mutex::new(outside)), operator: Cell::new(None) }
     }
 
@@ -90,7 +135,14 @@ impl World {
         }))
         .unwrap();
         let connections = FakeConnections::new(self.shared.clone(), connection);
-        Operator::new(FakeCluster::new(self.shared.clone()), connections, || Timestamp::UNIX_EPOCH)
+        let (clock, fresh) = (self.shared.clone(), self.shared.clone());
+        let clock = Arc::new(move || clock.lock().unwrap().now);
+        let fresh = Arc::new(move || {
+            let mut outside = fresh.lock().unwrap();
+            outside.fresh += 1;
+            Ok(ClientSecret::new(format!("fresh-{}", outside.fresh)))
+        });
+        Operator::new(FakeCluster::new(self.shared.clone()), connections, clock, fresh)
     }
 
     /// One pass over each resource; a kill is followed by a start.
@@ -104,6 +156,19 @@ impl World {
             assert!(survived || killed, "a pass hangs");
             self.operator.set(survived.then_some(operator));
         }
+    }
+
+    /// Passes of two operators over the same resource at once, of which one sees it as it was before; `seed` says who
+    /// comes when.
+    pub async fn pass_of_two(&self, name: &str, before: OrgOAuthApp, seed: u64) {
+        let Some(now) = self.outside().cluster.apps().into_iter().find(|app| app.name_any() == name) else { return };
+        self.outside().turns = Some(fastrand::Rng::with_seed(seed));
+        let (one, two) = (self.start(), self.start());
+        let both = async { tokio::join!(one.reconcile(now), two.reconcile(before)) };
+        let survived = tokio::time::timeout(std::time::Duration::from_secs(1), both).await.is_ok();
+        let killed = std::mem::take(&mut self.outside().killed);
+        assert!(survived || killed, "a pass hangs");
+        self.outside().turns = None;
     }
 
     pub async fn run_passes(&self, passes: usize) {
@@ -148,6 +213,60 @@ impl World {
         self.outside().cluster.delete_app(name);
     }
 
+    pub fn change(&self, name: &str, spec: Value) {
+        self.outside().cluster.change_spec(name, spec);
+    }
+
+    pub fn annotate(&self, name: &str, annotation: &str, value: &str) {
+        self.outside().cluster.annotate(name, annotation, value);
+    }
+
+    pub fn lose_status(&self, name: &str) {
+        self.outside().cluster.lose_status(name);
+    }
+
+    pub fn pass_time(&self, hours: i64) {
+        let mut outside = self.outside();
+        outside.now += SignedDuration::from_hours(hours);
+    }
+
+    /// Somebody changes a field of the app at the API.
+    pub fn edit_app(&self, id: &str, field: &str, value: Value) {
+        if let Some(app) = self.outside().iam.apps.get_mut(id) {
+            app.fields.insert(field.into(), value);
+        }
+    }
+
+    /// Somebody deletes the app at the API; until it is there again nobody is served.
+    pub fn delete_app_by_hand(&self, id: &str) {
+        let mut outside = self.outside();
+        outside.iam.delete_by_hand(id);
+        outside.consumers = false;
+    }
+
+    /// From here on a credential may be wrong for a while, because somebody broke it.
+    pub fn consumers_may_fail(&self) {
+        self.outside().consumers = false;
+    }
+
+    pub fn set_pods(&self, pods: &[&str]) {
+        self.outside().cluster.pods = pods.iter().map(ToString::to_string).collect();
+    }
+
+    pub fn set_lists(&self, lists: bool) {
+        self.outside().iam.lists = lists;
+    }
+
+    /// A Secret that a user hands to the operator.
+    pub fn bring(&self, name: &str, value: &str) {
+        let secret = json!({
+            "metadata": {"name": name, "namespace": "team", "resourceVersion": value, "labels": {"oauth-apps.dev/use": "true"}},
+        });
+        let mut secret: Secret = serde_json::from_value(secret).unwrap();
+        secret.data = Some([("value".to_owned(), ByteString(value.as_bytes().to_vec()))].into());
+        self.outside().cluster.secrets.insert(name.into(), secret);
+    }
+
     pub fn delete_secret(&self, name: &str) {
         self.outside().cluster.secrets.remove(name);
     }
@@ -174,11 +293,11 @@ impl World {
         self.outside().cluster.apps().iter().any(|app| app.name_any() == name)
     }
 
-    fn app(&self, name: &str) -> OrgOAuthApp {
+    pub fn app(&self, name: &str) -> OrgOAuthApp {
         self.outside().cluster.apps().into_iter().find(|app| app.name_any() == name).expect("the resource exists")
     }
 
-    fn data(&self, name: &str, key: &str) -> Option<String> {
+    pub fn data(&self, name: &str, key: &str) -> Option<String> {
         let outside = self.outside();
         let data = outside.cluster.secrets.get(name)?.data.as_ref()?;
         data.get(key).map(|value| String::from_utf8(value.0.clone()).unwrap())
@@ -196,8 +315,24 @@ impl World {
         self.outside().iam.calls
     }
 
-    pub fn regenerations(&self) -> usize {
-        self.outside().iam.regenerations
+    pub fn remote_writes(&self) -> usize {
+        self.outside().iam.writes
+    }
+
+    pub fn replacements(&self) -> usize {
+        self.outside().iam.replacements
+    }
+
+    pub fn rotations(&self) -> usize {
+        self.outside().iam.rotations
+    }
+
+    pub fn updates(&self) -> usize {
+        self.outside().iam.updates
+    }
+
+    pub fn remote(&self, id: &str) -> Option<App> {
+        self.outside().iam.apps.get(id).cloned()
     }
 
     pub fn assert_credential_works(&self, name: &str) {
@@ -214,8 +349,15 @@ impl World {
         assert_eq!(ready.status, ConditionStatus::True, "{ready:?}");
         assert_eq!(app.status.as_ref().unwrap().client_id, Some(client_id(&app).0));
         self.assert_credential_works(name);
-        let creations = self.outside().iam.creations.clone();
-        assert!(creations.values().all(|count| *count == 1), "created more than once: {creations:?}");
+        self.assert_one_app_each();
+    }
+
+    /// Invariant 1: an app is created once, and once more each time that somebody else deleted it.
+    pub fn assert_one_app_each(&self) {
+        let outside = self.outside();
+        let allowed = |id: &String| 1 + outside.iam.deleted_by_hand.get(id).copied().unwrap_or_default();
+        let more = outside.iam.creations.iter().find(|(id, count)| **count > allowed(id));
+        assert!(more.is_none(), "created more than once: {more:?}");
     }
 
     pub fn assert_waiting(&self, name: &str, reason: &str) {

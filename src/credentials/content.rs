@@ -1,0 +1,241 @@
+//! What the Secret holds, in the operator's own words: the current, the next and the previous client secret.
+//! Data is for consumers; annotations say how old it is and under which keys it stands.
+
+use crate::crd::{FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys};
+use crate::remote::{ClientId, ClientSecret};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+
+const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// How the next secret is to become valid, and since when it waits.
+const NEXT: &str = "oauth-apps.dev/next";
+/// Counts the secrets that were published.
+const REVISION: &str = "oauth-apps.dev/revision";
+/// When the current secret was published.
+const ROTATED_AT: &str = "oauth-apps.dev/rotated-at";
+/// Until when the previous secret is valid.
+const PREVIOUS_EXPIRES_AT: &str = "oauth-apps.dev/previous-expires-at";
+/// Tells an edited secret from the one that was published.
+const CHECKSUM: &str = "oauth-apps.dev/checksum";
+/// The keys under which the credential stands, which may be those of an earlier spec.
+const KEYS: &str = "oauth-apps.dev/keys";
+const ANNOTATIONS: [&str; 7] =
+    [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED];
+
+/// How a next secret becomes valid at the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apply {
+    /// Beside the current one, which stays valid for a while.
+    Rotate,
+    /// Instead of the current one, which nobody has or should have.
+    Replace,
+}
+
+/// A secret that is durable here, and about to become valid at the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Staged {
+    /// Its value.
+    pub secret: ClientSecret,
+    /// How it becomes valid.
+    pub apply: Apply,
+    /// Since when it waits.
+    pub since: Timestamp,
+}
+
+/// The secret before the current one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Previous {
+    /// Its value.
+    pub secret: ClientSecret,
+    /// When the API stops to accept it.
+    pub expires_at: Timestamp,
+}
+
+/// What the Secret holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Content {
+    /// The app's client id.
+    pub client_id: Option<ClientId>,
+    /// The secret that consumers use; none for a public client.
+    pub current: Option<ClientSecret>,
+    /// The secret that is about to replace it.
+    pub next: Option<Staged>,
+    /// The secret before it, while it is valid.
+    pub previous: Option<Previous>,
+    /// Counts the secrets that were published.
+    pub revision: i64,
+    /// When the current one was published.
+    pub rotated_at: Option<Timestamp>,
+    /// The request to rotate that was fulfilled last.
+    pub rotate_requested: Option<String>,
+    /// Of the published secret. It differs from that of `current` if somebody edited the value.
+    pub checksum: Option<String>,
+}
+
+impl Content {
+    /// Reads a Secret of ours. What an edit took away is read from status instead.
+    pub(super) fn read(app: &OrgOAuthApp, secret: &Secret) -> Self {
+        let annotation = |name: &str| secret.annotations().get(name).cloned();
+        let time = |name: &str| annotation(name)?.parse::<Timestamp>().ok();
+        let said = app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+        let keys = recorded_keys(secret, app);
+        let value = |key: &str| value(secret, key).map(ClientSecret::new);
+        let previous_expires_at = time(PREVIOUS_EXPIRES_AT).or(said.previous_expires_at.map(|at| at.0));
+        Self {
+            client_id: self::value(secret, &keys.client_id).map(ClientId),
+            current: value(&keys.client_secret),
+            next: staged(secret, value(&next_key(&keys))),
+            previous: value(&previous_key(&keys))
+                .zip(previous_expires_at)
+                .map(|(secret, expires_at)| Previous { secret, expires_at }),
+            revision: annotation(REVISION).and_then(|n| n.parse().ok()).or(said.revision).unwrap_or_default(),
+            rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
+            rotate_requested: annotation(ROTATE_REQUESTED),
+            checksum: annotation(CHECKSUM),
+        }
+    }
+
+    /// Whether the value that consumers use is not the one that was published.
+    pub fn is_tampered(&self, app: &OrgOAuthApp) -> bool {
+        self.current.as_ref().is_some_and(|current| self.checksum.as_ref() != Some(&checksum(app, current)))
+    }
+
+    /// Whether this is the secret that was published last, whatever consumers find now.
+    pub fn was_published(&self, app: &OrgOAuthApp, secret: &ClientSecret) -> bool {
+        self.checksum.as_ref() == Some(&checksum(app, secret))
+    }
+
+    /// The same with this as the secret that consumers use from now on; what was staged is no longer needed.
+    pub fn publish(&self, app: &OrgOAuthApp, id: &ClientId, secret: Option<ClientSecret>, now: Timestamp) -> Self {
+        Self {
+            client_id: Some(id.clone()),
+            checksum: secret.as_ref().map(|secret| checksum(app, secret)),
+            rotated_at: secret.as_ref().map(|_| now),
+            revision: self.revision + i64::from(secret.is_some()),
+            rotate_requested: app.annotations().get(ROTATE_REQUESTED).cloned(),
+            current: secret,
+            next: None,
+            previous: None,
+        }
+    }
+
+    /// Puts our data, labels, annotations and owner into a Secret and leaves what others added to its metadata.
+    pub(super) fn render(&self, app: &OrgOAuthApp, mut secret: Secret) -> Secret {
+        let target = &app.spec.secret;
+        if secret.metadata.name.is_none() {
+            secret.metadata.name = Some(super::secret_name(app));
+            secret.metadata.namespace = app.namespace();
+        }
+        own(app, &mut secret);
+        let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid().unwrap_or_default())];
+        secret.labels_mut().extend(target.labels.clone());
+        secret.labels_mut().extend(marks.map(|(name, value)| (name.to_owned(), value)));
+        let annotations = secret.annotations_mut();
+        annotations.retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
+        annotations.extend(target.annotations.clone());
+        annotations.extend(self.annotations(&target.keys));
+        secret.data = Some(self.data(&target.keys));
+        secret.type_ = secret.type_.or(Some("Opaque".into()));
+        secret
+    }
+
+    fn annotations(&self, keys: &SecretKeys) -> impl Iterator<Item = (String, String)> {
+        let next = self.next.as_ref().map(|next| match next.apply {
+            Apply::Rotate => format!("rotate {}", next.since),
+            Apply::Replace => format!("replace {}", next.since),
+        });
+        let said = [
+            (KEYS, Some(format!("{},{}", keys.client_id, keys.client_secret))),
+            (NEXT, next),
+            (REVISION, (self.revision > 0).then(|| self.revision.to_string())),
+            (ROTATED_AT, self.rotated_at.map(|at| at.to_string())),
+            (PREVIOUS_EXPIRES_AT, self.previous.as_ref().map(|previous| previous.expires_at.to_string())),
+            (CHECKSUM, self.checksum.clone()),
+            (ROTATE_REQUESTED, self.rotate_requested.clone()),
+        ];
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    }
+
+    fn data(&self, keys: &SecretKeys) -> BTreeMap<String, ByteString> {
+        let text = |secret: &ClientSecret| secret.expose().to_owned();
+        let values = [
+            (keys.client_id.clone(), self.client_id.as_ref().map(|id| id.0.clone())),
+            (keys.client_secret.clone(), self.current.as_ref().map(text)),
+            (next_key(keys), self.next.as_ref().map(|next| text(&next.secret))),
+            (previous_key(keys), self.previous.as_ref().map(|previous| text(&previous.secret))),
+        ];
+        let present = values.into_iter().filter_map(|(key, value)| Some((key, ByteString(value?.into_bytes()))));
+        present.collect()
+    }
+}
+
+/// Takes off every label and annotation that makes a Secret the operator's.
+pub(super) fn take_marks_off(secret: &mut Secret) {
+    secret.labels_mut().retain(|name, _| name != OWNER_LABEL && name != MANAGED_BY_LABEL);
+    secret.annotations_mut().retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
+}
+
+fn own(app: &OrgOAuthApp, secret: &mut Secret) {
+    let owner = app.controller_owner_ref(&());
+    if !secret.owner_references().iter().any(|present| Some(present) == owner.as_ref()) {
+        secret.owner_references_mut().retain(|present| Some(&present.uid) != app.uid().as_ref());
+        secret.owner_references_mut().extend(owner);
+    }
+}
+
+fn next_key(keys: &SecretKeys) -> String {
+    format!("{}.next", keys.client_secret)
+}
+
+fn previous_key(keys: &SecretKeys) -> String {
+    format!("{}.previous", keys.client_secret)
+}
+
+/// The keys under which the credential was written, which an earlier spec may have named.
+fn recorded_keys(secret: &Secret, app: &OrgOAuthApp) -> SecretKeys {
+    let recorded = secret.annotations().get(KEYS).and_then(|keys| keys.split_once(','));
+    recorded.map_or_else(
+        || app.spec.secret.keys.clone(),
+        |(id, secret)| SecretKeys { client_id: id.into(), client_secret: secret.into() },
+    )
+}
+
+/// A staged value whose annotation was taken away is applied in the way that certainly makes it valid.
+fn staged(secret: &Secret, value: Option<ClientSecret>) -> Option<Staged> {
+    let said = secret.annotations().get(NEXT).and_then(|next| next.split_once(' '));
+    let since = said.and_then(|(_, since)| since.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let apply = if said.is_some_and(|(apply, _)| apply == "rotate") { Apply::Rotate } else { Apply::Replace };
+    Some(Staged { secret: value?, apply, since })
+}
+
+fn value(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(bytes.0.clone()).ok().filter(|value| !value.is_empty())
+}
+
+/// Finds edits, and is no defence against somebody who can read the Secret anyway. It is too short to tell a value by.
+fn checksum(app: &OrgOAuthApp, secret: &ClientSecret) -> String {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    hash.write(app.uid().unwrap_or_default().as_bytes());
+    hash.write(secret.expose().as_bytes());
+    format!("{:08x}", (hash.finish() >> 32) ^ (hash.finish() & 0xffff_ffff))
+}
+
+/// FNV-1a, whose result is the same in every version of the operator, as the standard library's need not be.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

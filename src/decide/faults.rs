@@ -1,0 +1,33 @@
+//! What a call that brought nothing means for the pass: wait, or tell a person.
+//! Pure; how long to wait is `backoff`'s business.
+
+use super::deletion::let_go_hint;
+use super::{Blocked, Outcome};
+use crate::crd::OrgOAuthApp;
+use crate::reason::Reason;
+use crate::remote::Fault;
+
+/// What a call that brought nothing means for the pass.
+pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
+    match outcome_of(fault) {
+        Outcome::Blocked(blocked) if app.metadata.deletion_timestamp.is_some() => {
+            Outcome::Blocked(let_go_hint(&blocked))
+        }
+        outcome => outcome,
+    }
+}
+
+fn outcome_of(fault: Fault) -> Outcome {
+    let waiting = |reason, message, until| Outcome::Waiting { reason, message, until };
+    let blocked = |reason, message: String| Outcome::Blocked(Blocked { reason, message });
+    let text = fault.to_string();
+    match fault {
+        Fault::Unavailable(_) => waiting(Reason::ConnectionUnavailable, text, None),
+        Fault::Throttled { until } => waiting(Reason::Throttled, text, Some(until)),
+        Fault::Credentials(_) => waiting(Reason::CredentialsUnavailable, text, None),
+        Fault::Conflict(_) => waiting(Reason::ApiConflict, text, None),
+        Fault::Forbidden(_) => blocked(Reason::Forbidden, text),
+        Fault::Rejected(_) => blocked(Reason::Rejected, text),
+        Fault::NotFound(_) => blocked(Reason::OrgNotFound, text),
+    }
+}

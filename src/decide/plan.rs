@@ -1,0 +1,138 @@
+//! What `managementPolicy: Observe` makes of the policy: the same steps, of which those that change something at the API
+//! are said instead of done.
+
+use super::{
+    Because, Blocked, Call, Observed, Outcome, Step, admit, credential, look_at_secrets, ownership, remote_app, roles,
+};
+use crate::credentials::Apply;
+use crate::remote::Update;
+use std::fmt;
+
+/// What would be done at the API. It holds names of fields and never a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan(Vec<Planned>);
+
+/// One thing that would be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// Create the app.
+    Create,
+    /// Take the app over.
+    Adopt,
+    /// Change these fields.
+    Change(Vec<String>),
+    /// Replace the client secret at once.
+    ReplaceSecret,
+    /// Replace the client secret with an overlap.
+    RotateSecret,
+    /// Add the app to its organization.
+    AddToOrganization,
+    /// Give roles and take roles.
+    ChangeRoles,
+}
+
+impl Plan {
+    /// Whether nothing would be done.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the credential of the Secret would stay as it is, if there is one.
+    pub fn leaves_credential(&self) -> bool {
+        self.0.iter().all(|planned| match planned {
+            Planned::Create | Planned::Adopt | Planned::ReplaceSecret => false,
+            Planned::Change(_) | Planned::RotateSecret | Planned::AddToOrganization | Planned::ChangeRoles => true,
+        })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let items: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&items.join(", "))
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create => f.write_str("create the app"),
+            Self::Adopt => f.write_str("adopt the app"),
+            Self::Change(fields) => write!(f, "change {}", fields.join(" and ")),
+            Self::ReplaceSecret => f.write_str("replace the client secret"),
+            Self::RotateSecret => f.write_str("rotate the client secret"),
+            Self::AddToOrganization => f.write_str("add the app to its organization"),
+            Self::ChangeRoles => f.write_str("change the roles of the app"),
+        }
+    }
+}
+
+/// The next step for a resource that only observes.
+pub fn observe(seen: &Observed) -> Result<Step, Blocked> {
+    if seen.app.spec.suspend {
+        return Ok(Step::Finish(Outcome::Suspended));
+    }
+    let fields = admit(seen)?;
+    if let Some(step) = look_at_secrets(seen)? {
+        return Ok(step);
+    }
+    let mut plan = Vec::new();
+    if let Some(step) = ownership::step(seen)? {
+        match planned(seen, &step) {
+            Some(Planned::Adopt) => plan.push(Planned::Adopt),
+            Some(only) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![only])))),
+            None => return Ok(step),
+        }
+    }
+    for part in [credential::step, remote_app::step, roles::step] {
+        let Some(step) = part(seen, &fields)? else { continue };
+        match planned(seen, &step) {
+            Some(Planned::Create) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![Planned::Create])))),
+            Some(next) => plan.push(next),
+            None => return Ok(step),
+        }
+    }
+    if plan.is_empty() {
+        credential::last(seen, &fields)?;
+        return Ok(Step::Finish(Outcome::Settled { wake: credential::wake(seen) }));
+    }
+    Ok(Step::Finish(Outcome::Observed(Plan(plan))))
+}
+
+/// What a step would do at the API, or lead to; `None` for a step that only looks or keeps the Secret in order.
+fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
+    match step {
+        Step::Claim { adopt: true, .. } => Some(Planned::Adopt),
+        Step::Claim { adopt: false, .. } | Step::Call(Call::Create(_)) => Some(Planned::Create),
+        Step::Write(content, Because::Staged) => match content.next.as_ref().map(|next| next.apply) {
+            Some(Apply::Rotate) => Some(Planned::RotateSecret),
+            Some(Apply::Replace) | None => Some(Planned::ReplaceSecret),
+        },
+        Step::Call(Call::Replace(..)) => Some(Planned::ReplaceSecret),
+        Step::Call(Call::Rotate(..)) => Some(Planned::RotateSecret),
+        Step::Call(Call::Update(_, Update { .. })) => Some(Planned::Change(remote_app::drift(seen))),
+        Step::Call(Call::AddToOrganization(..)) => Some(Planned::AddToOrganization),
+        Step::Call(Call::ChangeRoles { .. }) => Some(Planned::ChangeRoles),
+        Step::Call(
+            Call::Authenticate
+            | Call::Read(_)
+            | Call::Look(_)
+            | Call::Prove(..)
+            | Call::ReadRoles(_)
+            | Call::Delete(_),
+        )
+        | Step::ReadSecret
+        | Step::ReadFormerSecret(_)
+        | Step::ReadBroughtSecret
+        | Step::ReadResource
+        | Step::FindUsers
+        | Step::FindRival
+        | Step::AddFinalizer
+        | Step::Unclaim
+        | Step::Write(..)
+        | Step::RemoveFormer(_)
+        | Step::ReleaseSecret(_)
+        | Step::DropFinalizer
+        | Step::Finish(_) => None,
+    }
+}

@@ -1,0 +1,74 @@
+//! Whether the API has what the spec says: changed by the user, or drifted at the API.
+//! A list only ever acquits; what it shows otherwise is read before anything is done about it.
+
+use super::ownership::has_claimed;
+use super::{Blocked, Call, Next, Observed, Remote, Step, api, client_id, context, credential, go_live, reconcile_requested};
+use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use crate::definition::{self, Fields};
+use crate::reason::Reason;
+use crate::remote::{RemoteApp, Update};
+use crate::status::condition;
+
+/// What is to be done until the API has what the spec says.
+pub fn step(seen: &Observed, fields: &Fields) -> Next {
+    let id = client_id(&seen.app);
+    match &seen.remote {
+        Remote::AsDefined => Ok(None),
+        Remote::Unread if is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() => {
+            Ok(Some(Step::Call(Call::Look(id))))
+        }
+        Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
+        Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
+        Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
+        Remote::Absent if has_claimed(&seen.app, &id) || seen.app.spec.id.is_none() => {
+            Ok(Some(credential::create_again(seen, fields)))
+        }
+        Remote::Absent => Ok(None),
+        Remote::Shown(shown) => change(seen, fields, shown),
+    }
+}
+
+fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
+    let changed = definition::differences(fields, &shown.fields);
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let fixed = definition::cannot_change(&changed);
+    if !fixed.is_empty() {
+        return Err(cannot_change(&fixed));
+    }
+    if !seen.updated.is_empty() {
+        return Err(not_taken(&changed));
+    }
+    let Some(api) = api(seen) else { return Ok(None) };
+    let update = Update { context: context(seen), fields: definition::update(api, fields, &changed), secret: None };
+    Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(client_id(&seen.app), update)))))
+}
+
+/// Whether status says that the API has the present spec.
+pub fn is_synced(app: &OrgOAuthApp) -> bool {
+    let generation = app.metadata.generation;
+    let synced = condition(app, ConditionType::Synced);
+    app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
+        && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+}
+
+/// The fields that the API shows otherwise than the spec.
+pub fn drift(seen: &Observed) -> Vec<String> {
+    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return Vec::new() };
+    let fields = api(seen).and_then(|api| definition::fields(api, &seen.app.spec).ok());
+    fields.map(|fields| definition::differences(&fields, &shown.fields)).unwrap_or_default()
+}
+
+fn cannot_change(fields: &[String]) -> Blocked {
+    let message = format!(
+        "the API cannot change spec.{} of an app that exists; put it back, or delete the resource and create it anew",
+        fields.join(", spec.")
+    );
+    Blocked::new(Reason::ImmutableField, message)
+}
+
+fn not_taken(fields: &[String]) -> Blocked {
+    let message = format!("the API accepted the change of spec.{} and still shows it otherwise", fields.join(", spec."));
+    Blocked::new(Reason::ChangeNotTaken, message)
+}
