@@ -12,6 +12,9 @@ struct Pace {
     longest: Duration,
 }
 
+/// Delays are up to this part shorter or longer.
+pub const SPREAD: f64 = 0.2;
+
 const PASSING: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 /// Found out without a call to the API, so it costs little to look again soon.
 const LOCAL: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
@@ -31,7 +34,9 @@ pub fn delay(
             let left = Duration::try_from(wake.duration_since(time)).unwrap_or_default();
             spread(resync, random).min(left + Duration::from_secs(1).mul_f64(random))
         }
-        Outcome::Settled { wake: None } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone => spread(resync, random),
+        Outcome::Settled { wake: None } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone => {
+            spread(resync, random)
+        }
         Outcome::Waiting { until: Some(until), .. } => {
             until.saturating_duration_since(now) + Duration::from_secs(1).mul_f64(random)
         }
@@ -50,7 +55,7 @@ fn grown(pace: Pace, attempts: u32) -> Duration {
 }
 
 fn spread(delay: Duration, random: f64) -> Duration {
-    delay.mul_f64(0.8 + 0.4 * random)
+    delay.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * random)
 }
 
 fn pace(reason: Reason) -> Pace {
@@ -112,15 +117,19 @@ mod tests {
     #[test]
     fn a_passing_fault_is_retried_soon_and_then_ever_more_slowly() {
         let now = Instant::now();
-        let at =
-            |attempts| delay(&waiting(Reason::ConnectionUnavailable), Duration::ZERO, attempts, 0.5, (now, Timestamp::UNIX_EPOCH)).as_secs();
+        let at = |attempts| {
+            delay(&waiting(Reason::ConnectionUnavailable), Duration::ZERO, attempts, 0.5, (now, Timestamp::UNIX_EPOCH))
+                .as_secs()
+        };
         assert_eq!([at(0), at(1), at(2), at(8), at(9), at(1000)], [1, 2, 4, 256, 300, 300]);
     }
 
     #[test]
     fn where_a_person_is_needed_the_api_is_asked_slowly() {
         let blocked = Outcome::Blocked(Blocked::new(Reason::Rejected, "no"));
-        let at = |attempts| delay(&blocked, Duration::ZERO, attempts, 0.5, (Instant::now(), Timestamp::UNIX_EPOCH)).as_secs();
+        let at = |attempts| {
+            delay(&blocked, Duration::ZERO, attempts, 0.5, (Instant::now(), Timestamp::UNIX_EPOCH)).as_secs()
+        };
         assert_eq!([at(0), at(1), at(20)], [60, 120, 1800]);
     }
 
@@ -130,12 +139,24 @@ mod tests {
         let until = Some(now + Duration::from_secs(7));
         let throttled = Outcome::Waiting { reason: Reason::Throttled, message: String::new(), until };
         assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.0, (now, Timestamp::UNIX_EPOCH)), Duration::from_secs(7));
-        assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.5, (now, Timestamp::UNIX_EPOCH)), Duration::from_millis(7500));
+        assert_eq!(
+            delay(&throttled, Duration::ZERO, 3, 0.5, (now, Timestamp::UNIX_EPOCH)),
+            Duration::from_millis(7500)
+        );
     }
 
     #[test]
     fn a_settled_resource_is_looked_at_once_per_interval_spread_by_a_fifth() {
-        let at = |random| delay(&Outcome::Settled { wake: None }, Duration::from_secs(600), 9, random, (Instant::now(), Timestamp::UNIX_EPOCH)).as_secs();
+        let at = |random| {
+            delay(
+                &Outcome::Settled { wake: None },
+                Duration::from_secs(600),
+                9,
+                random,
+                (Instant::now(), Timestamp::UNIX_EPOCH),
+            )
+            .as_secs()
+        };
         assert_eq!([at(0.0), at(0.5), at(1.0)], [480, 600, 720]);
     }
 
@@ -143,7 +164,8 @@ mod tests {
     fn a_rotation_that_is_due_is_not_slept_through() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let settled = |wake| Outcome::Settled { wake: Some(at(wake)) };
-        let delay = |wake| delay(&settled(wake), Duration::from_secs(600), 0, 0.0, (Instant::now(), at(1000))).as_secs();
+        let delay =
+            |wake| delay(&settled(wake), Duration::from_secs(600), 0, 0.0, (Instant::now(), at(1000))).as_secs();
         assert_eq!([delay(1060), delay(900), delay(99_999)], [60, 0, 480]);
     }
 }

@@ -14,6 +14,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,7 +55,8 @@ impl ClusterConnections {
             None => None,
         };
         let max_in_flight = spec.limits.max_in_flight.into();
-        let settings = Settings { api: spec.api, endpoint, ca_pem, max_in_flight, timeout };
+        let requests_per_second = spec.limits.requests_per_second.and_then(NonZeroU32::new);
+        let settings = Settings { api: spec.api, endpoint, ca_pem, max_in_flight, requests_per_second, timeout };
         HttpIam::new(settings, self.credentials(connection)?)
     }
 

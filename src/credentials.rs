@@ -76,7 +76,9 @@ pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
         return Brought::Missing(format!("there is no Secret {name}; create it or correct spec.clientSecretRef.name"));
     };
     if secret.labels().get(USE_LABEL).map(String::as_str) != Some("true") {
-        let why = format!("Secret {name} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it");
+        let why = format!(
+            "Secret {name} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it"
+        );
         return Brought::Missing(why);
     }
     let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| String::from_utf8(value.0.clone()));
@@ -97,9 +99,7 @@ impl Target {
     pub fn write(&self, app: &OrgOAuthApp, content: &Content) -> Option<SecretWrite> {
         match self {
             Self::Free => Some(SecretWrite::Create(content.render(app, Secret::default()))),
-            Self::Ours(OurSecret(secret)) => {
-                Some(SecretWrite::Replace(content.render(app, Secret::clone(secret))))
-            }
+            Self::Ours(OurSecret(secret)) => Some(SecretWrite::Replace(content.render(app, Secret::clone(secret)))),
             Self::Foreign => None,
         }
     }
@@ -147,6 +147,9 @@ impl OurSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::ClientId;
+    use k8s_openapi::ByteString;
+    use k8s_openapi::jiff::Timestamp;
     use serde_json::{Value, json};
 
     fn app(secret: Value) -> OrgOAuthApp {
@@ -159,12 +162,13 @@ mod tests {
         .unwrap()
     }
 
-    fn credentials() -> Credentials {
-        Credentials { client_id: ClientId("id-1".into()), client_secret: Some(ClientSecret::new("value-1".into())) }
+    fn content(app: &OrgOAuthApp) -> Content {
+        let secret = Some(ClientSecret::new("value-1".into()));
+        Content::default().publish(app, &ClientId("id-1".into()), secret, Timestamp::UNIX_EPOCH)
     }
 
     fn published(app: &OrgOAuthApp) -> Secret {
-        match guard(app, None).publish(app, &credentials()) {
+        match guard(app, None).write(app, &content(app)) {
             Some(SecretWrite::Create(secret)) => secret,
             other => panic!("{other:?}"),
         }
@@ -178,16 +182,29 @@ mod tests {
     }
 
     #[test]
-    fn a_published_secret_is_ours_and_complete() {
+    fn what_is_written_is_read_again() {
         let app = app(json!({"keys": {"clientId": "ID"}, "labels": {"team": "a"}, "annotations": {"note": "b"}}));
-        let secret = published(&app);
-        assert_eq!(secret.data.as_ref().unwrap().keys().collect::<Vec<_>>(), ["ID", "client-secret"]);
-        assert_eq!(secret.labels()["team"], "a");
-        assert_eq!(secret.annotations()["note"], "b");
-        let ours = ours(&app, secret);
-        assert!(ours.is_published(&app, &credentials()));
-        assert_eq!(ours.client_id(&app), Some(ClientId("id-1".into())));
-        assert_eq!(ours.client_secret(&app).unwrap().expose(), "value-1");
+        let next = Staged { secret: ClientSecret::new("n".into()), apply: Apply::Rotate, since: Timestamp::UNIX_EPOCH };
+        let previous = Previous { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
+        let full = Content { next: Some(next), previous: Some(previous), ..content(&app) };
+        let Some(SecretWrite::Create(secret)) = Target::Free.write(&app, &full) else { panic!("not a create") };
+        let keys: Vec<_> = secret.data.as_ref().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["ID", "client-secret", "client-secret.next", "client-secret.previous"]);
+        assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
+        let target = guard(&app, Some(secret.clone()));
+        assert_eq!(target.content(&app), full);
+        assert!(ours(&app, secret).is(&app, &full) && !full.is_tampered(&app));
+    }
+
+    #[test]
+    fn under_new_keys_the_credential_is_found_and_moved() {
+        let (old, new) = (app(json!({})), app(json!({"keys": {"clientId": "ID", "clientSecret": "KEY"}})));
+        let target = guard(&new, Some(published(&old)));
+        assert_eq!(target.content(&new), content(&old));
+        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.content(&new)) else {
+            panic!("not a replace")
+        };
+        assert_eq!(moved.data.unwrap().keys().collect::<Vec<_>>(), ["ID", "KEY"]);
     }
 
     #[test]
@@ -200,23 +217,34 @@ mod tests {
         for foreign in [Secret::default(), owned_not_controlled, owned_by_another] {
             let target = guard(&app, Some(foreign));
             assert!(matches!(target, Target::Foreign));
-            assert!(target.publish(&app, &credentials()).is_none());
+            assert!(target.write(&app, &content(&app)).is_none());
+            assert_eq!(target.content(&app), Content::default());
         }
     }
 
     #[test]
     fn edits_are_seen_and_what_others_added_stays() {
         let app = app(json!({"labels": {"team": "a"}}));
-        let edited = |edit: fn(&mut Secret)| {
+        let is_whole = |edit: fn(&mut Secret)| {
             let mut secret = published(&app);
             edit(&mut secret);
-            ours(&app, secret).is_published(&app, &credentials())
+            ours(&app, secret).is(&app, &content(&app))
         };
-        assert!(!edited(|s| drop(s.labels_mut().insert("team".into(), "b".into()))));
-        assert!(!edited(|s| drop(s.data.as_mut().unwrap().insert("client-id".into(), ByteString(b"x".to_vec())))));
-        assert!(!edited(|s| drop(s.data.as_mut().unwrap().insert("extra".into(), ByteString(b"x".to_vec())))));
-        assert!(edited(|s| drop(s.labels_mut().insert("other".into(), "b".into()))));
-        assert!(edited(|s| drop(s.annotations_mut().insert("other".into(), "b".into()))));
+        assert!(!is_whole(|s| drop(s.labels_mut().insert("team".into(), "b".into()))));
+        assert!(!is_whole(|s| drop(s.annotations_mut().remove("oauth-apps.dev/revision"))));
+        assert!(!is_whole(|s| drop(s.data.as_mut().unwrap().insert("client-id".into(), ByteString(b"x".to_vec())))));
+        assert!(!is_whole(|s| drop(s.data.as_mut().unwrap().insert("extra".into(), ByteString(b"x".to_vec())))));
+        assert!(is_whole(|s| drop(s.labels_mut().insert("other".into(), "b".into()))));
+        assert!(is_whole(|s| drop(s.annotations_mut().insert("other".into(), "b".into()))));
+    }
+
+    #[test]
+    fn an_edited_value_is_told_from_the_published_one() {
+        let app = app(json!({}));
+        let mut secret = published(&app);
+        secret.data.as_mut().unwrap().insert("client-secret".into(), ByteString(b"edited".to_vec()));
+        let content = guard(&app, Some(secret)).content(&app);
+        assert!(content.is_tampered(&app) && content.was_published(&app, &ClientSecret::new("value-1".into())));
     }
 
     #[test]
@@ -224,14 +252,37 @@ mod tests {
         let app = app(json!({}));
         let SecretWrite::Replace(released) = ours(&app, published(&app)).release(&app) else { panic!("not a replace") };
         assert_eq!(released.data, published(&app).data);
-        assert!(released.owner_references().is_empty() && released.labels().is_empty());
+        assert!(
+            released.owner_references().is_empty() && released.labels().is_empty() && released.annotations().is_empty()
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_brought_needs_its_owners_consent() {
+        let reference = KeyRef { name: "mine".into(), key: "value".into() };
+        let handed = |label: &str, value: &[u8]| {
+            let mut secret = Secret::default();
+            secret.labels_mut().insert(USE_LABEL.into(), label.into());
+            secret.data = Some([("value".to_owned(), ByteString(value.to_vec()))].into());
+            brought(&reference, Some(secret))
+        };
+        assert!(matches!(handed("true", b"x"), Brought::Value(_)));
+        let why = |brought| match brought {
+            Brought::Missing(why) => why,
+            Brought::Value(_) => panic!("it was read"),
+        };
+        assert!(why(handed("false", b"x")).contains("lacks the label"));
+        assert!(
+            why(handed("true", b"")).contains("empty or no text") && why(handed("true", &[0xff])).contains("no text")
+        );
+        assert!(why(brought(&reference, None)).contains("there is no Secret mine"));
     }
 
     #[test]
     fn nothing_that_holds_a_value_prints_it() {
         let app = app(json!({}));
         let target = guard(&app, Some(published(&app)));
-        let write = target.publish(&app, &credentials());
-        assert!(!format!("{target:?} {write:?} {:?}", credentials()).contains("value-1"));
+        let write = target.write(&app, &content(&app));
+        assert!(!format!("{target:?} {write:?} {:?}", content(&app)).contains("value-1"));
     }
 }

@@ -16,9 +16,7 @@ pub use plan::Plan;
 pub use remote_app::drift;
 pub use roles::may_be_old;
 
-use crate::crd::{
-    Api, Context, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles,
-};
+use crate::crd::{Api, Context, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles};
 use crate::credentials::{Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;

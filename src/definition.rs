@@ -1,8 +1,8 @@
 //! What a spec means at an API: the documented request fields, or the fields that this API does not have.
 //! Also compares a definition with what the API shows, forgiving what the API says differently. Pure.
 
-use crate::crd::{OrgOAuthAppSpec, Role};
 use crate::crd::{AllowedScopes, Api, ConnectionCredentials, CredentialSource, GrantType, IamConnectionSpec};
+use crate::crd::{OrgOAuthAppSpec, Role};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -160,9 +160,7 @@ pub fn cannot_change(changed: &[String]) -> Vec<String> {
 /// Fields of a connection that have no effect in this version.
 pub fn not_supported_by_connection(spec: &IamConnectionSpec) -> Vec<&'static str> {
     let ConnectionCredentials { api_token: _, client_credentials: _, source } = &spec.credentials;
-    let unsupported = [
-        ("credentials.source", *source != CredentialSource::Operator),
-    ];
+    let unsupported = [("credentials.source", *source != CredentialSource::Operator)];
     unsupported.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
 }
 

@@ -285,18 +285,11 @@ impl Reason {
                 "The API has a new client secret, which is in the Secret; the previous one stays valid beside it until `status.rotation.previousExpiresAt`.",
                 "Restart what reads the Secret only at its start.",
             ),
-            Self::Adopted => (
-                "The app existed before and is managed by this resource from now on.",
-                "Nothing.",
-            ),
-            Self::Moved => (
-                "The credential is in the Secret that the spec names now; the former Secret is removed.",
-                "Nothing.",
-            ),
-            Self::RolesChanged => (
-                "The app was given the roles in its organization that the spec says.",
-                "Nothing.",
-            ),
+            Self::Adopted => ("The app existed before and is managed by this resource from now on.", "Nothing."),
+            Self::Moved => {
+                ("The credential is in the Secret that the spec names now; the former Secret is removed.", "Nothing.")
+            }
+            Self::RolesChanged => ("The app was given the roles in its organization that the spec says.", "Nothing."),
             Self::Suspended => (
                 "`spec.suspend` is set: nothing is looked at and nothing is done, except deletion.",
                 "Set it to false to go on.",

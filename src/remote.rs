@@ -2,6 +2,7 @@
 //! No HTTP here; `remote::http` speaks to the two real APIs, and tests bring services of their own.
 
 mod answer;
+mod batch;
 mod cpn;
 mod csp;
 mod gate;
@@ -10,6 +11,7 @@ pub mod http;
 mod request;
 mod scrub;
 mod settings;
+mod survey;
 mod token;
 mod wire;
 
@@ -193,12 +195,7 @@ pub trait Iam: Send + Sync + 'static {
 
     /// Looks an app up in the list of its organization, which all apps of the organization share while it is not older
     /// than `max_age` and not older than the last change to this app; reads the app where the API has no list. [csp-list]
-    fn look(
-        &self,
-        org: &OrgId,
-        id: &ClientId,
-        max_age: Duration,
-    ) -> impl Future<Output = Result<Look, Fault>> + Send;
+    fn look(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> impl Future<Output = Result<Look, Fault>> + Send;
 
     /// Changes an app; brings the app as it is now if the API shows it. [cpn-patch, csp-patch]
     fn update(

@@ -45,7 +45,10 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
                 reconcile_requested(app).cloned().or(old.last_handled_reconcile_at)
             }
         },
-        last_handled_rotate_at: seen.secret.as_ref().map_or(old.last_handled_rotate_at, |_| seen.content().rotate_requested),
+        last_handled_rotate_at: seen
+            .secret
+            .as_ref()
+            .map_or(old.last_handled_rotate_at, |_| seen.content().rotate_requested),
         conditions: conditions(seen, outcome, published)
             .into_iter()
             .map(|said| said.after(&old.conditions, app.metadata.generation, now))
@@ -114,7 +117,7 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
     let mut conditions = match outcome {
         Outcome::Observed(plan) => {
             let message = format!("managementPolicy Full would {plan}.");
-            let ready = published == Some(true) && plan.leaves_credential();
+            let ready = published == Some(true) && plan.leaves_credential() && !seen.content().is_tampered(&seen.app);
             vec![
                 if ready {
                     said(Ready, True, Reason::Provisioned, &ready_message)

@@ -23,8 +23,7 @@ const PREVIOUS_EXPIRES_AT: &str = "oauth-apps.dev/previous-expires-at";
 const CHECKSUM: &str = "oauth-apps.dev/checksum";
 /// The keys under which the credential stands, which may be those of an earlier spec.
 const KEYS: &str = "oauth-apps.dev/keys";
-const ANNOTATIONS: [&str; 7] =
-    [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED];
+const ANNOTATIONS: [&str; 7] = [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED];
 
 /// How a next secret becomes valid at the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 
 use super::ownership::{has_claimed, is_adopted};
 use super::{
-    Applied, Because, Blocked, Brought, Call, Next, Observed, Outcome, Remote, Step, after_fault, api, client_id, context,
-    create, go_live, is_provable, is_public,
+    Applied, Because, Blocked, Brought, Call, Next, Observed, Outcome, Remote, Step, after_fault, api, client_id,
+    context, create, go_live, is_provable, is_public,
 };
-use crate::credentials::{Apply, Content, Previous, Staged, Target, secret_name};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, ROTATE_REQUESTED};
+use crate::credentials::{Apply, Content, Previous, Staged, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::duration;
 use crate::reason::Reason;
@@ -129,7 +129,8 @@ fn keep(seen: &Observed, content: Content) -> Option<Step> {
 /// still valid the API may refuse a further one, so that is waited out.
 fn renew(seen: &Observed, content: &Content) -> Option<Step> {
     let app = &seen.app;
-    let requested = app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| content.rotate_requested.as_ref() != Some(asked));
+    let requested =
+        app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| content.rotate_requested.as_ref() != Some(asked));
     let due = next_rotation(app, content).is_some_and(|at| at <= seen.now);
     let overlaps = content.previous.as_ref().is_some_and(|previous| previous.expires_at > seen.now);
     if is_public(app) {

@@ -3,8 +3,8 @@
 
 use super::ownership::{has_claimed, is_ours};
 use super::{Access, Blocked, Call, Observed, Outcome, Remote, Step, client_id, observes};
-use crate::credentials::{Target, secret_name};
 use crate::crd::{DeletionPolicy, FINALIZER};
+use crate::credentials::{Target, secret_name};
 use crate::reason::Reason;
 use crate::remote::{ClientId, Deletion};
 use kube::ResourceExt;
@@ -51,14 +51,13 @@ fn delete_remote(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (Some(_), Remote::Absent) => Ok(Step::DropFinalizer),
         (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) => Err(deletion_not_offered(&id)),
-        (
-            Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed),
-            Remote::Shown(_) | Remote::AsDefined,
-        ) => Ok(Step::Finish(Outcome::Waiting {
-            reason: Reason::Deleting,
-            message: format!("app {id} is being deleted; the API still shows it"),
-            until: None,
-        })),
+        (Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed), Remote::Shown(_) | Remote::AsDefined) => {
+            Ok(Step::Finish(Outcome::Waiting {
+                reason: Reason::Deleting,
+                message: format!("app {id} is being deleted; the API still shows it"),
+                until: None,
+            }))
+        }
     }
 }
 

@@ -114,12 +114,7 @@ fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
         Step::Call(Call::AddToOrganization(..)) => Some(Planned::AddToOrganization),
         Step::Call(Call::ChangeRoles { .. }) => Some(Planned::ChangeRoles),
         Step::Call(
-            Call::Authenticate
-            | Call::Read(_)
-            | Call::Look(_)
-            | Call::Prove(..)
-            | Call::ReadRoles(_)
-            | Call::Delete(_),
+            Call::Authenticate | Call::Read(_) | Call::Look(_) | Call::Prove(..) | Call::ReadRoles(_) | Call::Delete(_),
         )
         | Step::ReadSecret
         | Step::ReadFormerSecret(_)

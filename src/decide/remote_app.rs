@@ -2,7 +2,9 @@
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
 use super::ownership::has_claimed;
-use super::{Blocked, Call, Next, Observed, Remote, Step, api, client_id, context, credential, go_live, reconcile_requested};
+use super::{
+    Blocked, Call, Next, Observed, Remote, Step, api, client_id, context, credential, go_live, reconcile_requested,
+};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
@@ -69,6 +71,7 @@ fn cannot_change(fields: &[String]) -> Blocked {
 }
 
 fn not_taken(fields: &[String]) -> Blocked {
-    let message = format!("the API accepted the change of spec.{} and still shows it otherwise", fields.join(", spec."));
+    let message =
+        format!("the API accepted the change of spec.{} and still shows it otherwise", fields.join(", spec."));
     Blocked::new(Reason::ChangeNotTaken, message)
 }

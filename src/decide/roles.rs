@@ -33,7 +33,8 @@ fn without(all: &Roles, others: &Roles) -> Roles {
         roles.iter().filter(|role| !held.contains(role)).cloned().collect()
     };
     let service_roles = all.service_roles.iter().filter_map(|service| {
-        let held = others.service_roles.iter().filter(|other| other.service_definition_id == service.service_definition_id);
+        let held =
+            others.service_roles.iter().filter(|other| other.service_definition_id == service.service_definition_id);
         let held: Vec<Role> = held.flat_map(|other| other.service_roles.clone()).collect();
         let service_roles = missing(&service.service_roles, &held);
         (!service_roles.is_empty()).then(|| ServiceRoles { service_roles, ..service.clone() })

@@ -1,7 +1,8 @@
 //! The policy, case by case: what was seen, and the one step that follows.
 
 use super::*;
-use crate::credentials::{SecretWrite, guard};
+use crate::crd::DeletionPolicy;
+use crate::credentials::{Apply, Previous, SecretWrite, Staged, guard};
 use crate::remote::ClientSecret;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
@@ -55,10 +56,34 @@ fn credentials(value: &str) -> Credentials {
     Credentials { client_id: ClientId(DERIVED.into()), client_secret: Some(ClientSecret::new(value.into())) }
 }
 
-fn published(app: &OrgOAuthApp) -> Target {
-    match Target::Free.publish(app, &credentials("value")) {
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_second(hour * 3600).unwrap()
+}
+
+fn holding(app: &OrgOAuthApp, content: &Content) -> Target {
+    match Target::Free.write(app, content) {
         Some(SecretWrite::Create(secret)) => guard(app, Some(secret)),
         other => panic!("{other:?}"),
+    }
+}
+
+fn value(value: &str) -> ClientSecret {
+    ClientSecret::new(value.into())
+}
+
+fn content(app: &OrgOAuthApp) -> Content {
+    Content::default().publish(app, &client_id(app), Some(value("value")), at(0))
+}
+
+fn published(app: &OrgOAuthApp) -> Target {
+    holding(app, &content(app))
+}
+
+/// A Secret with a next value that waits to become valid.
+fn staged(apply: Apply) -> impl FnOnce(&OrgOAuthApp) -> Target {
+    move |app| {
+        let next = Some(Staged { secret: value("next"), apply, since: at(1) });
+        holding(app, &Content { next, ..content(app) })
     }
 }
 
@@ -71,10 +96,17 @@ fn as_wanted() -> Remote {
     shown(json!({"displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"]}))
 }
 
+fn listed(remote: Remote) -> Remote {
+    match remote {
+        Remote::Shown(app) => Remote::Listed(Some(app)),
+        other => other,
+    }
+}
+
 /// The step that follows from a resource, its Secret and what else a pass has seen.
 fn step(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Target, also: impl FnOnce(&mut Observed)) -> String {
     let target = secret(&app);
-    let mut seen = Observed::new(app, granted());
+    let mut seen = Observed::new(app, granted(), at(2), value("fresh"));
     (seen.secret, seen.live) = (Some(target), true);
     also(&mut seen);
     say(decide(&seen))
@@ -84,15 +116,24 @@ fn say(step: Step) -> String {
     match step {
         Step::Finish(Outcome::Blocked(blocked)) => blocked.reason.as_str().into(),
         Step::Finish(Outcome::Waiting { reason, .. }) => format!("wait: {}", reason.as_str()),
+        Step::Finish(Outcome::Settled { wake: None }) => "Settled".into(),
+        Step::Finish(Outcome::Observed(plan)) => format!("plan: {plan}"),
         Step::Finish(outcome) => format!("{outcome:?}"),
         Step::Call(Call::Create(app)) => format!("Create {}", app.id),
         Step::Call(Call::Read(id)) => format!("Read {id}"),
-        Step::Call(Call::Regenerate(id)) => format!("Regenerate {id}"),
+        Step::Call(Call::Look(id)) => format!("Look {id}"),
+        Step::Call(Call::Update(_, update)) => {
+            let fields: Vec<_> = update.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("Update {}", fields.join(" "))
+        }
+        Step::Call(Call::Replace(..)) => "Replace".into(),
+        Step::Call(Call::Rotate(_, _, overlap)) => format!("Rotate {}", overlap.as_secs()),
+        Step::Call(Call::Prove(_, secret)) => format!("Prove {}", secret.expose()),
         Step::Call(Call::Delete(id)) => format!("Delete {id}"),
-        Step::Claim(id) => format!("Claim {id}"),
+        Step::Claim { id, adopt: false } => format!("Claim {id}"),
+        Step::Claim { id, adopt: true } => format!("Adopt {id}"),
         Step::ReleaseSecret(_) => "ReleaseSecret".into(),
-        Step::Publish(_) => "Publish".into(),
-        Step::TryPublish(_) => "TryPublish".into(),
+        Step::Write(_, because) => format!("Write {because:?}"),
         step => format!("{step:?}"),
     }
 }
@@ -110,7 +151,7 @@ fn nothing(_: &mut Observed) {}
 #[test]
 fn a_new_app_takes_these_steps() {
     let bare = || app(json!({"metadata": {"finalizers": []}}));
-    let mut seen = Observed::new(bare(), granted());
+    let mut seen = Observed::new(bare(), granted(), at(2), value("fresh"));
     assert_eq!(say(decide(&seen)), "ReadSecret");
     seen.secret = Some(Target::Free);
     assert_eq!(say(decide(&seen)), "Call(Authenticate)");
@@ -119,14 +160,15 @@ fn a_new_app_takes_these_steps() {
     (seen.app, seen.live) = (app(json!({})), true);
     assert_eq!(say(decide(&seen)), format!("Create {DERIVED}"));
     (seen.remote, seen.in_hand) = (Remote::AsDefined, Some(credentials("value")));
-    assert_eq!(say(decide(&seen)), "Publish");
+    assert_eq!(say(decide(&seen)), "Write HandedOut");
     (seen.secret, seen.in_hand) = (Some(published(&seen.app)), None);
     assert_eq!(say(decide(&seen)), "Settled");
 }
 
 #[test]
 fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
-    assert_eq!(step(app(json!({"spec": {"suspend": true}})), free, nothing), "NotSupported");
+    assert_eq!(step(app(json!({"spec": {"suspend": true}})), free, nothing), "Suspended");
+    assert_eq!(step(app(json!({"spec": {"secret": {"template": {"a": "b"}}}})), free, nothing), "NotSupported");
     assert_eq!(step(app(json!({"spec": {"context": "TENANT"}})), free, nothing), "InvalidSpec");
     let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
     assert_eq!(step(app(json!({})), free, |seen| seen.access = refused), "NotGranted");
@@ -150,14 +192,14 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
         move |seen: &mut Observed| (seen.create_refused, seen.remote) = (Some(Fault::Conflict("exists".into())), remote)
     };
     assert_eq!(step(app(json!({})), free, refused(Remote::Unread)), format!("Read {DERIVED}"));
-    assert_eq!(step(app(json!({})), free, refused(as_wanted())), format!("Regenerate {DERIVED}"));
+    assert_eq!(step(app(json!({})), free, refused(as_wanted())), "Write Staged");
     assert_eq!(step(app(json!({})), free, refused(Remote::Absent)), "wait: ApiConflict");
 }
 
 #[test]
 fn an_app_that_was_published_before_is_read_before_its_secret_is_replaced() {
     assert_eq!(step(app(synced()), free, nothing), format!("Read {DERIVED}"));
-    assert_eq!(step(app(synced()), free, |seen| seen.remote = as_wanted()), format!("Regenerate {DERIVED}"));
+    assert_eq!(step(app(synced()), free, |seen| seen.remote = as_wanted()), "Write Staged");
     assert_eq!(step(app(synced()), free, |seen| seen.remote = Remote::Absent), format!("Create {DERIVED}"));
 }
 
@@ -179,7 +221,7 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     let claimed = || app(json!({"spec": {"id": "chosen"}, "status": {"clientId": "chosen"}}));
     let now = |seen: &mut Observed| (seen.claimed_now, seen.remote) = (true, Remote::Absent);
     assert_eq!(step(claimed(), free, now), "Create chosen");
-    assert_eq!(step(claimed(), free, |seen| seen.remote = as_wanted()), "Regenerate chosen");
+    assert_eq!(step(claimed(), free, |seen| seen.remote = as_wanted()), "Write Staged");
 }
 
 #[test]
@@ -208,10 +250,11 @@ fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
 
 #[test]
 fn what_is_settled_is_left_alone_and_what_was_edited_is_put_back() {
-    assert_eq!(step(app(synced()), published, nothing), "Settled");
+    assert_eq!(step(app(synced()), published, nothing), format!("Look {DERIVED}"));
+    assert_eq!(step(app(synced()), published, |seen| seen.remote = listed(as_wanted())), "Settled");
     let other_label = app(json!({"spec": {"secret": {"labels": {"team": "a"}}}}));
     let edited = move |_: &OrgOAuthApp| published(&other_label);
-    assert_eq!(step(app(json!({"spec": {"secret": {"labels": {"team": "b"}}}})), edited, nothing), "Publish");
+    assert_eq!(step(app(json!({"spec": {"secret": {"labels": {"team": "b"}}}})), edited, nothing), "Write PutBack");
 }
 
 #[test]
@@ -220,7 +263,7 @@ fn what_kubernetes_makes_of_the_secret_is_not_fought_over() {
     let changed = move |_: &OrgOAuthApp| published(&other_label);
     let mut more = synced();
     merge(&mut more, json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
-    assert_eq!(step(app(more), changed, |seen| seen.published_now = true), "Settled");
+    assert_eq!(step(app(more), changed, |seen| (seen.published_now, seen.remote) = (true, as_wanted())), "Settled");
 }
 
 #[test]
@@ -228,38 +271,198 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
     assert_eq!(step(app(json!({})), published, nothing), format!("Read {DERIVED}"));
     assert_eq!(step(app(json!({})), published, |seen| seen.remote = as_wanted()), "Settled");
     let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
-    assert_eq!(step(app(json!({})), published, |seen| seen.remote = other), "NotSupported");
-    assert_eq!(step(app(json!({})), published, |seen| seen.remote = Remote::Absent), format!("Create {DERIVED}"));
+    let update = r#"Update description="Nightly" displayName="Billing" grantTypes=["client_credentials"]"#;
+    assert_eq!(step(app(json!({})), published, |seen| seen.remote = other.clone()), update);
+    let updated = |seen: &mut Observed| (seen.remote, seen.updated) = (other.clone(), vec!["displayName".into()]);
+    assert_eq!(step(app(json!({})), published, updated), "ChangeNotTaken");
+    // The new secret is durable before the app is created again.
+    assert_eq!(step(app(json!({})), published, |seen| seen.remote = Remote::Absent), "Write Staged");
+    let again = step(app(json!({})), staged(Apply::Replace), |seen| seen.remote = Remote::Absent);
+    assert_eq!(again, format!("Create {DERIVED}"));
 }
 
 #[test]
-fn while_kubernetes_refuses_the_secret_the_api_is_asked_for_no_other() {
-    let refused = || {
+fn what_a_list_shows_otherwise_is_read_before_anything_is_done() {
+    let other = shown(json!({"displayName": "Other"}));
+    for doubtful in [listed(other), Remote::Listed(None)] {
+        assert_eq!(step(app(synced()), published, |seen| seen.remote = doubtful), format!("Read {DERIVED}"));
+    }
+    let mut asked = synced();
+    merge(&mut asked, json!({"metadata": {"annotations": {"oauth-apps.dev/reconcile-requested-at": "1"}}}));
+    assert_eq!(step(app(asked), published, nothing), format!("Read {DERIVED}"), "who asks gets no old list");
+}
+
+#[test]
+fn a_field_that_no_update_can_carry_is_said() {
+    let open = shown(json!({"displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"],
+                            "publicClient": true}));
+    let closed = app(json!({"spec": {"publicClient": false}}));
+    assert_eq!(step(closed, published, |seen| seen.remote = open), "ImmutableField");
+}
+
+#[test]
+fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
+    let taken = |seen: &mut Observed| seen.applied = Some(Applied::Taken);
+    assert_eq!(step(app(synced()), staged(Apply::Replace), nothing), "Replace");
+    assert_eq!(step(app(synced()), staged(Apply::Replace), taken), "Write Replaced");
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), |seen| seen.staged_now = true), "Rotate 172800");
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), taken), "Prove next");
+    let proven = |proof| move |seen: &mut Observed| (seen.applied, seen.proof) = (Some(Applied::Taken), Some(proof));
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), proven(Proof::Accepted)), "Write Rotated");
+    assert_eq!(
+        step(app(synced()), staged(Apply::Rotate), proven(Proof::Refused("no".into()))),
+        "wait: SecretNotProven"
+    );
+}
+
+#[test]
+fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
+    let known = |proof| move |seen: &mut Observed| seen.proof = Some(proof);
+    let conflict = |seen: &mut Observed| seen.applied = Some(Applied::Conflict);
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), nothing), "Prove next");
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), known(Proof::Accepted)), "Write Rotated");
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), known(Proof::Refused("no".into()))), "Rotate 172800");
+    assert_eq!(step(app(synced()), staged(Apply::Rotate), conflict), "wait: RotationRunning");
+    let code = || app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
+    assert_eq!(step(code(), staged(Apply::Rotate), nothing), "Rotate 172800");
+    assert_eq!(step(code(), staged(Apply::Rotate), conflict), "Write Rotated");
+    let now = |seen: &mut Observed| (seen.applied, seen.staged_now) = (Some(Applied::Conflict), true);
+    assert_eq!(step(code(), staged(Apply::Rotate), now), "wait: RotationRunning");
+}
+
+#[test]
+fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
+    let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
+    let after = |hours| step(rotating(), published, |seen| (seen.now, seen.remote) = (at(hours), as_wanted()));
+    assert!(after(8).starts_with("Settled { wake: Some("), "{}", after(8));
+    assert_eq!(after(10), "Write Staged");
+    let overlapping = |app: &OrgOAuthApp| {
+        let previous = Some(Previous { secret: value("before"), expires_at: at(12) });
+        holding(app, &Content { previous, ..content(app) })
+    };
+    let at_hour = |hour| move |seen: &mut Observed| (seen.now, seen.remote) = (at(hour), as_wanted());
+    assert!(step(rotating(), overlapping, at_hour(11)).starts_with("Settled"));
+    assert_eq!(step(app(json!({})), overlapping, at_hour(12)), "Write Expired");
+}
+
+#[test]
+fn rotations_of_apps_of_one_age_are_spread() {
+    let due = |uid: &str| {
+        let rotation = json!({"interval": "1000h", "overlap": "2h"});
+        let app = app(json!({"metadata": {"uid": uid}, "spec": {"rotation": rotation}}));
+        next_rotation(&app, &content(&app)).unwrap().as_second() / 3600
+    };
+    let hours: std::collections::BTreeSet<_> = (0..1000).map(|n| due(&format!("uid-{n}"))).collect();
+    assert!(hours.len() > 50 && hours.iter().all(|hour| (900..=1000).contains(hour)), "{hours:?}");
+}
+
+#[test]
+fn a_request_to_rotate_is_fulfilled_once_per_value() {
+    let asked = || {
+        let mut asked = synced();
+        merge(&mut asked, json!({"metadata": {"annotations": {"oauth-apps.dev/rotate-requested-at": "1"}}}));
+        app(asked)
+    };
+    let before = |_: &OrgOAuthApp| published(&app(synced()));
+    assert_eq!(step(asked(), before, nothing), "Write Staged");
+    assert_eq!(step(asked(), published, |seen| seen.remote = as_wanted()), "Settled");
+}
+
+#[test]
+fn an_edited_value_is_proven_or_reported() {
+    let edited = |app: &OrgOAuthApp| holding(app, &Content { current: Some(value("other")), ..content(app) });
+    let known = |proof| move |seen: &mut Observed| (seen.proof, seen.remote) = (Some(proof), as_wanted());
+    assert_eq!(step(app(json!({})), edited, nothing), "Prove other");
+    assert_eq!(step(app(json!({})), edited, known(Proof::Accepted)), "Write Proven");
+    assert_eq!(step(app(json!({})), edited, known(Proof::Refused("no".into()))), "SecretTampered");
+}
+
+#[test]
+fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
+    let renamed = || {
+        let mut renamed = synced();
+        merge(&mut renamed, json!({"spec": {"secret": {"name": "new"}}}));
+        app(renamed)
+    };
+    assert_eq!(step(renamed(), free, nothing), r#"ReadFormerSecret("billing")"#);
+    let former = || Some(published(&app(json!({}))));
+    assert_eq!(step(renamed(), free, |seen| seen.former = former()), "Write Moved");
+    assert!(step(renamed(), published, |seen| seen.former = former()).starts_with("RemoveFormer"));
+    assert_eq!(step(renamed(), published, |seen| seen.former = Some(Target::Foreign)), format!("Look {DERIVED}"));
+}
+
+#[test]
+fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
+    let adopting = |policy: &str| app(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}}));
+    let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
+    assert_eq!(step(adopting("Never"), free, found), "IdTaken");
+    assert_eq!(step(adopting("Adopt"), free, found), "Adopt chosen");
+    let adopted = |policy: &str| {
         app(
-            json!({"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "SecretNotWritten", "message": "",
-                                              "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}),
+            json!({"spec": {"id": "chosen", "adoptionPolicy": policy}, "status": {"clientId": "chosen", "adopted": true}}),
         )
     };
-    assert_eq!(step(refused(), free, nothing), "TryPublish");
-    assert_eq!(step(refused(), free, |seen| seen.secret_storable = true), format!("Create {DERIVED}"));
+    assert_eq!(step(adopted("Adopt"), free, |seen| seen.remote = as_wanted()), "Write IdOnly");
+    assert_eq!(step(adopted("AdoptAndRotate"), free, |seen| seen.remote = as_wanted()), "Write Staged");
+    let id_only = |app: &OrgOAuthApp| holding(app, &Content { client_id: Some(client_id(app)), ..Content::default() });
+    assert_eq!(step(adopted("Adopt"), id_only, |seen| seen.remote = as_wanted()), "SecretUnknown");
 }
 
 #[test]
-fn a_secret_that_another_writer_raced_for_is_replaced() {
-    let raced = |seen: &mut Observed| (seen.secret_suspect, seen.remote) = (true, Remote::AsDefined);
-    assert_eq!(step(app(json!({})), published, raced), format!("Regenerate {DERIVED}"));
+fn a_secret_that_cannot_be_used_or_changed_is_said_before_any_call() {
+    let bringing = || app(json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}}));
+    assert_eq!(step(bringing(), free, nothing), "ReadBroughtSecret");
+    let missing = Some(Brought::Missing("no".into()));
+    assert_eq!(step(bringing(), free, |seen| seen.brought = missing), "SecretRefInvalid");
+    let immutable = |app: &OrgOAuthApp| match Target::Free.write(app, &content(app)) {
+        Some(SecretWrite::Create(secret)) => guard(app, Some(Secret { immutable: Some(true), ..secret })),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(step(app(json!({})), immutable, nothing), "SecretImmutable");
 }
 
 #[test]
-fn a_credential_under_an_earlier_name_or_key_is_not_thrown_away() {
-    let renamed = app(json!({"metadata": {"generation": 2}, "spec": {"secret": {"name": "new"}},
-                             "status": {"secretName": "billing", "clientId": DERIVED, "observedGeneration": 1}}));
-    assert_eq!(step(renamed, free, nothing), "NotSupported");
-    let rekeyed = app(
-        json!({"metadata": {"generation": 2}, "spec": {"secret": {"keys": {"clientId": "ID", "clientSecret": "SECRET"}}},
-                             "status": {"secretName": "billing", "clientId": DERIVED, "observedGeneration": 1}}),
+fn who_observes_plans_and_writes_nothing_to_the_api() {
+    let observing = |more: Value| {
+        let mut all = json!({"spec": {"managementPolicy": "Observe"}, "metadata": {"finalizers": []}});
+        merge(&mut all, more);
+        app(all)
+    };
+    assert_eq!(step(observing(json!({})), free, nothing), "plan: create the app");
+    let chosen = observing(json!({"spec": {"id": "chosen"}}));
+    let is_free = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, Remote::Absent);
+    assert_eq!(step(chosen, free, is_free), "plan: create the app");
+    let adopting = observing(json!({"spec": {"id": "chosen", "adoptionPolicy": "Adopt"}}));
+    let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
+    let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, other.clone());
+    assert_eq!(step(adopting, free, found), "plan: adopt the app, replace the client secret, change displayName");
+    let drifted = |seen: &mut Observed| seen.remote = other.clone();
+    assert_eq!(step(observing(json!({})), published, drifted), "plan: change displayName");
+    assert_eq!(step(observing(json!({})), published, |seen| seen.remote = as_wanted()), "Settled");
+    let leaving = deleting(json!({"spec": {"managementPolicy": "Observe"}}));
+    assert_eq!(step(leaving, free, nothing), "DropFinalizer");
+}
+
+#[test]
+fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
+    let roles = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        json!({"organizationRoles": names, "serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": names}]})
+    };
+    let held = |names: &[&str]| serde_json::from_value::<Roles>(roles(names)).unwrap();
+    let wanting = || app(json!({"spec": {"roles": roles(&["a", "b"])}}));
+    let with = |membership| move |seen: &mut Observed| (seen.remote, seen.membership) = (as_wanted(), membership);
+    assert_eq!(
+        step(wanting(), published, with(Membership::Unread)),
+        format!(r#"Call(ReadRoles(ClientId("{DERIVED}")))"#)
     );
-    assert_eq!(step(rekeyed, |_| published(&app(json!({}))), nothing), "NotSupported");
+    assert!(step(wanting(), published, with(Membership::Absent)).starts_with("Call(AddToOrganization("));
+    assert_eq!(step(wanting(), published, with(Membership::Has(held(&["b", "a"])))), "Settled");
+    let mut seen = Observed::new(wanting(), granted(), at(2), value("fresh"));
+    (seen.secret, seen.remote, seen.membership) =
+        (Some(published(&wanting())), as_wanted(), Membership::Has(held(&["b", "c"])));
+    let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&seen) else { panic!("no change of roles") };
+    assert_eq!((add, remove), (held(&["a"]), held(&["c"])));
 }
 
 #[test]
@@ -269,7 +472,7 @@ fn a_public_client_has_no_secret_to_regenerate() {
             json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}, "status": {"clientId": DERIVED}}),
         )
     };
-    assert_eq!(step(public(), free, |seen| seen.remote = as_wanted()), "Publish");
+    assert_eq!(step(public(), free, |seen| seen.remote = as_wanted()), "Write IdOnly");
 }
 
 #[test]
@@ -306,7 +509,7 @@ fn an_id_that_was_never_claimed_is_never_deleted() {
 #[test]
 fn deletion_without_a_connection_says_how_to_let_go_and_retain_does() {
     let refused = || Access::Refused(Blocked::new(Reason::ConnectionNotFound, "there is no IamConnection x"));
-    let mut seen = Observed::new(deleting(json!({})), refused());
+    let mut seen = Observed::new(deleting(json!({})), refused(), at(2), value("fresh"));
     let Step::Finish(Outcome::Blocked(blocked)) = decide(&seen) else { panic!("not blocked") };
     assert_eq!(blocked.reason, Reason::ConnectionNotFound);
     assert!(blocked.message.ends_with("to delete this resource without it, set spec.deletionPolicy to Retain"));

@@ -135,13 +135,15 @@ fn every_field_that_differs_is_named() {
 }
 
 #[test]
-fn fields_without_effect_are_named() {
-    let set = spec(json!({
-        "clientSecretRef": {"name": "s", "key": "k"}, "secret": {"template": {"url": "x"}}, "roles": {},
-        "rotation": {"interval": "2h", "overlap": "1h"}, "adoptionPolicy": "Adopt", "managementPolicy": "Observe", "suspend": true,
-    }));
-    let named =
-        ["clientSecretRef", "secret.template", "roles", "rotation", "adoptionPolicy", "managementPolicy", "suspend"];
-    assert_eq!(not_supported(&set), named);
-    assert!(not_supported(&spec(json!({}))).is_empty());
+fn an_update_carries_what_changed_and_what_the_api_always_wants() {
+    let fields = super::fields(Api::CloudServices, &spec(json!({"accessTokenTTL": 60, "forcePkce": true}))).unwrap();
+    let names = |api, changed: &[&str]| {
+        let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
+        update(api, &fields, &changed).keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let triple = "description displayName grantTypes";
+    assert_eq!(names(Api::CloudServices, &["accessTokenTTL"]), format!("accessTokenTTL {triple}"));
+    assert_eq!(names(Api::CloudPartnerNavigator, &["accessTokenTTL"]), "accessTokenTTL");
+    assert_eq!(names(Api::CloudPartnerNavigator, &[]), "");
+    assert_eq!(cannot_change(&["publicClient".into(), "forcePkce".into()]), ["publicClient"]);
 }

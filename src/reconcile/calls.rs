@@ -2,6 +2,7 @@
 //! Whatever the API answers, if it answers at all it took the connection's credentials, which proves the connection.
 
 use super::{Connections, Flow, Pass};
+use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
 use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_fault, may_be_old, org_id};
 use crate::duration;
@@ -42,10 +43,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
-    /// How old a list may be: one serves all who look within an interval.
+    /// How old a list may be: as long as the shortest time between two looks at one app, so that each look finds what
+    /// came after the one before, and all apps share the list.
     fn max_age(&self) -> Duration {
         let interval = self.connection.as_ref().and_then(|c| duration::parse(&c.spec.resync_interval).ok());
-        interval.unwrap_or_default()
+        interval.unwrap_or_default().mul_f64(1.0 - SPREAD)
     }
 
     async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), Fault> {

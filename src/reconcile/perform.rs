@@ -159,9 +159,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
             Because::Rotated => self.note(Reason::Rotated, format!("The client secret of app {id} was rotated.")),
-            Because::Moved => self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}.")),
+            Because::Moved => {
+                self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
+            }
             Because::Proven => {
-                self.note(Reason::Repaired, format!("The client secret in Secret {name} was checked and is the app's."));
+                self.note(
+                    Reason::Repaired,
+                    format!("The client secret in Secret {name} was checked and is the app's."),
+                );
             }
             Because::PutBack => self.note(Reason::Repaired, format!("Secret {name} put back.")),
         }

@@ -45,14 +45,20 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn happening(&self, outcome: &Outcome) -> Option<Happening> {
         let app = &self.seen.app;
         match outcome {
-            Outcome::Blocked(blocked) if !is_said(app, ConditionType::Stalled, ConditionStatus::True, blocked.reason) => {
+            Outcome::Blocked(blocked)
+                if !is_said(app, ConditionType::Stalled, ConditionStatus::True, blocked.reason) =>
+            {
                 Some(Happening { reason: blocked.reason, message: blocked.message.clone(), warning: true })
             }
-            Outcome::Waiting { reason, message, .. } if !is_said(app, ConditionType::Reconciling, ConditionStatus::True, *reason) => {
+            Outcome::Waiting { reason, message, .. }
+                if !is_said(app, ConditionType::Reconciling, ConditionStatus::True, *reason) =>
+            {
                 let warning = !matches!(reason, Reason::Deleting);
                 Some(Happening { reason: *reason, message: message.clone(), warning })
             }
-            Outcome::Observed(plan) if !is_said(app, ConditionType::Synced, ConditionStatus::False, Reason::PlanPending) => {
+            Outcome::Observed(plan)
+                if !is_said(app, ConditionType::Synced, ConditionStatus::False, Reason::PlanPending) =>
+            {
                 let message = format!("managementPolicy Full would {plan}.");
                 Some(Happening { reason: Reason::PlanPending, message, warning: false })
             }

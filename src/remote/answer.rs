@@ -1,9 +1,11 @@
 //! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
 //! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
 
+use super::request::Page;
 use super::request::Quote;
 use super::scrub::{Known, scrub};
-use super::{AddFailure, ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp};
+use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp, Roles};
+use crate::crd::{Role, ServiceRoles};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -119,18 +121,82 @@ impl Answer {
         Ok(if failed { Deletion::Failed } else { Deletion::Accepted })
     }
 
-    /// What could not be added. [cpn-clients-post, csp-clients]
-    pub fn add_failures(&self) -> Result<Vec<AddFailure>, Fault> {
+    /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
+    pub fn updated(&self, id: &ClientId) -> Option<RemoteApp> {
+        let shows_it = self.json().is_some_and(|body| body.get("id").and_then(Value::as_str) == Some(&id.0));
+        shows_it.then(|| self.app(id).ok()).flatten().filter(|app| app.fields.contains_key("displayName"))
+    }
+
+    /// One page of a list, and the next. Of a link only its numbers are taken, since it may lead anywhere. [csp-paged]
+    pub fn page(&self) -> Result<(Vec<Map<String, Value>>, Option<Page>), Fault> {
+        let mut fields = self.object()?;
+        let Some(Value::Array(results)) = fields.remove("results") else {
+            return Err(self.malformed("it has no results"));
+        };
+        let entry = |entry| match entry {
+            Value::Object(entry) => Ok(entry),
+            _ => Err(self.malformed("an entry is not an object")),
+        };
+        let next = fields.get("nextLink").and_then(Value::as_str).filter(|link| !link.is_empty()).map(page_of);
+        Ok((results.into_iter().map(entry).collect::<Result<_, _>>()?, next))
+    }
+
+    /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
+    pub fn added(&self, id: &ClientId) -> Result<(), Fault> {
         if self.body.trim_ascii().is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let fields = self.object()?;
-        let failure = |entry: &Value| AddFailure {
-            id: ClientId(id_of(entry).unwrap_or_default().to_owned()),
-            message: scrub(&text_at(entry, &["message", "error"]).unwrap_or_default(), &self.known, &[]),
-        };
-        Ok(entries(&fields, "failures").map(failure).collect())
+        let failed = entries(&fields, "failures").find(|entry| id_of(entry).is_none_or(|failed| failed == id.0));
+        failed.map_or(Ok(()), |entry| {
+            let said = text_at(entry, &["message", "error"]).map(|said| scrub(&said, &self.known, &[]));
+            Err(Fault::Rejected(format!("{}: {}", self.operation, said.unwrap_or("it failed".into()))))
+        })
     }
+
+    /// The roles of the one app that it shows. [cpn-clients-get]
+    pub fn roles(&self) -> Result<Roles, Fault> {
+        self.object().map(|fields| roles(&fields))
+    }
+}
+
+/// The roles of an app in its organization; their form in answers is read leniently. [cpn-clients-get]
+pub fn roles(fields: &Map<String, Value>) -> Roles {
+    let role = |entry: &Value| {
+        let resource = entry.get("resource").and_then(Value::as_str).map(str::to_owned);
+        let name = entry.as_str().or_else(|| entry.get("name")?.as_str())?;
+        Some(Role { name: name.to_owned(), resource })
+    };
+    let all = |fields: &Map<String, Value>, name: &str| entries(fields, name).filter_map(role).collect();
+    let service = |entry: &Value| {
+        let fields = entry.as_object()?;
+        let id = fields.get("serviceDefinitionId")?.as_str()?;
+        Some(ServiceRoles { service_definition_id: id.to_owned(), service_roles: all(fields, "serviceRoles") })
+    };
+    Roles {
+        organization_roles: all(fields, "organizationRoles"),
+        service_roles: entries(fields, "serviceRoles").filter_map(service).collect(),
+    }
+}
+
+/// The id that an entry of a list is about.
+pub fn entry_id(fields: &Map<String, Value>) -> Option<ClientId> {
+    ["id", "clientId"].iter().find_map(|name| fields.get(*name)?.as_str()).map(|id| ClientId(id.to_owned()))
+}
+
+/// An app as an entry of a list shows it. [csp-list]
+pub fn listed(id: ClientId, fields: Map<String, Value>) -> RemoteApp {
+    let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
+    RemoteApp { id, created_at, last_updated_at, fields }
+}
+
+fn page_of(link: &str) -> Page {
+    let query = link.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    let value = |name: &str| {
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+    };
+    Page { start: value("pageStart"), limit: value("pageLimit") }
 }
 
 fn entries<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {

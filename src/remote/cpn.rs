@@ -2,12 +2,12 @@
 //! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
 
 use super::answer::Answer;
-use super::request::{Body, Dialect, Request, create_body};
-use super::{ApiCredentials, ClientId, Context, Deletion, Fault, NewApp, OrgId, Roles};
-use crate::crd::Role;
+use super::request::{Body, Dialect, Members, Request, create_body, role_changes, role_names, update_body};
+use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
 use reqwest::Method;
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::json;
+use std::time::Duration;
 
 /// The Cloud Partner Navigator dialect.
 pub struct CloudPartnerNavigator;
@@ -40,7 +40,7 @@ impl Dialect for CloudPartnerNavigator {
         Request::new("create app", Method::POST, &["v2", "orgs", &org.0, "oauth-apps"])
             .context(app.context)
             .body(create_body(app))
-            .secretive()
+            .carrying(app.secret.as_ref())
     }
 
     fn read(&self, org: &OrgId, id: &ClientId) -> Request {
@@ -52,16 +52,39 @@ impl Dialect for CloudPartnerNavigator {
         !answer.is_html()
     }
 
-    /// No body is documented. [cpn-secret-put]
-    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Request {
-        Request::new("regenerate secret", Method::PUT, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
-            .secretive()
+    /// By analogy; no page about it was found. (undocumented)
+    fn list(&self, org: &OrgId) -> Request {
+        Request::new("list apps", Method::GET, &["v2", "orgs", &org.0, "oauth-apps"])
+    }
+
+    /// A 404 can mean that there is no such operation or no such organization; reading an app tells. (undocumented)
+    fn offers_no_list(&self, answer: &Answer) -> bool {
+        matches!(answer.status, 404 | 405 | 501)
+    }
+
+    /// [cpn-patch]
+    fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request {
+        Request::new("update app", Method::PATCH, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
+            .context(update.context)
+            .body(update_body(update))
+            .carrying(update.secret.as_ref())
+    }
+
+    /// [cpn-secret-post]
+    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request {
+        let body = json!({
+            "newClientSecret": secret.expose(), "secretExpirationTimeInSeconds": overlap.as_secs(),
+        });
+        Request::new("rotate secret", Method::POST, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
+            .body(Body::Json(body))
+            .carrying(Some(secret))
     }
 
     /// By analogy; no page about it was found. (undocumented)
-    fn delete(&self, org: &OrgId, id: &ClientId) -> Request {
+    fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request {
+        let ids: Vec<&String> = ids.iter().map(|id| &id.0).collect();
         Request::new("delete app", Method::DELETE, &["v2", "orgs", &org.0, "oauth-apps"])
-            .body(Body::Json(json!({"clientIdsToDelete": [id.0]})))
+            .body(Body::Json(json!({"clientIdsToDelete": ids})))
     }
 
     /// A 404 can mean that there is no such operation or no such app; a read tells, and is due after either.
@@ -73,11 +96,11 @@ impl Dialect for CloudPartnerNavigator {
     fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Fault> {
         let mut body = json!({"ids": [id.0]});
         if !roles.organization_roles.is_empty() {
-            body["organizationRoles"] = names(&roles.organization_roles)?;
+            body["organizationRoles"] = role_names(&roles.organization_roles)?;
         }
         if !roles.service_roles.is_empty() {
             let services = roles.service_roles.iter().map(|service| {
-                let names = names(&service.service_roles)?;
+                let names = role_names(&service.service_roles)?;
                 Ok(json!({"serviceDefinitionId": service.service_definition_id, "serviceRoles": names}))
             });
             body["serviceRoles"] = services.collect::<Result<_, Fault>>()?;
@@ -86,20 +109,23 @@ impl Dialect for CloudPartnerNavigator {
         let request = Request::new("add app to organization", Method::POST, &path);
         Ok(request.context(context).body(Body::Json(body)))
     }
-}
 
-/// Roles have a name here and nothing else; what cannot be said is refused rather than left out.
-fn names(roles: &[Role]) -> Result<Value, Fault> {
-    let name = |role: &Role| match &role.resource {
-        None => Ok(json!({"name": role.name})),
-        Some(_) => Err(Fault::Rejected(format!("a role's resource, as of {}, is unknown to this API", role.name))),
-    };
-    roles.iter().map(name).collect()
+    /// [cpn-clients-get]
+    fn members(&self, org: &OrgId, id: &ClientId) -> Members {
+        Members::One(Request::new("read client", Method::GET, &["v2", "orgs", &org.0, "clients", &id.0]))
+    }
+
+    /// [cpn-roles-patch]
+    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault> {
+        let path = ["v2", "clients", &id.0, "orgs", &org.0, "roles"];
+        Ok(Request::new("change roles", Method::PATCH, &path).body(Body::Json(role_changes(add, remove)?)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crd::Role;
     use crate::remote::request::Quote;
     use crate::remote::scrub::Known;
 
@@ -133,7 +159,7 @@ mod tests {
     #[test]
     fn roles_are_names_and_nothing_is_left_out_silently() {
         let role = |resource: Option<&str>| Role { name: "org_member".into(), resource: resource.map(str::to_owned) };
-        assert_eq!(names(&[role(None)]), Ok(json!([{"name": "org_member"}])));
-        assert!(matches!(names(&[role(None), role(Some("instance:1"))]), Err(Fault::Rejected(_))));
+        assert_eq!(role_names(&[role(None)]), Ok(json!([{"name": "org_member"}])));
+        assert!(matches!(role_names(&[role(None), role(Some("instance:1"))]), Err(Fault::Rejected(_))));
     }
 }

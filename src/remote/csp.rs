@@ -2,11 +2,12 @@
 //! Requests are exactly what its documentation shows.
 
 use super::answer::Answer;
-use super::request::{Body, Dialect, Request, create_body};
-use super::{ApiCredentials, ClientId, Context, Deletion, Fault, NewApp, OrgId, Roles};
+use super::request::{Body, Dialect, Members, Request, create_body, role_changes, update_body};
+use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
+use std::time::Duration;
 
 /// The Cloud Services dialect.
 pub struct CloudServices;
@@ -41,7 +42,9 @@ impl Dialect for CloudServices {
     }
 
     fn create(&self, org: &OrgId, app: &NewApp) -> Request {
-        request("create app", Method::POST, &["orgs", &org.0, "oauth-apps"]).body(create_body(app)).secretive()
+        request("create app", Method::POST, &["orgs", &org.0, "oauth-apps"])
+            .body(create_body(app))
+            .carrying(app.secret.as_ref())
     }
 
     fn read(&self, org: &OrgId, id: &ClientId) -> Request {
@@ -53,17 +56,38 @@ impl Dialect for CloudServices {
         answer.is_json_object()
     }
 
-    /// The body is an empty object. [csp-secret-put]
-    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Request {
-        request("regenerate secret", Method::PUT, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
-            .body(Body::Json(json!({})))
-            .secretive()
+    /// [csp-list]
+    fn list(&self, org: &OrgId) -> Request {
+        request("list apps", Method::GET, &["orgs", &org.0, "oauth-apps"])
+    }
+
+    /// It is documented, so a 404 is about the organization. [csp-list]
+    fn offers_no_list(&self, answer: &Answer) -> bool {
+        matches!(answer.status, 405 | 501)
+    }
+
+    /// [csp-patch]
+    fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request {
+        request("update app", Method::PATCH, &["orgs", &org.0, "oauth-apps", &id.0])
+            .body(update_body(update))
+            .carrying(update.secret.as_ref())
+    }
+
+    /// [csp-secret-post]
+    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request {
+        let body = json!({
+            "newClientSecret": secret.expose(), "secretRotationExpirationInSeconds": overlap.as_secs(),
+        });
+        request("rotate secret", Method::POST, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
+            .body(Body::Json(body))
+            .carrying(Some(secret))
     }
 
     /// On the collection, with the ids in the body. [csp-delete]
-    fn delete(&self, org: &OrgId, id: &ClientId) -> Request {
+    fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request {
+        let ids: Vec<&String> = ids.iter().map(|id| &id.0).collect();
         request("delete app", Method::DELETE, &["orgs", &org.0, "oauth-apps"])
-            .body(Body::Json(json!({"clientIdsToDelete": [id.0]})))
+            .body(Body::Json(json!({"clientIdsToDelete": ids})))
     }
 
     /// A client of the API takes the words of the message for an absence too. [csp-delete]
@@ -87,6 +111,17 @@ impl Dialect for CloudServices {
         }
         let path = ["orgs", &org.0, "clients"];
         Ok(request("add app to organization", Method::POST, &path).body(Body::Json(body)))
+    }
+
+    /// [csp-clients]
+    fn members(&self, org: &OrgId, _: &ClientId) -> Members {
+        Members::List(request("list clients", Method::GET, &["orgs", &org.0, "clients"]))
+    }
+
+    /// [py-csptools]
+    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault> {
+        let body = Body::Json(role_changes(add, remove)?);
+        Ok(request("change roles", Method::PATCH, &["clients", &id.0, "orgs", &org.0, "roles"]).body(body))
     }
 }
 

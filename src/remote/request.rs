@@ -2,10 +2,13 @@
 //! What differs between the two APIs is behind `Dialect`.
 
 use super::answer::Answer;
-use super::{ApiCredentials, ClientId, Context, Deletion, Fault, NewApp, OrgId, Roles};
+use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
+use crate::crd::Role;
 use reqwest::Method;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
 pub struct Request {
@@ -15,12 +18,14 @@ pub struct Request {
     pub method: Method,
     /// The path below the endpoint, segment by segment and not yet escaped.
     pub path: Vec<String>,
-    /// The query, if any.
-    pub query: Option<(&'static str, &'static str)>,
+    /// The query: names and values, not yet escaped.
+    pub query: Vec<(&'static str, String)>,
     /// The body.
     pub body: Body,
     /// How much of an error may be repeated.
     pub quote: Quote,
+    /// A client secret in the body, which no message may repeat.
+    pub carries: Option<ClientSecret>,
 }
 
 /// The body of a request.
@@ -51,7 +56,7 @@ impl Request {
     /// Without query and body.
     pub fn new(operation: &'static str, method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Self { operation, method, path, query: None, body: Body::None, quote: Quote::Any }
+        Self { operation, method, path, query: Vec::new(), body: Body::None, quote: Quote::Any, carries: None }
     }
 
     /// With a body.
@@ -62,16 +67,28 @@ impl Request {
     /// With the `context` query parameter when there is one. [cpn-create]
     pub fn context(self, context: Option<Context>) -> Self {
         let query = context.map(|context| match context {
-            Context::Operator => ("context", "OPERATOR"),
-            Context::Provider => ("context", "PROVIDER"),
-            Context::Tenant => ("context", "TENANT"),
+            Context::Operator => ("context", "OPERATOR".to_owned()),
+            Context::Provider => ("context", "PROVIDER".to_owned()),
+            Context::Tenant => ("context", "TENANT".to_owned()),
         });
-        Self { query, ..self }
+        Self { query: query.into_iter().collect(), ..self }
+    }
+
+    /// One page of a list. [csp-list]
+    pub fn page(self, page: &Page) -> Self {
+        let start = page.start.clone().map(|start| ("pageStart", start));
+        let limit = page.limit.clone().map(|limit| ("pageLimit", limit));
+        Self { query: start.into_iter().chain(limit).collect(), ..self }
     }
 
     /// Its answer hands out a secret.
     pub fn secretive(self) -> Self {
         Self { quote: Quote::MessageOnly, ..self }
+    }
+
+    /// Its body holds a secret.
+    pub fn carrying(self, secret: Option<&ClientSecret>) -> Self {
+        Self { carries: secret.cloned(), ..self.secretive() }
     }
 }
 
@@ -95,22 +112,113 @@ pub trait Dialect: Send + Sync {
     /// Whether a 404 comes from the API itself, so that it says something about apps.
     fn is_own(&self, answer: &Answer) -> bool;
 
-    /// Replaces the secret at once.
-    fn regenerate_secret(&self, org: &OrgId, id: &ClientId) -> Request;
+    /// A page of the apps of an organization.
+    fn list(&self, org: &OrgId) -> Request;
 
-    /// Deletes an app.
-    fn delete(&self, org: &OrgId, id: &ClientId) -> Request;
+    /// Whether the answer to a list says that there is no such operation.
+    fn offers_no_list(&self, answer: &Answer) -> bool;
+
+    /// Changes an app.
+    fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request;
+
+    /// Gives an app a new secret beside the present one.
+    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request;
+
+    /// Deletes apps.
+    fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request;
 
     /// What an error status says about a deletion, where it is no fault.
     fn deletion(&self, answer: &Answer) -> Option<Deletion>;
 
     /// Adds an app to its organization.
     fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Fault>;
+
+    /// Reads the roles of apps in their organization.
+    fn members(&self, org: &OrgId, id: &ClientId) -> Members;
+
+    /// Gives roles to an app and takes roles from it.
+    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault>;
+}
+
+/// Which page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Page {
+    /// Where it begins; the API chooses when absent, since its documentation counts from 0 here and from 1 there.
+    pub start: Option<String>,
+    /// How long it is at most.
+    pub limit: Option<String>,
+}
+
+/// How an API shows the roles of apps.
+pub enum Members {
+    /// One app at a time.
+    One(Request),
+    /// All apps of an organization, page by page.
+    List(Request),
+}
+
+/// Body of a role change: names only, and nothing that is empty. [cpn-roles-patch]
+pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
+    let mut body = Map::new();
+    let organization = changes(&add.organization_roles, &remove.organization_roles)?;
+    if !organization.is_empty() {
+        body.insert("organizationRoles".into(), organization.into());
+    }
+    let of = |roles: &Roles, id: &str| -> Vec<Role> {
+        let services = roles.service_roles.iter().filter(|service| service.service_definition_id == id);
+        services.flat_map(|service| service.service_roles.clone()).collect()
+    };
+    let ids: BTreeSet<&String> =
+        add.service_roles.iter().chain(&remove.service_roles).map(|s| &s.service_definition_id).collect();
+    let services = ids.into_iter().map(|id| {
+        let mut service = changes(&of(add, id), &of(remove, id))?;
+        service.insert("serviceDefinitionId".into(), id.clone().into());
+        Ok(Value::Object(service))
+    });
+    let services = services.collect::<Result<Vec<_>, Fault>>()?;
+    if !services.is_empty() {
+        body.insert("serviceRoles".into(), services.into());
+    }
+    Ok(Value::Object(body))
+}
+
+fn changes(add: &[Role], remove: &[Role]) -> Result<Map<String, Value>, Fault> {
+    let mut changes = Map::new();
+    for (name, roles) in [("rolesToAdd", add), ("rolesToRemove", remove)] {
+        if !roles.is_empty() {
+            changes.insert(name.into(), role_names(roles)?);
+        }
+    }
+    Ok(changes)
+}
+
+/// Roles that have a name and nothing else; what cannot be said is refused rather than left out.
+pub fn role_names(roles: &[Role]) -> Result<Value, Fault> {
+    let name = |role: &Role| match &role.resource {
+        None => Ok(json!({"name": role.name})),
+        Some(_) => Err(Fault::Rejected(format!(
+            "a role's resource, as of {}, is unknown to this operation of the API",
+            role.name
+        ))),
+    };
+    roles.iter().map(name).collect()
 }
 
 /// Body of an exchange or a write that creates: the same in both APIs. [cpn-create, csp-create]
 pub fn create_body(app: &NewApp) -> Body {
     let mut fields = app.fields.clone();
     fields.insert("id".into(), app.id.0.clone().into());
+    if let Some(secret) = &app.secret {
+        fields.insert("secret".into(), secret.expose().into());
+    }
+    Body::Json(Value::Object(fields))
+}
+
+/// Body of an update. [cpn-patch, csp-patch]
+pub fn update_body(update: &Update) -> Body {
+    let mut fields = update.fields.clone();
+    if let Some(secret) = &update.secret {
+        fields.insert("secret".into(), secret.expose().into());
+    }
     Body::Json(Value::Object(fields))
 }

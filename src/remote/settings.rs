@@ -4,7 +4,7 @@
 use crate::crd::Api;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use url::Url;
 
 /// Where the API is and how hard it may be driven.
@@ -18,6 +18,8 @@ pub struct Settings {
     pub ca_pem: Option<Vec<u8>>,
     /// Calls under way at once, token exchanges included; at least 1.
     pub max_in_flight: usize,
+    /// The most calls in a second, where there is such a quota.
+    pub requests_per_second: Option<NonZeroU32>,
     /// How long one HTTP exchange may take, from connecting to the last byte of the answer.
     pub timeout: Duration,
 }

@@ -136,8 +136,8 @@ fn url(endpoint: &Url, request: &Request) -> Result<Url, Fault> {
         Ok(mut segments) => drop(segments.pop_if_empty().extend(&request.path)),
         Err(()) => return Err(Fault::Rejected(format!("{}: the endpoint has no path", request.operation))),
     }
-    if let Some((name, value)) = request.query {
-        url.query_pairs_mut().append_pair(name, value);
+    if !request.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&request.query);
     }
     Ok(url)
 }

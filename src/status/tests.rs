@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::crd::Api;
-use crate::credentials::guard;
+use crate::credentials::{Content, guard};
 use crate::decide::Access;
-use crate::remote::{ClientId, ClientSecret, Credentials};
+use crate::remote::{ClientId, ClientSecret};
 use serde_json::json;
 
 fn app() -> OrgOAuthApp {
@@ -17,14 +17,19 @@ fn app() -> OrgOAuthApp {
 }
 
 fn seen(app: OrgOAuthApp, published: bool) -> Observed {
-    let credentials =
-        Credentials { client_id: ClientId("ooa-uid-1".into()), client_secret: Some(ClientSecret::new("value".into())) };
-    let secret = match Target::Free.publish(&app, &credentials) {
+    let id = ClientId("ooa-uid-1".into());
+    let content = Content::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
+    let secret = match Target::Free.write(&app, &content) {
         Some(crate::credentials::SecretWrite::Create(secret)) if published => Some(secret),
         _ => None,
     };
     let target = guard(&app, secret);
-    let mut seen = Observed::new(app, Access::Granted { api: Api::CloudServices, context: None });
+    let mut seen = Observed::new(
+        app,
+        Access::Granted { api: Api::CloudServices, context: None },
+        at(0),
+        ClientSecret::new("fresh".into()),
+    );
     seen.secret = Some(target);
     seen
 }
@@ -50,7 +55,7 @@ fn short(status: &OrgOAuthAppStatus) -> String {
 #[test]
 fn each_outcome_reads_as_kstatus_expects() {
     for (outcome, published, expected) in [
-        (Outcome::Settled, true, "TFFTT Provisioned"),
+        (Outcome::Settled { wake: None }, true, "TFFTT Provisioned"),
         (blocked(), false, "FFTFF Rejected"),
         (blocked(), true, "FFTFT Rejected"),
         (waiting(), false, "FTFUF ConnectionUnavailable"),
@@ -62,7 +67,7 @@ fn each_outcome_reads_as_kstatus_expects() {
 #[test]
 fn while_the_api_is_down_ready_keeps_its_last_truth() {
     let mut ready = app();
-    ready.status = Some(after(&seen(app(), true), &Outcome::Settled, at(1)));
+    ready.status = Some(after(&seen(app(), true), &Outcome::Settled { wake: None }, at(1)));
     assert_eq!(short(&after(&seen(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
     assert_eq!(short(&after(&seen(ready, false), &waiting(), at(2))), "FTFUF ConnectionUnavailable");
 }
@@ -70,9 +75,9 @@ fn while_the_api_is_down_ready_keeps_its_last_truth() {
 #[test]
 fn the_same_state_gives_the_same_status() {
     let mut app = app();
-    let first = after(&seen(app.clone(), true), &Outcome::Settled, at(1));
+    let first = after(&seen(app.clone(), true), &Outcome::Settled { wake: None }, at(1));
     app.status = Some(first.clone());
-    assert_eq!(after(&seen(app, true), &Outcome::Settled, at(99)), first);
+    assert_eq!(after(&seen(app, true), &Outcome::Settled { wake: None }, at(99)), first);
 }
 
 #[test]
@@ -86,7 +91,7 @@ fn a_transition_time_moves_only_with_its_condition() {
 
 #[test]
 fn a_published_credential_is_named_with_the_generation_that_was_looked_at() {
-    let status = after(&seen(app(), true), &Outcome::Settled, at(1));
+    let status = after(&seen(app(), true), &Outcome::Settled { wake: None }, at(1));
     assert_eq!(status.client_id.as_deref(), Some("ooa-uid-1"));
     assert_eq!(status.secret_name.as_deref(), Some("billing"));
     assert_eq!(status.observed_generation, Some(3));

@@ -46,6 +46,7 @@ impl Bed {
             endpoint: self.simulator.endpoint(flavour).parse().unwrap(),
             ca_pem: Some(self.simulator.ca_pem().into()),
             max_in_flight: 8,
+            requests_per_second: None,
             timeout: Duration::from_secs(5),
         }
     }
@@ -100,7 +101,7 @@ pub fn least(flavour: Flavour) -> Map<String, Value> {
 }
 
 pub fn app(flavour: Flavour, name: &str) -> NewApp {
-    NewApp { id: id(name), context: None, fields: least(flavour) }
+    NewApp { id: id(name), context: None, fields: least(flavour), secret: None }
 }
 
 pub fn map(value: Value) -> Map<String, Value> {

@@ -107,7 +107,7 @@ async fn travels(flavour: Flavour) {
     let (iam, org) = (bed.iam(flavour), OrgId("service-org".into()));
     for (number, (name, fields)) in cases(flavour).into_iter().enumerate() {
         let id = id(&format!("app-{number}-of-all"));
-        let new = NewApp { id: id.clone(), context: None, fields: fields.clone() };
+        let new = NewApp { id: id.clone(), context: None, fields: fields.clone(), secret: None };
         iam.create(&org, &new).await.unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let mut sent = fields.clone();
         sent.insert("id".into(), id.0.clone().into());
@@ -150,7 +150,7 @@ async fn a_spec_with_every_field_arrives() {
         }
         let spec: OrgOAuthAppSpec = serde_json::from_value(Value::Object(manifest.clone())).unwrap();
         let sent = definition::fields(api, &spec).unwrap();
-        let new = NewApp { id: id("billing-export"), context: None, fields: sent.clone() };
+        let new = NewApp { id: id("billing-export"), context: None, fields: sent.clone(), secret: None };
         let iam = bed.iam(flavour);
         iam.create(&org(), &new).await.unwrap();
         let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();

@@ -1,12 +1,18 @@
 //! Every operation in both APIs, as the simulator's own reading of the documentation allows it.
 //! The simulator refuses whatever is not documented, so a success proves the request's form.
 
-use crate::bed::{BOTH, Bed, CPN, CSP, app, id, map, org};
+use crate::bed::{BOTH, Bed, CPN, CSP, app, id, least, map, org};
 use iam_simulator::sha256_hex;
-use iam_simulator::types::{FailedForm, MissingOnDelete, Operation};
+use iam_simulator::types::{Action, FailedForm, Fault as Ordered, Flavour, MissingOnDelete, Operation};
 use oauth_app_operator::crd::{Context, Role, Roles, ServiceRoles};
-use oauth_app_operator::remote::{Deletion, Fault, Iam, OrgId};
-use serde_json::{Value, json};
+use oauth_app_operator::remote::{ClientSecret, Deletion, Fault, Iam, Look, OrgId, Proof, Update};
+use serde_json::json;
+use std::time::Duration;
+
+/// A secret that replaces the present one at once.
+fn replacement(flavour: Flavour, secret: &str) -> Update {
+    Update { context: None, fields: least(flavour), secret: Some(ClientSecret::new(secret.into())) }
+}
 
 #[tokio::test]
 async fn an_app_lives_and_its_credentials_work() {
@@ -25,8 +31,9 @@ async fn an_app_lives_and_its_credentials_work() {
         assert_eq!(shown.created_at.unwrap().as_millisecond(), milliseconds, "{flavour:?}");
         assert_eq!(shown.fields["id"], "billing-export");
 
-        let regenerated = iam.regenerate_secret(&org(), &id("billing-export")).await.unwrap();
-        let new = regenerated.client_secret.unwrap();
+        let new = ClientSecret::new("Replaced_secret_1".into());
+        let update = replacement(flavour, "Replaced_secret_1");
+        iam.update(&org(), &id("billing-export"), &update).await.unwrap();
         assert!(works(new.expose()).await && !works(secret.expose()).await, "{flavour:?}");
         let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
         assert_eq!(stored.secret_sha256, sha256_hex(new.expose()));
@@ -39,8 +46,9 @@ async fn what_is_absent_is_said_so() {
     for flavour in BOTH {
         let iam = bed.iam(flavour);
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
-        let fault = iam.regenerate_secret(&org(), &id("absent-app")).await.unwrap_err();
-        assert!(matches!(&fault, Fault::NotFound(said) if said.starts_with("regenerate secret: 404: ")), "{fault}");
+        let fault =
+            iam.update(&org(), &id("absent-app"), &replacement(flavour, "Replaced_secret_1")).await.unwrap_err();
+        assert!(matches!(&fault, Fault::NotFound(said) if said.starts_with("update app: 404: ")), "{fault}");
     }
 }
 
@@ -128,8 +136,14 @@ async fn an_app_is_added_to_its_organization() {
     for (flavour, context) in [(CSP, None), (CPN, Some(Context::Provider))] {
         let iam = bed.iam(flavour);
         iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        let failures = iam.add_to_organization(&org(), &id("billing-export"), context, &roles(None)).await;
-        assert_eq!(failures, Ok(Vec::new()), "{flavour:?}");
+        assert_eq!(iam.roles(&org(), &id("billing-export"), Duration::ZERO).await, Ok(None), "{flavour:?}");
+        let added = iam.add_to_organization(&org(), &id("billing-export"), context, &roles(None)).await;
+        assert_eq!(added, Ok(()), "{flavour:?}");
+        assert_eq!(
+            iam.roles(&org(), &id("billing-export"), Duration::ZERO).await,
+            Ok(Some(roles(None))),
+            "{flavour:?}"
+        );
         let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
         assert!(stored.roles.unwrap().to_string().contains("org_member"));
         let body = bed.calls(Operation::AddClients).await.pop().unwrap().body;
@@ -146,8 +160,9 @@ async fn an_app_is_added_to_its_organization() {
 async fn what_cannot_be_added_is_said_so() {
     let bed = Bed::new().await;
     let iam = bed.iam(CPN);
-    let failures = iam.add_to_organization(&org(), &id("absent-app"), None, &Roles::default()).await.unwrap();
-    assert!(failures.len() == 1 && failures[0].id == id("absent-app") && !failures[0].message.is_empty());
+    let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &Roles::default()).await;
+    let says_why = |said: &str| said.starts_with("add app to organization: ") && said.contains("absent-app");
+    assert!(matches!(&fault, Err(Fault::Rejected(said)) if says_why(said)), "{fault:?}");
     let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &roles(Some("instance:1"))).await;
     assert!(matches!(&fault, Err(Fault::Rejected(said)) if said.contains("org_member")), "{fault:?}");
     assert_eq!(bed.count(Operation::AddClients).await, 1);
@@ -163,14 +178,6 @@ async fn what_the_documentation_asks_for_beside_the_body_is_there() {
     }
     let queries: Vec<String> = bed.calls(Operation::CreateApp).await.into_iter().map(|call| call.query).collect();
     assert_eq!(queries, ["context=OPERATOR", "context=PROVIDER", "context=TENANT"]);
-
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        iam.regenerate_secret(&org(), &id("billing-export")).await.unwrap();
-    }
-    let bodies: Vec<Value> = bed.calls(Operation::RegenerateSecret).await.into_iter().map(|call| call.body).collect();
-    assert_eq!(bodies, [json!({}), Value::Null]);
 }
 
 #[tokio::test]
@@ -188,5 +195,126 @@ async fn ids_are_escaped_in_paths() {
             let fault = iam.read(&org(), &id(name)).await;
             assert!(matches!(fault, Err(Fault::Rejected(_))), "{name}: {fault:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        let first = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap().client_secret.unwrap();
+        let (next, other) =
+            (ClientSecret::new("Rotated_secret_1".into()), ClientSecret::new("Rotated_secret_2".into()));
+        let prove = async |secret: &ClientSecret| iam.prove(&org(), &id("billing-export"), secret).await.unwrap();
+        assert!(matches!(prove(&next).await, Proof::Refused(_)), "{flavour:?}");
+        let hour = Duration::from_secs(3600);
+        assert_eq!(iam.rotate_secret(&org(), &id("billing-export"), &next, hour).await, Ok(()), "{flavour:?}");
+        assert_eq!((prove(&next).await, prove(&first).await), (Proof::Accepted, Proof::Accepted), "{flavour:?}");
+        let again = iam.rotate_secret(&org(), &id("billing-export"), &other, hour).await;
+        assert_eq!(matches!(again, Err(Fault::Conflict(_))), flavour == CSP, "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_app_is_shown_where_the_answer_shows_it() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+        let mut fields = least(flavour);
+        fields.insert("displayName".into(), json!("Other"));
+        let update = Update { context: None, fields, secret: None };
+        let shown = iam.update(&org(), &id("billing-export"), &update).await.unwrap();
+        assert_eq!(shown.unwrap().fields["displayName"], "Other", "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn roles_are_given_and_taken() {
+    let bed = Bed::new().await;
+    let named = |name: &str| Role { name: name.into(), resource: None };
+    let of = |name: &str| Roles { organization_roles: vec![named(name)], service_roles: Vec::new() };
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+        iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await.unwrap();
+        let changed = iam.change_roles(&org(), &id("billing-export"), &of("developer"), &roles(None)).await;
+        assert_eq!(changed, Ok(()), "{flavour:?}");
+        let held = iam.roles(&org(), &id("billing-export"), Duration::from_secs(60)).await;
+        assert_eq!(held, Ok(Some(of("developer"))), "{flavour:?}");
+        let again = iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await;
+        assert!(matches!(again, Err(Fault::Rejected(_))), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn apps_are_looked_up_in_one_list_of_as_many_calls_as_pages() {
+    let bed = Bed::new().await;
+    bed.control.set(|s| s.max_page_limit = 10).await.unwrap();
+    let iam = bed.iam(CSP);
+    let names: Vec<_> = (0..25).map(|n| id(&format!("billing-{n}"))).collect();
+    for name in &names {
+        iam.create(&org(), &app(CSP, &name.0)).await.unwrap();
+    }
+    let minute = Duration::from_secs(60);
+    let of = org();
+    let looks = names.iter().map(|name| iam.look(&of, name, minute));
+    let found = futures::future::join_all(looks).await;
+    assert!(found.iter().all(|look| matches!(look, Ok(Look::Listed(_)))), "{found:?}");
+    assert_eq!(iam.look(&org(), &id("absent-app"), minute).await, Ok(Look::NotListed));
+    assert_eq!(bed.count(Operation::ListApps).await, 3);
+    assert_eq!(bed.count(Operation::GetApp).await, 0);
+}
+
+#[tokio::test]
+async fn a_list_that_fails_half_way_decides_nothing() {
+    let bed = Bed::new().await;
+    bed.control.set(|s| s.max_page_limit = 1).await.unwrap();
+    let iam = bed.iam(CSP);
+    for name in ["billing-1", "billing-2"] {
+        iam.create(&org(), &app(CSP, name)).await.unwrap();
+    }
+    let second = Ordered::once(Action::Status { status: 500, message: String::new(), performed: false });
+    bed.control.fault(second.on(Operation::ListApps).skip(1)).await.unwrap();
+    let fault = iam.look(&org(), &id("billing-1"), Duration::from_secs(60)).await;
+    assert!(matches!(fault, Err(Fault::Unavailable(_))), "{fault:?}");
+}
+
+#[tokio::test]
+async fn where_there_is_no_list_each_app_is_read_and_the_list_not_asked_for_again() {
+    let bed = Bed::new().await;
+    for status in [404, 405, 501] {
+        bed.control.set(|s| s.not_offered_status = status).await.unwrap();
+        let (iam, name) = (bed.iam(CPN), format!("billing-{status}"));
+        iam.create(&org(), &app(CPN, &name)).await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        for _ in 0..2 {
+            let look = iam.look(&org(), &id(&name), Duration::ZERO).await;
+            assert!(matches!(look, Ok(Look::Read(Some(_)))), "{look:?}");
+        }
+        assert_eq!((bed.count(Operation::ListApps).await, bed.count(Operation::GetApp).await), (1, 2));
+    }
+    bed.control.set(|s| s.cpn_offers.list = true).await.unwrap();
+    let look = bed.iam(CPN).look(&org(), &id("billing-404"), Duration::ZERO).await;
+    assert!(matches!(look, Ok(Look::Listed(_))), "{look:?}");
+}
+
+#[tokio::test]
+async fn deletions_at_once_share_calls_and_none_fails_for_another() {
+    let bed = Bed::new().await;
+    for missing in [MissingOnDelete::NotFound, MissingOnDelete::Failed] {
+        bed.control.set(|s| s.missing_on_delete = missing).await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        let iam = bed.iam(CSP);
+        let names: Vec<_> = (0..40).map(|n| id(&format!("billing-{n}"))).collect();
+        for name in names.iter().skip(1) {
+            iam.create(&org(), &app(CSP, &name.0)).await.unwrap();
+        }
+        let of = org();
+        let answers = futures::future::join_all(names.iter().map(|name| iam.delete(&of, name))).await;
+        assert_eq!(answers.iter().filter(|answer| **answer == Ok(Deletion::Accepted)).count(), 39);
+        assert_eq!(answers[0], Ok(Deletion::Failed));
+        assert_eq!(bed.count(Operation::DeleteApps).await, 3);
     }
 }

@@ -4,7 +4,7 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation};
-use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, Settings};
+use oauth_app_operator::remote::{ApiCredentials, ClientSecret, Fault, Iam, Settings};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn no_secret_stands_in_what_is_said() {
         *kept.lock().unwrap() = Ok(credentials);
         let token = bed.control.token(flavour, "org-1", "operator", CLIENT_SECRET).await.unwrap();
         let mut new = app(flavour, "billing-export");
-        new.fields.insert("secret".into(), brought.into());
+        new.secret = Some(ClientSecret::new(brought.into()));
         for status in [400, 403, 409, 422, 500] {
             let message = format!("{secret} or {brought} or {token}");
             let action = Action::Status { status, message, performed: false };

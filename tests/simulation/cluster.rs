@@ -190,5 +190,7 @@ impl Cluster for FakeCluster {
         Ok(BTreeMap::new())
     }
 
-    async fn tell(&self, _: &OrgOAuthApp, _: &Happening) {}
+    async fn tell(&self, _: &OrgOAuthApp, happening: &Happening) {
+        self.0.lock().unwrap().said.push(happening.message.clone());
+    }
 }

@@ -173,12 +173,19 @@ impl Iam for FakeIam {
         self.write(|iam, _| iam.update(id, update)).await
     }
 
-    async fn rotate_secret(&self, _: &OrgId, id: &ClientId, new: &ClientSecret, overlap: Duration) -> Result<(), Fault> {
+    async fn rotate_secret(
+        &self,
+        _: &OrgId,
+        id: &ClientId,
+        new: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<(), Fault> {
         self.write(|iam, now| iam.rotate(id, new, overlap, now)).await
     }
 
     async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
-        let accepts = |iam: &mut IamState, now| iam.apps.get(&id.0).is_some_and(|app| app.accepts(secret.expose(), now));
+        let accepts =
+            |iam: &mut IamState, now| iam.apps.get(&id.0).is_some_and(|app| app.accepts(secret.expose(), now));
         Ok(if self.read(accepts).await { Proof::Accepted } else { Proof::Refused("invalid client".into()) })
     }
 
@@ -194,7 +201,13 @@ impl Iam for FakeIam {
         Ok(self.read(|iam, _| iam.apps.get(&id.0).and_then(|app| app.roles.clone())).await)
     }
 
-    async fn add_to_organization(&self, _: &OrgId, id: &ClientId, _: Option<Context>, roles: &Roles) -> Result<(), Fault> {
+    async fn add_to_organization(
+        &self,
+        _: &OrgId,
+        id: &ClientId,
+        _: Option<Context>,
+        roles: &Roles,
+    ) -> Result<(), Fault> {
         self.write(|iam, _| match &mut iam.app(id)?.roles {
             Some(_) => Err(Fault::Rejected("already a member".into())),
             none => {

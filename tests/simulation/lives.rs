@@ -99,7 +99,8 @@ async fn a_renamed_secret_and_renamed_keys_move_the_credential() {
     cut_everywhere(async |world| {
         create(world, json!({})).await;
         let (before, changes) = (world.data("billing", "client-secret"), world.replacements());
-        world.change("billing", json!({"secret": {"name": "other", "keys": {"clientId": "ID", "clientSecret": "KEY"}}}));
+        world
+            .change("billing", json!({"secret": {"name": "other", "keys": {"clientId": "ID", "clientSecret": "KEY"}}}));
         world.run_to_rest().await;
         assert_eq!(world.data("other", "KEY"), before);
         assert_eq!(world.data("billing", "client-secret"), None, "the former Secret is removed");
@@ -210,7 +211,8 @@ async fn who_observes_never_writes_to_the_api() {
     world.edit_app(&id, "description", json!("by hand"));
     world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
     world.run_to_rest().await;
-    let message = world.app("billing").status.unwrap().conditions.into_iter().map(|c| c.message).find(|m| m.contains("would"));
+    let message =
+        world.app("billing").status.unwrap().conditions.into_iter().map(|c| c.message).find(|m| m.contains("would"));
     assert_eq!(message.unwrap(), "managementPolicy Full would rotate the client secret, change description.");
     assert_eq!(world.app("billing").status.unwrap().drift, Some(vec!["description".to_owned()]));
     world.delete("billing");

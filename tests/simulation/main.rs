@@ -6,7 +6,9 @@
 
 mod cluster;
 mod iam;
+mod invariants;
 mod lives;
+mod schedule;
 mod world;
 
 use serde_json::{Value, json};

@@ -14,6 +14,7 @@ use oauth_app_operator::remote::ClientSecret;
 use oauth_app_operator::status::condition;
 use serde_json::{Value, json};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// At which effect the operator is cut, and how.
@@ -43,6 +44,10 @@ pub struct Outside {
     pub now: Timestamp,
     /// Whether every secret that a consumer could read must be one that the API accepts.
     consumers: bool,
+    /// The resources, by uid, whose credential somebody broke.
+    pub excused: BTreeSet<String>,
+    /// Everything that was said in Events.
+    pub said: Vec<String>,
     /// Lets two operators take turns at every read and write.
     turns: Option<fastrand::Rng>,
     fresh: usize,
@@ -54,15 +59,25 @@ pub struct Outside {
 impl Outside {
     /// Invariant 10, as a pod sees it: what the Secret holds is what the API accepts.
     fn assert_consumers_served(&self) {
-        let wanted: Vec<_> = self.cluster.apps().into_iter().filter(|app| app.metadata.deletion_timestamp.is_none()).collect();
+        let wanted = self.cluster.apps().into_iter().filter(|app| app.metadata.deletion_timestamp.is_none());
+        let wanted: Vec<_> = wanted.filter(|app| !self.excused.contains(&app.uid().unwrap())).collect();
         let served = |secret: &&Secret| {
-            secret.owner_references().iter().any(|owner| wanted.iter().any(|app| app.uid().as_ref() == Some(&owner.uid)))
+            secret
+                .owner_references()
+                .iter()
+                .any(|owner| wanted.iter().any(|app| app.uid().as_ref() == Some(&owner.uid)))
         };
         for secret in self.cluster.secrets.values().filter(served) {
             let text = |key: &str| secret.data.as_ref()?.get(key).map(|v| String::from_utf8(v.0.clone()).unwrap());
-            let (Some(id), Some(value)) = (text("client-id"), text("client-secret")) else { continue };
+            let keys = secret.annotations().get("oauth-apps.dev/keys").and_then(|keys| keys.split_once(','));
+            let (id, value) = keys.unwrap_or(("client-id", "client-secret"));
+            let (Some(id), Some(value)) = (text(id), text(value)) else { continue };
             let app = self.iam.apps.get(&id).expect("the app of a published credential exists");
-            assert!(app.accepts(&value, self.now), "a consumer of {} reads a credential that is not accepted", secret.name_any());
+            assert!(
+                app.accepts(&value, self.now),
+                "a consumer of {} reads a credential that is not accepted",
+                secret.name_any()
+            );
         }
     }
 }
@@ -113,6 +128,8 @@ impl World {
             iam: IamState { lists: true, ..IamState::default() },
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             consumers: true,
+            excused: BTreeSet::new(),
+            said: Vec::new(),
             turns: None,
             fresh: 0,
             cut,
@@ -122,8 +139,12 @@ impl World {
         Self { shared: Arc::new(Mutex::new(outside)), operator: Cell::new(None) }
     }
 
-    fn outside(&self) -> MutexGuard<'_, Outside> {
+    pub fn outside(&self) -> MutexGuard<'_, Outside> {
         self.shared.lock().unwrap()
+    }
+
+    pub fn resources(&self) -> Vec<OrgOAuthApp> {
+        self.outside().cluster.apps()
     }
 
     fn start(&self) -> Operator<FakeCluster, FakeConnections> {
@@ -146,7 +167,7 @@ impl World {
     }
 
     /// One pass over each resource; a kill is followed by a start.
-    async fn pass_over_all(&self) {
+    pub async fn pass_over_all(&self) {
         let apps = self.outside().cluster.apps();
         for app in apps {
             let operator = self.operator.take().unwrap_or_else(|| self.start());
@@ -189,6 +210,21 @@ impl World {
             }
         }
         panic!("no rest after 40 rounds: {:?}", self.outside().cluster.apps());
+    }
+
+    /// Cuts the operator at the effect after so many more.
+    pub fn cut_after(&self, effects: usize, how: How) {
+        let mut outside = self.outside();
+        outside.cut = Some(Cut { at: outside.effects + effects, how });
+    }
+
+    /// No cut that is still to come.
+    pub fn uncut(&self) {
+        self.outside().cut = None;
+    }
+
+    pub fn restart(&self) {
+        self.operator.set(None);
     }
 
     pub fn effects(&self) -> usize {
@@ -273,7 +309,7 @@ impl World {
 
     pub fn edit_secret(&self, name: &str, key: &str, value: &str) {
         let mut outside = self.outside();
-        let secret = outside.cluster.secrets.get_mut(name).unwrap();
+        let Some(secret) = outside.cluster.secrets.get_mut(name) else { return };
         secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.as_bytes().to_vec()));
     }
 

@@ -146,11 +146,49 @@ fn a_deletion_is_accepted_unless_it_names_the_app_as_failed() {
 
 #[test]
 fn failures_to_add_are_read_out_of_a_success() {
-    let failures = answer(200, r#"{"failures":[{"id":"a","message":"no\nHidden-Value-1"},"b",{"message":"m"}]}"#);
-    let failure = |id: &str, message: &str| AddFailure { id: ClientId(id.into()), message: message.into() };
-    let read = [failure("a", "no ***"), failure("b", ""), failure("", "m")];
-    assert_eq!(failures.add_failures().unwrap(), read);
-    for body in ["", "{}", r#"{"failures":null}"#] {
-        assert_eq!(answer(200, body).add_failures(), Ok(Vec::new()), "{body}");
+    let added = |body: &str| answer(200, body).added(&id());
+    for body in ["", "{}", r#"{"failures":null}"#, r#"{"failures":[{"id":"other","message":"no"}]}"#] {
+        assert_eq!(added(body), Ok(()), "{body}");
+    }
+    let failed = added(r#"{"failures":["other",{"id":"billing-export","message":"no\nHidden-Value-1"}]}"#);
+    assert!(matches!(&failed, Err(Fault::Rejected(said)) if said.ends_with(": no ***")), "{failed:?}");
+    assert!(
+        added(r#"{"failures":[{"message":"m"}]}"#).is_err() && added(r#"{"failures":["billing-export"]}"#).is_err()
+    );
+}
+
+#[test]
+fn of_a_link_to_the_next_page_only_the_numbers_are_taken() {
+    let next = |link: &str| answer(200, &format!(r#"{{"results":[],"nextLink":{link}}}"#)).page().unwrap().1;
+    let page =
+        |start: &str, limit: Option<&str>| Some(Page { start: Some(start.into()), limit: limit.map(Into::into) });
+    assert_eq!(next(r#""/orgs/o/oauth-apps?pageStart=60&pageLimit=15""#), page("60", Some("15")));
+    assert_eq!(next(r#""https://elsewhere.example.com/?a=b&pageStart=2""#), page("2", None));
+    assert_eq!([next("null"), next(r#""""#)], [None, None]);
+    for body in ["[]", "{}", r#"{"results":[1]}"#, r#"{"results":{}}"#] {
+        assert!(matches!(answer(200, body).page(), Err(Fault::Unavailable(_))), "{body}");
+    }
+}
+
+#[test]
+fn roles_are_read_in_every_form() {
+    let role = |name: &str| Role { name: name.into(), resource: None };
+    let read = answer(
+        200,
+        r#"{"organizationRoles":[{"name":"a"},"b",7],
+            "serviceRoles":[{"serviceDefinitionId":"s","serviceRoles":[{"name":"c"}]},{"serviceRoles":["d"]}]}"#,
+    );
+    let service = ServiceRoles { service_definition_id: "s".into(), service_roles: vec![role("c")] };
+    let roles = Roles { organization_roles: vec![role("a"), role("b")], service_roles: vec![service] };
+    assert_eq!(read.roles(), Ok(roles));
+    assert_eq!(answer(200, "{}").roles(), Ok(Roles::default()));
+}
+
+#[test]
+fn an_update_brings_the_app_only_if_its_answer_shows_it() {
+    let shown = |body: &str| answer(200, body).updated(&id()).is_some();
+    assert!(shown(r#"{"id":"billing-export","displayName":"Billing"}"#));
+    for body in ["", "{}", r#"{"id":"billing-export"}"#, r#"{"id":"other","displayName":"x"}"#, "[]"] {
+        assert!(!shown(body), "{body}");
     }
 }

@@ -8,6 +8,7 @@ fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
         endpoint: endpoint.parse().unwrap(),
         ca_pem: ca_pem.map(|pem| pem.as_bytes().to_vec()),
         max_in_flight: 8,
+        requests_per_second: None,
         timeout: Duration::from_secs(1),
     }
 }

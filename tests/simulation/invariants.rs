@@ -1,0 +1,96 @@
+//! The ten invariants of the contract, as far as a simulation can see them, each under its name.
+//! Some hold at every instant and are checked after every step of a schedule, the others when it came to rest.
+
+use crate::world::World;
+use kube::ResourceExt;
+use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use oauth_app_operator::decide::client_id;
+use oauth_app_operator::status::condition;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What people wrote, to compare with.
+#[derive(Default)]
+pub struct Written {
+    /// By name, the specs.
+    pub specs: BTreeMap<String, Value>,
+    /// Ids of apps of others that no spec ever adopted.
+    pub foreign_apps: Vec<String>,
+    /// Names of Secrets of others.
+    pub foreign_secrets: Vec<String>,
+}
+
+/// What holds at every instant.
+pub fn assert_always(world: &World, written: &Written) {
+    world.assert_one_app_each();
+    not_ours_not_touched(world, written);
+    foreign_secrets_stay_foreign(world, written);
+    the_spec_is_the_users(world, written);
+    no_value_leaks(world);
+}
+
+fn not_ours_not_touched(world: &World, written: &Written) {
+    for id in &written.foreign_apps {
+        let app = world.remote(id).expect("invariant 3, not ours, not touched: a foreign app was deleted");
+        assert_eq!(app.secret.as_deref(), Some("foreign"), "invariant 3, not ours, not touched");
+        assert!(app.fields.is_empty() && app.roles.is_none(), "invariant 3, not ours, not touched");
+    }
+}
+
+fn foreign_secrets_stay_foreign(world: &World, written: &Written) {
+    for name in &written.foreign_secrets {
+        let outside = world.outside();
+        let secret = outside.cluster.secrets.get(name).expect("invariant 4, foreign Secrets stay foreign: removed");
+        assert!(
+            secret.owner_references().is_empty() && secret.annotations().is_empty(),
+            "invariant 4, foreign Secrets"
+        );
+    }
+}
+
+fn the_spec_is_the_users(world: &World, written: &Written) {
+    for app in world.resources() {
+        let expected = &written.specs[&app.name_any()];
+        assert_eq!(&serde_json::to_value(&app.spec).unwrap(), expected, "invariant 6, the spec is the user's");
+    }
+}
+
+fn no_value_leaks(world: &World) {
+    let outside = world.outside();
+    let statuses = outside.cluster.apps().into_iter().map(|app| json!(app.status).to_string());
+    for text in statuses.chain(outside.said.iter().cloned()) {
+        for value in ["created-", "fresh-", "brought-", "by-hand-"] {
+            assert!(!text.contains(value), "invariant 7, no value leaks: {text}");
+        }
+    }
+}
+
+/// What holds when nobody changes anything any more and nothing fails.
+pub async fn assert_at_rest(world: &World, written: &Written) {
+    assert_always(world, written);
+    for app in world.resources() {
+        nothing_handed_out_is_lost(world, &app);
+    }
+    let effects = world.effects();
+    world.pass_over_all().await;
+    assert_eq!(world.effects(), effects, "invariant 5, quiet when settled");
+}
+
+/// Invariants 2, 9 and 10: whatever the others are like, each app has a credential that works, or waits for a person.
+fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
+    let ready = condition(app, ConditionType::Ready).expect("a Ready condition");
+    if ready.status != ConditionStatus::True {
+        let persons = ["IdTaken", "IdConflict", "SecretUnknown", "SecretConflict", "SecretRefInvalid"];
+        assert!(persons.contains(&ready.reason.as_str()), "invariant 2, nothing is lost: {} {ready:?}", app.name_any());
+        return;
+    }
+    let keys = &app.spec.secret.keys;
+    let name = app.status.as_ref().unwrap().secret_name.clone().expect("a Secret");
+    let value = world.data(&name, &keys.client_secret);
+    assert_eq!(world.data(&name, &keys.client_id), Some(client_id(app).0), "invariant 2, nothing is lost");
+    let remote = world.remote(&client_id(app).0).expect("invariant 2, nothing is lost: the app exists");
+    let value = value.expect("invariant 2, nothing is lost: a secret");
+    let now = world.outside().now;
+    assert!(remote.accepts(&value, now), "invariant 2, nothing is lost: the API accepts what is published");
+    assert_eq!(world.data(&name, &format!("{}.next", keys.client_secret)), None, "nothing is left half done");
+}

@@ -1,0 +1,295 @@
+//! Random lives: people edit specs, Secrets and apps, calls fail, operators die and overlap, clocks jump, in an order
+//! that a seed gives. Afterwards every invariant holds. `SCHEDULES` and `SEED` in the environment say how many, from where.
+
+use crate::invariants::{Written, assert_always, assert_at_rest};
+use crate::world::{How, World};
+use fastrand::Rng;
+use kube::ResourceExt;
+use oauth_app_operator::crd::OrgOAuthApp;
+use oauth_app_operator::decide::client_id;
+use serde_json::{Value, json};
+
+const NAMES: [&str; 3] = ["one", "two", "three"];
+const FOREIGN_SECRET: &str = "somebody-elses";
+
+struct Life {
+    world: World,
+    random: Rng,
+    written: Written,
+    /// Resources as they once were, for an operator whose view lags.
+    once: Vec<OrgOAuthApp>,
+    requests: usize,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let world = World::new(None);
+        world.outside().cluster.secrets.insert(FOREIGN_SECRET.into(), Default::default());
+        world.add_foreign_app("foreign-id");
+        world.bring("mine", "brought-0");
+        let written = Written {
+            foreign_apps: vec!["foreign-id".into()],
+            foreign_secrets: vec![FOREIGN_SECRET.into()],
+            ..Written::default()
+        };
+        Self { world, random: Rng::with_seed(seed), written, once: Vec::new(), requests: 0 }
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.random.usize(..of.len())].clone()
+    }
+
+    fn remember_specs(&mut self) {
+        for app in self.world.resources() {
+            self.written.specs.insert(app.name_any(), serde_json::to_value(&app.spec).unwrap());
+            if app.spec.id.as_deref() == Some("foreign-id") && json!(app.spec.adoption_policy) != "Never" {
+                self.written.foreign_apps.clear();
+            }
+        }
+    }
+
+    fn any_app(&mut self) -> Option<OrgOAuthApp> {
+        let apps = self.world.resources();
+        (!apps.is_empty()).then(|| self.pick(&apps))
+    }
+
+    fn excuse(&self, app: &OrgOAuthApp) {
+        self.world.outside().excused.insert(app.uid().unwrap());
+    }
+
+    fn apply(&mut self) {
+        let name = self.pick(&NAMES);
+        if self.world.exists(name) {
+            return;
+        }
+        let mut spec = self.pick(&[
+            json!({}),
+            json!({"id": "chosen-id"}),
+            json!({"id": "foreign-id"}),
+            json!({"clientSecretRef": {"name": "mine", "key": "value"}}),
+            json!({"rotation": {"interval": "720h", "overlap": "48h"}}),
+            json!({"roles": {"organizationRoles": [{"name": "org_member"}]}}),
+            json!({"grantTypes": ["authorization_code"]}),
+        ]);
+        if self.random.u8(..4) == 0 {
+            spec["secret"] = json!({"name": FOREIGN_SECRET});
+        }
+        self.world.apply(name, spec);
+    }
+
+    fn edit_spec(&mut self) {
+        let Some(app) = self.any_app() else { return };
+        let with_id = app.spec.id.is_some();
+        let brings = app.spec.client_secret_ref.is_some();
+        let mut edits = vec![
+            json!({"displayName": format!("Name {}", self.random.u8(..9))}),
+            json!({"accessTokenTTL": 60 + i32::from(self.random.u8(..9))}),
+            json!({"secret": {"name": format!("{}-{}", app.name_any(), self.random.u8(..2))}}),
+            json!({"secret": {"keys": {"clientId": "ID", "clientSecret": "KEY"}}}),
+            json!({"secret": {"labels": {"team": self.random.u8(..9).to_string()}}}),
+            json!({"roles": {"organizationRoles": [{"name": self.pick(&["org_member", "developer"])}]}}),
+            json!({"managementPolicy": self.pick(&["Full", "Observe"])}),
+            json!({"suspend": self.random.bool()}),
+            json!({"deletionPolicy": self.pick(&["Delete", "DeleteWhenUnused"])}),
+        ];
+        if !brings {
+            edits.push(json!({"rotation": {"interval": "100h", "overlap": "10h"}}));
+        }
+        if with_id {
+            edits.push(json!({"adoptionPolicy": self.pick(&["Never", "Adopt", "AdoptAndRotate"])}));
+        }
+        let edit = self.pick(&edits);
+        self.world.change(&app.name_any(), edit);
+    }
+
+    /// What people do in Kubernetes beside editing specs.
+    fn meddle(&mut self) {
+        let Some(app) = self.any_app() else { return };
+        let name = app.name_any();
+        let secret = app.status.as_ref().and_then(|status| status.secret_name.clone());
+        match self.random.u8(..9) {
+            0 => self.world.delete(&name),
+            1 => self.world.lose_status(&name),
+            2 => secret.iter().for_each(|secret| self.world.delete_secret(secret)),
+            3 | 4 => {
+                self.excuse(&app);
+                let key = self.pick(&["client-id", "client-secret"]);
+                secret.iter().for_each(|secret| self.world.edit_secret(secret, key, "by-hand-1"));
+            }
+            5 => {
+                self.requests += 1;
+                let annotation = self.pick(&["rotate", "reconcile"]);
+                let annotation = format!("oauth-apps.dev/{annotation}-requested-at");
+                self.world.annotate(&name, &annotation, &self.requests.to_string());
+            }
+            6 => {
+                let value = format!("brought-{}", self.random.u8(..3));
+                self.world.bring("mine", &value);
+            }
+            7 => {
+                let pods: &[&str] = if self.random.bool() { &["web-1"] } else { &[] };
+                self.world.set_pods(pods);
+            }
+            _ => self.once.push(app),
+        }
+    }
+
+    /// What people do in the vendor's console.
+    fn meddle_at_the_api(&mut self) {
+        let Some(app) = self.any_app() else { return };
+        let id = client_id(&app).0;
+        if self.written.foreign_apps.contains(&id) {
+            return;
+        }
+        match self.random.u8(..4) {
+            0 | 1 => self.world.edit_app(&id, "description", json!(format!("by hand {}", self.random.u8(..9)))),
+            2 => {
+                self.excuse(&app);
+                self.world.outside().iam.delete_by_hand(&id);
+            }
+            _ => {
+                self.excuse(&app);
+                let mut outside = self.world.outside();
+                if let Some(app) = outside.iam.apps.get_mut(&id) {
+                    (app.secret, app.previous) = (Some("by-hand-2".into()), None);
+                }
+            }
+        }
+    }
+
+    fn trouble(&mut self) {
+        match self.random.u8(..6) {
+            0..3 => {
+                let (after, how) = (self.random.usize(..8), self.pick(&How::ALL));
+                self.world.cut_after(after, how);
+            }
+            3 => self.world.refuse_secrets(self.random.bool()),
+            4 => self.world.set_lists(self.random.bool()),
+            _ => self.world.restart(),
+        }
+    }
+
+    async fn work(&mut self) {
+        match self.random.u8(..8) {
+            0 => {}
+            1 if !self.once.is_empty() => {
+                let before = self.pick(&self.once.clone());
+                let seed = self.random.u64(..);
+                let name = before.name_any();
+                let present = self.world.resources();
+                if present.iter().any(|app| app.uid() == before.uid() && app.spec == before.spec) {
+                    self.world.pass_of_two(&name, before, seed).await;
+                }
+            }
+            2 => self.world.pass_time(self.random.i64(1..200)),
+            passes => self.world.run_passes(usize::from(passes / 3)).await,
+        }
+    }
+
+    async fn step(&mut self) {
+        if std::env::var("TRACE").is_ok() {
+            for app in self.world.resources() {
+                let o = self.world.outside();
+                let st = app.status.clone().unwrap_or_default();
+                eprintln!(
+                    "{} gen={:?} del={} id={} sn={:?} reasons={:?} remote={:?} secrets={:?}",
+                    app.name_any(),
+                    app.metadata.generation,
+                    app.metadata.deletion_timestamp.is_some(),
+                    client_id(&app),
+                    st.secret_name,
+                    st.conditions.iter().map(|c| c.reason.clone()).collect::<Vec<_>>(),
+                    o.iam.apps.get(&client_id(&app).0).map(|a| (a.secret.clone(), a.previous.clone())),
+                    o.cluster
+                        .secrets
+                        .values()
+                        .filter(|s| s.owner_references().iter().any(|r| Some(&r.uid) == app.uid().as_ref()))
+                        .map(|s| (
+                            s.name_any(),
+                            s.data
+                                .clone()
+                                .unwrap_or_default()
+                                .into_iter()
+                                .map(|(k, v)| (k, String::from_utf8(v.0).unwrap()))
+                                .collect::<Vec<_>>(),
+                            s.annotations().clone()
+                        ))
+                        .collect::<Vec<_>>()
+                );
+            }
+            eprintln!("--");
+        }
+        match self.random.u8(..12) {
+            0 | 1 => self.apply(),
+            2..5 => self.edit_spec(),
+            5 | 6 => self.meddle(),
+            7 => self.meddle_at_the_api(),
+            8 | 9 => self.trouble(),
+            _ => {}
+        }
+        self.remember_specs();
+        self.work().await;
+        assert_always(&self.world, &self.written);
+    }
+
+    /// Nothing fails any more, and people ask for what they broke to be mended.
+    async fn calm(&mut self) {
+        self.world.uncut();
+        self.world.refuse_secrets(false);
+        self.world.set_pods(&[]);
+        self.world.pass_time(1000);
+        for app in self.world.resources() {
+            let calm = json!({"managementPolicy": "Full", "suspend": false});
+            self.world.change(&app.name_any(), calm);
+        }
+        self.remember_specs();
+        self.world.run_to_rest().await;
+        // Until a rotation under way is over, and no other one is due yet.
+        self.world.pass_time(60);
+        let excused = self.world.outside().excused.clone();
+        for app in self.world.resources() {
+            if excused.contains(&app.uid().unwrap()) {
+                self.requests += 1;
+                let request = self.requests.to_string();
+                self.world.annotate(&app.name_any(), "oauth-apps.dev/rotate-requested-at", &request);
+            }
+        }
+        self.world.run_to_rest().await;
+        assert_at_rest(&self.world, &self.written).await;
+    }
+
+    /// Invariant 8: deletion ends, and takes along what is ours.
+    async fn end(&mut self) {
+        for app in self.world.resources() {
+            self.world.delete(&app.name_any());
+        }
+        self.world.run_to_rest().await;
+        let left = self.world.resources();
+        assert!(left.is_empty(), "invariant 8, deletion ends: {left:?}");
+        assert_always(&self.world, &self.written);
+    }
+}
+
+async fn live(seed: u64) {
+    let mut life = Life::new(seed);
+    let steps = life.random.usize(8..40);
+    for _ in 0..steps {
+        life.step().await;
+    }
+    life.calm().await;
+    life.end().await;
+}
+
+fn asked(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |value| value.parse().expect("a number"))
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_the_invariants_hold() {
+    let (first, count) = (asked("SEED", 1), asked("SCHEDULES", 10_000));
+    for seed in first..first + count {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(live(seed))));
+        assert!(lived.is_ok(), "seed {seed}: repeat it with SEED={seed} SCHEDULES=1");
+    }
+}
