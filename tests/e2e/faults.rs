@@ -20,25 +20,25 @@ async fn created_in_spite_of(namespace: &str, operation: Operation, action: Acti
 #[tokio::test]
 async fn a_create_whose_answer_is_lost_makes_one_app_and_a_credential_that_works() {
     let world = created_in_spite_of("lost-create", Operation::CreateApp, Action::ResponseLost).await;
-    assert_eq!(world.calls(Operation::RegenerateSecret).await, 1, "nobody has seen the first secret");
+    assert_eq!(world.calls(Operation::UpdateApp).await, 1, "nobody has seen the first secret");
 }
 
 #[tokio::test]
 async fn a_create_that_is_cut_off_before_it_took_hold_is_repeated() {
     let world = created_in_spite_of("reset-create", Operation::CreateApp, Action::ConnectionReset).await;
-    assert_eq!(world.calls(Operation::RegenerateSecret).await, 0);
+    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_as_good_as_lost() {
     let world = created_in_spite_of("malformed-create", Operation::CreateApp, Action::MalformedBody).await;
-    assert_eq!(world.calls(Operation::RegenerateSecret).await, 1);
+    assert_eq!(world.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
 async fn an_answer_that_never_ends_is_as_good_as_lost() {
     let world = created_in_spite_of("slow-create", Operation::CreateApp, Action::SlowBody { ms: None }).await;
-    assert_eq!(world.calls(Operation::RegenerateSecret).await, 1);
+    assert_eq!(world.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let (id, _) = world.credential("billing").await.unwrap();
-    world.control.fault(Fault::once(Action::ResponseLost).on(Operation::RegenerateSecret)).await.unwrap();
+    world.control.fault(Fault::once(Action::ResponseLost).on(Operation::UpdateApp)).await.unwrap();
     world.secrets().delete("billing", &Default::default()).await.unwrap();
     world.until("the Secret is back", async || world.credential("billing").await.is_some()).await;
     assert_eq!(world.credential("billing").await.unwrap().0, id);

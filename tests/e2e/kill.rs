@@ -13,7 +13,7 @@ async fn killed_thirty_times_while_it_creates_fifty_apps_it_ends_with_fifty_apps
     let world = World::running("kill", Flavour::Csp).await;
     // Slow enough that the kills fall into the work.
     world.control.fault(Fault::always(Action::Latency { ms: 100 }).on(Operation::CreateApp)).await.unwrap();
-    world.control.fault(Fault::always(Action::Latency { ms: 100 }).on(Operation::RegenerateSecret)).await.unwrap();
+    world.control.fault(Fault::always(Action::Latency { ms: 100 }).on(Operation::UpdateApp)).await.unwrap();
     let names: Vec<String> = (0..APPS).map(|n| format!("app-{n}")).collect();
     for (n, name) in names.iter().enumerate() {
         let spec = if n % 2 == 0 { json!({}) } else { json!({"id": format!("chosen-{n}")}) };

@@ -36,7 +36,7 @@ async fn on_sigterm_a_pass_under_way_ends_and_nothing_is_left_half_done() {
     assert!(ended.success(), "{ended}");
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;
-    assert_eq!(world.calls(Operation::RegenerateSecret).await, 0);
+    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
 }
 
 #[tokio::test]

@@ -147,6 +147,26 @@ impl World {
         self.apps().patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
+    pub async fn annotate(&self, name: &str, annotation: &str, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}));
+        self.apps().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// A value of the Secret as a pod would read it.
+    pub async fn value(&self, name: &str, key: &str) -> Option<String> {
+        let data = self.secret(name).await?.data?;
+        data.get(key).map(|value| String::from_utf8(value.0.clone()).unwrap())
+    }
+
+    /// A Secret that a user hands to the operator.
+    pub async fn bring(&self, name: &str, value: &str) {
+        self.known(value);
+        let labels = json!({"oauth-apps.dev/use": "true"});
+        let secret = json!({"metadata": {"name": name, "labels": labels}, "stringData": {"value": value}});
+        let params = PatchParams::apply("test").force();
+        self.secrets().patch(name, &params, &Patch::Apply(&with_kind("v1", "Secret", secret))).await.unwrap();
+    }
+
     pub async fn delete(&self, name: &str) {
         self.apps().delete(name, &DeleteParams::default()).await.unwrap();
     }

@@ -222,6 +222,12 @@ fn documented() -> Vec<Rule> {
             "spec.clientSecretRef.key: Required value",
         ),
         rule(
+            "documented: a secret that is brought is not made",
+            brought(),
+            json!({"clientSecretRef": {"name": "a", "key": "b"}, "rotation": {"interval": "720h", "overlap": "48h"}}),
+            "rotation makes secrets, clientSecretRef brings them: remove one of the two, and to rotate a secret that you bring, change it",
+        ),
+        rule(
             "documented: secretRotationExpirationInSeconds is a number",
             json!({"secretRotationExpirationInSeconds": 172800}),
             json!({"secretRotationExpirationInSeconds": "48h"}),
@@ -377,7 +383,7 @@ fn own() -> Vec<Rule> {
             "a template has its own keys",
             secret(json!({"template": {"url": "x"}})),
             secret(json!({"template": {"client-id": "x"}})),
-            "template must not use the keys of clientId and clientSecret: name its keys otherwise",
+            "template must not use the keys of clientId and clientSecret, nor the latter with .next or .previous: name its keys otherwise",
         ),
         rule(
             "labels are the user's",

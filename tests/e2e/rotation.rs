@@ -1,0 +1,194 @@
+//! The Secret over the life of an app: rotation, moving, brought and edited values. Consumers are never cut off.
+
+use crate::world::World;
+use iam_simulator::types::{Flavour, Operation};
+use k8s_openapi::ByteString;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+
+async fn ready(namespace: &str, flavour: Flavour, spec: Value) -> World {
+    let world = World::running(namespace, flavour).await;
+    world.create("billing", spec).await;
+    world.until_ready("billing").await;
+    world
+}
+
+async fn until_echoed(world: &World, name: &str, value: &str) {
+    let echoed = async || world.app(name).await.status.unwrap().last_handled_rotate_at.as_deref() == Some(value);
+    world.until("the request is echoed", echoed).await;
+}
+
+#[tokio::test]
+async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
+    for (namespace, flavour) in [("rotate-csp", Flavour::Csp), ("rotate-cpn", Flavour::Cpn)] {
+        let spec = json!({"rotation": {"interval": "720h", "overlap": "4s"}});
+        let world = ready(namespace, flavour, spec).await;
+        let (id, first) = world.credential("billing").await.unwrap();
+        world.annotate("billing", ROTATE, "now").await;
+        until_echoed(&world, "billing", "now").await;
+        let (_, second) = world.credential("billing").await.unwrap();
+        assert_ne!(second, first);
+        world.assert_credential_works("billing").await;
+        let status = world.app("billing").await.status.unwrap().rotation.unwrap();
+        assert_eq!(status.revision, Some(2));
+        assert!(status.next_at.is_some() && status.rotated_at.is_some());
+        world
+            .until("the previous secret is removed", async || {
+                world.value("billing", "client-secret.previous").await.is_none()
+            })
+            .await;
+        assert_eq!(world.value("billing", "client-secret.next").await, None);
+        let old = world.control.token(flavour, &world.org, &id, &first).await;
+        assert!(old.is_err(), "the API no longer takes it either");
+        assert_eq!(world.calls(Operation::RotateSecret).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_due_happens_by_itself() {
+    let world = ready("rotate-due", Flavour::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let (_, first) = world.credential("billing").await.unwrap();
+    world.operator().kill();
+    let long_ago = json!({"metadata": {"annotations": {"oauth-apps.dev/rotated-at": "2026-01-01T00:00:00Z"}}});
+    world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
+    world.operator().start();
+    let rotated = async || world.credential("billing").await.unwrap().1 != first;
+    world.until("the secret is rotated", rotated).await;
+    assert_eq!(world.value("billing", "client-secret.previous").await, Some(first));
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn a_renamed_secret_moves_and_its_former_name_is_free() {
+    let world = ready("renamed", Flavour::Csp, json!({})).await;
+    let before = world.credential("billing").await;
+    world.change("billing", json!({"secret": {"name": "other"}})).await;
+    world.until("the former Secret is gone", async || world.secret("billing").await.is_none()).await;
+    assert_eq!(world.credential("other").await, before);
+    world.change("billing", json!({"secret": {"keys": {"clientId": "ID", "clientSecret": "KEY"}}})).await;
+    world
+        .until("the keys are others", async || world.value("other", "KEY").await == before.clone().map(|pair| pair.1))
+        .await;
+    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
+}
+
+#[tokio::test]
+async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
+    let world = World::running("brought", Flavour::Csp).await;
+    world.bring("mine", "Brought_secret_1").await;
+    world.kubectl(&["label", "secret", "mine", "oauth-apps.dev/use-"]);
+    world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
+    let message = world.until_stalled("billing", "SecretRefInvalid").await;
+    assert!(message.contains("lacks the label oauth-apps.dev/use"), "{message}");
+    assert_eq!(world.all_calls().await, 0);
+    world.bring("mine", "Brought_secret_1").await;
+    world.until_ready("billing").await;
+    assert_eq!(world.credential("billing").await.unwrap().1, "Brought_secret_1");
+    world.assert_credential_works("billing").await;
+    world.bring("mine", "Brought_secret_2").await;
+    let followed = async || world.credential("billing").await.unwrap().1 == "Brought_secret_2";
+    world.until("the Secret follows", followed).await;
+    assert_eq!(world.value("billing", "client-secret.previous").await.as_deref(), Some("Brought_secret_1"));
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn an_edited_value_is_reported_and_mended_on_request() {
+    let world = ready("tampered", Flavour::Csp, json!({})).await;
+    let wrong = serde_json::to_value(ByteString(b"edited".to_vec())).unwrap();
+    let edit = Patch::Merge(json!({"data": {"client-secret": wrong}}));
+    world.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
+    let message = world.until_stalled("billing", "SecretTampered").await;
+    assert!(message.contains(ROTATE), "{message}");
+    world.annotate("billing", ROTATE, "now").await;
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+    assert_eq!(world.value("billing", "client-secret.previous").await, None, "what was edited is not kept");
+}
+
+#[tokio::test]
+async fn a_secret_that_somebody_made_immutable_is_said_plainly() {
+    let world = ready("immutable", Flavour::Csp, json!({})).await;
+    world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(json!({"immutable": true}))).await.unwrap();
+    world.until_stalled("billing", "SecretImmutable").await;
+    world.kubectl(&["delete", "secret", "billing"]);
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+}
+
+/// Reads the Secrets and asks for tokens all the time, as consumers do, and counts what failed.
+struct Consumers {
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+    work: tokio::task::JoinHandle<Vec<String>>,
+}
+
+impl Consumers {
+    fn of(world: &World, names: &[String]) -> Self {
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (control, secrets, names) = (world.control.clone(), world.secrets(), names.to_vec());
+        let (flavour, org) = (world.flavour, world.org.clone());
+        let (stopped, count) = (stop.clone(), asked.clone());
+        let work = tokio::spawn(async move {
+            let mut failed = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                for name in &names {
+                    let data = secrets.get(name).await.unwrap().data.unwrap_or_default();
+                    let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+                    let token = control.token(flavour, &org, &text("client-id"), &text("client-secret")).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    failed.extend(token.err().map(|error| format!("{name}: {error}")));
+                }
+            }
+            failed
+        });
+        Self { stop, asked, work }
+    }
+
+    async fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let failed = self.work.await.unwrap();
+        assert!(failed.is_empty(), "consumers were cut off: {failed:?}");
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn killed_while_it_rotates_thirty_apps_no_consumer_is_cut_off() {
+    let world = World::running("kill-rotate", Flavour::Csp).await;
+    let names: Vec<String> = (0..30).map(|n| format!("app-{n}")).collect();
+    for name in &names {
+        world.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    }
+    for name in &names {
+        world.until_ready(name).await;
+    }
+    let latency = iam_simulator::types::Action::Latency { ms: 50 };
+    let slow = iam_simulator::types::Fault::always(latency).on(Operation::RotateSecret);
+    world.control.fault(slow).await.unwrap();
+    let consumers = Consumers::of(&world, &names);
+    for name in &names {
+        world.annotate(name, ROTATE, "now").await;
+    }
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(50..400))).await;
+        world.operator().kill();
+        world.operator().start();
+    }
+    for name in &names {
+        until_echoed(&world, name, "now").await;
+        world.until_ready(name).await;
+    }
+    let asked = consumers.end().await;
+    for name in &names {
+        world.assert_credential_works(name).await;
+        let (id, _) = world.credential(name).await.unwrap();
+        assert_eq!(world.remote_app(&id).await.unwrap().secret_changes, 1, "{name} is rotated once");
+    }
+    println!("12 kills, {asked} tokens asked for by consumers, none refused");
+}
