@@ -82,6 +82,12 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         }
     }
 
+    /// In whole seconds, as Kubernetes keeps times, so that what is written is what is read again.
+    fn now(&self) -> Timestamp {
+        let now = (self.clock)();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
     /// Brings one resource as far as it can be brought now.
     ///
     /// # Errors
@@ -89,7 +95,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
-        let seen = Observed::new(app, access, (self.clock)(), fresh);
+        let seen = Observed::new(app, access, self.now(), fresh);
         let mut pass = Pass { operator: self, connection, seen, happened: Vec::new(), connection_proof: None };
         let outcome = pass.run().await?;
         pass.report_connection().await;

@@ -15,18 +15,11 @@ use k8s_openapi::jiff::Timestamp;
 /// The status after a pass. `Outcome::Gone` has none.
 pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppStatus {
     let app = &seen.app;
-    let old = app.status.clone().unwrap_or_default();
+    let before = app.status.clone().unwrap_or_default();
+    let old = before.clone();
     let published = is_published(seen);
     let id = client_id(app).0;
-    let (created_at, last_updated_at) = match &seen.remote {
-        Remote::Shown(shown) | Remote::Listed(Some(shown)) => {
-            (shown.created_at.map(Time), shown.last_updated_at.map(Time))
-        }
-        Remote::Unread | Remote::Listed(None) | Remote::Absent | Remote::AsDefined => {
-            (old.created_at, old.last_updated_at)
-        }
-    };
-    OrgOAuthAppStatus {
+    let status = OrgOAuthAppStatus {
         observed_generation: app.metadata.generation,
         client_id: if published == Some(true) { Some(id) } else { old.client_id },
         // While a former Secret is still there, it is the one to remember.
@@ -34,8 +27,6 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
             (Some(true), None | Some(Target::Free | Target::Foreign)) => Some(secret_name(app)),
             _ => old.secret_name,
         },
-        created_at,
-        last_updated_at,
         rotation: rotation(seen).or(old.rotation),
         drift: Some(drift(seen)).filter(|fields| !fields.is_empty()),
         last_handled_reconcile_at: match outcome {
@@ -54,6 +45,17 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
             .map(|said| said.after(&old.conditions, app.metadata.generation, now))
             .collect(),
         ..old
+    };
+    if status == before { status } else { with_times(seen, status) }
+}
+
+/// The times of the remote app ride along with a status that is written anyway; they are worth no write of their own.
+fn with_times(seen: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStatus {
+    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return status };
+    OrgOAuthAppStatus {
+        created_at: shown.created_at.map(Time).or(status.created_at),
+        last_updated_at: shown.last_updated_at.map(Time).or(status.last_updated_at),
+        ..status
     }
 }
 

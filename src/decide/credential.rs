@@ -25,16 +25,27 @@ const SPREAD: f64 = 0.1;
 /// What is to be done until the Secret holds a credential that is neither due nor requested to be replaced.
 pub fn step(seen: &Observed, fields: &Fields) -> Next {
     let content = seen.content();
+    if let Some(step) = move_over(seen, &content) {
+        return Ok(Some(step));
+    }
     if let Some(next) = &content.next {
         return apply(seen, &content, next, fields).map(Some);
     }
     if is_complete(seen, &content) {
         return Ok(keep(seen, content));
     }
-    match former(seen) {
-        Some(former) => Ok(Some(write(seen, former, Because::Moved))),
-        None => issue(seen, fields).map(Some),
+    issue(seen, fields).map(Some)
+}
+
+/// Until the former Secret is removed it has the say, since the one under the new name may be older still.
+fn move_over(seen: &Observed, content: &Content) -> Option<Step> {
+    let Some(Target::Ours(former)) = &seen.former else { return None };
+    let moved = Target::Ours(former.clone()).content(&seen.app);
+    let moved = Content { client_id: Some(client_id(&seen.app)), ..moved };
+    if *content == moved || (!is_complete(seen, &moved) && moved.next.is_none()) {
+        return Some(Step::RemoveFormer(former.clone()));
     }
+    Some(Step::Write(moved, Because::Moved))
 }
 
 /// What is said when nothing else is left to do, and the credential is still not a good one.
@@ -98,11 +109,6 @@ pub fn brought(seen: &Observed) -> Option<&ClientSecret> {
     }
 }
 
-fn former(seen: &Observed) -> Option<Content> {
-    let content = seen.former.as_ref()?.content(&seen.app);
-    is_complete(seen, &content).then_some(content)
-}
-
 /// The Secret holds a credential: is it time for another one, and does the Secret say what it should?
 fn keep(seen: &Observed, content: Content) -> Option<Step> {
     let app = &seen.app;
@@ -116,12 +122,11 @@ fn keep(seen: &Observed, content: Content) -> Option<Step> {
         return Some(step);
     }
     let wanted = Content { client_id: Some(client_id(app)), ..content };
-    match (&seen.secret, &seen.former) {
-        (Some(Target::Ours(secret)), _) if !seen.published_now && !secret.is(app, &wanted) => {
+    match &seen.secret {
+        Some(Target::Ours(secret)) if !seen.published_now && !secret.is(app, &wanted) => {
             Some(Step::Write(wanted, Because::PutBack))
         }
-        (_, Some(Target::Ours(former))) => Some(Step::RemoveFormer(former.clone())),
-        _ => None,
+        Some(Target::Ours(_) | Target::Free | Target::Foreign) | None => None,
     }
 }
 
@@ -136,11 +141,14 @@ fn renew(seen: &Observed, content: &Content) -> Option<Step> {
     if is_public(app) {
         return None;
     }
+    let tampered = content.is_tampered(app);
     match brought(seen) {
-        Some(secret) if requested => Some(stage(seen, content, secret, Apply::Replace)),
+        // Consumers find nonsense, so there is nothing left to wait for.
+        None if requested && overlaps && tampered => Some(stage(seen, content, &seen.fresh, Apply::Replace)),
         Some(_) | None if overlaps => None,
         Some(secret) if !content.was_published(app, secret) => Some(stage(seen, content, secret, Apply::Rotate)),
-        Some(secret) if content.current.as_ref() != Some(secret) => {
+        Some(secret) if requested => Some(stage(seen, content, secret, Apply::Replace)),
+        Some(secret) if tampered => {
             Some(write(seen, Content { current: Some(secret.clone()), ..content.clone() }, Because::PutBack))
         }
         Some(_) => None,

@@ -15,7 +15,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), ClusterFault> {
         let happening = self.happening(outcome);
         if *outcome != Outcome::Gone {
-            let status = status::after(&self.seen, outcome, (self.operator.clock)());
+            let status = status::after(&self.seen, outcome, self.operator.now());
             if self.seen.app.status.as_ref() != Some(&status) {
                 self.seen.app = self.operator.cluster.write_status(&self.seen.app, &status).await?;
             }
@@ -31,7 +31,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let (Some(connection), Some(proof)) = (&self.connection, &self.connection_proof) else { return };
         let said = &self.operator.said_of_connections;
         let last = said.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.name_any(), proof.clone());
-        let status = status::of_connection(connection, proof, (self.operator.clock)());
+        let status = status::of_connection(connection, proof, self.operator.now());
         if last.as_ref() == Some(proof) || connection.status.as_ref() == Some(&status) {
             return;
         }

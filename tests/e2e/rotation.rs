@@ -43,8 +43,8 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
             })
             .await;
         assert_eq!(world.value("billing", "client-secret.next").await, None);
-        let old = world.control.token(flavour, &world.org, &id, &first).await;
-        assert!(old.is_err(), "the API no longer takes it either");
+        let refused = async || world.control.token(flavour, &world.org, &id, &first).await.is_err();
+        world.until("the API no longer takes it either", refused).await;
         assert_eq!(world.calls(Operation::RotateSecret).await, 1);
     }
 }

@@ -31,7 +31,7 @@ pub struct IamState {
     pub generated: usize,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct App {
     pub secret: Option<String>,
     pub previous: Option<(String, Timestamp)>,
@@ -191,7 +191,12 @@ impl Iam for FakeIam {
 
     async fn delete(&self, _: &OrgId, id: &ClientId) -> Result<Deletion, Fault> {
         let delete = |iam: &mut IamState, _| match iam.apps.remove(&id.0) {
-            Some(_) => Ok(Deletion::Accepted),
+            Some(_) => {
+                // The next resource with this id begins anew.
+                iam.creations.remove(&id.0);
+                iam.deleted_by_hand.remove(&id.0);
+                Ok(Deletion::Accepted)
+            }
             None => Ok(Deletion::NotFound),
         };
         self.write(delete).await

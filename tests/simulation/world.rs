@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
+use oauth_app_operator::credentials::secret_name;
 use oauth_app_operator::decide::client_id;
 use oauth_app_operator::reconcile::Operator;
 use oauth_app_operator::remote::ClientSecret;
@@ -61,11 +62,16 @@ impl Outside {
     fn assert_consumers_served(&self) {
         let wanted = self.cluster.apps().into_iter().filter(|app| app.metadata.deletion_timestamp.is_none());
         let wanted: Vec<_> = wanted.filter(|app| !self.excused.contains(&app.uid().unwrap())).collect();
+        // Until the credential has moved to the Secret that the spec names, pods read the one that status names.
+        let names = |app: &OrgOAuthApp, secret: &Secret| {
+            let said = app.status.as_ref().and_then(|status| status.secret_name.clone());
+            secret.name_any() == said.unwrap_or_else(|| secret_name(app))
+        };
         let served = |secret: &&Secret| {
-            secret
-                .owner_references()
-                .iter()
-                .any(|owner| wanted.iter().any(|app| app.uid().as_ref() == Some(&owner.uid)))
+            let owns = |app: &&OrgOAuthApp| {
+                secret.owner_references().iter().any(|owner| Some(&owner.uid) == app.uid().as_ref())
+            };
+            wanted.iter().find(owns).is_some_and(|app| names(app, secret))
         };
         for secret in self.cluster.secrets.values().filter(served) {
             let text = |key: &str| secret.data.as_ref()?.get(key).map(|v| String::from_utf8(v.0.clone()).unwrap());
@@ -75,8 +81,9 @@ impl Outside {
             let app = self.iam.apps.get(&id).expect("the app of a published credential exists");
             assert!(
                 app.accepts(&value, self.now),
-                "a consumer of {} reads a credential that is not accepted",
-                secret.name_any()
+                "a consumer of {} reads {value}, which is not accepted at {}: {app:?} {secret:?}",
+                secret.name_any(),
+                self.now,
             );
         }
     }
@@ -107,8 +114,9 @@ pub async fn effect<T>(shared: &Shared, act: impl FnOnce(&mut Outside) -> T) -> 
         if outside.consumers {
             outside.assert_consumers_served();
         }
-        outside.killed = matches!(how, Some(How::KilledBefore | How::KilledAfter));
-        (if how.is_some() { Err(Lost) } else { result.ok_or(Lost) }, outside.killed)
+        let killed = matches!(how, Some(How::KilledBefore | How::KilledAfter));
+        outside.killed |= killed;
+        (if how.is_some() { Err(Lost) } else { result.ok_or(Lost) }, killed)
     };
     if killed {
         std::future::pending::<()>().await;

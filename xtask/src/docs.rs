@@ -58,4 +58,18 @@ mod tests {
             ![meaning, remedy].iter().any(|text| text.contains(['|', '\n']))
         }));
     }
+
+    #[test]
+    fn every_promise_names_a_test_that_exists() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let promises = std::fs::read_to_string(root.join("docs/behaviour.md")).unwrap();
+        let links: Vec<_> = promises.lines().filter_map(|line| line.strip_suffix(") |")?.rsplit_once("| [")).collect();
+        assert!(links.len() > 20, "the table of docs/behaviour.md has rows with a test");
+        for (_, link) in links {
+            let (name, file) = link.split_once("](../").unwrap();
+            let source = std::fs::read_to_string(root.join(file)).unwrap();
+            let found = source.contains(&format!("fn {name}()"));
+            assert!(found, "{file} has no test {name}");
+        }
+    }
 }

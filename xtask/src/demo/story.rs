@@ -143,7 +143,9 @@ impl<'a> Story<'a> {
         self.witness.until("the calls are seen", async || Ok(true)).await?;
         let claims = claims(&token)?;
         let seconds = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map_or(0, |(exp, iat)| exp - iat);
-        self.narrator.say("token", format!("issued for the credential: sub {}, exp in {seconds} s", claims["sub"]));
+        let (subject, roles) = (&claims["sub"], &claims["perms"]);
+        self.narrator
+            .say("token", format!("issued for the credential: sub {subject}, exp in {seconds} s, perms {roles}"));
         Ok(())
     }
 
