@@ -9,6 +9,9 @@ use crate::crd::{Role, ServiceRoles};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+/// The fields of an entry of a list.
+type Fields = Map<String, Value>;
+
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
     /// What was tried, in words.
@@ -128,7 +131,7 @@ impl Answer {
     }
 
     /// One page of a list, and the next. Of a link only its numbers are taken, since it may lead anywhere. [csp-paged]
-    pub fn page(&self) -> Result<(Vec<Map<String, Value>>, Option<Page>), Fault> {
+    pub fn page(&self) -> Result<(Vec<Fields>, Option<Page>), Fault> {
         let mut fields = self.object()?;
         let Some(Value::Array(results)) = fields.remove("results") else {
             return Err(self.malformed("it has no results"));

@@ -12,10 +12,13 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(2);
 
 /// The lists of all organizations.
 pub struct Survey<T> {
-    lists: Mutex<HashMap<OrgId, Arc<tokio::sync::Mutex<Option<List<T>>>>>>,
+    lists: Mutex<HashMap<OrgId, Slot<T>>>,
     /// When this process last changed an entry: no list that was begun before shows it as it is.
     changed: Mutex<HashMap<ClientId, Instant>>,
 }
+
+/// Whoever reads the list holds the lock.
+type Slot<T> = Arc<tokio::sync::Mutex<Option<List<T>>>>;
 
 struct List<T> {
     begun: Instant,

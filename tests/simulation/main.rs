@@ -29,6 +29,7 @@ pub async fn cut_everywhere(life: impl AsyncFn(&World)) {
     }
 }
 
+/// Applies a resource, lets the operator come to rest, and finds it provided for.
 pub async fn create(world: &World, more: Value) {
     world.apply("billing", more);
     world.run_to_rest().await;

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use oauth_app_operator::crd::OrgOAuthApp;
 use oauth_app_operator::credentials::secret_name;
 use oauth_app_operator::decide::client_id;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 const FOREIGN_SECRET: &str = "somebody-elses";
