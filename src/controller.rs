@@ -28,8 +28,8 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 /// Passes of one connection that may be under way for each call that it may have in flight. A waiting pass holds
-/// nothing, so a connection that hangs costs the others nothing.
-const PASSES_PER_CALL: usize = 4;
+/// nothing, so a connection that hangs costs the others nothing; and deletions need company to share calls.
+const PASSES_PER_CALL: usize = 16;
 /// A pass that is still not over then is cut; what it had done is found out by the next one.
 const PASS_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_RESYNC: Duration = Duration::from_secs(600);

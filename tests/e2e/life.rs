@@ -153,6 +153,36 @@ async fn a_restart_writes_nothing() {
 }
 
 #[tokio::test]
+async fn two_hundred_settled_apps_cost_a_restarted_operator_one_list_and_no_write() {
+    let world = World::new("restart-many", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"resyncInterval": "30m"})).await;
+    world.control.set(|settings| settings.max_page_limit = 50).await.unwrap();
+    world.operator().start();
+    let names: Vec<String> = (0..200).map(|n| format!("app-{n}")).collect();
+    for name in &names {
+        world.create(name, json!({})).await;
+    }
+    for name in &names {
+        world.until_ready(name).await;
+    }
+    world.until("an Event for each", async || world.audit(|r| r.resource == "events").len() == 200).await;
+    world.operator().kill();
+    let writes = world.audit(control_plane::AuditRecord::is_write).len();
+    let looked = || world.audit(|r| r.resource == "secrets" && r.verb == "get").len();
+    let looked_before = looked();
+    world.control.clear_calls().await.unwrap();
+    world.operator().start();
+    world.until("each app was looked at", async || looked() >= looked_before + 200).await;
+    world.until("the list was read", async || world.calls(Operation::ListApps).await >= 4).await;
+    assert_eq!(world.operator().stop().code(), Some(0));
+    assert_eq!(world.audit(control_plane::AuditRecord::is_write).len(), writes);
+    let stats = world.control.stats().await.unwrap();
+    assert_eq!((world.calls(Operation::ListApps).await, world.calls(Operation::GetApp).await), (4, 0), "{stats:?}");
+    assert_eq!(world.all_calls().await, 5, "the pages and a token");
+}
+
+#[tokio::test]
 async fn a_deleted_secret_is_written_again_for_the_same_client_id() {
     let world = World::running("secret-deleted", Flavour::Csp).await;
     world.create("billing", json!({})).await;

@@ -213,8 +213,7 @@ async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
 async fn a_hundred_deletions_in_two_organizations_are_eight_calls() {
     let world = World::new("delete-many", Flavour::Csp).await;
     world.give_credentials().await;
-    // Places for all passes at once, so that the calls are counted and not the waiting.
-    world.connect(json!({"limits": {"maxInFlight": 64}, "resyncInterval": "10m"})).await;
+    world.connect(json!({"resyncInterval": "10m"})).await;
     world.control.seed_org(world.flavour, "org-second", true).await.unwrap();
     world.operator().start();
     let names: Vec<String> = (0..100).map(|n| format!("app-{n}")).collect();
