@@ -92,6 +92,7 @@ fn pace(reason: Reason) -> Pace {
         | Reason::InUse
         | Reason::SecretRefInvalid
         | Reason::SecretImmutable
+        | Reason::TemplateInvalid
         | Reason::SecretConflict => LOCAL,
         Reason::Forbidden
         | Reason::Rejected

@@ -21,8 +21,10 @@ use crate::credentials::{Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, NewApp, OrgId, Proof, RemoteApp, Update};
+use crate::template;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Whether the resource's connection may be used.
@@ -34,6 +36,8 @@ pub enum Access {
         api: Api,
         /// The connection's `context`, which a resource may override.
         context: Option<Context>,
+        /// The connection's `endpoint`.
+        endpoint: String,
     },
     /// It may not.
     Refused(Blocked),
@@ -342,7 +346,36 @@ pub fn decide(seen: &Observed) -> Step {
         (None, false) => provide(seen),
         (None, true) => plan::observe(seen),
     };
+    let step = step.and_then(|step| match step {
+        Step::Write(content, because) => Ok(Step::Write(dressed(seen, content)?, because)),
+        step => Ok(step),
+    });
     step.unwrap_or_else(|blocked| Step::Finish(Outcome::Blocked(blocked)))
+}
+
+/// With the keys that `secret.template` adds, once there is a credential to fill them with.
+fn dressed(seen: &Observed, content: Content) -> Result<Content, Blocked> {
+    let whole = content.current.is_some() || is_public(&seen.app);
+    let extra = match &content.client_id {
+        Some(id) if whole => fill(seen, id, content.current.as_ref())?,
+        Some(_) | None => BTreeMap::new(),
+    };
+    Ok(Content { extra, ..content })
+}
+
+fn fill(
+    seen: &Observed,
+    client_id: &ClientId,
+    client_secret: Option<&ClientSecret>,
+) -> Result<BTreeMap<String, ClientSecret>, Blocked> {
+    let org_id = &org_id(&seen.app);
+    let token_url = match &seen.access {
+        Access::Granted { api, endpoint, .. } => template::token_url(*api, endpoint, org_id),
+        Access::Refused(_) => String::new(),
+    };
+    let values = template::Values { client_id, client_secret, org_id, token_url };
+    let filled = template::fill(&seen.app.spec.secret.template, &values);
+    filled.map_err(|message| Blocked::new(Reason::TemplateInvalid, message))
 }
 
 /// For a resource that is wanted: the app exists as the spec says, and the Secret holds its credential.
@@ -370,15 +403,15 @@ fn provide(seen: &Observed) -> Result<Step, Blocked> {
 
 /// What can be refused before any call is.
 fn admit(seen: &Observed) -> Result<Fields, Blocked> {
-    let unsupported = definition::not_supported(&seen.app.spec);
-    if !unsupported.is_empty() {
-        let message = format!("this version does not act upon spec.{}; remove it", unsupported.join(", spec."));
-        return Err(Blocked::new(Reason::NotSupported, message));
-    }
     match &seen.access {
         Access::Refused(blocked) => Err(blocked.clone()),
-        Access::Granted { api, .. } => definition::fields(*api, &seen.app.spec)
-            .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec"))),
+        Access::Granted { api, .. } => {
+            // A template that cannot be filled is found before anything is created.
+            let secret = (!is_public(&seen.app)).then_some(&seen.fresh);
+            fill(seen, &client_id(&seen.app), secret)?;
+            definition::fields(*api, &seen.app.spec)
+                .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
+        }
     }
 }
 

@@ -135,12 +135,6 @@ fn names_resource(roles: Option<&[Role]>) -> bool {
     roles.is_some_and(|roles| roles.iter().any(|role| role.resource.is_some()))
 }
 
-/// Fields of an app that have no effect in this version.
-pub fn not_supported(spec: &OrgOAuthAppSpec) -> Vec<&'static str> {
-    let unsupported = [("secret.template", !spec.secret.template.is_empty())];
-    unsupported.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
-}
-
 /// The fields of an update: what changed, and what the API always wants beside it. [csp-upd-struct]
 pub fn update(api: Api, defined: &Fields, changed: &[String]) -> Fields {
     let always: &[&str] = match api {

@@ -7,6 +7,7 @@
 //! - [`decide`]: what to do next, from what was seen; the only place with policy
 //! - [`status`] and [`reason`]: what users and tools read
 //! - [`credentials`]: the Secret, and the one guard of every read and write of it
+//! - [`template`]: further keys of the Secret, filled in
 //! - [`definition`]: what a spec means at each API, and whether the API shows the same
 //! - [`grants`]: who may use a connection
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
@@ -31,3 +32,4 @@ pub mod reconcile;
 pub mod remote;
 pub mod server;
 pub mod status;
+pub mod template;

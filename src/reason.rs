@@ -88,11 +88,13 @@ pub enum Reason {
     ImmutableField,
     /// The API accepted a change and does not show it.
     ChangeNotTaken,
+    /// A template of the Secret cannot be filled.
+    TemplateInvalid,
 }
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -135,6 +137,7 @@ impl Reason {
         Self::SecretImmutable,
         Self::ImmutableField,
         Self::ChangeNotTaken,
+        Self::TemplateInvalid,
     ];
 
     /// The word that conditions, Events and metrics carry.
@@ -182,6 +185,7 @@ impl Reason {
             Self::SecretImmutable => "SecretImmutable",
             Self::ImmutableField => "ImmutableField",
             Self::ChangeNotTaken => "ChangeNotTaken",
+            Self::TemplateInvalid => "TemplateInvalid",
         }
     }
 
@@ -333,6 +337,10 @@ impl Reason {
             Self::ChangeNotTaken => (
                 "The API accepted a change of the fields that the message names and still shows them otherwise.",
                 "Compare the spec with the app in the vendor's console; the operator tries again slowly.",
+            ),
+            Self::TemplateInvalid => (
+                "A template in `secret.template` cannot be filled; nothing is created or changed.",
+                "Mend the line that the message names.",
             ),
         }
     }

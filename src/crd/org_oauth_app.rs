@@ -231,8 +231,9 @@ pub struct SecretTarget {
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Further keys of the Secret, each with a template for its value. Not acted upon in this version.
-    #[schemars(extend("maxProperties" = 64))]
+    /// Further keys of the Secret, each with a template for its value over `clientId`, `clientSecret`, `orgId` and
+    /// `tokenUrl`, such as `id={{ clientId }}&secret={{ clientSecret | urlencode }}`. Functions: `json`, `base64`, `urlencode`.
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 16384}))]
     #[x_kube(validation = Rule::new("self.all(key, key.matches('^[-._a-zA-Z0-9]+$') && key != '.' && key != '..')").message("keys of template consist of letters, digits, -, _ and ."))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub template: BTreeMap<String, String>,

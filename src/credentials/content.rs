@@ -73,6 +73,8 @@ pub struct Content {
     pub rotate_requested: Option<String>,
     /// Of the published secret. It differs from that of `current` if somebody edited the value.
     pub checksum: Option<String>,
+    /// Further keys, as the templates of the spec fill them; they hold secrets too.
+    pub extra: BTreeMap<String, ClientSecret>,
 }
 
 impl Content {
@@ -95,6 +97,7 @@ impl Content {
             rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
             checksum: annotation(CHECKSUM),
+            extra: extra(secret, &keys),
         }
     }
 
@@ -119,6 +122,7 @@ impl Content {
             current: secret,
             next: None,
             previous: None,
+            extra: BTreeMap::new(),
         }
     }
 
@@ -167,8 +171,9 @@ impl Content {
             (next_key(keys), self.next.as_ref().map(|next| text(&next.secret))),
             (previous_key(keys), self.previous.as_ref().map(|previous| text(&previous.secret))),
         ];
-        let present = values.into_iter().filter_map(|(key, value)| Some((key, ByteString(value?.into_bytes()))));
-        present.collect()
+        let extra = self.extra.iter().map(|(key, value)| (key.clone(), Some(text(value))));
+        let all = extra.chain(values).filter_map(|(key, value)| Some((key, ByteString(value?.into_bytes()))));
+        all.collect()
     }
 }
 
@@ -192,6 +197,14 @@ fn next_key(keys: &SecretKeys) -> String {
 
 fn previous_key(keys: &SecretKeys) -> String {
     format!("{}.previous", keys.client_secret)
+}
+
+/// Everything that is not the credential itself.
+fn extra(secret: &Secret, keys: &SecretKeys) -> BTreeMap<String, ClientSecret> {
+    let known = [keys.client_id.clone(), keys.client_secret.clone(), next_key(keys), previous_key(keys)];
+    let others = secret.data.iter().flatten().filter(|(key, _)| !known.contains(key));
+    let text = |bytes: &ByteString| ClientSecret::new(String::from_utf8_lossy(&bytes.0).into_owned());
+    others.map(|(key, bytes)| (key.clone(), text(bytes))).collect()
 }
 
 /// The keys under which the credential was written, which an earlier spec may have named.

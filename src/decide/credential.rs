@@ -4,7 +4,7 @@
 use super::ownership::{has_claimed, is_adopted};
 use super::{
     Applied, Because, Blocked, Brought, Call, Next, Observed, Outcome, Remote, Step, after_fault, api, client_id,
-    context, create, go_live, is_provable, is_public,
+    context, create, dressed, go_live, is_provable, is_public,
 };
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, ROTATE_REQUESTED};
 use crate::credentials::{Apply, Content, Previous, Staged, Target, secret_name};
@@ -32,7 +32,7 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
         return apply(seen, &content, next, fields).map(Some);
     }
     if is_complete(seen, &content) {
-        return Ok(keep(seen, content));
+        return keep(seen, content);
     }
     issue(seen, fields).map(Some)
 }
@@ -110,24 +110,24 @@ pub fn brought(seen: &Observed) -> Option<&ClientSecret> {
 }
 
 /// The Secret holds a credential: is it time for another one, and does the Secret say what it should?
-fn keep(seen: &Observed, content: Content) -> Option<Step> {
+fn keep(seen: &Observed, content: Content) -> Next {
     let app = &seen.app;
     if let Some(step) = renew(seen, &content) {
-        return Some(step);
+        return Ok(Some(step));
     }
     if content.previous.as_ref().is_some_and(|previous| previous.expires_at <= seen.now) {
-        return Some(write(seen, Content { previous: None, ..content }, Because::Expired));
+        return Ok(Some(write(seen, Content { previous: None, ..content }, Because::Expired)));
     }
     if let Some(step) = verify(seen, &content) {
-        return Some(step);
+        return Ok(Some(step));
     }
-    let wanted = Content { client_id: Some(client_id(app)), ..content };
-    match &seen.secret {
+    let wanted = dressed(seen, Content { client_id: Some(client_id(app)), ..content })?;
+    Ok(match &seen.secret {
         Some(Target::Ours(secret)) if !seen.published_now && !secret.is(app, &wanted) => {
             Some(Step::Write(wanted, Because::PutBack))
         }
         Some(Target::Ours(_) | Target::Free | Target::Foreign) | None => None,
-    }
+    })
 }
 
 /// A secret that the user brought anew, or that is due or requested, is staged. While the one before the current is

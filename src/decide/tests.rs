@@ -49,7 +49,7 @@ fn deleting(more: Value) -> OrgOAuthApp {
 }
 
 fn granted() -> Access {
-    Access::Granted { api: Api::CloudServices, context: None }
+    Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() }
 }
 
 fn credentials(value: &str) -> Credentials {
@@ -168,7 +168,7 @@ fn a_new_app_takes_these_steps() {
 #[test]
 fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
     assert_eq!(step(app(json!({"spec": {"suspend": true}})), free, nothing), "Suspended");
-    assert_eq!(step(app(json!({"spec": {"secret": {"template": {"a": "b"}}}})), free, nothing), "NotSupported");
+    assert_eq!(step(app(json!({"spec": {"secret": {"template": {"a": "{{"}}}})), free, nothing), "TemplateInvalid");
     assert_eq!(step(app(json!({"spec": {"context": "TENANT"}})), free, nothing), "InvalidSpec");
     let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
     assert_eq!(step(app(json!({})), free, |seen| seen.access = refused), "NotGranted");

@@ -25,7 +25,11 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         }
         let granted = self.granted(app, &connection).await?;
         let access = match granted {
-            true => Access::Granted { api: connection.spec.api, context: connection.spec.context },
+            true => Access::Granted {
+                api: connection.spec.api,
+                context: connection.spec.context,
+                endpoint: connection.spec.endpoint.clone(),
+            },
             false => Access::Refused(not_granted(app)),
         };
         Ok((access, Some(connection)))

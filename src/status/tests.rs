@@ -26,7 +26,7 @@ fn seen(app: OrgOAuthApp, published: bool) -> Observed {
     let target = guard(&app, secret);
     let mut seen = Observed::new(
         app,
-        Access::Granted { api: Api::CloudServices, context: None },
+        Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() },
         at(0),
         ClientSecret::new("fresh".into()),
     );

@@ -145,12 +145,23 @@ async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
 }
 
 #[tokio::test]
-async fn a_field_without_effect_is_refused_by_name_and_no_call_is_made() {
-    let world = World::running("not-supported", Flavour::Csp).await;
-    world.create("template", json!({"secret": {"template": {"url": "x"}}})).await;
-    let message = world.until_stalled("template", "NotSupported").await;
-    assert!(message.contains("spec.secret.template;"), "{message}");
+async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_is_created() {
+    let world = World::running("template-bad", Flavour::Csp).await;
+    world.create("billing", json!({"secret": {"template": {"url": "a\n{{ nothing }}"}}})).await;
+    let message = world.until_stalled("billing", "TemplateInvalid").await;
+    assert!(message.starts_with("spec.secret.template.url line 2: "), "{message}");
     assert_eq!(world.all_calls().await, 0);
+    let template = "{{ tokenUrl }}?id={{ clientId }}&secret={{ clientSecret | urlencode }}";
+    world.change("billing", json!({"secret": {"template": {"url": template}}})).await;
+    world.until_ready("billing").await;
+    let url = world.value("billing", "url").await.unwrap();
+    let (id, _) = world.credential("billing").await.unwrap();
+    assert!(url.contains(&format!("/auth/authorize?id={id}&secret=")), "{id}");
+    world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "now").await;
+    let follows = async || world.value("billing", "url").await.unwrap() != url;
+    world.until("the template is filled anew", follows).await;
+    world.change("billing", json!({"secret": {"template": null}})).await;
+    world.until("the key is gone", async || world.value("billing", "url").await.is_none()).await;
 }
 
 #[tokio::test]
