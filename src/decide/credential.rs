@@ -41,7 +41,8 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
 fn move_over(seen: &Observed, content: &Content) -> Option<Step> {
     let Some(Target::Ours(former)) = &seen.former else { return None };
     let moved = Target::Ours(former.clone()).content(&seen.app);
-    let moved = Content { client_id: Some(client_id(&seen.app)), ..moved };
+    // Further keys are filled anew, so they are not compared.
+    let moved = Content { client_id: Some(client_id(&seen.app)), extra: content.extra.clone(), ..moved };
     if *content == moved || (!is_complete(seen, &moved) && moved.next.is_none()) {
         return Some(Step::RemoveFormer(former.clone()));
     }
