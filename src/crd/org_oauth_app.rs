@@ -117,7 +117,7 @@ pub struct OrgOAuthAppSpec {
     pub force_pkce: Option<bool>,
     /// Ids of the organizations whose users may log in, for service organizations; unrestricted when absent. Once
     /// restricted, an app cannot become unrestricted. CloudServices only.
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,

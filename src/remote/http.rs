@@ -256,9 +256,15 @@ impl Iam for HttpIam {
                 let apps = entries.into_iter().flatten().map(|(id, fields)| (id.clone(), answer::listed(id, fields)));
                 Ok(apps.collect())
             };
-            let found = self.apps.find(org, id, max_age, list).await?;
-            if !self.no_list.load(Ordering::Relaxed) {
-                return Ok(found.map_or(Look::NotListed, Look::Listed));
+            match self.apps.find(org, id, max_age, list).await {
+                Ok(found) if !self.no_list.load(Ordering::Relaxed) => {
+                    return Ok(found.map_or(Look::NotListed, Look::Listed));
+                }
+                // Who may not list may still read, and what is said of one app says more than what is said of a list.
+                Ok(_) | Err(Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Conflict(_) | Fault::Rejected(_)) => {}
+                Err(fault @ (Fault::Unavailable(_) | Fault::Throttled { .. } | Fault::Credentials(_))) => {
+                    return Err(fault);
+                }
             }
         }
         self.read(org, id).await.map(Look::Read)

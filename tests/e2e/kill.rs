@@ -36,9 +36,9 @@ async fn killed_thirty_times_while_it_creates_fifty_apps_it_ends_with_fifty_apps
 }
 
 #[tokio::test]
-async fn killed_while_it_deletes_it_leaves_neither_apps_nor_resources() {
+async fn killed_while_it_deletes_thirty_apps_it_leaves_neither_apps_nor_resources() {
     let world = World::running("kill-delete", Flavour::Csp).await;
-    let names: Vec<String> = (0..20).map(|n| format!("app-{n}")).collect();
+    let names: Vec<String> = (0..30).map(|n| format!("app-{n}")).collect();
     for name in &names {
         world.create(name, json!({})).await;
     }
@@ -49,7 +49,7 @@ async fn killed_while_it_deletes_it_leaves_neither_apps_nor_resources() {
     for name in &names {
         world.delete(name).await;
     }
-    for _ in 0..8 {
+    for _ in 0..12 {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(50..400))).await;
         world.operator().kill();
         world.operator().start();

@@ -194,8 +194,12 @@ impl World {
 
     /// The published credential does what it is for.
     pub async fn assert_credential_works(&self, name: &str) {
+        self.assert_credential_of_org_works(name, &self.org).await;
+    }
+
+    pub async fn assert_credential_of_org_works(&self, name: &str, org: &str) {
         let (id, secret) = self.credential(name).await.expect("a Secret with id and secret");
-        let token = self.control.token(self.flavour, &self.org, &id, &secret).await;
+        let token = self.control.token(self.flavour, org, &id, &secret).await;
         assert!(token.is_ok(), "no token for {id}: {}", token.unwrap_err());
     }
 

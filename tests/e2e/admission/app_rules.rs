@@ -132,6 +132,12 @@ fn documented() -> Vec<Rule> {
             "spec.allowedOrgs[0] in body should be at least 1 chars long",
         ),
         rule(
+            "allowedOrgs names an organization, since nothing says what an empty list means",
+            json!({}),
+            json!({"allowedOrgs": []}),
+            "spec.allowedOrgs in body should have at least 1 items",
+        ),
+        rule(
             "documented: forcePkce is a flag",
             json!({"forcePkce": true}),
             json!({"forcePkce": "yes"}),

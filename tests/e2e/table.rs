@@ -1,0 +1,337 @@
+//! Every documented status and every fault, at every operation that changes something and at the list: what status and
+//! Events say, what happens next, and how many calls of that operation it took. Each row is an app in an organization
+//! of its own, so that no row sees the calls of another.
+
+use crate::world::World;
+use futures::future::join_all;
+use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation, Target};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Api, ListParams};
+use oauth_app_operator::crd::{ConditionStatus, ConditionType};
+use serde_json::{Value, json};
+
+const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+
+/// What the API does to one call, by the name that the tables use.
+fn action(name: &str) -> Action {
+    match name {
+        "expired token" => Action::ExpiredToken,
+        "429" => Action::TooManyRequests { retry_after: Some(1) },
+        "answer lost" => Action::ResponseLost,
+        "reset" => Action::ConnectionReset,
+        "malformed" => Action::MalformedBody,
+        "endless body" => Action::SlowBody { ms: None },
+        "no answer" => Action::Hang { performed: false },
+        status => Action::Status { status: status.parse().unwrap(), message: "said so".into(), performed: false },
+    }
+}
+
+/// One row: what the API does once, the reason that the Event gives (`-` for none), whether a person has to change
+/// something, and the calls of the operation until all is well.
+type Row = (&'static str, &'static str, Next, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    /// It goes on without help.
+    ByItself,
+    /// It goes on when the spec changes.
+    WhenChanged,
+}
+use Next::{ByItself, WhenChanged};
+
+/// One row at work: its app, in its organization.
+struct Case<'a> {
+    world: &'a World,
+    operation: Operation,
+    name: String,
+    org: String,
+}
+
+impl Case<'_> {
+    async fn create(&self, more: Value) {
+        let mut spec = json!({"orgId": self.org});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.world.create(&self.name, spec).await;
+    }
+
+    async fn ready(&self, more: Value) {
+        self.create(more).await;
+        self.world.until_ready(&self.name).await;
+    }
+
+    async fn order(&self, fault: &str) {
+        let fault = Fault::once(action(fault)).on(self.operation).org(&self.org);
+        self.world.control.fault(fault).await.unwrap();
+    }
+
+    async fn calls(&self) -> u64 {
+        let (operation, org_id) = (Some(self.operation), Some(self.org.clone()));
+        let on = Target { operation, org_id, ..Target::default() };
+        self.world.control.count(&CallFilter { on, ..CallFilter::default() }).await.unwrap()
+    }
+
+    async fn app(&self) -> Option<iam_simulator::types::AppView> {
+        let apps = self.world.control.apps().await.unwrap();
+        let mut ours = apps.into_iter().filter(|app| app.org_id == self.org);
+        let app = ours.next();
+        assert!(ours.next().is_none(), "{}: one app", self.name);
+        app
+    }
+
+    /// What has to be so before the fault, and then what brings the operator to make the call.
+    async fn provoke(&self, fault: &str) {
+        let role = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
+        match self.operation {
+            Operation::CreateApp => {
+                self.order(fault).await;
+                self.create(json!({})).await;
+            }
+            Operation::AddClients => {
+                self.order(fault).await;
+                self.create(role("org_member")).await;
+            }
+            Operation::UpdateApp => {
+                self.ready(json!({})).await;
+                self.order(fault).await;
+                self.world.change(&self.name, json!({"displayName": "Other"})).await;
+            }
+            Operation::PatchClientRoles => {
+                self.ready(role("org_member")).await;
+                self.order(fault).await;
+                self.world.change(&self.name, role("developer")).await;
+            }
+            Operation::RotateSecret => {
+                self.ready(json!({})).await;
+                self.order(fault).await;
+                self.world.annotate(&self.name, ROTATE, "now").await;
+            }
+            Operation::DeleteApps => {
+                self.ready(json!({})).await;
+                self.order(fault).await;
+                self.world.delete(&self.name).await;
+            }
+            other => panic!("no way to provoke {other:?}"),
+        }
+    }
+
+    /// Whether everything is as it should be in the end.
+    async fn is_done(&self) -> bool {
+        let app = self.app().await;
+        let role = |app: &iam_simulator::types::AppView, name: &str| {
+            app.roles.as_ref().is_some_and(|roles| roles["organizationRoles"] == json!([{"name": name}]))
+        };
+        if self.operation == Operation::DeleteApps {
+            return app.is_none() && self.world.apps().get_opt(&self.name).await.unwrap().is_none();
+        }
+        let Some(app) = app else { return false };
+        let done = match self.operation {
+            Operation::AddClients => role(&app, "org_member"),
+            Operation::PatchClientRoles => role(&app, "developer"),
+            Operation::UpdateApp => app.fields["displayName"] == "Other",
+            Operation::RotateSecret => app.secret_changes == 1,
+            _ => true,
+        };
+        done && self.is_settled().await
+    }
+
+    async fn is_settled(&self) -> bool {
+        let object = self.world.app(&self.name).await;
+        let Some(status) = object.status else { return false };
+        let asked = object.metadata.annotations.unwrap_or_default().get(ROTATE).cloned();
+        let is = |kind| status.conditions.iter().any(|c| c.r#type == kind && c.status == ConditionStatus::True);
+        status.last_handled_rotate_at == asked && is(ConditionType::Ready) && is(ConditionType::Synced)
+    }
+
+    async fn reasons(&self) -> Vec<String> {
+        let events: Api<Event> = Api::namespaced(self.world.client.clone(), &self.world.namespace);
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let ours = all.items.into_iter().filter(|event| event.involved_object.name.as_ref() == Some(&self.name));
+        ours.filter(|event| event.type_.as_deref() == Some("Warning")).filter_map(|event| event.reason).collect()
+    }
+
+    async fn run(&self, (fault, reason, next, calls): Row) {
+        self.provoke(fault).await;
+        if next == WhenChanged {
+            let message = self.world.until_stalled(&self.name, reason).await;
+            assert!(message.contains("said so"), "{}: the API's words: {message}", self.name);
+            self.world.change(&self.name, json!({"description": "Changed"})).await;
+        }
+        self.world.until(&format!("{} is done", self.name), async || self.is_done().await).await;
+        if reason != "-" {
+            let said = async || self.reasons().await.iter().any(|said| said == reason);
+            self.world.until(&format!("an Event of {} says {reason}", self.name), said).await;
+        }
+        if self.operation != Operation::DeleteApps {
+            self.world.assert_credential_of_org_works(&self.name, &self.org).await;
+        }
+        assert_eq!(self.calls().await, calls, "{}: calls until all is well", self.name);
+    }
+}
+
+async fn run(operation: Operation, rows: &[Row]) {
+    let namespace = format!("table-{operation:?}").to_lowercase();
+    let world = World::new(&namespace, Flavour::Csp).await;
+    world.give_credentials().await;
+    // No look for drift comes between, and who gets no answer does not wait long.
+    world.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "2s"}})).await;
+    world.operator().start();
+    let run = async |row: &Row| {
+        let name = row.0.replace(' ', "-");
+        let org = format!("org-{namespace}-{name}");
+        world.control.seed_org(world.flavour, &org, true).await.unwrap();
+        Case { world: &world, operation, name, org }.run(*row).await;
+    };
+    // A 429 is about all calls of a connection, so it comes after the others.
+    let (throttled, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.0 == "429");
+    join_all(others.into_iter().map(&run)).await;
+    join_all(throttled.into_iter().map(&run)).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_to_a_create_one_app_comes_of_it() {
+    let rows = [
+        ("400", "Rejected", WhenChanged, 2),
+        ("expired token", "-", ByItself, 2),
+        ("403", "Forbidden", WhenChanged, 2),
+        ("404", "OrgNotFound", WhenChanged, 2),
+        ("409", "ApiConflict", ByItself, 2),
+        ("422", "Rejected", WhenChanged, 2),
+        ("429", "Throttled", ByItself, 2),
+        ("500", "ConnectionUnavailable", ByItself, 2),
+        ("503", "ConnectionUnavailable", ByItself, 2),
+        ("answer lost", "ConnectionUnavailable", ByItself, 2),
+        ("reset", "ConnectionUnavailable", ByItself, 2),
+        ("malformed", "ConnectionUnavailable", ByItself, 2),
+        ("endless body", "ConnectionUnavailable", ByItself, 2),
+        ("no answer", "ConnectionUnavailable", ByItself, 2),
+    ];
+    run(Operation::CreateApp, &rows).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_to_a_change_it_is_made() {
+    let rows = [
+        ("400", "Rejected", WhenChanged, 2),
+        ("expired token", "-", ByItself, 2),
+        ("403", "Forbidden", WhenChanged, 2),
+        ("404", "-", ByItself, 2),
+        ("409", "ApiConflict", ByItself, 2),
+        ("422", "Rejected", WhenChanged, 2),
+        ("429", "Throttled", ByItself, 2),
+        ("500", "ConnectionUnavailable", ByItself, 2),
+        ("503", "ConnectionUnavailable", ByItself, 2),
+        ("answer lost", "ConnectionUnavailable", ByItself, 1),
+        ("reset", "ConnectionUnavailable", ByItself, 2),
+        ("malformed", "-", ByItself, 1),
+        ("endless body", "ConnectionUnavailable", ByItself, 1),
+        ("no answer", "ConnectionUnavailable", ByItself, 2),
+    ];
+    run(Operation::UpdateApp, &rows).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_to_a_rotation_the_secret_is_rotated_once() {
+    let rows = [
+        ("400", "Rejected", WhenChanged, 2),
+        ("expired token", "-", ByItself, 2),
+        ("403", "Forbidden", WhenChanged, 2),
+        ("404", "-", ByItself, 2),
+        ("409", "RotationRunning", ByItself, 2),
+        ("429", "Throttled", ByItself, 2),
+        ("500", "ConnectionUnavailable", ByItself, 2),
+        ("503", "ConnectionUnavailable", ByItself, 2),
+        ("answer lost", "ConnectionUnavailable", ByItself, 1),
+        ("reset", "ConnectionUnavailable", ByItself, 2),
+        ("malformed", "-", ByItself, 1),
+        ("endless body", "ConnectionUnavailable", ByItself, 1),
+        ("no answer", "ConnectionUnavailable", ByItself, 2),
+    ];
+    run(Operation::RotateSecret, &rows).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_when_an_app_is_added_to_its_organization_it_gets_its_roles() {
+    let rows = [
+        ("400", "Rejected", WhenChanged, 2),
+        ("expired token", "-", ByItself, 2),
+        ("403", "Forbidden", WhenChanged, 2),
+        ("404", "OrgNotFound", WhenChanged, 2),
+        ("409", "ApiConflict", ByItself, 2),
+        ("429", "Throttled", ByItself, 2),
+        ("500", "ConnectionUnavailable", ByItself, 2),
+        ("answer lost", "ConnectionUnavailable", ByItself, 1),
+        ("reset", "ConnectionUnavailable", ByItself, 2),
+        ("malformed", "ConnectionUnavailable", ByItself, 1),
+        ("endless body", "ConnectionUnavailable", ByItself, 1),
+        ("no answer", "ConnectionUnavailable", ByItself, 2),
+    ];
+    run(Operation::AddClients, &rows).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_to_a_change_of_roles_they_are_changed() {
+    let rows = [
+        ("400", "Rejected", WhenChanged, 2),
+        ("expired token", "-", ByItself, 2),
+        ("403", "Forbidden", WhenChanged, 2),
+        ("404", "OrgNotFound", WhenChanged, 2),
+        ("409", "ApiConflict", ByItself, 2),
+        ("429", "Throttled", ByItself, 2),
+        ("500", "ConnectionUnavailable", ByItself, 2),
+        ("answer lost", "ConnectionUnavailable", ByItself, 1),
+        ("reset", "ConnectionUnavailable", ByItself, 2),
+        ("malformed", "-", ByItself, 1),
+        ("endless body", "ConnectionUnavailable", ByItself, 1),
+        ("no answer", "ConnectionUnavailable", ByItself, 2),
+    ];
+    run(Operation::PatchClientRoles, &rows).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_to_a_deletion_the_app_is_gone_in_the_end() {
+    let rows = [
+        ("400", "Rejected", WhenChanged, 2),
+        ("expired token", "-", ByItself, 2),
+        ("403", "Forbidden", WhenChanged, 2),
+        ("404", "-", ByItself, 2),
+        ("409", "ApiConflict", ByItself, 2),
+        ("429", "Throttled", ByItself, 2),
+        ("500", "ConnectionUnavailable", ByItself, 2),
+        ("answer lost", "ConnectionUnavailable", ByItself, 2),
+        ("reset", "ConnectionUnavailable", ByItself, 2),
+        ("malformed", "ConnectionUnavailable", ByItself, 2),
+        ("endless body", "ConnectionUnavailable", ByItself, 2),
+        ("no answer", "ConnectionUnavailable", ByItself, 2),
+    ];
+    run(Operation::DeleteApps, &rows).await;
+}
+
+#[tokio::test]
+async fn whatever_the_api_does_to_a_list_it_decides_nothing() {
+    for fault in ["400", "403", "404", "429", "500", "answer lost", "malformed", "endless body", "no answer"] {
+        let world = World::new(&format!("table-list-{}", fault.replace(' ', "-")), Flavour::Csp).await;
+        world.give_credentials().await;
+        world.connect(json!({"limits": {"timeout": "2s"}})).await;
+        world.operator().start();
+        let names = ["one", "two", "three"];
+        for name in names {
+            world.create(name, json!({})).await;
+        }
+        for name in names {
+            world.until_ready(name).await;
+        }
+        let hit = Fault::once(action(fault)).on(Operation::ListApps);
+        world.control.fault(hit).await.unwrap();
+        let before = world.calls(Operation::ListApps).await;
+        world.until("lists were read after it", async || world.calls(Operation::ListApps).await > before + 3).await;
+        for name in names {
+            let ready = world.condition(name, ConditionType::Ready).await.unwrap();
+            assert_eq!(ready.status, ConditionStatus::True, "{fault}: {ready:?}");
+        }
+        let writes = [Operation::UpdateApp, Operation::RotateSecret, Operation::DeleteApps];
+        for operation in writes {
+            assert_eq!(world.calls(operation).await, 0, "{fault}: {operation:?}");
+        }
+        assert_eq!(world.calls(Operation::CreateApp).await, 3, "{fault}");
+    }
+}
