@@ -80,7 +80,8 @@ pub async fn assert_at_rest(world: &World, written: &Written) {
 fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
     let ready = condition(app, ConditionType::Ready).expect("a Ready condition");
     if ready.status != ConditionStatus::True {
-        let persons = ["IdTaken", "IdConflict", "SecretUnknown", "SecretConflict", "SecretRefInvalid"];
+        let persons =
+            ["IdTaken", "IdConflict", "SecretUnknown", "SecretConflict", "SecretRefInvalid", "TemplateInvalid"];
         assert!(persons.contains(&ready.reason.as_str()), "invariant 2, nothing is lost: {} {ready:?}", app.name_any());
         return;
     }
@@ -93,4 +94,6 @@ fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
     let now = world.outside().now;
     assert!(remote.accepts(&value, now), "invariant 2, nothing is lost: the API accepts what is published");
     assert_eq!(world.data(&name, &format!("{}.next", keys.client_secret)), None, "nothing is left half done");
+    let filled = app.spec.secret.template.get("url").map(|_| format!("{}:{value}", client_id(app).0));
+    assert_eq!(world.data(&name, "url"), filled, "what a template says is in the Secret");
 }

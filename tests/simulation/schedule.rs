@@ -1,5 +1,5 @@
 //! Random lives: people edit specs, Secrets and apps, calls fail, operators die and overlap, clocks jump, in an order
-//! that a seed gives. Afterwards every invariant holds. `SCHEDULES` and `SEED` in the environment say how many, from where.
+//! that a seed gives. Afterwards every invariant holds. `cargo xtask simulate` lives as many as asked for.
 
 use crate::invariants::{Written, assert_always, assert_at_rest};
 use crate::world::{How, World};
@@ -91,6 +91,7 @@ impl Life {
             json!({"secret": {"name": format!("{}-{}", app.name_any(), self.random.u8(..2))}}),
             json!({"secret": {"keys": {"clientId": "ID", "clientSecret": "KEY"}}}),
             json!({"secret": {"labels": {"team": self.random.u8(..9).to_string()}}}),
+            json!({"secret": {"template": {"url": self.pick(&["{{ clientId }}:{{ clientSecret | urlencode }}", "{{ oops"])}}}),
             json!({"roles": {"organizationRoles": [{"name": self.pick(&["org_member", "developer"])}]}}),
             json!({"managementPolicy": self.pick(&["Full", "Observe"])}),
             json!({"suspend": self.random.bool()}),
@@ -286,6 +287,6 @@ fn whatever_happens_in_whatever_order_the_invariants_hold() {
     for seed in first..first + count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(live(seed))));
-        assert!(lived.is_ok(), "seed {seed}: repeat it with SEED={seed} SCHEDULES=1");
+        assert!(lived.is_ok(), "seed {seed}: repeat it with cargo xtask simulate --seed {seed} --schedules 1");
     }
 }

@@ -5,6 +5,7 @@ mod control_plane;
 mod crds;
 mod demo;
 mod docs;
+mod simulate;
 mod test;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Demo(demo::Args),
     /// Write the parts of the documentation that repeat the code.
     Docs(docs::Args),
+    /// Live random lives of apps, any number of them, and check the invariants.
+    Simulate(simulate::Args),
     /// Provide what the tests need and run them all.
     Test(test::Args),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
     };
     match result {
