@@ -24,12 +24,14 @@ use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
 /// Passes of one connection that may be under way for each call that it may have in flight. A waiting pass holds
 /// nothing, so a connection that hangs costs the others nothing; and deletions need company to share calls.
 const PASSES_PER_CALL: usize = 16;
+/// Those of one organization, so that one that hangs leaves room for the others.
+const PASSES_OF_ORG_PER_CALL: usize = 12;
 /// A pass that is still not over then is cut; what it had done is found out by the next one.
 const PASS_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
@@ -45,11 +47,15 @@ pub struct Settings {
     pub concurrency: usize,
 }
 
+/// Whose passes are limited together.
+type Crowd = (String, Option<String>, usize);
+
 /// What every pass of the process shares.
 struct Shop {
     operator: Operator<Kubernetes, ClusterConnections>,
-    /// By connection and its limit: a changed limit counts for the passes that start from then on.
-    admission: Mutex<HashMap<(String, usize), Arc<Semaphore>>>,
+    /// By connection, organization if it is about one, and limit: a changed limit counts for the passes that start from
+    /// then on.
+    admission: Mutex<HashMap<Crowd, Arc<Semaphore>>>,
     attempts: Mutex<HashMap<String, (String, u32)>>,
 }
 
@@ -199,15 +205,17 @@ async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallib
 }
 
 impl Shop {
-    async fn admit(&self, app: &OrgOAuthApp) -> Option<tokio::sync::OwnedSemaphorePermit> {
+    async fn admit(&self, app: &OrgOAuthApp) -> [Option<OwnedSemaphorePermit>; 2] {
         let name = &app.spec.connection_ref.name;
         let limit = self.operator.connections.find(name).map_or(1, |c| c.spec.limits.max_in_flight.into());
-        let passes = {
-            let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
-            let places = || Arc::new(Semaphore::new(PASSES_PER_CALL * limit));
-            admission.entry((name.clone(), limit)).or_insert_with(places).clone()
-        };
-        passes.acquire_owned().await.ok()
+        let of_org = self.passes(name, Some(app.spec.org_id.clone()), PASSES_OF_ORG_PER_CALL * limit);
+        let of_all = self.passes(name, None, PASSES_PER_CALL * limit);
+        [of_org.acquire_owned().await.ok(), of_all.acquire_owned().await.ok()]
+    }
+
+    fn passes(&self, connection: &str, org: Option<String>, most: usize) -> Arc<Semaphore> {
+        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        admission.entry((connection.to_owned(), org, most)).or_insert_with(|| Arc::new(Semaphore::new(most))).clone()
     }
 
     fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> Duration {

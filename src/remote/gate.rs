@@ -1,12 +1,17 @@
-//! The gate that every HTTP exchange of a connection passes: so many at once, and none while the API asks to wait.
-//! Places are given in the order in which they were asked for.
+//! The gate that every HTTP exchange of a connection passes: so many at once, none while the API asks to wait, and no
+//! organization takes so many places that nothing is left for the others.
 
-use super::Fault;
+mod places;
+
+use super::{Fault, OrgId};
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
+use places::{Outage, Place, Places};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long to wait after a 429 that does not say.
@@ -16,29 +21,16 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// A mistaken `Retry-After` must not stop a connection for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// So many faults in a row are an outage.
-const OUTAGE: u32 = 3;
+/// One place of so many is kept for other organizations.
+const SPARED: usize = 4;
 
 /// Limits the calls under way and can be closed for a while.
 pub struct Gate {
-    places: Semaphore,
-    closed: watch::Sender<Option<Instant>>,
-    pace: Mutex<Pace>,
-    quota: Option<Quota>,
-}
-
-/// How many calls may be under way: halved by a 429 and regained one by one; after an outage one, and then doubled.
-struct Pace {
     most: usize,
-    limit: usize,
-    /// Below it the limit doubles with each round of successes, above it grows by one.
-    threshold: usize,
-    /// Successes since the limit grew.
-    good: usize,
-    /// Faults without a success between them.
-    faults: u32,
-    /// Places that are still taken and are not to be given again.
-    owed: usize,
+    all: Places,
+    orgs: Mutex<HashMap<OrgId, Arc<Places>>>,
+    closed: watch::Sender<Option<Instant>>,
+    quota: Option<Quota>,
 }
 
 /// Evenly spaced turns.
@@ -47,114 +39,117 @@ struct Quota {
     next: tokio::sync::Mutex<Instant>,
 }
 
-/// A place at the gate, given back on drop.
-pub struct Place<'a> {
+/// What calls about one organization go through.
+pub struct Lane<'a> {
     gate: &'a Gate,
-    permit: Option<SemaphorePermit<'a>>,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut pace = self.gate.pace();
-        if pace.owed > 0
-            && let Some(permit) = self.permit.take()
-        {
-            pace.owed -= 1;
-            permit.forget();
-        }
-    }
+    org: OrgId,
+    places: Arc<Places>,
 }
 
 impl Gate {
     /// With at least one place, and so many turns in a second if there is a quota.
     pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>) -> Self {
-        let most = max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         let quota = requests_per_second.map(|count| Quota {
             interval: Duration::from_secs(1) / count.get(),
             next: tokio::sync::Mutex::new(Instant::now()),
         });
-        let pace = Pace { most, limit: most, threshold: most, good: 0, faults: 0, owed: 0 };
-        Self { places: Semaphore::new(most), closed: watch::Sender::new(None), pace: Mutex::new(pace), quota }
+        Self {
+            most: max_in_flight,
+            all: Places::new(max_in_flight),
+            orgs: Mutex::default(),
+            closed: watch::Sender::new(None),
+            quota,
+        }
     }
 
-    /// Waits for a place, which is given back on drop; refused at once when the gate is closed or closes meanwhile.
-    pub async fn enter(&self) -> Result<Place<'_>, Fault> {
+    /// The lane of an organization. The first one may take every place, since there may be no other.
+    pub fn lane(&self, org: &OrgId) -> Lane<'_> {
+        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = self.most - self.most / SPARED;
+        let most = if orgs.is_empty() { self.most } else { share };
+        if orgs.len() == 1 && !orgs.contains_key(org) {
+            orgs.values().for_each(|first| first.limit_to(share));
+        }
+        let places = orgs.entry(org.clone()).or_insert_with(|| Arc::new(Places::new(most))).clone();
+        Lane { gate: self, org: org.clone(), places }
+    }
+
+    /// The fault of all who come while the gate is closed, once it is.
+    async fn closing(&self) -> Fault {
         let mut closed = self.closed.subscribe();
-        let closing = async {
-            let until = closed.wait_for(|until| still(*until).is_some()).await;
-            until.ok().and_then(|until| *until)
-        };
-        tokio::select! {
-            biased;
-            Some(until) = closing => Err(throttled(until)),
-            Ok(permit) = self.places.acquire() => Ok(Place { gate: self, permit: Some(permit) }),
-            else => Err(Fault::Unavailable("the connection is shut".into())),
+        let until = closed.wait_for(|until| still(*until).is_some()).await;
+        match until.ok().and_then(|until| *until) {
+            Some(until) => throttled(until),
+            None => Fault::Unavailable("the connection is shut".into()),
         }
-    }
-
-    /// Before every exchange: waits for a turn where there is a quota, and refuses while the gate is closed.
-    pub async fn wait_for_turn(&self) -> Result<(), Fault> {
-        self.check()?;
-        if let Some(quota) = &self.quota {
-            let mut next = quota.next.lock().await;
-            tokio::time::sleep_until(*next).await;
-            *next = Instant::now() + quota.interval;
-        }
-        self.check()
     }
 
     fn check(&self) -> Result<(), Fault> {
         still(*self.closed.borrow()).map_or(Ok(()), |until| Err(throttled(until)))
     }
+}
+
+impl Lane<'_> {
+    /// The organization.
+    pub fn org(&self) -> &OrgId {
+        &self.org
+    }
+
+    /// Waits for a place, which is given back on drop; refused at once when the gate is closed or closes meanwhile, or
+    /// when the last calls brought no answer and another one is under way.
+    pub async fn enter(&self) -> Result<(Place<'_>, Place<'_>), Fault> {
+        let places = async {
+            let of_org = self.places.enter().await.map_err(|Outage| silent(&format!("organization {}", self.org)))?;
+            let of_all = self.gate.all.enter().await.map_err(|Outage| silent("the API"))?;
+            Ok((of_org, of_all))
+        };
+        tokio::select! {
+            biased;
+            fault = self.gate.closing() => Err(fault),
+            places = places => places,
+        }
+    }
+
+    /// Before every exchange: waits for a turn where there is a quota, and refuses while the gate is closed.
+    pub async fn wait_for_turn(&self) -> Result<(), Fault> {
+        self.gate.check()?;
+        if let Some(quota) = &self.gate.quota {
+            let mut next = quota.next.lock().await;
+            tokio::time::sleep_until(*next).await;
+            *next = Instant::now() + quota.interval;
+        }
+        self.gate.check()
+    }
 
     /// Closes the gate for all, for as long as the latest 429 asks, and halves the calls under way.
     pub fn close(&self, wait: Duration) -> Fault {
-        let until = Instant::now() + wait;
+        let (gate, until) = (self.gate, Instant::now() + wait);
         // The calls that were under way together are one sign of too many, not several.
-        if still(*self.closed.borrow()).is_none() {
-            let half = (self.pace().limit / 2).max(1);
-            self.shrink(half, half);
+        if still(*gate.closed.borrow()).is_none() {
+            gate.all.halve();
         }
-        self.closed.send_modify(|closed| *closed = (*closed).max(Some(until)));
-        throttled(self.closed.borrow().unwrap_or(until))
+        gate.closed.send_modify(|closed| *closed = (*closed).max(Some(until)));
+        throttled(gate.closed.borrow().unwrap_or(until))
     }
 
-    /// An exchange brought no usable answer.
-    pub fn failed(&self) {
-        let mut pace = self.pace();
-        pace.faults = pace.faults.saturating_add(1);
-        if pace.faults == OUTAGE {
-            let most = pace.most;
-            drop(pace);
-            self.shrink(1, most);
-        }
+    /// An exchange brought no usable answer. One request that always fails is no outage of its organization, and one
+    /// organization that always fails is none of the API.
+    pub fn failed(&self, request: u64) {
+        self.places.failed(request);
+        let mut org = DefaultHasher::new();
+        self.org.hash(&mut org);
+        self.gate.all.failed(org.finish());
     }
 
     /// The API answered.
     pub fn succeeded(&self) {
-        let mut pace = self.pace();
-        (pace.faults, pace.good) = (0, pace.good + 1);
-        let enough = if pace.limit < pace.threshold { 1 } else { pace.limit };
-        if pace.limit < pace.most && pace.good >= enough {
-            (pace.limit, pace.good) = (pace.limit + 1, 0);
-            if pace.owed > 0 {
-                pace.owed -= 1;
-            } else {
-                self.places.add_permits(1);
-            }
-        }
+        self.places.succeeded();
+        self.gate.all.succeeded();
     }
+}
 
-    fn shrink(&self, limit: usize, threshold: usize) {
-        let mut pace = self.pace();
-        let fewer = pace.limit.saturating_sub(limit);
-        pace.owed += fewer - self.places.forget_permits(fewer);
-        (pace.limit, pace.threshold, pace.good) = (limit.min(pace.limit), threshold, 0);
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn silent(who: &str) -> Fault {
+    Fault::Unavailable(format!("the last calls about {who} brought no answer; one call at a time tries again"))
 }
 
 fn still(until: Option<Instant>) -> Option<Instant> {
@@ -181,10 +176,13 @@ pub fn wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    fn org(id: &str) -> OrgId {
+        OrgId(id.into())
     }
 
     #[test]
@@ -211,105 +209,69 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_who_wait_are_refused_when_the_gate_closes() {
         let gate = Arc::new(Gate::new(1, None));
-        let held = gate.enter().await.unwrap();
+        let lane = gate.lane(&org("a"));
+        let held = lane.enter().await.ok().unwrap();
         let waiting: Vec<_> = (0..10)
-            .map(|_| {
+            .map(|n| {
                 let gate = gate.clone();
-                tokio::spawn(async move { gate.enter().await.map(drop) })
+                tokio::spawn(async move { gate.lane(&org(["a", "b"][n % 2])).enter().await.map(drop) })
             })
             .collect();
         tokio::task::yield_now().await;
-        let fault = gate.close(Duration::from_secs(3));
+        let fault = lane.close(Duration::from_secs(3));
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Err(fault.clone()));
         }
         drop(held);
-        assert_eq!(gate.enter().await.map(drop), Err(fault.clone()));
-        assert_eq!(gate.check(), Err(fault));
+        assert_eq!(lane.enter().await.map(drop), Err(fault.clone()));
+        assert_eq!(lane.wait_for_turn().await, Err(fault));
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(gate.check(), Ok(()));
-        assert_eq!(gate.enter().await.map(drop), Ok(()));
+        assert_eq!(lane.wait_for_turn().await, Ok(()));
+        assert_eq!(lane.enter().await.map(drop), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_shorter_wait_does_not_open_the_gate() {
-        let gate = Gate::new(1, None);
-        let long = gate.close(Duration::from_secs(30));
-        assert_eq!(gate.close(Duration::from_secs(1)), long);
+    async fn a_shorter_wait_does_not_open_the_gate_and_several_429_at_once_count_once() {
+        let gate = Gate::new(8, None);
+        let lane = gate.lane(&org("a"));
+        let long = lane.close(Duration::from_secs(30));
+        assert_eq!(lane.close(Duration::from_secs(1)), long);
+        assert_eq!(gate.all.free(), 4);
         tokio::time::advance(Duration::from_secs(29)).await;
         assert_eq!(gate.check(), Err(long));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn places_are_limited_and_given_in_order() {
-        let gate = Arc::new(Gate::new(2, None));
-        let (log, mut entered) = tokio::sync::mpsc::unbounded_channel();
-        for n in 0..6 {
-            let (gate, log) = (gate.clone(), log.clone());
-            tokio::spawn(async move {
-                let _place = gate.enter().await.unwrap();
-                log.send((n, gate.places.available_permits())).unwrap();
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            });
-            tokio::task::yield_now().await;
-        }
-        drop(log);
-        let mut order = Vec::new();
-        while let Some((n, _)) = entered.recv().await {
-            order.push(n);
-        }
-        assert_eq!(order, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(gate.places.available_permits(), 2);
-    }
-
-    #[test]
-    fn there_is_always_a_place() {
-        assert_eq!(Gate::new(0, None).places.available_permits(), 1);
-    }
-
-    fn places(gate: &Gate) -> usize {
-        gate.places.available_permits()
+    async fn an_organization_that_does_not_answer_leaves_places_to_the_others() {
+        let gate = Gate::new(8, None);
+        let alone = gate.lane(&org("hangs"));
+        assert_eq!(alone.places.free(), 8, "the only one may take all");
+        let other = gate.lane(&org("good"));
+        assert_eq!((alone.places.free(), other.places.free()), (6, 6));
+        let hanging = futures::future::join_all((0..6).map(|_| alone.enter())).await;
+        assert_eq!(other.enter().await.map(drop), Ok(()), "two are kept for others");
+        (0..6).for_each(|request| alone.failed(request));
+        drop(hanging);
+        assert_eq!((alone.places.free(), other.places.free(), gate.all.free()), (1, 6, 8));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_429_halves_the_calls_under_way_and_successes_win_them_back_one_by_one() {
+    async fn when_no_organization_is_answered_it_is_an_outage_of_the_api() {
         let gate = Gate::new(8, None);
-        let held = gate.enter().await.ok().unwrap();
-        gate.close(Duration::from_secs(1));
-        gate.close(Duration::from_secs(1));
-        assert_eq!(places(&gate), 3);
-        drop(held);
-        assert_eq!(places(&gate), 4);
-        for expected in [4, 4, 4, 5, 5, 5, 5, 5, 6] {
-            gate.succeeded();
-            assert_eq!(places(&gate), expected);
-        }
-        (0..100).for_each(|_| gate.succeeded());
-        assert_eq!(places(&gate), 8);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_an_outage_the_calls_under_way_start_with_one_and_double() {
-        let gate = Gate::new(8, None);
-        let held = [gate.enter().await.ok(), gate.enter().await.ok(), gate.enter().await.ok()];
-        (0..10).for_each(|_| gate.failed());
-        drop(held);
-        assert_eq!(places(&gate), 1);
-        // One round of as many successes as there are places doubles them.
-        gate.succeeded();
-        assert_eq!(places(&gate), 2);
-        (0..2).for_each(|_| gate.succeeded());
-        assert_eq!(places(&gate), 4);
-        (0..4).for_each(|_| gate.succeeded());
-        assert_eq!(places(&gate), 8);
+        let lanes = [gate.lane(&org("a")), gate.lane(&org("b"))];
+        (0..2).for_each(|request| lanes.iter().for_each(|lane| lane.failed(request)));
+        assert_eq!(gate.all.free(), 1);
+        lanes[0].succeeded();
+        assert_eq!(gate.all.free(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_quota_spaces_the_calls_evenly() {
         let gate = Gate::new(8, NonZeroU32::new(5));
+        let (a, b) = (gate.lane(&org("a")), gate.lane(&org("b")));
         let begin = Instant::now();
-        for _ in 0..11 {
-            gate.wait_for_turn().await.unwrap();
+        for lane in [&a, &b, &a, &b, &a, &b, &a, &b, &a, &b, &a] {
+            lane.wait_for_turn().await.unwrap();
         }
         assert_eq!(begin.elapsed(), Duration::from_secs(2));
     }

@@ -5,7 +5,7 @@ use super::answer::{self, Answer};
 use super::batch::Batches;
 use super::cpn::CloudPartnerNavigator;
 use super::csp::CloudServices;
-use super::gate::{self, Gate};
+use super::gate::{self, Gate, Lane};
 use super::request::{Dialect, Members, Page, Request};
 use super::scrub::Known;
 use super::survey::Survey;
@@ -110,13 +110,13 @@ type Entries = HashMap<ClientId, Map<String, Value>>;
 
 impl Caller {
     /// The exchange runs in the place of the call that needs it, so it counts as a call under way.
-    async fn token(&self, org: &OrgId, slot: &Slot) -> Result<Arc<AccessToken>, Fault> {
-        slot.token(|credentials| self.exchange(org, credentials)).await
+    async fn token(&self, lane: &Lane<'_>, slot: &Slot) -> Result<Arc<AccessToken>, Fault> {
+        slot.token(|credentials| self.exchange(lane, credentials)).await
     }
 
-    async fn exchange(&self, org: &OrgId, credentials: ApiCredentials) -> Result<Granted, Fault> {
-        let request = self.dialect.exchange(org, &credentials);
-        let answer = self.attempt(&request, None, Known::of(&credentials)).await?;
+    async fn exchange(&self, lane: &Lane<'_>, credentials: ApiCredentials) -> Result<Granted, Fault> {
+        let request = self.dialect.exchange(lane.org(), &credentials);
+        let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
             200..300 => grant::read(&answer),
             // A bad API token is answered with 400 or 404. [auth-apitok, image-builder-test]
@@ -135,16 +135,17 @@ impl Caller {
     }
 
     async fn call_authenticated(&self, org: &OrgId, request: Request) -> Result<Answer, Fault> {
-        let _place = self.gate.enter().await?;
+        let lane = self.gate.lane(org);
+        let _places = lane.enter().await?;
         let slot = self.tokens.slot(self.dialect.token_of(org));
-        let token = self.token(org, &slot).await?;
-        let answer = self.with_token(&request, &token).await?;
+        let token = self.token(&lane, &slot).await?;
+        let answer = self.with_token(&lane, &request, &token).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         slot.drop_token(&token).await;
-        let token = self.token(org, &slot).await?;
-        let answer = self.with_token(&request, &token).await?;
+        let token = self.token(&lane, &slot).await?;
+        let answer = self.with_token(&lane, &request, &token).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
@@ -153,37 +154,38 @@ impl Caller {
         Err(slot.refuse(&token, fault).await)
     }
 
-    async fn with_token(&self, request: &Request, token: &AccessToken) -> Result<Answer, Fault> {
+    async fn with_token(&self, lane: &Lane<'_>, request: &Request, token: &AccessToken) -> Result<Answer, Fault> {
         let (name, before) = self.dialect.token_header();
         let value = SecretString::from(format!("{before}{}", token.expose()));
         let value = HeaderValue::from_str(value.expose_secret());
         let value = value.map_err(|_| Fault::Unavailable("the access token cannot be sent".into()))?;
-        self.attempt(request, Some((HeaderName::from_static(name), value)), token.known().clone()).await
+        self.attempt(lane, request, Some((HeaderName::from_static(name), value)), token.known().clone()).await
     }
 
     /// One HTTP exchange, unless the gate is closed; a 429 closes it.
     async fn attempt(
         &self,
+        lane: &Lane<'_>,
         request: &Request,
         header: Option<(HeaderName, HeaderValue)>,
         known: Known,
     ) -> Result<Answer, Fault> {
-        self.gate.wait_for_turn().await?;
+        lane.wait_for_turn().await?;
         let known = request.carries.iter().fold(known, |known, secret| known.with(secret.expose()));
         let answer = match self.wire.send(request, header, known).await {
             Ok(answer) if answer.status < 500 => answer,
             failed => {
-                self.gate.failed();
+                lane.failed(request.fingerprint());
                 return failed;
             }
         };
         if answer.status != 429 {
-            self.gate.succeeded();
+            lane.succeeded();
             return Ok(answer);
         }
         let wait = gate::wait(answer.retry_after.as_deref(), Timestamp::now());
         tracing::info!(operation = request.operation, seconds = wait.as_secs(), "the API asks to wait");
-        Err(self.gate.close(wait))
+        Err(lane.close(wait))
     }
 
     fn succeeded(&self, answer: Answer) -> Result<Answer, Fault> {
@@ -227,8 +229,9 @@ impl Iam for HttpIam {
         if slot.fresh().is_some() {
             return Ok(());
         }
-        let _place = caller.gate.enter().await?;
-        caller.token(org, &slot).await.map(drop)
+        let lane = caller.gate.lane(org);
+        let _places = lane.enter().await?;
+        caller.token(&lane, &slot).await.map(drop)
     }
 
     async fn create(&self, org: &OrgId, app: &NewApp) -> Result<Credentials, Fault> {
@@ -292,10 +295,11 @@ impl Iam for HttpIam {
 
     async fn prove(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
         let caller = &self.caller;
-        let _place = caller.gate.enter().await?;
+        let lane = caller.gate.lane(org);
+        let _places = lane.enter().await?;
         let credentials = ApiCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
         let request = caller.dialect.exchange(org, &credentials);
-        let answer = caller.attempt(&request, None, Known::of(&credentials)).await?;
+        let answer = caller.attempt(&lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
             200..300 => Ok(Proof::Accepted),
             408 | 425 => Err(answer.fault()),

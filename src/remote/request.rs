@@ -8,6 +8,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
@@ -79,6 +80,16 @@ impl Request {
         let start = page.start.clone().map(|start| ("pageStart", start));
         let limit = page.limit.clone().map(|limit| ("pageLimit", limit));
         Self { query: start.into_iter().chain(limit).collect(), ..self }
+    }
+
+    /// Tells it from other requests, for as long as the process runs.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        (&self.operation, &self.path).hash(&mut hash);
+        if let Body::Json(body) = &self.body {
+            body.to_string().hash(&mut hash);
+        }
+        hash.finish()
     }
 
     /// Its answer hands out a secret.

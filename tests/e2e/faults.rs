@@ -1,7 +1,7 @@
 //! What goes wrong on the way to the API and back: each ends as the contract says, without a person where none is needed.
 
 use crate::world::World;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation, Target};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
 
@@ -205,4 +205,34 @@ async fn apps_that_hang_or_fail_never_delay_a_hundred_others() {
     }
     // None of the others ever had to wait for its turn so long that it would have said so.
     assert_eq!(world.calls(Operation::CreateApp).await, 100, "one call each");
+}
+
+#[tokio::test]
+async fn an_organization_that_never_answers_leaves_the_others_their_calls() {
+    let world = World::new("hanging-org", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"resyncInterval": "10m"})).await;
+    world.operator().start();
+    world.control.seed_org(world.flavour, "org-that-hangs", true).await.unwrap();
+    let hang = Fault::always(Action::Hang { performed: false }).org("org-that-hangs");
+    world.control.fault(hang).await.unwrap();
+    for n in 0..150 {
+        world.create(&format!("hangs-{n}"), json!({"orgId": "org-that-hangs"})).await;
+    }
+    let of =
+        |org: &str| CallFilter { on: Target { org_id: Some(org.into()), ..Target::default() }, ..Default::default() };
+    let hanging = async || world.control.count(&of("org-that-hangs")).await.unwrap();
+    world.until("it hangs", async || hanging().await > 0).await;
+    let names: Vec<String> = (0..100).map(|n| format!("app-{n}")).collect();
+    for name in &names {
+        world.create(name, json!({})).await;
+    }
+    for name in &names {
+        world.until_ready(name).await;
+    }
+    // Had the others waited for their turn among all, most of the calls that hang would have come before them.
+    let calls = hanging().await;
+    assert!(calls < 50, "{calls} calls that hang");
+    let message = world.until_reason("hangs-149", ConditionType::Reconciling, "ConnectionUnavailable").await;
+    assert!(!message.is_empty());
 }
