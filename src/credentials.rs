@@ -149,7 +149,9 @@ mod tests {
     use super::*;
     use crate::remote::ClientId;
     use k8s_openapi::ByteString;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use k8s_openapi::jiff::Timestamp;
+    use kube::Resource;
     use serde_json::{Value, json};
 
     fn app(secret: Value) -> OrgOAuthApp {
@@ -236,6 +238,23 @@ mod tests {
         assert!(!is_whole(|s| drop(s.data.as_mut().unwrap().insert("extra".into(), ByteString(b"x".to_vec())))));
         assert!(is_whole(|s| drop(s.labels_mut().insert("other".into(), "b".into()))));
         assert!(is_whole(|s| drop(s.annotations_mut().insert("other".into(), "b".into()))));
+    }
+
+    #[test]
+    fn the_resource_owns_its_secret_once_and_beside_others() {
+        let app = app(json!({}));
+        let mut secret = published(&app);
+        let other = OwnerReference { uid: "uid-2".into(), controller: None, ..secret.owner_references()[0].clone() };
+        secret.owner_references_mut().insert(0, other);
+        secret.owner_references_mut()[1].block_owner_deletion = None;
+        let Some(SecretWrite::Replace(secret)) = guard(&app, Some(secret)).write(&app, &content(&app)) else {
+            panic!("not a replace")
+        };
+        let uids: Vec<_> = secret.owner_references().iter().map(|owner| owner.uid.as_str()).collect();
+        assert_eq!(uids, ["uid-2", "uid-1"]);
+        assert_eq!(secret.owner_references()[1], app.controller_owner_ref(&()).unwrap());
+        let again = guard(&app, Some(secret.clone())).write(&app, &content(&app));
+        assert!(matches!(again, Some(SecretWrite::Replace(again)) if again == secret));
     }
 
     #[test]

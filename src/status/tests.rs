@@ -4,7 +4,7 @@ use super::*;
 use crate::crd::Api;
 use crate::credentials::{Content, guard};
 use crate::decide::Access;
-use crate::remote::{ClientId, ClientSecret};
+use crate::remote::{ClientId, ClientSecret, RemoteApp};
 use serde_json::json;
 
 fn app() -> OrgOAuthApp {
@@ -95,6 +95,72 @@ fn a_published_credential_is_named_with_the_generation_that_was_looked_at() {
     assert_eq!(status.client_id.as_deref(), Some("ooa-uid-1"));
     assert_eq!(status.secret_name.as_deref(), Some("billing"));
     assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(status.conditions[0].message, "App ooa-uid-1 exists and its credential is in Secret billing.");
     assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
     assert_eq!(after(&seen(app(), false), &waiting(), at(1)).client_id, None);
+}
+
+#[test]
+fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
+    let mut asked = app();
+    let annotations = [("oauth-apps.dev/reconcile-requested-at".to_owned(), "noon".to_owned())];
+    asked.metadata.annotations = Some(annotations.into());
+    let echo = |outcome| after(&seen(asked.clone(), true), &outcome, at(1)).last_handled_reconcile_at;
+    assert_eq!(echo(Outcome::Settled { wake: None }).as_deref(), Some("noon"));
+    assert_eq!(echo(blocked()).as_deref(), Some("noon"));
+    assert_eq!(echo(waiting()), None);
+    assert_eq!(echo(Outcome::Suspended), None);
+}
+
+#[test]
+fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
+    let fields = serde_json::Map::new();
+    let shown = |second| RemoteApp {
+        id: ClientId("ooa-uid-1".into()),
+        created_at: Some(at(second)),
+        last_updated_at: Some(at(second + 1)),
+        fields: fields.clone(),
+    };
+    let with = |app: OrgOAuthApp, second| {
+        let mut seen = seen(app, true);
+        seen.remote = Remote::Listed(Some(shown(second)));
+        after(&seen, &Outcome::Settled { wake: None }, at(1))
+    };
+    let first = with(app(), 10);
+    assert_eq!((first.created_at.clone(), first.last_updated_at.clone()), (Some(Time(at(10))), Some(Time(at(11)))));
+    let mut settled = app();
+    settled.status = Some(OrgOAuthAppStatus { drift: first.drift.clone(), ..first.clone() });
+    assert_eq!(with(settled, 20).last_updated_at, first.last_updated_at, "worth no write of its own");
+}
+
+#[test]
+fn a_public_client_is_published_without_a_secret() {
+    let mut public = app();
+    public.spec.public_client = Some(true);
+    let content = Content { client_id: Some(ClientId("ooa-uid-1".into())), ..Content::default() };
+    let Some(crate::credentials::SecretWrite::Create(secret)) = Target::Free.write(&public, &content) else {
+        panic!("not a create")
+    };
+    let mut seen = seen(public.clone(), false);
+    seen.secret = Some(guard(&public, Some(secret)));
+    let status = after(&seen, &Outcome::Settled { wake: None }, at(1));
+    assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
+}
+
+#[test]
+fn a_connection_says_whether_the_api_takes_its_credentials() {
+    let mut connection: IamConnection = serde_json::from_value(json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default", "generation": 4},
+        "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [],
+                 "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}}},
+    }))
+    .unwrap();
+    let good = of_connection(&connection, &Ok(()), at(1));
+    assert_eq!((good.observed_generation, good.conditions[0].status), (Some(4), ConditionStatus::True));
+    connection.status = Some(good.clone());
+    assert_eq!(of_connection(&connection, &Ok(()), at(9)), good, "the same again");
+    let bad = Err(Blocked::new(Reason::CredentialsUnavailable, "401"));
+    let bad = of_connection(&connection, &bad, at(9)).conditions.remove(0);
+    assert_eq!((bad.status, bad.reason.as_str()), (ConditionStatus::False, "CredentialsUnavailable"));
+    assert_eq!((bad.message.as_str(), bad.last_transition_time), ("401", Time(at(9))));
 }

@@ -3,6 +3,7 @@
 
 use crate::world::World;
 use crate::{create, cut_everywhere};
+use oauth_app_operator::crd::ConditionStatus;
 use serde_json::{Value, json};
 
 fn rotating() -> Value {
@@ -111,6 +112,42 @@ async fn a_renamed_secret_and_renamed_keys_move_the_credential() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_template_says_is_filled_and_follows_the_credential() {
+    let template = json!({"url": "{{ clientId }}:{{ clientSecret }}@{{ orgId }}"});
+    let url = |world: &World, name: &str, key: &str| {
+        let secret = world.data(name, key).unwrap();
+        Some(format!("{}:{secret}@org-1", world.client_id_of("billing")))
+    };
+    cut_everywhere(async |world| {
+        create(world, json!({"secret": {"template": template.clone()}})).await;
+        assert_eq!(world.data("billing", "url"), url(world, "billing", "client-secret"));
+        world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
+        settle(world).await;
+        assert_eq!(world.data("billing", "url"), url(world, "billing", "client-secret"));
+        let keys = json!({"clientId": "ID", "clientSecret": "KEY"});
+        let (before, changes) = (world.data("billing", "client-secret"), world.replacements() + world.rotations());
+        world.change("billing", json!({"secret": {"name": "other", "keys": keys, "template": template.clone()}}));
+        world.run_to_rest().await;
+        assert_eq!((world.data("other", "KEY"), world.data("other", "url")), (before, url(world, "other", "KEY")));
+        assert_eq!(world.data("other", "ID"), Some(world.client_id_of("billing")));
+        assert_eq!(world.replacements() + world.rotations(), changes);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_template_of_a_public_client_has_no_secret() {
+    let world = World::new(None);
+    let template = json!({"id": "{{ clientId }}"});
+    let public = json!({"publicClient": true, "grantTypes": ["authorization_code"], "secret": {"template": template}});
+    create(&world, public).await;
+    assert_eq!(world.data("billing", "id"), Some(world.client_id("billing")));
+    world.change("billing", json!({"secret": {"template": {"id": "{{ clientSecret }}"}}}));
+    world.run_to_rest().await;
+    world.assert_blocked("billing", "TemplateInvalid");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edited_value_is_reported_and_mended_on_request() {
     cut_everywhere(async |world| {
         create(world, json!({})).await;
@@ -215,6 +252,11 @@ async fn who_observes_never_writes_to_the_api() {
         world.app("billing").status.unwrap().conditions.into_iter().map(|c| c.message).find(|m| m.contains("would"));
     assert_eq!(message.unwrap(), "managementPolicy Full would rotate the client secret, change description.");
     assert_eq!(world.app("billing").status.unwrap().drift, Some(vec!["description".to_owned()]));
+    world.assert_ready("billing", ConditionStatus::True);
+    world.consumers_may_fail();
+    world.edit_secret("billing", "client-secret", "nonsense");
+    world.run_to_rest().await;
+    world.assert_ready("billing", ConditionStatus::False);
     world.delete("billing");
     world.run_to_rest().await;
     assert!(!world.exists("billing"));

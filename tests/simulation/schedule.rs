@@ -183,7 +183,8 @@ impl Life {
         }
     }
 
-    /// Nothing helps a consumer when an operator died in the middle of a rotation and stays dead until the overlap ends.
+    /// Nothing helps a consumer when an operator died in the middle of a rotation and stays dead until the overlap ends,
+    /// or when a template that cannot be filled stops it there for as long.
     fn excuse_half_rotated(&self) {
         for app in self.world.resources() {
             let key = format!("{}.next", app.spec.secret.keys.client_secret);
@@ -234,6 +235,7 @@ impl Life {
         self.world.uncut();
         self.world.refuse_secrets(false);
         self.world.set_pods(&[]);
+        self.excuse_half_rotated();
         self.world.pass_time(1000);
         for app in self.world.resources() {
             let calm = json!({"managementPolicy": "Full", "suspend": false});

@@ -351,6 +351,11 @@ impl World {
         self.data(name, "client-id").expect("the Secret has a client id")
     }
 
+    /// What the resource says its client id is.
+    pub fn client_id_of(&self, name: &str) -> String {
+        self.app(name).status.and_then(|status| status.client_id).expect("status has a client id")
+    }
+
     pub fn remote_apps(&self) -> usize {
         self.outside().iam.apps.len()
     }
@@ -402,6 +407,12 @@ impl World {
         let allowed = |id: &String| 1 + outside.iam.deleted_by_hand.get(id).copied().unwrap_or_default();
         let more = outside.iam.creations.iter().find(|(id, count)| **count > allowed(id));
         assert!(more.is_none(), "created more than once: {more:?}");
+    }
+
+    pub fn assert_ready(&self, name: &str, status: ConditionStatus) {
+        let app = self.app(name);
+        let ready = condition(&app, ConditionType::Ready).expect("a Ready condition");
+        assert_eq!(ready.status, status, "{ready:?}");
     }
 
     pub fn assert_waiting(&self, name: &str, reason: &str) {
