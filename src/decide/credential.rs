@@ -153,7 +153,6 @@ fn renew(seen: &Observed, content: &Content) -> Option<Step> {
             Some(write(seen, Content { current: Some(secret.clone()), ..content.clone() }, Because::PutBack))
         }
         Some(_) => None,
-        None if requested && content.current.is_none() => Some(stage(seen, content, &seen.fresh, Apply::Replace)),
         None if requested || due => Some(stage(seen, content, &seen.fresh, Apply::Rotate)),
         None => None,
     }
@@ -322,9 +321,9 @@ fn tampered(app: &OrgOAuthApp) -> Blocked {
 
 fn unknown(app: &OrgOAuthApp) -> Blocked {
     let message = format!(
-        "app {} is adopted and Secret {} holds its id only, since the API does not show its secret; bring it with spec.clientSecretRef, or set spec.adoptionPolicy to AdoptAndRotate",
+        "app {} is adopted and Secret {} holds its id only, since the API does not show its secret; bring it with spec.clientSecretRef, replace it with spec.adoptionPolicy AdoptAndRotate, or rotate it with the annotation {ROTATE_REQUESTED}, which leaves the present one valid for the overlap",
         client_id(app),
-        secret_name(app)
+        secret_name(app),
     );
     Blocked::new(Reason::SecretUnknown, message)
 }

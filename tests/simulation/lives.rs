@@ -112,6 +112,67 @@ async fn a_renamed_secret_and_renamed_keys_move_the_credential() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_value_edited_while_the_previous_one_is_valid_is_mended_on_request_without_waiting() {
+    cut_everywhere(async |world| {
+        create(world, json!({})).await;
+        world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
+        settle(world).await;
+        world.consumers_may_fail();
+        world.edit_secret("billing", "client-secret", "nonsense");
+        world.run_to_rest().await;
+        world.assert_blocked("billing", "SecretTampered");
+        world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "2");
+        settle(world).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_value_of_a_brought_secret_is_put_back() {
+    cut_everywhere(async |world| {
+        world.bring("mine", "brought-1");
+        create(world, json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
+        let writes = world.remote_writes();
+        world.consumers_may_fail();
+        world.edit_secret("billing", "client-secret", "nonsense");
+        settle(world).await;
+        assert_eq!(world.remote_writes(), writes);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_token_tells_an_edited_value_is_reported_and_one_without_its_checksum_is_trusted() {
+    cut_everywhere(async |world| {
+        create(world, json!({"grantTypes": ["authorization_code"]})).await;
+        let writes = world.remote_writes();
+        world.unmark_secret("billing");
+        settle(world).await;
+        assert_eq!(world.remote_writes(), writes);
+        world.consumers_may_fail();
+        world.edit_secret("billing", "client-secret", "nonsense");
+        world.run_to_rest().await;
+        world.assert_blocked("billing", "SecretTampered");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_secret_of_an_adopted_app_is_rotated_on_request_and_its_old_one_stays_valid_for_a_while() {
+    cut_everywhere(async |world| {
+        world.add_foreign_app("billing-export");
+        world.apply("billing", json!({"id": "billing-export", "adoptionPolicy": "Adopt"}));
+        world.run_to_rest().await;
+        world.assert_blocked("billing", "SecretUnknown");
+        world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
+        settle(world).await;
+        let app = world.remote("billing-export").unwrap();
+        assert_eq!(app.previous.map(|(secret, _)| secret).as_deref(), Some("foreign"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_template_says_is_filled_and_follows_the_credential() {
     let template = json!({"url": "{{ clientId }}:{{ clientSecret }}@{{ orgId }}"});
     let url = |world: &World, name: &str, key: &str| {

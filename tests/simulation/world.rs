@@ -321,6 +321,12 @@ impl World {
         secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.as_bytes().to_vec()));
     }
 
+    /// Somebody removes every annotation.
+    pub fn unmark_secret(&self, name: &str) {
+        let mut outside = self.outside();
+        outside.cluster.secrets.get_mut(name).unwrap().annotations_mut().clear();
+    }
+
     pub fn add_foreign_secret(&self, name: &str) {
         self.outside().cluster.secrets.insert(name.into(), Default::default());
     }
