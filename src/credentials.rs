@@ -8,7 +8,6 @@ pub use content::{Apply, Content, Previous, Staged};
 pub use generate::client_secret;
 
 use crate::crd::{KeyRef, OrgOAuthApp, USE_LABEL};
-use crate::decide::Brought;
 use crate::remote::ClientSecret;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -67,6 +66,15 @@ pub fn guard(app: &OrgOAuthApp, existing: Option<Secret>) -> Target {
         Some(secret) if controlled_by(&secret, app) => Target::Ours(OurSecret(Box::new(secret))),
         Some(_) => Target::Foreign,
     }
+}
+
+/// The secret that a user brings with `clientSecretRef`.
+#[derive(Clone, Debug)]
+pub enum Brought {
+    /// Its value.
+    Value(ClientSecret),
+    /// Why there is none, as one sentence.
+    Missing(String),
 }
 
 /// The guard of a Secret that a user hands over: read only with its owner's consent.

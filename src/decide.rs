@@ -17,7 +17,7 @@ pub use remote_app::drift;
 pub use roles::may_be_old;
 
 use crate::crd::{Api, Context, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles};
-use crate::credentials::{Content, OurSecret, Target, secret_name};
+use crate::credentials::{Brought, Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, NewApp, OrgId, Proof, RemoteApp, Update};
@@ -96,15 +96,6 @@ pub enum Membership {
     Has(Roles),
     /// It was given what the spec says in this pass.
     AsDefined,
-}
-
-/// The secret that a user brings with `clientSecretRef`.
-#[derive(Clone, Debug)]
-pub enum Brought {
-    /// Its value.
-    Value(ClientSecret),
-    /// Why there is none, as one sentence.
-    Missing(String),
 }
 
 /// Everything that is known in a pass; each step that is performed adds to it.

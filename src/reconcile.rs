@@ -11,6 +11,7 @@ use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
 use crate::reason::Reason;
 use crate::remote::{ClientSecret, Iam};
+use crate::status::ConnectionProof;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::HashMap;
 use std::future::Future;
@@ -59,9 +60,6 @@ struct Pass<'a, C: Cluster, D: Connections> {
     happened: Vec<Happening>,
     connection_proof: Option<ConnectionProof>,
 }
-
-/// What a pass learned of its connection: that its credentials are good, or what is wrong.
-pub type ConnectionProof = Result<(), Blocked>;
 
 /// Whether a pass goes on after a step.
 enum Flow {

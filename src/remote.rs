@@ -5,6 +5,7 @@ mod answer;
 mod batch;
 mod cpn;
 mod csp;
+mod dialect;
 mod gate;
 mod grant;
 pub mod http;

@@ -8,7 +8,6 @@ use crate::crd::{
 use crate::credentials::{Target, secret_name};
 use crate::decide::{Blocked, Observed, Outcome, Remote, client_id, drift, next_rotation, reconcile_requested};
 use crate::reason::Reason;
-use crate::reconcile::ConnectionProof;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -58,6 +57,9 @@ fn with_times(seen: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStatus {
         ..status
     }
 }
+
+/// What a pass learned of its connection: that its credentials are good, or what is wrong.
+pub type ConnectionProof = Result<(), Blocked>;
 
 /// The status of a connection that a pass has used, or tried to use.
 pub fn of_connection(connection: &IamConnection, proof: &ConnectionProof, now: Timestamp) -> IamConnectionStatus {
@@ -173,7 +175,7 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
 
 /// While the operator waits, a credential that was good stays good.
 fn keeps_ready(seen: &Observed, published: Option<bool>) -> bool {
-    let was_ready = condition(&seen.app, ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
+    let was_ready = seen.app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
     was_ready && published != Some(false) && seen.app.metadata.deletion_timestamp.is_none()
 }
 
@@ -195,7 +197,7 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
         },
         None => Said {
             kind,
-            status: condition(&seen.app, kind).map_or(ConditionStatus::Unknown, |c| c.status),
+            status: seen.app.condition(kind).map_or(ConditionStatus::Unknown, |c| c.status),
             reason: ready.reason,
             message: format!("Secret {name} was not looked at."),
         },
@@ -205,11 +207,6 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
 /// What a resource that has everything says.
 pub fn provisioned_message(app: &OrgOAuthApp) -> String {
     format!("App {} exists and its credential is in Secret {}.", client_id(app), secret_name(app))
-}
-
-/// A condition of the present status.
-pub fn condition(app: &OrgOAuthApp, kind: ConditionType) -> Option<&Condition> {
-    app.status.as_ref()?.conditions.iter().find(|condition| condition.r#type == kind)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{AllowedScopes, Condition, Context, KeyRef, Role};
+use super::{AllowedScopes, Condition, ConditionType, Context, KeyRef, Role};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -348,6 +348,13 @@ pub enum DeletionPolicy {
     Retain,
     /// It is deleted once no pod in the namespace uses the Secret.
     DeleteWhenUnused,
+}
+
+impl OrgOAuthApp {
+    /// A condition of the present status.
+    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        self.status.as_ref()?.conditions.iter().find(|condition| condition.r#type == kind)
+    }
 }
 
 /// What the operator found and did. Absent fields are written as null, so that a merge patch clears them.

@@ -3,11 +3,11 @@
 
 use super::ownership::{has_claimed, is_adopted};
 use super::{
-    Applied, Because, Blocked, Brought, Call, Next, Observed, Outcome, Remote, Step, after_fault, api, client_id,
-    context, create, dressed, go_live, is_provable, is_public,
+    Applied, Because, Blocked, Call, Next, Observed, Outcome, Remote, Step, after_fault, api, client_id, context,
+    create, dressed, go_live, is_provable, is_public,
 };
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, ROTATE_REQUESTED};
-use crate::credentials::{Apply, Content, Previous, Staged, Target, secret_name};
+use crate::credentials::{Apply, Brought, Content, Previous, Staged, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::duration;
 use crate::reason::Reason;

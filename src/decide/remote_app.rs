@@ -9,7 +9,6 @@ use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
-use crate::status::condition;
 
 /// What is to be done until the API has what the spec says.
 pub fn step(seen: &Observed, fields: &Fields) -> Next {
@@ -50,7 +49,7 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
 /// Whether status says that the API has the present spec.
 pub fn is_synced(app: &OrgOAuthApp) -> bool {
     let generation = app.metadata.generation;
-    let synced = condition(app, ConditionType::Synced);
+    let synced = app.condition(ConditionType::Synced);
     app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
         && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
 }

@@ -4,8 +4,8 @@
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
-use crate::credentials::{self, Content, OurSecret, secret_name};
-use crate::decide::{Because, Brought, Outcome, Rival, Step, client_id, rival};
+use crate::credentials::{self, Brought, Content, OurSecret, secret_name};
+use crate::decide::{Because, Outcome, Rival, Step, client_id, rival};
 use crate::reason::Reason;
 use crate::remote::ClientId;
 use kube::ResourceExt;

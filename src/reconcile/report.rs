@@ -7,7 +7,7 @@ use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::credentials::secret_name;
 use crate::decide::Outcome;
 use crate::reason::Reason;
-use crate::status::{self, condition};
+use crate::status;
 use kube::ResourceExt;
 use std::sync::PoisonError;
 
@@ -77,5 +77,5 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 }
 
 fn is_said(app: &OrgOAuthApp, kind: ConditionType, status: ConditionStatus, reason: Reason) -> bool {
-    condition(app, kind).is_some_and(|c| c.status == status && c.reason == reason.as_str())
+    app.condition(kind).is_some_and(|c| c.status == status && c.reason == reason.as_str())
 }

@@ -1,8 +1,7 @@
 //! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
 //! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
 
-use super::request::Page;
-use super::request::Quote;
+use super::request::{Page, Quote};
 use super::scrub::{Known, scrub};
 use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp, Roles};
 use crate::crd::{Role, ServiceRoles};

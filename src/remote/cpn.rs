@@ -2,7 +2,8 @@
 //! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
 
 use super::answer::Answer;
-use super::request::{Body, Dialect, Members, Request, create_body, role_changes, role_names, update_body};
+use super::dialect::{Dialect, Members};
+use super::request::{Body, Request, create_body, role_changes, role_names, update_body};
 use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
 use reqwest::Method;
 use secrecy::ExposeSecret;

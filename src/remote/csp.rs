@@ -2,7 +2,8 @@
 //! Requests are exactly what its documentation shows.
 
 use super::answer::Answer;
-use super::request::{Body, Dialect, Members, Request, create_body, role_changes, update_body};
+use super::dialect::{Dialect, Members};
+use super::request::{Body, Request, create_body, role_changes, update_body};
 use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
 use reqwest::Method;
 use secrecy::ExposeSecret;

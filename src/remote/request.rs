@@ -1,15 +1,13 @@
 //! One call as either API documents it, before it is sent: path, query, header and body.
-//! What differs between the two APIs is behind `Dialect`.
+//! The bodies that both APIs have in common are built here.
 
-use super::answer::Answer;
-use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
+use super::{ClientSecret, Context, Fault, NewApp, Roles, Update};
 use crate::crd::Role;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
 pub struct Request {
@@ -103,54 +101,6 @@ impl Request {
     }
 }
 
-/// One of the two APIs: its paths, its header, its request forms, and what its refusals mean.
-pub trait Dialect: Send + Sync {
-    /// Whose access token a call about this organization needs; `None` when one serves all.
-    fn token_of(&self, org: &OrgId) -> Option<OrgId>;
-
-    /// Exchanges credentials for an access token.
-    fn exchange(&self, org: &OrgId, credentials: &ApiCredentials) -> Request;
-
-    /// The header that carries an access token, and what stands before the token in it.
-    fn token_header(&self) -> (&'static str, &'static str);
-
-    /// Creates an app.
-    fn create(&self, org: &OrgId, app: &NewApp) -> Request;
-
-    /// Reads an app.
-    fn read(&self, org: &OrgId, id: &ClientId) -> Request;
-
-    /// Whether a 404 comes from the API itself, so that it says something about apps.
-    fn is_own(&self, answer: &Answer) -> bool;
-
-    /// A page of the apps of an organization.
-    fn list(&self, org: &OrgId) -> Request;
-
-    /// Whether the answer to a list says that there is no such operation.
-    fn offers_no_list(&self, answer: &Answer) -> bool;
-
-    /// Changes an app.
-    fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request;
-
-    /// Gives an app a new secret beside the present one.
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request;
-
-    /// Deletes apps.
-    fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request;
-
-    /// What an error status says about a deletion, where it is no fault.
-    fn deletion(&self, answer: &Answer) -> Option<Deletion>;
-
-    /// Adds an app to its organization.
-    fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Fault>;
-
-    /// Reads the roles of apps in their organization.
-    fn members(&self, org: &OrgId, id: &ClientId) -> Members;
-
-    /// Gives roles to an app and takes roles from it.
-    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault>;
-}
-
 /// Which page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Page {
@@ -158,14 +108,6 @@ pub struct Page {
     pub start: Option<String>,
     /// How long it is at most.
     pub limit: Option<String>,
-}
-
-/// How an API shows the roles of apps.
-pub enum Members {
-    /// One app at a time.
-    One(Request),
-    /// All apps of an organization, page by page.
-    List(Request),
 }
 
 /// Body of a role change: names only, and nothing that is empty. [cpn-roles-patch]

@@ -5,7 +5,6 @@ use crate::world::World;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use oauth_app_operator::decide::client_id;
-use oauth_app_operator::status::condition;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -78,7 +77,7 @@ pub async fn assert_at_rest(world: &World, written: &Written) {
 
 /// Invariants 2, 9 and 10: whatever the others are like, each app has a credential that works, or waits for a person.
 fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
-    let ready = condition(app, ConditionType::Ready).expect("a Ready condition");
+    let ready = app.condition(ConditionType::Ready).expect("a Ready condition");
     if ready.status != ConditionStatus::True {
         let persons =
             ["IdTaken", "IdConflict", "SecretUnknown", "SecretConflict", "SecretRefInvalid", "TemplateInvalid"];

@@ -12,7 +12,6 @@ use oauth_app_operator::credentials::secret_name;
 use oauth_app_operator::decide::client_id;
 use oauth_app_operator::reconcile::Operator;
 use oauth_app_operator::remote::ClientSecret;
-use oauth_app_operator::status::condition;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -400,7 +399,7 @@ impl World {
 
     pub fn assert_provisioned(&self, name: &str) {
         let app = self.app(name);
-        let ready = condition(&app, ConditionType::Ready).expect("a Ready condition");
+        let ready = app.condition(ConditionType::Ready).expect("a Ready condition");
         assert_eq!(ready.status, ConditionStatus::True, "{ready:?}");
         assert_eq!(app.status.as_ref().unwrap().client_id, Some(client_id(&app).0));
         self.assert_credential_works(name);
@@ -417,13 +416,13 @@ impl World {
 
     pub fn assert_ready(&self, name: &str, status: ConditionStatus) {
         let app = self.app(name);
-        let ready = condition(&app, ConditionType::Ready).expect("a Ready condition");
+        let ready = app.condition(ConditionType::Ready).expect("a Ready condition");
         assert_eq!(ready.status, status, "{ready:?}");
     }
 
     pub fn assert_waiting(&self, name: &str, reason: &str) {
         let app = self.app(name);
-        let reconciling = condition(&app, ConditionType::Reconciling).expect("a Reconciling condition");
+        let reconciling = app.condition(ConditionType::Reconciling).expect("a Reconciling condition");
         assert_eq!(
             (reconciling.status, reconciling.reason.as_str()),
             (ConditionStatus::True, reason),
@@ -433,7 +432,7 @@ impl World {
 
     pub fn assert_blocked(&self, name: &str, reason: &str) {
         let app = self.app(name);
-        let stalled = condition(&app, ConditionType::Stalled).expect("a Stalled condition");
+        let stalled = app.condition(ConditionType::Stalled).expect("a Stalled condition");
         assert_eq!((stalled.status, stalled.reason.as_str()), (ConditionStatus::True, reason), "{stalled:?}");
     }
 

@@ -10,7 +10,6 @@ use iam_simulator::types::Flavour;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
-use oauth_app_operator::status::condition;
 use serde_json::Value;
 
 use super::manifests::{self, AUTHORITY};
@@ -103,7 +102,7 @@ impl<'a> Story<'a> {
         let name = app.name_any();
         let ready = async || {
             let app = apps.get(&name).await?;
-            Ok(condition(&app, ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
+            Ok(app.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
         };
         self.witness.until(&format!("{name} is Ready"), ready).await?;
         let namespace = app.namespace().unwrap_or_default();
@@ -171,7 +170,7 @@ impl<'a> Story<'a> {
         let (apps, name) = (self.apps(app), app.name_any());
         let stalled = async || {
             let app = apps.get(&name).await?;
-            Ok(condition(&app, ConditionType::Stalled).is_some_and(|stalled| stalled.status == ConditionStatus::True))
+            Ok(app.condition(ConditionType::Stalled).is_some_and(|stalled| stalled.status == ConditionStatus::True))
         };
         self.witness.until(&format!("{name} is Stalled"), stalled).await?;
         let namespace = app.namespace().unwrap_or_default();
