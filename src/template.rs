@@ -45,14 +45,16 @@ pub fn fill(
     engine.add_function("urlencode", |text: String| {
         bounded(form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>())
     });
-    let given = upon::Value::from(context(values));
+    let context = context(values);
+    let known = known(&context);
+    let given = upon::Value::from(context);
     let fill = |(key, source): (&String, &String)| {
         let filled =
             engine.compile(source.as_str()).and_then(|template| template.render_from(&engine, &given).to_string());
-        match filled.map_err(|error| (line(&error), error.to_string())) {
+        match filled.map_err(|error| (place(&error, source), error.to_string())) {
             Ok(text) if text.len() <= LONGEST => Ok((key.clone(), ClientSecret::new(text))),
             Ok(_) => Err(format!("spec.secret.template.{key} makes more than {LONGEST} bytes")),
-            Err((line, cause)) => Err(format!("spec.secret.template.{key}{line}: {cause}")),
+            Err((place, cause)) => Err(format!("spec.secret.template.{key}{place}: {cause}; {known}")),
         }
     };
     templates.iter().map(fill).collect()
@@ -69,16 +71,29 @@ fn context(values: &Values<'_>) -> BTreeMap<String, upon::Value> {
     context
 }
 
+fn known(context: &BTreeMap<String, upon::Value>) -> String {
+    let values: Vec<&str> = context.keys().map(String::as_str).collect();
+    format!("there are {} and the functions json, base64, urlencode", values.join(", "))
+}
+
 /// A function that is applied to its own result over and over must not fill the memory.
 fn bounded(text: String) -> Result<String, String> {
     if text.len() <= LONGEST { Ok(text) } else { Err(format!("a value of more than {LONGEST} bytes")) }
 }
 
-/// Of the detailed form only the place is taken, which stands after an arrow as `name:line:column`.
-fn line(error: &upon::Error) -> String {
+/// The line, and the word of the template in it. Of the detailed form of the error only the place is taken, which stands
+/// after an arrow as `name:line:column`.
+fn place(error: &upon::Error, source: &str) -> String {
     let detail = format!("{error:#}");
-    let place = detail.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-    place.and_then(|place| place.rsplit(':').nth(1)).map(|line| format!(" line {line}")).unwrap_or_default()
+    let place = detail.lines().find_map(|line| line.trim_start().strip_prefix("--> ")).unwrap_or_default();
+    let mut numbers = place.rsplit(':').map(|number| number.parse::<usize>().ok());
+    let (Some(column), Some(line)) = (numbers.next().flatten(), numbers.next().flatten()) else { return String::new() };
+    let rest = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let rest: String = rest.chars().skip(column.saturating_sub(1)).collect();
+    match rest.split(|c: char| c.is_whitespace() || "|}".contains(c)).next().filter(|word| !word.is_empty()) {
+        Some(word) => format!(" line {line} at {word}"),
+        None => format!(" line {line}"),
+    }
 }
 
 #[cfg(test)]
@@ -110,14 +125,16 @@ mod tests {
     #[test]
     fn an_error_has_key_line_and_cause_and_no_value() {
         for (template, said) in [
-            ("a\n{{ clientid }}", "spec.secret.template.key line 2: "),
-            ("{{ clientId", "spec.secret.template.key line 1: "),
-            ("{{ clientId | nothing }}", "spec.secret.template.key line 1: "),
-            ("{% include \"/etc/passwd\" %}", "spec.secret.template.key line 1: "),
-            ("{{ clientSecret.x }}", "spec.secret.template.key line 1: "),
+            ("a\n{{ clientid }}", "spec.secret.template.key line 2 at clientid: "),
+            ("{{ clientId", "spec.secret.template.key line 1"),
+            ("{{ clientId | nothing }}", "spec.secret.template.key line 1 at nothing: "),
+            ("{% include \"/etc/passwd\" %}", "spec.secret.template.key line 1"),
+            ("{{ clientSecret.x }}", "spec.secret.template.key line 1"),
         ] {
             let error = fill_one(template, Some("hidden")).unwrap_err();
             assert!(error.starts_with(said) && error.len() > said.len() && !error.contains("hidden"), "{error}");
+            let known = "; there are clientId, clientSecret, orgId, tokenUrl and the functions json, base64, urlencode";
+            assert!(error.ends_with(known), "{error}");
         }
         assert!(fill_one("{{ clientSecret }}", None).is_err(), "a public client has none");
     }
