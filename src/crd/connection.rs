@@ -294,7 +294,7 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 256))]
     #[serde(default = "default_max_in_flight")]
     pub max_in_flight: u16,
-    /// A hard quota of calls per second; none when absent. Not acted upon in this version.
+    /// A hard quota of calls per second; none when absent.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
