@@ -282,7 +282,7 @@ impl Reason {
                 "Find out who deleted it; restart what still uses the old secret.",
             ),
             Self::Updated => (
-                "The fields that the message names were changed at the API to what the spec says.",
+                "The fields that the message names were changed at the API, or the Secret was changed, to what the spec says.",
                 "Nothing; if nobody changed the spec, find out who changes the app by hand.",
             ),
             Self::Rotated => (
@@ -324,7 +324,7 @@ impl Reason {
             ),
             Self::SecretUnknown => (
                 "The app was adopted; the API does not show its secret, so the Secret holds the client id only.",
-                "Bring the secret with `clientSecretRef`, or set `adoptionPolicy: AdoptAndRotate`.",
+                "Bring the secret with `clientSecretRef`, replace it with `adoptionPolicy: AdoptAndRotate`, or rotate it with the annotation `oauth-apps.dev/rotate-requested-at`, which leaves the present one valid for the overlap.",
             ),
             Self::SecretImmutable => (
                 "Somebody set `immutable: true` on the Secret, so that it cannot be kept true.",

@@ -4,7 +4,7 @@
 use super::{Connections, Flow, Pass};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_fault, may_be_old, org_id};
+use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_fault, drift, may_be_old, org_id};
 use crate::duration;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
@@ -73,9 +73,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.created(app, answer)?;
             }
             Call::Update(id, update) => {
-                let fields = update.fields.keys().cloned().collect();
+                // The update carries more, since the API always wants some fields.
+                let changed = drift(&self.seen);
                 let answer = iam.update(&org, &id, &update).await;
-                self.updated(id, fields, answer)?;
+                self.updated(id, changed, answer)?;
             }
             Call::Replace(id, update) => {
                 let answer = iam.update(&org, &id, &update).await.map(drop);

@@ -168,8 +168,17 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                     format!("The client secret in Secret {name} was checked and is the app's."),
                 );
             }
-            Because::PutBack => self.note(Reason::Repaired, format!("Secret {name} put back.")),
+            Because::PutBack if self.is_respecified() => {
+                self.note(Reason::Updated, format!("Secret {name} was changed to what the spec says."));
+            }
+            Because::PutBack => self.note(Reason::Repaired, format!("Secret {name} was edited and is put back.")),
         }
+    }
+
+    /// Whether the spec changed since it was last looked at.
+    fn is_respecified(&self) -> bool {
+        let app = &self.seen.app;
+        app.status.as_ref().is_some_and(|status| status.observed_generation != app.metadata.generation)
     }
 
     async fn release(&mut self, secret: &OurSecret) -> Result<(), ClusterFault> {

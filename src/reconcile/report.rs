@@ -67,12 +67,21 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 Some(Happening { reason: Reason::Suspended, message, warning: false })
             }
             Outcome::Blocked(_) | Outcome::Waiting { .. } | Outcome::Observed(_) | Outcome::Suspended => None,
-            Outcome::Gone => self.happened.last().cloned(),
-            Outcome::Settled { .. } => self.happened.last().map(|last| Happening {
-                message: format!("{} Its credential is in Secret {}.", last.message, secret_name(app)),
-                ..last.clone()
+            Outcome::Gone => self.all_that_happened(),
+            Outcome::Settled { .. } => self.all_that_happened().map(|mut all| {
+                let name = format!("Secret {}", secret_name(app));
+                if !all.message.contains(&name) {
+                    all.message.push_str(&format!(" Its credential is in {name}."));
+                }
+                all
             }),
         }
+    }
+
+    /// Under the reason of what came first, since the rest came of it.
+    fn all_that_happened(&self) -> Option<Happening> {
+        let messages: Vec<&str> = self.happened.iter().map(|happening| happening.message.as_str()).collect();
+        self.happened.first().map(|first| Happening { message: messages.join(" "), ..first.clone() })
     }
 }
 

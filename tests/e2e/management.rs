@@ -40,7 +40,8 @@ async fn a_changed_spec_is_one_patch_of_what_differs() {
         sent.extend(fields(always));
         assert_eq!(calls.iter().map(|call| call.body.clone()).collect::<Vec<_>>(), [Value::Object(sent)]);
         assert_eq!(world.credential("billing").await, credential);
-        world.until("an Event", async || world.kubectl(&["get", "events"]).contains("Updated")).await;
+        let named = format!("App {id} was changed: accessTokenTTL, displayName.");
+        world.until("an Event names the fields", async || world.kubectl(&["get", "events"]).contains(&named)).await;
     }
 }
 
@@ -145,6 +146,8 @@ async fn roles_are_given_kept_and_taken() {
             roles == Some(json!([{"name": role}]))
         };
         assert!(held("org_member").await, "{flavour:?}");
+        let told = format!("App {id} created. App {id} was added to its organization.");
+        world.until("one Event says both", async || world.kubectl(&["get", "events"]).contains(&told)).await;
         world.change("billing", named("developer")).await;
         world.until("the role is another", async || held("developer").await).await;
         let more = vec!["org_owner".to_owned()];
