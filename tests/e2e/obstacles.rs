@@ -149,7 +149,7 @@ async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_
     let world = World::running("template-bad", Flavour::Csp).await;
     world.create("billing", json!({"secret": {"template": {"url": "a\n{{ nothing }}"}}})).await;
     let message = world.until_stalled("billing", "TemplateInvalid").await;
-    assert!(message.starts_with("spec.secret.template.url line 2: "), "{message}");
+    assert!(message.starts_with("spec.secret.template.url line 2 at nothing: "), "{message}");
     assert_eq!(world.all_calls().await, 0);
     let template = "{{ tokenUrl }}?id={{ clientId }}&secret={{ clientSecret | urlencode }}";
     world.change("billing", json!({"secret": {"template": {"url": template}}})).await;
