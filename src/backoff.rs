@@ -83,7 +83,7 @@ fn pace(reason: Reason) -> Pace {
         | Reason::SecretNotProven
         | Reason::SecretNotWritten => PASSING,
         Reason::CredentialsUnavailable
-        | Reason::NotSupported
+        | Reason::CredentialsExpiring
         | Reason::InvalidSpec
         | Reason::ConnectionNotFound
         | Reason::ConnectionInvalid

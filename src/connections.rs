@@ -1,98 +1,109 @@
 //! The `IamConnection`s of the cluster and the HTTP services behind them.
-//! A service lives as long as its connection's spec, with its access tokens and its gate; credentials are read when asked for.
+//! A service lives as long as its connection's spec and certificate authority, with its gate; each identity that uses it
+//! has tokens of its own, and credentials are read when asked for.
 
-use crate::crd::{CaBundle, ClientCredentialsRef, IamConnection, KeyRef};
+mod sources;
+
+use crate::crd::{CredentialSource, IamConnection};
 use crate::decide::Blocked;
 use crate::duration;
 use crate::reason::Reason;
 use crate::reconcile::Connections;
-use crate::remote::http::HttpIam;
-use crate::remote::{ApiCredentials, LoadCredentials, Settings};
+use crate::remote::http::{HttpIam, Service};
+use crate::remote::{Fault, LoadCredentials, OrgId, Settings};
+use crate::status::{Checked, Expiry, Proven};
 use futures::FutureExt;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
-use secrecy::SecretString;
+use kube::{Client, ResourceExt};
+use sources::{Kept, Sources, Unread};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// How long to look for a Secret or ConfigMap before giving up.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connections that a watch keeps current.
 pub struct ClusterConnections {
-    client: Client,
-    namespace: String,
+    sources: Sources,
     store: Store<IamConnection>,
     open: Mutex<HashMap<String, Opened>>,
 }
 
-/// A service, and the version of the connection that it was made from.
+/// A service, what it was made from, and by namespace the identities that use it; the operator's own has none.
 struct Opened {
-    version: (Option<String>, Option<i64>),
-    iam: Arc<HttpIam>,
+    version: Version,
+    ca_pem: Option<Vec<u8>>,
+    service: Service,
+    identities: HashMap<Option<String>, Arc<HttpIam>>,
 }
+
+type Version = (Option<String>, Option<i64>);
 
 impl ClusterConnections {
     /// Secrets and ConfigMaps that connections name are read in `namespace`, the operator's own.
     pub fn new(client: Client, namespace: String, store: Store<IamConnection>) -> Self {
-        Self { client, namespace, store, open: Mutex::new(HashMap::new()) }
+        Self { sources: Sources::new(client, namespace), store, open: Mutex::default() }
     }
 
-    fn opened(&self, connection: &IamConnection) -> Option<Arc<HttpIam>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&connection.name_any()).filter(|opened| opened.version == version(connection)).map(|o| o.iam.clone())
+    /// The identity for a tenant, or the operator's own, if the service is open.
+    fn opened(&self, connection: &IamConnection, tenant: Option<&str>) -> Option<Arc<HttpIam>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = open.get_mut(&connection.name_any()).filter(|opened| opened.version == version(connection))?;
+        let tenant = tenant.map(str::to_owned);
+        if let Some(iam) = opened.identities.get(&tenant) {
+            return Some(iam.clone());
+        }
+        let kept = Kept::of(connection, tenant.clone()).ok()?;
+        let iam = Arc::new(HttpIam::new(opened.service.clone(), self.load(kept)));
+        Some(opened.identities.entry(tenant).or_insert(iam).clone())
     }
 
-    async fn build(&self, connection: &IamConnection) -> Result<HttpIam, String> {
+    /// Makes the service; of several that are made at once one stays, so that all share its gate.
+    async fn build(&self, connection: &IamConnection) -> Result<(), String> {
         let spec = &connection.spec;
         let endpoint = spec.endpoint.parse().map_err(|error| format!("spec.endpoint: {error}"))?;
         let timeout = duration::parse(&spec.limits.timeout).map_err(|error| format!("spec.limits.timeout: {error}"))?;
-        let ca_pem = match &spec.ca_bundle {
-            Some(bundle) => Some(self.ca(bundle).await.map_err(|error| format!("spec.caBundle: {error}"))?),
-            None => None,
-        };
+        let ca_pem = self.ca_pem(connection).await.map_err(|unread| unread.to_string())?;
+        Kept::of(connection, None)?;
         let max_in_flight = spec.limits.max_in_flight.into();
         let requests_per_second = spec.limits.requests_per_second.and_then(NonZeroU32::new);
-        let settings = Settings { api: spec.api, endpoint, ca_pem, max_in_flight, requests_per_second, timeout };
-        HttpIam::new(settings, self.credentials(connection)?)
-    }
-
-    async fn ca(&self, bundle: &CaBundle) -> Result<Vec<u8>, String> {
-        match (&bundle.config_map_ref, &bundle.secret_ref) {
-            (Some(reference), None) => self.config_map_value(reference).await,
-            (None, Some(reference)) => {
-                secret_value(&self.client, &self.namespace, &reference.name, &reference.key).await
-            }
-            (None, None) | (Some(_), Some(_)) => Err("needs exactly one of configMapRef and secretRef".into()),
+        let settings =
+            Settings { api: spec.api, endpoint, ca_pem: ca_pem.clone(), max_in_flight, requests_per_second, timeout };
+        let service = Service::new(&settings)?;
+        let opened = Opened { version: version(connection), ca_pem, service, identities: HashMap::new() };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.get(&connection.name_any()).is_none_or(|kept| kept.version != opened.version) {
+            open.insert(connection.name_any(), opened);
         }
+        Ok(())
     }
 
-    async fn config_map_value(&self, reference: &KeyRef) -> Result<Vec<u8>, String> {
-        let what = format!("ConfigMap {}/{}", self.namespace, reference.name);
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        let map = bounded(&what, api.get_opt(&reference.name)).await?;
-        let value = map.data.unwrap_or_default().remove(&reference.key);
-        value.map(String::into_bytes).ok_or_else(|| format!("{what} has no key {}", reference.key))
+    async fn ca_pem(&self, connection: &IamConnection) -> Result<Option<Vec<u8>>, Unread> {
+        match &connection.spec.ca_bundle {
+            Some(bundle) => self.sources.ca(bundle).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Reads the Secret anew whenever a token is needed, so that a replaced credential is taken up by itself.
-    fn credentials(&self, connection: &IamConnection) -> Result<LoadCredentials, String> {
-        let (client, namespace) = (self.client.clone(), self.namespace.clone());
-        let credentials = &connection.spec.credentials;
-        match (credentials.api_token.clone(), credentials.client_credentials.clone()) {
-            (Some(token), None) => {
-                Ok(Arc::new(move || api_token(client.clone(), namespace.clone(), token.secret_ref.clone()).boxed()))
+    fn load(&self, kept: Kept) -> LoadCredentials {
+        let sources = self.sources.clone();
+        Arc::new(move || {
+            let (sources, kept) = (sources.clone(), kept.clone());
+            async move {
+                let loaded = sources.credentials(&kept).await;
+                loaded.map(|loaded| loaded.credentials).map_err(|unread| unread.to_string())
             }
-            (None, Some(pair)) => {
-                Ok(Arc::new(move || client_pair(client.clone(), namespace.clone(), pair.secret_ref.clone()).boxed()))
-            }
-            (None, None) | (Some(_), Some(_)) => {
-                Err("spec.credentials needs exactly one of apiToken and clientCredentials".into())
-            }
+            .boxed()
+        })
+    }
+
+    /// A changed certificate authority has the service made anew.
+    async fn renew_ca(&self, connection: &IamConnection) -> Result<(), Unread> {
+        let ca_pem = self.ca_pem(connection).await?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.get(&connection.name_any()).is_some_and(|opened| opened.ca_pem != ca_pem) {
+            open.remove(&connection.name_any());
         }
+        Ok(())
     }
 }
 
@@ -103,68 +114,72 @@ impl Connections for ClusterConnections {
         self.store.get(&ObjectRef::new(name))
     }
 
-    async fn open(&self, connection: &IamConnection) -> Result<Arc<HttpIam>, Blocked> {
-        if let Some(iam) = self.opened(connection) {
+    async fn open(&self, connection: &IamConnection, namespace: &str) -> Result<Arc<HttpIam>, Blocked> {
+        let tenant = match connection.spec.credentials.source {
+            CredentialSource::Operator => None,
+            CredentialSource::Tenant => Some(namespace),
+        };
+        if let Some(iam) = self.opened(connection, tenant) {
             return Ok(iam);
         }
-        let name = connection.name_any();
-        let built = self.build(connection).await.map_err(|error| {
-            Blocked::new(Reason::ConnectionInvalid, format!("IamConnection {name} cannot be used: {error}"))
-        })?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = Opened { version: version(connection), iam: Arc::new(built) };
-        // Of several that were built at once one stays, so that all share its tokens and its gate.
-        let kept = open.entry(name).and_modify(|kept| {
-            if kept.version != opened.version {
-                *kept = Opened { version: opened.version.clone(), iam: opened.iam.clone() };
+        self.build(connection).await.map_err(|error| cannot_be_used(connection, &error))?;
+        self.opened(connection, tenant).ok_or_else(|| cannot_be_used(connection, "it changed meanwhile"))
+    }
+
+    async fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {
+        if let Err(unread) = self.renew_ca(connection).await {
+            return Checked::without_expiry(unread.proven(Reason::ConnectionInvalid));
+        }
+        match connection.spec.credentials.source {
+            CredentialSource::Tenant => match self.open(connection, "").await {
+                Ok(_) => Checked::without_expiry(Proven::ByEachNamespace),
+                Err(blocked) => Checked::without_expiry(Proven::Wrong(blocked)),
+            },
+            CredentialSource::Operator => self.check_own(connection, org).await,
+        }
+    }
+}
+
+impl ClusterConnections {
+    async fn check_own(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {
+        let iam = match self.open(connection, "").await {
+            Ok(iam) => iam,
+            Err(blocked) => return Checked::without_expiry(Proven::Wrong(blocked)),
+        };
+        let loaded = match Kept::of(connection, None) {
+            Ok(kept) => self.sources.credentials(&kept).await,
+            Err(error) => return Checked::without_expiry(Proven::Wrong(cannot_be_used(connection, &error))),
+        };
+        match loaded {
+            Ok(loaded) => {
+                let proven = iam.check(org, &loaded.credentials).await.map_or(Proven::NotAsked, proven);
+                Checked { proven, expiry: loaded.expiry }
             }
-        });
-        Ok(kept.or_insert(Opened { version: opened.version, iam: opened.iam }).iam.clone())
+            Err(unread) => Checked { proven: unread.proven(Reason::CredentialsUnavailable), expiry: Expiry::NotKnown },
+        }
     }
 }
 
-fn version(connection: &IamConnection) -> (Option<String>, Option<i64>) {
+fn proven(answer: Result<(), Fault>) -> Proven {
+    match answer {
+        Ok(()) => Proven::Accepted,
+        Err(Fault::Unavailable(message)) => Proven::Unreachable(message),
+        Err(Fault::Throttled { .. }) => Proven::Unreachable("the API asks to wait".into()),
+        Err(
+            Fault::Credentials(message)
+            | Fault::Forbidden(message)
+            | Fault::NotFound(message)
+            | Fault::Conflict(message)
+            | Fault::Rejected(message),
+        ) => Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, message)),
+    }
+}
+
+fn cannot_be_used(connection: &IamConnection, error: &str) -> Blocked {
+    let message = format!("IamConnection {} cannot be used: {error}", connection.name_any());
+    Blocked::new(Reason::ConnectionInvalid, message)
+}
+
+fn version(connection: &IamConnection) -> Version {
     (connection.uid(), connection.metadata.generation)
-}
-
-async fn api_token(client: Client, namespace: String, reference: KeyRef) -> Result<ApiCredentials, String> {
-    let token = secret_text(&client, &namespace, &reference.name, &reference.key).await?;
-    Ok(ApiCredentials::ApiToken(token.into()))
-}
-
-async fn client_pair(
-    client: Client,
-    namespace: String,
-    reference: ClientCredentialsRef,
-) -> Result<ApiCredentials, String> {
-    let id = secret_text(&client, &namespace, &reference.name, &reference.client_id_key).await?;
-    let secret = secret_text(&client, &namespace, &reference.name, &reference.client_secret_key).await?;
-    Ok(ApiCredentials::Client { id, secret: SecretString::from(secret) })
-}
-
-/// A value as text, without the line break that editors and `echo` leave at its end.
-async fn secret_text(client: &Client, namespace: &str, name: &str, key: &str) -> Result<String, String> {
-    let bytes = secret_value(client, namespace, name, key).await?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("key {key} of Secret {namespace}/{name} is not text"))?;
-    match text.trim() {
-        "" => Err(format!("key {key} of Secret {namespace}/{name} is empty")),
-        text => Ok(text.to_owned()),
-    }
-}
-
-async fn secret_value(client: &Client, namespace: &str, name: &str, key: &str) -> Result<Vec<u8>, String> {
-    let what = format!("Secret {namespace}/{name}");
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = bounded(&what, api.get_opt(name)).await?;
-    let value = secret.data.unwrap_or_default().remove(key);
-    value.map(|value| value.0).ok_or_else(|| format!("{what} has no key {key}"))
-}
-
-async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<Option<T>>>) -> Result<T, String> {
-    match tokio::time::timeout(READ_TIMEOUT, read).await {
-        Ok(Ok(Some(object))) => Ok(object),
-        Ok(Ok(None)) => Err(format!("{what} does not exist")),
-        Ok(Err(error)) => Err(format!("{what} cannot be read: {error}")),
-        Err(_) => Err(format!("{what} cannot be read: the Kubernetes API server did not answer in time")),
-    }
 }

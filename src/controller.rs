@@ -1,24 +1,28 @@
 //! Watches, and the queue of passes: which resource is looked at when, and how many at once.
 //! What a pass does is `reconcile`'s business; here is only its timing, so that no resource delays another.
 
+mod keeper;
+mod watches;
+
 use crate::backoff;
 use crate::cluster::ClusterFault;
 use crate::cluster::kubernetes::Kubernetes;
 use crate::connections::ClusterConnections;
-use crate::crd::{IamConnection, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::crd::{OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
 use crate::credentials::client_secret;
 use crate::decide::Outcome;
 use crate::duration;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{Shared, join_all};
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
+use keeper::Keeper;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
+use watches::{Change, Listeners};
 
 /// Passes of one connection that may be under way for each call that it may have in flight. A waiting pass holds
 /// nothing, so a connection that hangs costs the others nothing; and deletions need company to share calls.
@@ -52,7 +57,7 @@ type Crowd = (String, Option<String>, usize);
 
 /// What every pass of the process shares.
 struct Shop {
-    operator: Operator<Kubernetes, ClusterConnections>,
+    operator: Arc<Operator<Kubernetes, ClusterConnections>>,
     /// By connection, organization if it is about one, and limit: a changed limit counts for the passes that start from
     /// then on.
     admission: Mutex<HashMap<Crowd, Arc<Semaphore>>>,
@@ -68,73 +73,56 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let shutdown = shutdown.boxed().shared();
-    let (connections, writer) = store::<IamConnection>();
-    let cluster = Kubernetes::new(client.clone(), settings.concurrency, settings.watch_namespaces.clone());
-    let connected = ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone());
-    let shop = Arc::new(Shop {
-        operator: Operator::new(cluster, connected, Arc::new(Timestamp::now), Arc::new(fresh_secret)),
-        admission: Mutex::default(),
-        attempts: Mutex::default(),
-    });
-    let scopes: Vec<Api<OrgOAuthApp>> = match settings.watch_namespaces.as_slice() {
-        [] => vec![Api::all(client.clone())],
-        names => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+    let scopes: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
+        [] => vec![None],
+        names => names.iter().cloned().map(Some).collect(),
     };
-    let (told, hear): (Vec<_>, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
-    let changes = watcher(Api::<IamConnection>::all(client), watcher::Config::default())
-        .default_backoff()
-        .modify(|connection| connection.managed_fields_mut().clear())
-        .reflect(writer);
-    let watching = tokio::spawn(pass_on(changes, told));
-    // Without the connections every resource would look as if its connection were missing.
-    if connections.wait_until_ready().await.is_err() {
-        tracing::error!("the watch of IamConnections ended");
+    let (listeners, hear): (Listeners, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
+    let (keeper_hears, changes) = unbounded();
+    let all: Listeners = listeners.iter().cloned().chain([keeper_hears]).collect();
+    let (connections, watching_connections) = watches::connections(client.clone(), all);
+    let (namespaces, watching_namespaces): (Vec<_>, Vec<_>) =
+        scopes.iter().map(|scope| watches::namespaces(client.clone(), scope.as_deref(), listeners.clone())).unzip();
+    let watching = tokio::spawn(join_all(watching_namespaces.into_iter().chain([watching_connections])));
+    let cluster =
+        Kubernetes::new(client.clone(), settings.concurrency, settings.watch_namespaces.clone(), namespaces.clone());
+    let connected = ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone());
+    let operator = Arc::new(Operator::new(cluster, connected, Arc::new(Timestamp::now), Arc::new(fresh_secret)));
+    let shop = Arc::new(Shop { operator: operator.clone(), admission: Mutex::default(), attempts: Mutex::default() });
+    // Without connections and namespaces every resource would look as if it had no connection or no grant.
+    if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
+        tracing::error!("the watch of IamConnections or namespaces ended");
     }
-    let (stores, running): (Vec<_>, Vec<_>) =
-        scopes.into_iter().zip(hear).map(|(api, hear)| control(api, hear, shop.clone(), shutdown.clone())).unzip();
+    let control = |(scope, hear)| control(apps_in(&client, scope), hear, shop.clone(), shutdown.clone());
+    let (apps, running): (Vec<_>, Vec<_>) = scopes.iter().zip(hear).map(control).unzip();
+    let keeper = Keeper { operator, connections, apps: apps.clone(), scoped: !settings.watch_namespaces.is_empty() };
     let first_lists = async {
-        join_all(stores.iter().map(Store::wait_until_ready)).await;
+        all_ready(&apps).await;
         synced();
+        tokio::select! { () = keeper.keep(changes) => {}, () = shutdown.clone() => {} }
     };
     futures::future::join(join_all(running), first_lists).await;
     watching.abort();
 }
 
-/// Tells every scope that a connection's spec changed or that it is gone, after the shared store knows.
-async fn pass_on(
-    changes: impl Stream<Item = watcher::Result<watcher::Event<IamConnection>>>,
-    told: Vec<UnboundedSender<String>>,
-) {
-    let mut changes = std::pin::pin!(changes);
-    let mut generations = HashMap::new();
-    while let Some(change) = changes.next().await {
-        let changed = match change {
-            Ok(watcher::Event::Apply(connection) | watcher::Event::InitApply(connection)) => {
-                let version = (connection.uid(), connection.metadata.generation);
-                let before = generations.insert(connection.name_any(), version.clone());
-                (before != Some(version)).then(|| connection.name_any())
-            }
-            Ok(watcher::Event::Delete(connection)) => {
-                generations.remove(&connection.name_any());
-                Some(connection.name_any())
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
-            Err(error) => {
-                tracing::warn!(%error, "watch of IamConnections");
-                None
-            }
-        };
-        for scope in changed.iter().flat_map(|name| told.iter().map(move |scope| (scope, name))) {
-            // A scope that has ended needs no news.
-            scope.0.unbounded_send(scope.1.clone()).ok();
-        }
+fn apps_in(client: &Client, scope: &Option<String>) -> Api<OrgOAuthApp> {
+    match scope {
+        None => Api::all(client.clone()),
+        Some(name) => Api::namespaced(client.clone(), name),
     }
+}
+
+async fn all_ready<K>(stores: &[Store<K>]) -> bool
+where
+    K: Resource<DynamicType: Eq + Hash + Clone> + Clone + 'static,
+{
+    join_all(stores.iter().map(Store::wait_until_ready)).await.iter().all(Result::is_ok)
 }
 
 /// One scope: a watch of its resources, and the queue of their passes.
 fn control(
     api: Api<OrgOAuthApp>,
-    connection_changes: UnboundedReceiver<String>,
+    elsewhere: UnboundedReceiver<Change>,
     shop: Arc<Shop>,
     shutdown: Shared<impl Future<Output = ()> + Send + 'static>,
 ) -> (Store<OrgOAuthApp>, impl Future<Output = ()>) {
@@ -149,7 +137,7 @@ fn control(
         .inspect_err(|error| tracing::warn!(%error, "watch of OrgOAuthApps"))
         .predicate_filter(predicates::generation.combine(requests), PredicateConfig::default());
     let users = apps.clone();
-    let affected = connection_changes.flat_map(move |name| stream::iter(users_of(&users, &name)));
+    let affected = elsewhere.flat_map(move |change| stream::iter(affected_by(&change, &users)));
     let passes = Controller::for_stream(changes, apps.clone())
         .with_config(Config::default())
         .reconcile_on(affected)
@@ -166,9 +154,12 @@ fn requests(app: &OrgOAuthApp) -> Option<u64> {
     Some(hash.finish())
 }
 
-fn users_of(apps: &Store<OrgOAuthApp>, connection: &str) -> Vec<ObjectRef<OrgOAuthApp>> {
-    let uses = |app: &Arc<OrgOAuthApp>| app.spec.connection_ref.name == connection;
-    apps.state().iter().filter(|app| uses(app)).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
+fn affected_by(change: &Change, apps: &Store<OrgOAuthApp>) -> Vec<ObjectRef<OrgOAuthApp>> {
+    let affected = |app: &Arc<OrgOAuthApp>| match change {
+        Change::Connection(name) => app.spec.connection_ref.name == *name,
+        Change::Namespace(name) => app.metadata.namespace.as_ref() == Some(name),
+    };
+    apps.state().iter().filter(|app| affected(app)).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
 }
 
 fn fresh_secret() -> Result<ClientSecret, String> {

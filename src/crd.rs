@@ -27,6 +27,9 @@ pub const OWNER_LABEL: &str = "oauth-apps.dev/owner-uid";
 /// On a Secret that a user hands to the operator: `"true"` is the owner's consent that the operator reads it.
 pub const USE_LABEL: &str = "oauth-apps.dev/use";
 
+/// On a Secret with credentials for an `IamConnection`: when they end, as RFC 3339 says, for want of a way to ask.
+pub const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
+
 /// Any new value has a resource looked at anew.
 pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
 /// Any new value has the client secret replaced.

@@ -77,18 +77,26 @@ pub enum Brought {
     Missing(String),
 }
 
-/// The guard of a Secret that a user hands over: read only with its owner's consent.
+/// The guard of a Secret that a user hands over, `what` as a person calls it: read only with its owner's consent, else
+/// one sentence says what lacks.
+pub fn consented(what: &str, existing: Option<Secret>) -> Result<Secret, String> {
+    let secret =
+        existing.ok_or_else(|| format!("there is no {what}: create it, with the label {USE_LABEL}: \"true\""))?;
+    match secret.labels().get(USE_LABEL).map(String::as_str) {
+        Some("true") => Ok(secret),
+        Some(_) | None => Err(format!(
+            "{what} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it: add it"
+        )),
+    }
+}
+
+/// The secret that `clientSecretRef` names.
 pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
     let KeyRef { name, key } = reference;
-    let Some(secret) = existing else {
-        return Brought::Missing(format!("there is no Secret {name}; create it or correct spec.clientSecretRef.name"));
+    let secret = match consented(&format!("Secret {name}"), existing) {
+        Ok(secret) => secret,
+        Err(why) => return Brought::Missing(format!("{why}, or correct spec.clientSecretRef.name")),
     };
-    if secret.labels().get(USE_LABEL).map(String::as_str) != Some("true") {
-        let why = format!(
-            "Secret {name} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it"
-        );
-        return Brought::Missing(why);
-    }
     let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| String::from_utf8(value.0.clone()));
     match value {
         Some(Ok(value)) if !value.is_empty() => Brought::Value(ClientSecret::new(value)),

@@ -1,8 +1,7 @@
 //! What a spec means at an API: the documented request fields, or the fields that this API does not have.
 //! Also compares a definition with what the API shows, forgiving what the API says differently. Pure.
 
-use crate::crd::{AllowedScopes, Api, ConnectionCredentials, CredentialSource, GrantType, IamConnectionSpec};
-use crate::crd::{OrgOAuthAppSpec, Role};
+use crate::crd::{AllowedScopes, Api, GrantType, OrgOAuthAppSpec, Role};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -149,13 +148,6 @@ pub fn update(api: Api, defined: &Fields, changed: &[String]) -> Fields {
 pub fn cannot_change(changed: &[String]) -> Vec<String> {
     let fixed = ["publicClient", "allowOpenRedirectUris"];
     changed.iter().filter(|name| fixed.contains(&name.as_str())).cloned().collect()
-}
-
-/// Fields of a connection that have no effect in this version.
-pub fn not_supported_by_connection(spec: &IamConnectionSpec) -> Vec<&'static str> {
-    let ConnectionCredentials { api_token: _, client_credentials: _, source } = &spec.credentials;
-    let unsupported = [("credentials.source", *source != CredentialSource::Operator)];
-    unsupported.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
 }
 
 /// The defined fields that the API shows otherwise. What the definition leaves out is the API's to choose.

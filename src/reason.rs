@@ -26,12 +26,12 @@ pub enum Reason {
     ConnectionUnavailable,
     /// The connection's credentials are missing or refused.
     CredentialsUnavailable,
+    /// The connection's credentials end soon.
+    CredentialsExpiring,
     /// The API answered 409.
     ApiConflict,
     /// Kubernetes refused to store the Secret.
     SecretNotWritten,
-    /// A field is set that has no effect in this version.
-    NotSupported,
     /// The spec does not fit the API of its connection.
     InvalidSpec,
     /// There is no such `IamConnection`.
@@ -106,9 +106,9 @@ impl Reason {
         Self::Throttled,
         Self::ConnectionUnavailable,
         Self::CredentialsUnavailable,
+        Self::CredentialsExpiring,
         Self::ApiConflict,
         Self::SecretNotWritten,
-        Self::NotSupported,
         Self::InvalidSpec,
         Self::ConnectionNotFound,
         Self::ConnectionInvalid,
@@ -154,9 +154,9 @@ impl Reason {
             Self::Throttled => "Throttled",
             Self::ConnectionUnavailable => "ConnectionUnavailable",
             Self::CredentialsUnavailable => "CredentialsUnavailable",
+            Self::CredentialsExpiring => "CredentialsExpiring",
             Self::ApiConflict => "ApiConflict",
             Self::SecretNotWritten => "SecretNotWritten",
-            Self::NotSupported => "NotSupported",
             Self::InvalidSpec => "InvalidSpec",
             Self::ConnectionNotFound => "ConnectionNotFound",
             Self::ConnectionInvalid => "ConnectionInvalid",
@@ -224,6 +224,10 @@ impl Reason {
                 "The credentials of the `IamConnection` are missing, or the API refuses them. No app of that connection is touched meanwhile.",
                 "Mend the Secret that the `IamConnection` names; it is taken up within a minute.",
             ),
+            Self::CredentialsExpiring => (
+                "The credentials of the `IamConnection` end within 14 days, as their Secret or the API token says.",
+                "Put new ones into the Secret that the message names; they are taken up within a minute.",
+            ),
             Self::ApiConflict => (
                 "The API answered 409, for example because an earlier deletion of the same id still runs.",
                 "Nothing; the operator tries again by itself.",
@@ -231,10 +235,6 @@ impl Reason {
             Self::SecretNotWritten => (
                 "Kubernetes refused to store the Secret, for example because of a quota, an admission policy or `immutable: true`.",
                 "See the message, remove the obstacle; the operator tries again by itself.",
-            ),
-            Self::NotSupported => (
-                "The spec sets or changes a field that this version of the operator knows but does not act upon.",
-                "Remove the field that the message names, or take a version that supports it.",
             ),
             Self::InvalidSpec => (
                 "The spec asks for something that the API of its connection does not have.",

@@ -3,6 +3,7 @@
 
 mod access;
 mod calls;
+mod connection;
 mod perform;
 mod report;
 
@@ -10,12 +11,11 @@ use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
 use crate::reason::Reason;
-use crate::remote::{ClientSecret, Iam};
-use crate::status::ConnectionProof;
+use crate::remote::{ClientSecret, Iam, OrgId};
+use crate::status::Checked;
 use k8s_openapi::jiff::Timestamp;
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A pass takes seven steps for a new app; more than this is a fault of the policy.
 const MAX_STEPS: usize = 48;
@@ -29,7 +29,16 @@ pub trait Connections: Send + Sync + 'static {
     fn find(&self, name: &str) -> Option<Arc<IamConnection>>;
 
     /// The service with the connection's identity; opening again returns the same.
-    fn open(&self, connection: &IamConnection) -> impl Future<Output = Result<Arc<Self::Iam>, Blocked>> + Send;
+    /// Where each namespace brings its own credentials, the identity is that of `namespace`.
+    fn open(
+        &self,
+        connection: &IamConnection,
+        namespace: &str,
+    ) -> impl Future<Output = Result<Arc<Self::Iam>, Blocked>> + Send;
+
+    /// Whether the connection can be used now; what was replaced since it was opened is taken up. An API whose tokens
+    /// are for one organization is asked about `org`.
+    fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = Checked> + Send;
 }
 
 /// What every pass shares.
@@ -40,8 +49,6 @@ pub struct Operator<C, D> {
     pub connections: D,
     /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
     claiming: tokio::sync::Mutex<()>,
-    /// What was last said of each connection, so that of many passes one writes.
-    said_of_connections: Mutex<HashMap<String, ConnectionProof>>,
     clock: Clock,
     fresh: FreshSecret,
 }
@@ -58,7 +65,6 @@ struct Pass<'a, C: Cluster, D: Connections> {
     connection: Option<Arc<IamConnection>>,
     seen: Observed,
     happened: Vec<Happening>,
-    connection_proof: Option<ConnectionProof>,
 }
 
 /// Whether a pass goes on after a step.
@@ -70,14 +76,7 @@ enum Flow {
 impl<C: Cluster, D: Connections> Operator<C, D> {
     /// With the clock of status and rotation, and the source of new secrets.
     pub fn new(cluster: C, connections: D, clock: Clock, fresh: FreshSecret) -> Self {
-        Self {
-            cluster,
-            connections,
-            claiming: tokio::sync::Mutex::new(()),
-            said_of_connections: Mutex::default(),
-            clock,
-            fresh,
-        }
+        Self { cluster, connections, claiming: tokio::sync::Mutex::new(()), clock, fresh }
     }
 
     /// In whole seconds, as Kubernetes keeps times, so that what is written is what is read again.
@@ -94,9 +93,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
         let seen = Observed::new(app, access, self.now(), fresh);
-        let mut pass = Pass { operator: self, connection, seen, happened: Vec::new(), connection_proof: None };
+        let mut pass = Pass { operator: self, connection, seen, happened: Vec::new() };
         let outcome = pass.run().await?;
-        pass.report_connection().await;
         pass.report(&outcome).await?;
         Ok(outcome)
     }

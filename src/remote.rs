@@ -3,6 +3,7 @@
 
 mod answer;
 mod batch;
+mod caller;
 mod cpn;
 mod csp;
 mod dialect;
@@ -16,6 +17,7 @@ mod survey;
 mod token;
 mod wire;
 
+pub use grant::expiry as token_expiry;
 pub use settings::{ApiCredentials, LoadCredentials, Settings};
 
 use crate::crd::{Context, Roles};

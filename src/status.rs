@@ -1,10 +1,11 @@
 //! From what a pass saw and how it ended to the status that users and tools read.
 //! Pure and deterministic: the same state gives the same status, and a transition time moves only with its condition.
 
-use crate::crd::{
-    Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
-    RotationStatus,
-};
+mod connection;
+
+pub use connection::{Checked, Expiry, Proven, Users, of_connection};
+
+use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::credentials::{Target, secret_name};
 use crate::decide::{Blocked, Observed, Outcome, Remote, client_id, drift, next_rotation, reconcile_requested};
 use crate::reason::Reason;
@@ -56,21 +57,6 @@ fn with_times(seen: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStatus {
         last_updated_at: shown.last_updated_at.map(Time).or(status.last_updated_at),
         ..status
     }
-}
-
-/// What a pass learned of its connection: that its credentials are good, or what is wrong.
-pub type ConnectionProof = Result<(), Blocked>;
-
-/// The status of a connection that a pass has used, or tried to use.
-pub fn of_connection(connection: &IamConnection, proof: &ConnectionProof, now: Timestamp) -> IamConnectionStatus {
-    let old = connection.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let generation = connection.metadata.generation;
-    let said = |status, reason, message: String| Said { kind: ConditionType::Ready, status, reason, message };
-    let ready = match proof {
-        Ok(()) => said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials.".into()),
-        Err(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message.clone()),
-    };
-    IamConnectionStatus { observed_generation: generation, conditions: vec![ready.after(old, generation, now)] }
 }
 
 /// Whether the Secret holds a credential; `None` when it was not looked at.

@@ -8,7 +8,9 @@ use crate::crd::{FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, O
 use crate::credentials::SecretWrite;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, future::Future, time::Duration};
@@ -23,14 +25,20 @@ pub struct Kubernetes {
     recorder: Recorder,
     places: Semaphore,
     namespaces: Vec<String>,
+    labels: Vec<Store<PartialObjectMeta<Namespace>>>,
 }
 
 impl Kubernetes {
-    /// At most `concurrency` requests are under way at once. Empty `namespaces` means all.
-    pub fn new(client: Client, concurrency: usize, namespaces: Vec<String>) -> Self {
+    /// At most `concurrency` requests are under way at once. Empty `namespaces` means all; `labels` are kept current.
+    pub fn new(
+        client: Client,
+        concurrency: usize,
+        namespaces: Vec<String>,
+        labels: Vec<Store<PartialObjectMeta<Namespace>>>,
+    ) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, places: Semaphore::new(concurrency), namespaces }
+        Self { client, recorder, places: Semaphore::new(concurrency), namespaces, labels }
     }
 
     async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
@@ -166,8 +174,9 @@ impl Cluster for Kubernetes {
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        Ok(self.call(api.get(namespace)).await?.metadata.labels.unwrap_or_default())
+        let found = self.labels.iter().find_map(|store| store.get(&ObjectRef::new(namespace)));
+        // A resource that is seen before its namespace: the watch of namespaces lags.
+        Ok(found.ok_or(ClusterFault::Stale)?.metadata.labels.clone().unwrap_or_default())
     }
 
     async fn tell(&self, app: &OrgOAuthApp, happening: &Happening) {

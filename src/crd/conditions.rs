@@ -37,6 +37,8 @@ pub enum ConditionType {
     Synced,
     /// The Secret holds a credential of the app.
     SecretPublished,
+    /// The credentials of a connection end soon.
+    CredentialsExpiring,
 }
 
 /// Whether a condition holds.

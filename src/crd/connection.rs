@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
     printcolumn(name = "ENDPOINT", type_ = "string", json_path = ".spec.endpoint"),
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "APPS", type_ = "integer", json_path = ".status.apps.total"),
+    printcolumn(name = "APPS READY", type_ = "integer", json_path = ".status.apps.ready"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
@@ -128,7 +130,7 @@ pub struct ConnectionCredentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<ClientCredentials>,
     /// Whose Secret it is: `Operator`, in the operator's namespace, or `Tenant`, in the namespace of the app, where it
-    /// must carry the label `oauth-apps.dev/use: "true"`. Only `Operator` is acted upon in this version.
+    /// must carry the label `oauth-apps.dev/use: "true"`.
     #[serde(default)]
     pub source: CredentialSource,
 }
@@ -326,8 +328,22 @@ pub struct IamConnectionStatus {
     /// The `metadata.generation` that was looked at.
     #[serde(default)]
     pub observed_generation: Option<i64>,
+    /// The resources that use this connection; not counted by an operator that watches some namespaces only.
+    #[serde(default)]
+    pub apps: Option<AppCounts>,
     /// What is observed.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How many resources use a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct AppCounts {
+    /// All.
+    #[serde(default)]
+    pub total: i64,
+    /// Those that are Ready.
+    #[serde(default)]
+    pub ready: i64,
 }

@@ -1,12 +1,12 @@
-//! Whether a resource may use its connection: found, usable in this version, and granted.
+//! Whether a resource may use its connection: found, and granted.
 //! Nothing here calls the API.
 
 use super::{Connections, Operator};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
+use crate::grants;
 use crate::reason::Reason;
-use crate::{definition, grants};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -17,12 +17,6 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             let message = format!("there is no IamConnection {name}; create it or correct spec.connectionRef.name");
             return Ok((Access::Refused(Blocked::new(Reason::ConnectionNotFound, message)), None));
         };
-        let unsupported = definition::not_supported_by_connection(&connection.spec);
-        if !unsupported.is_empty() {
-            let fields = unsupported.join(", spec.");
-            let message = format!("this version does not act upon spec.{fields} of IamConnection {name}; remove it");
-            return Ok((Access::Refused(Blocked::new(Reason::NotSupported, message)), None));
-        }
         let granted = self.granted(app, &connection).await?;
         let access = match granted {
             true => Access::Granted {

@@ -1,5 +1,5 @@
 //! Performs one call to the API and folds what it brought into what is seen.
-//! Whatever the API answers, if it answers at all it took the connection's credentials, which proves the connection.
+//! A fault of the API ends the pass; what that means is decided in `decide`.
 
 use super::{Connections, Flow, Pass};
 use crate::backoff::SPREAD;
@@ -8,6 +8,7 @@ use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_f
 use crate::duration;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
+use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,22 +16,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn call(&mut self, call: Call) -> Flow {
         let iam = match self.open().await {
             Ok(iam) => iam,
-            Err(blocked) => {
-                self.connection_proof = Some(Err(blocked.clone()));
-                return Flow::End(Outcome::Blocked(blocked));
-            }
+            Err(blocked) => return Flow::End(Outcome::Blocked(blocked)),
         };
-        let answer = self.ask(&iam, call).await;
-        match &answer {
-            Err(Fault::Unavailable(_) | Fault::Throttled { .. }) => {}
-            Err(Fault::Credentials(message)) => {
-                self.connection_proof = Some(Err(Blocked::new(Reason::CredentialsUnavailable, message.clone())));
-            }
-            Ok(()) | Err(Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Conflict(_) | Fault::Rejected(_)) => {
-                self.connection_proof = Some(Ok(()));
-            }
-        }
-        match answer {
+        match self.ask(&iam, call).await {
             Ok(()) => Flow::Next,
             Err(fault) => Flow::End(after_fault(&self.seen.app, fault)),
         }
@@ -38,7 +26,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     async fn open(&self) -> Result<Arc<D::Iam>, Blocked> {
         match &self.connection {
-            Some(connection) => self.operator.connections.open(connection).await,
+            Some(connection) => {
+                let namespace = self.seen.app.namespace().unwrap_or_default();
+                self.operator.connections.open(connection, &namespace).await
+            }
             None => Err(Blocked::new(Reason::ConnectionNotFound, "there is no connection")),
         }
     }

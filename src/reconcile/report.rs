@@ -8,8 +8,6 @@ use crate::credentials::secret_name;
 use crate::decide::Outcome;
 use crate::reason::Reason;
 use crate::status;
-use kube::ResourceExt;
-use std::sync::PoisonError;
 
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), ClusterFault> {
@@ -24,21 +22,6 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             self.operator.cluster.tell(&self.seen.app, &happening).await;
         }
         Ok(())
-    }
-
-    /// The first pass that finds the connection good, or no longer good, says so in the connection's status.
-    pub(super) async fn report_connection(&self) {
-        let (Some(connection), Some(proof)) = (&self.connection, &self.connection_proof) else { return };
-        let said = &self.operator.said_of_connections;
-        let last = said.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.name_any(), proof.clone());
-        let status = status::of_connection(connection, proof, self.operator.now());
-        if last.as_ref() == Some(proof) || connection.status.as_ref() == Some(&status) {
-            return;
-        }
-        if let Err(fault) = self.operator.cluster.write_connection_status(connection, &status).await {
-            said.lock().unwrap_or_else(PoisonError::into_inner).remove(&connection.name_any());
-            tracing::debug!(%fault, connection = connection.name_any(), "could not write the connection's status");
-        }
     }
 
     /// At most one Event a pass: the reason why it cannot go on if that is new, else what was done.

@@ -74,6 +74,11 @@ impl Gate {
         Lane { gate: self, org: org.clone(), places }
     }
 
+    /// A lane for calls about no organization, which takes no place from those about one.
+    pub fn aside(&self) -> Lane<'_> {
+        Lane { gate: self, org: OrgId(String::new()), places: Arc::new(Places::new(1)) }
+    }
+
     /// The fault of all who come while the gate is closed, once it is.
     async fn closing(&self) -> Fault {
         let mut closed = self.closed.subscribe();

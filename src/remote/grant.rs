@@ -6,6 +6,7 @@ use super::answer::Answer;
 use super::token::Granted;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use k8s_openapi::jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -37,10 +38,20 @@ fn lifetime(expires_in: Option<&Value>, token: &str, now: Timestamp) -> Duration
 
 /// By the claims of a JWT; with `iat`, two clocks that differ do no harm.
 fn lifetime_within(token: &str, now: Timestamp) -> Option<i64> {
+    let claim = claims(token)?;
+    claim("exp")?.checked_sub(claim("iat").unwrap_or(now.as_second()))
+}
+
+/// When a token ends, where it says so: an API token may be opaque or a JWT. (undocumented)
+pub fn expiry(token: &SecretString) -> Option<Timestamp> {
+    Timestamp::from_second(claims(token.expose_secret())?("exp")?).ok()
+}
+
+/// The numbers that a JWT claims.
+fn claims(token: &str) -> Option<impl Fn(&str) -> Option<i64>> {
     let payload = token.split('.').nth(1)?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()?;
-    let claim = |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64);
-    claim("exp")?.checked_sub(claim("iat").unwrap_or(now.as_second()))
+    Some(move |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64))
 }
 
 #[cfg(test)]
@@ -48,7 +59,6 @@ mod tests {
     use super::*;
     use crate::remote::request::Quote;
     use crate::remote::scrub::Known;
-    use secrecy::ExposeSecret;
     use serde_json::json;
 
     fn jwt(claims: &Value) -> String {

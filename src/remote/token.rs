@@ -75,6 +75,15 @@ impl Tokens {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(org).or_insert_with(|| Arc::new(Slot::new(self.load.clone()))).clone()
     }
+
+    /// Drops the tokens that came from other credentials than these, which are those of now.
+    pub fn keep_only(&self, credentials: &ApiCredentials) {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // A slot that is locked is being renewed, with credentials that were read just now.
+        for mut state in slots.values().filter_map(|slot| slot.state.try_lock().ok()) {
+            state.held = state.held.take().filter(|token| token.credentials == *credentials);
+        }
+    }
 }
 
 /// One token. Who renews it holds the lock, so all others wait for that one exchange; whoever is cut off in

@@ -146,21 +146,3 @@ fn a_public_client_is_published_without_a_secret() {
     let status = after(&seen, &Outcome::Settled { wake: None }, at(1));
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
 }
-
-#[test]
-fn a_connection_says_whether_the_api_takes_its_credentials() {
-    let mut connection: IamConnection = serde_json::from_value(json!({
-        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default", "generation": 4},
-        "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [],
-                 "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}}},
-    }))
-    .unwrap();
-    let good = of_connection(&connection, &Ok(()), at(1));
-    assert_eq!((good.observed_generation, good.conditions[0].status), (Some(4), ConditionStatus::True));
-    connection.status = Some(good.clone());
-    assert_eq!(of_connection(&connection, &Ok(()), at(9)), good, "the same again");
-    let bad = Err(Blocked::new(Reason::CredentialsUnavailable, "401"));
-    let bad = of_connection(&connection, &bad, at(9)).conditions.remove(0);
-    assert_eq!((bad.status, bad.reason.as_str()), (ConditionStatus::False, "CredentialsUnavailable"));
-    assert_eq!((bad.message.as_str(), bad.last_transition_time), ("401", Time(at(9))));
-}

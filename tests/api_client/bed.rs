@@ -5,7 +5,7 @@ use futures::FutureExt;
 use iam_simulator::types::{CallFilter, CallView, Flavour, Operation};
 use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
-use oauth_app_operator::remote::http::HttpIam;
+use oauth_app_operator::remote::http::{HttpIam, Service};
 use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, NewApp, OrgId, Settings};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
@@ -57,7 +57,7 @@ impl Bed {
 
     pub fn iam_with(&self, settings: Settings) -> (HttpIam, Kept) {
         let kept: Kept = Arc::new(Mutex::new(Ok(client())));
-        (HttpIam::new(settings, load(&kept)).unwrap(), kept)
+        (HttpIam::new(Service::new(&settings).unwrap(), load(&kept)), kept)
     }
 
     pub async fn calls(&self, operation: Operation) -> Vec<CallView> {

@@ -32,10 +32,10 @@ async fn a_deleted_resource_takes_app_and_secret_along() {
 #[tokio::test]
 async fn retain_leaves_app_and_secret_without_the_marks_of_the_operator() {
     let (world, id) = provisioned("retain", Flavour::Csp, json!({"deletionPolicy": "Retain"})).await;
-    let calls = world.all_calls().await;
+    let calls = world.app_calls().await;
     world.delete("billing").await;
     world.until_gone("billing").await;
-    assert_eq!(world.all_calls().await, calls, "nothing is asked of the API");
+    assert_eq!(world.app_calls().await, calls, "nothing is asked of the API");
     assert!(world.remote_app(&id).await.is_some());
     let secret = world.secret("billing").await.unwrap();
     assert!(secret.owner_references().is_empty() && secret.labels().is_empty(), "{:?}", secret.metadata);

@@ -16,4 +16,5 @@ mod operator;
 mod process;
 mod rotation;
 mod table;
+mod tenancy;
 mod world;

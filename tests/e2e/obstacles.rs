@@ -16,7 +16,7 @@ async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "SecretConflict").await;
     assert!(message.contains("Secret billing exists and is not controlled by this resource"), "{message}");
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     assert_eq!(world.secrets().get("billing").await.unwrap(), before, "byte for byte the same");
     world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
     world.until_ready("billing").await;
@@ -31,7 +31,7 @@ async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one()
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "ConnectionNotFound").await;
     assert!(message.contains("there is no IamConnection no-connection"), "{message}");
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     world.connect(json!({})).await;
     world.until_ready("billing").await;
 }
@@ -50,7 +50,7 @@ async fn without_a_grant_no_call_is_made_and_it_goes_on_once_there_is_one() {
     let labelled = json!([{"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}, "orgs": {"from": "All"}}]);
     world.connect(json!({ "grants": labelled })).await;
     world.until_stalled("billing", "NotGranted").await;
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     crate::cluster::plane().kubectl(&["label", "namespace", "no-grant", "team=a"]).unwrap();
     world.until_ready("billing").await;
 }
@@ -63,7 +63,7 @@ async fn without_its_credential_secret_a_connection_makes_no_call_and_goes_on_on
     world.create("billing", json!({})).await;
     let message = world.until_reason("billing", ConditionType::Reconciling, "CredentialsUnavailable").await;
     assert!(message.contains("Secret oauth-app-operator/no-credential does not exist"), "{message}");
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     let ready =
         async || world.connections().get("no-credential").await.unwrap().data["status"]["conditions"][0].clone();
     world.until("the connection says so", async || ready().await["reason"] == "CredentialsUnavailable").await;
@@ -150,7 +150,7 @@ async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_
     world.create("billing", json!({"secret": {"template": {"url": "a\n{{ nothing }}"}}})).await;
     let message = world.until_stalled("billing", "TemplateInvalid").await;
     assert!(message.starts_with("spec.secret.template.url line 2 at nothing: "), "{message}");
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     let template = "{{ tokenUrl }}?id={{ clientId }}&secret={{ clientSecret | urlencode }}";
     world.change("billing", json!({"secret": {"template": {"url": template}}})).await;
     world.until_ready("billing").await;
@@ -172,7 +172,7 @@ async fn a_field_that_navigator_does_not_have_is_refused_by_name() {
     let message = world.until_stalled("billing", "InvalidSpec").await;
     assert!(message.contains("CloudPartnerNavigator does not have"), "{message}");
     assert!(message.contains("redirectUris") && message.contains("grantTypes"), "{message}");
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     world.change("billing", json!({"grantTypes": ["client_credentials"], "redirectUris": null})).await;
     world.until_ready("billing").await;
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Operator {
     kubeconfig: PathBuf,
     log: PathBuf,
-    namespace: String,
+    namespaces: Vec<String>,
     process: Option<Supervised>,
 }
 
@@ -19,16 +19,22 @@ impl Operator {
     pub async fn new(namespace: &str, directory: &Path) -> Self {
         let kubeconfig = plane().service_account(OPERATOR_NAMESPACE, "oauth-app-operator").await.unwrap();
         let kubeconfig = plane().write_kubeconfig(&format!("operator-{namespace}"), &kubeconfig).unwrap();
-        Self { kubeconfig, log: directory.join("operator.log"), namespace: namespace.into(), process: None }
+        Self { kubeconfig, log: directory.join("operator.log"), namespaces: vec![namespace.into()], process: None }
     }
 
     /// The binary with this installation's flags.
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-app-operator"));
         command.env("KUBECONFIG", &self.kubeconfig);
-        command.args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--watch-namespace", &self.namespace]);
+        command.args(["run", "--operator-namespace", OPERATOR_NAMESPACE]);
+        command.args(["--watch-namespace", &self.namespaces.join(",")]);
         command.args(["--http-addr", "127.0.0.1:0", "--log-level", "trace", "--log-format", "json"]);
         command
+    }
+
+    /// From the next start on it watches this namespace too.
+    pub fn watch_too(&mut self, namespace: &str) {
+        self.namespaces.push(namespace.into());
     }
 
     pub fn start(&mut self) {

@@ -85,7 +85,7 @@ async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
     world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
     let message = world.until_stalled("billing", "SecretRefInvalid").await;
     assert!(message.contains("lacks the label oauth-apps.dev/use"), "{message}");
-    assert_eq!(world.all_calls().await, 0);
+    assert_eq!(world.app_calls().await, 0);
     world.bring("mine", "Brought_secret_1").await;
     world.until_ready("billing").await;
     assert_eq!(world.credential("billing").await.unwrap().1, "Brought_secret_1");

@@ -66,7 +66,7 @@ impl World {
     }
 
     /// The connection has the name of the namespace, so that tests do not share one.
-    fn connection_name(&self) -> String {
+    pub fn connection_name(&self) -> String {
         self.namespace.clone()
     }
 
@@ -266,9 +266,25 @@ impl World {
         self.control.count(&CallFilter::operation(operation)).await.unwrap()
     }
 
-    /// How many calls of any kind the simulator has seen.
-    pub async fn all_calls(&self) -> u64 {
-        self.control.count(&CallFilter::default()).await.unwrap()
+    /// How many calls the simulator has seen, token exchanges left out: a connection is proven without any app.
+    pub async fn app_calls(&self) -> u64 {
+        let calls = self.control.calls(&CallFilter::default()).await.unwrap();
+        calls.iter().filter(|call| call.operation != Operation::Token).count() as u64
+    }
+
+    /// A condition of the connection: its status, reason and message.
+    pub async fn connection_condition(&self, kind: &str) -> Option<[String; 3]> {
+        let connection = self.connections().get(&self.connection_name()).await.unwrap();
+        let conditions = connection.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let condition = conditions.into_iter().find(|condition| condition["type"] == kind)?;
+        Some(["status", "reason", "message"].map(|name| condition[name].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// Waits for a condition of the connection, and returns its message.
+    pub async fn until_connection(&self, kind: &str, status: &str, reason: &str) -> String {
+        let found = async || self.connection_condition(kind).await.filter(|c| c[0] == status && c[1] == reason);
+        self.until(&format!("the connection is {kind}={status}, {reason}"), async || found().await.is_some()).await;
+        found().await.map(|condition| condition[2].clone()).unwrap_or_default()
     }
 
     pub async fn remote_app(&self, id: &str) -> Option<iam_simulator::types::AppView> {

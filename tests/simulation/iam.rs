@@ -9,6 +9,7 @@ use oauth_app_operator::reconcile::Connections;
 use oauth_app_operator::remote::{
     ClientId, ClientSecret, Credentials, Deletion, Fault, Iam, Look, NewApp, OrgId, Proof, RemoteApp, Update,
 };
+use oauth_app_operator::status::{Checked, Proven};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,8 +120,12 @@ impl Connections for FakeConnections {
         Some(self.connection.clone())
     }
 
-    async fn open(&self, _: &IamConnection) -> Result<Arc<FakeIam>, Blocked> {
+    async fn open(&self, _: &IamConnection, _: &str) -> Result<Arc<FakeIam>, Blocked> {
         Ok(self.iam.clone())
+    }
+
+    async fn check(&self, _: &IamConnection, _: Option<&OrgId>) -> Checked {
+        Checked::without_expiry(Proven::Accepted)
     }
 }
 

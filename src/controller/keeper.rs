@@ -1,0 +1,124 @@
+//! Keeps the status of connections true: looks at each when it changes, when the resources that use it do, and from time
+//! to time. Connections are looked at side by side, so that one that hangs delays no other.
+
+use super::watches::Change;
+use crate::cluster::kubernetes::Kubernetes;
+use crate::connections::ClusterConnections;
+use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::duration;
+use crate::reconcile::{Connections, Operator};
+use crate::status::Users;
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use kube::ResourceExt;
+use kube::runtime::reflector::Store;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// How often the users of connections are counted; a count that changed is one write.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How old the look at a good connection may be, so that replaced credentials are taken up soon.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How soon one that is not Ready is looked at again.
+const BAD_FOR: Duration = Duration::from_secs(10);
+
+/// What is to be kept.
+pub struct Keeper {
+    /// Performs the looks.
+    pub operator: Arc<Operator<Kubernetes, ClusterConnections>>,
+    /// All connections.
+    pub connections: Store<IamConnection>,
+    /// The resources that are watched.
+    pub apps: Vec<Store<OrgOAuthApp>>,
+    /// Whether some namespaces only are watched. Then others may keep the same connection: it is left to them unless a
+    /// resource here uses it, and its users are not counted.
+    pub scoped: bool,
+}
+
+/// What is known of one connection.
+#[derive(Default)]
+struct Known {
+    users: Users,
+    /// When to look next; at once when absent.
+    due: Option<Instant>,
+    looking: bool,
+}
+
+type Look = BoxFuture<'static, (String, Duration)>;
+
+impl Keeper {
+    /// Runs until the changes end.
+    pub async fn keep(self, mut changes: UnboundedReceiver<Change>) {
+        let mut known: HashMap<String, Known> = HashMap::new();
+        let mut looks: FuturesUnordered<Look> = FuturesUnordered::new();
+        // Not counted before the first look, the users of a connection would be too few.
+        self.count(&mut known);
+        let mut ticks = tokio::time::interval(COUNT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some(Change::Connection(name)) => known.entry(name).or_default().due = None,
+                    Some(Change::Namespace(_)) => {}
+                    None => return,
+                },
+                Some((name, good_for)) = looks.next(), if !looks.is_empty() => {
+                    if let Some(known) = known.get_mut(&name) {
+                        // What changed during the look is looked at again at once.
+                        (known.looking, known.due) = (false, known.due.map(|_| Instant::now() + good_for));
+                    }
+                }
+                _ = ticks.tick() => self.count(&mut known),
+            }
+            for (name, known) in &mut known {
+                looks.extend(self.begin(name, known));
+            }
+        }
+    }
+
+    /// Whose users changed is looked at; who is gone is forgotten.
+    fn count(&self, known: &mut HashMap<String, Known>) {
+        known.retain(|name, _| self.operator.connections.find(name).is_some());
+        let apps: Vec<Arc<OrgOAuthApp>> = self.apps.iter().flat_map(Store::state).collect();
+        for connection in self.connections.state() {
+            let users = Users::of(&connection.name_any(), apps.iter().map(AsRef::as_ref));
+            let known = known.entry(connection.name_any()).or_default();
+            if known.users != users {
+                (known.users, known.due) = (users, None);
+            }
+        }
+    }
+
+    /// Begins a look, if one is due and none is under way.
+    fn begin(&self, name: &str, known: &mut Known) -> Option<Look> {
+        let now = Instant::now();
+        let unused = self.scoped && known.users.counts.total == 0;
+        if unused || known.looking || known.due.is_some_and(|due| due > now) {
+            return None;
+        }
+        (known.looking, known.due) = (true, Some(now));
+        let (operator, name, users) = (self.operator.clone(), name.to_owned(), known.users.clone());
+        let counts = (!self.scoped).then_some(users.counts);
+        let look = async move {
+            let good = match operator.look_at_connection(&name, &users, counts).await {
+                Ok(ready) => ready,
+                Err(fault) => {
+                    tracing::warn!(%fault, connection = name, "could not write the connection's status");
+                    false
+                }
+            };
+            let longest = if good { GOOD_FOR } else { BAD_FOR };
+            let wait = resync(&operator, &name).map_or(longest, |resync| resync.min(longest));
+            (name, wait)
+        };
+        Some(look.boxed())
+    }
+}
+
+fn resync(operator: &Operator<Kubernetes, ClusterConnections>, name: &str) -> Option<Duration> {
+    let connection = operator.connections.find(name)?;
+    duration::parse(&connection.spec.resync_interval).ok()
+}

@@ -1,0 +1,217 @@
+//! One call to one of the two APIs with one identity: a place at the gate, an access token, one exchange.
+//! A call is repeated in one case only: the API refused the access token, and a new one was got.
+
+use super::answer::Answer;
+use super::cpn::CloudPartnerNavigator;
+use super::csp::CloudServices;
+use super::dialect::Dialect;
+use super::gate::{self, Gate, Lane};
+use super::request::Request;
+use super::scrub::Known;
+use super::token::{AccessToken, Granted, Slot, Tokens};
+use super::wire::Wire;
+use super::{ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Proof, Settings, grant};
+use crate::crd::Api;
+use k8s_openapi::jiff::Timestamp;
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// One of the two APIs behind one gate, which every identity that calls it shares.
+#[derive(Clone)]
+pub struct Service {
+    dialect: &'static dyn Dialect,
+    wire: Arc<Wire>,
+    gate: Arc<Gate>,
+}
+
+impl Service {
+    /// Makes no call.
+    ///
+    /// # Errors
+    /// A sentence about the setting that cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        let dialect: &'static dyn Dialect = match settings.api {
+            Api::CloudServices => &CloudServices,
+            Api::CloudPartnerNavigator => &CloudPartnerNavigator,
+        };
+        let wire = Arc::new(Wire::new(settings)?);
+        let gate = Arc::new(Gate::new(settings.max_in_flight, settings.requests_per_second));
+        Ok(Self { dialect, wire, gate })
+    }
+}
+
+/// What it takes to make a call.
+pub struct Caller {
+    service: Service,
+    tokens: Tokens,
+}
+
+impl Caller {
+    /// Makes no call; `credentials` are read when the first token is needed.
+    pub fn new(service: Service, credentials: LoadCredentials) -> Self {
+        Self { service, tokens: Tokens::new(credentials) }
+    }
+
+    /// What is particular to the API.
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.service.dialect
+    }
+
+    /// Makes sure that there is an access token for calls about this organization.
+    pub async fn authenticate(&self, org: &OrgId) -> Result<(), Fault> {
+        self.authenticate_in(&self.service.gate.lane(org)).await
+    }
+
+    /// Whether the API takes these credentials, which are those of now: a token that came from others is dropped.
+    /// `None` where the API wants to know an organization and none is given.
+    pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<(), Fault>> {
+        self.tokens.keep_only(credentials);
+        let nobody = OrgId(String::new());
+        match org {
+            Some(org) => Some(self.authenticate(org).await),
+            None if self.dialect().token_of(&nobody).is_some() => None,
+            None => Some(self.authenticate_in(&self.service.gate.aside()).await),
+        }
+    }
+
+    async fn authenticate_in(&self, lane: &Lane<'_>) -> Result<(), Fault> {
+        let slot = self.tokens.slot(self.dialect().token_of(lane.org()));
+        if slot.fresh().is_some() {
+            return Ok(());
+        }
+        let _places = lane.enter().await?;
+        self.token(lane, &slot).await.map(drop)
+    }
+
+    /// Asks for a token with the credential of an app.
+    pub async fn prove(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
+        let lane = self.service.gate.lane(org);
+        let _places = lane.enter().await?;
+        let credentials = ApiCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
+        let request = self.dialect().exchange(org, &credentials);
+        let answer = self.attempt(&lane, &request, None, Known::of(&credentials)).await?;
+        match answer.status {
+            200..300 => Ok(Proof::Accepted),
+            408 | 425 => Err(answer.fault()),
+            400..500 => {
+                let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
+                Ok(Proof::Refused(format!("{}{said}", answer.status)))
+            }
+            _ => Err(answer.fault()),
+        }
+    }
+
+    /// The exchange runs in the place of the call that needs it, so it counts as a call under way.
+    async fn token(&self, lane: &Lane<'_>, slot: &Slot) -> Result<Arc<AccessToken>, Fault> {
+        slot.token(|credentials| self.exchange(lane, credentials)).await
+    }
+
+    async fn exchange(&self, lane: &Lane<'_>, credentials: ApiCredentials) -> Result<Granted, Fault> {
+        let request = self.dialect().exchange(lane.org(), &credentials);
+        let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
+        match answer.status {
+            200..300 => grant::read(&answer),
+            // A bad API token is answered with 400 or 404. [auth-apitok, image-builder-test]
+            408 | 425 => Err(answer.fault()),
+            400..500 => {
+                let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
+                Err(Fault::Credentials(format!("the API refuses the credentials: {}{said}", answer.status)))
+            }
+            _ => Err(answer.fault()),
+        }
+    }
+
+    pub async fn call(&self, org: &OrgId, request: Request) -> Result<Answer, Fault> {
+        let span = tracing::debug_span!("iam", %org);
+        self.call_authenticated(org, request).instrument(span).await
+    }
+
+    async fn call_authenticated(&self, org: &OrgId, request: Request) -> Result<Answer, Fault> {
+        let lane = self.service.gate.lane(org);
+        let _places = lane.enter().await?;
+        let slot = self.tokens.slot(self.dialect().token_of(org));
+        let token = self.token(&lane, &slot).await?;
+        let answer = self.with_token(&lane, &request, &token).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        slot.drop_token(&token).await;
+        let token = self.token(&lane, &slot).await?;
+        let answer = self.with_token(&lane, &request, &token).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
+        let fault = Fault::Credentials(format!("the API refuses the access token that it has just given: 401{said}"));
+        Err(slot.refuse(&token, fault).await)
+    }
+
+    async fn with_token(&self, lane: &Lane<'_>, request: &Request, token: &AccessToken) -> Result<Answer, Fault> {
+        let (name, before) = self.dialect().token_header();
+        let value = SecretString::from(format!("{before}{}", token.expose()));
+        let value = HeaderValue::from_str(value.expose_secret());
+        let value = value.map_err(|_| Fault::Unavailable("the access token cannot be sent".into()))?;
+        self.attempt(lane, request, Some((HeaderName::from_static(name), value)), token.known().clone()).await
+    }
+
+    /// One HTTP exchange, unless the gate is closed; a 429 closes it.
+    async fn attempt(
+        &self,
+        lane: &Lane<'_>,
+        request: &Request,
+        header: Option<(HeaderName, HeaderValue)>,
+        known: Known,
+    ) -> Result<Answer, Fault> {
+        lane.wait_for_turn().await?;
+        let known = request.carries.iter().fold(known, |known, secret| known.with(secret.expose()));
+        let answer = match self.service.wire.send(request, header, known).await {
+            Ok(answer) if answer.status < 500 => answer,
+            failed => {
+                lane.failed(request.fingerprint());
+                return failed;
+            }
+        };
+        if answer.status != 429 {
+            lane.succeeded();
+            return Ok(answer);
+        }
+        let wait = gate::wait(answer.retry_after.as_deref(), Timestamp::now());
+        tracing::info!(operation = request.operation, seconds = wait.as_secs(), "the API asks to wait");
+        Err(lane.close(wait))
+    }
+
+    pub fn succeeded(&self, answer: Answer) -> Result<Answer, Fault> {
+        match answer.status {
+            200..300 => Ok(answer),
+            // Something in between that finds no route would make an app seem gone that is there.
+            404 if !self.dialect().is_own(&answer) => Err(answer.malformed("it does not come from the API")),
+            _ => Err(answer.fault()),
+        }
+    }
+
+    /// Deletes apps with one call, and one by one where the API refuses the call as a whole for the sake of one.
+    pub async fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Vec<Result<Deletion, Fault>> {
+        let answer = match self.call(org, self.dialect().delete(org, ids)).await {
+            Ok(answer) => answer,
+            Err(fault) => return ids.iter().map(|_| Err(fault.clone())).collect(),
+        };
+        if matches!(answer.status, 400 | 404) && ids.len() > 1 {
+            let mut answers = Vec::with_capacity(ids.len());
+            for id in ids {
+                answers.extend(Box::pin(self.delete(org, std::slice::from_ref(id))).await);
+            }
+            return answers;
+        }
+        match self
+            .dialect()
+            .deletion(&answer)
+            .map_or_else(|| self.succeeded(answer).map(Err), |deletion| Ok(Ok(deletion)))
+        {
+            Ok(Ok(deletion)) => ids.iter().map(|_| Ok(deletion.clone())).collect(),
+            Ok(Err(answer)) => ids.iter().map(|id| answer.deletion(id)).collect(),
+            Err(fault) => ids.iter().map(|_| Err(fault.clone())).collect(),
+        }
+    }
+}

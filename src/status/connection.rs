@@ -1,0 +1,238 @@
+//! From what was found out about a connection to the status that people and tools read.
+//! Pure and deterministic, as for apps.
+
+use super::Said;
+use crate::crd::{
+    AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus, OrgOAuthApp,
+};
+use crate::decide::{Blocked, org_id};
+use crate::reason::Reason;
+use crate::remote::OrgId;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+/// Credentials that end sooner are said to expire.
+const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// What was found out about a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Whether it can be used.
+    pub proven: Proven,
+    /// When its credentials end.
+    pub expiry: Expiry,
+}
+
+impl Checked {
+    /// Where nothing is known of the end of the credentials.
+    pub fn without_expiry(proven: Proven) -> Self {
+        Self { proven, expiry: Expiry::NotKnown }
+    }
+}
+
+/// Whether a connection can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proven {
+    /// The API gave an access token for the credentials.
+    Accepted,
+    /// Each namespace brings credentials of its own.
+    ByEachNamespace,
+    /// The API could not be asked yet, for want of an organization.
+    NotAsked,
+    /// The API, or Kubernetes, gave no usable answer.
+    Unreachable(String),
+    /// A person must change something.
+    Wrong(Blocked),
+}
+
+/// When credentials end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing says so.
+    NotKnown,
+    /// Then.
+    At {
+        /// The Secret that holds them.
+        what: String,
+        /// The end.
+        at: Timestamp,
+    },
+    /// What says so cannot be read.
+    Unreadable(String),
+}
+
+/// The resources that use a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    /// How many there are.
+    pub counts: AppCounts,
+    /// The organization of one of them, for an API that wants to know one.
+    pub org: Option<OrgId>,
+}
+
+impl Users {
+    /// Of the connection of that name.
+    pub fn of<'a>(connection: &str, apps: impl Iterator<Item = &'a OrgOAuthApp>) -> Self {
+        let mut users = Self::default();
+        for app in apps.filter(|app| app.spec.connection_ref.name == connection) {
+            let ready = app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
+            users.counts.total += 1;
+            users.counts.ready += i64::from(ready);
+            // The least one, so that each look asks about the same.
+            users.org = users.org.into_iter().chain([org_id(app)]).min();
+        }
+        users
+    }
+}
+
+/// The status of a connection; without `counts`, what it says of them stays.
+pub fn of_connection(
+    connection: &IamConnection,
+    checked: &Checked,
+    counts: Option<AppCounts>,
+    now: Timestamp,
+) -> IamConnectionStatus {
+    let old = connection.status.clone().unwrap_or_default();
+    let generation = connection.metadata.generation;
+    let last = old.conditions.iter().find(|c| c.r#type == ConditionType::Ready && c.observed_generation == generation);
+    let ready = match ready(&checked.proven, last) {
+        Some(said) => Some(said.after(&old.conditions, generation, now)),
+        None => last.cloned(),
+    };
+    let expiring = expiring(&checked.expiry, now).map(|said| said.after(&old.conditions, generation, now));
+    IamConnectionStatus {
+        observed_generation: generation,
+        apps: counts.or(old.apps),
+        conditions: ready.into_iter().chain(expiring).collect(),
+    }
+}
+
+/// `None` where the last truth stays.
+fn ready(proven: &Proven, last: Option<&Condition>) -> Option<Said> {
+    let said = |status, reason, message: &str| {
+        Some(Said { kind: ConditionType::Ready, status, reason, message: message.to_owned() })
+    };
+    match proven {
+        Proven::Accepted => said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials."),
+        Proven::ByEachNamespace => said(
+            ConditionStatus::True,
+            Reason::Provisioned,
+            "Each namespace brings credentials of its own; its resources say whether the API accepts them.",
+        ),
+        Proven::NotAsked if last.is_none() => {
+            said(ConditionStatus::Unknown, Reason::Pending, "No resource has used this connection yet.")
+        }
+        Proven::Unreachable(message) if last.is_none_or(|last| last.status == ConditionStatus::Unknown) => {
+            said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
+        }
+        Proven::NotAsked | Proven::Unreachable(_) => None,
+        Proven::Wrong(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message),
+    }
+}
+
+/// `None` where nothing is known.
+fn expiring(expiry: &Expiry, now: Timestamp) -> Option<Said> {
+    let said =
+        |status, reason, message| Some(Said { kind: ConditionType::CredentialsExpiring, status, reason, message });
+    match expiry {
+        Expiry::NotKnown => None,
+        Expiry::At { what, at } if at.duration_since(now) < SOON => said(
+            ConditionStatus::True,
+            Reason::CredentialsExpiring,
+            format!("The credentials in {what} end at {at}: replace them there, which is taken up without a restart."),
+        ),
+        Expiry::At { what, at } => {
+            said(ConditionStatus::False, Reason::Provisioned, format!("The credentials in {what} end at {at}."))
+        }
+        Expiry::Unreadable(message) => {
+            said(ConditionStatus::Unknown, Reason::CredentialsExpiring, format!("{message}: correct it."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn connection() -> IamConnection {
+        serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection",
+            "metadata": {"name": "default", "generation": 4},
+            "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [],
+                     "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}}},
+        }))
+        .unwrap()
+    }
+
+    fn after(connection: &mut IamConnection, proven: Proven, second: i64) -> Condition {
+        let status = of_connection(connection, &Checked::without_expiry(proven), None, at(second));
+        connection.status = Some(status.clone());
+        status.conditions[0].clone()
+    }
+
+    #[test]
+    fn a_connection_says_whether_the_api_takes_its_credentials() {
+        let mut connection = connection();
+        let good = after(&mut connection, Proven::Accepted, 1);
+        assert_eq!((good.status, good.observed_generation), (ConditionStatus::True, Some(4)));
+        assert_eq!(after(&mut connection, Proven::Accepted, 9), good, "the same again");
+        let wrong = Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"));
+        let bad = after(&mut connection, wrong, 9);
+        assert_eq!((bad.status, bad.reason.as_str()), (ConditionStatus::False, "CredentialsUnavailable"));
+        assert_eq!((bad.message.as_str(), bad.last_transition_time), ("401", Time(at(9))));
+    }
+
+    #[test]
+    fn while_the_api_is_down_the_last_truth_stays_until_the_spec_changes() {
+        let mut connection = connection();
+        let down = || Proven::Unreachable("no answer".into());
+        assert_eq!(after(&mut connection, down(), 1).status, ConditionStatus::Unknown);
+        let good = after(&mut connection, Proven::Accepted, 2);
+        assert_eq!(after(&mut connection, down(), 3), good);
+        assert_eq!(after(&mut connection, Proven::NotAsked, 3), good);
+        connection.metadata.generation = Some(5);
+        let unknown = after(&mut connection, down(), 4);
+        assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "no answer"));
+    }
+
+    #[test]
+    fn credentials_that_end_within_two_weeks_are_said_to_expire() {
+        let now = at(1_000_000_000);
+        let of = |expiry| {
+            let checked = Checked { proven: Proven::Accepted, expiry };
+            let conditions = of_connection(&connection(), &checked, None, now).conditions;
+            conditions.get(1).map(|condition| (condition.r#type, condition.status))
+        };
+        let end = |days: i64| Expiry::At { what: "Secret a/b".into(), at: now + SignedDuration::from_hours(24 * days) };
+        let expiring = |status| Some((ConditionType::CredentialsExpiring, status));
+        assert_eq!(of(Expiry::NotKnown), None);
+        assert_eq!(of(end(15)), expiring(ConditionStatus::False));
+        assert_eq!(of(end(13)), expiring(ConditionStatus::True));
+        assert_eq!(of(end(-1)), expiring(ConditionStatus::True));
+        assert_eq!(of(Expiry::Unreadable("no time".into())), expiring(ConditionStatus::Unknown));
+    }
+
+    #[test]
+    fn users_are_counted_by_connection_and_readiness() {
+        let app = |connection: &str, ready: &str| -> OrgOAuthApp {
+            serde_json::from_value(json!({
+                "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {"name": "a"},
+                "spec": {"connectionRef": {"name": connection}, "orgId": format!("org-{ready}"), "displayName": "a",
+                         "description": "", "grantTypes": ["client_credentials"], "allowedScopes": {}},
+                "status": {"conditions": [{"type": "Ready", "status": ready, "reason": "Pending", "message": "",
+                                           "lastTransitionTime": "1970-01-01T00:00:00Z"}]},
+            }))
+            .unwrap()
+        };
+        let apps = [app("default", "True"), app("default", "False"), app("other", "True"), app("default", "Unknown")];
+        let users = Users::of("default", apps.iter());
+        assert_eq!(users.counts, AppCounts { total: 3, ready: 1 });
+        assert_eq!(users.org, Some(OrgId("org-False".into())));
+        assert_eq!(Users::of("unused", apps.iter()), Users::default());
+    }
+}
