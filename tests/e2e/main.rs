@@ -14,6 +14,7 @@ mod management;
 mod obstacles;
 mod operator;
 mod process;
+mod rights;
 mod rotation;
 mod table;
 mod tenancy;

@@ -1,5 +1,6 @@
 //! The apiserver's audit log: which calls reached it, of whom, and what came of them.
-//! It has every write and every read of Secrets and of our own resources, but nothing of the control plane itself.
+//! It has every write, every read of Secrets and of our own resources, and all that ServiceAccounts do, but nothing of
+//! the control plane itself.
 
 use std::path::Path;
 
@@ -16,6 +17,8 @@ rules:
   users: ["system:apiserver", "system:kube-controller-manager"]
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
 - level: Metadata
   resources:
   - {group: "", resources: [secrets]}

@@ -153,8 +153,8 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// The calls of which `wanted` says so, in the order in which they ended: every write, and every read of Secrets
-    /// and of `oauth-apps.dev` resources, but none of the control plane's own. A call is recorded right after its
+    /// The calls of which `wanted` says so, in the order in which they ended: every write, every read of Secrets and
+    /// of `oauth-apps.dev` resources, and all of ServiceAccounts, but none of the control plane's own. A call is recorded right after its
     /// answer, so the last ones may be missing for a few milliseconds; a watch is recorded when it ends.
     ///
     /// # Errors

@@ -44,6 +44,8 @@ pub fn kube_apiserver(program: &Path, directory: &Path, port: u16) -> Command {
         // A loopback address is no valid endpoint of the service `kubernetes`, and nothing looks for one.
         "--endpoint-reconciler-type=none",
         "--authorization-mode=RBAC",
+        // As on OpenShift: who sets an owner needs the rights for it.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         // The harness shall not be the limit of a benchmark.
