@@ -87,6 +87,49 @@ mod tests {
     }
 
     #[test]
+    fn grants_overlap_and_never_combine() {
+        let grants: Vec<Grant> = serde_json::from_value(json!([
+            {"namespaces": {"from": "Names", "names": ["billing"]}, "orgs": {"from": "Ids", "ids": ["org-1"]}},
+            {"namespaces": {"from": "Names", "names": ["billing", "web"]}, "orgs": {"from": "Ids", "ids": ["org-2"]}},
+            {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"tier": "all"}}}, "orgs": {"from": "All"}},
+        ]))
+        .unwrap();
+        let tier = |value: &str| Labels::from([("tier".into(), value.into())]);
+        for (namespace, labels, org, expected) in [
+            ("billing", tier("none"), "org-1", true),
+            ("billing", tier("none"), "org-2", true),
+            ("web", tier("none"), "org-2", true),
+            // The namespace of one grant and the organization of another.
+            ("web", tier("none"), "org-1", false),
+            ("web", tier("all"), "org-1", true),
+            ("other", tier("all"), "org-9", true),
+            ("other", tier("none"), "org-9", false),
+            ("other", Labels::new(), "org-1", false),
+        ] {
+            let covered = cover(&grants, namespace, &labels, &OrgId(org.into()));
+            assert_eq!(covered, expected, "{namespace} {labels:?} {org}");
+        }
+    }
+
+    #[test]
+    fn names_and_ids_are_taken_literally() {
+        for (names, ids, expected) in [
+            (json!(["billing"]), json!(["org-1"]), true),
+            (json!(["*"]), json!(["org-1"]), false),
+            (json!(["bill*"]), json!(["org-1"]), false),
+            (json!(["Billing"]), json!(["org-1"]), false),
+            (json!(["billing-2", "billing"]), json!(["org-1"]), true),
+            (json!(["billing"]), json!(["ORG-1"]), false),
+            (json!(["billing"]), json!(["org-1 "]), false),
+            (json!([]), json!(["org-1"]), false),
+            (json!(["billing"]), json!([]), false),
+        ] {
+            let grant = json!({"namespaces": {"from": "Names", "names": names}, "orgs": {"from": "Ids", "ids": ids}});
+            assert_eq!(covered(grant.clone()), expected, "{grant}");
+        }
+    }
+
+    #[test]
     fn a_selector_means_what_kubernetes_means() {
         for (selector, expected) in [
             (json!({}), true),
@@ -100,6 +143,15 @@ mod tests {
             (json!({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}), false),
             (json!({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}), true),
             (json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}), false),
+            (json!({"matchExpressions": []}), true),
+            (json!({"matchLabels": {"team": "a", "tier": "web"}}), false),
+            (json!({"matchLabels": {"team": ""}}), false),
+            (json!({"matchExpressions": [{"key": "team", "operator": "In"}]}), false),
+            (json!({"matchExpressions": [{"key": "team", "operator": "NotIn"}]}), true),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "Exists"}, {"key": "tier", "operator": "Exists"}]}),
+                false,
+            ),
             (
                 json!({"matchLabels": {"team": "a"}, "matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}),
                 false,
