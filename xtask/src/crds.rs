@@ -1,4 +1,4 @@
-//! `cargo xtask crds`: writes the CustomResourceDefinitions into `crds/`.
+//! `cargo xtask crds`: writes the CustomResourceDefinitions into `crds/` and into the chart, which can hold no link to them.
 //! A test fails when they are no longer what the code says.
 
 use std::error::Error;
@@ -12,7 +12,7 @@ use oauth_app_operator::crd;
 #[derive(clap::Args)]
 pub struct Args {}
 
-/// Writes both files.
+/// Writes both definitions.
 pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
     for (path, text) in files()? {
         fs::write(&path, text)?;
@@ -22,14 +22,17 @@ pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn files() -> Result<Vec<(PathBuf, String)>, String> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
-    let file = |definition| {
-        let text = crd::yaml(&definition)?;
-        let path = directory.join(format!("{}.yaml", definition.spec.names.plural));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for definition in crd::definitions() {
         let name = definition.name_any();
-        Ok((path, format!("# {name}: generated from src/crd by `cargo xtask crds`.\n{text}")))
-    };
-    crd::definitions().into_iter().map(file).collect()
+        let text = format!("# {name}: generated from src/crd by `cargo xtask crds`.\n{}", crd::yaml(&definition)?);
+        for directory in ["crds", "deploy/chart/files"] {
+            let file = format!("{}.yaml", definition.spec.names.plural);
+            files.push((root.join(directory).join(file), text.clone()));
+        }
+    }
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -37,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_in_crds_are_what_the_code_says() {
+    fn the_written_definitions_are_what_the_code_says() {
         for (path, text) in files().unwrap() {
             let written = fs::read_to_string(&path).unwrap_or_default();
             assert!(written == text, "{} is stale: run `cargo xtask crds`", path.display());

@@ -5,6 +5,7 @@ mod control_plane;
 mod crds;
 mod demo;
 mod docs;
+mod manifests;
 mod simulate;
 mod test;
 
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::Args),
     /// Write the parts of the documentation that repeat the code.
     Docs(docs::Args),
+    /// Render deploy/install.yaml and the table of values from the chart.
+    Manifests(manifests::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
     Simulate(simulate::Args),
     /// Provide what the tests need and run them all.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Manifests(args) => manifests::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
     };

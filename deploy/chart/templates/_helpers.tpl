@@ -1,0 +1,74 @@
+{{/* Every object has one name, and at most one operator is in a cluster: two would both answer for an IamConnection. */}}
+{{- define "oauth-app-operator.name" -}}
+oauth-app-operator
+{{- end }}
+
+{{- define "oauth-app-operator.selector" -}}
+app.kubernetes.io/name: {{ include "oauth-app-operator.name" . }}
+{{- end }}
+
+{{/* The component tells what an uninstall takes from what it leaves, which are the definitions and the namespace. */}}
+{{- define "oauth-app-operator.labels" -}}
+{{ include "oauth-app-operator.selector" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{- define "oauth-app-operator.metadata" -}}
+name: {{ include "oauth-app-operator.name" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "oauth-app-operator.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "oauth-app-operator.clusterMetadata" -}}
+name: {{ include "oauth-app-operator.name" . }}
+labels:
+  {{- include "oauth-app-operator.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "oauth-app-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "oauth-app-operator.name" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{- define "oauth-app-operator.image" -}}
+{{- with .Values.image -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end -}}
+{{- end }}
+
+{{/* What the operator does where apps are: in all namespaces, or in each watched one. */}}
+{{- define "oauth-app-operator.appRules" -}}
+# Watch the resources; add and remove the finalizer.
+- apiGroups: [oauth-apps.dev]
+  resources: [orgoauthapps]
+  verbs: [get, list, watch, patch]
+# Say how they are.
+- apiGroups: [oauth-apps.dev]
+  resources: [orgoauthapps/status]
+  verbs: [patch]
+# Write the Secret of a resource, by its name only: no list, no watch. Delete is for the one that a renamed
+# Secret leaves, and to set its owner where OwnerReferencesPermissionEnforcement is on, as on OpenShift.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, update, delete]
+# Find the pods that still use a Secret, for deletionPolicy DeleteWhenUnused.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+# Say what happened.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* The peers of a NetworkPolicy rule that have these addresses. */}}
+{{- define "oauth-app-operator.to" -}}
+to:
+  {{- range . }}
+  - ipBlock:
+      cidr: {{ . }}
+  {{- end }}
+{{- end }}
