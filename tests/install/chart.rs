@@ -1,0 +1,96 @@
+//! The chart by itself: lint, templates and the schema of its values.
+
+use crate::helm::{VARIANTS, chart, helm, repository, run, template};
+use control_plane::ControlPlane;
+use control_plane::binaries::KUBERNETES;
+use serde_json::Value;
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(repository().join(path)).unwrap()).unwrap()
+}
+
+#[test]
+fn helm_lint_finds_nothing_wrong_in_any_variant() {
+    for (name, flags) in VARIANTS {
+        let mut command = helm();
+        command.args(["lint", "--strict", "--kube-version", KUBERNETES]).arg(chart()).args(flags);
+        let said = run(&mut command).unwrap_or_else(|said| panic!("{name}: {said}"));
+        assert!(!said.contains("[WARNING]"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_exist_or_cannot_be_is_refused_by_name() {
+    for (flag, sentence) in [
+        ("--set=replica=3", "additional properties 'replica' not allowed"),
+        ("--set=networkPolicy.apiserver.ports={443}", "additional properties 'apiserver' not allowed"),
+        ("--set=watchNamespaces=team-a", "at '/watchNamespaces': got string, want array"),
+        ("--set=watchNamespaces={Team-A}", "at '/watchNamespaces/0': 'Team-A' does not match pattern"),
+        ("--set=runAsUser=0", "at '/runAsUser': minimum: got 0, want 1"),
+        ("--set=logLevel=verbose", "at '/logLevel': value must be one of 'error', 'warn', 'info', 'debug', 'trace'"),
+        ("--set=image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
+    ] {
+        let said = template(&[flag]).expect_err(flag);
+        assert!(said.contains(sentence), "{flag}: {said}");
+    }
+}
+
+/// The paths of all values that are no mappings, or mappings that are empty by default.
+fn paths(defaults: &Value, path: &str, found: &mut Vec<String>) {
+    match defaults.as_object().filter(|fields| !fields.is_empty()) {
+        None => found.push(path.to_owned()),
+        Some(fields) => fields.iter().for_each(|(key, value)| paths(value, &format!("{path}/{key}"), found)),
+    }
+}
+
+#[test]
+fn every_value_has_an_effect() {
+    let (every, mut found) = (yaml("tests/install/every-value.yaml"), Vec::new());
+    paths(&yaml("deploy/chart/values.yaml"), "", &mut found);
+    for path in found {
+        let value = every.pointer(&path).unwrap_or_else(|| panic!("every-value.yaml lacks {path}"));
+        let path = path.trim_start_matches('/').replace('/', ".");
+        // Those of a PodMonitor say nothing while there is none.
+        let enabled = "--set=podMonitor.enabled=true";
+        let base: &[&str] =
+            if path.starts_with("podMonitor.") && path != "podMonitor.enabled" { &[enabled] } else { &[] };
+        let flag = format!("--set-json={path}={value}");
+        let changed = template(&[base, &[flag.as_str()]].concat()).unwrap();
+        assert_ne!(changed, template(base).unwrap(), "{path}");
+    }
+}
+
+#[test]
+fn a_scoped_install_gives_no_right_to_secrets_or_apps_in_all_namespaces() {
+    let rendered = template(&["--set=watchNamespaces={team-a}", "--set=crds.install=false"]).unwrap();
+    let roles = rendered.split("\n---\n").filter(|text| text.contains("\nkind: ClusterRole\n"));
+    let mut own: Vec<_> = roles.filter(|text| text.contains("\n  name: oauth-app-operator\n")).collect();
+    let role: Value = serde_saphyr::from_str(own.pop().unwrap()).unwrap();
+    let resources: Vec<_> = role["rules"].as_array().unwrap().iter().map(|rule| &rule["resources"]).collect();
+    let expected = serde_json::json!([["iamconnections"], ["iamconnections/status"], ["namespaces"]]);
+    assert_eq!(serde_json::to_value(resources).unwrap(), expected);
+    assert_eq!(role["rules"][2]["resourceNames"], serde_json::json!(["team-a"]));
+}
+
+#[test]
+fn the_notes_tell_the_next_steps() {
+    let notes = |flags: &[&str]| {
+        let mut command = helm();
+        command.env("KUBECONFIG", ControlPlane::shared().admin_kubeconfig());
+        command.args(["install", "oauth-app-operator", "--dry-run=client", "--namespace=platform"]).arg(chart());
+        run(command.args(flags)).unwrap()
+    };
+    let said = notes(&[]);
+    for line in [
+        "No image is published yet",
+        "kubectl -n platform create secret generic iam-credentials --from-file=api-token=token.txt",
+        "kind: IamConnection",
+        "kubectl wait --for=condition=Ready iamc/default",
+    ] {
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+    let scoped = notes(&["--set=watchNamespaces={team-a},image.repository=registry.example.com/operator"]);
+    assert!(scoped.contains("in namespace platform and watches team-a."), "{scoped}");
+    assert!(scoped.contains(r#"namespaces: {from: Names, names: ["team-a"]}"#), "{scoped}");
+    assert!(!scoped.contains("No image is published"), "{scoped}");
+}

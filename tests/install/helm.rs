@@ -1,0 +1,48 @@
+//! Helm as a user runs it, and the variants of the chart that the tests look at.
+
+use control_plane::binaries::{self, KUBERNETES, Tool};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The name of the release, of its namespace, and of all that is in it.
+pub const NAME: &str = "oauth-app-operator";
+
+/// Each variant of the chart: its name and the flags that make it.
+pub const VARIANTS: [(&str, &[&str]); 7] = [
+    ("as it is", &[]),
+    ("with its namespace", &["--set=namespace.create=true"]),
+    ("scoped", &["--set=watchNamespaces={team-a,team-b}"]),
+    ("monitored", &["--set=podMonitor.enabled=true,podMonitor.labels.release=prometheus"]),
+    ("without definitions", &["--set=crds.install=false"]),
+    ("bare", &["--set=podDisruptionBudget.enabled=false,networkPolicy.enabled=false,rbac.aggregate=false"]),
+    ("with every value", &["--values=tests/install/every-value.yaml"]),
+];
+
+/// Where the shipped files are.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The shipped chart.
+pub fn chart() -> PathBuf {
+    repository().join("deploy/chart")
+}
+
+/// Runs Helm, and gives what it printed or why it failed.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.current_dir(repository()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stdout) + &text(&output.stderr)) }
+}
+
+/// The program.
+pub fn helm() -> Command {
+    Command::new(binaries::provide(&[Tool::Helm]).unwrap().path(Tool::Helm))
+}
+
+/// What `helm template` prints for these flags.
+pub fn template(flags: &[&str]) -> Result<String, String> {
+    let mut command = helm();
+    command.args(["template", NAME, "--namespace", NAME, "--kube-version", KUBERNETES]).arg(chart()).args(flags);
+    run(&mut command)
+}

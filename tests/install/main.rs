@@ -1,0 +1,10 @@
+//! Tests of installing: what the chart and the manifests rendered from it do on a real control plane.
+//! What they install is what ships; only the image is replaced, by the binary as a process with the pod's arguments.
+
+// A test may panic: that is how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod chart;
+mod dry_run;
+mod helm;
+mod roles;
