@@ -35,7 +35,7 @@ pub struct RunArgs {
     /// Watch only this namespace; may be given several times [default: all namespaces]
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
-    /// Where /healthz and /readyz are served
+    /// Where /healthz, /readyz and /metrics are served
     #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
     /// Requests to the Kubernetes API server under way at once

@@ -7,6 +7,7 @@ mod sources;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::decide::Blocked;
 use crate::duration;
+use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
 use crate::remote::http::{HttpIam, Service};
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct ClusterConnections {
     sources: Sources,
     store: Store<IamConnection>,
+    metrics: Arc<Metrics>,
     open: Mutex<HashMap<String, Opened>>,
 }
 
@@ -39,8 +41,8 @@ type Version = (Option<String>, Option<i64>);
 
 impl ClusterConnections {
     /// Secrets and ConfigMaps that connections name are read in `namespace`, the operator's own.
-    pub fn new(client: Client, namespace: String, store: Store<IamConnection>) -> Self {
-        Self { sources: Sources::new(client, namespace), store, open: Mutex::default() }
+    pub fn new(client: Client, namespace: String, store: Store<IamConnection>, metrics: Arc<Metrics>) -> Self {
+        Self { sources: Sources::new(client, namespace), store, metrics, open: Mutex::default() }
     }
 
     /// The identity for a tenant, or the operator's own, if the service is open.
@@ -65,9 +67,15 @@ impl ClusterConnections {
         Kept::of(connection, None)?;
         let max_in_flight = spec.limits.max_in_flight.into();
         let requests_per_second = spec.limits.requests_per_second.and_then(NonZeroU32::new);
-        let settings =
-            Settings { api: spec.api, endpoint, ca_pem: ca_pem.clone(), max_in_flight, requests_per_second, timeout };
-        let service = Service::new(&settings)?;
+        let service = Service::new(&Settings {
+            api: spec.api,
+            endpoint,
+            ca_pem: ca_pem.clone(),
+            max_in_flight,
+            requests_per_second,
+            timeout,
+            meter: Meter::new(self.metrics.clone(), connection.name_any()),
+        })?;
         let opened = Opened { version: version(connection), ca_pem, service, identities: HashMap::new() };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.get(&connection.name_any()).is_none_or(|kept| kept.version != opened.version) {

@@ -1,6 +1,7 @@
 //! Watches, and the queue of passes: which resource is looked at when, and how many at once.
 //! What a pass does is `reconcile`'s business; here is only its timing, so that no resource delays another.
 
+mod ending;
 mod keeper;
 mod watches;
 
@@ -12,6 +13,7 @@ use crate::crd::{OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
 use crate::credentials::client_secret;
 use crate::decide::Outcome;
 use crate::duration;
+use crate::metrics::Metrics;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
@@ -69,6 +71,7 @@ struct Shop {
 pub async fn run(
     client: Client,
     settings: Settings,
+    metrics: Arc<Metrics>,
     synced: impl FnOnce(),
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -84,10 +87,17 @@ pub async fn run(
     let (namespaces, watching_namespaces): (Vec<_>, Vec<_>) =
         scopes.iter().map(|scope| watches::namespaces(client.clone(), scope.as_deref(), listeners.clone())).unzip();
     let watching = tokio::spawn(join_all(watching_namespaces.into_iter().chain([watching_connections])));
-    let cluster =
-        Kubernetes::new(client.clone(), settings.concurrency, settings.watch_namespaces.clone(), namespaces.clone());
-    let connected = ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone());
-    let operator = Arc::new(Operator::new(cluster, connected, Arc::new(Timestamp::now), Arc::new(fresh_secret)));
+    let cluster = Kubernetes::new(
+        client.clone(),
+        settings.concurrency,
+        settings.watch_namespaces.clone(),
+        namespaces.clone(),
+        metrics.clone(),
+    );
+    let connected =
+        ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone(), metrics.clone());
+    let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
+    let operator = Arc::new(Operator::new(cluster, connected, clock, fresh, metrics.clone()));
     let shop = Arc::new(Shop { operator: operator.clone(), admission: Mutex::default(), attempts: Mutex::default() });
     // Without connections and namespaces every resource would look as if it had no connection or no grant.
     if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
@@ -95,6 +105,7 @@ pub async fn run(
     }
     let control = |(scope, hear)| control(apps_in(&client, scope), hear, shop.clone(), shutdown.clone());
     let (apps, running): (Vec<_>, Vec<_>) = scopes.iter().zip(hear).map(control).unzip();
+    metrics.watch(apps.clone(), connections.clone());
     let keeper = Keeper { operator, connections, apps: apps.clone(), scoped: !settings.watch_namespaces.is_empty() };
     let first_lists = async {
         all_ready(&apps).await;
@@ -167,7 +178,9 @@ fn fresh_secret() -> Result<ClientSecret, String> {
 }
 
 async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
+    let _queued = shop.operator.metrics.queued();
     let _admitted = shop.admit(&app).await;
+    let begin = Instant::now();
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), name = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
     let work = Box::pin(shop.operator.reconcile(OrgOAuthApp::clone(&app)).instrument(span.clone()));
@@ -175,6 +188,8 @@ async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallib
         Ok(result) => result,
         Err(_) => Err(ClusterFault::Unavailable("the pass took too long".into())),
     };
+    let (outcome, reason) = ending::of(&app, &result);
+    shop.operator.metrics.passed(outcome, reason, begin.elapsed());
     let _entered = span.entered();
     let delay = shop.delay(&app, &result);
     if let Err(fault) = &result

@@ -14,7 +14,8 @@
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
 //! - [`connections`]: from an `IamConnection` to a service that can be called
 //! - [`backoff`] and [`duration`]: when to look again
-//! - [`cli`] and [`server`]: flags, `/healthz` and `/readyz`
+//! - [`metrics`]: what is counted and measured
+//! - [`cli`] and [`server`]: flags, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
 pub mod cli;
@@ -27,6 +28,7 @@ pub mod decide;
 pub mod definition;
 pub mod duration;
 pub mod grants;
+pub mod metrics;
 pub mod reason;
 pub mod reconcile;
 pub mod remote;

@@ -9,10 +9,12 @@ use kube::{Api, Client, Config};
 use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
 use oauth_app_operator::controller;
 use oauth_app_operator::crd::{IamConnection, OrgOAuthApp, definitions, yaml};
+use oauth_app_operator::metrics::Metrics;
 use oauth_app_operator::server::{Readiness, serve};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -55,7 +57,8 @@ async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     };
     tracing::info!(?settings, version = env!("CARGO_PKG_VERSION"), "starting");
     let readiness = Readiness::default();
-    let endpoint = serve(arguments.http_addr, readiness.clone());
+    let metrics = Arc::<Metrics>::default();
+    let endpoint = serve(arguments.http_addr, readiness.clone(), metrics.clone());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let ready = readiness.clone();
     let controllers = async {
@@ -64,7 +67,8 @@ async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
             ready.set(true);
             tracing::info!("ready");
         };
-        controller::run(client, settings, synced, async { drop(stopped.await) }).await;
+        metrics.leader.set(1);
+        controller::run(client, settings, metrics, synced, async { drop(stopped.await) }).await;
     };
     let mut controllers = std::pin::pin!(controllers);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -10,6 +10,7 @@ mod report;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
+use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::remote::{ClientSecret, Iam, OrgId};
 use crate::status::Checked;
@@ -47,6 +48,8 @@ pub struct Operator<C, D> {
     pub cluster: C,
     /// The connections.
     pub connections: D,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
     claiming: tokio::sync::Mutex<()>,
     clock: Clock,
@@ -75,8 +78,8 @@ enum Flow {
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
     /// With the clock of status and rotation, and the source of new secrets.
-    pub fn new(cluster: C, connections: D, clock: Clock, fresh: FreshSecret) -> Self {
-        Self { cluster, connections, claiming: tokio::sync::Mutex::new(()), clock, fresh }
+    pub fn new(cluster: C, connections: D, clock: Clock, fresh: FreshSecret, metrics: Arc<Metrics>) -> Self {
+        Self { cluster, connections, metrics, claiming: tokio::sync::Mutex::new(()), clock, fresh }
     }
 
     /// In whole seconds, as Kubernetes keeps times, so that what is written is what is read again.
@@ -115,6 +118,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     fn note(&mut self, reason: Reason, message: String) {
         tracing::info!(reason = reason.as_str(), "{message}");
+        if matches!(reason, Reason::Updated | Reason::RolesChanged) && !self.is_respecified() {
+            self.operator.metrics.drift_corrected();
+        }
         self.happened.push(Happening { reason, message, warning: false });
     }
 }

@@ -10,6 +10,7 @@ mod dialect;
 mod gate;
 mod grant;
 pub mod http;
+mod operation;
 mod request;
 mod scrub;
 mod settings;
@@ -18,6 +19,7 @@ mod token;
 mod wire;
 
 pub use grant::expiry as token_expiry;
+pub use operation::Operation;
 pub use settings::{ApiCredentials, LoadCredentials, Settings};
 
 use crate::crd::{Context, Roles};

@@ -6,6 +6,7 @@ mod pods;
 use super::{Cluster, ClusterFault, Happening};
 use crate::crd::{FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
+use crate::metrics::{self, Metrics, Written};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
@@ -13,7 +14,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// No single request may take longer: kube itself sets no read timeout.
@@ -26,6 +27,7 @@ pub struct Kubernetes {
     places: Semaphore,
     namespaces: Vec<String>,
     labels: Vec<Store<PartialObjectMeta<Namespace>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Kubernetes {
@@ -35,10 +37,11 @@ impl Kubernetes {
         concurrency: usize,
         namespaces: Vec<String>,
         labels: Vec<Store<PartialObjectMeta<Namespace>>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, places: Semaphore::new(concurrency), namespaces, labels }
+        Self { client, recorder, places: Semaphore::new(concurrency), namespaces, labels, metrics }
     }
 
     async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
@@ -47,6 +50,24 @@ impl Kubernetes {
             Ok(answer) => answer.map_err(fault),
             Err(_) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
         }
+    }
+
+    async fn write<T>(
+        &self,
+        what: metrics::Resource,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterFault> {
+        let answer = self.call(request).await;
+        self.metrics.wrote(
+            what,
+            match &answer {
+                Ok(_) => Written::Ok,
+                Err(ClusterFault::Stale) => Written::Stale,
+                Err(ClusterFault::Refused(_)) => Written::Refused,
+                Err(ClusterFault::Unavailable(_)) => Written::Unavailable,
+            },
+        );
+        answer
     }
 
     async fn patch(
@@ -59,8 +80,10 @@ impl Kubernetes {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let (name, patch) = (app.name_any(), Patch::Merge(&body));
         match subresource {
-            None => self.call(api.patch(&name, &params, &patch)).await,
-            Some(_) => self.call(api.patch_status(&name, &params, &patch)).await,
+            None => self.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
+            Some(_) => {
+                self.write(metrics::Resource::OrgOAuthAppsStatus, api.patch_status(&name, &params, &patch)).await
+            }
         }
     }
 
@@ -140,7 +163,8 @@ impl Cluster for Kubernetes {
         let api: Api<IamConnection> = Api::all(self.client.clone());
         let body = json!({"metadata": {"uid": connection.metadata.uid}, "status": status});
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        self.call(api.patch_status(&connection.name_any(), &params, &Patch::Merge(&body))).await.map(drop)
+        let (name, patch) = (connection.name_any(), Patch::Merge(&body));
+        self.write(metrics::Resource::IamConnectionsStatus, api.patch_status(&name, &params, &patch)).await.map(drop)
     }
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
@@ -152,17 +176,19 @@ impl Cluster for Kubernetes {
         match write {
             SecretWrite::Create(secret) => {
                 let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.create(&params, &secret)).await.map(Some)
+                self.write(metrics::Resource::Secrets, api.create(&params, &secret)).await.map(Some)
             }
             SecretWrite::Replace(secret) => {
                 let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.replace(&secret.name_any(), &params, &secret)).await.map(Some)
+                let name = secret.name_any();
+                self.write(metrics::Resource::Secrets, api.replace(&name, &params, &secret)).await.map(Some)
             }
             SecretWrite::Delete(secret) => {
                 let api = self.secrets(&secret.namespace().unwrap_or_default());
                 let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
                 let params = DeleteParams::default().preconditions(as_seen);
-                self.call(api.delete(&secret.name_any(), &params)).await.map(|_| None)
+                let name = secret.name_any();
+                self.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(|_| None)
             }
         }
     }
@@ -189,7 +215,7 @@ impl Cluster for Kubernetes {
         };
         let reference = app.object_ref(&());
         let publish = self.recorder.publish(&event, &reference);
-        if let Err(error) = self.call(publish).await {
+        if let Err(error) = self.write(metrics::Resource::Events, publish).await {
             tracing::warn!(%error, reason = happening.reason.as_str(), "could not publish an Event");
         }
     }

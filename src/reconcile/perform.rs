@@ -176,7 +176,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     /// Whether the spec changed since it was last looked at.
-    fn is_respecified(&self) -> bool {
+    pub(super) fn is_respecified(&self) -> bool {
         let app = &self.seen.app;
         app.status.as_ref().is_some_and(|status| status.observed_generation != app.metadata.generation)
     }

@@ -3,7 +3,7 @@
 
 use super::request::{Page, Quote};
 use super::scrub::{Known, scrub};
-use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp, Roles};
+use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
 use crate::crd::{Role, ServiceRoles};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -13,8 +13,8 @@ type Fields = Map<String, Value>;
 
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
-    /// What was tried, in words.
-    pub operation: &'static str,
+    /// What was tried.
+    pub operation: Operation,
     /// The HTTP status.
     pub status: u16,
     /// The `Retry-After` header.

@@ -12,6 +12,7 @@ use super::token::{AccessToken, Granted, Slot, Tokens};
 use super::wire::Wire;
 use super::{ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Proof, Settings, grant};
 use crate::crd::Api;
+use crate::metrics::{Meter, Refresh};
 use k8s_openapi::jiff::Timestamp;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -24,6 +25,7 @@ pub struct Service {
     dialect: &'static dyn Dialect,
     wire: Arc<Wire>,
     gate: Arc<Gate>,
+    meter: Meter,
 }
 
 impl Service {
@@ -37,8 +39,9 @@ impl Service {
             Api::CloudPartnerNavigator => &CloudPartnerNavigator,
         };
         let wire = Arc::new(Wire::new(settings)?);
-        let gate = Arc::new(Gate::new(settings.max_in_flight, settings.requests_per_second));
-        Ok(Self { dialect, wire, gate })
+        let meter = settings.meter.clone();
+        let gate = Arc::new(Gate::new(settings.max_in_flight, settings.requests_per_second, meter.clone()));
+        Ok(Self { dialect, wire, gate, meter })
     }
 }
 
@@ -105,7 +108,23 @@ impl Caller {
 
     /// The exchange runs in the place of the call that needs it, so it counts as a call under way.
     async fn token(&self, lane: &Lane<'_>, slot: &Slot) -> Result<Arc<AccessToken>, Fault> {
-        slot.token(|credentials| self.exchange(lane, credentials)).await
+        let exchange = async |credentials| {
+            let granted = self.exchange(lane, credentials).await;
+            self.service.meter.refreshed(match &granted {
+                Ok(_) => Refresh::Granted,
+                Err(Fault::Credentials(_)) => Refresh::Refused,
+                Err(
+                    Fault::Unavailable(_)
+                    | Fault::Throttled { .. }
+                    | Fault::Forbidden(_)
+                    | Fault::NotFound(_)
+                    | Fault::Conflict(_)
+                    | Fault::Rejected(_),
+                ) => Refresh::Failed,
+            });
+            granted
+        };
+        slot.token(exchange).await
     }
 
     async fn exchange(&self, lane: &Lane<'_>, credentials: ApiCredentials) -> Result<Granted, Fault> {
@@ -178,7 +197,7 @@ impl Caller {
             return Ok(answer);
         }
         let wait = gate::wait(answer.retry_after.as_deref(), Timestamp::now());
-        tracing::info!(operation = request.operation, seconds = wait.as_secs(), "the API asks to wait");
+        tracing::info!(operation = %request.operation, seconds = wait.as_secs(), "the API asks to wait");
         Err(lane.close(wait))
     }
 

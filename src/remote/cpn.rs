@@ -4,7 +4,9 @@
 use super::answer::Answer;
 use super::dialect::{Dialect, Members};
 use super::request::{Body, Request, create_body, role_changes, role_names, update_body};
-use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
+use super::{
+    ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
+};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -29,7 +31,7 @@ impl Dialect for CloudPartnerNavigator {
                 json!({"clientId": id, "clientSecret": secret.expose_secret()}),
             ),
         };
-        Request::new("get access token", Method::POST, path).body(Body::Json(body)).secretive()
+        Request::new(Operation::GetAccessToken, Method::POST, path).body(Body::Json(body)).secretive()
     }
 
     /// [cpn-guide]
@@ -38,14 +40,14 @@ impl Dialect for CloudPartnerNavigator {
     }
 
     fn create(&self, org: &OrgId, app: &NewApp) -> Request {
-        Request::new("create app", Method::POST, &["v2", "orgs", &org.0, "oauth-apps"])
+        Request::new(Operation::CreateApp, Method::POST, &["v2", "orgs", &org.0, "oauth-apps"])
             .context(app.context)
             .body(create_body(app))
             .carrying(app.secret.as_ref())
     }
 
     fn read(&self, org: &OrgId, id: &ClientId) -> Request {
-        Request::new("read app", Method::GET, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
+        Request::new(Operation::ReadApp, Method::GET, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
     }
 
     /// The form of its errors is not documented, so only what is clearly not the API's is doubted. (undocumented)
@@ -55,7 +57,7 @@ impl Dialect for CloudPartnerNavigator {
 
     /// By analogy; no page about it was found. (undocumented)
     fn list(&self, org: &OrgId) -> Request {
-        Request::new("list apps", Method::GET, &["v2", "orgs", &org.0, "oauth-apps"])
+        Request::new(Operation::ListApps, Method::GET, &["v2", "orgs", &org.0, "oauth-apps"])
     }
 
     /// A 404 can mean that there is no such operation or no such organization; reading an app tells. (undocumented)
@@ -65,7 +67,7 @@ impl Dialect for CloudPartnerNavigator {
 
     /// [cpn-patch]
     fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request {
-        Request::new("update app", Method::PATCH, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
+        Request::new(Operation::UpdateApp, Method::PATCH, &["v2", "orgs", &org.0, "oauth-apps", &id.0])
             .context(update.context)
             .body(update_body(update))
             .carrying(update.secret.as_ref())
@@ -76,7 +78,7 @@ impl Dialect for CloudPartnerNavigator {
         let body = json!({
             "newClientSecret": secret.expose(), "secretExpirationTimeInSeconds": overlap.as_secs(),
         });
-        Request::new("rotate secret", Method::POST, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
+        Request::new(Operation::RotateSecret, Method::POST, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
             .body(Body::Json(body))
             .carrying(Some(secret))
     }
@@ -84,7 +86,7 @@ impl Dialect for CloudPartnerNavigator {
     /// By analogy; no page about it was found. (undocumented)
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request {
         let ids: Vec<&String> = ids.iter().map(|id| &id.0).collect();
-        Request::new("delete app", Method::DELETE, &["v2", "orgs", &org.0, "oauth-apps"])
+        Request::new(Operation::DeleteApp, Method::DELETE, &["v2", "orgs", &org.0, "oauth-apps"])
             .body(Body::Json(json!({"clientIdsToDelete": ids})))
     }
 
@@ -107,19 +109,19 @@ impl Dialect for CloudPartnerNavigator {
             body["serviceRoles"] = services.collect::<Result<_, Fault>>()?;
         }
         let path = ["v2", "orgs", &org.0, "clients"];
-        let request = Request::new("add app to organization", Method::POST, &path);
+        let request = Request::new(Operation::AddAppToOrganization, Method::POST, &path);
         Ok(request.context(context).body(Body::Json(body)))
     }
 
     /// [cpn-clients-get]
     fn members(&self, org: &OrgId, id: &ClientId) -> Members {
-        Members::One(Request::new("read client", Method::GET, &["v2", "orgs", &org.0, "clients", &id.0]))
+        Members::One(Request::new(Operation::ReadClient, Method::GET, &["v2", "orgs", &org.0, "clients", &id.0]))
     }
 
     /// [cpn-roles-patch]
     fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault> {
         let path = ["v2", "clients", &id.0, "orgs", &org.0, "roles"];
-        Ok(Request::new("change roles", Method::PATCH, &path).body(Body::Json(role_changes(add, remove)?)))
+        Ok(Request::new(Operation::ChangeRoles, Method::PATCH, &path).body(Body::Json(role_changes(add, remove)?)))
     }
 }
 
@@ -132,7 +134,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let known = Known::default();
-        Answer { operation: "read app", status, retry_after: None, body: body.into(), quote: Quote::Any, known }
+        Answer { operation: Operation::ReadApp, status, retry_after: None, body: body.into(), quote: Quote::Any, known }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use super::answer::Answer;
 use super::dialect::{Dialect, Members};
 use super::request::{Body, Request, create_body, role_changes, update_body};
-use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
+use super::{
+    ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
+};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -13,7 +15,7 @@ use std::time::Duration;
 /// The Cloud Services dialect.
 pub struct CloudServices;
 
-fn request(operation: &'static str, method: Method, path: &[&str]) -> Request {
+fn request(operation: Operation, method: Method, path: &[&str]) -> Request {
     Request::new(operation, method, &[&["csp", "gateway", "am", "api"], path].concat())
 }
 
@@ -24,7 +26,7 @@ impl Dialect for CloudServices {
     }
 
     fn exchange(&self, _: &OrgId, credentials: &ApiCredentials) -> Request {
-        let operation = "get access token";
+        let operation = Operation::GetAccessToken;
         let (path, fields, basic): (&[&str], _, _) = match credentials {
             ApiCredentials::ApiToken(token) => {
                 (&["auth", "api-tokens", "authorize"], vec![("api_token", token.expose_secret().to_owned())], None)
@@ -43,13 +45,13 @@ impl Dialect for CloudServices {
     }
 
     fn create(&self, org: &OrgId, app: &NewApp) -> Request {
-        request("create app", Method::POST, &["orgs", &org.0, "oauth-apps"])
+        request(Operation::CreateApp, Method::POST, &["orgs", &org.0, "oauth-apps"])
             .body(create_body(app))
             .carrying(app.secret.as_ref())
     }
 
     fn read(&self, org: &OrgId, id: &ClientId) -> Request {
-        request("read app", Method::GET, &["orgs", &org.0, "oauth-apps", &id.0])
+        request(Operation::ReadApp, Method::GET, &["orgs", &org.0, "oauth-apps", &id.0])
     }
 
     /// Its errors are JSON; anything else comes from something in between, which knows nothing of apps. [tcsp-authn]
@@ -59,7 +61,7 @@ impl Dialect for CloudServices {
 
     /// [csp-list]
     fn list(&self, org: &OrgId) -> Request {
-        request("list apps", Method::GET, &["orgs", &org.0, "oauth-apps"])
+        request(Operation::ListApps, Method::GET, &["orgs", &org.0, "oauth-apps"])
     }
 
     /// It is documented, so a 404 is about the organization. [csp-list]
@@ -69,7 +71,7 @@ impl Dialect for CloudServices {
 
     /// [csp-patch]
     fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request {
-        request("update app", Method::PATCH, &["orgs", &org.0, "oauth-apps", &id.0])
+        request(Operation::UpdateApp, Method::PATCH, &["orgs", &org.0, "oauth-apps", &id.0])
             .body(update_body(update))
             .carrying(update.secret.as_ref())
     }
@@ -79,7 +81,7 @@ impl Dialect for CloudServices {
         let body = json!({
             "newClientSecret": secret.expose(), "secretRotationExpirationInSeconds": overlap.as_secs(),
         });
-        request("rotate secret", Method::POST, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
+        request(Operation::RotateSecret, Method::POST, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
             .body(Body::Json(body))
             .carrying(Some(secret))
     }
@@ -87,7 +89,7 @@ impl Dialect for CloudServices {
     /// On the collection, with the ids in the body. [csp-delete]
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request {
         let ids: Vec<&String> = ids.iter().map(|id| &id.0).collect();
-        request("delete app", Method::DELETE, &["orgs", &org.0, "oauth-apps"])
+        request(Operation::DeleteApp, Method::DELETE, &["orgs", &org.0, "oauth-apps"])
             .body(Body::Json(json!({"clientIdsToDelete": ids})))
     }
 
@@ -111,18 +113,18 @@ impl Dialect for CloudServices {
             body["serviceRoles"] = json!(roles.service_roles);
         }
         let path = ["orgs", &org.0, "clients"];
-        Ok(request("add app to organization", Method::POST, &path).body(Body::Json(body)))
+        Ok(request(Operation::AddAppToOrganization, Method::POST, &path).body(Body::Json(body)))
     }
 
     /// [csp-clients]
     fn members(&self, org: &OrgId, _: &ClientId) -> Members {
-        Members::List(request("list clients", Method::GET, &["orgs", &org.0, "clients"]))
+        Members::List(request(Operation::ListClients, Method::GET, &["orgs", &org.0, "clients"]))
     }
 
     /// [py-csptools]
     fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault> {
         let body = Body::Json(role_changes(add, remove)?);
-        Ok(request("change roles", Method::PATCH, &["clients", &id.0, "orgs", &org.0, "roles"]).body(body))
+        Ok(request(Operation::ChangeRoles, Method::PATCH, &["clients", &id.0, "orgs", &org.0, "roles"]).body(body))
     }
 }
 
@@ -134,7 +136,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let known = Known::default();
-        Answer { operation: "read app", status, retry_after: None, body: body.into(), quote: Quote::Any, known }
+        Answer { operation: Operation::ReadApp, status, retry_after: None, body: body.into(), quote: Quote::Any, known }
     }
 
     #[test]

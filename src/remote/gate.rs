@@ -4,6 +4,7 @@
 mod places;
 
 use super::{Fault, OrgId};
+use crate::metrics::Meter;
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
 use places::{Outage, Place, Places};
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ pub struct Gate {
     orgs: Mutex<HashMap<OrgId, Arc<Places>>>,
     closed: watch::Sender<Option<Instant>>,
     quota: Option<Quota>,
+    meter: Meter,
 }
 
 /// Evenly spaced turns.
@@ -48,7 +50,7 @@ pub struct Lane<'a> {
 
 impl Gate {
     /// With at least one place, and so many turns in a second if there is a quota.
-    pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>) -> Self {
+    pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, meter: Meter) -> Self {
         let quota = requests_per_second.map(|count| Quota {
             interval: Duration::from_secs(1) / count.get(),
             next: tokio::sync::Mutex::new(Instant::now()),
@@ -59,6 +61,7 @@ impl Gate {
             orgs: Mutex::default(),
             closed: watch::Sender::new(None),
             quota,
+            meter,
         }
     }
 
@@ -128,12 +131,16 @@ impl Lane<'_> {
 
     /// Closes the gate for all, for as long as the latest 429 asks, and halves the calls under way.
     pub fn close(&self, wait: Duration) -> Fault {
-        let (gate, until) = (self.gate, Instant::now() + wait);
+        let (gate, now) = (self.gate, Instant::now());
+        let until = now + wait;
         // The calls that were under way together are one sign of too many, not several.
         if still(*gate.closed.borrow()).is_none() {
             gate.all.halve();
         }
-        gate.closed.send_modify(|closed| *closed = (*closed).max(Some(until)));
+        gate.closed.send_modify(|closed| {
+            gate.meter.throttled(until.saturating_duration_since(still(*closed).unwrap_or(now)));
+            *closed = (*closed).max(Some(until));
+        });
         throttled(gate.closed.borrow().unwrap_or(until))
     }
 
@@ -181,6 +188,7 @@ pub fn wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -213,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_who_wait_are_refused_when_the_gate_closes() {
-        let gate = Arc::new(Gate::new(1, None));
+        let gate = Arc::new(Gate::new(1, None, Meter::default()));
         let lane = gate.lane(&org("a"));
         let held = lane.enter().await.ok().unwrap();
         let waiting: Vec<_> = (0..10)
@@ -237,10 +245,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_wait_does_not_open_the_gate_and_several_429_at_once_count_once() {
-        let gate = Gate::new(8, None);
+        let metrics = Arc::<Metrics>::default();
+        let gate = Gate::new(8, None, Meter::new(metrics.clone(), "a".into()));
         let lane = gate.lane(&org("a"));
         let long = lane.close(Duration::from_secs(30));
         assert_eq!(lane.close(Duration::from_secs(1)), long);
+        let seconds = metrics.text(Timestamp::UNIX_EPOCH).unwrap();
+        assert!(seconds.contains("throttled_seconds_total{connection=\"a\"} 30.0\n"), "{seconds}");
         assert_eq!(gate.all.free(), 4);
         tokio::time::advance(Duration::from_secs(29)).await;
         assert_eq!(gate.check(), Err(long));
@@ -248,7 +259,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_organization_that_does_not_answer_leaves_places_to_the_others() {
-        let gate = Gate::new(8, None);
+        let gate = Gate::new(8, None, Meter::default());
         let alone = gate.lane(&org("hangs"));
         assert_eq!(alone.places.free(), 8, "the only one may take all");
         let other = gate.lane(&org("good"));
@@ -262,7 +273,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_no_organization_is_answered_it_is_an_outage_of_the_api() {
-        let gate = Gate::new(8, None);
+        let gate = Gate::new(8, None, Meter::default());
         let lanes = [gate.lane(&org("a")), gate.lane(&org("b"))];
         (0..2).for_each(|request| lanes.iter().for_each(|lane| lane.failed(request)));
         assert_eq!(gate.all.free(), 1);
@@ -272,7 +283,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_quota_spaces_the_calls_evenly() {
-        let gate = Gate::new(8, NonZeroU32::new(5));
+        let gate = Gate::new(8, NonZeroU32::new(5), Meter::default());
         let (a, b) = (gate.lane(&org("a")), gate.lane(&org("b")));
         let begin = Instant::now();
         for lane in [&a, &b, &a, &b, &a, &b, &a, &b, &a, &b, &a] {

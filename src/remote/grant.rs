@@ -57,6 +57,7 @@ fn claims(token: &str) -> Option<impl Fn(&str) -> Option<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::Operation;
     use crate::remote::request::Quote;
     use crate::remote::scrub::Known;
     use serde_json::json;
@@ -67,7 +68,7 @@ mod tests {
 
     fn answer(body: &str) -> Answer {
         Answer {
-            operation: "get access token",
+            operation: Operation::GetAccessToken,
             status: 200,
             retry_after: None,
             body: body.into(),

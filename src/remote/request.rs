@@ -1,7 +1,7 @@
 //! One call as either API documents it, before it is sent: path, query, header and body.
 //! The bodies that both APIs have in common are built here.
 
-use super::{ClientSecret, Context, Fault, NewApp, Roles, Update};
+use super::{ClientSecret, Context, Fault, NewApp, Operation, Roles, Update};
 use crate::crd::Role;
 use reqwest::Method;
 use secrecy::SecretString;
@@ -11,8 +11,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
 pub struct Request {
-    /// What is tried, in words for messages and logs.
-    pub operation: &'static str,
+    /// What is tried.
+    pub operation: Operation,
     /// The HTTP method.
     pub method: Method,
     /// The path below the endpoint, segment by segment and not yet escaped.
@@ -53,7 +53,7 @@ pub enum Quote {
 
 impl Request {
     /// Without query and body.
-    pub fn new(operation: &'static str, method: Method, path: &[&str]) -> Self {
+    pub fn new(operation: Operation, method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         Self { operation, method, path, query: Vec::new(), body: Body::None, quote: Quote::Any, carries: None }
     }

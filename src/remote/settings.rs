@@ -2,6 +2,7 @@
 //! Nothing here shows a secret when it is printed.
 
 use crate::crd::Api;
+use crate::metrics::Meter;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
@@ -22,6 +23,8 @@ pub struct Settings {
     pub requests_per_second: Option<NonZeroU32>,
     /// How long one HTTP exchange may take, from connecting to the last byte of the answer.
     pub timeout: Duration,
+    /// Counts the calls.
+    pub meter: Meter,
 }
 
 /// Who the operator is at the API.

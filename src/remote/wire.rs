@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::request::{Body, Request};
 use super::scrub::{Known, scrub};
 use super::{Fault, Settings};
+use crate::metrics::{Answered, Meter};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
@@ -24,6 +25,13 @@ pub struct Wire {
     client: Client,
     endpoint: Url,
     timeout: Duration,
+    meter: Meter,
+}
+
+/// Why there is no answer.
+struct Lost {
+    answered: Answered,
+    fault: Fault,
 }
 
 impl Wire {
@@ -48,7 +56,8 @@ impl Wire {
             builder = builder.tls_certs_only(certificates);
         }
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", cause(&error)))?;
-        Ok(Self { client, endpoint: settings.endpoint.clone(), timeout: settings.timeout })
+        let (endpoint, meter) = (settings.endpoint.clone(), settings.meter.clone());
+        Ok(Self { client, endpoint, timeout: settings.timeout, meter })
     }
 
     /// One attempt. `known` are the secrets that the request carries; `header` is marked as sensitive.
@@ -65,9 +74,10 @@ impl Wire {
             builder = builder.header(name, value);
         }
         let answer = self.receive(builder, request, known).await;
-        let status = answer.as_ref().map_or(0, |answer| answer.status);
-        tracing::debug!(operation = request.operation, status, ms = started.elapsed().as_millis(), "remote call");
-        answer
+        let answered = answer.as_ref().map_or_else(|lost| lost.answered, |answer| Answered::Status(answer.status));
+        tracing::debug!(operation = %request.operation, ?answered, ms = started.elapsed().as_millis(), "remote call");
+        self.meter.called(request.operation.as_str(), answered, started.elapsed());
+        answer.map_err(|lost| lost.fault)
     }
 
     fn build(&self, request: &Request) -> Result<RequestBuilder, Fault> {
@@ -82,19 +92,20 @@ impl Wire {
         })
     }
 
-    async fn receive(&self, builder: RequestBuilder, request: &Request, known: Known) -> Result<Answer, Fault> {
-        let fault = |error: reqwest::Error| self.fault(request, &known, error);
+    async fn receive(&self, builder: RequestBuilder, request: &Request, known: Known) -> Result<Answer, Lost> {
+        let fault = |error: reqwest::Error| self.lost(request, &known, error);
         let response = builder.send().await.map_err(fault)?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.map(str::to_owned);
         let Some(body) = read(response).await.map_err(fault)? else {
-            return Err(Fault::Unavailable(format!("{}: {status}: the answer is too large", request.operation)));
+            let fault = Fault::Unavailable(format!("{}: {status}: the answer is too large", request.operation));
+            return Err(Lost { answered: Answered::Error, fault });
         };
         Ok(Answer { operation: request.operation, status, retry_after, body, quote: request.quote, known })
     }
 
-    fn fault(&self, request: &Request, known: &Known, error: reqwest::Error) -> Fault {
+    fn lost(&self, request: &Request, known: &Known, error: reqwest::Error) -> Lost {
         let why = if error.is_timeout() && error.is_connect() {
             "cannot connect in time".into()
         } else if error.is_timeout() {
@@ -105,8 +116,9 @@ impl Wire {
             // The words for this differ from one time to the next, depending on what was lost.
             "the connection broke before the whole answer had come".into()
         };
-        tracing::debug!(operation = request.operation, error = scrub(&cause(&error), known, &[]), "no answer");
-        Fault::Unavailable(format!("{}: {why}", request.operation))
+        tracing::debug!(operation = %request.operation, error = scrub(&cause(&error), known, &[]), "no answer");
+        let answered = if error.is_timeout() { Answered::Timeout } else { Answered::Error };
+        Lost { answered, fault: Fault::Unavailable(format!("{}: {why}", request.operation)) }
     }
 }
 

@@ -5,6 +5,7 @@ use futures::FutureExt;
 use iam_simulator::types::{CallFilter, CallView, Flavour, Operation};
 use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
+use oauth_app_operator::metrics::Meter;
 use oauth_app_operator::remote::http::{HttpIam, Service};
 use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, NewApp, OrgId, Settings};
 use serde_json::{Map, Value, json};
@@ -48,6 +49,7 @@ impl Bed {
             max_in_flight: 8,
             requests_per_second: None,
             timeout: Duration::from_secs(5),
+            meter: Meter::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 /// The address that the operator says it serves.
-fn address(log: &str) -> Option<String> {
+pub fn address(log: &str) -> Option<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter_map(|line| line["address"].as_str().map(str::to_owned)).next_back()
 }

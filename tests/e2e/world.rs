@@ -298,7 +298,7 @@ impl World {
     }
 
     /// Nothing that a person or a log collector reads may hold a secret value.
-    fn find_leaks(&self, text: &str) -> Vec<String> {
+    pub fn find_leaks(&self, text: &str) -> Vec<String> {
         let known = self.known_secrets.lock().unwrap();
         let encoded = |value: &String| base64::engine::general_purpose::STANDARD.encode(value);
         let forms = known.iter().flat_map(|value| [value.clone(), encoded(value)]);

@@ -170,7 +170,7 @@ impl World {
             outside.fresh += 1;
             Ok(ClientSecret::new(format!("fresh-{}", outside.fresh)))
         });
-        Operator::new(FakeCluster::new(self.shared.clone()), connections, clock, fresh)
+        Operator::new(FakeCluster::new(self.shared.clone()), connections, clock, fresh, Arc::default())
     }
 
     /// One pass over each resource; a kill is followed by a start.

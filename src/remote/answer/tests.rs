@@ -3,7 +3,7 @@ use serde_json::json;
 
 fn answer(status: u16, body: &str) -> Answer {
     Answer {
-        operation: "create app",
+        operation: Operation::CreateApp,
         status,
         retry_after: None,
         body: body.into(),

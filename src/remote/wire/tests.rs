@@ -1,5 +1,6 @@
 use super::*;
 use crate::crd::Api;
+use crate::remote::Operation;
 use reqwest::Method;
 
 fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
@@ -10,11 +11,12 @@ fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
         max_in_flight: 8,
         requests_per_second: None,
         timeout: Duration::from_secs(1),
+        meter: Meter::default(),
     }
 }
 
 fn path(endpoint: &str, segments: &[&str]) -> Result<String, Fault> {
-    let request = Request::new("read app", Method::GET, segments);
+    let request = Request::new(Operation::ReadApp, Method::GET, segments);
     url(&endpoint.parse().unwrap(), &request).map(|url| url.to_string())
 }
 
@@ -81,7 +83,7 @@ async fn a_large_answer_is_not_read_to_its_end() {
 async fn nobody_at_the_other_end_is_said_plainly() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let wire = Wire::new(&settings(&format!("https://127.0.0.1:{port}"), None)).unwrap();
-    let request = Request::new("read app", Method::GET, &["orgs", "hidden-org"]);
+    let request = Request::new(Operation::ReadApp, Method::GET, &["orgs", "hidden-org"]);
     let Err(Fault::Unavailable(said)) = wire.send(&request, None, Known::default()).await else { panic!() };
     assert!(said.starts_with("read app: cannot connect: "), "{said}");
     assert!(!said.contains("hidden-org"), "{said}");

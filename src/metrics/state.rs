@@ -1,0 +1,162 @@
+//! What the resources say at the moment of a scrape: apps by readiness, the age of secrets, connections.
+//! Computed from the watched resources each time, so that nothing has to be kept in step.
+
+use super::labels::{OfApps, OfConnection, Readiness};
+use crate::crd::{Condition, ConditionStatus, ConditionType, IamConnection, ManagementPolicy, OrgOAuthApp};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use std::collections::BTreeSet;
+
+/// The gauges of one scrape.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub apps: Family<OfApps, Gauge>,
+    pub rotation_age: Family<OfConnection, Gauge>,
+    pub rotations_overdue: Family<OfConnection, Gauge>,
+    pub connection_ready: Family<OfConnection, Gauge>,
+}
+
+impl State {
+    pub fn of<'a>(
+        apps: impl Iterator<Item = &'a OrgOAuthApp>,
+        connections: impl Iterator<Item = &'a IamConnection>,
+        now: Timestamp,
+    ) -> Self {
+        let (state, mut known) = (Self::default(), BTreeSet::new());
+        for connection in connections {
+            state.add_connection(connection);
+            known.insert(connection.name_any());
+        }
+        for app in apps {
+            // Teams choose what they refer to; only what exists becomes a series.
+            let name = Some(&app.spec.connection_ref.name).filter(|name| known.contains(*name));
+            state.add_app(app, name.cloned().unwrap_or_default(), now);
+        }
+        state
+    }
+
+    fn add_connection(&self, connection: &IamConnection) {
+        let name = connection.name_any();
+        for ready in Readiness::VALUES {
+            self.apps.get_or_create(&OfApps { connection: name.clone(), ready }).set(0);
+        }
+        let of = OfConnection { connection: name };
+        self.rotations_overdue.get_or_create(&of).set(0);
+        let conditions = connection.status.iter().flat_map(|status| &status.conditions);
+        match readiness(conditions) {
+            Readiness::True => drop(self.connection_ready.get_or_create(&of).set(1)),
+            Readiness::False => drop(self.connection_ready.get_or_create(&of).set(0)),
+            Readiness::Unknown => {}
+        }
+    }
+
+    fn add_app(&self, app: &OrgOAuthApp, connection: String, now: Timestamp) {
+        let ready = readiness(app.status.iter().flat_map(|status| &status.conditions)).as_str();
+        self.apps.get_or_create(&OfApps { connection: connection.clone(), ready }).inc();
+        let rotation = app.status.as_ref().and_then(|status| status.rotation.as_ref());
+        let Some(rotation) = rotation.filter(|_| app.spec.rotation.is_some()) else { return };
+        let of = OfConnection { connection };
+        if let Some(rotated_at) = &rotation.rotated_at {
+            let oldest = self.rotation_age.get_or_create(&of);
+            oldest.set(oldest.get().max(now.as_second() - rotated_at.0.as_second()));
+        }
+        let rotates = !app.spec.suspend && app.spec.management_policy == ManagementPolicy::Full;
+        if rotates && rotation.next_at.as_ref().is_some_and(|due| due.0 < now) {
+            self.rotations_overdue.get_or_create(&of).inc();
+        }
+    }
+}
+
+fn readiness<'a>(mut conditions: impl Iterator<Item = &'a Condition>) -> Readiness {
+    match conditions.find(|condition| condition.r#type == ConditionType::Ready).map(|condition| condition.status) {
+        Some(ConditionStatus::True) => Readiness::True,
+        Some(ConditionStatus::False) => Readiness::False,
+        Some(ConditionStatus::Unknown) | None => Readiness::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NOW: &str = "2026-03-01T00:00:00Z";
+
+    fn ready(status: &str) -> Value {
+        json!({"type": "Ready", "status": status, "reason": "Provisioned", "message": "", "lastTransitionTime": NOW})
+    }
+
+    fn app(connection: &str, status: &str, spec: Value, rotation: Value) -> OrgOAuthApp {
+        let mut all = json!({
+            "connectionRef": {"name": connection}, "orgId": "o", "displayName": "a", "description": "",
+            "grantTypes": [], "allowedScopes": {},
+        });
+        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let status = json!({"conditions": [ready(status)], "rotation": rotation});
+        serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "a", "namespace": "n"}, "spec": all, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn connection(name: &str, status: &str) -> IamConnection {
+        serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name},
+            "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "credentials": {}},
+            "status": {"conditions": [ready(status)]},
+        }))
+        .unwrap()
+    }
+
+    fn state(apps: &[OrgOAuthApp], connections: &[IamConnection]) -> State {
+        State::of(apps.iter(), connections.iter(), NOW.parse().unwrap())
+    }
+
+    fn of(name: &str) -> OfConnection {
+        OfConnection { connection: name.into() }
+    }
+
+    #[test]
+    fn apps_are_counted_by_connection_and_readiness_and_a_made_up_connection_makes_no_series() {
+        let apps = [
+            app("a", "True", json!({}), json!({})),
+            app("a", "True", json!({}), json!({})),
+            app("a", "False", json!({}), json!({})),
+            app("made-up-1", "Unknown", json!({}), json!({})),
+            app("made-up-2", "Unknown", json!({}), json!({})),
+        ];
+        let state = state(&apps, &[connection("a", "True"), connection("b", "True")]);
+        let count =
+            |name: &str, ready| state.apps.get(&OfApps { connection: name.into(), ready }).map(|gauge| gauge.get());
+        assert_eq!([count("a", "true"), count("a", "false"), count("a", "unknown")], [Some(2), Some(1), Some(0)]);
+        assert_eq!([count("b", "true"), count("", "unknown"), count("made-up-1", "unknown")], [Some(0), Some(2), None]);
+    }
+
+    #[test]
+    fn the_oldest_secret_that_is_rotated_gives_the_age_and_what_is_due_is_overdue() {
+        let rotating = json!({"rotation": {"interval": "24h", "overlap": "1h"}});
+        let suspended = json!({"rotation": {"interval": "24h", "overlap": "1h"}, "suspend": true});
+        let at = |rotated: &str, next: &str| json!({"rotatedAt": rotated, "nextAt": next});
+        let apps = [
+            app("a", "True", rotating.clone(), at("2026-02-28T23:00:00Z", "2026-03-01T23:00:00Z")),
+            app("a", "True", rotating, at("2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z")),
+            app("b", "True", suspended, at("2026-02-28T23:59:00Z", "2026-02-28T23:59:30Z")),
+            app("b", "True", json!({}), at("2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z")),
+        ];
+        let state = state(&apps, &[connection("a", "True"), connection("b", "True"), connection("c", "True")]);
+        let age = |name| state.rotation_age.get(&of(name)).map(|gauge| gauge.get());
+        let overdue = |name| state.rotations_overdue.get(&of(name)).map(|gauge| gauge.get());
+        assert_eq!([age("a"), age("b"), age("c")], [Some(172_800), Some(60), None]);
+        assert_eq!([overdue("a"), overdue("b"), overdue("c")], [Some(1), Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn a_connection_is_ready_or_not_or_says_nothing() {
+        let state = state(&[], &[connection("a", "True"), connection("b", "False"), connection("c", "Unknown")]);
+        let ready = |name| state.connection_ready.get(&of(name)).map(|gauge| gauge.get());
+        assert_eq!([ready("a"), ready("b"), ready("c")], [Some(1), Some(0), None]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The metrics over a small life: each moves when its thing happens, with the labels that its table says.
+
+use crate::scrape::Scrape;
+use crate::world::World;
+use iam_simulator::types::{Action, Fault, Flavour, Human, Operation};
+use oauth_app_operator::metrics::FAMILIES;
+use serde_json::json;
+
+const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+
+/// An app that was created, drifted, was throttled, lost its token, met a call that hung, and was rotated; and one that
+/// the API refuses.
+async fn small_life() -> World {
+    let world = World::running("metrics", Flavour::Csp).await;
+    world.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    world.until_ready("billing").await;
+    let id = world.credential("billing").await.unwrap().0;
+    let edit = json!({"description": "edited by hand"}).as_object().unwrap().clone();
+    world.control.human(Human::Edit { flavour: world.flavour, id: id.clone(), fields: edit }).await.unwrap();
+    world.until_metric("drift_corrected_total", &[], |count| count == 1.0).await;
+    let throttle = Action::TooManyRequests { retry_after: Some(2) };
+    world.control.fault(Fault::once(throttle).on(Operation::ListApps)).await.unwrap();
+    world.until_metric("throttled_seconds_total", &[("connection", "metrics")], |seconds| seconds == 2.0).await;
+    world.control.revoke_tokens().await.unwrap();
+    world.until_metric("token_refreshes_total", &[("result", "granted")], |count| count == 2.0).await;
+    world.control.fault(Fault::once(Action::Hang { performed: false }).on(Operation::ListApps)).await.unwrap();
+    world.until_metric("remote_calls_total", &[("status", "timeout")], |count| count == 1.0).await;
+    world.annotate("billing", ROTATE, "now").await;
+    world.until_metric("remote_calls_total", &[("operation", "rotate secret"), ("status", "200")], |n| n == 1.0).await;
+    let refuse = Action::Status { status: 400, message: "no".into(), performed: false };
+    world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
+    world.create("refused", json!({})).await;
+    world.until_stalled("refused", "Rejected").await;
+    world
+}
+
+#[tokio::test]
+async fn each_metric_moves_when_its_thing_happens() {
+    let world = small_life().await;
+    let ours = [("connection", "metrics")];
+    let apps = |ready: &'static str| [("connection", "metrics"), ("ready", ready)];
+    world.until_metric("apps", &apps("false"), |count| count == 1.0).await;
+    let scrape = Scrape::of(&world).await;
+    let seen = |name: &str, labels: &[(&str, &str)]| scrape.sum(name, labels).unwrap_or_default();
+    assert!(seen("reconciles_total", &[("outcome", "settled"), ("reason", "Provisioned")]) >= 1.0);
+    assert!(seen("reconciles_total", &[("outcome", "waiting"), ("reason", "Throttled")]) >= 1.0);
+    assert!(seen("reconciles_total", &[("outcome", "blocked"), ("reason", "Rejected")]) >= 1.0);
+    assert!(seen("reconcile_duration_seconds_count", &[]) >= 3.0);
+    assert_eq!(seen("remote_calls_total", &[("operation", "create app"), ("status", "200")]), 1.0);
+    assert_eq!(seen("remote_calls_total", &[("operation", "update app"), ("status", "200")]), 1.0);
+    assert_eq!(seen("remote_calls_total", &[("status", "429")]), 1.0);
+    assert_eq!(seen("remote_calls_total", &[("status", "401")]), 1.0);
+    assert!(seen("remote_call_duration_seconds_count", &[("operation", "list apps")]) >= 1.0);
+    assert_eq!(seen("apps", &apps("true")), 1.0);
+    assert_eq!(seen("rotations_overdue", &ours), 0.0);
+    assert!(scrape.sum("rotation_age_seconds", &ours).is_some());
+    assert_eq!(seen("connection_ready", &ours), 1.0);
+    for resource in ["orgoauthapps", "orgoauthapps/status", "iamconnections/status", "secrets", "events"] {
+        assert!(seen("kubernetes_writes_total", &[("resource", resource), ("result", "ok")]) >= 1.0, "{resource}");
+    }
+    assert_eq!(seen("leader", &[]), 1.0);
+    for family in &FAMILIES {
+        assert!(scrape.text.contains(&format!("# TYPE {} ", family.name)), "{} is not exposed", family.name);
+    }
+    assert!(world.find_leaks(&scrape.text).is_empty());
+    world.delete("billing").await;
+    world.until_metric("reconciles_total", &[("outcome", "gone"), ("reason", "Deleted")], |count| count == 1.0).await;
+}
