@@ -124,7 +124,7 @@ pub static FAMILIES: [Family; 14] = [
         id: Id::RemoteCallDuration,
         name: "oauth_app_operator_remote_call_duration_seconds",
         kind: Kind::Histogram,
-        labels: &[Label { name: "operation", meaning: "as above" }],
+        labels: &[Label { name: "operation", meaning: "as in `oauth_app_operator_remote_calls_total`" }],
         help: "How long calls to the IAM API take, from connecting to the last byte of the answer",
     },
     Family {

@@ -1,5 +1,8 @@
-//! `cargo xtask docs`: writes what the documentation repeats of the code, which is the table of reasons in `README.md`.
+//! `cargo xtask docs`: writes what the documentation repeats of the code: the table of reasons in `README.md`, and
+//! `docs/metrics.md`.
 //! A test fails when it is no longer what the code says.
+
+mod metrics;
 
 use std::error::Error;
 use std::fs;
@@ -18,11 +21,17 @@ pub struct Args {}
 pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
     fs::write(path(), updated(&fs::read_to_string(path())?)?)?;
     println!("{}", path().display());
+    fs::write(metrics_path(), metrics::document("")?)?;
+    println!("{}", metrics_path().display());
     Ok(())
 }
 
 fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")
+}
+
+fn metrics_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md")
 }
 
 /// The text with the table of now between its markers.
@@ -49,6 +58,12 @@ mod tests {
     fn the_readme_has_every_reason_as_the_code_explains_it() {
         let written = fs::read_to_string(path()).unwrap();
         assert!(updated(&written).unwrap() == written, "README.md is stale: run `cargo xtask docs`");
+    }
+
+    #[test]
+    fn the_metrics_are_documented_as_the_code_has_them() {
+        let written = fs::read_to_string(metrics_path()).unwrap();
+        assert!(metrics::document("").unwrap() == written, "docs/metrics.md is stale: run `cargo xtask docs`");
     }
 
     #[test]

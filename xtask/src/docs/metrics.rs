@@ -1,0 +1,44 @@
+//! `docs/metrics.md`: every metric with its labels and their values.
+//! They are in `src/metrics/families.rs`, which is also what `/metrics` is made from.
+
+use oauth_app_operator::metrics::{FAMILIES, Kind, MetricFamily};
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+Written by `cargo xtask docs` from `src/metrics/families.rs`.
+
+`/metrics` on the port `http` (8080) answers in the text format of Prometheus. Counters begin at 0 with each start. What
+describes resources (`apps`, `rotation_age_seconds`, `rotations_overdue`, `connection_ready`) is computed from the watched
+resources at each scrape, and only the replica that leads has it. A series appears when its thing happens for the first time.
+
+No label is unbounded: all values come from closed sets, but for the names of `IamConnection`s that exist. No secret value and
+no name of a team's resource is in a metric.
+
+Alerts and a dashboard are in `deploy/monitoring/`; what to do when an alert fires is in the [runbook](runbook.md).
+";
+
+/// The document.
+pub fn document(_: &str) -> Result<String, String> {
+    let metrics: String = FAMILIES.iter().map(metric).collect();
+    Ok(format!("{INTRODUCTION}\n| Metric | Kind | What it says |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels()))
+}
+
+fn metric(family: &MetricFamily) -> String {
+    let kind = match family.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
+    let labels: Vec<&str> = family.labels.iter().map(|label| label.name).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(", ")) };
+    format!("| `{}{labels}` | {kind} | {}. |\n", family.name, family.help)
+}
+
+fn labels() -> String {
+    let labelled = FAMILIES.iter().flat_map(|family| family.labels.iter().map(move |label| (family, label)));
+    let row = |(family, label): (&MetricFamily, &oauth_app_operator::metrics::Label)| {
+        format!("| `{}` | `{}` | {} |\n", family.name, label.name, label.meaning)
+    };
+    format!("| Metric | Label | What it says |\n|---|---|---|\n{}", labelled.map(row).collect::<String>())
+}
