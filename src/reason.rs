@@ -1,5 +1,5 @@
 //! Every reason that a condition, an Event or a log line can give, with its meaning and what to do about it.
-//! The table in the README is generated from here, so the table and the code cannot disagree.
+//! `docs/reasons.md` is generated from here, so the document and the code cannot disagree.
 
 /// Why a resource is in the state that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,86 @@
+//! That every relative link of every document leads to a file that is there, and to a heading that it has.
+//! Links to other sites are not followed.
+
+use super::repository;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_link_leads_somewhere() {
+    let documents = documents();
+    assert!(documents.len() > 5, "{documents:?}");
+    let broken: Vec<String> = documents.iter().flat_map(|document| broken_links(document)).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// README and its like, and everything under `docs` and `deploy`.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories =
+        vec![(repository(), false), (repository().join("docs"), true), (repository().join("deploy"), true)];
+    while let Some((directory, deep)) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && deep {
+                directories.push((path, true));
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+fn broken_links(document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(document).unwrap();
+    let directory = document.parent().unwrap();
+    let is_broken = |target: &str| {
+        let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+        let path = if file.is_empty() { document.to_owned() } else { directory.join(file) };
+        let has = |anchor| anchors(&fs::read_to_string(&path).unwrap_or_default()).iter().any(|a| a == anchor);
+        !path.exists() || !anchor.is_none_or(has)
+    };
+    let links = prose(&text).flat_map(|(number, line)| targets(line).map(move |target| (number, target)));
+    let inner = links.filter(|(_, target)| !target.contains("://") && !target.starts_with("mailto:"));
+    let broken = inner.filter(|(_, target)| is_broken(target));
+    broken.map(|(number, target)| format!("{}:{number}: nothing at {target}", document.display())).collect()
+}
+
+/// The lines outside fenced blocks, with their numbers.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut fenced = false;
+    text.lines().zip(1..).filter_map(move |(line, number)| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        (!fenced && !fence).then_some((number, line))
+    })
+}
+
+/// Where the links of a line lead: what stands in parentheses after a text in brackets.
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next())
+}
+
+/// The anchors that GitHub gives to headings: lower case, hyphens for spaces, no punctuation, a number if it is not the first.
+fn anchors(text: &str) -> Vec<String> {
+    let mut anchors: Vec<String> = Vec::new();
+    for title in prose(text).filter_map(|(_, line)| line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')) {
+        let kept = title.trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+        let plain: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let numbered = |n: usize| if n == 0 { plain.clone() } else { format!("{plain}-{n}") };
+        anchors.extend((0..).map(numbered).find(|name| !anchors.contains(name)));
+    }
+    anchors
+}
+
+#[test]
+fn a_broken_link_is_found() {
+    let directory = control_plane::Scratch::new().unwrap();
+    let document = directory.path().join("a.md");
+    let text = "# A title, with `code`\n[ok](#a-title-with-code) [ok](a.md) [no](b.md)\n```sh\n[code](c.md)\n```\n[no](#other)\n";
+    fs::write(&document, text).unwrap();
+    let broken = broken_links(&document);
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert!(broken[0].ends_with("a.md:2: nothing at b.md") && broken[1].ends_with("a.md:6: nothing at #other"));
+}
