@@ -10,7 +10,7 @@ const INTRODUCTION: &str = "\
 Written by `cargo xtask docs` from `src/reason.rs`.
 
 Each condition has a reason. The same word is the reason of the Event and of the log line. What the conditions
-themselves mean is in the [README](../README.md#see-what-is-going-on).
+themselves mean is in [concepts.md](concepts.md#conditions).
 ";
 
 /// The document.
