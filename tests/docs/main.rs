@@ -1,0 +1,111 @@
+//! Every command and every manifest in the documentation, run in order on a real control plane with the operator's binary
+//! and the IAM simulator. What cannot run here is marked in the document, and counted in `EXCEPTIONS`.
+
+// A test may panic: that is how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod block;
+mod console;
+mod shell;
+mod stage;
+
+use block::{Block, Mark, NoTest, Text};
+use stage::{Scene, Stage};
+use std::path::{Path, PathBuf};
+
+/// Each document with commands or manifests, and where its reader begins.
+const DOCUMENTS: [(&str, Run); 4] = [
+    ("README.md", Run::Here(Scene::Empty)),
+    ("docs/quickstart.md", Run::Here(Scene::Empty)),
+    ("docs/concepts.md", Run::Here(Scene::Installed)),
+    ("docs/development.md", Run::By("the tests that it describes")),
+];
+
+/// Blocks that are not run, by document and reason. A number that grows has to be argued for.
+const EXCEPTIONS: [(&str, NoTest, usize); 2] =
+    [("README.md", NoTest::TestedElsewhere, 1), ("docs/quickstart.md", NoTest::NeedsAContainerEngine, 2)];
+
+/// How a document is tested.
+enum Run {
+    /// By this test, beginning with this.
+    Here(Scene),
+    /// By another one.
+    By(&'static str),
+}
+
+/// One after the other: each has a control plane of its own.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn follow(document: &str) {
+    let _alone = ALONE.lock().await;
+    let (_, run) = DOCUMENTS.iter().find(|(name, _)| *name == document).expect("a document of the list");
+    let scene = match run {
+        Run::Here(scene) => *scene,
+        Run::By(test) => panic!("{document} is run by {test}"),
+    };
+    let mut stage = Stage::set(scene).await;
+    for block in blocks(document) {
+        if let Err(error) = stage.play(&block).await {
+            panic!("{}: {error}\n{}", block.place(), stage.picture());
+        }
+    }
+}
+
+#[tokio::test]
+async fn readme() {
+    follow("README.md").await;
+}
+
+#[tokio::test]
+async fn quickstart() {
+    follow("docs/quickstart.md").await;
+}
+
+#[tokio::test]
+async fn concepts() {
+    follow("docs/concepts.md").await;
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    Block::all(document, &std::fs::read_to_string(repository().join(document)).unwrap())
+}
+
+/// README and everything under `docs`, as their paths in the repository.
+fn documents() -> Vec<String> {
+    let names = std::fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| format!("docs/{}", name.to_string_lossy())).filter(|name| name.ends_with(".md"));
+    let mut all: Vec<String> = names.chain(["README.md".to_owned()]).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn every_document_with_commands_is_tested() {
+    for document in documents() {
+        let runs = blocks(&document).iter().any(|block| block.text != Text::Picture);
+        let known = DOCUMENTS.iter().any(|(name, _)| *name == document);
+        assert!(!runs || known, "{document} has commands or manifests and is not in DOCUMENTS");
+    }
+}
+
+#[test]
+fn what_is_not_run_is_counted() {
+    let mut found: Vec<(String, NoTest, usize)> = Vec::new();
+    for document in documents() {
+        for block in blocks(&document) {
+            let Some(Mark::NoTest(reason)) = block.mark else { continue };
+            match found.iter_mut().find(|(name, why, _)| *name == document && *why == reason) {
+                Some((_, _, count)) => *count += 1,
+                None => found.push((document.clone(), reason, 1)),
+            }
+        }
+    }
+    found.sort();
+    let mut allowed = EXCEPTIONS.map(|(document, reason, count)| (document.to_owned(), reason, count)).to_vec();
+    allowed.sort();
+    assert_eq!(found, allowed, "blocks that are not run, by document and reason");
+}
