@@ -13,6 +13,7 @@
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
 //! - [`connections`]: from an `IamConnection` to a service that can be called
+//! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`backoff`] and [`duration`]: when to look again
 //! - [`metrics`]: what is counted and measured
 //! - [`cli`] and [`server`]: flags, `/healthz`, `/readyz` and `/metrics`
@@ -27,7 +28,9 @@ pub mod credentials;
 pub mod decide;
 pub mod definition;
 pub mod duration;
+pub mod fence;
 pub mod grants;
+pub mod lease;
 pub mod metrics;
 pub mod reason;
 pub mod reconcile;

@@ -1,0 +1,221 @@
+//! Leader election with a Lease: one replica leads, the others stand by, and whoever leads no more stops at once.
+//! The rules are in `election`; here is when they are applied, and what a leader does who cannot renew its claim.
+
+mod election;
+
+use crate::fence::Fence;
+use election::{Election, Turn};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::PostParams;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// The name of the Lease, in the operator's namespace.
+pub const NAME: &str = "oauth-app-operator";
+/// How long a claim counts for the others after they have seen it.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// A leader that could not renew its claim for so long leads no more; the rest of the duration is for what it has sent.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+const RETRY_PERIOD: Duration = Duration::from_secs(2);
+/// One attempt must leave time for others before the deadline.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// Between two attempts to give the Lease up, which are few.
+const RELEASE_RETRY: Duration = Duration::from_millis(200);
+
+/// Why a leader leads no more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The API server could not be asked, or this process was paused.
+    #[error("leadership is lost: Lease {NAME} could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
+    NotRenewed,
+    /// Another replica leads.
+    #[error("leadership is lost: {0} holds Lease {NAME}")]
+    Taken(String),
+}
+
+/// Where the Lease is kept.
+pub trait Leases: Send + Sync + 'static {
+    /// The Lease as it is now.
+    fn read(&self) -> impl Future<Output = kube::Result<Option<Lease>>> + Send;
+
+    /// Creates it if it has no `resourceVersion`, else replaces the one that has it.
+    fn write(&self, lease: &Lease) -> impl Future<Output = kube::Result<()>> + Send;
+}
+
+impl Leases for Api<Lease> {
+    async fn read(&self) -> kube::Result<Option<Lease>> {
+        self.get_opt(NAME).await
+    }
+
+    async fn write(&self, lease: &Lease) -> kube::Result<()> {
+        let params = PostParams::default();
+        match &lease.metadata.resource_version {
+            None => self.create(&params, lease).await.map(drop),
+            Some(_) => self.replace(NAME, &params, lease).await.map(drop),
+        }
+    }
+}
+
+/// A name for this process that no other process has or ever had.
+///
+/// # Errors
+/// When the host has no name.
+pub fn identity() -> std::io::Result<String> {
+    let host = hostname::get()?;
+    Ok(format!("{}_{:016x}", host.to_string_lossy(), fastrand::u64(..)))
+}
+
+/// A replica that does not lead yet.
+pub struct Candidate<L> {
+    leases: L,
+    election: Election,
+}
+
+/// A replica that leads as long as it renews its claim.
+pub struct Leader<L> {
+    replica: Candidate<L>,
+    deadline: watch::Sender<Instant>,
+}
+
+/// What came of one look at the Lease.
+enum Attempt {
+    LeadsUntil(Instant),
+    StandBy { holder: String, until: Instant },
+    Expired,
+    Raced,
+    Failed(String),
+}
+
+impl<L: Leases> Candidate<L> {
+    /// Of this identity.
+    pub fn new(leases: L, identity: String) -> Self {
+        Self { leases, election: Election::new(identity) }
+    }
+
+    /// Returns once this replica leads. Calls `standing_by` whenever it sees that another one does.
+    pub async fn win(mut self, standing_by: impl Fn()) -> Leader<L> {
+        let mut leader = None;
+        loop {
+            let mut pause = jittered(RETRY_PERIOD);
+            match self.attempt().await {
+                Attempt::LeadsUntil(deadline) => {
+                    return Leader { replica: self, deadline: watch::Sender::new(deadline) };
+                }
+                Attempt::StandBy { holder, until } => {
+                    if leader.as_ref() != Some(&holder) {
+                        tracing::info!(leader = holder, "standing by");
+                        leader = Some(holder);
+                    }
+                    standing_by();
+                    pause = pause.min(until.saturating_duration_since(Instant::now()));
+                }
+                Attempt::Expired | Attempt::Raced => {}
+                Attempt::Failed(error) => tracing::warn!(error, "no claim to Lease {NAME}; trying again"),
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn attempt(&mut self) -> Attempt {
+        match timeout(ATTEMPT, self.look_and_claim()).await {
+            Ok(Ok(attempt)) => attempt,
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Attempt::Raced,
+            Ok(Err(error)) => Attempt::Failed(error.to_string()),
+            Err(_) => Attempt::Failed("the Kubernetes API server did not answer in time".into()),
+        }
+    }
+
+    async fn look_and_claim(&mut self) -> kube::Result<Attempt> {
+        let lease = self.leases.read().await?;
+        let claim = match self.election.turn(lease, Instant::now(), Timestamp::now()) {
+            Turn::Claim(lease) => lease,
+            Turn::StandBy { holder, until } => return Ok(Attempt::StandBy { holder, until }),
+            Turn::Expired => return Ok(Attempt::Expired),
+        };
+        let sent = Instant::now();
+        self.leases.write(&claim).await?;
+        Ok(Attempt::LeadsUntil(self.election.won(sent)))
+    }
+
+    async fn renew(&mut self) -> Attempt {
+        sleep(jittered(RETRY_PERIOD)).await;
+        self.attempt().await
+    }
+
+    async fn give_up(&self) -> kube::Result<()> {
+        let lease = self.leases.read().await?;
+        match lease.and_then(|lease| self.election.released(lease)) {
+            Some(released) => self.leases.write(&released).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<L: Leases> Leader<L> {
+    /// Open as long as this replica leads.
+    pub fn fence(&self) -> Fence {
+        Fence::Until(self.deadline.subscribe())
+    }
+
+    /// Keeps leading until `done`, then gives the Lease up, so that the next one need not wait.
+    ///
+    /// # Errors
+    /// When it leads no more, whether or not it is done.
+    pub async fn hold(mut self, done: impl Future<Output = ()>) -> Result<(), Lost> {
+        let mut done = pin!(done);
+        loop {
+            let deadline = *self.deadline.borrow();
+            let attempt = tokio::select! {
+                biased;
+                () = sleep_until(deadline) => Attempt::Expired,
+                () = &mut done => {
+                    self.release().await;
+                    return Ok(());
+                }
+                attempt = self.replica.renew() => attempt,
+            };
+            let lost = match attempt {
+                Attempt::LeadsUntil(deadline) => {
+                    self.deadline.send_replace(deadline);
+                    continue;
+                }
+                Attempt::Raced => continue,
+                Attempt::Failed(error) => {
+                    tracing::warn!(error, "Lease {NAME} is not renewed; trying again");
+                    continue;
+                }
+                Attempt::StandBy { holder, .. } => Lost::Taken(holder),
+                Attempt::Expired => Lost::NotRenewed,
+            };
+            self.deadline.send_replace(Instant::now());
+            return Err(lost);
+        }
+    }
+
+    /// Closes the fence first: nothing is done any more once the next one may lead.
+    async fn release(self) {
+        self.deadline.send_replace(Instant::now());
+        let release = async {
+            while let Err(error) = self.replica.give_up().await {
+                tracing::debug!(%error, "Lease {NAME} is not given up; trying again");
+                sleep(RELEASE_RETRY).await;
+            }
+        };
+        match timeout(ATTEMPT, release).await {
+            Ok(()) => tracing::info!("Lease {NAME} is given up"),
+            Err(_) => tracing::warn!("Lease {NAME} could not be given up; the next leader waits until it runs out"),
+        }
+    }
+}
+
+/// Up to a fifth longer, so that replicas do not ask in step.
+fn jittered(period: Duration) -> Duration {
+    period.mul_f64(1.0 + 0.2 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests;
