@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// Watch only this namespace; may be given several times [default: all namespaces]
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
+    /// Stand by while another replica leads; without it, run one replica only
+    #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_election: bool,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,

@@ -7,6 +7,7 @@ mod sources;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::decide::Blocked;
 use crate::duration;
+use crate::fence::Fence;
 use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
@@ -26,6 +27,7 @@ pub struct ClusterConnections {
     sources: Sources,
     store: Store<IamConnection>,
     metrics: Arc<Metrics>,
+    fence: Fence,
     open: Mutex<HashMap<String, Opened>>,
 }
 
@@ -40,9 +42,16 @@ struct Opened {
 type Version = (Option<String>, Option<i64>);
 
 impl ClusterConnections {
-    /// Secrets and ConfigMaps that connections name are read in `namespace`, the operator's own.
-    pub fn new(client: Client, namespace: String, store: Store<IamConnection>, metrics: Arc<Metrics>) -> Self {
-        Self { sources: Sources::new(client, namespace), store, metrics, open: Mutex::default() }
+    /// Secrets and ConfigMaps that connections name are read in `namespace`, the operator's own. No call is made once the
+    /// fence is closed.
+    pub fn new(
+        client: Client,
+        namespace: String,
+        store: Store<IamConnection>,
+        metrics: Arc<Metrics>,
+        fence: Fence,
+    ) -> Self {
+        Self { sources: Sources::new(client, namespace), store, metrics, fence, open: Mutex::default() }
     }
 
     /// The identity for a tenant, or the operator's own, if the service is open.
@@ -75,6 +84,7 @@ impl ClusterConnections {
             requests_per_second,
             timeout,
             meter: Meter::new(self.metrics.clone(), connection.name_any()),
+            fence: self.fence.clone(),
         })?;
         let opened = Opened { version: version(connection), ca_pem, service, identities: HashMap::new() };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,7 @@ use crate::crd::{OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
 use crate::credentials::client_secret;
 use crate::decide::Outcome;
 use crate::duration;
+use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
@@ -46,6 +47,8 @@ const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
 /// What the controllers of a process are to do.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Closed once this process may do nothing any more.
+    pub fence: Fence,
     /// Where the Secrets are that connections name.
     pub operator_namespace: String,
     /// Namespaces to watch; all when empty.
@@ -87,15 +90,17 @@ pub async fn run(
     let (namespaces, watching_namespaces): (Vec<_>, Vec<_>) =
         scopes.iter().map(|scope| watches::namespaces(client.clone(), scope.as_deref(), listeners.clone())).unzip();
     let watching = tokio::spawn(join_all(watching_namespaces.into_iter().chain([watching_connections])));
+    let (fence, watched) = (settings.fence, settings.watch_namespaces.clone());
     let cluster = Kubernetes::new(
         client.clone(),
         settings.concurrency,
-        settings.watch_namespaces.clone(),
+        watched,
         namespaces.clone(),
         metrics.clone(),
+        fence.clone(),
     );
-    let connected =
-        ClusterConnections::new(client.clone(), settings.operator_namespace, connections.clone(), metrics.clone());
+    let own = settings.operator_namespace;
+    let connected = ClusterConnections::new(client.clone(), own, connections.clone(), metrics.clone(), fence);
     let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
     let operator = Arc::new(Operator::new(cluster, connected, clock, fresh, metrics.clone()));
     let shop = Arc::new(Shop { operator: operator.clone(), admission: Mutex::default(), attempts: Mutex::default() });

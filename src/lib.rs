@@ -16,7 +16,7 @@
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`backoff`] and [`duration`]: when to look again
 //! - [`metrics`]: what is counted and measured
-//! - [`cli`] and [`server`]: flags, `/healthz`, `/readyz` and `/metrics`
+//! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
 pub mod cli;
@@ -32,9 +32,11 @@ pub mod fence;
 pub mod grants;
 pub mod lease;
 pub mod metrics;
+pub mod readiness;
 pub mod reason;
 pub mod reconcile;
 pub mod remote;
+pub mod run;
 pub mod server;
 pub mod status;
 pub mod template;

@@ -1,7 +1,8 @@
 //! The operator's own HTTP endpoint: whether it lives, whether it is ready, and its metrics.
-//! Ready means that the watches have brought their first lists and that no shutdown is under way.
+//! It decides none of that; see `readiness` and `metrics`.
 
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,18 +14,6 @@ use prometheus_client::encoding::prometheus_text;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Whether the operator is ready; shared with the endpoint.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    /// Says that the operator is, or is no longer, ready.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
-    }
-}
 
 /// Serves `/healthz`, `/readyz` and `/metrics` for as long as the process lives.
 ///
@@ -39,9 +28,9 @@ pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metri
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    match readiness.0.load(Ordering::Relaxed) {
-        true => (StatusCode::OK, "ok"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    match readiness.check().await {
+        Ok(()) => (StatusCode::OK, "ok"),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 

@@ -6,6 +6,7 @@ mod pods;
 use super::{Cluster, ClusterFault, Happening};
 use crate::crd::{FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
+use crate::fence::Fence;
 use crate::metrics::{self, Metrics, Written};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -28,27 +29,32 @@ pub struct Kubernetes {
     namespaces: Vec<String>,
     labels: Vec<Store<PartialObjectMeta<Namespace>>>,
     metrics: Arc<Metrics>,
+    fence: Fence,
 }
 
 impl Kubernetes {
     /// At most `concurrency` requests are under way at once. Empty `namespaces` means all; `labels` are kept current.
+    /// Nothing is asked or written once the fence is closed.
     pub fn new(
         client: Client,
         concurrency: usize,
         namespaces: Vec<String>,
         labels: Vec<Store<PartialObjectMeta<Namespace>>>,
         metrics: Arc<Metrics>,
+        fence: Fence,
     ) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, places: Semaphore::new(concurrency), namespaces, labels, metrics }
+        Self { client, recorder, places: Semaphore::new(concurrency), namespaces, labels, metrics, fence }
     }
 
     async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
         let _place = self.places.acquire().await;
-        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-            Ok(answer) => answer.map_err(fault),
-            Err(_) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
+        match self.fence.guard(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
+            Some(Ok(answer)) => answer.map_err(fault),
+            // Another replica may act by now upon what it sees.
+            None => Err(ClusterFault::Stale),
+            Some(Err(_)) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
         }
     }
 

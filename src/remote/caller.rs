@@ -12,6 +12,7 @@ use super::token::{AccessToken, Granted, Slot, Tokens};
 use super::wire::Wire;
 use super::{ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Proof, Settings, grant};
 use crate::crd::Api;
+use crate::fence::Fence;
 use crate::metrics::{Meter, Refresh};
 use k8s_openapi::jiff::Timestamp;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -26,6 +27,7 @@ pub struct Service {
     wire: Arc<Wire>,
     gate: Arc<Gate>,
     meter: Meter,
+    fence: Fence,
 }
 
 impl Service {
@@ -41,7 +43,7 @@ impl Service {
         let wire = Arc::new(Wire::new(settings)?);
         let meter = settings.meter.clone();
         let gate = Arc::new(Gate::new(settings.max_in_flight, settings.requests_per_second, meter.clone()));
-        Ok(Self { dialect, wire, gate, meter })
+        Ok(Self { dialect, wire, gate, meter, fence: settings.fence.clone() })
     }
 }
 
@@ -175,7 +177,7 @@ impl Caller {
         self.attempt(lane, request, Some((HeaderName::from_static(name), value)), token.known().clone()).await
     }
 
-    /// One HTTP exchange, unless the gate is closed; a 429 closes it.
+    /// One HTTP exchange, unless gate or fence is closed; a 429 closes the gate.
     async fn attempt(
         &self,
         lane: &Lane<'_>,
@@ -185,7 +187,11 @@ impl Caller {
     ) -> Result<Answer, Fault> {
         lane.wait_for_turn().await?;
         let known = request.carries.iter().fold(known, |known, secret| known.with(secret.expose()));
-        let answer = match self.service.wire.send(request, header, known).await {
+        let exchange = self.service.wire.send(request, header, known);
+        let Some(answer) = self.service.fence.guard(exchange).await else {
+            return Err(Fault::Unavailable("this replica leads no more".into()));
+        };
+        let answer = match answer {
             Ok(answer) if answer.status < 500 => answer,
             failed => {
                 lane.failed(request.fingerprint());

@@ -2,6 +2,7 @@
 //! Nothing here shows a secret when it is printed.
 
 use crate::crd::Api;
+use crate::fence::Fence;
 use crate::metrics::Meter;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +26,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Counts the calls.
     pub meter: Meter,
+    /// Closed once this process may make no call any more.
+    pub fence: Fence,
 }
 
 /// Who the operator is at the API.

@@ -5,6 +5,7 @@ use futures::FutureExt;
 use iam_simulator::types::{CallFilter, CallView, Flavour, Operation};
 use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
+use oauth_app_operator::fence::Fence;
 use oauth_app_operator::metrics::Meter;
 use oauth_app_operator::remote::http::{HttpIam, Service};
 use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, NewApp, OrgId, Settings};
@@ -50,6 +51,7 @@ impl Bed {
             requests_per_second: None,
             timeout: Duration::from_secs(5),
             meter: Meter::default(),
+            fence: Fence::Open,
         }
     }
 

@@ -4,8 +4,10 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation};
+use oauth_app_operator::fence::Fence;
 use oauth_app_operator::remote::{ApiCredentials, ClientSecret, Fault, Iam, Settings};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn a_429_stops_all_for_as_long_as_it_says() {
@@ -62,6 +64,30 @@ async fn never_more_calls_at_once_than_allowed() {
         let stats = bed.control.stats().await.unwrap();
         assert_eq!((stats.max_in_flight, stats.calls), (u64::try_from(most).unwrap(), 31), "{flavour:?}");
     }
+}
+
+#[tokio::test]
+async fn once_this_process_leads_no_more_no_call_begins_and_no_answer_is_taken() {
+    let bed = Bed::new().await;
+    let (leads, until) = watch::channel(tokio::time::Instant::now() + Duration::from_secs(3600));
+    let settings = Settings { max_in_flight: 1, fence: Fence::Until(until), ..bed.settings(CSP) };
+    let (iam, _) = bed.iam_with(settings);
+    iam.authenticate(&org()).await.unwrap();
+    bed.control.fault(Order::always(Action::Latency { ms: 500 })).await.unwrap();
+    let loss = async {
+        while bed.control.stats().await.unwrap().in_flight == 0 {
+            tokio::task::yield_now().await;
+        }
+        leads.send_replace(tokio::time::Instant::now());
+    };
+    let (org, apps, old) = (org(), ["under-way", "in-the-queue"].map(|name| app(CSP, name)), id("collected"));
+    let (one, two, three, ()) =
+        tokio::join!(iam.create(&org, &apps[0]), iam.create(&org, &apps[1]), iam.delete(&org, &old), loss);
+    let no_more = Fault::Unavailable("this replica leads no more".into());
+    for ended in [one.map(drop), two.map(drop), three.map(drop)] {
+        assert_eq!(ended, Err(no_more.clone()));
+    }
+    assert_eq!((bed.count(Operation::CreateApp).await, bed.count(Operation::DeleteApps).await), (1, 0));
 }
 
 /// What a create says when the API misbehaves, and whether the app exists then.

@@ -22,24 +22,17 @@ impl Operator {
         Self { kubeconfig, log: directory.join("operator.log"), namespaces: vec![namespace.into()], process: None }
     }
 
-    /// The binary with this installation's flags.
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-app-operator"));
-        command.env("KUBECONFIG", &self.kubeconfig);
-        command.args(["run", "--operator-namespace", OPERATOR_NAMESPACE]);
-        command.args(["--watch-namespace", &self.namespaces.join(",")]);
-        command.args(["--http-addr", "127.0.0.1:0", "--log-level", "trace", "--log-format", "json"]);
-        command
-    }
-
     /// From the next start on it watches this namespace too.
     pub fn watch_too(&mut self, namespace: &str) {
         self.namespaces.push(namespace.into());
     }
 
+    /// Leads without an election, since many run at once.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "the operator runs already");
-        self.process = Some(Supervised::spawn(&self.command(), &self.log).unwrap());
+        let mut command = command(&self.kubeconfig, &self.namespaces.join(","));
+        command.arg("--leader-election=false");
+        self.process = Some(Supervised::spawn(&command, &self.log).unwrap());
     }
 
     /// Kill -9, wherever it is.
@@ -55,4 +48,13 @@ impl Operator {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+/// The binary as the user of this kubeconfig.
+pub fn command(kubeconfig: &Path, namespaces: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-app-operator"));
+    command.env("KUBECONFIG", kubeconfig);
+    command.args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--watch-namespace", namespaces]);
+    command.args(["--http-addr", "127.0.0.1:0", "--log-level", "trace", "--log-format", "json"]);
+    command
 }

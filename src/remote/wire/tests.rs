@@ -1,5 +1,6 @@
 use super::*;
 use crate::crd::Api;
+use crate::fence::Fence;
 use crate::remote::Operation;
 use reqwest::Method;
 
@@ -12,6 +13,7 @@ fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
         requests_per_second: None,
         timeout: Duration::from_secs(1),
         meter: Meter::default(),
+        fence: Fence::Open,
     }
 }
 

@@ -1,0 +1,70 @@
+//! Whether the process is ready: it has what it needs for its part, and the API server answers now.
+//! However many ask, the API server is asked once at a time and at most once a second.
+
+use kube::Client;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// Less than a probe waits.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// Shared between the endpoint and those who know.
+#[derive(Clone)]
+pub struct Readiness(Arc<State>);
+
+struct State {
+    client: Client,
+    set: AtomicBool,
+    /// When the API server was asked last, and whether it answered.
+    asked: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Readiness {
+    /// Not ready yet.
+    pub fn new(client: Client) -> Self {
+        Self(Arc::new(State { client, set: AtomicBool::new(false), asked: Mutex::default() }))
+    }
+
+    /// Says that the process has, or has no longer, what it needs.
+    pub fn set(&self, ready: bool) {
+        self.0.set.store(ready, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// Why it is not ready.
+    pub async fn check(&self) -> Result<(), &'static str> {
+        match self.0.set.load(Ordering::Relaxed) {
+            true if self.0.reaches_server().await => Ok(()),
+            true => Err("the Kubernetes API server does not answer"),
+            false => Err("not ready"),
+        }
+    }
+}
+
+impl State {
+    /// Who asks meanwhile waits here, and gets the same answer.
+    async fn reaches_server(&self) -> bool {
+        let mut asked = self.asked.lock().await;
+        match *asked {
+            Some((when, answered)) if when.elapsed() < REMEMBERED => answered,
+            Some(_) | None => {
+                let answered = self.answers().await;
+                *asked = Some((Instant::now(), answered));
+                answered
+            }
+        }
+    }
+
+    /// The version may be read by everybody. A refusal is an answer too.
+    async fn answers(&self) -> bool {
+        match timeout(TIMEOUT, self.client.apiserver_version()).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(kube::Error::Api(status))) => status.code < 500,
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The life of the process: it waits until it can read what it watches, stands by until it leads, runs the controllers,
+//! and on a signal drains and gives the lead to the next one.
+
+use crate::cli::RunArgs;
+use crate::controller;
+use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::fence::Fence;
+use crate::lease::{self, Candidate};
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::server::serve;
+use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, Config};
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// Passes under way get this long after a signal. With the time to give the Lease up it is less than the 30 s that
+/// Kubernetes gives by default.
+const DRAIN: Duration = Duration::from_secs(25);
+const STARTUP_RETRY: Duration = Duration::from_secs(3);
+
+/// Ends at the first signal.
+type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// Runs the operator until a signal.
+///
+/// # Errors
+/// When it cannot run, or runs no more for another reason than a signal.
+pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
+    let identity = lease::identity()?;
+    let client = client(Config::infer().await?, &identity)?;
+    let settings = controller::Settings {
+        fence: Fence::Open,
+        operator_namespace: arguments.operator_namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
+        watch_namespaces: arguments.watch_namespace,
+        concurrency: arguments.concurrency.into(),
+    };
+    tracing::info!(identity, ?settings, version = env!("CARGO_PKG_VERSION"), "starting");
+    let readiness = Readiness::new(client.clone());
+    let metrics = Arc::<Metrics>::default();
+    let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));
+    let process = Process { identity, client, settings, metrics, readiness, stop: stop()? };
+    tokio::select! {
+        ended = process.live(arguments.leader_election) => ended,
+        Ok(Err(error)) = endpoint => Err(format!("cannot serve {}: {error}", arguments.http_addr).into()),
+    }
+}
+
+/// Outside a cluster this is the current context of the kubeconfig, as for kubectl.
+fn client(mut config: Config, identity: &str) -> Result<Client, Box<dyn Error>> {
+    let agent = format!("{}/{} ({identity})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    config.headers.push((USER_AGENT, HeaderValue::from_str(&agent)?));
+    Ok(Client::try_from(config)?)
+}
+
+fn stop() -> io::Result<Stop> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let either = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    };
+    Ok(either.boxed().shared())
+}
+
+struct Process {
+    identity: String,
+    client: Client,
+    settings: controller::Settings,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    stop: Stop,
+}
+
+impl Process {
+    async fn live(self, elects_leader: bool) -> Result<(), Box<dyn Error>> {
+        tokio::select! {
+            () = wait_for_access(&self.client, &self.settings) => {}
+            () = self.stop.clone() => return Ok(()),
+        }
+        match elects_leader {
+            true => self.lead().await,
+            false => self.work().await,
+        }
+    }
+
+    /// Who leads no more ends at once: the controllers are dropped with whatever they were doing.
+    async fn lead(mut self) -> Result<(), Box<dyn Error>> {
+        let leases = Api::namespaced(self.client.clone(), &self.settings.operator_namespace);
+        let candidate = Candidate::new(leases, self.identity.clone());
+        let leader = tokio::select! {
+            leader = candidate.win(|| self.readiness.set(true)) => leader,
+            () = self.stop.clone() => return Ok(()),
+        };
+        tracing::info!(identity = self.identity, "leading");
+        self.settings.fence = leader.fence();
+        let (done, is_done) = oneshot::channel::<()>();
+        // A task of its own, so that it is polled however busy the controllers are.
+        let mut held = tokio::spawn(leader.hold(async { drop(is_done.await) }));
+        tokio::select! {
+            biased;
+            lost = &mut held => return Ok(lost??),
+            ended = self.work() => ended?,
+        }
+        drop(done);
+        Ok(held.await??)
+    }
+
+    /// Runs the controllers until a signal, and until the passes that are then under way have ended.
+    async fn work(self) -> Result<(), Box<dyn Error>> {
+        let Self { identity: _, client, settings, metrics, readiness, stop } = self;
+        metrics.leader.set(1);
+        readiness.set(false);
+        let (ready, stopping) = (readiness.clone(), stop.clone());
+        let synced = move || {
+            if stopping.peek().is_none() {
+                ready.set(true);
+                tracing::info!("ready");
+            }
+        };
+        let (halt, halted) = oneshot::channel::<()>();
+        let mut controllers =
+            Box::pin(controller::run(client, settings, metrics, synced, async { drop(halted.await) }));
+        tokio::select! {
+            () = &mut controllers => return Err("the watches ended".into()),
+            () = stop => {}
+        }
+        tracing::info!("stopping: no new passes, those under way end");
+        readiness.set(false);
+        drop(halt);
+        if tokio::time::timeout(DRAIN, controllers).await.is_err() {
+            tracing::warn!("passes still under way are cut; the next start takes them up again");
+        }
+        Ok(())
+    }
+}
+
+/// Returns once the operator can read what it watches; until then it says what is missing.
+async fn wait_for_access(client: &Client, settings: &controller::Settings) {
+    while let Err(error) = try_access(client, settings).await {
+        tracing::error!(%error, "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; trying again");
+        tokio::time::sleep(STARTUP_RETRY).await;
+    }
+}
+
+async fn try_access(client: &Client, settings: &controller::Settings) -> kube::Result<()> {
+    let one = ListParams::default().limit(1);
+    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+    Api::<IamConnection>::all(client.clone()).list(&one).await?;
+    if settings.watch_namespaces.is_empty() {
+        namespaces.list(&one).await?;
+        Api::<OrgOAuthApp>::all(client.clone()).list(&one).await?;
+    }
+    for namespace in &settings.watch_namespaces {
+        namespaces.list(&ListParams::default().fields(&format!("metadata.name={namespace}"))).await?;
+        Api::<OrgOAuthApp>::namespaced(client.clone(), namespace).list(&one).await?;
+    }
+    Ok(())
+}
