@@ -1,0 +1,318 @@
+//! Two replicas: one leads, and whatever happens to it the other takes over, and never do both write.
+//! The name of the Lease is fixed, so only one of these tests runs at a time.
+
+use crate::cluster::{OPERATOR_NAMESPACE, OPERATOR_USER, plane};
+use crate::operator::command;
+use crate::process::address;
+use crate::proxy::{Proxy, Way};
+use crate::world::World;
+use control_plane::{AuditRecord, Scratch, Supervised};
+use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::ListParams;
+use oauth_app_operator::crd::{ConditionStatus, ConditionType};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::time::Instant;
+
+const APPS: usize = 40;
+/// More apps than are created before the leader fails.
+const CREATED_BEFORE: u32 = 5;
+
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The binary as one of several, with a way of its own to the API server.
+struct Replica {
+    proxy: Proxy,
+    log: PathBuf,
+    process: Mutex<Supervised>,
+}
+
+impl Replica {
+    async fn start(name: &str, namespace: &str, directory: &Path) -> Self {
+        let proxy = Proxy::to(plane().server().trim_start_matches("https://").parse().unwrap()).await;
+        let mut kubeconfig = plane().service_account(OPERATOR_NAMESPACE, "oauth-app-operator").await.unwrap();
+        kubeconfig.clusters[0].cluster.as_mut().unwrap().server = Some(format!("https://{}", proxy.address));
+        let kubeconfig = plane().write_kubeconfig(&format!("{namespace}-{name}"), &kubeconfig).unwrap();
+        let log = directory.join(format!("{name}.log"));
+        let process = Mutex::new(Supervised::spawn(&command(&kubeconfig, namespace), &log).unwrap());
+        Self { proxy, log, process }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A field of the last line with this message.
+    fn logged(&self, message: &str, field: &str) -> Option<String> {
+        let lines = self.log();
+        let mut lines = lines.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["message"] == message)?[field].as_str().map(str::to_owned)
+    }
+
+    fn identity(&self) -> String {
+        self.logged("starting", "identity").unwrap_or_default()
+    }
+
+    fn leads(&self) -> bool {
+        self.logged("leading", "identity").is_some()
+    }
+
+    async fn readyz(&self) -> u16 {
+        let Some(address) = address(&self.log()) else { return 0 };
+        let answer = reqwest::get(format!("http://{address}/readyz")).await;
+        answer.map(|answer| answer.status().as_u16()).unwrap_or_default()
+    }
+
+    fn signal(&self, name: &str) {
+        self.process.lock().unwrap().signal(name).unwrap();
+    }
+
+    fn ended(&self) -> Option<ExitStatus> {
+        self.process.lock().unwrap().try_wait().unwrap()
+    }
+
+    /// Its requests to the API server.
+    fn requests(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Vec<AuditRecord> {
+        let agent = format!("({})", self.identity());
+        let its_own = |record: &AuditRecord| record.user == OPERATOR_USER && record.user_agent.ends_with(&agent);
+        plane().audit(|record| its_own(record) && wanted(record)).unwrap()
+    }
+
+    /// What it wrote, but not where it lost a race for the Lease.
+    fn writes(&self) -> Vec<AuditRecord> {
+        self.requests(|record| record.is_write() && (record.resource != "leases" || record.code < 300))
+    }
+}
+
+/// A world whose operator is two replicas.
+struct Pair {
+    world: World,
+    leader: Replica,
+    standby: Replica,
+    _scratch: Scratch,
+    _alone: tokio::sync::MutexGuard<'static, ()>,
+}
+
+impl Pair {
+    async fn running(namespace: &str) -> Self {
+        let alone = ALONE.lock().await;
+        // The replicas of the test before may have ended without giving it up.
+        plane().kubectl(&["-n", OPERATOR_NAMESPACE, "delete", "lease", "--all"]).unwrap();
+        let (world, scratch) = (World::new(namespace, Flavour::Csp).await, Scratch::new().unwrap());
+        world.give_credentials().await;
+        world.connect(json!({"resyncInterval": "10m"})).await;
+        let one = Replica::start("one", namespace, scratch.path()).await;
+        let two = Replica::start("two", namespace, scratch.path()).await;
+        world.until("both are ready", async || one.readyz().await == 200 && two.readyz().await == 200).await;
+        assert!(one.leads() != two.leads(), "one leads");
+        let (leader, standby) = if one.leads() { (one, two) } else { (two, one) };
+        Self { world, leader, standby, _scratch: scratch, _alone: alone }
+    }
+
+    /// Many apps, of which the leader has created a few.
+    async fn at_work(&self) {
+        self.give_work(Fault::always(Action::Latency { ms: 300 })).await;
+        let created = async || self.world.control.stats().await.unwrap().creations.len();
+        self.world.until("a few are created", async || created().await >= CREATED_BEFORE as usize).await;
+        assert!(created().await < APPS, "all are created before the leader fails");
+    }
+
+    /// The same, and the leader waits for answers, or for its turn to call, with everything that is left to do.
+    async fn waiting_for_answers(&self) {
+        self.give_work(Fault::always(Action::Latency { ms: 4000 }).skip(CREATED_BEFORE)).await;
+        let limit = 8;
+        let waits = async || self.world.control.stats().await.unwrap().in_flight == limit;
+        self.world.until("it may make no further call", waits).await;
+        let writes = |resource: &str| {
+            self.world
+                .audit(|write| write.is_write() && write.resource == resource && write.subresource.is_empty())
+                .len()
+        };
+        let all = async || writes("orgoauthapps") == APPS && writes("events") == CREATED_BEFORE as usize;
+        self.world.until("it has written all that it can", all).await;
+    }
+
+    async fn give_work(&self, creates: Fault) {
+        self.world.control.fault(creates.on(Operation::CreateApp)).await.unwrap();
+        for name in names() {
+            self.world.create(&name, json!({})).await;
+        }
+    }
+
+    async fn holder(&self) -> String {
+        let leases: Api<Lease> = Api::namespaced(self.world.client.clone(), OPERATOR_NAMESPACE);
+        let lease = leases.get("oauth-app-operator").await.unwrap();
+        lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
+    }
+
+    async fn ready_apps(&self) -> usize {
+        let apps = self.world.apps().list(&ListParams::default()).await.unwrap();
+        let ready = |kind, status| kind == ConditionType::Ready && status == ConditionStatus::True;
+        let conditions = apps.iter().filter_map(|app| app.status.as_ref()).flat_map(|status| &status.conditions);
+        conditions.filter(|condition| ready(condition.r#type, condition.status)).count()
+    }
+
+    /// Waits until the other leads and an app becomes ready, and prints how long that took.
+    async fn until_taken_over(&self, what: &str, event: Instant) {
+        let other = self.standby.identity();
+        self.world.until("the other leads", async || self.holder().await == other).await;
+        let led = event.elapsed();
+        let ready = self.ready_apps().await;
+        self.world.until("work goes on", async || self.ready_apps().await > ready).await;
+        println!("{what}: the other leads after {led:.1?}, work goes on after {:.1?}", event.elapsed());
+    }
+
+    async fn until_ended_with_failure(&self) {
+        self.world.until("the old leader has ended", async || self.leader.ended().is_some()).await;
+        assert!(!self.leader.ended().unwrap().success());
+    }
+
+    /// One app each, each credential works, and the old leader wrote nothing once the new one led.
+    async fn assert_all_is_well(&self) {
+        for name in names() {
+            self.world.until_ready(&name).await;
+            self.world.assert_credential_works(&name).await;
+        }
+        let creations = self.world.control.stats().await.unwrap().creations;
+        assert_eq!(creations.len(), APPS);
+        assert!(creations.values().all(|count| *count == 1), "{creations:?}");
+        self.assert_never_both().await;
+    }
+
+    async fn assert_never_both(&self) {
+        let takes_over = |writes: &[AuditRecord]| writes.iter().position(|write| write.resource == "leases");
+        self.world.until("the new leader is on record", async || takes_over(&self.standby.writes()).is_some()).await;
+        let (old, new) = (self.leader.writes(), self.standby.writes());
+        let taken_over = &new[takes_over(&new).unwrap()].received;
+        assert!(old.iter().any(|write| write.resource == "leases"), "the old leader is on record");
+        let late: Vec<_> = old.iter().filter(|write| write.received > *taken_over).collect();
+        assert!(late.is_empty(), "the other led from {taken_over} on: {late:#?}");
+        let early: Vec<_> = new.iter().filter(|write| write.received < *taken_over).collect();
+        assert!(early.is_empty(), "it led only from {taken_over} on: {early:#?}");
+    }
+
+    /// Calls that are about apps; tokens are got for other reasons too.
+    async fn calls_about_apps(&self) -> u64 {
+        let mut calls = 0;
+        for operation in [Operation::CreateApp, Operation::GetApp, Operation::ListApps, Operation::UpdateApp] {
+            calls += self.world.calls(operation).await;
+        }
+        calls
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for (what, replica) in [("the leader", &self.leader), ("the standby", &self.standby)] {
+            let log = replica.log();
+            match std::thread::panicking() {
+                true => eprintln!("{what}:\n{}", replica.process.lock().unwrap().log_tail(40)),
+                false => self.world.assert_no_leak_in(what, &log),
+            }
+        }
+    }
+}
+
+fn names() -> impl Iterator<Item = String> {
+    (0..APPS).map(|n| format!("app-{n}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_leader_is_killed_the_other_finishes_its_work() {
+    let pair = Pair::running("ha-killed").await;
+    pair.at_work().await;
+    let event = Instant::now();
+    pair.leader.signal("KILL");
+    pair.until_taken_over("killed", event).await;
+    pair.until_ended_with_failure().await;
+    pair.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_connections_to_the_api_server_are_closed_ends_and_the_other_finishes_its_work() {
+    cut_off("ha-closed", Way::Closed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_the_api_server_does_not_answer_ends_and_the_other_finishes_its_work() {
+    cut_off("ha-silent", Way::Silent).await;
+}
+
+async fn cut_off(namespace: &str, way: Way) {
+    let pair = Pair::running(namespace).await;
+    pair.at_work().await;
+    let event = Instant::now();
+    pair.leader.proxy.set(way);
+    pair.world.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
+    pair.until_ended_with_failure().await;
+    assert!(pair.leader.log().contains("leadership is lost"));
+    pair.until_taken_over(&format!("{way:?}"), event).await;
+    pair.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_was_paused_does_nothing_more_when_it_goes_on() {
+    let pair = Pair::running("ha-paused").await;
+    pair.waiting_for_answers().await;
+    let event = Instant::now();
+    pair.leader.signal("STOP");
+    pair.world.control.clear_faults().await.unwrap();
+    pair.until_taken_over("paused", event).await;
+    for name in names() {
+        pair.world.until_ready(&name).await;
+    }
+    let calls = pair.calls_about_apps().await;
+    pair.leader.signal("CONT");
+    pair.until_ended_with_failure().await;
+    assert_eq!(pair.calls_about_apps().await, calls, "the old leader called the API");
+    pair.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_told_to_end_ends_its_work_then_hands_over_at_once() {
+    let pair = Pair::running("ha-handover").await;
+    let slow = Fault::once(Action::Latency { ms: 3000 }).on(Operation::CreateApp);
+    pair.world.control.fault(slow).await.unwrap();
+    pair.world.create("slow", json!({})).await;
+    let under_way = async || pair.world.control.stats().await.unwrap().in_flight > 0;
+    pair.world.until("the create is under way", under_way).await;
+    pair.leader.signal("TERM");
+    pair.world.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
+    assert_eq!(pair.holder().await, pair.leader.identity(), "the lead is given up before the work has ended");
+    pair.world.until("the old leader has ended", async || pair.leader.ended().is_some()).await;
+    let ended = Instant::now();
+    assert!(pair.leader.ended().unwrap().success());
+    assert_ne!(pair.holder().await, pair.leader.identity());
+    pair.world.create("next", json!({})).await;
+    pair.world.until_ready("next").await;
+    println!("told to end: the other has created an app {:.1?} after the end", ended.elapsed());
+    pair.world.until_ready("slow").await;
+    pair.world.assert_credential_works("slow").await;
+    assert_eq!(pair.world.calls(Operation::UpdateApp).await, 0, "nothing was left half done");
+    pair.assert_never_both().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_is_ready_and_does_nothing() {
+    let pair = Pair::running("ha-standby").await;
+    pair.world.create("billing", json!({})).await;
+    pair.world.until_ready("billing").await;
+    for way in [Way::Closed, Way::Silent] {
+        pair.standby.proxy.set(way);
+        pair.world.until("it misses the API server", async || pair.standby.readyz().await == 503).await;
+        pair.standby.proxy.set(Way::Open);
+        pair.world.until("it is ready again", async || pair.standby.readyz().await == 200).await;
+    }
+    pair.standby.signal("TERM");
+    pair.world.until("it has ended", async || pair.standby.ended().is_some()).await;
+    assert!(pair.standby.ended().unwrap().success());
+    // A watch is recorded when it ends.
+    assert_eq!(pair.standby.requests(|request| request.verb == "watch"), []);
+    assert_eq!(pair.standby.writes(), []);
+    assert_eq!(pair.holder().await, pair.leader.identity());
+    assert_eq!(pair.leader.ended(), None);
+}
