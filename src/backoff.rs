@@ -165,8 +165,10 @@ mod tests {
     fn a_rotation_that_is_due_is_not_slept_through() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let settled = |wake| Outcome::Settled { wake: Some(at(wake)) };
-        let delay =
-            |wake| delay(&settled(wake), Duration::from_secs(600), 0, 0.0, (Instant::now(), at(1000))).as_secs();
-        assert_eq!([delay(1060), delay(900), delay(99_999)], [60, 0, 480]);
+        let delay = |wake, random| {
+            delay(&settled(wake), Duration::from_secs(600), 0, random, (Instant::now(), at(1000))).as_secs_f64()
+        };
+        assert_eq!([delay(1060, 0.0), delay(900, 0.0), delay(99_999, 0.0)], [60.0, 0.0, 480.0]);
+        assert_eq!(delay(1060, 0.5), 60.5, "never before it is due");
     }
 }

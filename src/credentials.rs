@@ -262,7 +262,7 @@ mod tests {
         let mut secret = published(&app);
         let other = OwnerReference { uid: "uid-2".into(), controller: None, ..secret.owner_references()[0].clone() };
         secret.owner_references_mut().insert(0, other);
-        secret.owner_references_mut()[1].block_owner_deletion = None;
+        secret.owner_references_mut()[1].block_owner_deletion = Some(true);
         let Some(SecretWrite::Replace(secret)) = guard(&app, Some(secret)).write(&app, &content(&app)) else {
             panic!("not a replace")
         };

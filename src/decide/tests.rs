@@ -409,6 +409,27 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
 }
 
 #[test]
+fn a_secret_that_is_brought_for_an_adopted_app_is_proven_before_it_is_published() {
+    let bringing = |grants: &str| {
+        let reference = json!({"name": "mine", "key": "value"});
+        let mut spec = json!({"id": "chosen", "adoptionPolicy": "Adopt", "clientSecretRef": reference});
+        spec["grantTypes"] = json!([grants]);
+        app(json!({"spec": spec, "status": {"clientId": "chosen", "adopted": true}}))
+    };
+    let with = |proof: Option<Proof>| {
+        move |seen: &mut Observed| {
+            (seen.remote, seen.proof) = (as_wanted(), proof);
+            seen.brought = Some(Brought::Value(value("mine")));
+        }
+    };
+    assert_eq!(step(bringing("client_credentials"), free, with(None)), "Prove mine");
+    assert_eq!(step(bringing("client_credentials"), free, with(Some(Proof::Accepted))), "Write Proven");
+    let refused = Proof::Refused("401".into());
+    assert_eq!(step(bringing("client_credentials"), free, with(Some(refused))), "SecretRefInvalid");
+    assert_eq!(step(bringing("authorization_code"), free, with(None)), "Write Proven", "no token can be asked for");
+}
+
+#[test]
 fn a_secret_that_cannot_be_used_or_changed_is_said_before_any_call() {
     let bringing = || app(json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}}));
     assert_eq!(step(bringing(), free, nothing), "ReadBroughtSecret");
