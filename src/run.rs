@@ -23,10 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 /// Passes under way get this long after a signal. With the time to give the Lease up it is less than the 30 s that
 /// Kubernetes gives by default.
 const DRAIN: Duration = Duration::from_secs(25);
+/// For all lists together; kube itself sets no read timeout.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 const STARTUP_RETRY: Duration = Duration::from_secs(3);
 
 /// Ends at the first signal.
@@ -136,7 +139,7 @@ impl Process {
         tracing::info!("stopping: no new passes, those under way end");
         readiness.set(false);
         drop(halt);
-        if tokio::time::timeout(DRAIN, controllers).await.is_err() {
+        if timeout(DRAIN, controllers).await.is_err() {
             tracing::warn!("passes still under way are cut; the next start takes them up again");
         }
         Ok(())
@@ -145,9 +148,17 @@ impl Process {
 
 /// Returns once the operator can read what it watches; until then it says what is missing.
 async fn wait_for_access(client: &Client, settings: &controller::Settings) {
-    while let Err(error) = try_access(client, settings).await {
-        tracing::error!(%error, "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; trying again");
-        tokio::time::sleep(STARTUP_RETRY).await;
+    loop {
+        let error = match timeout(STARTUP_TIMEOUT, try_access(client, settings)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the Kubernetes API server did not answer in time".into(),
+        };
+        tracing::error!(
+            error,
+            "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; trying again"
+        );
+        sleep(STARTUP_RETRY).await;
     }
 }
 
