@@ -4,6 +4,7 @@
 use super::{
     Because, Blocked, Call, Observed, Outcome, Step, admit, credential, look_at_secrets, ownership, remote_app, roles,
 };
+use crate::crd::AdoptionPolicy;
 use crate::credentials::Apply;
 use crate::remote::Update;
 use std::fmt;
@@ -84,7 +85,10 @@ pub fn observe(seen: &Observed) -> Result<Step, Blocked> {
             None => return Ok(step),
         }
     }
-    for part in [credential::step, remote_app::step, roles::step] {
+    // An app that is taken over keeps its secret, unless the policy says to replace it.
+    let keeps_secret = !plan.is_empty() && seen.app.spec.adoption_policy == AdoptionPolicy::Adopt;
+    let credential = if keeps_secret { |_: &_, _: &_| Ok(None) } else { credential::step };
+    for part in [credential, remote_app::step, roles::step] {
         let Some(step) = part(seen, &fields)? else { continue };
         match planned(seen, &step) {
             Some(Planned::Create) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![Planned::Create])))),

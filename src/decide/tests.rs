@@ -453,10 +453,12 @@ fn who_observes_plans_and_writes_nothing_to_the_api() {
     let chosen = observing(json!({"spec": {"id": "chosen"}}));
     let is_free = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, Remote::Absent);
     assert_eq!(step(chosen, free, is_free), "plan: create the app");
-    let adopting = observing(json!({"spec": {"id": "chosen", "adoptionPolicy": "Adopt"}}));
+    let adopting = |policy| observing(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}}));
     let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
     let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, other.clone());
-    assert_eq!(step(adopting, free, found), "plan: adopt the app, replace the client secret, change displayName");
+    assert_eq!(step(adopting("Adopt"), free, found), "plan: adopt the app, change displayName");
+    let replaced = "plan: adopt the app, replace the client secret, change displayName";
+    assert_eq!(step(adopting("AdoptAndRotate"), free, found), replaced);
     let drifted = |seen: &mut Observed| seen.remote = other.clone();
     assert_eq!(step(observing(json!({})), published, drifted), "plan: change displayName");
     assert_eq!(step(observing(json!({})), published, |seen| seen.remote = as_wanted()), "Settled");
