@@ -13,7 +13,7 @@ pub struct Condition {
     pub r#type: ConditionType,
     /// Whether it holds.
     pub status: ConditionStatus,
-    /// One word for machines; the README says for each what it means and what to do.
+    /// One word for machines; docs/reasons.md says for each what it means and what to do.
     pub reason: String,
     /// One sentence for people.
     pub message: String,

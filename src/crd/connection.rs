@@ -76,7 +76,9 @@ pub enum Api {
     CloudPartnerNavigator,
 }
 
-/// The kind of organization that a call is about. [cpn-create]
+// The kind of organization that a call is about. [cpn-create]
+/// The kind of organization that calls are about; that of an app comes before that of its connection.
+/// CloudPartnerNavigator only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Context {
