@@ -14,10 +14,11 @@ use stage::{Scene, Stage};
 use std::path::{Path, PathBuf};
 
 /// Each document with commands or manifests, and where its reader begins.
-const DOCUMENTS: [(&str, Run); 4] = [
+const DOCUMENTS: [(&str, Run); 5] = [
     ("README.md", Run::Here(Scene::Empty)),
     ("docs/quickstart.md", Run::Here(Scene::Empty)),
     ("docs/concepts.md", Run::Here(Scene::Installed)),
+    ("docs/migration.md", Run::Here(Scene::Installed)),
     ("docs/development.md", Run::By("the tests that it describes")),
 ];
 
@@ -108,4 +109,9 @@ fn what_is_not_run_is_counted() {
     let mut allowed = EXCEPTIONS.map(|(document, reason, count)| (document.to_owned(), reason, count)).to_vec();
     allowed.sort();
     assert_eq!(found, allowed, "blocks that are not run, by document and reason");
+}
+
+#[tokio::test]
+async fn migration() {
+    follow("docs/migration.md").await;
 }
