@@ -14,17 +14,23 @@ use stage::{Scene, Stage};
 use std::path::{Path, PathBuf};
 
 /// Each document with commands or manifests, and where its reader begins.
-const DOCUMENTS: [(&str, Run); 5] = [
+const DOCUMENTS: [(&str, Run); 8] = [
     ("README.md", Run::Here(Scene::Empty)),
     ("docs/quickstart.md", Run::Here(Scene::Empty)),
     ("docs/concepts.md", Run::Here(Scene::Installed)),
+    ("docs/operations.md", Run::Here(Scene::Installed)),
     ("docs/migration.md", Run::Here(Scene::Installed)),
+    ("docs/security.md", Run::Here(Scene::Installed)),
+    ("docs/faq.md", Run::Here(Scene::Installed)),
     ("docs/development.md", Run::By("the tests that it describes")),
 ];
 
 /// Blocks that are not run, by document and reason. A number that grows has to be argued for.
-const EXCEPTIONS: [(&str, NoTest, usize); 2] =
-    [("README.md", NoTest::TestedElsewhere, 1), ("docs/quickstart.md", NoTest::NeedsAContainerEngine, 2)];
+const EXCEPTIONS: [(&str, NoTest, usize); 3] = [
+    ("README.md", NoTest::TestedElsewhere, 1),
+    ("docs/operations.md", NoTest::NeedsANode, 1),
+    ("docs/quickstart.md", NoTest::NeedsAContainerEngine, 2),
+];
 
 /// How a document is tested.
 enum Run {
@@ -112,6 +118,21 @@ fn what_is_not_run_is_counted() {
 }
 
 #[tokio::test]
+async fn operations() {
+    follow("docs/operations.md").await;
+}
+
+#[tokio::test]
 async fn migration() {
     follow("docs/migration.md").await;
+}
+
+#[tokio::test]
+async fn security() {
+    follow("docs/security.md").await;
+}
+
+#[tokio::test]
+async fn faq() {
+    follow("docs/faq.md").await;
 }

@@ -154,13 +154,15 @@ impl Stage {
         Ok(())
     }
 
-    /// A directory like a checkout after `cargo build`, in which the reader has also saved a token.
+    /// A directory like a checkout after `cargo build`, in which the reader has also saved a token and the certificate of a
+    /// private authority.
     fn lay_out_checkout(&self) -> std::io::Result<()> {
         let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")), &self.shell.directory);
         for directory in ["crds", "deploy"] {
             shell::copy(&from.join(directory), &to.join(directory), &|text| self.adapted(text))?;
         }
         std::fs::write(to.join("token.txt"), IDENTITY)?;
+        std::fs::write(to.join("ca.pem"), self.simulator.ca_pem())?;
         let built = Path::new(env!("CARGO_BIN_EXE_oauth-app-operator")).ancestors().nth(2).unwrap_or(from);
         symlink(built, to.join("target"))?;
         let cargo = to.join("bin/cargo");
@@ -172,14 +174,17 @@ impl Stage {
     /// With the simulator for the vendor's service, and a port that is free.
     fn adapted(&self, text: &str) -> String {
         let mut adapted = String::new();
+        let has_authority = text.contains("caBundle:");
         for line in text.replace(PORT, &self.port).lines() {
             let (indent, key) = line.split_at(line.len() - line.trim_start().len());
             let vendor = ENDPOINTS.iter().find(|(_, address)| key == format!("endpoint: {address}"));
             match vendor {
                 Some((flavour, _)) => {
-                    let endpoint = self.simulator.endpoint(*flavour);
-                    let authority = format!("{{configMapRef: {{name: {AUTHORITY}, key: ca.crt}}}}");
-                    adapted.push_str(&format!("{indent}endpoint: {endpoint}\n{indent}caBundle: {authority}\n"));
+                    adapted.push_str(&format!("{indent}endpoint: {}\n", self.simulator.endpoint(*flavour)));
+                    if !has_authority {
+                        let authority = format!("{{configMapRef: {{name: {AUTHORITY}, key: ca.crt}}}}");
+                        adapted.push_str(&format!("{indent}caBundle: {authority}\n"));
+                    }
                 }
                 None => adapted.push_str(&format!("{line}\n")),
             }
