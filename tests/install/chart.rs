@@ -1,8 +1,8 @@
 //! The chart by itself: lint, templates and the schema of its values.
 
 use crate::helm::{VARIANTS, chart, helm, repository, run, template};
-use control_plane::ControlPlane;
 use control_plane::binaries::KUBERNETES;
+use control_plane::{ControlPlane, Scratch};
 use serde_json::Value;
 
 fn yaml(path: &str) -> Value {
@@ -64,7 +64,8 @@ fn every_value_has_an_effect() {
 fn a_scoped_install_gives_no_right_to_secrets_or_apps_in_all_namespaces() {
     let rendered = template(&["--set=watchNamespaces={team-a}", "--set=crds.install=false"]).unwrap();
     let roles = rendered.split("\n---\n").filter(|text| text.contains("\nkind: ClusterRole\n"));
-    let mut own: Vec<_> = roles.filter(|text| text.contains("\n  name: oauth-app-operator\n")).collect();
+    let mut own: Vec<_> =
+        roles.filter(|text| text.contains("\n  name: oauth-app-operator-oauth-app-operator\n")).collect();
     let role: Value = serde_saphyr::from_str(own.pop().unwrap()).unwrap();
     let resources: Vec<_> = role["rules"].as_array().unwrap().iter().map(|rule| &rule["resources"]).collect();
     let expected = serde_json::json!([["iamconnections"], ["iamconnections/status"], ["namespaces"]]);
@@ -93,4 +94,16 @@ fn the_notes_tell_the_next_steps() {
     assert!(scoped.contains("in namespace platform and watches team-a."), "{scoped}");
     assert!(scoped.contains(r#"namespaces: {from: Names, names: ["team-a"]}"#), "{scoped}");
     assert!(!scoped.contains("No image is published"), "{scoped}");
+}
+
+#[test]
+fn the_image_that_the_kustomization_names_is_deployed() {
+    let (scratch, deploy) = (Scratch::new().unwrap(), repository().join("deploy"));
+    std::fs::copy(deploy.join("install.yaml"), scratch.path().join("install.yaml")).unwrap();
+    let kustomization = std::fs::read_to_string(deploy.join("kustomization.yaml")).unwrap();
+    let (rest, images) = kustomization.split_once("# images:").expect("the image to name, as a comment");
+    let named = format!("{rest}images:{}", images.replace("\n# ", "\n"));
+    std::fs::write(scratch.path().join("kustomization.yaml"), named).unwrap();
+    let rendered = ControlPlane::shared().kubectl(&["kustomize", &scratch.path().display().to_string()]).unwrap();
+    assert!(rendered.contains("image: registry.example.com/oauth-app-operator:0.1.0\n"), "{rendered}");
 }

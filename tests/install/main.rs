@@ -6,5 +6,8 @@
 
 mod chart;
 mod dry_run;
+mod fresh;
 mod helm;
+mod life;
 mod roles;
+mod site;

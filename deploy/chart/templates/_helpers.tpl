@@ -1,4 +1,4 @@
-{{/* Every object has one name, and at most one operator is in a cluster: two would both answer for an IamConnection. */}}
+{{/* Names are fixed, so that Helm refuses a second operator for the same namespaces, which would fight the first. */}}
 {{- define "oauth-app-operator.name" -}}
 oauth-app-operator
 {{- end }}
@@ -21,8 +21,13 @@ labels:
   {{- include "oauth-app-operator.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* Several operators may share a cluster when each watches namespaces of its own. */}}
+{{- define "oauth-app-operator.clusterRole" -}}
+{{ include "oauth-app-operator.name" . }}{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
+
 {{- define "oauth-app-operator.clusterMetadata" -}}
-name: {{ include "oauth-app-operator.name" . }}
+name: {{ include "oauth-app-operator.clusterRole" . }}
 labels:
   {{- include "oauth-app-operator.labels" . | nindent 2 }}
 {{- end }}
