@@ -1,18 +1,15 @@
 //! Every way to install, on a control plane that has nothing yet: the main job works with the rights that ship.
 
+use crate::guide::{APPLY, INSTALL_SCOPED};
 use crate::helm::{NAME, chart};
 use crate::site::Site;
 
-const SCOPED: &str = "kubectl create namespace team-a
-kubectl create namespace team-b
-helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --create-namespace \\
-  --set image.repository=registry.example.com/oauth-app-operator --set 'watchNamespaces={team-a,team-b}'";
 const RIGHT: &str = "--as=system:serviceaccount:oauth-app-operator:oauth-app-operator";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_kubectl_applies_does_the_main_job_with_two_replicas() {
     let mut site = Site::fresh().await;
-    site.documented("kubectl apply -k deploy");
+    site.follow(APPLY);
     site.roll_out().await;
     assert_eq!(site.replicas(), 2);
     site.connect();
@@ -26,7 +23,7 @@ async fn what_kubectl_applies_does_the_main_job_with_two_replicas() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scoped_release_does_the_main_job_and_has_no_right_elsewhere() {
     let mut site = Site::fresh().await;
-    site.documented(SCOPED);
+    site.follow(INSTALL_SCOPED);
     let users = ["team-a", "team-b", "team-c"].map(|team| (team, site.team(team)));
     site.roll_out().await;
     site.connect();

@@ -1,18 +1,12 @@
 //! Upgrade and uninstall: what goes and what stays, as `docs/install.md` says.
 
+use crate::guide::{
+    APPLY, DELETE, DELETE_APPS, DELETE_OPERATOR, INSTALL, LET_GO, RESTRICT, UNINSTALL, UNINSTALL_ALL, UPGRADE,
+    WAIT_UNTIL_GONE,
+};
 use crate::helm::{NAME, chart, repository};
 use crate::site::Site;
 use serde_json::Value;
-
-const INSTALL: &str = "helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --create-namespace \\
-  --set image.repository=registry.example.com/oauth-app-operator";
-const UPGRADE: &str =
-    "helm upgrade oauth-app-operator deploy/chart --namespace oauth-app-operator --reset-then-reuse-values";
-const UNINSTALL: &str = "helm uninstall oauth-app-operator --namespace oauth-app-operator";
-const APPLY: &str = "kubectl apply -k deploy";
-const DELETE_APPS: &str = "kubectl delete ooa --all --all-namespaces
-kubectl delete iamc --all";
-const WAIT_UNTIL_GONE: &str = "kubectl wait --for=delete crd/orgoauthapps.oauth-apps.dev --timeout=90s";
 
 const DEFINITIONS: [&str; 2] = ["crd/iamconnections.oauth-apps.dev", "crd/orgoauthapps.oauth-apps.dev"];
 
@@ -30,6 +24,7 @@ fn identity(site: &Site) -> [Value; 4] {
 }
 
 async fn served(site: &mut Site) {
+    site.plane.restart_controllers().unwrap();
     site.roll_out().await;
     site.connect();
     let user = site.team("billing");
@@ -51,17 +46,23 @@ fn assert_only_the_operator_is_gone(site: &Site) {
     }
 }
 
-fn assert_nothing_is_left(site: &Site) {
+async fn until_collected(site: &Site) {
+    site.until("the Secret is collected", || !site.exists(&["-n=billing", "secret", "billing-export"])).await;
+}
+
+async fn assert_nothing_is_left(site: &Site) {
     assert_eq!(parts(site), "");
     for rest in [&DEFINITIONS[..], &["namespace/oauth-app-operator"]].concat() {
         assert!(!site.exists(&[rest]), "{rest} is gone");
     }
+    until_collected(site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm() {
     let mut site = Site::fresh().await;
-    site.documented(INSTALL);
+    site.follow(INSTALL);
+    site.follow(RESTRICT);
     served(&mut site).await;
     let before = identity(&site);
 
@@ -74,25 +75,22 @@ async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm() {
     assert_eq!(identity(&site), before);
 
     site.stop();
-    site.documented(UNINSTALL);
+    site.follow(UNINSTALL);
     assert_only_the_operator_is_gone(&site);
     assert_eq!(identity(&site), before);
 
-    site.documented(INSTALL);
+    site.follow(INSTALL);
     site.roll_out().await;
     site.until_looked_at("billing").await;
     site.until_served("billing").await;
     assert_eq!(identity(&site), before);
     assert_eq!(site.created_and_there().await, (1, 1));
 
-    site.documented(DELETE_APPS);
+    site.follow(DELETE_APPS);
     assert_eq!(site.created_and_there().await, (1, 0), "the app is gone at the API");
     site.stop();
-    site.documented(&format!(
-        "{UNINSTALL}\nkubectl delete crd orgoauthapps.oauth-apps.dev iamconnections.oauth-apps.dev\n\
-         kubectl delete namespace oauth-app-operator"
-    ));
-    assert_nothing_is_left(&site);
+    site.follow(UNINSTALL_ALL);
+    assert_nothing_is_left(&site).await;
 }
 
 /// The chart as it would have been before `secret.labels` was added.
@@ -124,7 +122,7 @@ async fn an_upgrade_brings_new_definitions_and_keeps_the_apps() {
     let labels = ["-n=billing", "get", "ooa", "billing-export", "-o=jsonpath={.spec.secret.labels}"];
     assert_eq!(site.kubectl(&labels), "", "the older definition does not know the field");
 
-    site.documented(UPGRADE);
+    site.follow(UPGRADE);
     site.roll_out().await;
     site.until("the new definition knows the field", || {
         site.kubectl(&change);
@@ -139,32 +137,32 @@ async fn an_upgrade_brings_new_definitions_and_keeps_the_apps() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_removes_the_operator_alone_or_in_the_documented_order_everything() {
     let mut site = Site::fresh().await;
-    site.documented(APPLY);
+    site.follow(APPLY);
     served(&mut site).await;
     let before = identity(&site);
 
     site.stop();
-    site.documented("kubectl delete -k deploy -l app.kubernetes.io/component=operator");
+    site.follow(DELETE_OPERATOR);
     assert_only_the_operator_is_gone(&site);
     assert_eq!(identity(&site), before);
 
-    site.documented(APPLY);
+    site.follow(APPLY);
     site.roll_out().await;
     site.until_looked_at("billing").await;
     assert_eq!(identity(&site), before);
     assert_eq!(site.created_and_there().await, (1, 1));
 
-    site.documented(DELETE_APPS);
+    site.follow(DELETE_APPS);
     assert_eq!(site.created_and_there().await, (1, 0), "the app is gone at the API");
     site.stop();
-    site.documented("kubectl delete -k deploy");
-    assert_nothing_is_left(&site);
+    site.follow(DELETE);
+    assert_nothing_is_left(&site).await;
 }
 
 /// The operator is gone, and the definitions were deleted with apps in them, which hold on to them.
 async fn stuck() -> Site {
     let mut site = Site::fresh().await;
-    site.documented(APPLY);
+    site.follow(APPLY);
     served(&mut site).await;
     site.stop();
     let deploy = repository().join("deploy").display().to_string();
@@ -184,21 +182,20 @@ async fn stuck() -> Site {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_deleted_the_definitions_first_installs_again_and_the_deletions_end() {
     let mut site = stuck().await;
-    site.documented(APPLY);
+    site.follow(APPLY);
     site.roll_out().await;
     site.connect();
-    site.documented(WAIT_UNTIL_GONE);
+    site.follow(WAIT_UNTIL_GONE);
     assert_eq!(site.created_and_there().await, (1, 0), "the app is gone at the API");
-    site.documented(APPLY);
+    site.follow(APPLY);
     site.until("the definition is there again", || site.exists(&[DEFINITIONS[1]])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_deleted_the_definitions_first_may_let_go_by_hand_and_the_app_stays_at_the_api() {
     let site = stuck().await;
-    site.documented(
-        r#"kubectl -n billing patch ooa billing-export --type=json -p '[{"op": "remove", "path": "/metadata/finalizers"}]'"#,
-    );
-    site.documented(WAIT_UNTIL_GONE);
+    site.follow(LET_GO);
+    site.follow(WAIT_UNTIL_GONE);
     assert_eq!(site.created_and_there().await, (1, 1));
+    until_collected(&site).await;
 }

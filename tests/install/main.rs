@@ -7,6 +7,7 @@
 mod chart;
 mod dry_run;
 mod fresh;
+mod guide;
 mod helm;
 mod life;
 mod roles;

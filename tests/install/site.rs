@@ -44,17 +44,15 @@ impl Site {
         !self.kubectl(&[&["get", "--ignore-not-found", "-o=name"], arguments].concat()).is_empty()
     }
 
-    /// Runs a command as `docs/install.md` has it, in the repository.
-    pub fn documented(&self, command: &str) -> String {
-        let guide = std::fs::read_to_string(repository().join("docs/install.md")).unwrap();
-        assert!(guide.contains(&format!("\n{command}\n")), "docs/install.md does not say: {command}");
+    /// Runs commands of the guide as a user would, in the repository.
+    pub fn follow(&self, commands: &str) {
         let programs = binaries::provide(&[Tool::Kubectl, Tool::Helm]).unwrap();
         let system = std::env::var_os("PATH").unwrap_or_default();
         let ours = programs.iter().filter_map(|(_, program, _)| Some(program.parent()?.to_owned()));
         let path = std::env::join_paths(ours.chain(std::env::split_paths(&system))).unwrap();
         let mut shell = Command::new("sh");
         shell.env("PATH", path).env("KUBECONFIG", self.plane.admin_kubeconfig());
-        run(shell.args(["-ec", command])).unwrap_or_else(|said| panic!("{command}: {said}"))
+        run(shell.args(["-ec", commands])).unwrap_or_else(|said| panic!("{commands}: {said}"));
     }
 
     /// Helm on this control plane.

@@ -7,6 +7,7 @@ mod reasons;
 mod table;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::error::Error;
 use std::fs;
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 /// The text of a document, from the one that is there; a document that is written as a whole does not look at it.
 type Written = fn(&str) -> Result<String, String>;
 
-const DOCUMENTS: [(&str, Written); 3] = [
+const DOCUMENTS: [(&str, Written); 4] = [
     ("docs/fields.md", fields::document),
+    ("docs/install.md", values::document),
     ("docs/metrics.md", metrics::document),
     ("docs/reasons.md", reasons::document),
 ];

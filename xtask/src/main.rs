@@ -31,7 +31,7 @@ enum Command {
     Demo(demo::Args),
     /// Write the parts of the documentation that repeat the code.
     Docs(docs::Args),
-    /// Render deploy/install.yaml and the table of values from the chart.
+    /// Render deploy/install.yaml from the chart.
     Manifests(manifests::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
     Simulate(simulate::Args),

@@ -198,8 +198,8 @@ impl ControlPlane {
         command
     }
 
-    /// Applies a file or directory of CustomResourceDefinitions and waits until they are served. Then it starts the
-    /// controller manager anew, since the garbage collector learns of new resources only every 30 s.
+    /// Applies a file or directory of CustomResourceDefinitions, waits until they are served, and lets the garbage
+    /// collector know.
     ///
     /// # Errors
     /// When they are refused, or the controller manager does not start.
@@ -207,6 +207,14 @@ impl ControlPlane {
         let path = path.display().to_string();
         self.kubectl(&["apply", "--server-side", "-f", &path])?;
         self.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", &path])?;
+        self.restart_controllers()
+    }
+
+    /// Starts the controller manager anew: its garbage collector learns of new resources only every 30 s otherwise.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart_controllers(&self) -> Result<(), Error> {
         let mut running = self.controller_manager.lock().unwrap_or_else(PoisonError::into_inner);
         running.kill().map_err(Error::io("stop kube-controller-manager"))?;
         let command = servers::kube_controller_manager(&self.controller_manager_program, self.directory());

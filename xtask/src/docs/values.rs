@@ -1,31 +1,42 @@
-//! The table of the chart's values, from `values.yaml`: a value is a key with a comment above it.
+//! The table of the chart's values in `docs/install.md`, from `values.yaml`: a value is a key with a comment above it.
 //! Whatever is below such a key belongs to its default.
 
-use std::error::Error;
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- values: written by `cargo xtask manifests` -->\n";
+use super::repository;
+use super::table::Table;
+
+const BEGIN: &str = "<!-- values: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end of values -->\n";
 
 /// A value of the chart.
 #[derive(Debug, PartialEq)]
-pub struct Entry {
+struct Entry {
     /// Where it is, such as `image.tag`.
-    pub path: String,
+    path: String,
     default: Value,
     meaning: String,
 }
 
-/// Reads the values of a chart.
-pub fn read(chart: &Path) -> Result<Vec<Entry>, Box<dyn Error>> {
-    parse(&fs::read_to_string(chart.join("values.yaml"))?)
+/// The text with the table of now between its markers.
+pub fn document(text: &str) -> Result<String, String> {
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.ok_or_else(|| format!("the document lacks the markers {BEGIN}{END}"))?;
+    let mut table = Table::new(["Value", "Default", "What it is"]);
+    for Entry { path, default, meaning } in parse(&chart("values.yaml")?)? {
+        table.row([&format!("`{path}`"), &format!("`{default}`"), &meaning]);
+    }
+    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
 }
 
-fn parse(text: &str) -> Result<Vec<Entry>, Box<dyn Error>> {
-    let values: Value = serde_saphyr::from_str(text)?;
+fn chart(file: &str) -> Result<String, String> {
+    fs::read_to_string(repository().join("deploy/chart").join(file)).map_err(|error| format!("{file}: {error}"))
+}
+
+fn parse(text: &str) -> Result<Vec<Entry>, String> {
+    let values: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let (mut entries, mut keys, mut comment) = (Vec::new(), Vec::new(), Vec::new());
     for line in text.lines() {
         let content = line.trim_start();
@@ -39,8 +50,8 @@ fn parse(text: &str) -> Result<Vec<Entry>, Box<dyn Error>> {
         keys.truncate((line.len() - content.len()) / 2);
         keys.push(key);
         if !meaning.is_empty() {
-            let default = values.pointer(&format!("/{}", keys.join("/"))).cloned();
             let path = keys.join(".");
+            let default = values.pointer(&format!("/{}", keys.join("/"))).cloned();
             let default = default.ok_or_else(|| format!("values.yaml: no value {path}"))?;
             entries.push(Entry { path, default, meaning });
         }
@@ -48,27 +59,9 @@ fn parse(text: &str) -> Result<Vec<Entry>, Box<dyn Error>> {
     Ok(entries)
 }
 
-/// The text with the table of now between its markers.
-pub fn updated(text: &str, entries: &[Entry]) -> Result<String, String> {
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("docs/install.md lacks the markers {BEGIN}{END}"))?;
-    Ok(format!("{before}{BEGIN}{}{END}{after}", table(entries)))
-}
-
-fn table(entries: &[Entry]) -> String {
-    let row = |entry: &Entry| {
-        let Entry { path, default, meaning } = entry;
-        // A bar would end the cell.
-        format!("| `{path}` | `{default}` | {} |\n", meaning.replace('|', "\\|"))
-    };
-    let rows: String = entries.iter().map(row).collect();
-    format!("\n| Value | Default | What it is |\n|---|---|---|\n{rows}\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifests::chart;
 
     /// The paths of all values that are no mappings with keys.
     fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
@@ -80,8 +73,8 @@ mod tests {
 
     #[test]
     fn every_value_is_documented() {
-        let entries = read(&chart()).unwrap();
-        let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
+        let text = chart("values.yaml").unwrap();
+        let entries = parse(&text).unwrap();
         let mut found = Vec::new();
         leaves(&serde_saphyr::from_str(&text).unwrap(), "", &mut found);
         let documented =
@@ -92,10 +85,8 @@ mod tests {
 
     #[test]
     fn the_schema_knows_every_value_and_no_other() {
-        let schema = fs::read_to_string(chart().join("values.schema.json")).unwrap();
-        let schema: Value = serde_json::from_str(&schema).unwrap();
-        let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
-        let mut values: Value = serde_saphyr::from_str(&text).unwrap();
+        let schema: Value = serde_json::from_str(&chart("values.schema.json").unwrap()).unwrap();
+        let mut values: Value = serde_saphyr::from_str(&chart("values.yaml").unwrap()).unwrap();
         // Helm itself adds it where the chart is part of another.
         values["global"] = Value::Object(Default::default());
         assert_same_keys(&schema, &schema, &values, "");
