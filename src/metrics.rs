@@ -164,8 +164,12 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// For the connection of that name.
+    /// For the connection of that name. Its counters are there from the beginning, so that a first increase is one.
     pub fn new(metrics: Arc<Metrics>, connection: String) -> Self {
+        metrics.throttled.get_or_create(&OfConnection { connection: connection.clone() }).inc_by(0.0);
+        for result in Refresh::VALUES {
+            metrics.token_refreshes.get_or_create(&OfRefresh { connection: connection.clone(), result }).inc_by(0);
+        }
         Self { metrics, connection }
     }
 

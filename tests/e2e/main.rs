@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod alerts;
 mod cluster;
 mod deletion;
 mod faults;
@@ -16,6 +17,7 @@ mod metrics;
 mod obstacles;
 mod operator;
 mod process;
+mod promtool;
 mod proxy;
 mod rights;
 mod rotation;

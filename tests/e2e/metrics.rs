@@ -1,5 +1,6 @@
 //! The metrics over a small life: each moves when its thing happens, with the labels that its table says.
 
+use crate::promtool::lint;
 use crate::scrape::Scrape;
 use crate::world::World;
 use iam_simulator::types::{Action, Fault, Flavour, Human, Operation};
@@ -8,10 +9,11 @@ use serde_json::json;
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
-/// An app that was created, drifted, was throttled, lost its token, met a call that hung, and was rotated; and one that
+/// The metrics at the start, and then an app that was created, drifted, was throttled, lost its token, met a call that hung, and was rotated; and one that
 /// the API refuses.
-async fn small_life() -> World {
-    let world = World::running("metrics", Flavour::Csp).await;
+pub async fn small_life(namespace: &str) -> (Scrape, World) {
+    let world = World::running(namespace, Flavour::Csp).await;
+    let before = Scrape::of(&world).await;
     world.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     world.until_ready("billing").await;
     let id = world.credential("billing").await.unwrap().0;
@@ -20,7 +22,7 @@ async fn small_life() -> World {
     world.until_metric("drift_corrected_total", &[], |count| count == 1.0).await;
     let throttle = Action::TooManyRequests { retry_after: Some(2) };
     world.control.fault(Fault::once(throttle).on(Operation::ListApps)).await.unwrap();
-    world.until_metric("throttled_seconds_total", &[("connection", "metrics")], |seconds| seconds == 2.0).await;
+    world.until_metric("throttled_seconds_total", &[("connection", namespace)], |seconds| seconds == 2.0).await;
     world.control.revoke_tokens().await.unwrap();
     world.until_metric("token_refreshes_total", &[("result", "granted")], |count| count == 2.0).await;
     world.control.fault(Fault::once(Action::Hang { performed: false }).on(Operation::ListApps)).await.unwrap();
@@ -31,12 +33,12 @@ async fn small_life() -> World {
     world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
     world.create("refused", json!({})).await;
     world.until_stalled("refused", "Rejected").await;
-    world
+    (before, world)
 }
 
 #[tokio::test]
 async fn each_metric_moves_when_its_thing_happens() {
-    let world = small_life().await;
+    let (_, world) = small_life("metrics").await;
     let ours = [("connection", "metrics")];
     let apps = |ready: &'static str| [("connection", "metrics"), ("ready", ready)];
     world.until_metric("apps", &apps("false"), |count| count == 1.0).await;
@@ -62,6 +64,7 @@ async fn each_metric_moves_when_its_thing_happens() {
     for family in &FAMILIES {
         assert!(scrape.text.contains(&format!("# TYPE {} ", family.name)), "{} is not exposed", family.name);
     }
+    assert_eq!(lint(&scrape), Ok(()));
     assert!(world.find_leaks(&scrape.text).is_empty());
     world.delete("billing").await;
     world.until_metric("reconciles_total", &[("outcome", "gone"), ("reason", "Deleted")], |count| count == 1.0).await;

@@ -3,27 +3,41 @@
 use crate::process::address;
 use crate::world::World;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Every series with its value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Scrape {
+    pub at: Instant,
     pub text: String,
     pub series: BTreeMap<String, f64>,
 }
 
 impl Scrape {
+    /// Waits until the endpoint is served, after a start or another one.
     pub async fn of(world: &World) -> Self {
-        let address = address(&world.operator().log()).expect("the endpoint is served");
-        let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
-        assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-        Self::read(answer.text().await.unwrap())
+        let served = async || Self::now(world).await.is_some();
+        world.until("/metrics is served", served).await;
+        Self::now(world).await.expect("it was served a moment ago")
     }
 
-    fn read(text: String) -> Self {
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
+    async fn now(world: &World) -> Option<Self> {
+        let address = address(&world.operator().log())?;
+        let answer = reqwest::get(format!("http://{address}/metrics")).await.ok()?;
+        assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        Some(Self::read(answer.text().await.ok()?, &world.connection_name()))
+    }
+
+    /// All operators see all connections; those of other tests are left out.
+    fn read(text: String, connection: &str) -> Self {
+        let ours = |line: &str| match line.split_once("{connection=\"") {
+            Some((_, rest)) => rest.starts_with('"') || rest.starts_with(&format!("{connection}\"")),
+            None => true,
+        };
+        let lines = text.lines().filter(|line| !line.starts_with('#') && ours(line));
         let parts = lines.map(|line| line.rsplit_once(' ').expect("a value"));
         let series = parts.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect();
-        Self { text, series }
+        Self { at: Instant::now(), text, series }
     }
 
     /// The sum of the series of this name that have all of these labels; nothing where there is none.
@@ -39,7 +53,7 @@ impl Scrape {
 impl World {
     /// Looks until the sum of these series is so.
     pub async fn until_metric(&self, name: &str, labels: &[(&str, &str)], is: impl Fn(f64) -> bool) {
-        self.until(&format!("{name} {labels:?}"), async || Scrape::of(self).await.sum(name, labels).is_some_and(&is))
-            .await;
+        let sum = async || Scrape::now(self).await.and_then(|scrape| scrape.sum(name, labels));
+        self.until(&format!("{name} {labels:?}"), async || sum().await.is_some_and(&is)).await;
     }
 }

@@ -13,6 +13,9 @@ pub struct Args {
     /// Provide helm too
     #[arg(long)]
     helm: bool,
+    /// Provide promtool too
+    #[arg(long)]
+    promtool: bool,
     /// Start a control plane, print its KUBECONFIG and keep it until Ctrl-C
     #[arg(long)]
     start: bool,
@@ -22,6 +25,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut tools = Tool::CONTROL_PLANE.to_vec();
     tools.extend(args.helm.then_some(Tool::Helm));
+    tools.extend(args.promtool.then_some(Tool::Promtool));
     let programs = binaries::provide(&tools)?;
     for (tool, path, origin) in programs.iter() {
         let origin = match origin {

@@ -14,10 +14,10 @@ pub struct Args {
     arguments: Vec<String>,
 }
 
-/// Provides the control plane and helm, builds everything and runs the tests.
+/// Provides the control plane, helm and promtool, builds everything and runs the tests.
 pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    eprintln!("control plane: looking for etcd, kube-apiserver, kube-controller-manager, kubectl and helm");
-    let programs = binaries::provide(&[&Tool::CONTROL_PLANE[..], &[Tool::Helm]].concat())?;
+    eprintln!("control plane: looking for etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool");
+    let programs = binaries::provide(&[&Tool::CONTROL_PLANE[..], &[Tool::Helm, Tool::Promtool]].concat())?;
     for (_, path, _) in programs.iter() {
         eprintln!("control plane: {}", path.display());
     }

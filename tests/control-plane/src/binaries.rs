@@ -16,6 +16,8 @@ use progress::Progress;
 pub const KUBERNETES: &str = "v1.37.2";
 const ETCD: &str = "v3.6.16";
 const HELM: &str = "v3.22.0";
+/// Its module has the version v0.316.0.
+const PROMETHEUS: &str = "3.16.0";
 
 /// Prefix of the directories in the cache in which a program is being made.
 const UNFINISHED: &str = ".part-";
@@ -33,6 +35,8 @@ pub enum Tool {
     Kubectl,
     /// The package manager, for the chart only.
     Helm,
+    /// Reads metrics and evaluates rules as Prometheus does, for the alerts and the dashboard only.
+    Promtool,
 }
 
 impl Tool {
@@ -47,6 +51,7 @@ impl Tool {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -57,6 +62,7 @@ impl Tool {
             Self::KubeApiserver | Self::KubeControllerManager => (&["--version"], KUBERNETES),
             Self::Kubectl => (&["version", "--client"], KUBERNETES),
             Self::Helm => (&["version"], "v3."),
+            Self::Promtool => (&["--version"], PROMETHEUS),
         }
     }
 }
@@ -257,6 +263,7 @@ mod tests {
             ("kubernetes", "k8s.io/kubernetes", KUBERNETES),
             ("etcd", "go.etcd.io/etcd/server/v3", ETCD),
             ("helm", "helm.sh/helm/v3", HELM),
+            ("prometheus", "github.com/prometheus/prometheus", &PROMETHEUS.replacen("3.", "v0.3", 1)),
         ] {
             let file = build::module_directory(directory).join("go.mod");
             let text = std::fs::read_to_string(file).expect("go.mod");

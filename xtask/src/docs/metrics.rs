@@ -10,7 +10,7 @@ Written by `cargo xtask docs` from `src/metrics/families.rs`.
 
 `/metrics` on the port `http` (8080) answers in the text format of Prometheus. Counters begin at 0 with each start. What
 describes resources (`apps`, `rotation_age_seconds`, `rotations_overdue`, `connection_ready`) is computed from the watched
-resources at each scrape, and only the replica that leads has it. A series appears when its thing happens for the first time.
+resources at each scrape, and only the replica that leads has it. Most series appear when their thing happens for the first time.
 
 No label is unbounded: all values come from closed sets, but for the names of `IamConnection`s that exist. No secret value and
 no name of a team's resource is in a metric.

@@ -11,7 +11,7 @@ use std::process::Command;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::progress::Progress;
-use super::{ETCD, HELM, KUBERNETES, Tool};
+use super::{ETCD, HELM, KUBERNETES, PROMETHEUS, Tool};
 
 /// Where a program is released.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +67,16 @@ fn release(tool: Tool, os: &str, arch: &str) -> Option<Release> {
                 checksums: format!("{file}.sha256sum"),
                 file,
                 member: Some(format!("{os}-{arch}/helm")),
+            })
+        }
+        Tool::Promtool => {
+            let stem = format!("prometheus-{PROMETHEUS}.{os}-{arch}");
+            Some(Release {
+                host: "github.com",
+                directory: format!("/prometheus/prometheus/releases/download/v{PROMETHEUS}/"),
+                file: format!("{stem}.tar.gz"),
+                checksums: "sha256sums.txt".to_owned(),
+                member: Some(format!("{stem}/promtool")),
             })
         }
     }
@@ -169,6 +179,9 @@ mod tests {
         assert_eq!(linux(Tool::Etcd), [format!("{etcd}etcd-v3.6.16-linux-amd64.tar.gz"), format!("{etcd}SHA256SUMS")]);
         let helm = "https://get.helm.sh/helm-v3.22.0-linux-amd64.tar.gz";
         assert_eq!(linux(Tool::Helm), [helm.to_owned(), format!("{helm}.sha256sum")]);
+        let prometheus = "https://github.com/prometheus/prometheus/releases/download/v3.16.0/";
+        let archive = format!("{prometheus}prometheus-3.16.0.linux-amd64.tar.gz");
+        assert_eq!(linux(Tool::Promtool), [archive, format!("{prometheus}sha256sums.txt")]);
     }
 
     #[test]

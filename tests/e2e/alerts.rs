@@ -1,0 +1,234 @@
+//! The alerts and the dashboard that ship, evaluated by Prometheus' own engine over what the real operator measured while
+//! the simulator misbehaved. What goes on for seconds here is taken to go on for hours, at the same pace.
+
+use crate::cluster::{plane, repository};
+use crate::metrics::small_life;
+use crate::promtool::{Case, assert_cases, ending, lasting, shipped};
+use crate::scrape::Scrape;
+use crate::world::World;
+use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use kube::api::{Patch, PatchParams};
+use oauth_app_operator::metrics::FAMILIES;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn firing(name: &'static str, series: Vec<Value>, alerts: &[&str]) -> Case {
+    let answers = alerts.iter().map(|alert| format!("{{alertname={alert:?}}}")).collect();
+    let query = r#"group by (alertname) (ALERTS{alertstate="firing"})"#.to_owned();
+    Case { name, series, query, answers }
+}
+
+fn refuse(status: u16) -> Fault {
+    Fault::always(Action::Status { status, message: "no".into(), performed: false })
+}
+
+async fn with_a_ready_app(namespace: &str, spec: Value) -> World {
+    let world = World::running(namespace, Flavour::Csp).await;
+    world.create("billing", spec).await;
+    world.until_ready("billing").await;
+    world
+}
+
+/// The scrapes before and after a series grew.
+async fn until_it_grows(world: &World, name: &str, labels: &[(&str, &str)]) -> Vec<Value> {
+    let before = Scrape::of(world).await;
+    let was = before.sum(name, labels).unwrap_or_default();
+    world.until_metric(name, labels, |now| now >= was + 2.0).await;
+    lasting(&before, &Scrape::of(world).await)
+}
+
+async fn all_is_well_and_then_it_is_killed() -> [Case; 2] {
+    let world = with_a_ready_app("alert-none", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let well = until_it_grows(&world, "reconciles_total", &[("outcome", "settled")]).await;
+    let last = Scrape::of(&world).await;
+    world.operator().kill();
+    [firing("all is well", well, &[]), firing("killed", ending(&last), &["OAuthAppOperatorDown"])]
+}
+
+async fn wrong_credentials() -> Case {
+    let world = World::new("alert-refused", Flavour::Csp).await;
+    world.store_credentials("not-the-right-token").await;
+    world.connect(json!({})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    world.until_metric("token_refreshes_total", &[("result", "refused")], |count| count >= 1.0).await;
+    world.until_metric("connection_ready", &[("connection", "alert-refused")], |ready| ready == 0.0).await;
+    let before = Scrape::of(&world).await;
+    world.store_credentials("not-the-right-one-either").await;
+    world.until_metric("token_refreshes_total", &[("result", "refused")], |count| count >= 2.0).await;
+    let series = lasting(&before, &Scrape::of(&world).await);
+    let alerts = ["OAuthAppConnectionNotReady", "OAuthAppCredentialsRefused", "OAuthAppsNotReady"];
+    firing("wrong credentials", series, &alerts)
+}
+
+async fn the_api_fails() -> Case {
+    let world = with_a_ready_app("alert-failing", json!({})).await;
+    world.control.fault(refuse(503)).await.unwrap();
+    let series = until_it_grows(&world, "remote_calls_total", &[("status", "503")]).await;
+    firing("the API fails", series, &["OAuthAppApiFailing"])
+}
+
+async fn the_api_throttles() -> Case {
+    let world = with_a_ready_app("alert-throttled", json!({})).await;
+    let throttle = Action::TooManyRequests { retry_after: Some(2) };
+    world.control.fault(Fault::always(throttle)).await.unwrap();
+    let series = until_it_grows(&world, "remote_calls_total", &[("status", "429")]).await;
+    firing("the API throttles", series, &["OAuthAppApiThrottled"])
+}
+
+async fn a_rotation_is_refused() -> Case {
+    let world = with_a_ready_app("alert-overdue", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    world.operator().kill();
+    world.control.fault(refuse(409).on(Operation::RotateSecret)).await.unwrap();
+    let long_ago = json!({"metadata": {"annotations": {"oauth-apps.dev/rotated-at": "2026-01-01T00:00:00Z"}}});
+    world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
+    world.operator().start();
+    world.until_metric("rotations_overdue", &[], |count| count == 1.0).await;
+    let series = until_it_grows(&world, "remote_calls_total", &[("operation", "rotate secret")]).await;
+    firing("a rotation is refused", series, &["OAuthAppRotationOverdue"])
+}
+
+/// Has Kubernetes refuse new Secrets in the namespace.
+async fn forbid_secrets(world: &World) {
+    let (name, group) = (&world.namespace, "admissionregistration.k8s.io/v1");
+    let secrets = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]});
+    let policy = json!({
+        "apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [secrets]},
+            "validations": [{"expression": "false", "message": "no Secrets here"}],
+        },
+    });
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+    let binding = json!({
+        "apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": here}},
+    });
+    for object in [policy, binding] {
+        plane().kubectl_with_input(&["apply", "-f", "-"], &object.to_string()).unwrap();
+    }
+    let attempt = ["-n", name, "create", "secret", "generic", "attempt", "--dry-run=server"];
+    world.until("Secrets are refused", async || plane().kubectl(&attempt).is_err()).await;
+}
+
+async fn secrets_are_refused() -> Case {
+    let world = World::running("alert-writes", Flavour::Csp).await;
+    forbid_secrets(&world).await;
+    world.create("billing", json!({})).await;
+    let refused = [("resource", "secrets"), ("result", "refused")];
+    world.until_metric("kubernetes_writes_total", &refused, |count| count >= 1.0).await;
+    let series = until_it_grows(&world, "kubernetes_writes_total", &refused).await;
+    firing("Secrets are refused", series, &["OAuthAppKubernetesWritesFailing", "OAuthAppsNotReady"])
+}
+
+async fn no_pass_ends() -> Case {
+    let world = World::new("alert-stuck", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"limits": {"timeout": "2m"}})).await;
+    world.operator().start();
+    let hang = Action::Hang { performed: false };
+    world.control.fault(Fault::always(hang).on(Operation::CreateApp)).await.unwrap();
+    world.create("billing", json!({})).await;
+    world.until("it hangs", async || world.calls(Operation::CreateApp).await == 1).await;
+    let before = Scrape::of(&world).await;
+    let series = lasting(&before, &Scrape::of(&world).await);
+    firing("no pass ends", series, &["OAuthAppQueueStuck", "OAuthAppsNotReady"])
+}
+
+async fn an_app_is_rejected() -> Case {
+    let world = World::running("alert-rejected", Flavour::Csp).await;
+    world.control.fault(refuse(400).on(Operation::CreateApp)).await.unwrap();
+    let before = Scrape::of(&world).await;
+    world.create("billing", json!({})).await;
+    world.until_stalled("billing", "Rejected").await;
+    world.until_metric("apps", &[("ready", "false")], |count| count == 1.0).await;
+    firing("an app is rejected", lasting(&before, &Scrape::of(&world).await), &["OAuthAppsNotReady"])
+}
+
+#[tokio::test]
+async fn each_alert_fires_when_its_thing_happens_and_no_other_does() {
+    let (well_and_killed, refused, failing, throttled, overdue, writes, stuck, rejected) = tokio::join!(
+        all_is_well_and_then_it_is_killed(),
+        wrong_credentials(),
+        the_api_fails(),
+        the_api_throttles(),
+        a_rotation_is_refused(),
+        secrets_are_refused(),
+        no_pass_ends(),
+        an_app_is_rejected(),
+    );
+    let cases: Vec<Case> =
+        well_and_killed.into_iter().chain([refused, failing, throttled, overdue, writes, stuck, rejected]).collect();
+    assert_cases(&shipped("alerts.yaml")["spec"], &cases);
+    let fired: BTreeSet<_> = cases.iter().flat_map(|case| &case.answers).collect();
+    for alert in alerts() {
+        let name = alert["alert"].as_str().unwrap();
+        assert!(fired.contains(&format!("{{alertname={name:?}}}")), "{name} never fired");
+    }
+}
+
+fn alerts() -> Vec<Value> {
+    shipped("alerts.yaml")["spec"]["groups"][0]["rules"].as_array().unwrap().clone()
+}
+
+#[test]
+fn each_alert_says_how_bad_it_is_and_has_its_section_in_the_runbook() {
+    let runbook = std::fs::read_to_string(repository().join("docs/runbook.md")).unwrap();
+    let sections: BTreeSet<_> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let alerts = alerts();
+    let names: BTreeSet<_> = alerts.iter().map(|alert| alert["alert"].as_str().unwrap()).collect();
+    assert_eq!(names, sections);
+    for alert in &alerts {
+        let (name, notes) = (alert["alert"].as_str().unwrap(), &alert["annotations"]);
+        assert_eq!(notes["runbook_url"], format!("docs/runbook.md#{}", name.to_lowercase()));
+        assert!(notes["summary"].is_string() && notes["description"].is_string(), "{name}");
+        assert!(["critical", "warning"].contains(&alert["labels"]["severity"].as_str().unwrap()), "{name}");
+    }
+}
+
+/// The query of each target of each panel, with the variables of the dashboard filled in.
+fn queries() -> Vec<(String, String)> {
+    let dashboard = shipped("dashboard.json");
+    let panels = dashboard["panels"].as_array().unwrap();
+    let of = |panel: &Value| {
+        let title = panel["title"].as_str().unwrap().to_owned();
+        let targets = panel["targets"].as_array().unwrap().clone();
+        targets.into_iter().map(move |target| (title.clone(), target["expr"].as_str().unwrap().to_owned()))
+    };
+    let filled = |query: String| query.replace("$__rate_interval", "5m").replace("$connection", ".*");
+    panels.iter().flat_map(of).map(|(title, query)| (title, filled(query))).collect()
+}
+
+#[tokio::test]
+async fn every_panel_of_the_dashboard_shows_something_after_a_small_life() {
+    let (before, world) = small_life("dashboard").await;
+    let series = lasting(&before, &Scrape::of(&world).await);
+    let queries = queries();
+    assert!(queries.len() > 15, "{queries:?}");
+    let rules: Vec<Value> = queries
+        .iter()
+        .enumerate()
+        .map(|(n, (title, query))| json!({"record": format!("panel_{n}"), "expr": query, "labels": {"panel": title}}))
+        .collect();
+    let answers = queries.iter().map(|(title, _)| format!("{{panel={title:?}}}")).collect();
+    let query = r#"group by (panel) ({__name__=~"panel_.*"})"#.to_owned();
+    let case = Case { name: "a small life", series, query, answers };
+    assert_cases(&json!({"groups": [{"name": "dashboard", "rules": rules}]}), &[case]);
+}
+
+#[test]
+fn alerts_dashboard_and_runbook_name_only_metrics_that_exist() {
+    let queries = queries().into_iter().map(|(_, query)| query);
+    let alerts = alerts().into_iter().map(|alert| alert["expr"].as_str().unwrap().to_owned());
+    let runbook = std::fs::read_to_string(repository().join("docs/runbook.md")).unwrap();
+    let known = |name: &str| {
+        let is = |family: &str| ["", "_bucket", "_sum", "_count"].iter().any(|end| name == format!("{family}{end}"));
+        FAMILIES.iter().any(|family| is(family.name))
+    };
+    for text in queries.chain(alerts).chain([runbook]) {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for name in words.filter(|word| word.starts_with("oauth_app_operator")) {
+            assert!(known(name), "{name} in {text}");
+        }
+    }
+}
