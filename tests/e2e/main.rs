@@ -19,7 +19,6 @@ mod operator;
 mod process;
 mod promtool;
 mod proxy;
-mod rights;
 mod rotation;
 mod scrape;
 mod table;

@@ -10,5 +10,6 @@ mod fresh;
 mod guide;
 mod helm;
 mod life;
+mod rights;
 mod roles;
 mod site;

@@ -166,10 +166,15 @@ impl Site {
     }
 
     pub async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        self.until_or(holds, || what.to_owned()).await;
+    }
+
+    /// The same, with words about what it is like when the time is over.
+    pub async fn until_or(&self, holds: impl Fn() -> bool, what: impl Fn() -> String) {
         let begin = Instant::now();
         while !holds() {
             let logs = || self.replicas.iter().map(|replica| replica.log_tail(20)).collect::<String>();
-            assert!(begin.elapsed() < DEADLINE, "not so after {DEADLINE:?}: {what}\n{}", logs());
+            assert!(begin.elapsed() < DEADLINE, "not so after {DEADLINE:?}: {}\n{}", what(), logs());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

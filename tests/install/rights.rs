@@ -1,0 +1,108 @@
+//! Every right that ships is used: the operator lives one life under each install, and a rule that nothing needed fails
+//! here. That it needs no other is shown by all other tests, which run with these rights alone.
+
+use crate::guide::{APPLY, INSTALL_SCOPED};
+use crate::helm::NAME;
+use crate::site::Site;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const USER: &str = "system:serviceaccount:oauth-app-operator:oauth-app-operator";
+
+/// What the operator's roles grant in the cluster or in a namespace where it works, as `group/resource verb`.
+fn granted(site: &Site, namespaces: &[&str]) -> BTreeSet<String> {
+    let strings = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
+    let mut granted = BTreeSet::new();
+    for (bindings, roles) in [("clusterrolebindings", "clusterrole"), ("rolebindings", "role")] {
+        let bindings = site.get(&[bindings, "-A", "-l=app.kubernetes.io/name=oauth-app-operator"]);
+        for binding in bindings["items"].as_array().unwrap() {
+            let namespace = binding["metadata"]["namespace"].as_str();
+            if namespace.is_some_and(|namespace| !namespaces.contains(&namespace)) {
+                continue;
+            }
+            let role = format!("{roles}/{}", binding["roleRef"]["name"].as_str().unwrap());
+            let role = site.get(&["-n", namespace.unwrap_or_default(), &role]);
+            for rule in role["rules"].as_array().unwrap() {
+                for resource in strings(&rule["resources"]) {
+                    let group = rule["apiGroups"][0].as_str().unwrap();
+                    let at = namespace.unwrap_or("cluster");
+                    granted
+                        .extend(strings(&rule["verbs"]).iter().map(|verb| format!("{at}: {group}/{resource} {verb}")));
+                }
+            }
+        }
+    }
+    granted
+}
+
+/// What the operator did, by the same names; what it did in a namespace counts for the cluster too.
+fn used(site: &Site) -> BTreeSet<String> {
+    let records = site.plane.audit(|record| record.user == USER && record.code < 400).unwrap();
+    let described = |record: control_plane::AuditRecord| {
+        let subresource =
+            if record.subresource.is_empty() { String::new() } else { format!("/{}", record.subresource) };
+        let what = format!("{}/{}{subresource} {}", record.group, record.resource, record.verb);
+        [format!("cluster: {what}"), format!("{}: {what}", record.namespace)]
+    };
+    records.into_iter().flat_map(described).collect()
+}
+
+/// Created with a chosen id, changed twice with its Secret, which is then renamed, and deleted when unused.
+async fn live(site: &Site, namespace: &str) {
+    let app = |name: &str, secret: &str| {
+        json!({"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+        "metadata": {"name": "billing", "namespace": namespace}, "spec": {
+            "orgId": "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10", "id": "billing-export",
+            "displayName": name, "description": "Nightly", "grantTypes": ["client_credentials"],
+            "allowedScopes": {}, "secret": {"name": secret, "labels": {"name": name}},
+            "deletionPolicy": "DeleteWhenUnused",
+        }})
+    };
+    let at = format!("-n={namespace}");
+    for (name, secret) in [("One", "first"), ("Two", "first"), ("Three", "first"), ("Three", "second")] {
+        site.plane.kubectl_with_input(&["apply", "-f", "-"], &app(name, secret).to_string()).unwrap();
+        let settled = || {
+            let app = site.get(&[&at, "ooa", "billing"]);
+            let ready = app["status"]["conditions"].as_array().into_iter().flatten().any(|condition| {
+                condition["type"] == "Ready"
+                    && condition["status"] == "True"
+                    && condition["observedGeneration"] == app["metadata"]["generation"]
+            });
+            ready && app["status"]["secretName"] == secret
+        };
+        site.until(&format!("{name} is in {secret}"), settled).await;
+    }
+    site.kubectl(&["wait", "--for=condition=Ready", "iamc/default", "--timeout=90s"]);
+    site.kubectl(&[&at, "delete", "ooa", "billing", "--timeout=90s"]);
+}
+
+async fn assert_no_right_is_unused(site: &mut Site, namespaces: &[&str]) {
+    site.roll_out().await;
+    site.connect();
+    for namespace in namespaces.iter().filter(|namespace| **namespace != NAME) {
+        live(site, namespace).await;
+    }
+    // A watch is recorded when it ends.
+    site.stop();
+    let granted = granted(site, namespaces);
+    assert!(granted.len() > 15, "{granted:?}");
+    let unused = || granted.difference(&used(site)).cloned().collect::<Vec<_>>();
+    site.until_or(|| unused().is_empty(), || format!("rights that nothing needs: {:?}", unused())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_right_ships_that_is_not_used() {
+    let mut site = Site::fresh().await;
+    site.follow(APPLY);
+    site.kubectl(&["create", "namespace", "team-a"]);
+    assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
+    let apps = site.get(&["iamc", "default"])["status"]["apps"].clone();
+    assert!(apps["total"].is_number(), "the users of a connection are counted: {apps}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_right_of_a_scoped_install_is_not_used() {
+    let mut site = Site::fresh().await;
+    site.follow(INSTALL_SCOPED);
+    assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
+}
