@@ -44,10 +44,7 @@ impl Election {
             return Turn::Expired;
         }
         match self.other() {
-            // A leader yields to any claim, even to one that has run out: it was made after ours.
-            Some((holder, until)) if now < until || self.leads_until.is_some() => {
-                Turn::StandBy { holder: holder.to_owned(), until }
-            }
+            Some((holder, until)) if now < until => Turn::StandBy { holder: holder.to_owned(), until },
             Some(_) | None => Turn::Claim(Box::new(self.claimed(lease, time))),
         }
     }

@@ -14,6 +14,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Memory {
     lease: Arc<Mutex<Option<Lease>>>,
     hangs: Arc<AtomicBool>,
+    /// Refuses one write.
+    raced: Arc<AtomicBool>,
 }
 
 impl Memory {
@@ -39,7 +41,7 @@ impl Leases for Memory {
         self.answer().await;
         let mut kept = self.lease.lock().unwrap();
         let version = kept.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
-        if version != lease.metadata.resource_version {
+        if version != lease.metadata.resource_version || self.raced.swap(false, Ordering::Relaxed) {
             return Err(kube::Error::Api(Status::failure("stale", "Conflict").with_code(409).boxed()));
         }
         let mut lease = lease.clone();
@@ -111,6 +113,29 @@ async fn a_leader_that_sees_another_holder_ends_at_once() {
     memory.lease.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().holder_identity = Some("b".into());
     assert_eq!(first.hold(pending()).await, Err(Lost::Taken("b".into())));
     assert!(!fence.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_goes_on_after_one_answer_that_never_came() {
+    let memory = Memory::default();
+    let first = leader(&memory, "a").await;
+    let hiccup = async {
+        memory.hangs.store(true, Ordering::Relaxed);
+        sleep(4 * SECOND).await;
+        memory.hangs.store(false, Ordering::Relaxed);
+    };
+    let (held, ()) = tokio::join!(timeout(60 * SECOND, first.hold(pending())), hiccup);
+    assert!(held.is_err(), "{held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_goes_on_when_somebody_labels_the_lease_between_its_look_and_its_write() {
+    let memory = Memory::default();
+    let first = leader(&memory, "a").await;
+    memory.raced.store(true, Ordering::Relaxed);
+    let held = timeout(60 * SECOND, first.hold(pending())).await;
+    assert!(held.is_err(), "{held:?}");
+    assert!(!memory.raced.load(Ordering::Relaxed), "it lost a race");
 }
 
 #[tokio::test(start_paused = true)]
