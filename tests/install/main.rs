@@ -9,6 +9,7 @@ mod dry_run;
 mod fresh;
 mod guide;
 mod helm;
+mod image;
 mod life;
 mod rights;
 mod roles;

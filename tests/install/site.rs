@@ -76,9 +76,17 @@ impl Site {
             command.args(strings(&container["args"])).env("KUBECONFIG", &kubeconfig);
             // Pods have an address each, these processes share one.
             command.env("HTTP_ADDR", "127.0.0.1:0");
-            let log = self.plane.directory().join(format!("replica-{replica}.log"));
-            self.replicas.push(Supervised::spawn(&command, log).unwrap());
+            self.start(&command, &format!("replica-{replica}"));
         }
+    }
+
+    /// Starts one more replica, and gives its process id.
+    pub fn start(&mut self, command: &Command, name: &str) -> u32 {
+        let log = self.plane.directory().join(format!("{name}.log"));
+        let replica = Supervised::spawn(command, log).unwrap();
+        let pid = replica.pid();
+        self.replicas.push(replica);
+        pid
     }
 
     pub fn replicas(&self) -> usize {
@@ -93,20 +101,35 @@ impl Site {
         }
     }
 
-    /// The platform team's part: the credential, and `deploy/examples/iam-connection.yaml` towards the simulator.
+    /// The certificate authority of the simulator.
+    pub fn authority(&self) -> &str {
+        self.simulator.ca_pem()
+    }
+
+    /// The platform team's part: the credential, and a connection to the simulator.
     pub fn connect(&self) {
+        self.connect_by(&self.connection());
+    }
+
+    /// The same with this connection.
+    pub fn connect_by(&self, connection: &Value) {
         self.apply_as_admin(&json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "iam-credentials", "namespace": NAME},
                 "stringData": {"api-token": "the-api-token"}},
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "simulator", "namespace": NAME},
-                "data": {"ca.crt": self.simulator.ca_pem()}},
+                "data": {"ca.crt": self.authority()}},
         ]}));
+        self.apply_as_admin(connection);
+    }
+
+    /// `deploy/examples/iam-connection.yaml` towards the simulator.
+    pub fn connection(&self) -> Value {
         let example = std::fs::read_to_string(repository().join("deploy/examples/iam-connection.yaml")).unwrap();
         let mut connection: Value = serde_saphyr::from_str(&example).unwrap();
         connection["spec"]["endpoint"] = self.simulator.endpoint(Flavour::Csp).into();
         connection["spec"]["caBundle"] = json!({"configMapRef": {"name": "simulator", "key": "ca.crt"}});
         connection["spec"]["resyncInterval"] = "1s".into();
-        self.apply_as_admin(&connection);
+        connection
     }
 
     fn apply_as_admin(&self, object: &Value) {
