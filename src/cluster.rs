@@ -43,7 +43,7 @@ pub trait Cluster: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Option<OrgOAuthApp>, ClusterFault>> + Send;
 
-    /// Lists the resources whose `spec.id` is this, past every cache.
+    /// Lists the resources that may have this client id, past every cache.
     fn apps_with_id(&self, id: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
 
     /// Adds the finalizer if the resource is still as it was seen.

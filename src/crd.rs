@@ -30,6 +30,9 @@ pub const USE_LABEL: &str = "oauth-apps.dev/use";
 /// On a Secret with credentials for an `IamConnection`: when they end, as RFC 3339 says, for want of a way to ask.
 pub const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
 
+/// Begins each client id that is derived from the `metadata.uid` of its resource.
+pub const DERIVED_ID: &str = "ooa-";
+
 /// Any new value has a resource looked at anew.
 pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
 /// Any new value has the client secret replaced.

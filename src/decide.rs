@@ -16,7 +16,9 @@ pub use plan::Plan;
 pub use remote_app::drift;
 pub use roles::may_be_old;
 
-use crate::crd::{Api, Context, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles};
+use crate::crd::{
+    Api, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles,
+};
 use crate::credentials::{Brought, Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
@@ -322,7 +324,7 @@ type Next = Result<Option<Step>, Blocked>;
 
 /// The client id that a resource has or will have: chosen by the user, or derived from the uid.
 pub fn client_id(app: &OrgOAuthApp) -> ClientId {
-    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("ooa-{}", app.uid().unwrap_or_default())))
+    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
 }
 
 /// The organization of a resource.

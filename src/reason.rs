@@ -266,7 +266,7 @@ impl Reason {
                 "Choose another id: delete the resource and create it anew; or take the app over with `adoptionPolicy`.",
             ),
             Self::IdConflict => (
-                "Another `OrgOAuthApp` names the same `spec.id` and came first; the message says which.",
+                "Another `OrgOAuthApp` has the client id in `spec.id` and came first; the message says which.",
                 "Delete one of the two.",
             ),
             Self::SecretConflict => (

@@ -4,7 +4,9 @@
 mod pods;
 
 use super::{Cluster, ClusterFault, Happening};
-use crate::crd::{FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::crd::{
+    DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
+};
 use crate::credentials::SecretWrite;
 use crate::fence::Fence;
 use crate::metrics::{self, Metrics, Written};
@@ -121,7 +123,11 @@ impl Cluster for Kubernetes {
     }
 
     async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
-        let params = ListParams::default().fields(&format!("spec.id={id}"));
+        // A derived id stands in no field that can be asked for.
+        let params = match id.starts_with(DERIVED_ID) {
+            true => ListParams::default(),
+            false => ListParams::default().fields(&format!("spec.id={id}")),
+        };
         let mut found = Vec::new();
         if self.namespaces.is_empty() {
             let api: Api<OrgOAuthApp> = Api::all(self.client.clone());

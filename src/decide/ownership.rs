@@ -52,16 +52,17 @@ pub fn is_adopted(app: &OrgOAuthApp) -> bool {
     app.status.as_ref().is_some_and(|status| status.adopted == Some(true))
 }
 
-/// Whether another resource with the same `spec.id` at the same API comes first: it has claimed the id, or neither
-/// has and it is older.
+/// Whether another resource at the same API has the same client id and comes first: it has claimed the id, or neither has
+/// and it is older. Its id may be a derived one, so that nobody adopts the app of a resource that is there.
 pub fn rival(app: &OrgOAuthApp, other: &OrgOAuthApp) -> bool {
     let id = client_id(app);
     let age = |app: &OrgOAuthApp| (app.creation_timestamp(), app.uid());
-    other.uid() != app.uid() && (has_claimed(other, &id) || (!has_claimed(app, &id) && age(other) < age(app)))
+    let comes_first = has_claimed(other, &id) || (!has_claimed(app, &id) && age(other) < age(app));
+    other.uid() != app.uid() && client_id(other) == id && comes_first
 }
 
 fn id_conflict(id: &ClientId, other: &str) -> Blocked {
-    Blocked::new(Reason::IdConflict, format!("OrgOAuthApp {other} has spec.id {id}; delete one of the two"))
+    Blocked::new(Reason::IdConflict, format!("OrgOAuthApp {other} has the id {id}; delete one of the two"))
 }
 
 fn id_taken(id: &ClientId) -> Blocked {

@@ -246,6 +246,10 @@ fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
     assert!(rival(&younger, &older) && !rival(&older, &younger));
     assert!(rival(&older, &claimed) && !rival(&claimed, &older));
     assert!(!rival(&older, &older), "a resource is not its own rival");
+    let derived = app(json!({}));
+    let spec = json!({"id": DERIVED, "adoptionPolicy": "AdoptAndRotate"});
+    let adopting = app(json!({"spec": spec, "metadata": {"uid": "z", "creationTimestamp": "2026-01-04T00:00:00Z"}}));
+    assert!(rival(&adopting, &derived) && !rival(&adopting, &older), "no other resource's app is adopted");
 }
 
 #[test]

@@ -114,11 +114,27 @@ async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
     let credential = world.credential("older").await;
     world.create("younger", json!({"id": "shared-id"})).await;
     let message = world.until_stalled("younger", "IdConflict").await;
-    assert!(message.contains("OrgOAuthApp one-id/older has spec.id shared-id"), "{message}");
+    assert!(message.contains("OrgOAuthApp one-id/older has the id shared-id"), "{message}");
     world.delete("younger").await;
     world.until_gone("younger").await;
     assert_eq!(world.credential("older").await, credential);
     world.assert_credential_works("older").await;
+}
+
+#[tokio::test]
+async fn an_app_that_another_resource_has_is_not_adopted() {
+    let world = World::running("adopt-foreign", Flavour::Csp).await;
+    world.create("owner", json!({})).await;
+    world.until_ready("owner").await;
+    let credential = world.credential("owner").await.unwrap();
+    world.create("thief", json!({"id": credential.0, "adoptionPolicy": "AdoptAndRotate"})).await;
+    let message = world.until_stalled("thief", "IdConflict").await;
+    assert!(message.contains("OrgOAuthApp adopt-foreign/owner has the id"), "{message}");
+    world.delete("thief").await;
+    world.until_gone("thief").await;
+    assert_eq!(world.credential("owner").await, Some(credential));
+    world.assert_credential_works("owner").await;
+    assert_eq!(world.calls(Operation::UpdateApp).await + world.calls(Operation::DeleteApps).await, 0);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use oauth_app_operator::cluster::{Cluster, ClusterFault, Happening};
 use oauth_app_operator::crd::{FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use oauth_app_operator::credentials::SecretWrite;
+use oauth_app_operator::decide::client_id;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -154,7 +155,7 @@ impl Cluster for FakeCluster {
     }
 
     async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
-        let named = |app: &OrgOAuthApp| app.spec.id.as_deref() == Some(id);
+        let named = |app: &OrgOAuthApp| client_id(app).0 == id;
         Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()).await)
     }
 
