@@ -139,6 +139,8 @@ pub struct RemoteApp {
     pub id: ClientId,
     /// All fields of the answer, unknown ones included.
     pub fields: Map<String, Value>,
+    /// Whether it is the one as which the operator calls. A list does not say.
+    pub is_caller: bool,
     /// When it was created.
     pub created_at: Option<Timestamp>,
     /// When it was last changed.

@@ -29,6 +29,7 @@ fn claim(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
         (Rival::Has(other), _) => Err(id_conflict(&id, other)),
         (Rival::None, Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (Rival::None, Remote::Shown(_) | Remote::AsDefined) if !adopts => Err(id_taken(&id)),
+        (Rival::None, Remote::Shown(app)) if app.is_caller => Err(id_of_the_operator(&id)),
         (Rival::None, remote) => {
             let adopt = !matches!(remote, Remote::Absent);
             Ok(attach(seen).or_else(|| go_live(seen)).unwrap_or(Step::Claim { id, adopt }))
@@ -63,6 +64,12 @@ pub fn rival(app: &OrgOAuthApp, other: &OrgOAuthApp) -> bool {
 
 fn id_conflict(id: &ClientId, other: &str) -> Blocked {
     Blocked::new(Reason::IdConflict, format!("OrgOAuthApp {other} has the id {id}; delete one of the two"))
+}
+
+/// Else whoever may use the connection could have its own secret replaced, and read it.
+fn id_of_the_operator(id: &ClientId) -> Blocked {
+    let message = format!("app {id} is the one as which the operator calls the API, and is not adopted through itself");
+    Blocked::new(Reason::IdTaken, message)
 }
 
 fn id_taken(id: &ClientId) -> Blocked {

@@ -89,7 +89,13 @@ fn staged(apply: Apply) -> impl FnOnce(&OrgOAuthApp) -> Target {
 
 fn shown(fields: Value) -> Remote {
     let fields = fields.as_object().unwrap().clone();
-    Remote::Shown(RemoteApp { id: ClientId(DERIVED.into()), fields, created_at: None, last_updated_at: None })
+    Remote::Shown(RemoteApp {
+        id: ClientId(DERIVED.into()),
+        fields,
+        created_at: None,
+        last_updated_at: None,
+        is_caller: false,
+    })
 }
 
 fn as_wanted() -> Remote {
@@ -401,6 +407,12 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
     let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
     assert_eq!(step(adopting("Never"), free, found), "IdTaken");
     assert_eq!(step(adopting("Adopt"), free, found), "Adopt chosen");
+    let operator = |seen: &mut Observed| {
+        found(seen);
+        let Remote::Shown(app) = &mut seen.remote else { panic!("it is shown") };
+        app.is_caller = true;
+    };
+    assert_eq!(step(adopting("AdoptAndRotate"), free, operator), "IdTaken", "the operator's own identity");
     let adopted = |policy: &str| {
         app(
             json!({"spec": {"id": "chosen", "adoptionPolicy": policy}, "status": {"clientId": "chosen", "adopted": true}}),

@@ -106,7 +106,7 @@ impl Answer {
             Some(Value::String(shown)) if *shown != id.0 => Err(self.malformed("it is about another app")),
             Some(Value::String(_) | Value::Null) | None => {
                 let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
-                Ok(RemoteApp { id: id.clone(), created_at, last_updated_at, fields })
+                Ok(RemoteApp { id: id.clone(), created_at, last_updated_at, fields, is_caller: false })
             }
             Some(_) => Err(self.malformed("its id is not a text")),
         }
@@ -189,7 +189,7 @@ pub fn entry_id(fields: &Map<String, Value>) -> Option<ClientId> {
 /// An app as an entry of a list shows it. [csp-list]
 pub fn listed(id: ClientId, fields: Map<String, Value>) -> RemoteApp {
     let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
-    RemoteApp { id, created_at, last_updated_at, fields }
+    RemoteApp { id, created_at, last_updated_at, fields, is_caller: false }
 }
 
 fn page_of(link: &str) -> Page {

@@ -82,12 +82,22 @@ impl Caller {
     }
 
     async fn authenticate_in(&self, lane: &Lane<'_>) -> Result<(), Fault> {
+        self.fresh_token(lane).await.map(drop)
+    }
+
+    /// Whether calls about this organization are made as this app.
+    pub async fn calls_as(&self, org: &OrgId, app: &ClientId) -> Result<bool, Fault> {
+        let lane = self.service.gate.lane(org);
+        Ok(self.fresh_token(&lane).await?.is_of(app))
+    }
+
+    async fn fresh_token(&self, lane: &Lane<'_>) -> Result<Arc<AccessToken>, Fault> {
         let slot = self.tokens.slot(self.dialect().token_of(lane.org()));
-        if slot.fresh().is_some() {
-            return Ok(());
+        if let Some(token) = slot.fresh() {
+            return Ok(token);
         }
         let _places = lane.enter().await?;
-        self.token(lane, &slot).await.map(drop)
+        self.token(lane, &slot).await
     }
 
     /// Asks for a token with the credential of an app.

@@ -2,7 +2,7 @@
 //! Credentials that were refused are not tried again until they change or a minute has passed.
 
 use super::scrub::Known;
-use super::{ApiCredentials, Fault, LoadCredentials, OrgId};
+use super::{ApiCredentials, ClientId, Fault, LoadCredentials, OrgId};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashMap;
 use std::future::Future;
@@ -45,6 +45,14 @@ impl AccessToken {
     /// For the header of a call.
     pub fn expose(&self) -> &str {
         self.value.expose_secret()
+    }
+
+    /// Whether it came from the credentials of this app.
+    pub fn is_of(&self, app: &ClientId) -> bool {
+        match &self.credentials {
+            ApiCredentials::Client { id, .. } => *id == app.0,
+            ApiCredentials::ApiToken(_) => false,
+        }
     }
 
     /// The secrets that an answer to a call with this token could repeat.

@@ -119,6 +119,7 @@ fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
         id: ClientId("ooa-uid-1".into()),
         created_at: Some(at(second)),
         last_updated_at: Some(at(second + 1)),
+        is_caller: false,
         fields: fields.clone(),
     };
     let with = |app: OrgOAuthApp, second| {

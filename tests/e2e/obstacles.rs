@@ -138,6 +138,34 @@ async fn an_app_that_another_resource_has_is_not_adopted() {
 }
 
 #[tokio::test]
+async fn the_app_as_which_the_operator_calls_is_not_adopted() {
+    let world = World::new("adopt-operator", Flavour::Csp).await;
+    let itself = json!({
+        "id": "operator-itself", "secret": "Of_operator1", "displayName": "Operator", "description": "Nightly",
+        "grantTypes": ["client_credentials"],
+        "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_owner"}]}},
+    });
+    let (flavour, org_id) = (world.flavour, world.org.clone());
+    let create = Human::Create { flavour, org_id, fields: itself.as_object().unwrap().clone() };
+    world.control.human(create).await.unwrap();
+    let (id, roles) = ("operator-itself".to_owned(), vec!["org_owner".to_owned()]);
+    world.control.human(Human::GrantRoles { flavour, id: id.clone(), roles }).await.unwrap();
+    world.store_credentials("Of_operator1").await;
+    let patch = json!({"stringData": {"id": id}}).to_string();
+    let patch = ["-n", "oauth-app-operator", "patch", "secret", "adopt-operator", "--type=merge", "-p", &patch];
+    crate::cluster::plane().kubectl(&patch).unwrap();
+    let pair = json!({"secretRef": {"name": "adopt-operator", "clientIdKey": "id", "clientSecretKey": "token"}});
+    world.connect(json!({"credentials": {"apiToken": null, "clientCredentials": pair}})).await;
+    world.operator().start();
+    world.create("thief", json!({"id": id, "adoptionPolicy": "AdoptAndRotate"})).await;
+    let message = world.until_stalled("thief", "IdTaken").await;
+    assert!(message.contains("the one as which the operator calls the API"), "{message}");
+    world.delete("thief").await;
+    world.until_gone("thief").await;
+    assert_eq!(world.remote_app(&id).await.unwrap().secret_changes, 0);
+}
+
+#[tokio::test]
 async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
     let world = World::new("one-id-race", Flavour::Csp).await;
     world.give_credentials().await;

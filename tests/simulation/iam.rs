@@ -149,7 +149,7 @@ impl FakeIam {
 }
 
 fn shown(id: &ClientId, app: &App) -> RemoteApp {
-    RemoteApp { id: id.clone(), fields: app.fields.clone(), created_at: None, last_updated_at: None }
+    RemoteApp { id: id.clone(), fields: app.fields.clone(), created_at: None, last_updated_at: None, is_caller: false }
 }
 
 impl Iam for FakeIam {
