@@ -101,8 +101,10 @@ impl Stage {
                 self.shell.run("kubectl apply -f manifest.yaml", block.line)?;
             }
             (Text::Console, None) => self.talk(content)?,
-            (Text::Json, None) => return Err("JSON that is no file".into()),
-            (Text::Console | Text::Yaml | Text::Json, Some(Mark::Background)) => return Err("no command".into()),
+            (Text::Json | Text::Other, None) => return Err("nothing that can be run or applied, and no file".into()),
+            (Text::Console | Text::Yaml | Text::Json | Text::Other, Some(Mark::Background)) => {
+                return Err("no command".into());
+            }
         }
         self.follow_deployment().await;
         Ok(())
