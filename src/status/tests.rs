@@ -147,3 +147,21 @@ fn a_public_client_is_published_without_a_secret() {
     let status = after(&seen, &Outcome::Settled { wake: None }, at(1));
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
 }
+
+#[test]
+fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
+    for interval in ["720h", "61s", "90500ms"] {
+        for uid in ["uid-1", "uid-2", "uid-3"] {
+            let mut rotating = app();
+            rotating.metadata.uid = Some(uid.into());
+            rotating.spec.rotation = Some(crate::crd::Rotation { interval: interval.into(), overlap: "1500ms".into() });
+            let status = after(&seen(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));
+            let read = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
+            rotating.status = Some(read);
+            assert_eq!(
+                Some(&after(&seen(rotating.clone(), true), &Outcome::Settled { wake: None }, at(9))),
+                rotating.status.as_ref()
+            );
+        }
+    }
+}

@@ -120,7 +120,7 @@ async fn a_created_app_costs_three_writes_one_event_and_one_remote_write() {
 async fn settled_apps_cause_no_write_on_either_side() {
     let world = World::running("settled", Flavour::Csp).await;
     for name in ["a", "b", "c"] {
-        world.create(name, json!({})).await;
+        world.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     }
     for name in ["a", "b", "c"] {
         world.until_ready(name).await;
