@@ -64,6 +64,31 @@ async fn a_rotation_that_is_due_happens_by_itself() {
 }
 
 #[tokio::test]
+async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
+    let spec = json!({"rotation": {"interval": "720h", "overlap": "1s"}});
+    let world = ready("set-back", Flavour::Csp, spec).await;
+    let backup = world.secret("billing").await.unwrap();
+    world.annotate("billing", ROTATE, "before the loss").await;
+    until_echoed(&world, "billing", "before the loss").await;
+    let (id, lost) = world.credential("billing").await.unwrap();
+    let back = Patch::Merge(
+        json!({"data": {"client-secret.previous": null, "client-secret": backup.data.unwrap()["client-secret"]},
+        "metadata": {"annotations": backup.metadata.annotations}}),
+    );
+    world.operator().kill();
+    world.secrets().patch("billing", &PatchParams::default(), &back).await.unwrap();
+    let (_, old) = world.credential("billing").await.unwrap();
+    let refused = async || world.control.token(world.flavour, &world.org, &id, &old).await.is_err();
+    world.until("the API no longer takes it", refused).await;
+    world.operator().start();
+    world.annotate("billing", ROTATE, "after the loss").await;
+    until_echoed(&world, "billing", "after the loss").await;
+    let (_, new) = world.credential("billing").await.unwrap();
+    assert!(new != old && new != lost);
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
 async fn a_renamed_secret_moves_and_its_former_name_is_free() {
     let world = ready("renamed", Flavour::Csp, json!({})).await;
     let before = world.credential("billing").await;
