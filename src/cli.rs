@@ -3,6 +3,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Turns OrgOAuthApp resources into OAuth apps of VMware Cloud Partner Navigator or VMware Cloud Services, and puts
 /// their credentials into Secrets.
@@ -78,13 +79,14 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// The filter of the log: the operator's own lines at the level, those of its libraries only where they help.
-    pub fn filter(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "warn,oauth_app_operator=info",
-            Self::Debug => "info,oauth_app_operator=debug",
-            Self::Trace => "debug,oauth_app_operator=trace",
-        }
+    pub fn filter(self) -> Targets {
+        let (own, libraries) = match self {
+            Self::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
+            Self::Warn => (LevelFilter::WARN, LevelFilter::WARN),
+            Self::Info => (LevelFilter::INFO, LevelFilter::WARN),
+            Self::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
+            Self::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG),
+        };
+        Targets::new().with_default(libraries).with_target(env!("CARGO_CRATE_NAME"), own)
     }
 }

@@ -8,7 +8,8 @@ use oauth_app_operator::run::run;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -44,10 +45,10 @@ fn print_crds() -> ExitCode {
 }
 
 fn log_to_stderr(arguments: &RunArgs) {
-    let filter = EnvFilter::new(arguments.log_level.filter());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(arguments.log_level.filter());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match arguments.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
 }
