@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the whole job on a real control plane, told step by step as it happens.
 //! Nothing is left behind; `--keep` leaves everything running until Ctrl-C.
 
-mod manifests;
+pub mod manifests;
 mod narrator;
 mod stage;
 mod story;
@@ -11,8 +11,8 @@ use std::error::Error;
 use std::path::Path;
 
 use control_plane::binaries::{self, Tool};
-use narrator::Narrator;
-use stage::{Binaries, Stage};
+pub use narrator::Narrator;
+pub use stage::{Binaries, Stage, kubectl};
 use story::Story;
 
 /// How long the show goes on.

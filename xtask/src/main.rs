@@ -6,6 +6,7 @@ mod crds;
 mod demo;
 mod docs;
 mod manifests;
+mod picture;
 mod simulate;
 mod test;
 
@@ -33,6 +34,8 @@ enum Command {
     Docs(docs::Args),
     /// Render deploy/install.yaml from the chart.
     Manifests(manifests::Args),
+    /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a story.
+    Picture(picture::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
     Simulate(simulate::Args),
     /// Provide what the tests need and run them all.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Manifests(args) => manifests::run(&args),
+        Command::Picture(args) => picture::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
     };

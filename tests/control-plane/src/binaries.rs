@@ -37,6 +37,8 @@ pub enum Tool {
     Helm,
     /// Reads metrics and evaluates rules as Prometheus does, for the alerts and the dashboard only.
     Promtool,
+    /// Prometheus itself, for the picture of the dashboard only.
+    Prometheus,
 }
 
 impl Tool {
@@ -52,6 +54,7 @@ impl Tool {
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
             Self::Promtool => "promtool",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -62,7 +65,7 @@ impl Tool {
             Self::KubeApiserver | Self::KubeControllerManager => (&["--version"], KUBERNETES),
             Self::Kubectl => (&["version", "--client"], KUBERNETES),
             Self::Helm => (&["version"], "v3."),
-            Self::Promtool => (&["--version"], PROMETHEUS),
+            Self::Promtool | Self::Prometheus => (&["--version"], PROMETHEUS),
         }
     }
 }

@@ -69,6 +69,14 @@ impl Stage {
         Ok(Self { operator, simulator, plane })
     }
 
+    /// Where the operator serves its metrics, as its log says.
+    pub fn address(&self) -> Result<String, Box<dyn Error>> {
+        let log = std::fs::read_to_string(self.operator.log())?;
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let address = lines.filter_map(|line| line["address"].as_str().map(str::to_owned)).next_back();
+        address.ok_or_else(|| "the operator does not say where it serves".into())
+    }
+
     /// Stops everything, the operator as Kubernetes would. After a failure it shows what the operator said last.
     pub fn clear(mut self, narrator: &Narrator, told: Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
         narrator.chapter("The end");

@@ -24,6 +24,7 @@ pub fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), String>
         Tool::Kubectl => ("kubernetes", "k8s.io/kubernetes/cmd/kubectl"),
         Tool::Helm => ("helm", "helm.sh/helm/v3/cmd/helm"),
         Tool::Promtool => ("prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
+        Tool::Prometheus => ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
     };
     let directory = module_directory(module);
     let version = progress.run("go version", go(&directory).args(["env", "GOVERSION"]))?;

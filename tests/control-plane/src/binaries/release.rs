@@ -69,14 +69,14 @@ fn release(tool: Tool, os: &str, arch: &str) -> Option<Release> {
                 member: Some(format!("{os}-{arch}/helm")),
             })
         }
-        Tool::Promtool => {
+        Tool::Promtool | Tool::Prometheus => {
             let stem = format!("prometheus-{PROMETHEUS}.{os}-{arch}");
             Some(Release {
                 host: "github.com",
                 directory: format!("/prometheus/prometheus/releases/download/v{PROMETHEUS}/"),
                 file: format!("{stem}.tar.gz"),
                 checksums: "sha256sums.txt".to_owned(),
-                member: Some(format!("{stem}/promtool")),
+                member: Some(format!("{stem}/{name}")),
             })
         }
     }
