@@ -5,6 +5,7 @@ mod control_plane;
 mod crds;
 mod demo;
 mod docs;
+mod gitops;
 mod manifests;
 mod picture;
 mod simulate;
@@ -34,6 +35,8 @@ enum Command {
     Docs(docs::Args),
     /// Render deploy/install.yaml from the chart.
     Manifests(manifests::Args),
+    /// Write the settings of Argo CD from their Lua.
+    Gitops(gitops::Args),
     /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a story.
     Picture(picture::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Manifests(args) => manifests::run(&args),
+        Command::Gitops(args) => gitops::run(&args),
         Command::Picture(args) => picture::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),

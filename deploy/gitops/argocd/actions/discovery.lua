@@ -1,0 +1,3 @@
+-- The actions that Argo CD offers on an OrgOAuthApp. Only a secret that the operator makes can be rotated.
+local own = not obj.spec.publicClient and obj.spec.clientSecretRef == nil
+return {reconcile = {disabled = false}, rotate = {disabled = not own}}

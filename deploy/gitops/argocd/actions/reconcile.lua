@@ -1,0 +1,7 @@
+-- Asks for a look at the app itself, as `kubectl annotate` does.
+local os = require("os")
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["oauth-apps.dev/reconcile-requested-at"] = os.date("!%Y-%m-%dT%XZ")
+return obj

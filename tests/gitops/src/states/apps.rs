@@ -1,0 +1,198 @@
+//! Every state of an `OrgOAuthApp`.
+
+use super::{Class, State, at, default_status};
+use oauth_app_operator::crd::{Api, OrgOAuthApp};
+use oauth_app_operator::credentials::{Content, SecretWrite, Target, guard};
+use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Step, client_id, decide};
+use oauth_app_operator::reason::Reason;
+use oauth_app_operator::remote::{ClientSecret, RemoteApp};
+use oauth_app_operator::status;
+use serde_json::{Map, json};
+
+/// What a pass finds before it ends.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    was_ready: bool,
+    deleting: bool,
+    secret: Secret,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Secret {
+    NotRead,
+    Missing,
+    Published,
+}
+
+/// Each of them, and each after a further change of the spec.
+pub fn apps() -> Vec<State> {
+    let mut states: Vec<State> = scenes().into_iter().flat_map(states_of).collect();
+    let later: Vec<State> = states.iter().filter(|state| state.class != Class::Deleting).map(State::behind).collect();
+    states.extend(later);
+    states.push(State::new("new".into(), Class::New, &app(false)));
+    states.push(claimed());
+    states
+}
+
+fn scenes() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    for was_ready in [false, true] {
+        for deleting in [false, true] {
+            for secret in [Secret::NotRead, Secret::Missing, Secret::Published] {
+                scenes.push(Scene { was_ready, deleting, secret });
+            }
+        }
+    }
+    scenes
+}
+
+/// New as the API server makes it, or as a pass left it that found nothing to do.
+fn app(was_ready: bool) -> OrgOAuthApp {
+    let mut app: OrgOAuthApp = serde_json::from_value(json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+        "metadata": {"name": "billing", "namespace": "team", "uid": "uid-1", "generation": 3},
+        "spec": {"orgId": "o", "displayName": "d", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {}},
+        "status": default_status("OrgOAuthApp"),
+    }))
+    .unwrap();
+    if was_ready {
+        let scene = Scene { was_ready: false, deleting: false, secret: Secret::Published };
+        app.status = Some(status::after(&seen(app.clone(), scene), &Outcome::Settled { wake: None }, at(1)));
+    }
+    app
+}
+
+/// With an id of its own, recorded before anything is asked of the API.
+fn claimed() -> State {
+    let mut app = app(false);
+    app.spec.id = Some("chosen".into());
+    app.status.as_mut().unwrap().client_id = Some("chosen".into());
+    State::new("claimed".into(), Class::New, &app)
+}
+
+fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
+    if scene.deleting {
+        let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        app.metadata.deletion_timestamp = serde_json::from_value(deleted["deletionTimestamp"].clone()).unwrap();
+    }
+    let content = Content::default().publish(&app, &client_id(&app), Some(ClientSecret::new("value".into())), at(0));
+    let written = match Target::Free.write(&app, &content) {
+        Some(SecretWrite::Create(secret)) => secret,
+        other => panic!("{other:?}"),
+    };
+    let secret = match scene.secret {
+        Secret::NotRead => None,
+        Secret::Missing => Some(Target::Free),
+        Secret::Published => Some(guard(&app, Some(written))),
+    };
+    let access = Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() };
+    let seen = Observed::new(app, access, at(0), ClientSecret::new("fresh".into()));
+    Observed { secret, authenticated: true, ..seen }
+}
+
+fn states_of(scene: Scene) -> Vec<State> {
+    let app = app(scene.was_ready);
+    let mut ends: Vec<(Observed, Outcome)> = Vec::new();
+    for outcome in Reason::ALL.into_iter().flat_map(ends_with) {
+        ends.push((seen(app.clone(), scene), outcome));
+    }
+    if !scene.deleting {
+        ends.push((seen(app.clone(), scene), Outcome::Settled { wake: None }));
+        let mut suspended = app.clone();
+        suspended.spec.suspend = true;
+        ends.push((seen(suspended, scene), Outcome::Suspended));
+        ends.extend(observed(&app, scene));
+    }
+    let state = |(seen, outcome): (Observed, Outcome)| {
+        let class = class(&outcome, scene)?;
+        let status = status::after(&seen, &outcome, at(9));
+        Some(State::new(format!("{outcome:?} in {scene:?}"), class, &OrgOAuthApp { status: Some(status), ..seen.app }))
+    };
+    ends.into_iter().filter_map(state).collect()
+}
+
+/// What the state means; none where nothing of the resource is left.
+fn class(outcome: &Outcome, scene: Scene) -> Option<Class> {
+    let keeps_credential = scene.was_ready && scene.secret != Secret::Missing;
+    Some(match outcome {
+        Outcome::Gone => return None,
+        Outcome::Blocked(_) | Outcome::Waiting { .. } if scene.deleting => Class::Deleting,
+        Outcome::Settled { .. } => Class::Settled,
+        Outcome::Blocked(_) => Class::Stalled,
+        Outcome::Waiting { .. } => Class::Waiting,
+        Outcome::Suspended if keeps_credential => Class::SuspendedWithCredential,
+        Outcome::Suspended => Class::SuspendedWithoutCredential,
+        Outcome::Observed(plan) if scene.secret == Secret::Published && plan.leaves_credential() => {
+            Class::ObservedWithCredential
+        }
+        Outcome::Observed(_) => Class::ObservedWithoutCredential,
+    })
+}
+
+/// How a pass ends that gives this reason; nothing where only an Event or a connection does.
+fn ends_with(reason: Reason) -> Option<Outcome> {
+    let message = format!("what {} says", reason.as_str());
+    match reason {
+        Reason::Pending
+        | Reason::Provisioned
+        | Reason::Created
+        | Reason::Regenerated
+        | Reason::Repaired
+        | Reason::Deleted
+        | Reason::Released
+        | Reason::Recreated
+        | Reason::Updated
+        | Reason::Rotated
+        | Reason::Adopted
+        | Reason::Moved
+        | Reason::RolesChanged
+        | Reason::CredentialsExpiring
+        | Reason::Suspended
+        | Reason::PlanPending => None,
+        Reason::Deleting
+        | Reason::InUse
+        | Reason::Throttled
+        | Reason::ConnectionUnavailable
+        | Reason::CredentialsUnavailable
+        | Reason::ApiConflict
+        | Reason::RotationRunning
+        | Reason::SecretNotProven
+        | Reason::SecretNotWritten => Some(Outcome::Waiting { reason, message, until: None }),
+        Reason::InvalidSpec
+        | Reason::ConnectionNotFound
+        | Reason::ConnectionInvalid
+        | Reason::NotGranted
+        | Reason::Forbidden
+        | Reason::Rejected
+        | Reason::OrgNotFound
+        | Reason::IdTaken
+        | Reason::IdConflict
+        | Reason::SecretConflict
+        | Reason::DeletionNotOffered
+        | Reason::SecretRefInvalid
+        | Reason::SecretTampered
+        | Reason::SecretUnknown
+        | Reason::SecretImmutable
+        | Reason::ImmutableField
+        | Reason::ChangeNotTaken
+        | Reason::TemplateInvalid => Some(Outcome::Blocked(Blocked::new(reason, message))),
+    }
+}
+
+/// What `Observe` plans, in the words of the policy itself: an app to create, a field to change, a secret to replace.
+fn observed(app: &OrgOAuthApp, scene: Scene) -> Vec<(Observed, Outcome)> {
+    let mut app = app.clone();
+    app.spec.management_policy = oauth_app_operator::crd::ManagementPolicy::Observe;
+    let fields = json!({"displayName": "another", "description": "d", "grantTypes": ["client_credentials"]});
+    let fields: Map<_, _> = fields.as_object().unwrap().clone();
+    let shown = RemoteApp { id: client_id(&app), fields, created_at: None, last_updated_at: None, is_caller: false };
+    let remotes = [Remote::Absent, Remote::Shown(shown)];
+    let planned = remotes.into_iter().filter_map(|remote| {
+        let seen = Observed { remote, ..seen(app.clone(), scene) };
+        match decide(&seen) {
+            Step::Finish(outcome @ Outcome::Observed(_)) => Some((seen, outcome)),
+            _ => None,
+        }
+    });
+    planned.collect()
+}

@@ -1,0 +1,81 @@
+//! Every state of an `IamConnection`.
+
+use super::{Class, State, at, default_status};
+use oauth_app_operator::crd::{AppCounts, IamConnection};
+use oauth_app_operator::decide::Blocked;
+use oauth_app_operator::reason::Reason;
+use oauth_app_operator::status::{Checked, Expiry, Proven, of_connection};
+use serde_json::json;
+
+/// Each of them, each after a further change of the spec, and each while it is being deleted.
+pub fn connections() -> Vec<State> {
+    let mut states = vec![State::new("new".into(), Class::New, &connection())];
+    for before in [None].into_iter().chain(proofs().map(Some)) {
+        for proven in proofs() {
+            states.extend(expiries().map(|expiry| state(before.clone(), Checked { proven: proven.clone(), expiry })));
+        }
+    }
+    let later: Vec<State> = states.iter().skip(1).map(State::behind).collect();
+    let deleting: Vec<State> = states.iter().map(deleting).collect();
+    states.extend(later.into_iter().chain(deleting));
+    states
+}
+
+fn connection() -> IamConnection {
+    serde_json::from_value(json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection",
+        "metadata": {"name": "default", "generation": 4},
+        "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [],
+                 "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}}},
+        "status": default_status("IamConnection"),
+    }))
+    .unwrap()
+}
+
+fn proofs() -> [Proven; 6] {
+    let wrong = |reason| Proven::Wrong(Blocked::new(reason, "what is wrong"));
+    [
+        Proven::Accepted,
+        Proven::ByEachNamespace,
+        Proven::NotAsked,
+        Proven::Unreachable("no answer".into()),
+        wrong(Reason::CredentialsUnavailable),
+        wrong(Reason::ConnectionInvalid),
+    ]
+}
+
+fn expiries() -> [Expiry; 4] {
+    let end = |second| Expiry::At { what: "Secret a/b".into(), at: at(second) };
+    [Expiry::NotKnown, end(10), end(1_000_000_000), Expiry::Unreadable("no time".into())]
+}
+
+fn state(before: Option<Proven>, checked: Checked) -> State {
+    let mut connection = connection();
+    let class = class(&checked.proven, before.as_ref().map(|before| class(before, None)));
+    let what = format!("{checked:?} after {before:?}");
+    if let Some(proven) = before {
+        connection.status = Some(of_connection(&connection, &Checked::without_expiry(proven), None, at(1)));
+    }
+    let counts = Some(AppCounts { total: 3, ready: 2 });
+    connection.status = Some(of_connection(&connection, &checked, counts, at(9)));
+    State::new(what, class, &connection)
+}
+
+/// What is not known leaves the last truth.
+fn class(proven: &Proven, before: Option<Class>) -> Class {
+    match proven {
+        Proven::Accepted | Proven::ByEachNamespace => Class::Settled,
+        Proven::Wrong(_) => Class::Refused,
+        Proven::NotAsked => before.unwrap_or(Class::Unproven),
+        Proven::Unreachable(_) => match before {
+            Some(before @ (Class::Settled | Class::Refused)) => before,
+            Some(_) | None => Class::Waiting,
+        },
+    }
+}
+
+fn deleting(state: &State) -> State {
+    let mut object = state.object.clone();
+    object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    State { what: format!("{}, being deleted", state.what), class: Class::Deleting, object }
+}

@@ -1,0 +1,122 @@
+//! Argo CD, Flux and kstatus take every state that the operator can produce for what it is.
+
+// A test may panic: that is how it fails.
+#![allow(clippy::unwrap_used)]
+
+use gitops::argocd::{self, Health};
+use gitops::flux::Expressions;
+use gitops::kstatus::{self, Status};
+use gitops::states::{Class, State, apps, connections};
+use std::collections::HashSet;
+
+const API_VERSION: &str = "oauth-apps.dev/v1alpha1";
+
+/// What each tool is to make of a state: Argo CD, Flux with the expressions of the kit, and kstatus.
+fn expected(class: Class) -> (Health, Status, Status) {
+    use Health::{Degraded, Healthy, Progressing, Suspended};
+    use Status::{Current, Failed, InProgress, Terminating};
+    match class {
+        Class::New | Class::Behind | Class::Waiting => (Progressing, InProgress, InProgress),
+        Class::Deleting => (Progressing, InProgress, Terminating),
+        Class::Settled | Class::ObservedWithCredential => (Healthy, Current, Current),
+        Class::Stalled => (Degraded, Failed, Failed),
+        Class::SuspendedWithCredential => (Suspended, Current, Current),
+        Class::SuspendedWithoutCredential | Class::ObservedWithoutCredential => (Suspended, InProgress, InProgress),
+        Class::Unproven => (Healthy, Current, InProgress),
+        Class::Refused => (Degraded, Failed, InProgress),
+    }
+}
+
+fn kinds() -> [(&'static str, Vec<State>); 2] {
+    [("OrgOAuthApp", apps()), ("IamConnection", connections())]
+}
+
+/// Every manifest of a file of the kit.
+fn manifests(file: &str) -> Vec<serde_json::Value> {
+    serde_saphyr::from_multiple(&gitops::read(file)).unwrap()
+}
+
+#[test]
+fn states_of_every_class_are_among_them() {
+    let found = |states: Vec<State>| states.into_iter().map(|state| state.class).collect::<HashSet<_>>().len();
+    assert_eq!((found(apps()), found(connections())), (10, 7));
+}
+
+#[test]
+fn argo_cd_shows_each_state_for_what_it_is_and_says_why() {
+    for (kind, states) in kinds() {
+        let script = gitops::read(&format!("argocd/{kind}.lua"));
+        for State { what, class, object } in states {
+            let (health, message) = argocd::health(&script, &object);
+            assert_eq!(health, expected(class).0, "{kind}: {what}\n{object:#}");
+            assert!(!message.is_empty(), "{kind}: {what}");
+        }
+    }
+}
+
+#[test]
+fn the_message_of_a_degraded_resource_is_that_of_the_operator() {
+    for (kind, states) in kinds() {
+        let script = gitops::read(&format!("argocd/{kind}.lua"));
+        for state in states.iter().filter(|state| expected(state.class).0 == Health::Degraded) {
+            let (_, message) = argocd::health(&script, &state.object);
+            let conditions = state.object["status"]["conditions"].as_array().unwrap();
+            let ready = conditions.iter().find(|condition| condition["type"] == "Ready").unwrap();
+            let [reason, said] = ["reason", "message"].map(|name| ready[name].as_str().unwrap());
+            assert_eq!(message, format!("{reason}: {said}"));
+        }
+    }
+}
+
+#[test]
+fn flux_takes_each_state_for_what_it_is() {
+    let manifests = manifests("flux/kustomizations.yaml");
+    for (kind, states) in kinds() {
+        let expressions = Expressions::find(&manifests, API_VERSION, kind);
+        for State { what, class, object } in states {
+            assert_eq!(expressions.read(&object), expected(class).1, "{kind}: {what}\n{object:#}");
+        }
+    }
+}
+
+#[test]
+fn whoever_reads_by_the_rules_of_kstatus_takes_each_state_for_what_it_is() {
+    for (kind, states) in kinds() {
+        for State { what, class, object } in states {
+            assert_eq!(kstatus::read(&object), expected(class).2, "{kind}: {what}\n{object:#}");
+        }
+    }
+}
+
+#[test]
+fn argo_cd_offers_to_reconcile_and_to_rotate_a_secret_that_the_operator_makes() {
+    let discovery = gitops::read("argocd/actions/discovery.lua");
+    let mut app = apps().remove(0).object;
+    assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "rotate"]);
+    app["spec"]["publicClient"] = true.into();
+    assert_eq!(argocd::actions(&discovery, &app), ["reconcile"]);
+    for (action, annotation) in [
+        ("reconcile", oauth_app_operator::crd::RECONCILE_REQUESTED),
+        ("rotate", oauth_app_operator::crd::ROTATE_REQUESTED),
+    ] {
+        let script = gitops::read(&format!("argocd/actions/{action}.lua"));
+        let annotations = argocd::annotations_after(&script, &app);
+        assert_eq!(annotations, [(annotation.to_owned(), "2026-01-01T00:00:00Z".to_owned())]);
+    }
+}
+
+#[test]
+fn the_settings_of_argo_cd_hold_the_lua_that_is_tested() {
+    let settings = &manifests("argocd/argocd-cm.yaml")[0]["data"];
+    for kind in ["IamConnection", "OrgOAuthApp"] {
+        let key = format!("resource.customizations.health.oauth-apps.dev_{kind}");
+        assert_eq!(settings[&key], gitops::read(&format!("argocd/{kind}.lua")), "{key}");
+    }
+    let actions = settings["resource.customizations.actions.oauth-apps.dev_OrgOAuthApp"].as_str().unwrap();
+    let actions: serde_json::Value = serde_saphyr::from_str(actions).unwrap();
+    assert_eq!(actions["discovery.lua"], gitops::read("argocd/actions/discovery.lua"));
+    for action in actions["definitions"].as_array().unwrap() {
+        let name = action["name"].as_str().unwrap();
+        assert_eq!(action["action.lua"], gitops::read(&format!("argocd/actions/{name}.lua")), "{name}");
+    }
+}
