@@ -9,6 +9,7 @@ mod cluster;
 mod deletion;
 mod faults;
 mod generated;
+mod gitops;
 mod ha;
 mod kill;
 mod life;

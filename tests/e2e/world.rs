@@ -86,10 +86,9 @@ impl World {
         secrets.patch(&self.connection_name(), &params, &Patch::Apply(&body)).await.unwrap();
     }
 
-    /// Creates or changes the connection; `spec` is merged into one that works.
-    pub async fn connect(&self, spec: Value) {
+    /// The manifest of a connection that works; `spec` is merged into it.
+    pub fn connection(&self, spec: Value) -> Value {
         let name = self.connection_name();
-        let ca = json!({"metadata": {"name": name}, "data": {"ca.crt": self.simulator.ca_pem()}});
         let api = match self.flavour {
             Flavour::Csp => "CloudServices",
             Flavour::Cpn => "CloudPartnerNavigator",
@@ -102,6 +101,14 @@ impl World {
             "limits": {"timeout": "5s"}, "resyncInterval": "1s",
         });
         merge(&mut all, spec);
+        let connection = json!({"metadata": {"name": name}, "spec": all});
+        with_kind("oauth-apps.dev/v1alpha1", "IamConnection", connection)
+    }
+
+    /// Creates or changes the connection and what it trusts.
+    pub async fn connect(&self, spec: Value) {
+        let name = self.connection_name();
+        let ca = json!({"metadata": {"name": name}, "data": {"ca.crt": self.simulator.ca_pem()}});
         let maps: Api<DynamicObject> = Api::namespaced_with(
             self.client.clone(),
             OPERATOR_NAMESPACE,
@@ -109,9 +116,7 @@ impl World {
         );
         let params = PatchParams::apply("test").force();
         maps.patch(&name, &params, &Patch::Apply(&with_kind("v1", "ConfigMap", ca))).await.unwrap();
-        let connection = json!({"metadata": {"name": name}, "spec": all});
-        let connection = with_kind("oauth-apps.dev/v1alpha1", "IamConnection", connection);
-        self.connections().patch(&name, &params, &Patch::Apply(&connection)).await.unwrap();
+        self.connections().patch(&name, &params, &Patch::Apply(&self.connection(spec))).await.unwrap();
     }
 
     pub fn connections(&self) -> Api<DynamicObject> {
