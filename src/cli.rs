@@ -4,6 +4,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use url::Url;
 
 /// Turns OrgOAuthApp resources into OAuth apps of VMware Cloud Partner Navigator or VMware Cloud Services, and puts
 /// their credentials into Secrets.
@@ -51,6 +52,9 @@ pub struct RunArgs {
     /// How much is logged; each change is a line at `info`
     #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
+    /// Collector that traces are sent to with OTLP over HTTP, such as http://collector:4318 [default: no traces]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Url>,
 }
 
 /// Form of the log.

@@ -15,7 +15,7 @@
 //! - [`connections`]: from an `IamConnection` to a service that can be called
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`backoff`] and [`duration`]: when to look again
-//! - [`metrics`]: what is counted and measured
+//! - [`metrics`] and [`traces`]: what is counted and measured, and what belongs together
 //! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
@@ -40,3 +40,4 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod template;
+pub mod traces;

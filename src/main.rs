@@ -5,11 +5,13 @@ use clap::Parser;
 use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
 use oauth_app_operator::crd::{definitions, yaml};
 use oauth_app_operator::run::run;
+use oauth_app_operator::traces::{Traces, export};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -19,7 +21,7 @@ async fn main() -> ExitCode {
         Some(Command::Run(arguments)) => arguments,
         Some(Command::Crds) => return print_crds(),
     };
-    log_to_stderr(&arguments);
+    tell(&arguments);
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -44,11 +46,17 @@ fn print_crds() -> ExitCode {
     }
 }
 
-fn log_to_stderr(arguments: &RunArgs) {
-    let log = tracing_subscriber::registry().with(arguments.log_level.filter());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match arguments.log_format {
-        LogFormat::Text => log.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
-        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
-    }
+/// The log, and traces where a collector is named.
+fn tell(arguments: &RunArgs) {
+    let log = fmt::layer().with_writer(std::io::stderr);
+    let log = match arguments.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    let traces = arguments.otlp_endpoint.clone().map(|endpoint| {
+        let (traces, spans) = Traces::new();
+        tokio::spawn(export(endpoint, spans));
+        traces.with_filter(filter_fn(Traces::wants).with_max_level_hint(LevelFilter::DEBUG))
+    });
+    tracing_subscriber::registry().with(log.with_filter(arguments.log_level.filter())).with(traces).init();
 }

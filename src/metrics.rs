@@ -175,11 +175,7 @@ impl Meter {
 
     /// A call was made, and what came of it after so long.
     pub fn called(&self, operation: &'static str, answered: Answered, took: Duration) {
-        let status = match answered {
-            Answered::Status(status) => status.to_string(),
-            Answered::Timeout => "timeout".into(),
-            Answered::Error => "error".into(),
-        };
+        let status = answered.status();
         self.metrics.remote_calls.get_or_create(&OfCall { operation, status }).inc();
         self.metrics.remote_call_duration.get_or_create(&OfOperation { operation }).observe(took.as_secs_f64());
     }

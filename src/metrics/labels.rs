@@ -107,6 +107,17 @@ pub enum Answered {
     Error,
 }
 
+impl Answered {
+    /// The status, or a word for there being none.
+    pub fn status(self) -> String {
+        match self {
+            Self::Status(status) => status.to_string(),
+            Self::Timeout => "timeout".into(),
+            Self::Error => "error".into(),
+        }
+    }
+}
+
 /// A pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OfPass {

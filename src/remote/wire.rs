@@ -6,11 +6,14 @@ use super::request::{Body, Request};
 use super::scrub::{Known, scrub};
 use super::{Fault, Settings};
 use crate::metrics::{Answered, Meter};
+use crate::traces;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
 use std::error::Error;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
+use tracing::field::Empty;
 use url::Url;
 
 /// The largest answer that is read, in bytes.
@@ -73,8 +76,13 @@ impl Wire {
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
-        let answer = self.receive(builder, request, known).await;
+        let span = tracing::debug_span!(traces::REQUEST, operation = %request.operation, status = Empty);
+        if let Some(context) = span.in_scope(traces::traceparent) {
+            builder = builder.header("traceparent", context);
+        }
+        let answer = self.receive(builder, request, known).instrument(span.clone()).await;
         let answered = answer.as_ref().map_or_else(|lost| lost.answered, |answer| Answered::Status(answer.status));
+        span.record("status", answered.status());
         tracing::debug!(operation = %request.operation, ?answered, ms = started.elapsed().as_millis(), "remote call");
         self.meter.called(request.operation.as_str(), answered, started.elapsed());
         answer.map_err(|lost| lost.fault)

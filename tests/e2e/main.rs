@@ -24,4 +24,5 @@ mod rotation;
 mod scrape;
 mod table;
 mod tenancy;
+mod traces;
 mod world;

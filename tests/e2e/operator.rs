@@ -11,6 +11,7 @@ pub struct Operator {
     kubeconfig: PathBuf,
     log: PathBuf,
     namespaces: Vec<String>,
+    collector: Option<String>,
     process: Option<Supervised>,
 }
 
@@ -19,7 +20,13 @@ impl Operator {
     pub async fn new(namespace: &str, directory: &Path) -> Self {
         let kubeconfig = plane().service_account(OPERATOR_NAMESPACE, "oauth-app-operator").await.unwrap();
         let kubeconfig = plane().write_kubeconfig(&format!("operator-{namespace}"), &kubeconfig).unwrap();
-        Self { kubeconfig, log: directory.join("operator.log"), namespaces: vec![namespace.into()], process: None }
+        Self {
+            kubeconfig,
+            log: directory.join("operator.log"),
+            namespaces: vec![namespace.into()],
+            collector: None,
+            process: None,
+        }
     }
 
     /// From the next start on it watches this namespace too.
@@ -27,11 +34,18 @@ impl Operator {
         self.namespaces.push(namespace.into());
     }
 
+    /// From the next start on it sends traces there.
+    pub fn trace_to(&mut self, collector: String) {
+        self.collector = Some(collector);
+    }
+
     /// Leads without an election, since many run at once.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "the operator runs already");
         let mut command = command(&self.kubeconfig, &self.namespaces.join(","));
-        command.arg("--leader-election=false");
+        command
+            .arg("--leader-election=false")
+            .envs(self.collector.iter().map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url)));
         self.process = Some(Supervised::spawn(&command, &self.log).unwrap());
     }
 

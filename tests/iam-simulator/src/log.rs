@@ -47,6 +47,7 @@ impl Log {
             org_id: call.route.org.clone(),
             client_ids,
             body: redacted_body(call),
+            traceparent: call.header("traceparent").map(str::to_owned),
             status: None,
             performed: false,
             fault: None,

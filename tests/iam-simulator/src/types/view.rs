@@ -66,6 +66,8 @@ pub struct CallView {
     pub client_ids: Vec<String>,
     /// The body, secret values replaced by `sha256:<hex>`.
     pub body: Value,
+    /// The trace that the caller says it belongs to.
+    pub traceparent: Option<String>,
     /// The status that was sent; absent while it waits or when no answer was given.
     pub status: Option<u16>,
     /// Whether the operation ran and succeeded, whatever was answered.
