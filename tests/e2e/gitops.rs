@@ -167,8 +167,11 @@ async fn pruned_with_its_connection_first_an_app_says_what_it_needs_and_goes_whe
     let (world, id) = delivered("prune-connection").await;
     world.kubectl(&["delete", "iamconnection/prune-connection"]);
     world.kubectl(&["delete", "ooa/billing", "namespace/prune-connection", "--wait=false"]);
-    let message = world.until_stalled("billing", "ConnectionNotFound").await;
-    assert!(message.contains("set spec.deletionPolicy to Retain"), "{message}");
+    let says = async || {
+        let stalled = world.condition("billing", ConditionType::Stalled).await.unwrap();
+        stalled.reason == "ConnectionNotFound" && stalled.message.contains("set spec.deletionPolicy to Retain")
+    };
+    world.until("status says how to let go", says).await;
     apply(ARGO_CD, &world.connection(json!({})));
     until_nothing_is_left(&world, &id).await;
 }
