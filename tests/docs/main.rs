@@ -24,6 +24,7 @@ const DOCUMENTS: &[(&str, Run)] = &[
     ("docs/faq.md", Run::Here(Scene::Installed)),
     ("docs/install.md", Run::By("tests/install")),
     ("docs/runbook.md", Run::Here(Scene::Installed)),
+    ("docs/gitops.md", Run::Here(Scene::Installed)),
     ("docs/development.md", Run::By("the tests that it describes")),
 ];
 
@@ -146,4 +147,9 @@ async fn security() {
 #[tokio::test]
 async fn faq() {
     follow("docs/faq.md").await;
+}
+
+#[tokio::test]
+async fn gitops() {
+    follow("docs/gitops.md").await;
 }
