@@ -170,7 +170,8 @@ impl ClusterConnections {
         };
         match loaded {
             Ok(loaded) => {
-                let proven = iam.check(org, &loaded.credentials).await.map_or(Proven::NotAsked, proven);
+                let answer = iam.check(org, &loaded.credentials).await;
+                let proven = answer.map_or(Proven::NotAsked, |answer| proven(answer, &loaded.what));
                 Checked { proven, expiry: loaded.expiry }
             }
             Err(unread) => Checked { proven: unread.proven(Reason::CredentialsUnavailable), expiry: Expiry::NotKnown },
@@ -178,18 +179,21 @@ impl ClusterConnections {
     }
 }
 
-fn proven(answer: Result<(), Fault>) -> Proven {
+fn proven(answer: Result<(), Fault>, secret: &str) -> Proven {
     match answer {
         Ok(()) => Proven::Accepted,
         Err(Fault::Unavailable(message)) => Proven::Unreachable(message),
-        Err(Fault::Throttled { .. }) => Proven::Unreachable("the API asks to wait".into()),
+        Err(Fault::Throttled { .. }) => Proven::Delayed("the API asks to wait".into()),
         Err(
             Fault::Credentials(message)
             | Fault::Forbidden(message)
             | Fault::NotFound(message)
             | Fault::Conflict(message)
             | Fault::Rejected(message),
-        ) => Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, message)),
+        ) => Proven::Wrong(Blocked::new(
+            Reason::CredentialsUnavailable,
+            format!("{message}; put the right ones into {secret}"),
+        )),
     }
 }
 

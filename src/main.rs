@@ -7,7 +7,7 @@ use oauth_app_operator::crd::{definitions, yaml};
 use oauth_app_operator::run::run;
 use oauth_app_operator::traces::{Traces, export};
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt;
@@ -34,16 +34,21 @@ async fn main() -> ExitCode {
 
 fn print_crds() -> ExitCode {
     let printed = definitions().iter().try_for_each(|definition| -> Result<(), Box<dyn Error>> {
-        print!("---\n{}", yaml(definition)?);
-        Ok(())
+        Ok(write!(std::io::stdout(), "---\n{}", yaml(definition)?)?)
     });
     match printed {
         Ok(()) => ExitCode::SUCCESS,
+        // Who reads no further, as `head` does, has what it wanted.
+        Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("oauth-app-operator: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// The log, and traces where a collector is named.

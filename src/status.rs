@@ -7,7 +7,9 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::credentials::{Target, secret_name};
-use crate::decide::{Blocked, Observed, Outcome, Remote, client_id, drift, next_rotation, reconcile_requested};
+use crate::decide::{
+    Blocked, Observed, Outcome, Remote, client_id, drift, next_rotation, reconcile_requested, requested_rotation_waits,
+};
 use crate::reason::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -108,7 +110,7 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
     use ConditionStatus::{False, True, Unknown};
     use ConditionType::{Ready, Reconciling, Stalled, Synced};
     let said = |kind, status, reason, message: &str| Said { kind, status, reason, message: message.into() };
-    let ready_message = provisioned_message(&seen.app);
+    let ready_message = ready_message(seen);
     let mut conditions = match outcome {
         Outcome::Observed(plan) => {
             let message = format!("managementPolicy Full would {plan}.");
@@ -192,6 +194,17 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
             reason: ready.reason,
             message: format!("Secret {name} was not looked at."),
         },
+    }
+}
+
+/// A request that has to wait would otherwise seem to be forgotten.
+fn ready_message(seen: &Observed) -> String {
+    let message = provisioned_message(&seen.app);
+    match requested_rotation_waits(seen) {
+        true => format!(
+            "{message} The rotation that was asked for waits until the previous secret ends, at status.rotation.previousExpiresAt; to end all former secrets at once, delete the Secret."
+        ),
+        false => message,
     }
 }
 

@@ -62,6 +62,8 @@ impl Kept {
 
 /// Credentials, and what is known of their end.
 pub struct Loaded {
+    /// The Secret that holds them.
+    pub what: String,
     /// The credentials.
     pub credentials: ApiCredentials,
     /// When they end.
@@ -89,7 +91,7 @@ impl Unread {
     pub fn proven(self, reason: Reason) -> Proven {
         match self {
             Self::Wrong(message) => Proven::Wrong(Blocked::new(reason, message)),
-            Self::Passing(message) => Proven::Unreachable(message),
+            Self::Passing(message) => Proven::Delayed(message),
         }
     }
 }
@@ -140,7 +142,7 @@ impl Sources {
                 secret: SecretString::from(text(&secret, &what, &reference.client_secret_key)?),
             },
         };
-        Ok(Loaded { expiry: expiry(&secret, &what, &credentials), credentials })
+        Ok(Loaded { expiry: expiry(&secret, &what, &credentials), what, credentials })
     }
 }
 
@@ -178,7 +180,7 @@ fn lacks(what: &str, key: &str) -> Unread {
 }
 
 fn there<T>(what: &str, found: Option<T>) -> Result<T, Unread> {
-    found.ok_or_else(|| Unread::Wrong(format!("{what} does not exist")))
+    found.ok_or_else(|| Unread::Wrong(format!("{what} does not exist: create it")))
 }
 
 async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<Option<T>>>) -> Result<Option<T>, Unread> {

@@ -303,12 +303,12 @@ pub struct ServiceRoles {
 /// When the client secret is renewed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("duration(self.overlap) < duration(self.interval)").message("overlap must be shorter than interval").field_path(".overlap"),
+    validation = Rule::new("![self.interval, self.overlap].all(d, d.matches('^([0-9]+(ms|s|m|h))+$')) || duration(self.overlap) < duration(self.interval)").message("overlap must be shorter than interval").field_path(".overlap"),
 )]
 pub struct Rotation {
     /// How often, such as `720h`; at least one minute.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1m')").message("interval is a duration of at least 1m, such as 720h"))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1m')").message("interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days"))]
     pub interval: String,
     /// How long the previous secret stays valid, such as `48h`; shorter than `interval`.
     #[schemars(length(max = 32))]

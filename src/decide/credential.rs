@@ -135,10 +135,9 @@ fn keep(seen: &Observed, content: Content) -> Next {
 /// still valid the API may refuse a further one, so that is waited out.
 fn renew(seen: &Observed, content: &Content) -> Option<Step> {
     let app = &seen.app;
-    let requested =
-        app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| content.rotate_requested.as_ref() != Some(asked));
+    let requested = is_requested(app, content);
     let due = next_rotation(app, content).is_some_and(|at| at <= seen.now);
-    let overlaps = content.previous.as_ref().is_some_and(|previous| previous.expires_at > seen.now);
+    let overlaps = overlaps(content, seen.now);
     if is_public(app) {
         return None;
     }
@@ -156,6 +155,20 @@ fn renew(seen: &Observed, content: &Content) -> Option<Step> {
         None if requested || due => Some(stage(seen, content, &seen.fresh, Apply::Rotate)),
         None => None,
     }
+}
+
+fn is_requested(app: &OrgOAuthApp, content: &Content) -> bool {
+    app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| content.rotate_requested.as_ref() != Some(asked))
+}
+
+fn overlaps(content: &Content, now: Timestamp) -> bool {
+    content.previous.as_ref().is_some_and(|previous| previous.expires_at > now)
+}
+
+/// Whether somebody asked for a rotation that has to wait until the previous secret ends.
+pub fn requested_rotation_waits(seen: &Observed) -> bool {
+    let content = seen.content();
+    !is_public(&seen.app) && is_requested(&seen.app, &content) && overlaps(&content, seen.now)
 }
 
 /// A value that is not the published one may still be one that the API accepts, such as one pasted from the console.

@@ -9,7 +9,7 @@ use crate::remote::Fault;
 
 /// What a call that brought nothing means for the pass.
 pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
-    match outcome_of(fault) {
+    match outcome_of(app, fault) {
         Outcome::Blocked(blocked) if app.metadata.deletion_timestamp.is_some() => {
             Outcome::Blocked(let_go_hint(&blocked))
         }
@@ -17,17 +17,28 @@ pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
     }
 }
 
-fn outcome_of(fault: Fault) -> Outcome {
+fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {
     let waiting = |reason, message, until| Outcome::Waiting { reason, message, until };
     let blocked = |reason, message: String| Outcome::Blocked(Blocked { reason, message });
     let text = fault.to_string();
+    let connection = &app.spec.connection_ref.name;
     match fault {
-        Fault::Unavailable(_) => waiting(Reason::ConnectionUnavailable, text, None),
+        Fault::Unavailable(_) => {
+            waiting(Reason::ConnectionUnavailable, format!("IamConnection {connection}: {text}"), None)
+        }
         Fault::Throttled { until } => waiting(Reason::Throttled, text, Some(until)),
-        Fault::Credentials(_) => waiting(Reason::CredentialsUnavailable, text, None),
+        Fault::Credentials(_) => {
+            let message =
+                format!("IamConnection {connection}: {text}; mend the Secret that its spec.credentials names");
+            waiting(Reason::CredentialsUnavailable, message, None)
+        }
         Fault::Conflict(_) => waiting(Reason::ApiConflict, text, None),
         Fault::Forbidden(_) => blocked(Reason::Forbidden, text),
         Fault::Rejected(_) => blocked(Reason::Rejected, text),
-        Fault::NotFound(_) => blocked(Reason::OrgNotFound, text),
+        Fault::NotFound(_) => {
+            let message =
+                format!("{text}; spec.orgId is immutable: delete the resource and create it anew with the right one");
+            blocked(Reason::OrgNotFound, message)
+        }
     }
 }

@@ -43,6 +43,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 fn not_granted(app: &OrgOAuthApp) -> Blocked {
     let (name, org) = (&app.spec.connection_ref.name, &app.spec.org_id);
     let namespace = app.namespace().unwrap_or_default();
-    let message = format!("no grant of IamConnection {name} covers namespace {namespace} and organization {org}");
+    let message = format!(
+        "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants"
+    );
     Blocked::new(Reason::NotGranted, message)
 }

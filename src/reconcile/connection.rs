@@ -3,7 +3,7 @@
 
 use super::{Connections, Operator};
 use crate::cluster::{Cluster, ClusterFault};
-use crate::crd::{AppCounts, ConditionStatus, ConditionType, IamConnectionStatus};
+use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnectionStatus};
 use crate::status::{self, Users};
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
@@ -22,11 +22,23 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let status = status::of_connection(&connection, &checked, counts, self.now());
         if connection.status.as_ref() != Some(&status) {
             self.cluster.write_connection_status(&connection, &status).await?;
+            log(name, connection.status.as_ref(), &status);
         }
-        Ok(is_ready(&status))
+        Ok(ready(&status).is_some_and(|ready| ready.status == ConditionStatus::True))
     }
 }
 
-fn is_ready(status: &IamConnectionStatus) -> bool {
-    status.conditions.iter().any(|c| c.r#type == ConditionType::Ready && c.status == ConditionStatus::True)
+fn ready(status: &IamConnectionStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready)
+}
+
+/// One line for each change of what a connection says of itself.
+fn log(connection: &str, before: Option<&IamConnectionStatus>, after: &IamConnectionStatus) {
+    let said = |condition: &Condition| (condition.status, condition.reason.clone());
+    let Some(now) = ready(after).filter(|now| before.and_then(ready).map(said) != Some(said(now))) else { return };
+    let (reason, message) = (&now.reason, &now.message);
+    match now.status {
+        ConditionStatus::True => tracing::info!(connection, reason, "{message}"),
+        ConditionStatus::False | ConditionStatus::Unknown => tracing::warn!(connection, reason, "{message}"),
+    }
 }

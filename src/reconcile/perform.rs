@@ -162,11 +162,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Because::Moved => {
                 self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
             }
+            // The first secret of an app that was taken over is one that was brought.
+            Because::Proven if self.seen.content().revision == 1 => {
+                let message = format!("The client secret that was brought for app {id} is the app's.");
+                self.note(Reason::Adopted, message);
+            }
             Because::Proven => {
-                self.note(
-                    Reason::Repaired,
-                    format!("The client secret in Secret {name} was checked and is the app's."),
-                );
+                let message = format!("The client secret in Secret {name} was checked and is the app's.");
+                self.note(Reason::Repaired, message);
             }
             Because::PutBack if self.is_respecified() => {
                 self.note(Reason::Updated, format!("Secret {name} was changed to what the spec says."));

@@ -19,6 +19,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
         }
         if let Some(happening) = happening {
+            // What was done is logged when it is done.
+            if happening.warning {
+                tracing::warn!(reason = happening.reason.as_str(), "{}", happening.message);
+            }
             self.operator.cluster.tell(&self.seen.app, &happening).await;
         }
         Ok(())

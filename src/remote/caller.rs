@@ -74,10 +74,17 @@ impl Caller {
     pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<(), Fault>> {
         self.tokens.keep_only(credentials);
         let nobody = OrgId(String::new());
-        match org {
-            Some(org) => Some(self.authenticate(org).await),
-            None if self.dialect().token_of(&nobody).is_some() => None,
-            None => Some(self.authenticate_in(&self.service.gate.aside()).await),
+        let answer = match org {
+            Some(org) => self.authenticate(org).await,
+            None if self.dialect().token_of(&nobody).is_some() => return None,
+            None => self.authenticate_in(&self.service.gate.aside()).await,
+        };
+        // While a token serves none is asked for, so that alone would not show that the API is gone.
+        match answer {
+            Ok(()) if self.service.gate.is_silent() => {
+                Some(Err(Fault::Unavailable("the last calls to the API brought no answer".into())))
+            }
+            answer => Some(answer),
         }
     }
 

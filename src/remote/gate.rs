@@ -10,6 +10,7 @@ use places::{Outage, Place, Places};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,6 +23,9 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// A mistaken `Retry-After` must not stop a connection for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
+/// So many calls in a row without an answer, and the API is said to be unreachable.
+const SILENCE: u32 = 3;
+
 /// One place of so many is kept for other organizations.
 const SPARED: usize = 4;
 
@@ -32,6 +36,8 @@ pub struct Gate {
     orgs: Mutex<HashMap<OrgId, Arc<Places>>>,
     closed: watch::Sender<Option<Instant>>,
     quota: Option<Quota>,
+    /// Exchanges in a row, of whatever kind, that brought no usable answer.
+    unanswered: AtomicU32,
     meter: Meter,
 }
 
@@ -61,6 +67,7 @@ impl Gate {
             orgs: Mutex::default(),
             closed: watch::Sender::new(None),
             quota,
+            unanswered: AtomicU32::new(0),
             meter,
         }
     }
@@ -75,6 +82,11 @@ impl Gate {
         }
         let places = orgs.entry(org.clone()).or_insert_with(|| Arc::new(Places::new(most))).clone();
         Lane { gate: self, org: org.clone(), places }
+    }
+
+    /// Whether the API is to be taken for unreachable: the last calls brought no answer, whatever they were about.
+    pub fn is_silent(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) >= SILENCE
     }
 
     /// A lane for calls about no organization, which takes no place from those about one.
@@ -147,6 +159,7 @@ impl Lane<'_> {
     /// An exchange brought no usable answer. One request that always fails is no outage of its organization, and one
     /// organization that always fails is none of the API.
     pub fn failed(&self, request: u64) {
+        self.gate.unanswered.fetch_add(1, Ordering::Relaxed);
         self.places.failed(request);
         let mut org = DefaultHasher::new();
         self.org.hash(&mut org);
@@ -155,6 +168,7 @@ impl Lane<'_> {
 
     /// The API answered.
     pub fn succeeded(&self) {
+        self.gate.unanswered.store(0, Ordering::Relaxed);
         self.places.succeeded();
         self.gate.all.succeeded();
     }

@@ -38,8 +38,10 @@ pub enum Proven {
     ByEachNamespace,
     /// The API could not be asked yet, for want of an organization.
     NotAsked,
-    /// The API, or Kubernetes, gave no usable answer.
+    /// The API gives no usable answer.
     Unreachable(String),
+    /// It could not be found out now: the API asks to wait, or Kubernetes gave no usable answer.
+    Delayed(String),
     /// A person must change something.
     Wrong(Blocked),
 }
@@ -121,10 +123,11 @@ fn ready(proven: &Proven, last: Option<&Condition>) -> Option<Said> {
         Proven::NotAsked if last.is_none() => {
             said(ConditionStatus::Unknown, Reason::Pending, "No resource has used this connection yet.")
         }
-        Proven::Unreachable(message) if last.is_none_or(|last| last.status == ConditionStatus::Unknown) => {
+        Proven::Unreachable(message) => said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message),
+        Proven::Delayed(message) if last.is_none() => {
             said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
-        Proven::NotAsked | Proven::Unreachable(_) => None,
+        Proven::NotAsked | Proven::Delayed(_) => None,
         Proven::Wrong(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message),
     }
 }
@@ -188,16 +191,25 @@ mod tests {
     }
 
     #[test]
-    fn while_the_api_is_down_the_last_truth_stays_until_the_spec_changes() {
+    fn a_connection_whose_api_is_down_is_not_said_to_be_ready() {
         let mut connection = connection();
-        let down = || Proven::Unreachable("no answer".into());
-        assert_eq!(after(&mut connection, down(), 1).status, ConditionStatus::Unknown);
+        after(&mut connection, Proven::Accepted, 1);
+        let unknown = after(&mut connection, Proven::Unreachable("no answer".into()), 2);
+        assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "no answer"));
+        assert_eq!(after(&mut connection, Proven::Accepted, 3).status, ConditionStatus::True);
+    }
+
+    #[test]
+    fn what_cannot_be_found_out_now_leaves_the_last_truth_until_the_spec_changes() {
+        let mut connection = connection();
+        let delayed = || Proven::Delayed("asks to wait".into());
+        assert_eq!(after(&mut connection, delayed(), 1).status, ConditionStatus::Unknown);
         let good = after(&mut connection, Proven::Accepted, 2);
-        assert_eq!(after(&mut connection, down(), 3), good);
+        assert_eq!(after(&mut connection, delayed(), 3), good);
         assert_eq!(after(&mut connection, Proven::NotAsked, 3), good);
         connection.metadata.generation = Some(5);
-        let unknown = after(&mut connection, down(), 4);
-        assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "no answer"));
+        let unknown = after(&mut connection, delayed(), 4);
+        assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "asks to wait"));
     }
 
     #[test]

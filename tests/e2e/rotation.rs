@@ -50,6 +50,30 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
 }
 
 #[tokio::test]
+async fn a_rotation_asked_for_while_the_previous_secret_is_valid_says_that_it_waits_and_how_to_end_all_at_once() {
+    let world = ready("rotate-waits", Flavour::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let (id, first) = world.credential("billing").await.unwrap();
+    world.annotate("billing", ROTATE, "one").await;
+    until_echoed(&world, "billing", "one").await;
+    let (_, second) = world.credential("billing").await.unwrap();
+    world.annotate("billing", ROTATE, "two").await;
+    let says = async || {
+        let ready = world.condition("billing", ConditionType::Ready).await.unwrap();
+        ready.message.contains("waits until the previous secret ends")
+    };
+    world.until("status says that it waits", says).await;
+    assert_eq!(world.credential("billing").await.unwrap().1, second);
+    world.secrets().delete("billing", &Default::default()).await.unwrap();
+    let renewed = async || world.credential("billing").await.is_some_and(|(_, third)| third != second);
+    world.until("there is a new secret", renewed).await;
+    world.assert_credential_works("billing").await;
+    for former in [first, second] {
+        assert!(world.control.token(world.flavour, &world.org, &id, &former).await.is_err(), "it has ended");
+    }
+    until_echoed(&world, "billing", "two").await;
+}
+
+#[tokio::test]
 async fn a_rotation_that_is_due_happens_by_itself() {
     let world = ready("rotate-due", Flavour::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     let (_, first) = world.credential("billing").await.unwrap();

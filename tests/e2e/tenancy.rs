@@ -132,6 +132,25 @@ async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_th
 }
 
 #[tokio::test]
+async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says_why() {
+    let world = World::running("conn-down", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    world.until_connection("Ready", "True", "Provisioned").await;
+    world.control.set(|settings| settings.down = true).await.unwrap();
+    let message = world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    let logged = |text: &str| {
+        let log = world.operator().log();
+        log.lines().any(|line| line.contains("WARN") && line.contains(text))
+    };
+    world.until("the log says it of the connection", async || logged(&message)).await;
+    world.until("and of the app", async || logged("IamConnection conn-down: ")).await;
+    world.until_ready("billing").await;
+    world.control.set(|settings| settings.down = false).await.unwrap();
+    world.until_connection("Ready", "True", "Provisioned").await;
+}
+
+#[tokio::test]
 async fn credentials_that_end_soon_are_said_to_expire() {
     let world = World::running("expiring", Flavour::Csp).await;
     world.create("billing", json!({})).await;

@@ -461,13 +461,13 @@ fn own() -> Vec<Rule> {
             "rotation has durations",
             rotation("720h", "48h"),
             rotation("monthly", "48h"),
-            "interval is a duration of at least 1m, such as 720h",
+            "interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days",
         ),
         rule(
             "rotation is not too often",
             rotation("1m", "30s"),
             rotation("59s", "30s"),
-            "interval is a duration of at least 1m, such as 720h",
+            "interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days",
         ),
         rule(
             "rotations do not overlap",

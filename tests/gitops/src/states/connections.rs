@@ -32,13 +32,14 @@ fn connection() -> IamConnection {
     .unwrap()
 }
 
-fn proofs() -> [Proven; 6] {
+fn proofs() -> [Proven; 7] {
     let wrong = |reason| Proven::Wrong(Blocked::new(reason, "what is wrong"));
     [
         Proven::Accepted,
         Proven::ByEachNamespace,
         Proven::NotAsked,
         Proven::Unreachable("no answer".into()),
+        Proven::Delayed("asks to wait".into()),
         wrong(Reason::CredentialsUnavailable),
         wrong(Reason::ConnectionInvalid),
     ]
@@ -67,10 +68,8 @@ fn class(proven: &Proven, before: Option<Class>) -> Class {
         Proven::Accepted | Proven::ByEachNamespace => Class::Settled,
         Proven::Wrong(_) => Class::Refused,
         Proven::NotAsked => before.unwrap_or(Class::Unproven),
-        Proven::Unreachable(_) => match before {
-            Some(before @ (Class::Settled | Class::Refused)) => before,
-            Some(_) | None => Class::Waiting,
-        },
+        Proven::Unreachable(_) => Class::Waiting,
+        Proven::Delayed(_) => before.unwrap_or(Class::Waiting),
     }
 }
 
