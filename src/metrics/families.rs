@@ -209,7 +209,7 @@ pub static FAMILIES: [Family; 14] = [
         name: "oauth_app_operator_connection_ready",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Whether the IamConnection is Ready: 1 or 0, nothing while it is not known",
+        help: "Whether the IamConnection is Ready: 1, or 0, which it is too while the API does not answer; nothing before it was proven",
     },
 ];
 

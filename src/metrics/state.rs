@@ -3,6 +3,7 @@
 
 use super::labels::{OfApps, OfConnection, Readiness};
 use crate::crd::{Condition, ConditionStatus, ConditionType, IamConnection, ManagementPolicy, OrgOAuthApp};
+use crate::reason::Reason;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use prometheus_client::metrics::family::Family;
@@ -44,11 +45,11 @@ impl State {
         }
         let of = OfConnection { connection: name };
         self.rotations_overdue.get_or_create(&of).set(0);
-        let conditions = connection.status.iter().flat_map(|status| &status.conditions);
-        match readiness(conditions) {
-            Readiness::True => drop(self.connection_ready.get_or_create(&of).set(1)),
-            Readiness::False => drop(self.connection_ready.get_or_create(&of).set(0)),
-            Readiness::Unknown => {}
+        // One that cannot be proven before it is used is nobody's trouble.
+        let ready = ready(connection.status.iter().flat_map(|status| &status.conditions));
+        if let Some(ready) = ready.filter(|ready| ready.reason != Reason::Pending.as_str()) {
+            let ready = i64::from(ready.status == ConditionStatus::True);
+            self.connection_ready.get_or_create(&of).set(ready);
         }
     }
 
@@ -69,8 +70,12 @@ impl State {
     }
 }
 
-fn readiness<'a>(mut conditions: impl Iterator<Item = &'a Condition>) -> Readiness {
-    match conditions.find(|condition| condition.r#type == ConditionType::Ready).map(|condition| condition.status) {
+fn ready<'a>(mut conditions: impl Iterator<Item = &'a Condition>) -> Option<&'a Condition> {
+    conditions.find(|condition| condition.r#type == ConditionType::Ready)
+}
+
+fn readiness<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Readiness {
+    match ready(conditions).map(|ready| ready.status) {
         Some(ConditionStatus::True) => Readiness::True,
         Some(ConditionStatus::False) => Readiness::False,
         Some(ConditionStatus::Unknown) | None => Readiness::Unknown,
@@ -84,8 +89,8 @@ mod tests {
 
     const NOW: &str = "2026-03-01T00:00:00Z";
 
-    fn ready(status: &str) -> Value {
-        json!({"type": "Ready", "status": status, "reason": "Provisioned", "message": "", "lastTransitionTime": NOW})
+    fn said(status: &str, reason: &str) -> Value {
+        json!({"type": "Ready", "status": status, "reason": reason, "message": "", "lastTransitionTime": NOW})
     }
 
     fn app(connection: &str, status: &str, spec: Value, rotation: Value) -> OrgOAuthApp {
@@ -94,7 +99,7 @@ mod tests {
             "grantTypes": [], "allowedScopes": {},
         });
         all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        let status = json!({"conditions": [ready(status)], "rotation": rotation});
+        let status = json!({"conditions": [said(status, "Provisioned")], "rotation": rotation});
         serde_json::from_value(json!({
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
             "metadata": {"name": "a", "namespace": "n"}, "spec": all, "status": status,
@@ -103,10 +108,14 @@ mod tests {
     }
 
     fn connection(name: &str, status: &str) -> IamConnection {
+        connection_because(name, status, "Provisioned")
+    }
+
+    fn connection_because(name: &str, status: &str, reason: &str) -> IamConnection {
         serde_json::from_value(json!({
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name},
             "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "credentials": {}},
-            "status": {"conditions": [ready(status)]},
+            "status": {"conditions": [said(status, reason)]},
         }))
         .unwrap()
     }
@@ -155,8 +164,10 @@ mod tests {
 
     #[test]
     fn a_connection_is_ready_or_not_or_says_nothing() {
-        let state = state(&[], &[connection("a", "True"), connection("b", "False"), connection("c", "Unknown")]);
+        let unused = connection_because("c", "Unknown", "Pending");
+        let down = connection_because("d", "Unknown", "ConnectionUnavailable");
+        let state = state(&[], &[connection("a", "True"), connection("b", "False"), unused, down]);
         let ready = |name| state.connection_ready.get(&of(name)).map(|gauge| gauge.get());
-        assert_eq!([ready("a"), ready("b"), ready("c")], [Some(1), Some(0), None]);
+        assert_eq!([ready("a"), ready("b"), ready("c"), ready("d")], [Some(1), Some(0), None, Some(0)]);
     }
 }

@@ -64,7 +64,7 @@ async fn wrong_credentials() -> Case {
 async fn the_api_fails() -> Case {
     let world = with_a_ready_app("alert-failing", json!({})).await;
     world.control.fault(refuse(503)).await.unwrap();
-    world.until_metric("connection_ready", &[], |ready| ready == 0.0).await;
+    world.until_metric("connection_ready", &[("connection", "alert-failing")], |ready| ready == 0.0).await;
     let series = until_it_grows(&world, "remote_calls_total", &[("status", "503")]).await;
     firing("the API fails", series, &["OAuthAppApiFailing", "OAuthAppConnectionNotReady"])
 }

@@ -4,6 +4,7 @@ use crate::world::World;
 use iam_simulator::types::{Flavour, Operation};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
+use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
