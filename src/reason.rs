@@ -218,10 +218,10 @@ impl Reason {
             ),
             Self::ConnectionUnavailable => (
                 "The API is unreachable, too slow, or answers with a server error or something unreadable.",
-                "See the message; the operator tries again by itself.",
+                "See the message; the operator tries again by itself. A certificate that is not trusted is mended with `caBundle` of the `IamConnection`.",
             ),
             Self::CredentialsUnavailable => (
-                "The credentials of the `IamConnection` are missing, or the API refuses them. No app of that connection is touched meanwhile.",
+                "The credentials of the `IamConnection` are missing, or the API refuses them. Once no access token is left that still serves, no app of that connection is touched.",
                 "Mend the Secret that the `IamConnection` names; it is taken up within a minute.",
             ),
             Self::CredentialsExpiring => (
