@@ -13,7 +13,7 @@ use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::remote::{ClientSecret, Iam, OrgId};
-use crate::status::Checked;
+use crate::status::{Checked, whole_seconds};
 use k8s_openapi::jiff::Timestamp;
 use std::future::Future;
 use std::sync::Arc;
@@ -82,10 +82,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         Self { cluster, connections, metrics, claiming: tokio::sync::Mutex::new(()), clock, fresh }
     }
 
-    /// In whole seconds, as Kubernetes keeps times, so that what is written is what is read again.
     fn now(&self) -> Timestamp {
-        let now = (self.clock)();
-        Timestamp::from_second(now.as_second()).unwrap_or(now)
+        whole_seconds((self.clock)())
     }
 
     /// Brings one resource as far as it can be brought now.

@@ -73,15 +73,16 @@ fn rotation(seen: &Observed) -> Option<RotationStatus> {
     let content = seen.content();
     (content.revision > 0).then(|| RotationStatus {
         revision: Some(content.revision),
-        rotated_at: content.rotated_at.map(whole),
-        next_at: next_rotation(&seen.app, &content).map(whole),
-        previous_expires_at: content.previous.map(|previous| whole(previous.expires_at)),
+        rotated_at: content.rotated_at.map(whole_seconds).map(Time),
+        next_at: next_rotation(&seen.app, &content).map(whole_seconds).map(Time),
+        previous_expires_at: content.previous.map(|previous| Time(whole_seconds(previous.expires_at))),
     })
 }
 
-/// In whole seconds, as Kubernetes keeps times: a part of one would be written again in every pass.
-fn whole(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+/// As Kubernetes keeps times, so that what is written is what is read again: a part of a second would be written again in
+/// every pass.
+pub fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// A condition without its history.

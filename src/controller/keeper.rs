@@ -83,8 +83,9 @@ impl Keeper {
     fn count(&self, known: &mut HashMap<String, Known>) {
         known.retain(|name, _| self.operator.connections.find(name).is_some());
         let apps: Vec<Arc<OrgOAuthApp>> = self.apps.iter().flat_map(Store::state).collect();
+        let mut all = Users::by_connection(apps.iter().map(AsRef::as_ref));
         for connection in self.connections.state() {
-            let users = Users::of(&connection.name_any(), apps.iter().map(AsRef::as_ref));
+            let users = all.remove(connection.name_any().as_str()).unwrap_or_default();
             let known = known.entry(connection.name_any()).or_default();
             if known.users != users {
                 (known.users, known.due) = (users, None);
@@ -100,10 +101,10 @@ impl Keeper {
             return None;
         }
         (known.looking, known.due) = (true, Some(now));
-        let (operator, name, users) = (self.operator.clone(), name.to_owned(), known.users.clone());
-        let counts = (!self.scoped).then_some(users.counts);
+        let (operator, name, org) = (self.operator.clone(), name.to_owned(), known.users.org.clone());
+        let counts = (!self.scoped).then_some(known.users.counts);
         let look = async move {
-            let good = match operator.look_at_connection(&name, &users, counts).await {
+            let good = match operator.look_at_connection(&name, org.as_ref(), counts).await {
                 Ok(ready) => ready,
                 Err(fault) => {
                     tracing::warn!(%fault, connection = name, "could not write the connection's status");

@@ -62,10 +62,11 @@ pub fn namespaces(
         .reflect(writer);
     let version = |namespace: &NamespaceMeta| namespace.labels().clone();
     let following = async move {
-        follow(changes, version, |name, new| match new {
+        follow(changes, version, |name, new| {
             // No resource can be older than its namespace.
-            true => {}
-            false => tell(&listeners, Change::Namespace(name)),
+            if !new {
+                tell(&listeners, Change::Namespace(name));
+            }
         })
         .await;
     };

@@ -46,7 +46,7 @@ impl State {
         let of = OfConnection { connection: name };
         self.rotations_overdue.get_or_create(&of).set(0);
         // One that cannot be proven before it is used is nobody's trouble.
-        let ready = ready(connection.status.iter().flat_map(|status| &status.conditions));
+        let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
         if let Some(ready) = ready.filter(|ready| ready.reason != Reason::Pending.as_str()) {
             let ready = i64::from(ready.status == ConditionStatus::True);
             self.connection_ready.get_or_create(&of).set(ready);
@@ -54,7 +54,7 @@ impl State {
     }
 
     fn add_app(&self, app: &OrgOAuthApp, connection: String, now: Timestamp) {
-        let ready = readiness(app.status.iter().flat_map(|status| &status.conditions)).as_str();
+        let ready = readiness(app.condition(ConditionType::Ready)).as_str();
         self.apps.get_or_create(&OfApps { connection: connection.clone(), ready }).inc();
         let rotation = app.status.as_ref().and_then(|status| status.rotation.as_ref());
         let Some(rotation) = rotation.filter(|_| app.spec.rotation.is_some()) else { return };
@@ -70,12 +70,8 @@ impl State {
     }
 }
 
-fn ready<'a>(mut conditions: impl Iterator<Item = &'a Condition>) -> Option<&'a Condition> {
-    conditions.find(|condition| condition.r#type == ConditionType::Ready)
-}
-
-fn readiness<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Readiness {
-    match ready(conditions).map(|ready| ready.status) {
+fn readiness(ready: Option<&Condition>) -> Readiness {
+    match ready.map(|ready| ready.status) {
         Some(ConditionStatus::True) => Readiness::True,
         Some(ConditionStatus::False) => Readiness::False,
         Some(ConditionStatus::Unknown) | None => Readiness::Unknown,

@@ -4,38 +4,37 @@
 use super::{Connections, Operator};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnectionStatus};
-use crate::status::{self, Users};
+use crate::remote::OrgId;
+use crate::status;
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
-    /// Looks at the connection of that name and says whether it is Ready. `counts` go into its status, if there are any.
+    /// Looks at the connection of that name and says whether it is Ready. `org` is that of a resource which uses it;
+    /// `counts` go into its status, if there are any.
     ///
     /// # Errors
     /// When Kubernetes does not take the status.
     pub async fn look_at_connection(
         &self,
         name: &str,
-        users: &Users,
+        org: Option<&OrgId>,
         counts: Option<AppCounts>,
     ) -> Result<bool, ClusterFault> {
         let Some(connection) = self.connections.find(name) else { return Ok(false) };
-        let checked = self.connections.check(&connection, users.org.as_ref()).await;
+        let checked = self.connections.check(&connection, org).await;
         let status = status::of_connection(&connection, &checked, counts, self.now());
         if connection.status.as_ref() != Some(&status) {
             self.cluster.write_connection_status(&connection, &status).await?;
             log(name, connection.status.as_ref(), &status);
         }
-        Ok(ready(&status).is_some_and(|ready| ready.status == ConditionStatus::True))
+        Ok(status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
     }
-}
-
-fn ready(status: &IamConnectionStatus) -> Option<&Condition> {
-    status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready)
 }
 
 /// One line for each change of what a connection says of itself.
 fn log(connection: &str, before: Option<&IamConnectionStatus>, after: &IamConnectionStatus) {
     let said = |condition: &Condition| (condition.status, condition.reason.clone());
-    let Some(now) = ready(after).filter(|now| before.and_then(ready).map(said) != Some(said(now))) else { return };
+    let before = before.and_then(|before| before.condition(ConditionType::Ready)).map(said);
+    let Some(now) = after.condition(ConditionType::Ready).filter(|now| before != Some(said(now))) else { return };
     let (reason, message) = (&now.reason, &now.message);
     match now.status {
         ConditionStatus::True => tracing::info!(connection, reason, "{message}"),

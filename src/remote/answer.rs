@@ -54,6 +54,12 @@ impl Answer {
         Fault::Unavailable(format!("{}: {}: the answer cannot be used: {why}", self.operation, self.status))
     }
 
+    /// The status, and what the API says went wrong if it does.
+    pub fn refusal(&self) -> String {
+        let said = self.message().map(|message| format!(": {message}")).unwrap_or_default();
+        format!("{}{said}", self.status)
+    }
+
     /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
     pub fn message(&self) -> Option<String> {
         let json = self.json();

@@ -66,7 +66,7 @@ impl Caller {
 
     /// Makes sure that there is an access token for calls about this organization.
     pub async fn authenticate(&self, org: &OrgId) -> Result<(), Fault> {
-        self.authenticate_in(&self.service.gate.lane(org)).await
+        self.fresh_token(&self.service.gate.lane(org)).await.map(drop)
     }
 
     /// Whether the API takes these credentials, which are those of now: a token that came from others is dropped.
@@ -74,22 +74,18 @@ impl Caller {
     pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<(), Fault>> {
         self.tokens.keep_only(credentials);
         let nobody = OrgId(String::new());
-        let answer = match org {
-            Some(org) => self.authenticate(org).await,
+        let lane = match org {
+            Some(org) => self.service.gate.lane(org),
             None if self.dialect().token_of(&nobody).is_some() => return None,
-            None => self.authenticate_in(&self.service.gate.aside()).await,
+            None => self.service.gate.aside(),
         };
         // While a token serves none is asked for, so that alone would not show that the API is gone.
-        match answer {
-            Ok(()) if self.service.gate.is_silent() => {
+        match self.fresh_token(&lane).await {
+            Ok(_) if self.service.gate.is_silent() => {
                 Some(Err(Fault::Unavailable("the last calls to the API brought no answer".into())))
             }
-            answer => Some(answer),
+            token => Some(token.map(drop)),
         }
-    }
-
-    async fn authenticate_in(&self, lane: &Lane<'_>) -> Result<(), Fault> {
-        self.fresh_token(lane).await.map(drop)
     }
 
     /// Whether calls about this organization are made as this app.
@@ -117,10 +113,7 @@ impl Caller {
         match answer.status {
             200..300 => Ok(Proof::Accepted),
             408 | 425 => Err(answer.fault()),
-            400..500 => {
-                let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
-                Ok(Proof::Refused(format!("{}{said}", answer.status)))
-            }
+            400..500 => Ok(Proof::Refused(answer.refusal())),
             _ => Err(answer.fault()),
         }
     }
@@ -153,10 +146,7 @@ impl Caller {
             200..300 => grant::read(&answer),
             // A bad API token is answered with 400 or 404. [auth-apitok, image-builder-test]
             408 | 425 => Err(answer.fault()),
-            400..500 => {
-                let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
-                Err(Fault::Credentials(format!("the API refuses the credentials: {}{said}", answer.status)))
-            }
+            400..500 => Err(Fault::Credentials(format!("the API refuses the credentials: {}", answer.refusal()))),
             _ => Err(answer.fault()),
         }
     }
@@ -181,8 +171,8 @@ impl Caller {
         if answer.status != 401 {
             return Ok(answer);
         }
-        let said = answer.message().map(|message| format!(": {message}")).unwrap_or_default();
-        let fault = Fault::Credentials(format!("the API refuses the access token that it has just given: 401{said}"));
+        let refusal = answer.refusal();
+        let fault = Fault::Credentials(format!("the API refuses the access token that it has just given: {refusal}"));
         Err(slot.refuse(&token, fault).await)
     }
 

@@ -104,10 +104,12 @@ impl Iam for HttpIam {
     }
 
     async fn read(&self, org: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Fault> {
-        let is_caller = self.caller.calls_as(org, id).await?;
         let answer = self.caller.call(org, self.caller.dialect().read(org, id)).await?;
         match self.caller.succeeded(answer) {
-            Ok(answer) => answer.app(id).map(|app| Some(RemoteApp { is_caller, ..app })),
+            Ok(answer) => {
+                let app = answer.app(id)?;
+                Ok(Some(RemoteApp { is_caller: self.caller.calls_as(org, id).await?, ..app }))
+            }
             Err(Fault::NotFound(_)) => Ok(None),
             Err(fault) => Err(fault),
         }

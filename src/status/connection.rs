@@ -9,6 +9,7 @@ use crate::decide::{Blocked, org_id};
 use crate::reason::Reason;
 use crate::remote::OrgId;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
 
 /// Credentials that end sooner are said to expire.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -72,17 +73,20 @@ pub struct Users {
 }
 
 impl Users {
-    /// Of the connection of that name.
-    pub fn of<'a>(connection: &str, apps: impl Iterator<Item = &'a OrgOAuthApp>) -> Self {
-        let mut users = Self::default();
-        for app in apps.filter(|app| app.spec.connection_ref.name == connection) {
+    /// Of each connection that is used, by its name.
+    pub fn by_connection<'a>(apps: impl Iterator<Item = &'a OrgOAuthApp>) -> HashMap<&'a str, Self> {
+        let mut all: HashMap<&str, Self> = HashMap::new();
+        for app in apps {
+            let users = all.entry(&app.spec.connection_ref.name).or_default();
             let ready = app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
             users.counts.total += 1;
             users.counts.ready += i64::from(ready);
             // The least one, so that each look asks about the same.
-            users.org = users.org.into_iter().chain([org_id(app)]).min();
+            if users.org.as_ref().is_none_or(|least| app.spec.org_id < least.0) {
+                users.org = Some(org_id(app));
+            }
         }
-        users
+        all
     }
 }
 
@@ -242,9 +246,10 @@ mod tests {
             .unwrap()
         };
         let apps = [app("default", "True"), app("default", "False"), app("other", "True"), app("default", "Unknown")];
-        let users = Users::of("default", apps.iter());
+        let users = Users::by_connection(apps.iter());
+        assert_eq!(users.get("unused"), None);
+        let users = &users["default"];
         assert_eq!(users.counts, AppCounts { total: 3, ready: 1 });
         assert_eq!(users.org, Some(OrgId("org-False".into())));
-        assert_eq!(Users::of("unused", apps.iter()), Users::default());
     }
 }
