@@ -81,7 +81,9 @@ fn pace(reason: Reason) -> Pace {
         | Reason::ApiConflict
         | Reason::RotationRunning
         | Reason::SecretNotProven
-        | Reason::SecretNotWritten => PASSING,
+        | Reason::SecretNotWritten
+        | Reason::KubernetesRefused
+        | Reason::FinalizerRemoved => PASSING,
         Reason::CredentialsUnavailable
         | Reason::CredentialsExpiring
         | Reason::InvalidSpec
@@ -93,6 +95,10 @@ fn pace(reason: Reason) -> Pace {
         | Reason::SecretRefInvalid
         | Reason::SecretImmutable
         | Reason::TemplateInvalid
+        | Reason::NotAllowed
+        | Reason::EndpointChanged
+        | Reason::SecretTooLarge
+        | Reason::Unreadable
         | Reason::SecretConflict => LOCAL,
         Reason::Forbidden
         | Reason::Rejected
@@ -102,7 +108,8 @@ fn pace(reason: Reason) -> Pace {
         | Reason::SecretUnknown
         | Reason::ImmutableField
         | Reason::ChangeNotTaken
-        | Reason::DeletionNotOffered => SLOW,
+        | Reason::DeletionNotOffered
+        | Reason::InternalError => SLOW,
     }
 }
 

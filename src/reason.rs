@@ -90,11 +90,25 @@ pub enum Reason {
     ChangeNotTaken,
     /// A template of the Secret cannot be filled.
     TemplateInvalid,
+    /// A grant covers the resource and does not allow what it asks for.
+    NotAllowed,
+    /// The connection names another API than the one where the app was made.
+    EndpointChanged,
+    /// The Secret would be larger than Kubernetes stores.
+    SecretTooLarge,
+    /// Kubernetes refused a write other than that of the Secret.
+    KubernetesRefused,
+    /// A resource vanished without its finalizer having been removed by the operator.
+    FinalizerRemoved,
+    /// The resource cannot be decoded.
+    Unreadable,
+    /// The operator failed on this resource.
+    InternalError,
 }
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 50] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -138,6 +152,13 @@ impl Reason {
         Self::ImmutableField,
         Self::ChangeNotTaken,
         Self::TemplateInvalid,
+        Self::NotAllowed,
+        Self::EndpointChanged,
+        Self::SecretTooLarge,
+        Self::KubernetesRefused,
+        Self::FinalizerRemoved,
+        Self::Unreadable,
+        Self::InternalError,
     ];
 
     /// The word that conditions, Events and metrics carry.
@@ -186,6 +207,13 @@ impl Reason {
             Self::ImmutableField => "ImmutableField",
             Self::ChangeNotTaken => "ChangeNotTaken",
             Self::TemplateInvalid => "TemplateInvalid",
+            Self::NotAllowed => "NotAllowed",
+            Self::EndpointChanged => "EndpointChanged",
+            Self::SecretTooLarge => "SecretTooLarge",
+            Self::KubernetesRefused => "KubernetesRefused",
+            Self::FinalizerRemoved => "FinalizerRemoved",
+            Self::Unreadable => "Unreadable",
+            Self::InternalError => "InternalError",
         }
     }
 
@@ -341,6 +369,34 @@ impl Reason {
             Self::TemplateInvalid => (
                 "A template in `secret.template` cannot be filled; nothing is created or changed.",
                 "Mend the line that the message names.",
+            ),
+            Self::NotAllowed => (
+                "A grant of the `IamConnection` covers this namespace and organization, and does not allow everything that the spec asks for. Nothing is changed in the API.",
+                "Ask for what the message says is allowed, or ask the platform team to allow more in `grants[].allow`.",
+            ),
+            Self::EndpointChanged => (
+                "The `IamConnection` has another `api` or `endpoint` than when this app was made. No call is made for the app, since the API at the new address may be another one.",
+                "Restore the connection; or, if the new address is the same API, add the old one to `formerEndpoints` of the `IamConnection`.",
+            ),
+            Self::SecretTooLarge => (
+                "The Secret that the spec asks for would be larger than Kubernetes stores. Nothing is created or changed in the API.",
+                "Shorten `secret.template`, `secret.labels` or `secret.annotations`.",
+            ),
+            Self::KubernetesRefused => (
+                "Kubernetes refused a write of the operator, for example because of an admission policy. No call that changes something in the API is made until it is accepted.",
+                "See the message, remove the obstacle; the operator tries again by itself.",
+            ),
+            Self::FinalizerRemoved => (
+                "The resource was deleted after somebody else had removed its finalizer. Its app was not deleted in the API.",
+                "Delete the app in the console, or create the resource again.",
+            ),
+            Self::Unreadable => (
+                "The resource holds something that the operator cannot read, so it is skipped; all others go on.",
+                "Correct the field that the message names.",
+            ),
+            Self::InternalError => (
+                "The operator failed while it reconciled this resource; all others go on. This is a bug.",
+                "Please report it with the message; the operator tries again slowly.",
             ),
         }
     }

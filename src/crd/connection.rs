@@ -41,6 +41,12 @@ pub struct IamConnectionSpec {
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new(r"self.matches(r'^https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[^?#\s]*)?$') && isURL(self)").message("endpoint is an https URL without user, query or fragment, such as https://console.cloud.vmware.com"))]
     pub endpoint: String,
+    /// Earlier values of `endpoint` that name the same API. An app that was made at another address is left alone until
+    /// that address is listed here.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 2048)))]
+    #[x_kube(validation = Rule::new(r"self.all(url, url.matches(r'^https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[^?#\s]*)?$') && isURL(url))").message("formerEndpoints are https URLs without user, query or fragment, such as https://console.cloud.vmware.com"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_endpoints: Option<Vec<String>>,
     /// A private certificate authority to trust instead of the public ones, in the operator's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,

@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{AllowedScopes, Condition, ConditionType, Context, KeyRef, Role};
+use super::{AllowedScopes, Api, Condition, ConditionType, Context, KeyRef, Role};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -173,8 +173,9 @@ pub struct OrgOAuthAppSpec {
 /// Names an `IamConnection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct ConnectionRef {
-    /// The name of the `IamConnection`.
+    /// The name of the `IamConnection`. Immutable.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."), validation = Rule::new("self == oldSelf").message("connectionRef is immutable: delete the resource and create it again"))]
     #[serde(default = "default_connection")]
     pub name: String,
 }
@@ -367,6 +368,9 @@ pub struct OrgOAuthAppStatus {
     /// The app's client id. With a `spec.id`, set before the app is created, once the id was found free.
     #[serde(default)]
     pub client_id: Option<String>,
+    /// The operator's signed record that the app is this resource's.
+    #[serde(default)]
+    pub claim: Option<SignedClaim>,
     /// Whether the app existed before and was taken over.
     #[serde(default)]
     pub adopted: Option<bool>,
@@ -395,6 +399,24 @@ pub struct OrgOAuthAppStatus {
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// Says that the resource of this uid has this app, signed with a key that only the operator has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedClaim {
+    /// The `metadata.uid` of the resource.
+    pub uid: String,
+    /// The kind of API.
+    pub api: Api,
+    /// The address of the API when the app was made, normalized.
+    pub endpoint: String,
+    /// The organization.
+    pub org_id: String,
+    /// The client id.
+    pub client_id: String,
+    /// Authenticates all of it, and the namespace and name of the resource.
+    pub signature: String,
 }
 
 /// The state of rotation.

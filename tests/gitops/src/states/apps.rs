@@ -147,6 +147,7 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::Moved
         | Reason::RolesChanged
         | Reason::CredentialsExpiring
+        | Reason::FinalizerRemoved
         | Reason::Suspended
         | Reason::PlanPending => None,
         Reason::Deleting
@@ -157,7 +158,8 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::ApiConflict
         | Reason::RotationRunning
         | Reason::SecretNotProven
-        | Reason::SecretNotWritten => Some(Outcome::Waiting { reason, message, until: None }),
+        | Reason::SecretNotWritten
+        | Reason::KubernetesRefused => Some(Outcome::Waiting { reason, message, until: None }),
         Reason::InvalidSpec
         | Reason::ConnectionNotFound
         | Reason::ConnectionInvalid
@@ -175,7 +177,12 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::SecretImmutable
         | Reason::ImmutableField
         | Reason::ChangeNotTaken
-        | Reason::TemplateInvalid => Some(Outcome::Blocked(Blocked::new(reason, message))),
+        | Reason::TemplateInvalid
+        | Reason::NotAllowed
+        | Reason::EndpointChanged
+        | Reason::SecretTooLarge
+        | Reason::Unreadable
+        | Reason::InternalError => Some(Outcome::Blocked(Blocked::new(reason, message))),
     }
 }
 
