@@ -8,6 +8,7 @@
 //! - [`status`] and [`reason`]: what users and tools read
 //! - [`credentials`]: the Secret, and the one guard of every read and write of it
 //! - [`template`]: further keys of the Secret, filled in
+//! - [`claim`]: the signed record that an app is a resource's
 //! - [`definition`]: what a spec means at each API, and whether the API shows the same
 //! - [`grants`]: who may use a connection
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
@@ -19,6 +20,7 @@
 //! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
+pub mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod connections;
