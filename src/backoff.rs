@@ -93,7 +93,6 @@ fn pace(reason: Reason) -> Pace {
         | Reason::IdConflict
         | Reason::InUse
         | Reason::SecretRefInvalid
-        | Reason::SecretImmutable
         | Reason::TemplateInvalid
         | Reason::NotAllowed
         | Reason::EndpointChanged

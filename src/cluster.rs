@@ -1,6 +1,7 @@
 //! The port to Kubernetes: the few reads and writes that a pass makes, and how they can fail.
 //! `cluster::kubernetes` is the real one; simulations bring their own.
 
+pub mod claim_key;
 pub mod kubernetes;
 
 use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
@@ -75,6 +76,9 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Performs a write that the guard of Secrets permitted, and returns the Secret as it now is, if there is one.
     fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
+
+    /// Asks whether Kubernetes would take such a write; nothing is written.
+    fn try_secret(&self, write: &SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
 
     /// The names of the pods that mount a Secret or refer to it, finished ones left out.
     fn pods_using(

@@ -6,6 +6,7 @@ mod keeper;
 mod watches;
 
 use crate::backoff;
+use crate::claim::ClaimKey;
 use crate::cluster::ClusterFault;
 use crate::cluster::kubernetes::Kubernetes;
 use crate::connections::ClusterConnections;
@@ -74,6 +75,7 @@ struct Shop {
 pub async fn run(
     client: Client,
     settings: Settings,
+    claim_key: ClaimKey,
     metrics: Arc<Metrics>,
     synced: impl FnOnce(),
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -102,7 +104,7 @@ pub async fn run(
     let own = settings.operator_namespace;
     let connected = ClusterConnections::new(client.clone(), own, connections.clone(), metrics.clone(), fence);
     let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
-    let operator = Arc::new(Operator::new(cluster, connected, clock, fresh, metrics.clone()));
+    let operator = Arc::new(Operator::new(cluster, connected, claim_key, clock, fresh, metrics.clone()));
     let shop = Arc::new(Shop { operator: operator.clone(), admission: Mutex::default(), attempts: Mutex::default() });
     // Without connections and namespaces every resource would look as if it had no connection or no grant.
     if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {

@@ -24,6 +24,8 @@ pub const FIELD_MANAGER: &str = "oauth-app-operator";
 pub const FINALIZER: &str = "oauth-apps.dev/remote-app";
 /// On a Secret that the operator writes: the `metadata.uid` of its `OrgOAuthApp`.
 pub const OWNER_LABEL: &str = "oauth-apps.dev/owner-uid";
+/// On a Secret that the operator writes: its signed claim on the app, as JSON.
+pub const CLAIM: &str = "oauth-apps.dev/claim";
 /// On a Secret that a user hands to the operator: `"true"` is the owner's consent that the operator reads it.
 pub const USE_LABEL: &str = "oauth-apps.dev/use";
 

@@ -7,7 +7,8 @@ mod generate;
 pub use content::{Apply, Content, Previous, Staged};
 pub use generate::client_secret;
 
-use crate::crd::{KeyRef, OrgOAuthApp, USE_LABEL};
+use crate::claim::ClaimKey;
+use crate::crd::{KeyRef, OrgOAuthApp, SignedClaim, USE_LABEL};
 use crate::remote::ClientSecret;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -23,9 +24,12 @@ pub enum Target {
     Foreign,
 }
 
-/// A Secret that this resource controls.
+/// A Secret that this resource controls, and the operator's claim on it if it is there and verifies.
 #[derive(Clone)]
-pub struct OurSecret(Box<Secret>);
+pub struct OurSecret {
+    secret: Box<Secret>,
+    claim: Option<SignedClaim>,
+}
 
 /// One permitted write of a Secret.
 #[derive(Clone)]
@@ -34,13 +38,20 @@ pub enum SecretWrite {
     Create(Secret),
     /// Replace it; fails if it was changed meanwhile, because it carries the `resourceVersion` that was seen.
     Replace(Secret),
+    /// Delete the immutable one that was seen, and create the other one under its name.
+    Recreate {
+        /// What is deleted; fails if it was changed meanwhile.
+        old: Secret,
+        /// What is created.
+        new: Secret,
+    },
     /// Delete it; fails if it was changed meanwhile.
     Delete(Secret),
 }
 
 impl std::fmt::Debug for OurSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OurSecret({})", self.0.name_any())
+        write!(f, "OurSecret({})", self.name())
     }
 }
 
@@ -49,6 +60,7 @@ impl std::fmt::Debug for SecretWrite {
         match self {
             Self::Create(secret) => write!(f, "Create({})", secret.name_any()),
             Self::Replace(secret) => write!(f, "Replace({})", secret.name_any()),
+            Self::Recreate { old, .. } => write!(f, "Recreate({})", old.name_any()),
             Self::Delete(secret) => write!(f, "Delete({})", secret.name_any()),
         }
     }
@@ -59,13 +71,18 @@ pub fn secret_name(app: &OrgOAuthApp) -> String {
     app.spec.secret.name.clone().unwrap_or_else(|| app.name_any())
 }
 
-/// The guard: says whether the object under the Secret's name may be touched.
-pub fn guard(app: &OrgOAuthApp, existing: Option<Secret>) -> Target {
-    match existing {
-        None => Target::Free,
-        Some(secret) if controlled_by(&secret, app) => Target::Ours(OurSecret(Box::new(secret))),
-        Some(_) => Target::Foreign,
-    }
+/// The guard: says whether the object under the Secret's name may be touched. It may if the resource controls it, or if
+/// the operator's claim on it says that it was written for a resource of this namespace and name, and no other object
+/// controls it.
+pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Target {
+    let Some(secret) = existing else { return Target::Free };
+    let claim = content::claim(&secret).filter(|claim| key.verifies(app, claim));
+    let (uid, claimed) = (app.uid(), claim.as_ref().map(|claim| &claim.uid));
+    let ours = match controller(&secret) {
+        Some(controller) => Some(controller) == uid.as_ref() || Some(controller) == claimed,
+        None => claim.is_some(),
+    };
+    if ours { Target::Ours(OurSecret { secret: Box::new(secret), claim }) } else { Target::Foreign }
 }
 
 /// The secret that a user brings with `clientSecretRef`.
@@ -105,9 +122,9 @@ pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
     }
 }
 
-fn controlled_by(secret: &Secret, app: &OrgOAuthApp) -> bool {
-    let owners = secret.owner_references();
-    app.uid().is_some_and(|uid| owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid))
+fn controller(secret: &Secret) -> Option<&String> {
+    let owners = secret.metadata.owner_references.iter().flatten();
+    owners.filter(|owner| owner.controller == Some(true)).map(|owner| &owner.uid).next()
 }
 
 impl Target {
@@ -115,7 +132,7 @@ impl Target {
     pub fn write(&self, app: &OrgOAuthApp, content: &Content) -> Option<SecretWrite> {
         match self {
             Self::Free => Some(SecretWrite::Create(content.render(app, Secret::default()))),
-            Self::Ours(OurSecret(secret)) => Some(SecretWrite::Replace(content.render(app, Secret::clone(secret)))),
+            Self::Ours(secret) => Some(secret.write(app, content)),
             Self::Foreign => None,
         }
     }
@@ -123,40 +140,63 @@ impl Target {
     /// What the Secret holds; nothing where it is free or foreign.
     pub fn content(&self, app: &OrgOAuthApp) -> Content {
         match self {
-            Self::Ours(OurSecret(secret)) => Content::read(app, secret),
+            Self::Ours(OurSecret { secret, claim }) => Content { claim: claim.clone(), ..Content::read(app, secret) },
             Self::Free | Self::Foreign => Content::default(),
         }
     }
 }
 
 impl OurSecret {
-    /// Whether it is exactly what writing this would make it.
-    pub fn is(&self, app: &OrgOAuthApp, content: &Content) -> bool {
-        content.render(app, Secret::clone(&self.0)) == *self.0
+    /// Kubernetes lets nobody change the data of an immutable Secret.
+    fn write(&self, app: &OrgOAuthApp, content: &Content) -> SecretWrite {
+        let new = content.render(app, Secret::clone(&self.secret));
+        match self.is_immutable() && new.data != self.secret.data {
+            false => SecretWrite::Replace(new),
+            true => SecretWrite::Recreate { old: Secret::clone(&self.secret), new: content::as_new(new) },
+        }
     }
 
-    /// Whether it was made immutable, so that nothing in it can be changed.
+    /// Whether it is exactly what writing this would make it.
+    pub fn is(&self, app: &OrgOAuthApp, content: &Content) -> bool {
+        content.render(app, Secret::clone(&self.secret)) == *self.secret
+    }
+
+    /// Whether it was made immutable, so that its data cannot be changed.
     pub fn is_immutable(&self) -> bool {
-        self.0.immutable == Some(true)
+        self.secret.immutable == Some(true)
+    }
+
+    /// Whether Kubernetes deletes it with its resource.
+    pub fn is_collected(&self, app: &OrgOAuthApp) -> bool {
+        controller(&self.secret).is_some_and(|controller| Some(controller) == app.uid().as_ref())
+    }
+
+    /// The operator's claim on it.
+    pub fn claim(&self) -> Option<&SignedClaim> {
+        self.claim.as_ref()
     }
 
     /// Its name.
     pub fn name(&self) -> String {
-        self.0.name_any()
+        self.secret.name_any()
+    }
+
+    /// Changes with every change of the Secret.
+    pub fn version(&self) -> Option<String> {
+        self.secret.resource_version()
     }
 
     /// The write that takes off every mark of the operator, so that the Secret outlives its resource.
     pub fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
-        let mut secret = Secret::clone(&self.0);
-        let uid = app.uid();
-        secret.owner_references_mut().retain(|owner| Some(&owner.uid) != uid.as_ref());
+        let mut secret = Secret::clone(&self.secret);
+        content::disown(app, &mut secret);
         content::take_marks_off(&mut secret);
         SecretWrite::Replace(secret)
     }
 
     /// The write that removes it.
     pub fn remove(&self) -> SecretWrite {
-        SecretWrite::Delete(Secret::clone(&self.0))
+        SecretWrite::Delete(Secret::clone(&self.secret))
     }
 }
 
@@ -185,15 +225,19 @@ mod tests {
         Content::default().publish(app, &ClientId("id-1".into()), secret, Timestamp::UNIX_EPOCH)
     }
 
+    fn key() -> ClaimKey {
+        ClaimKey::new(&[1; 32], []).unwrap()
+    }
+
     fn published(app: &OrgOAuthApp) -> Secret {
-        match guard(app, None).write(app, &content(app)) {
+        match guard(app, &key(), None).write(app, &content(app)) {
             Some(SecretWrite::Create(secret)) => secret,
             other => panic!("{other:?}"),
         }
     }
 
     fn ours(app: &OrgOAuthApp, secret: Secret) -> OurSecret {
-        match guard(app, Some(secret)) {
+        match guard(app, &key(), Some(secret)) {
             Target::Ours(secret) => secret,
             other => panic!("{other:?}"),
         }
@@ -209,7 +253,7 @@ mod tests {
         let keys: Vec<_> = secret.data.as_ref().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["ID", "client-secret", "client-secret.next", "client-secret.previous"]);
         assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
-        let target = guard(&app, Some(secret.clone()));
+        let target = guard(&app, &key(), Some(secret.clone()));
         assert_eq!(target.content(&app), full);
         assert!(ours(&app, secret).is(&app, &full) && !full.is_tampered(&app));
     }
@@ -217,7 +261,7 @@ mod tests {
     #[test]
     fn under_new_keys_the_credential_is_found_and_moved() {
         let (old, new) = (app(json!({})), app(json!({"keys": {"clientId": "ID", "clientSecret": "KEY"}})));
-        let target = guard(&new, Some(published(&old)));
+        let target = guard(&new, &key(), Some(published(&old)));
         assert_eq!(target.content(&new), content(&old));
         let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.content(&new)) else {
             panic!("not a replace")
@@ -233,7 +277,7 @@ mod tests {
         let mut owned_by_another = published(&app);
         owned_by_another.owner_references_mut()[0].uid = "uid-2".into();
         for foreign in [Secret::default(), owned_not_controlled, owned_by_another] {
-            let target = guard(&app, Some(foreign));
+            let target = guard(&app, &key(), Some(foreign));
             assert!(matches!(target, Target::Foreign));
             assert!(target.write(&app, &content(&app)).is_none());
             assert_eq!(target.content(&app), Content::default());
@@ -263,13 +307,13 @@ mod tests {
         let other = OwnerReference { uid: "uid-2".into(), controller: None, ..secret.owner_references()[0].clone() };
         secret.owner_references_mut().insert(0, other);
         secret.owner_references_mut()[1].block_owner_deletion = Some(true);
-        let Some(SecretWrite::Replace(secret)) = guard(&app, Some(secret)).write(&app, &content(&app)) else {
+        let Some(SecretWrite::Replace(secret)) = guard(&app, &key(), Some(secret)).write(&app, &content(&app)) else {
             panic!("not a replace")
         };
         let uids: Vec<_> = secret.owner_references().iter().map(|owner| owner.uid.as_str()).collect();
         assert_eq!(uids, ["uid-2", "uid-1"]);
         assert_eq!(secret.owner_references()[1], app.controller_owner_ref(&()).unwrap());
-        let again = guard(&app, Some(secret.clone())).write(&app, &content(&app));
+        let again = guard(&app, &key(), Some(secret.clone())).write(&app, &content(&app));
         assert!(matches!(again, Some(SecretWrite::Replace(again)) if again == secret));
     }
 
@@ -278,7 +322,7 @@ mod tests {
         let app = app(json!({}));
         let mut secret = published(&app);
         secret.data.as_mut().unwrap().insert("client-secret".into(), ByteString(b"edited".to_vec()));
-        let content = guard(&app, Some(secret)).content(&app);
+        let content = guard(&app, &key(), Some(secret)).content(&app);
         assert!(content.is_tampered(&app) && content.was_published(&app, &ClientSecret::new("value-1".into())));
     }
 
@@ -316,7 +360,7 @@ mod tests {
     #[test]
     fn nothing_that_holds_a_value_prints_it() {
         let app = app(json!({}));
-        let target = guard(&app, Some(published(&app)));
+        let target = guard(&app, &key(), Some(published(&app)));
         let write = target.write(&app, &content(&app));
         assert!(!format!("{target:?} {write:?} {:?}", content(&app)).contains("value-1"));
     }

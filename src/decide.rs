@@ -10,12 +10,14 @@ mod remote_app;
 mod roles;
 
 pub use credential::{next_rotation, requested_rotation_waits};
+pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
-pub use ownership::{has_claimed, rival};
+pub use ownership::{comes_first, holds_claim, recorded_claim, signed_claim};
 pub use plan::Plan;
 pub use remote_app::drift;
 pub use roles::may_be_old;
 
+use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{
     Api, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles,
 };
@@ -34,12 +36,10 @@ use std::time::{Duration, Instant};
 pub enum Access {
     /// It may.
     Granted {
-        /// The kind of API.
-        api: Api,
+        /// Which API.
+        address: ApiAddress,
         /// The connection's `context`, which a resource may override.
         context: Option<Context>,
-        /// The connection's `endpoint`.
-        endpoint: String,
     },
     /// It may not.
     Refused(Blocked),
@@ -83,8 +83,19 @@ pub enum Rival {
     Unread,
     /// None has.
     None,
-    /// This one, as `namespace/name`.
-    Has(String),
+    /// This one has.
+    Has(Box<OrgOAuthApp>),
+}
+
+/// How an app comes to be a resource's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimOrigin {
+    /// Its id is free, and it is about to be created.
+    New,
+    /// It exists, and the spec adopts it.
+    Adopted,
+    /// It was this resource's before a restore.
+    Restored,
 }
 
 /// The roles of the app in its organization.
@@ -105,6 +116,8 @@ pub enum Membership {
 pub struct Observed {
     /// The resource.
     pub app: OrgOAuthApp,
+    /// What the operator signs claims with.
+    pub key: ClaimKey,
     /// When the pass began.
     pub now: Timestamp,
     /// A secret that nobody has seen, should the pass need one.
@@ -133,6 +146,10 @@ pub struct Observed {
     pub create_refused: Option<Fault>,
     /// Handed out in this pass and not yet in the Secret.
     pub in_hand: Option<Credentials>,
+    /// Whether Kubernetes takes the Secret, as far as is known.
+    pub secret_accepted: bool,
+    /// Whether Kubernetes took the last write of this Secret and left it as it was, as a policy does that sets labels.
+    pub secret_overridden: bool,
     /// Whether the Secret was written in this pass; what still differs then is Kubernetes' doing and is left.
     pub published_now: bool,
     /// Whether a secret was staged in this pass, so that the API cannot know it yet.
@@ -160,9 +177,10 @@ pub enum Applied {
 
 impl Observed {
     /// The start of a pass.
-    pub fn new(app: OrgOAuthApp, access: Access, now: Timestamp, fresh: ClientSecret) -> Self {
+    pub fn new(app: OrgOAuthApp, access: Access, key: ClaimKey, now: Timestamp, fresh: ClientSecret) -> Self {
         Self {
             app,
+            key,
             now,
             fresh,
             live: false,
@@ -177,6 +195,8 @@ impl Observed {
             claimed_now: false,
             create_refused: None,
             in_hand: None,
+            secret_accepted: false,
+            secret_overridden: false,
             published_now: false,
             staged_now: false,
             applied: None,
@@ -185,6 +205,11 @@ impl Observed {
             deletion: None,
             users: None,
         }
+    }
+
+    /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.
+    pub fn client_id(&self) -> ClientId {
+        ownership::claimed_id(self).unwrap_or_else(|| client_id(&self.app))
     }
 
     /// What the Secret holds; nothing while it was not read.
@@ -216,13 +241,17 @@ pub enum Step {
     Claim {
         /// The id.
         id: ClientId,
-        /// Whether the app exists and is taken over.
-        adopt: bool,
+        /// How the app comes to be the resource's.
+        origin: ClaimOrigin,
     },
     /// Take that record back.
     Unclaim,
+    /// Find out whether Kubernetes would take a Secret that holds this.
+    TrySecret(Content),
     /// Make the Secret hold this.
     Write(Content, Because),
+    /// Remove a Secret that Kubernetes does not delete with the resource.
+    RemoveSecret(OurSecret),
     /// Remove a Secret that was written under an earlier name.
     RemoveFormer(OurSecret),
     /// Take the marks of the operator off the Secret.
@@ -254,6 +283,8 @@ pub enum Because {
     IdOnly,
     /// It differs from what it should be.
     PutBack,
+    /// Only the claim on it is not the one that the operator signs now.
+    Signed,
 }
 
 /// One call to the API.
@@ -322,7 +353,7 @@ pub enum Outcome {
 /// A step, or `None` where nothing is to be done.
 type Next = Result<Option<Step>, Blocked>;
 
-/// The client id that a resource has or will have: chosen by the user, or derived from the uid.
+/// The client id that a resource begins with: chosen by the user, or derived from the uid.
 pub fn client_id(app: &OrgOAuthApp) -> ClientId {
     ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
 }
@@ -341,19 +372,21 @@ pub fn decide(seen: &Observed) -> Step {
     };
     let step = step.and_then(|step| match step {
         Step::Write(content, because) => Ok(Step::Write(dressed(seen, content)?, because)),
+        Step::TrySecret(content) => Ok(Step::TrySecret(dressed(seen, content)?)),
         step => Ok(step),
     });
     step.unwrap_or_else(|blocked| Step::Finish(Outcome::Blocked(blocked)))
 }
 
-/// With the keys that `secret.template` adds, once there is a credential to fill them with.
+/// With the operator's claim, and the keys that `secret.template` adds once there is a credential to fill them with.
 fn dressed(seen: &Observed, content: Content) -> Result<Content, Blocked> {
     let whole = content.current.is_some() || is_public(&seen.app);
     let extra = match &content.client_id {
         Some(id) if whole => fill(seen, id, content.current.as_ref())?,
         Some(_) | None => BTreeMap::new(),
     };
-    Ok(Content { extra, ..content })
+    let claim = signed_claim(seen).or_else(|| content.claim.clone());
+    Ok(Content { claim, extra, ..content })
 }
 
 fn fill(
@@ -363,7 +396,7 @@ fn fill(
 ) -> Result<BTreeMap<String, ClientSecret>, Blocked> {
     let org_id = &org_id(&seen.app);
     let token_url = match &seen.access {
-        Access::Granted { api, endpoint, .. } => template::token_url(*api, endpoint, org_id),
+        Access::Granted { address, .. } => template::token_url(address.api, &address.endpoint, org_id),
         Access::Refused(_) => String::new(),
     };
     let values = template::Values { client_id, client_secret, org_id, token_url };
@@ -398,11 +431,11 @@ fn provide(seen: &Observed) -> Result<Step, Blocked> {
 fn admit(seen: &Observed) -> Result<Fields, Blocked> {
     match &seen.access {
         Access::Refused(blocked) => Err(blocked.clone()),
-        Access::Granted { api, .. } => {
+        Access::Granted { address, .. } => {
             // A template that cannot be filled is found before anything is created.
             let secret = (!is_public(&seen.app)).then_some(&seen.fresh);
-            fill(seen, &client_id(&seen.app), secret)?;
-            definition::fields(*api, &seen.app.spec)
+            fill(seen, &seen.client_id(), secret)?;
+            definition::fields(address.api, &seen.app.spec)
                 .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
         }
     }
@@ -414,7 +447,6 @@ fn look_at_secrets(seen: &Observed) -> Next {
     match &seen.secret {
         None => return Ok(Some(Step::ReadSecret)),
         Some(Target::Foreign) => return Err(secret_conflict(app)),
-        Some(Target::Ours(secret)) if secret.is_immutable() => return Err(secret_immutable(app)),
         Some(Target::Ours(_) | Target::Free) => {}
     }
     match former_name(app) {
@@ -453,10 +485,26 @@ fn go_live(seen: &Observed) -> Option<Step> {
 }
 
 fn create(seen: &Observed, fields: &Fields) -> Step {
-    let staged = seen.content().next.map(|next| next.secret);
-    let secret = credential::brought(seen).cloned().or(staged);
-    let new = NewApp { id: client_id(&seen.app), context: context(seen), fields: fields.clone(), secret };
+    if let Some(fault) = &seen.create_refused {
+        return refused(seen, fault);
+    }
+    let content = seen.content();
+    let secret = credential::brought(seen).cloned().or(content.next.as_ref().map(|next| next.secret.clone()));
+    if !seen.secret_accepted && !observes(&seen.app) {
+        let sample = (!is_public(&seen.app)).then(|| seen.fresh.clone());
+        return Step::TrySecret(content.publish(&seen.app, &seen.client_id(), sample, seen.now));
+    }
+    let new = NewApp { id: seen.client_id(), context: context(seen), fields: fields.clone(), secret };
     go_live(seen).unwrap_or(Step::Call(Call::Create(new)))
+}
+
+/// The API refused to create the app. Where it shows none, a chosen id is free for others again.
+fn refused(seen: &Observed, fault: &Fault) -> Step {
+    let is_free = matches!(seen.remote, Remote::Absent) && seen.app.spec.id.is_some();
+    match is_free && holds_claim(seen) && seen.content().current.is_none() {
+        true => Step::Unclaim,
+        false => Step::Finish(after_fault(&seen.app, fault.clone())),
+    }
 }
 
 fn context(seen: &Observed) -> Option<Context> {
@@ -468,7 +516,7 @@ fn context(seen: &Observed) -> Option<Context> {
 
 fn api(seen: &Observed) -> Option<Api> {
     match &seen.access {
-        Access::Granted { api, .. } => Some(*api),
+        Access::Granted { address, .. } => Some(address.api),
         Access::Refused(_) => None,
     }
 }
@@ -498,14 +546,6 @@ fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
         "Secret {name} exists and is not controlled by this resource; remove it or choose another spec.secret.name"
     );
     Blocked::new(Reason::SecretConflict, message)
-}
-
-fn secret_immutable(app: &OrgOAuthApp) -> Blocked {
-    let name = secret_name(app);
-    let message = format!(
-        "somebody made Secret {name} immutable, so that nothing in it can be kept true; delete it, and it is written anew with a new secret"
-    );
-    Blocked::new(Reason::SecretImmutable, message)
 }
 
 #[cfg(test)]

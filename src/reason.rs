@@ -82,8 +82,6 @@ pub enum Reason {
     SecretTampered,
     /// An app was adopted whose secret is not known.
     SecretUnknown,
-    /// Somebody made the Secret immutable.
-    SecretImmutable,
     /// A field differs that the API cannot change.
     ImmutableField,
     /// The API accepted a change and does not show it.
@@ -108,7 +106,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 49] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -148,7 +146,6 @@ impl Reason {
         Self::SecretRefInvalid,
         Self::SecretTampered,
         Self::SecretUnknown,
-        Self::SecretImmutable,
         Self::ImmutableField,
         Self::ChangeNotTaken,
         Self::TemplateInvalid,
@@ -203,7 +200,6 @@ impl Reason {
             Self::SecretRefInvalid => "SecretRefInvalid",
             Self::SecretTampered => "SecretTampered",
             Self::SecretUnknown => "SecretUnknown",
-            Self::SecretImmutable => "SecretImmutable",
             Self::ImmutableField => "ImmutableField",
             Self::ChangeNotTaken => "ChangeNotTaken",
             Self::TemplateInvalid => "TemplateInvalid",
@@ -353,10 +349,6 @@ impl Reason {
             Self::SecretUnknown => (
                 "The app was adopted; the API does not show its secret, so the Secret holds the client id only.",
                 "Bring the secret with `clientSecretRef`, replace it with `adoptionPolicy: AdoptAndRotate`, or rotate it with the annotation `oauth-apps.dev/rotate-requested-at`, which leaves the present one valid for the overlap.",
-            ),
-            Self::SecretImmutable => (
-                "Somebody set `immutable: true` on the Secret, so that it cannot be kept true.",
-                "Delete the Secret; it is written anew with a new client secret.",
             ),
             Self::ImmutableField => (
                 "The API shows a field otherwise than the spec, and has no way to change it.",

@@ -6,15 +6,18 @@ mod calls;
 mod connection;
 mod perform;
 mod report;
+mod secret_writes;
 
+use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
+use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide, outcome_with_retain_hint};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::remote::{ClientSecret, Iam, OrgId};
 use crate::status::{Checked, whole_seconds};
 use k8s_openapi::jiff::Timestamp;
+use secret_writes::SecretWrites;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -52,6 +55,8 @@ pub struct Operator<C, D> {
     pub metrics: Arc<Metrics>,
     /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
     claiming: tokio::sync::Mutex<()>,
+    claim_key: ClaimKey,
+    secret_writes: SecretWrites,
     clock: Clock,
     fresh: FreshSecret,
 }
@@ -77,9 +82,18 @@ enum Flow {
 }
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
-    /// With the clock of status and rotation, and the source of new secrets.
-    pub fn new(cluster: C, connections: D, clock: Clock, fresh: FreshSecret, metrics: Arc<Metrics>) -> Self {
-        Self { cluster, connections, metrics, claiming: tokio::sync::Mutex::new(()), clock, fresh }
+    /// With the key that signs claims, the clock of status and rotation, and the source of new secrets.
+    pub fn new(
+        cluster: C,
+        connections: D,
+        claim_key: ClaimKey,
+        clock: Clock,
+        fresh: FreshSecret,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let claiming = tokio::sync::Mutex::new(());
+        let secret_writes = SecretWrites::default();
+        Self { cluster, connections, metrics, claiming, claim_key, secret_writes, clock, fresh }
     }
 
     fn now(&self) -> Timestamp {
@@ -93,10 +107,17 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
-        let seen = Observed::new(app, access, self.now(), fresh);
+        let mut seen = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
+        seen.secret_accepted = self.secret_writes.are_accepted(&seen.app);
         let mut pass = Pass { operator: self, connection, seen, happened: Vec::new() };
-        let outcome = pass.run().await?;
+        let outcome = match pass.run().await {
+            Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.seen.app, message),
+            ended => ended?,
+        };
         pass.report(&outcome).await?;
+        if outcome == Outcome::Gone {
+            self.secret_writes.forget(&pass.seen.app);
+        }
         Ok(outcome)
     }
 }
@@ -123,6 +144,13 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 }
 
+/// Whatever Kubernetes refuses is told in status, if that can be written.
+fn kubernetes_refused(app: &OrgOAuthApp, message: String) -> Outcome {
+    let message = format!("Kubernetes refuses a write of the operator: {message}");
+    let outcome = Outcome::Waiting { reason: Reason::KubernetesRefused, message, until: None };
+    if app.metadata.deletion_timestamp.is_some() { outcome_with_retain_hint(outcome) } else { outcome }
+}
+
 impl Step {
     fn name(&self) -> &'static str {
         match self {
@@ -135,6 +163,8 @@ impl Step {
             Self::AddFinalizer => "AddFinalizer",
             Self::Claim { .. } => "Claim",
             Self::Unclaim => "Unclaim",
+            Self::TrySecret(_) => "TrySecret",
+            Self::RemoveSecret(_) => "RemoveSecret",
             Self::Write(_, Because::Staged) => "Stage",
             Self::Write(..) => "Write",
             Self::RemoveFormer(_) => "RemoveFormer",

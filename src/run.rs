@@ -1,7 +1,9 @@
 //! The life of the process: it waits until it can read what it watches, stands by until it leads, runs the controllers,
 //! and on a signal drains and gives the lead to the next one.
 
+use crate::claim::ClaimKey;
 use crate::cli::RunArgs;
+use crate::cluster::claim_key;
 use crate::controller;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::fence::Fence;
@@ -120,6 +122,10 @@ impl Process {
     /// Runs the controllers until a signal, and until the passes that are then under way have ended.
     async fn work(self) -> Result<(), Box<dyn Error>> {
         let Self { identity: _, client, settings, metrics, readiness, stop } = self;
+        let claim_key = tokio::select! {
+            key = wait_for_claim_key(&client, &settings.operator_namespace) => key,
+            () = stop.clone() => return Ok(()),
+        };
         metrics.leader.set(1);
         readiness.set(false);
         let (ready, stopping) = (readiness.clone(), stop.clone());
@@ -131,7 +137,7 @@ impl Process {
         };
         let (halt, halted) = oneshot::channel::<()>();
         let mut controllers =
-            Box::pin(controller::run(client, settings, metrics, synced, async { drop(halted.await) }));
+            Box::pin(controller::run(client, settings, claim_key, metrics, synced, async { drop(halted.await) }));
         tokio::select! {
             () = &mut controllers => return Err("the watches ended".into()),
             () = stop => {}
@@ -143,6 +149,18 @@ impl Process {
             tracing::warn!("passes still under way are cut; the next start takes them up again");
         }
         Ok(())
+    }
+}
+
+/// Without its key the operator could tell nobody's app from another's.
+async fn wait_for_claim_key(client: &Client, namespace: &str) -> ClaimKey {
+    loop {
+        match timeout(STARTUP_TIMEOUT, claim_key::load(client, namespace)).await {
+            Ok(Ok(key)) => return key,
+            Ok(Err(error)) => tracing::error!(error, "cannot read or create the claim key; retrying"),
+            Err(_) => tracing::error!("cannot read or create the claim key in time; retrying"),
+        }
+        sleep(STARTUP_RETRY).await;
     }
 }
 

@@ -8,9 +8,11 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::credentials::{Target, secret_name};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, client_id, drift, next_rotation, reconcile_requested, requested_rotation_waits,
+    Blocked, Observed, Outcome, Remote, drift, holds_claim, next_rotation, reconcile_requested,
+    requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
+use crate::remote::ClientId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -20,10 +22,13 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
     let before = app.status.clone().unwrap_or_default();
     let old = before.clone();
     let published = is_published(seen);
-    let id = client_id(app).0;
+    let id = seen.client_id().0;
+    let is_claimed = published == Some(true) || holds_claim(seen);
     let status = OrgOAuthAppStatus {
         observed_generation: app.metadata.generation,
         client_id: if published == Some(true) { Some(id) } else { old.client_id },
+        // What does not verify may do so again, with a key that is restored.
+        claim: signed_claim(seen).filter(|_| is_claimed).or(old.claim),
         // While a former Secret is still there, it is the one to remember.
         secret_name: match (published, &seen.former) {
             (Some(true), None | Some(Target::Free | Target::Foreign)) => Some(secret_name(app)),
@@ -181,7 +186,12 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
             kind,
             status: ConditionStatus::True,
             reason: Reason::Provisioned,
-            message: format!("Secret {name} holds a credential."),
+            message: match seen.secret_overridden {
+                false => format!("Secret {name} holds a credential."),
+                true => format!(
+                    "Secret {name} holds a credential; an admission policy of the cluster sets its labels or annotations otherwise than the spec."
+                ),
+            },
         },
         Some(false) => Said {
             kind,
@@ -200,7 +210,7 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
 
 /// A request that has to wait would otherwise seem to be forgotten.
 fn ready_message(seen: &Observed) -> String {
-    let message = provisioned_message(&seen.app);
+    let message = provisioned_message(&seen.client_id(), &seen.app);
     match requested_rotation_waits(seen) {
         true => format!(
             "{message} The rotation that was asked for waits until the previous secret ends, at status.rotation.previousExpiresAt; to end all former secrets at once, delete the Secret."
@@ -210,8 +220,8 @@ fn ready_message(seen: &Observed) -> String {
 }
 
 /// What a resource that has everything says.
-pub fn provisioned_message(app: &OrgOAuthApp) -> String {
-    format!("App {} exists and its credential is in Secret {}.", client_id(app), secret_name(app))
+pub fn provisioned_message(id: &ClientId, app: &OrgOAuthApp) -> String {
+    format!("App {id} exists and its credential is in Secret {}.", secret_name(app))
 }
 
 #[cfg(test)]

@@ -95,6 +95,19 @@ impl Kubernetes {
         }
     }
 
+    async fn create_secret(&self, secret: &Secret) -> Result<Secret, ClusterFault> {
+        let api = self.secrets(&secret.namespace().unwrap_or_default());
+        self.write(metrics::Resource::Secrets, api.create(&post_params(false), secret)).await
+    }
+
+    async fn delete_secret(&self, secret: &Secret) -> Result<(), ClusterFault> {
+        let api = self.secrets(&secret.namespace().unwrap_or_default());
+        let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+        let params = DeleteParams::default().preconditions(as_seen);
+        let name = secret.name_any();
+        self.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
+    }
+
     fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.client.clone(), namespace)
     }
@@ -105,11 +118,18 @@ fn seen(app: &OrgOAuthApp) -> Value {
     json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
 }
 
+fn post_params(dry_run: bool) -> PostParams {
+    PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }
+}
+
 fn fault(error: kube::Error) -> ClusterFault {
     match error {
         kube::Error::Api(status) => match status.code {
             404 | 409 => ClusterFault::Stale,
-            400 | 403 | 405 | 422 => ClusterFault::Refused(status.message.clone()),
+            // An admission webhook that does not answer is an internal error of the API server.
+            500 if status.reason == "InternalError" => ClusterFault::Refused(status.message.clone()),
+            401 | 408 | 429 | 500.. => ClusterFault::Unavailable(status.message.clone()),
+            400.. => ClusterFault::Refused(status.message.clone()),
             _ => ClusterFault::Unavailable(status.message.clone()),
         },
         other => ClusterFault::Unavailable(other.to_string()),
@@ -184,24 +204,38 @@ impl Cluster for Kubernetes {
     }
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
-        let params = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.into()) };
+        match write {
+            SecretWrite::Create(secret) => self.create_secret(&secret).await.map(Some),
+            SecretWrite::Replace(secret) => {
+                let api = self.secrets(&secret.namespace().unwrap_or_default());
+                let (name, params) = (secret.name_any(), post_params(false));
+                self.write(metrics::Resource::Secrets, api.replace(&name, &params, &secret)).await.map(Some)
+            }
+            SecretWrite::Recreate { old, new } => {
+                self.delete_secret(&old).await?;
+                // The old one is gone already, so a fault that may pass is not left to the next time.
+                match self.create_secret(&new).await {
+                    Err(ClusterFault::Unavailable(_)) => self.create_secret(&new).await.map(Some),
+                    answer => answer.map(Some),
+                }
+            }
+            SecretWrite::Delete(secret) => self.delete_secret(&secret).await.map(|()| None),
+        }
+    }
+
+    async fn try_secret(&self, write: &SecretWrite) -> Result<(), ClusterFault> {
+        let params = post_params(true);
         match write {
             SecretWrite::Create(secret) => {
                 let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.write(metrics::Resource::Secrets, api.create(&params, &secret)).await.map(Some)
+                self.call(api.create(&params, secret)).await.map(drop)
             }
             SecretWrite::Replace(secret) => {
                 let api = self.secrets(&secret.namespace().unwrap_or_default());
-                let name = secret.name_any();
-                self.write(metrics::Resource::Secrets, api.replace(&name, &params, &secret)).await.map(Some)
+                self.call(api.replace(&secret.name_any(), &params, secret)).await.map(drop)
             }
-            SecretWrite::Delete(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
-                let params = DeleteParams::default().preconditions(as_seen);
-                let name = secret.name_any();
-                self.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(|_| None)
-            }
+            // Its name is taken by the old one, so nothing can be tried.
+            SecretWrite::Recreate { .. } | SecretWrite::Delete(_) => Ok(()),
         }
     }
 

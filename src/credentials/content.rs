@@ -1,10 +1,13 @@
 //! What the Secret holds, in the operator's own words: the current, the next and the previous client secret.
 //! Data is for consumers; annotations say how old it is and under which keys it stands.
 
-use crate::crd::{FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys};
+use crate::crd::{
+    CLAIM, DeletionPolicy, FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys, SignedClaim,
+};
 use crate::remote::{ClientId, ClientSecret};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
@@ -23,7 +26,8 @@ const PREVIOUS_EXPIRES_AT: &str = "oauth-apps.dev/previous-expires-at";
 const CHECKSUM: &str = "oauth-apps.dev/checksum";
 /// The keys under which the credential stands, which may be those of an earlier spec.
 const KEYS: &str = "oauth-apps.dev/keys";
-const ANNOTATIONS: [&str; 7] = [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED];
+const ANNOTATIONS: [&str; 8] =
+    [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED, CLAIM];
 
 /// How a next secret becomes valid at the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Content {
     pub rotate_requested: Option<String>,
     /// Of the published secret. It differs from that of `current` if somebody edited the value.
     pub checksum: Option<String>,
+    /// The operator's claim on the app; when it was read, one that verifies.
+    pub claim: Option<SignedClaim>,
     /// Further keys, as the templates of the spec fill them; they hold secrets too.
     pub extra: BTreeMap<String, ClientSecret>,
 }
@@ -97,6 +103,7 @@ impl Content {
             rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
             checksum: annotation(CHECKSUM),
+            claim: None,
             extra: extra(secret, &keys),
         }
     }
@@ -122,6 +129,7 @@ impl Content {
             current: secret,
             next: None,
             previous: None,
+            claim: self.claim.clone(),
             extra: BTreeMap::new(),
         }
     }
@@ -159,6 +167,7 @@ impl Content {
             (PREVIOUS_EXPIRES_AT, self.previous.as_ref().map(|previous| previous.expires_at.to_string())),
             (CHECKSUM, self.checksum.clone()),
             (ROTATE_REQUESTED, self.rotate_requested.clone()),
+            (CLAIM, self.claim.as_ref().and_then(|claim| serde_json::to_string(claim).ok())),
         ];
         said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
     }
@@ -183,12 +192,41 @@ pub(super) fn take_marks_off(secret: &mut Secret) {
     secret.annotations_mut().retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
 }
 
+/// The claim that the Secret carries, which anybody may have written there.
+pub(super) fn claim(secret: &Secret) -> Option<SignedClaim> {
+    serde_json::from_str(secret.annotations().get(CLAIM)?).ok()
+}
+
+/// Kubernetes deletes the Secret with its resource, unless that is to be decided when the resource is deleted: the
+/// garbage collector may come first, and it does in a foreground deletion.
 fn own(app: &OrgOAuthApp, secret: &mut Secret) {
-    let owner = app.controller_owner_ref(&());
-    if !secret.owner_references().iter().any(|present| Some(present) == owner.as_ref()) {
-        secret.owner_references_mut().retain(|present| Some(&present.uid) != app.uid().as_ref());
-        secret.owner_references_mut().extend(owner);
+    let owner = match app.spec.deletion_policy {
+        DeletionPolicy::Delete => app.controller_owner_ref(&()),
+        DeletionPolicy::Retain | DeletionPolicy::DeleteWhenUnused => None,
+    };
+    if owner.as_ref().is_some_and(|owner| secret.owner_references().contains(owner)) {
+        return;
     }
+    disown(app, secret);
+    if let Some(owner) = owner {
+        secret.owner_references_mut().push(owner);
+    }
+}
+
+/// Takes off the owner, also as it was before a restore.
+pub(super) fn disown(app: &OrgOAuthApp, secret: &mut Secret) {
+    let owners = [app.uid(), claim(secret).map(|claim| claim.uid)];
+    if let Some(references) = &mut secret.metadata.owner_references {
+        references.retain(|present| !owners.iter().flatten().any(|uid| *uid == present.uid));
+    }
+}
+
+/// The same as an object that is still to be created.
+pub(super) fn as_new(mut secret: Secret) -> Secret {
+    let ObjectMeta { name, namespace, labels, annotations, owner_references, finalizers, .. } = secret.metadata;
+    secret.metadata =
+        ObjectMeta { name, namespace, labels, annotations, owner_references, finalizers, ..ObjectMeta::default() };
+    Secret { immutable: None, ..secret }
 }
 
 fn next_key(keys: &SecretKeys) -> String {
@@ -229,11 +267,15 @@ fn value(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(bytes.0.clone()).ok().filter(|value| !value.is_empty())
 }
 
-/// Finds edits, and is no defence against somebody who can read the Secret anyway. It is too short to tell a value by.
+/// Finds edits, and is no defence against somebody who can read the Secret anyway. It is too short to tell a value by, and
+/// the same after a restore.
 fn checksum(app: &OrgOAuthApp, secret: &ClientSecret) -> String {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    hash.write(app.uid().unwrap_or_default().as_bytes());
-    hash.write(secret.expose().as_bytes());
+    for part in [&app.namespace().unwrap_or_default(), &app.name_any(), secret.expose()] {
+        hash.write(part.as_bytes());
+        // No text in UTF-8 has this byte.
+        hash.write(&[0xff]);
+    }
     format!("{:08x}", (hash.finish() >> 32) ^ (hash.finish() & 0xffff_ffff))
 }
 

@@ -1,10 +1,10 @@
 //! What the Secret must hold: a credential that the API accepts, the one before while it is valid, and nothing else.
 //! A new secret is durable here before the API hears of it, so whoever finds it there can send it again.
 
-use super::ownership::{has_claimed, is_adopted};
+use super::ownership::{holds_claim, is_adopted};
 use super::{
-    Applied, Because, Blocked, Call, Next, Observed, Outcome, Remote, Step, after_fault, api, client_id, context,
-    create, dressed, go_live, is_provable, is_public,
+    Applied, Because, Blocked, Call, Next, Observed, Outcome, Remote, Step, api, context, create, dressed, go_live,
+    is_provable, is_public,
 };
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, ROTATE_REQUESTED};
 use crate::credentials::{Apply, Brought, Content, Previous, Staged, Target, secret_name};
@@ -41,8 +41,9 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
 fn move_over(seen: &Observed, content: &Content) -> Option<Step> {
     let Some(Target::Ours(former)) = &seen.former else { return None };
     let moved = Target::Ours(former.clone()).content(&seen.app);
-    // Further keys are filled anew, so they are not compared.
-    let moved = Content { client_id: Some(client_id(&seen.app)), extra: content.extra.clone(), ..moved };
+    // The claim and further keys are made again, so they are not compared.
+    let (claim, extra) = (content.claim.clone(), content.extra.clone());
+    let moved = Content { client_id: Some(seen.client_id()), claim, extra, ..moved };
     if *content == moved || (!is_complete(seen, &moved) && moved.next.is_none()) {
         return Some(Step::RemoveFormer(former.clone()));
     }
@@ -56,7 +57,7 @@ pub fn last(seen: &Observed, _: &Fields) -> Next {
         return Err(tampered(&seen.app));
     }
     if content.current.is_none() && !is_public(&seen.app) {
-        return Err(unknown(&seen.app));
+        return Err(unknown(seen));
     }
     Ok(None)
 }
@@ -122,10 +123,12 @@ fn keep(seen: &Observed, content: Content) -> Next {
     if let Some(step) = verify(seen, &content) {
         return Ok(Some(step));
     }
-    let wanted = dressed(seen, Content { client_id: Some(client_id(app)), ..content })?;
+    let wanted = dressed(seen, Content { client_id: Some(seen.client_id()), ..content })?;
     Ok(match &seen.secret {
-        Some(Target::Ours(secret)) if !seen.published_now && !secret.is(app, &wanted) => {
-            Some(Step::Write(wanted, Because::PutBack))
+        Some(Target::Ours(secret)) if !seen.published_now && !seen.secret_overridden && !secret.is(app, &wanted) => {
+            let as_signed = Content { claim: secret.claim().cloned(), ..wanted.clone() };
+            let because = if secret.is(app, &as_signed) { Because::Signed } else { Because::PutBack };
+            Some(Step::Write(wanted, because))
         }
         Some(Target::Ours(_) | Target::Free | Target::Foreign) | None => None,
     })
@@ -176,11 +179,11 @@ fn verify(seen: &Observed, content: &Content) -> Option<Step> {
     let app = &seen.app;
     let current = content.current.as_ref().filter(|_| content.is_tampered(app))?;
     let accepted = || {
-        let trusted = content.publish(app, &client_id(app), Some(current.clone()), seen.now);
+        let trusted = content.publish(app, &seen.client_id(), Some(current.clone()), seen.now);
         Some(Step::Write(trusted, Because::Proven))
     };
     match &seen.proof {
-        None if is_provable(app) => Some(Step::Call(Call::Prove(client_id(app), current.clone()))),
+        None if is_provable(app) => Some(Step::Call(Call::Prove(seen.client_id(), current.clone()))),
         // Nothing says what was published, and nothing can say what the API accepts.
         None if content.checksum.is_none() => accepted(),
         Some(Proof::Accepted) => accepted(),
@@ -195,7 +198,7 @@ fn stage(seen: &Observed, content: &Content, secret: &ClientSecret, apply: Apply
 }
 
 fn write(seen: &Observed, content: Content, because: Because) -> Step {
-    Step::Write(Content { client_id: Some(client_id(&seen.app)), ..content }, because)
+    Step::Write(Content { client_id: Some(seen.client_id()), ..content }, because)
 }
 
 /// The staged secret goes to the API, and when that has it, to the consumers.
@@ -210,12 +213,12 @@ fn apply(seen: &Observed, content: &Content, next: &Staged, fields: &Fields) -> 
 }
 
 fn replace(seen: &Observed, content: &Content, next: &Staged, fields: &Fields) -> Step {
-    let (app, id) = (&seen.app, client_id(&seen.app));
+    let (app, id) = (&seen.app, seen.client_id());
     match (seen.applied, api(seen)) {
         (Some(Applied::Taken), _) => {
             Step::Write(content.publish(app, &id, Some(next.secret.clone()), seen.now), Because::Replaced)
         }
-        (Some(Applied::Conflict), _) | (None, None) => running(app),
+        (Some(Applied::Conflict), _) | (None, None) => running(seen),
         (None, Some(api)) => {
             let fields = definition::update(api, fields, &[]);
             Step::Call(Call::Replace(id, Update { context: context(seen), fields, secret: Some(next.secret.clone()) }))
@@ -227,7 +230,7 @@ fn replace(seen: &Observed, content: &Content, next: &Staged, fields: &Fields) -
 /// first whether an earlier pass got through.
 fn rotate(seen: &Observed, content: &Content, next: &Staged) -> Step {
     let app = &seen.app;
-    let prove = || Step::Call(Call::Prove(client_id(app), next.secret.clone()));
+    let prove = || Step::Call(Call::Prove(seen.client_id(), next.secret.clone()));
     let provable = is_provable(app);
     match (seen.applied, &seen.proof) {
         (Some(Applied::Taken), None) if provable => prove(),
@@ -235,10 +238,10 @@ fn rotate(seen: &Observed, content: &Content, next: &Staged) -> Step {
         (Some(Applied::Taken), _) => rotated(seen, content, next, seen.now),
         (_, Some(Proof::Accepted)) => rotated(seen, content, next, next.since),
         (None, None) if provable && !seen.staged_now => prove(),
-        (None, _) => Step::Call(Call::Rotate(client_id(app), next.secret.clone(), overlap(app))),
+        (None, _) => Step::Call(Call::Rotate(seen.client_id(), next.secret.clone(), overlap(app))),
         // Sent before, and a rotation is under way: that is it, as far as anybody can tell.
         (Some(Applied::Conflict), _) if !provable && !seen.staged_now => rotated(seen, content, next, next.since),
-        (Some(Applied::Conflict), _) => running(app),
+        (Some(Applied::Conflict), _) => running(seen),
     }
 }
 
@@ -248,7 +251,7 @@ fn rotated(seen: &Observed, content: &Content, next: &Staged, since: Timestamp) 
     let app = &seen.app;
     let good = content.current.clone().filter(|_| !content.is_tampered(app));
     let previous = good.zip(add(since, overlap(app))).map(|(secret, expires_at)| Previous { secret, expires_at });
-    let published = content.publish(app, &client_id(app), Some(next.secret.clone()), seen.now);
+    let published = content.publish(app, &seen.client_id(), Some(next.secret.clone()), seen.now);
     let previous = previous.filter(|previous| previous.expires_at > seen.now);
     Step::Write(Content { previous, ..published }, Because::Rotated)
 }
@@ -261,13 +264,12 @@ fn overlap(app: &OrgOAuthApp) -> Duration {
 
 /// The Secret holds no credential: create the app, or find the secret of the one that is there.
 fn issue(seen: &Observed, fields: &Fields) -> Result<Step, Blocked> {
-    let id = client_id(&seen.app);
-    let was_there = has_claimed(&seen.app, &id) && !seen.claimed_now;
+    let id = seen.client_id();
+    let was_there = holds_claim(seen) && !seen.claimed_now;
     match (&seen.remote, &seen.create_refused) {
         (Remote::Unread | Remote::Listed(_), Some(_)) => Ok(Step::Call(Call::Read(id))),
         (Remote::Unread | Remote::Listed(_), None) if was_there => Ok(Step::Call(Call::Read(id))),
-        (Remote::Unread | Remote::Listed(_) | Remote::Absent, None) => Ok(create(seen, fields)),
-        (Remote::Absent, Some(fault)) => Ok(Step::Finish(after_fault(&seen.app, fault.clone()))),
+        (Remote::Unread | Remote::Listed(_) | Remote::Absent, _) => Ok(create(seen, fields)),
         (Remote::Shown(_), _) if seen.claimed_now && !is_adopted(&seen.app) => Ok(Step::Unclaim),
         (Remote::Shown(_) | Remote::AsDefined, _) => secret_of_existing(seen),
     }
@@ -279,10 +281,10 @@ fn secret_of_existing(seen: &Observed) -> Result<Step, Blocked> {
         _ if is_public(app) => Ok(write(seen, content, Because::IdOnly)),
         None if keeps_unknown_secret(app) => Ok(write(seen, content, Because::IdOnly)),
         Some(secret) if keeps_unknown_secret(app) => match &seen.proof {
-            None if is_provable(app) => Ok(Step::Call(Call::Prove(client_id(app), secret.clone()))),
-            Some(Proof::Refused(said)) => Err(not_the_apps(app, said)),
+            None if is_provable(app) => Ok(Step::Call(Call::Prove(seen.client_id(), secret.clone()))),
+            Some(Proof::Refused(said)) => Err(not_the_apps(seen, said)),
             Some(Proof::Accepted) | None => {
-                let published = content.publish(app, &client_id(app), Some(secret.clone()), seen.now);
+                let published = content.publish(app, &seen.client_id(), Some(secret.clone()), seen.now);
                 Ok(Step::Write(published, Because::Proven))
             }
         },
@@ -300,10 +302,10 @@ pub fn create_again(seen: &Observed, fields: &Fields) -> Step {
     stage(seen, &content, &seen.fresh, Apply::Replace)
 }
 
-fn running(app: &OrgOAuthApp) -> Step {
+fn running(seen: &Observed) -> Step {
     Step::Finish(Outcome::Waiting {
         reason: Reason::RotationRunning,
-        message: format!("the API says that a rotation of app {} is under way; the next one waits", client_id(app)),
+        message: format!("the API says that a rotation of app {} is under way; the next one waits", seen.client_id()),
         until: None,
     })
 }
@@ -316,10 +318,10 @@ fn not_proven(said: &str) -> Step {
     })
 }
 
-fn not_the_apps(app: &OrgOAuthApp, said: &str) -> Blocked {
+fn not_the_apps(seen: &Observed, said: &str) -> Blocked {
     let message = format!(
         "the API gives app {} no token for the secret in spec.clientSecretRef: {said}; bring the secret that it has, or set spec.adoptionPolicy to AdoptAndRotate",
-        client_id(app)
+        seen.client_id()
     );
     Blocked::new(Reason::SecretRefInvalid, message)
 }
@@ -332,11 +334,11 @@ fn tampered(app: &OrgOAuthApp) -> Blocked {
     Blocked::new(Reason::SecretTampered, message)
 }
 
-fn unknown(app: &OrgOAuthApp) -> Blocked {
+fn unknown(seen: &Observed) -> Blocked {
     let message = format!(
         "app {} is adopted and Secret {} holds its id only, since the API does not show its secret; bring it with spec.clientSecretRef, replace it with spec.adoptionPolicy AdoptAndRotate, or rotate it with the annotation {ROTATE_REQUESTED}, which leaves the present one valid for the overlap",
-        client_id(app),
-        secret_name(app),
+        seen.client_id(),
+        secret_name(&seen.app),
     );
     Blocked::new(Reason::SecretUnknown, message)
 }

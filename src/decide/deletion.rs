@@ -1,16 +1,18 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
-use super::ownership::{has_claimed, is_ours};
-use super::{Access, Blocked, Call, Observed, Outcome, Remote, Step, client_id, observes};
+use super::ownership::{Ownership, endpoint_changed, ownership, restored_claim};
+use super::{Access, Blocked, Call, Observed, Outcome, Remote, Rival, Step, former_name, observes};
 use crate::crd::{DeletionPolicy, FINALIZER};
-use crate::credentials::{Target, secret_name};
+use crate::credentials::{OurSecret, Target, secret_name};
 use crate::reason::Reason;
 use crate::remote::{ClientId, Deletion};
 use kube::ResourceExt;
 
 /// So many pods are named; who finds these finds the others.
 const NAMED_PODS: usize = 5;
+/// How to delete a resource whose app cannot be deleted.
+const RETAIN_HINT: &str = "to delete this resource without its app, set spec.deletionPolicy to Retain";
 
 /// The next step of a deletion.
 pub fn step(seen: &Observed) -> Result<Step, Blocked> {
@@ -18,38 +20,55 @@ pub fn step(seen: &Observed) -> Result<Step, Blocked> {
     if !app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         return Ok(Step::Finish(Outcome::Gone));
     }
-    let id = client_id(app);
     match app.spec.deletion_policy {
         // Who only observes writes nothing to the API, deletion included.
         _ if observes(app) => Ok(release(seen)),
         DeletionPolicy::Retain => Ok(release(seen)),
-        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused
-            if app.spec.id.is_some() && !may_have_created(seen, &id) =>
-        {
-            Ok(if seen.secret.is_none() { Step::ReadSecret } else { Step::DropFinalizer })
-        }
-        DeletionPolicy::Delete => delete_remote(seen, id),
-        DeletionPolicy::DeleteWhenUnused => match &seen.users {
-            None => Ok(Step::FindUsers),
-            Some(users) if users.is_empty() => delete_remote(seen, id),
-            Some(users) => Ok(Step::Finish(in_use(seen, users))),
+        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => match ownership(seen) {
+            Ownership::Ours => delete_app(seen),
+            Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(seen, &endpoint))),
+            Ownership::Unproven => delete_restored(seen),
         },
     }
 }
 
-fn may_have_created(seen: &Observed, id: &ClientId) -> bool {
-    has_claimed(&seen.app, id) || seen.secret.as_ref().is_some_and(|_| is_ours(seen, id))
+/// An app on which status has no claim is deleted by the claim on the Secret only; without one it is left as it is.
+fn delete_restored(seen: &Observed) -> Result<Step, Blocked> {
+    if let Some(step) = read_secrets(seen) {
+        return Ok(step);
+    }
+    if restored_claim(seen).is_none() {
+        return Ok(Step::DropFinalizer);
+    }
+    match (&seen.rival, &seen.remote, &seen.access) {
+        (Rival::Unread, _, _) => Ok(Step::FindRival),
+        (Rival::Has(_), _, _) => Ok(Step::DropFinalizer),
+        (Rival::None, _, Access::Refused(blocked)) => Err(with_retain_hint(blocked)),
+        (Rival::None, Remote::Shown(shown), _) if shown.is_caller => Ok(Step::DropFinalizer),
+        (Rival::None, Remote::Unread, _) if seen.deletion.is_none() => Ok(Step::Call(Call::Read(seen.client_id()))),
+        (Rival::None, _, Access::Granted { .. }) => delete_app(seen),
+    }
+}
+
+fn delete_app(seen: &Observed) -> Result<Step, Blocked> {
+    match (seen.app.spec.deletion_policy, &seen.users) {
+        (DeletionPolicy::DeleteWhenUnused, None) => Ok(Step::FindUsers),
+        (DeletionPolicy::DeleteWhenUnused, Some(users)) if !users.is_empty() => Ok(Step::Finish(in_use(seen, users))),
+        (DeletionPolicy::Delete | DeletionPolicy::Retain | DeletionPolicy::DeleteWhenUnused, _) => {
+            delete_remote(seen, seen.client_id())
+        }
+    }
 }
 
 /// Whatever the API says to a deletion, the app is gone only when the API no longer shows it.
 fn delete_remote(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
     if let Access::Refused(blocked) = &seen.access {
-        return Err(let_go_hint(blocked));
+        return Err(with_retain_hint(blocked));
     }
     match (&seen.deletion, &seen.remote) {
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
-        (Some(_), Remote::Absent) => Ok(Step::DropFinalizer),
+        (Some(_), Remote::Absent) => Ok(remove_secrets(seen)),
         (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) => Err(deletion_not_offered(&id)),
         (Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed), Remote::Shown(_) | Remote::AsDefined) => {
             Ok(Step::Finish(Outcome::Waiting {
@@ -61,12 +80,36 @@ fn delete_remote(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
     }
 }
 
+/// The Secrets that Kubernetes does not delete with the resource go before the finalizer.
+fn remove_secrets(seen: &Observed) -> Step {
+    let left = |secret: &&OurSecret| !secret.is_collected(&seen.app);
+    read_secrets(seen).unwrap_or_else(|| match owned_secrets(seen).find(left) {
+        Some(secret) => Step::RemoveSecret(secret.clone()),
+        None => Step::DropFinalizer,
+    })
+}
+
 fn release(seen: &Observed) -> Step {
-    match &seen.secret {
-        None => Step::ReadSecret,
-        Some(Target::Ours(secret)) => Step::ReleaseSecret(secret.clone()),
-        Some(Target::Free | Target::Foreign) => Step::DropFinalizer,
+    read_secrets(seen).unwrap_or_else(|| match owned_secrets(seen).next() {
+        Some(secret) => Step::ReleaseSecret(secret.clone()),
+        None => Step::DropFinalizer,
+    })
+}
+
+/// The Secret, and the one under the name that an earlier spec gave it.
+fn read_secrets(seen: &Observed) -> Option<Step> {
+    match (&seen.secret, former_name(&seen.app)) {
+        (None, _) => Some(Step::ReadSecret),
+        (Some(_), Some(name)) if seen.former.is_none() => Some(Step::ReadFormerSecret(name)),
+        (Some(_), _) => None,
     }
+}
+
+fn owned_secrets(seen: &Observed) -> impl Iterator<Item = &OurSecret> {
+    [&seen.secret, &seen.former].into_iter().flatten().filter_map(|target| match target {
+        Target::Ours(secret) => Some(secret),
+        Target::Free | Target::Foreign => None,
+    })
 }
 
 fn in_use(seen: &Observed, users: &[String]) -> Outcome {
@@ -85,10 +128,20 @@ fn in_use(seen: &Observed, users: &[String]) -> Outcome {
     }
 }
 
-/// The words that say how to delete the resource where its app cannot be.
-pub fn let_go_hint(blocked: &Blocked) -> Blocked {
-    let message = format!("{}; to delete this resource without it, set spec.deletionPolicy to Retain", blocked.message);
-    Blocked::new(blocked.reason, message)
+/// The same with the words that say how to delete the resource where its app cannot be deleted.
+pub fn with_retain_hint(blocked: &Blocked) -> Blocked {
+    Blocked::new(blocked.reason, format!("{}; {RETAIN_HINT}", blocked.message))
+}
+
+/// The same for an outcome that is no progress.
+pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Blocked(blocked) => Outcome::Blocked(with_retain_hint(&blocked)),
+        Outcome::Waiting { reason, message, until } => {
+            Outcome::Waiting { reason, message: format!("{message}; {RETAIN_HINT}"), until }
+        }
+        outcome @ (Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => outcome,
+    }
 }
 
 fn deletion_not_offered(id: &ClientId) -> Blocked {

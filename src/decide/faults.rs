@@ -1,7 +1,7 @@
 //! What a call that brought nothing means for the pass: wait, or tell a person.
 //! Pure; how long to wait is `backoff`'s business.
 
-use super::deletion::let_go_hint;
+use super::deletion::outcome_with_retain_hint;
 use super::{Blocked, Outcome};
 use crate::crd::OrgOAuthApp;
 use crate::reason::Reason;
@@ -9,12 +9,8 @@ use crate::remote::Fault;
 
 /// What a call that brought nothing means for the pass.
 pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
-    match outcome_of(app, fault) {
-        Outcome::Blocked(blocked) if app.metadata.deletion_timestamp.is_some() => {
-            Outcome::Blocked(let_go_hint(&blocked))
-        }
-        outcome => outcome,
-    }
+    let outcome = outcome_of(app, fault);
+    if app.metadata.deletion_timestamp.is_some() { outcome_with_retain_hint(outcome) } else { outcome }
 }
 
 fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {

@@ -2,7 +2,8 @@
 //! are said instead of done.
 
 use super::{
-    Because, Blocked, Call, Observed, Outcome, Step, admit, credential, look_at_secrets, ownership, remote_app, roles,
+    Because, Blocked, Call, ClaimOrigin, Observed, Outcome, Step, admit, credential, look_at_secrets, ownership,
+    remote_app, roles,
 };
 use crate::crd::AdoptionPolicy;
 use crate::credentials::Apply;
@@ -106,8 +107,8 @@ pub fn observe(seen: &Observed) -> Result<Step, Blocked> {
 /// What a step would do at the API, or lead to; `None` for a step that only looks or keeps the Secret in order.
 fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
     match step {
-        Step::Claim { adopt: true, .. } => Some(Planned::Adopt),
-        Step::Claim { adopt: false, .. } | Step::Call(Call::Create(_)) => Some(Planned::Create),
+        Step::Claim { origin: ClaimOrigin::Adopted, .. } => Some(Planned::Adopt),
+        Step::Claim { origin: ClaimOrigin::New, .. } | Step::Call(Call::Create(_)) => Some(Planned::Create),
         Step::Write(content, Because::Staged) => match content.next.as_ref().map(|next| next.apply) {
             Some(Apply::Rotate) => Some(Planned::RotateSecret),
             Some(Apply::Replace) | None => Some(Planned::ReplaceSecret),
@@ -127,6 +128,9 @@ fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
         | Step::FindUsers
         | Step::FindRival
         | Step::AddFinalizer
+        | Step::Claim { origin: ClaimOrigin::Restored, .. }
+        | Step::TrySecret(_)
+        | Step::RemoveSecret(_)
         | Step::Unclaim
         | Step::Write(..)
         | Step::RemoveFormer(_)

@@ -1,10 +1,8 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
-use super::ownership::has_claimed;
-use super::{
-    Blocked, Call, Next, Observed, Remote, Step, api, client_id, context, credential, go_live, reconcile_requested,
-};
+use super::ownership::holds_claim;
+use super::{Blocked, Call, Next, Observed, Remote, Step, api, context, credential, go_live, reconcile_requested};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
@@ -12,7 +10,7 @@ use crate::remote::{RemoteApp, Update};
 
 /// What is to be done until the API has what the spec says.
 pub fn step(seen: &Observed, fields: &Fields) -> Next {
-    let id = client_id(&seen.app);
+    let id = seen.client_id();
     match &seen.remote {
         Remote::AsDefined => Ok(None),
         Remote::Unread if is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() => {
@@ -21,7 +19,7 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
         Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Absent if has_claimed(&seen.app, &id) || seen.app.spec.id.is_none() => {
+        Remote::Absent if holds_claim(seen) || seen.app.spec.id.is_none() => {
             Ok(Some(credential::create_again(seen, fields)))
         }
         Remote::Absent => Ok(None),
@@ -43,7 +41,7 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     }
     let Some(api) = api(seen) else { return Ok(None) };
     let update = Update { context: context(seen), fields: definition::update(api, fields, &changed), secret: None };
-    Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(client_id(&seen.app), update)))))
+    Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update)))))
 }
 
 /// Whether status says that the API has the present spec.

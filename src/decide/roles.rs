@@ -2,14 +2,14 @@
 //! Without `spec.roles` they are somebody else's business.
 
 use super::remote_app::is_synced;
-use super::{Call, Membership, Next, Observed, Step, client_id, context, reconcile_requested};
+use super::{Call, Membership, Next, Observed, Step, context, reconcile_requested};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::definition::Fields;
 
 /// What is to be done until the app has its roles.
 pub fn step(seen: &Observed, _: &Fields) -> Next {
     let Some(wanted) = &seen.app.spec.roles else { return Ok(None) };
-    let id = client_id(&seen.app);
+    let id = seen.client_id();
     Ok(match &seen.membership {
         Membership::AsDefined => None,
         Membership::Unread => Some(Step::Call(Call::ReadRoles(id))),

@@ -48,8 +48,24 @@ fn deleting(more: Value) -> OrgOAuthApp {
     app(all)
 }
 
+fn key() -> ClaimKey {
+    ClaimKey::new(&[1; 32], []).unwrap()
+}
+
+fn address() -> ApiAddress {
+    ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[])
+}
+
+/// With the operator's claim on its client id in status.
+fn claimed(mut app: OrgOAuthApp) -> OrgOAuthApp {
+    let claim = key().sign(&app, &address(), &client_id(&app));
+    let status = app.status.get_or_insert_default();
+    (status.client_id, status.claim) = (Some(claim.client_id.clone()), Some(claim));
+    app
+}
+
 fn granted() -> Access {
-    Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() }
+    Access::Granted { address: address(), context: None }
 }
 
 fn credentials(value: &str) -> Credentials {
@@ -62,7 +78,7 @@ fn at(hour: i64) -> Timestamp {
 
 fn holding(app: &OrgOAuthApp, content: &Content) -> Target {
     match Target::Free.write(app, content) {
-        Some(SecretWrite::Create(secret)) => guard(app, Some(secret)),
+        Some(SecretWrite::Create(secret)) => guard(app, &key(), Some(secret)),
         other => panic!("{other:?}"),
     }
 }
@@ -72,7 +88,8 @@ fn value(value: &str) -> ClientSecret {
 }
 
 fn content(app: &OrgOAuthApp) -> Content {
-    Content::default().publish(app, &client_id(app), Some(value("value")), at(0))
+    let claim = Some(key().sign(app, &address(), &client_id(app)));
+    Content { claim, ..Content::default().publish(app, &client_id(app), Some(value("value")), at(0)) }
 }
 
 fn published(app: &OrgOAuthApp) -> Target {
@@ -112,8 +129,8 @@ fn listed(remote: Remote) -> Remote {
 /// The step that follows from a resource, its Secret and what else a pass has seen.
 fn step(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Target, also: impl FnOnce(&mut Observed)) -> String {
     let target = secret(&app);
-    let mut seen = Observed::new(app, granted(), at(2), value("fresh"));
-    (seen.secret, seen.live) = (Some(target), true);
+    let mut seen = Observed::new(app, granted(), key(), at(2), value("fresh"));
+    (seen.secret, seen.live, seen.secret_accepted) = (Some(target), true, true);
     also(&mut seen);
     say(decide(&seen))
 }
@@ -136,8 +153,11 @@ fn say(step: Step) -> String {
         Step::Call(Call::Rotate(_, _, overlap)) => format!("Rotate {}", overlap.as_secs()),
         Step::Call(Call::Prove(_, secret)) => format!("Prove {}", secret.expose()),
         Step::Call(Call::Delete(id)) => format!("Delete {id}"),
-        Step::Claim { id, adopt: false } => format!("Claim {id}"),
-        Step::Claim { id, adopt: true } => format!("Adopt {id}"),
+        Step::Claim { id, origin: ClaimOrigin::New } => format!("Claim {id}"),
+        Step::Claim { id, origin: ClaimOrigin::Adopted } => format!("Adopt {id}"),
+        Step::Claim { id, origin: ClaimOrigin::Restored } => format!("Restore {id}"),
+        Step::TrySecret(_) => "TrySecret".into(),
+        Step::RemoveSecret(secret) => format!("RemoveSecret {}", secret.name()),
         Step::ReleaseSecret(_) => "ReleaseSecret".into(),
         Step::Write(_, because) => format!("Write {because:?}"),
         step => format!("{step:?}"),
@@ -157,13 +177,21 @@ fn nothing(_: &mut Observed) {}
 #[test]
 fn a_new_app_takes_these_steps() {
     let bare = || app(json!({"metadata": {"finalizers": []}}));
-    let mut seen = Observed::new(bare(), granted(), at(2), value("fresh"));
+    let mut seen = Observed::new(bare(), granted(), key(), at(2), value("fresh"));
     assert_eq!(say(decide(&seen)), "ReadSecret");
     seen.secret = Some(Target::Free);
     assert_eq!(say(decide(&seen)), "Call(Authenticate)");
     seen.authenticated = true;
     assert_eq!(say(decide(&seen)), "AddFinalizer");
-    (seen.app, seen.live) = (app(json!({})), true);
+    assert_eq!(
+        say(decide(&{
+            let mut seen = seen.clone();
+            seen.app = app(json!({}));
+            seen
+        })),
+        "TrySecret"
+    );
+    (seen.app, seen.live, seen.secret_accepted) = (app(json!({})), true, true);
     assert_eq!(say(decide(&seen)), format!("Create {DERIVED}"));
     (seen.remote, seen.in_hand) = (Remote::AsDefined, Some(credentials("value")));
     assert_eq!(say(decide(&seen)), "Write HandedOut");
@@ -204,9 +232,10 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
 
 #[test]
 fn an_app_that_was_published_before_is_read_before_its_secret_is_replaced() {
-    assert_eq!(step(app(synced()), free, nothing), format!("Read {DERIVED}"));
-    assert_eq!(step(app(synced()), free, |seen| seen.remote = as_wanted()), "Write Staged");
-    assert_eq!(step(app(synced()), free, |seen| seen.remote = Remote::Absent), format!("Create {DERIVED}"));
+    let before = || claimed(app(synced()));
+    assert_eq!(step(before(), free, nothing), format!("Read {DERIVED}"));
+    assert_eq!(step(before(), free, |seen| seen.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(before(), free, |seen| seen.remote = Remote::Absent), format!("Create {DERIVED}"));
 }
 
 #[test]
@@ -217,14 +246,14 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
         step(chosen(), free, also)
     };
     assert_eq!(with(Rival::Unread, Remote::Unread, false), "FindRival");
-    assert_eq!(with(Rival::Has("team/other".into()), Remote::Unread, false), "IdConflict");
+    assert_eq!(with(Rival::Has(Box::new(chosen())), Remote::Unread, false), "IdConflict");
     assert_eq!(with(Rival::None, Remote::Unread, false), "Read chosen");
     assert_eq!(with(Rival::None, as_wanted(), false), "IdTaken");
     assert_eq!(with(Rival::None, Remote::Absent, true), "AddFinalizer");
     let attached = app(json!({"spec": {"id": "chosen"}}));
     let ready = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, Remote::Absent);
     assert_eq!(step(attached, free, ready), "Claim chosen");
-    let claimed = || app(json!({"spec": {"id": "chosen"}, "status": {"clientId": "chosen"}}));
+    let claimed = || claimed(app(json!({"spec": {"id": "chosen"}})));
     let now = |seen: &mut Observed| (seen.claimed_now, seen.remote) = (true, Remote::Absent);
     assert_eq!(step(claimed(), free, now), "Create chosen");
     assert_eq!(step(claimed(), free, |seen| seen.remote = as_wanted()), "Write Staged");
@@ -232,7 +261,7 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
 
 #[test]
 fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
-    let claimed = app(json!({"spec": {"id": "chosen"}, "status": {"clientId": "chosen"}}));
+    let claimed = claimed(app(json!({"spec": {"id": "chosen"}})));
     let taken = |seen: &mut Observed| {
         (seen.claimed_now, seen.remote) = (true, as_wanted());
         seen.create_refused = Some(Fault::Conflict("exists".into()));
@@ -241,21 +270,110 @@ fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
 }
 
 #[test]
-fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
-    let of = |uid: &str, created: &str, claim: Value| {
-        app(json!({"spec": {"id": "chosen"}, "status": {"clientId": claim},
-                   "metadata": {"uid": uid, "creationTimestamp": created}}))
+fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
+    let refused = |seen: &mut Observed| {
+        (seen.claimed_now, seen.rival, seen.remote) = (true, Rival::None, Remote::Absent);
+        seen.create_refused = Some(Fault::Rejected("no".into()));
     };
-    let older = of("a", "2026-01-01T00:00:00Z", Value::Null);
-    let younger = of("b", "2026-01-02T00:00:00Z", Value::Null);
-    let claimed = of("c", "2026-01-03T00:00:00Z", json!("chosen"));
-    assert!(rival(&younger, &older) && !rival(&older, &younger));
-    assert!(rival(&older, &claimed) && !rival(&claimed, &older));
-    assert!(!rival(&older, &older), "a resource is not its own rival");
+    assert_eq!(step(claimed(app(json!({"spec": {"id": "chosen"}}))), free, refused), "Unclaim");
+    assert_eq!(step(app(json!({"spec": {"id": "chosen"}})), free, refused), "Rejected", "and then it is said");
+    assert_eq!(step(app(json!({})), free, refused), "Rejected", "a derived id needs no claim");
+}
+
+/// A resource that chose an id, with what its status and its Secret say; the API shows the app, and nobody else has it.
+fn chosen_with(status: impl FnOnce(&mut OrgOAuthApp), secret: impl FnOnce(&OrgOAuthApp) -> Target) -> String {
+    let mut app = app(json!({"spec": {"id": "victim"}}));
+    status(&mut app);
+    step(app, secret, |seen| (seen.rival, seen.remote) = (Rival::None, as_wanted()))
+}
+
+#[test]
+fn nothing_that_a_tenant_can_write_makes_an_app_its_own() {
+    let forged_secret = |app: &OrgOAuthApp| holding(app, &Content { claim: None, current: None, ..content(app) });
+    assert_eq!(chosen_with(|_| {}, forged_secret), "IdTaken", "a Secret with the client id");
+    let client_id = |app: &mut OrgOAuthApp| app.status.get_or_insert_default().client_id = Some("victim".into());
+    assert_eq!(chosen_with(client_id, free), "IdTaken", "a client id in status");
+    let of_another = |app: &mut OrgOAuthApp| {
+        let mut other = app.clone();
+        other.metadata.name = Some("owner".into());
+        app.status = claimed(other).status;
+    };
+    assert_eq!(chosen_with(of_another, free), "IdTaken", "the claim of another resource");
+    let of_another_uid = |app: &mut OrgOAuthApp| {
+        let mut before = app.clone();
+        before.metadata.uid = Some("uid-0".into());
+        app.status = claimed(before).status;
+    };
+    assert_eq!(chosen_with(of_another_uid, free), "IdTaken", "a status restored with another uid");
+    let other_key = |app: &mut OrgOAuthApp| {
+        let key = ClaimKey::new(&[9; 32], []).unwrap();
+        app.status.get_or_insert_default().claim = Some(key.sign(app, &address(), &super::client_id(app)));
+    };
+    assert_eq!(chosen_with(other_key, free), "IdTaken", "a claim signed with another key");
+}
+
+#[test]
+fn a_resource_restored_without_its_status_finds_its_app_by_the_claim_on_its_secret() {
+    assert_eq!(chosen_with(|_| {}, published), "Restore victim");
+    let mut before = app(json!({}));
+    let secret = published(&before);
+    before.metadata.uid = Some("uid-2".into());
+    let restored = |_: &OrgOAuthApp| secret.clone();
+    let seen = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
+    assert_eq!(step(before.clone(), restored, nothing), "FindRival");
+    assert_eq!(step(before, restored, seen), format!("Restore {DERIVED}"), "also with another uid");
+}
+
+#[test]
+fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_works() {
+    let unsigned = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
+    assert_eq!(chosen_with(|_| {}, unsigned), "Prove value");
+    let proven = |proof: Proof| {
+        let also = |seen: &mut Observed| {
+            (seen.rival, seen.remote, seen.proof) = (Rival::None, as_wanted(), Some(proof));
+        };
+        step(app(json!({"spec": {"id": "victim"}})), unsigned, also)
+    };
+    assert_eq!(proven(Proof::Accepted), "Restore victim");
+    assert_eq!(proven(Proof::Refused("no".into())), "IdTaken");
+}
+
+#[test]
+fn an_app_that_was_made_at_another_address_is_left_alone_until_an_administrator_says_it_is_the_same() {
+    let moved = |former: &[String]| {
+        let address = ApiAddress::new(Api::CloudServices, "https://new.example.com", former);
+        move |seen: &mut Observed| seen.access = Access::Granted { address, context: None }
+    };
+    let before = "https://IAM.example.com/".to_owned();
+    for app in [app(json!({})), app(json!({"spec": {"id": "chosen"}}))] {
+        assert_eq!(step(claimed(app.clone()), free, moved(&[])), "EndpointChanged");
+        assert_eq!(step(app.clone(), published, moved(&[])), "EndpointChanged", "by the claim on the Secret");
+        assert!(step(claimed(app), free, moved(std::slice::from_ref(&before))).starts_with("Read "));
+    }
+    let gone = || claimed(deleting(json!({})));
+    assert_eq!(step(gone(), free, moved(&[])), "EndpointChanged", "nothing is deleted there");
+    assert_eq!(step(gone(), free, moved(&[before])), format!("Delete {DERIVED}"));
+}
+
+#[test]
+fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
+    let of = |uid: &str, created: &str| {
+        app(json!({"spec": {"id": "chosen"}, "metadata": {"uid": uid, "creationTimestamp": created}}))
+    };
+    let older = of("a", "2026-01-01T00:00:00Z");
+    let younger = of("b", "2026-01-02T00:00:00Z");
+    let holder = claimed(of("c", "2026-01-03T00:00:00Z"));
+    let first = |app: &OrgOAuthApp, other: &OrgOAuthApp| comes_first(app, &client_id(app), other, &key());
+    assert!(first(&younger, &older) && !first(&older, &younger));
+    assert!(first(&older, &holder));
+    let mut forged = of("d", "2026-01-04T00:00:00Z");
+    forged.status = holder.status.clone();
+    assert!(!first(&older, &forged), "a copied claim has no say");
+    assert!(!first(&older, &older), "a resource is not its own rival");
     let derived = app(json!({}));
     let spec = json!({"id": DERIVED, "adoptionPolicy": "AdoptAndRotate"});
-    let adopting = app(json!({"spec": spec, "metadata": {"uid": "z", "creationTimestamp": "2026-01-04T00:00:00Z"}}));
-    assert!(rival(&adopting, &derived) && !rival(&adopting, &older), "no other resource's app is adopted");
+    let adopting = app(json!({"spec": spec, "metadata": {"uid": "z", "creationTimestamp": "2025-01-04T00:00:00Z"}}));
+    assert!(first(&adopting, &derived) && !first(&adopting, &older), "no other resource's app is adopted");
 }
 
 #[test]
@@ -414,13 +532,14 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
     };
     assert_eq!(step(adopting("AdoptAndRotate"), free, operator), "IdTaken", "the operator's own identity");
     let adopted = |policy: &str| {
-        app(
-            json!({"spec": {"id": "chosen", "adoptionPolicy": policy}, "status": {"clientId": "chosen", "adopted": true}}),
-        )
+        claimed(app(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}, "status": {"adopted": true}})))
     };
     assert_eq!(step(adopted("Adopt"), free, |seen| seen.remote = as_wanted()), "Write IdOnly");
     assert_eq!(step(adopted("AdoptAndRotate"), free, |seen| seen.remote = as_wanted()), "Write Staged");
-    let id_only = |app: &OrgOAuthApp| holding(app, &Content { client_id: Some(client_id(app)), ..Content::default() });
+    let id_only = |app: &OrgOAuthApp| {
+        let Content { client_id, claim, .. } = content(app);
+        holding(app, &Content { client_id, claim, ..Content::default() })
+    };
     assert_eq!(step(adopted("Adopt"), id_only, |seen| seen.remote = as_wanted()), "SecretUnknown");
 }
 
@@ -430,7 +549,7 @@ fn a_secret_that_is_brought_for_an_adopted_app_is_proven_before_it_is_published(
         let reference = json!({"name": "mine", "key": "value"});
         let mut spec = json!({"id": "chosen", "adoptionPolicy": "Adopt", "clientSecretRef": reference});
         spec["grantTypes"] = json!([grants]);
-        app(json!({"spec": spec, "status": {"clientId": "chosen", "adopted": true}}))
+        claimed(app(json!({"spec": spec, "status": {"adopted": true}})))
     };
     let with = |proof: Option<Proof>| {
         move |seen: &mut Observed| {
@@ -446,16 +565,55 @@ fn a_secret_that_is_brought_for_an_adopted_app_is_proven_before_it_is_published(
 }
 
 #[test]
-fn a_secret_that_cannot_be_used_or_changed_is_said_before_any_call() {
+fn a_secret_that_cannot_be_used_is_said_before_any_call() {
     let bringing = || app(json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}}));
     assert_eq!(step(bringing(), free, nothing), "ReadBroughtSecret");
     let missing = Some(Brought::Missing("no".into()));
     assert_eq!(step(bringing(), free, |seen| seen.brought = missing), "SecretRefInvalid");
+}
+
+#[test]
+fn an_immutable_secret_with_a_credential_is_fine_and_is_replaced_whole_when_it_must_change() {
     let immutable = |app: &OrgOAuthApp| match Target::Free.write(app, &content(app)) {
-        Some(SecretWrite::Create(secret)) => guard(app, Some(Secret { immutable: Some(true), ..secret })),
+        Some(SecretWrite::Create(secret)) => guard(app, &key(), Some(Secret { immutable: Some(true), ..secret })),
         other => panic!("{other:?}"),
     };
-    assert_eq!(step(app(json!({})), immutable, nothing), "SecretImmutable");
+    assert_eq!(step(app(json!({})), immutable, |seen| seen.remote = as_wanted()), "Settled");
+    let due = app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
+    let now = |seen: &mut Observed| (seen.now, seen.remote) = (at(11), as_wanted());
+    assert_eq!(step(due.clone(), immutable, now), "Write Staged");
+    let next = Some(Staged { secret: value("next"), apply: Apply::Rotate, since: at(1) });
+    let staged = immutable(&due).write(&due, &Content { next, ..content(&due) });
+    let Some(SecretWrite::Recreate { old, new }) = staged else { panic!("{staged:?}") };
+    assert_eq!(new.data.unwrap()["client-secret"], old.data.unwrap()["client-secret"], "it holds the current one");
+    assert_eq!((new.immutable, new.metadata.resource_version), (None, None));
+    let labeled = app(json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
+    let relabeled = immutable(&labeled).write(&labeled, &content(&labeled));
+    assert!(matches!(relabeled, Some(SecretWrite::Replace(_))), "its labels can be changed");
+}
+
+#[test]
+fn a_secret_that_a_policy_sets_otherwise_is_written_once() {
+    let other_label = app(json!({"spec": {"secret": {"labels": {"team": "a"}}}}));
+    let overridden = move |_: &OrgOAuthApp| published(&other_label);
+    let app = || app(json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
+    assert_eq!(step(app(), overridden.clone(), nothing), "Write PutBack");
+    let known = |seen: &mut Observed| (seen.secret_overridden, seen.remote) = (true, as_wanted());
+    assert_eq!(step(app(), overridden, known), "Settled");
+}
+
+#[test]
+fn a_claim_signed_with_a_former_key_or_address_is_signed_again_without_a_word() {
+    let (former, rotated) = ([9; 32], ClaimKey::new(&[1; 32], [&[9; 32][..]]).unwrap());
+    let signed_before = |app: &OrgOAuthApp| {
+        let claim = Some(ClaimKey::new(&former, []).unwrap().sign(app, &address(), &client_id(app)));
+        match Target::Free.write(app, &Content { claim, ..content(app) }) {
+            Some(SecretWrite::Create(secret)) => guard(app, &rotated, Some(secret)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let now = |seen: &mut Observed| (seen.key, seen.remote) = (rotated.clone(), as_wanted());
+    assert_eq!(step(app(json!({})), signed_before, now), "Write Signed");
 }
 
 #[test]
@@ -497,7 +655,7 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
     );
     assert!(step(wanting(), published, with(Membership::Absent)).starts_with("Call(AddToOrganization("));
     assert_eq!(step(wanting(), published, with(Membership::Has(held(&["b", "a"])))), "Settled");
-    let mut seen = Observed::new(wanting(), granted(), at(2), value("fresh"));
+    let mut seen = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
     (seen.secret, seen.remote, seen.membership) =
         (Some(published(&wanting())), as_wanted(), Membership::Has(held(&["b", "c"])));
     let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&seen) else { panic!("no change of roles") };
@@ -506,11 +664,7 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
 
 #[test]
 fn a_public_client_has_no_secret_to_regenerate() {
-    let public = || {
-        app(
-            json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}, "status": {"clientId": DERIVED}}),
-        )
-    };
+    let public = || claimed(app(json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}})));
     assert_eq!(step(public(), free, |seen| seen.remote = as_wanted()), "Write IdOnly");
 }
 
@@ -542,21 +696,47 @@ fn an_id_that_was_never_claimed_is_never_deleted() {
     };
     assert_eq!(step(chosen(json!({})), free, nothing), "DropFinalizer");
     assert_eq!(step(chosen(json!({})), foreign, nothing), "DropFinalizer");
-    assert_eq!(step(chosen(json!({"status": {"clientId": "chosen"}})), free, nothing), "Delete chosen");
+    assert_eq!(step(chosen(json!({"status": {"clientId": "chosen"}})), free, nothing), "DropFinalizer", "forged");
+    assert_eq!(step(claimed(chosen(json!({}))), free, nothing), "Delete chosen");
+}
+
+#[test]
+fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
+    let chosen = || deleting(json!({"spec": {"id": "chosen"}}));
+    let forged = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
+    assert_eq!(step(chosen(), forged, nothing), "DropFinalizer", "a Secret with the client id proves nothing");
+    let with = |rival, remote| step(chosen(), published, |seen| (seen.rival, seen.remote) = (rival, remote));
+    assert_eq!(with(Rival::Unread, Remote::Unread), "FindRival");
+    assert_eq!(with(Rival::Has(Box::new(chosen())), Remote::Unread), "DropFinalizer", "another resource has it");
+    assert_eq!(with(Rival::None, Remote::Unread), "Read chosen");
+    assert_eq!(with(Rival::None, as_wanted()), "Delete chosen");
+    let Remote::Shown(app) = as_wanted() else { panic!("it is shown") };
+    let operator = Remote::Shown(RemoteApp { is_caller: true, ..app });
+    assert_eq!(with(Rival::None, operator), "DropFinalizer", "the operator's own client");
+}
+
+#[test]
+fn a_secret_that_kubernetes_does_not_collect_is_removed_with_its_app() {
+    let gone = |seen: &mut Observed| {
+        (seen.deletion, seen.remote, seen.users) = (Some(Deletion::Accepted), Remote::Absent, Some(Vec::new()));
+    };
+    let unused = deleting(json!({"spec": {"deletionPolicy": "DeleteWhenUnused"}}));
+    assert_eq!(step(unused, published, gone), "RemoveSecret billing");
+    assert_eq!(step(deleting(json!({})), published, gone), "DropFinalizer", "Kubernetes collects it");
 }
 
 #[test]
 fn deletion_without_a_connection_says_how_to_let_go_and_retain_does() {
     let refused = || Access::Refused(Blocked::new(Reason::ConnectionNotFound, "there is no IamConnection x"));
-    let mut seen = Observed::new(deleting(json!({})), refused(), at(2), value("fresh"));
+    let mut seen = Observed::new(deleting(json!({})), refused(), key(), at(2), value("fresh"));
     let Step::Finish(Outcome::Blocked(blocked)) = decide(&seen) else { panic!("not blocked") };
     assert_eq!(blocked.reason, Reason::ConnectionNotFound);
-    assert!(blocked.message.ends_with("to delete this resource without it, set spec.deletionPolicy to Retain"));
+    assert!(blocked.message.ends_with("to delete this resource without its app, set spec.deletionPolicy to Retain"));
     seen.app.spec.deletion_policy = DeletionPolicy::Retain;
     assert_eq!(say(decide(&seen)), "ReadSecret");
     seen.secret = Some(published(&seen.app));
     assert_eq!(say(decide(&seen)), "ReleaseSecret");
-    seen.secret = Some(guard(&seen.app, Some(Secret::default())));
+    seen.secret = Some(guard(&seen.app, &key(), Some(Secret::default())));
     assert_eq!(say(decide(&seen)), "DropFinalizer");
 }
 
@@ -572,6 +752,12 @@ fn every_fault_says_whether_a_person_is_needed() {
         (Fault::Rejected(text()), "Rejected"),
         (Fault::NotFound(text()), "OrgNotFound"),
     ] {
-        assert_eq!(say(Step::Finish(after_fault(&app(json!({})), fault))), expected);
+        assert_eq!(say(Step::Finish(after_fault(&app(json!({})), fault.clone()))), expected);
+        let (Outcome::Blocked(Blocked { message, .. }) | Outcome::Waiting { message, .. }) =
+            after_fault(&deleting(json!({})), fault)
+        else {
+            panic!("a fault settles nothing");
+        };
+        assert!(message.contains("set spec.deletionPolicy to Retain"), "a deletion says how to end it: {message}");
     }
 }

@@ -2,6 +2,7 @@
 //! Nothing here calls the API.
 
 use super::{Connections, Operator};
+use crate::claim::ApiAddress;
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
@@ -19,11 +20,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         };
         let granted = self.granted(app, &connection).await?;
         let access = match granted {
-            true => Access::Granted {
-                api: connection.spec.api,
-                context: connection.spec.context,
-                endpoint: connection.spec.endpoint.clone(),
-            },
+            true => Access::Granted { address: address(&connection), context: connection.spec.context },
             false => Access::Refused(not_granted(app)),
         };
         Ok((access, Some(connection)))
@@ -38,6 +35,11 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         };
         Ok(grants::cover(grants, &namespace, &labels, &org_id(app)))
     }
+}
+
+fn address(connection: &IamConnection) -> ApiAddress {
+    let spec = &connection.spec;
+    ApiAddress::new(spec.api, &spec.endpoint, spec.former_endpoints.as_deref().unwrap_or_default())
 }
 
 fn not_granted(app: &OrgOAuthApp) -> Blocked {

@@ -93,7 +93,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.seen.membership = Membership::AsDefined;
                 self.note(Reason::RolesChanged, format!("The roles of app {id} were changed."));
             }
-            Call::Delete(id) => self.seen.deletion = Some(iam.delete(&org, &id).await?),
+            Call::Delete(id) => {
+                self.seen.deletion = Some(iam.delete(&org, &id).await?);
+                self.seen.remote = Remote::Unread;
+            }
         }
         Ok(())
     }

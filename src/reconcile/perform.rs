@@ -4,10 +4,11 @@
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
-use crate::credentials::{self, Brought, Content, OurSecret, secret_name};
-use crate::decide::{Because, Outcome, Rival, Step, client_id, rival};
+use crate::credentials::{self, Brought, Content, OurSecret, Target, secret_name};
+use crate::decide::{Access, Because, ClaimOrigin, Outcome, Rival, Step, comes_first};
 use crate::reason::Reason;
 use crate::remote::ClientId;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
@@ -15,7 +16,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match step {
             Step::ReadSecret => {
                 let name = secret_name(&self.seen.app);
-                self.seen.secret = Some(self.read_secret(&name).await?);
+                let target = self.read_secret(&name).await?;
+                self.seen.secret_overridden = self.is_overridden(&target);
+                self.seen.secret = Some(target);
             }
             Step::ReadFormerSecret(name) => self.seen.former = Some(self.read_secret(&name).await?),
             Step::ReadBroughtSecret => self.seen.brought = self.read_brought().await?,
@@ -30,15 +33,17 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let app = self.operator.cluster.add_finalizer(&self.seen.app).await?;
                 self.saw(app);
             }
-            Step::Claim { id, adopt } => self.claim(id, adopt).await?,
+            Step::Claim { id, origin } => self.claim(id, origin).await?,
             Step::Unclaim => {
-                self.write_claim(None, false).await?;
+                let old = self.seen.app.status.clone().unwrap_or_default();
+                self.write_status(OrgOAuthAppStatus { client_id: None, claim: None, adopted: None, ..old }).await?;
                 self.seen.claimed_now = false;
             }
+            Step::TrySecret(content) => return self.try_secret(&content).await,
             Step::Write(content, because) => return self.write(content, because).await,
-            Step::RemoveFormer(secret) => {
+            Step::RemoveFormer(secret) | Step::RemoveSecret(secret) => {
                 self.operator.cluster.write_secret(secret.remove()).await?;
-                self.seen.former = Some(credentials::Target::Free);
+                self.saw_secret(&secret, Target::Free);
             }
             Step::ReleaseSecret(secret) => self.release(&secret).await?,
             Step::DropFinalizer => return self.drop_finalizer().await,
@@ -53,11 +58,28 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         self.seen.live = true;
     }
 
-    async fn read_secret(&self, name: &str) -> Result<credentials::Target, ClusterFault> {
-        let app = &self.seen.app;
-        let namespace = app.namespace().unwrap_or_default();
+    async fn read_secret(&self, name: &str) -> Result<Target, ClusterFault> {
+        let namespace = self.seen.app.namespace().unwrap_or_default();
         let secret = self.operator.cluster.read_secret(&namespace, name).await?;
-        Ok(credentials::guard(app, secret))
+        Ok(self.guard(secret))
+    }
+
+    fn guard(&self, secret: Option<Secret>) -> Target {
+        credentials::guard(&self.seen.app, &self.seen.key, secret)
+    }
+
+    fn is_overridden(&self, target: &Target) -> bool {
+        match target {
+            Target::Ours(secret) => self.operator.secret_writes.is_overridden(&self.seen.app, secret),
+            Target::Free | Target::Foreign => false,
+        }
+    }
+
+    fn saw_secret(&mut self, secret: &OurSecret, now: Target) {
+        match secret.name() == secret_name(&self.seen.app) {
+            true => self.seen.secret = Some(now),
+            false => self.seen.former = Some(now),
+        }
     }
 
     async fn read_brought(&self) -> Result<Option<Brought>, ClusterFault> {
@@ -80,45 +102,83 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
+    /// Only a resource that may use its connection has a say.
     async fn find_rival(&self) -> Result<Rival, ClusterFault> {
-        let app = &self.seen.app;
-        let others = self.operator.cluster.apps_with_id(&client_id(app).0).await?;
-        let found = others.iter().filter(|other| self.same_api(other)).find(|other| rival(app, other));
-        Ok(match found {
-            Some(other) => Rival::Has(format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any())),
-            None => Rival::None,
-        })
+        let (app, id) = (&self.seen.app, self.seen.client_id());
+        let Access::Granted { address, .. } = &self.seen.access else { return Ok(Rival::None) };
+        for other in self.operator.cluster.apps_with_id(&id.0).await? {
+            if !comes_first(app, &id, &other, &self.seen.key) {
+                continue;
+            }
+            match self.operator.access(&other).await?.0 {
+                Access::Granted { address: theirs, .. } if theirs.is_same(address) => {
+                    tracing::info!(client_id = %id, namespace = other.namespace(), name = other.name_any(), "client id is taken");
+                    return Ok(Rival::Has(Box::new(other)));
+                }
+                Access::Granted { .. } | Access::Refused(_) => {}
+            }
+        }
+        Ok(Rival::None)
     }
 
-    /// The same id at two different endpoints names two different apps.
-    fn same_api(&self, other: &OrgOAuthApp) -> bool {
-        let name = &other.spec.connection_ref.name;
-        let theirs = self.operator.connections.find(name);
-        *name == self.seen.app.spec.connection_ref.name
-            || theirs
-                .zip(self.connection.as_ref())
-                .is_some_and(|(theirs, ours)| theirs.spec.endpoint == ours.spec.endpoint)
-    }
-
-    async fn claim(&mut self, id: ClientId, adopt: bool) -> Result<(), ClusterFault> {
+    async fn claim(&mut self, id: ClientId, origin: ClaimOrigin) -> Result<(), ClusterFault> {
         let _alone = self.operator.claiming.lock().await;
         self.seen.rival = self.find_rival().await?;
-        if matches!(self.seen.rival, Rival::None) {
-            if adopt {
-                self.note(Reason::Adopted, format!("App {id} existed and is managed by this resource from now on."));
-            }
-            self.write_claim(Some(id), adopt).await?;
-            self.seen.claimed_now = true;
+        let Access::Granted { address, .. } = &self.seen.access else { return Ok(()) };
+        if !matches!(self.seen.rival, Rival::None) {
+            return Ok(());
         }
+        let claim = self.seen.key.sign(&self.seen.app, address, &id);
+        let old = self.seen.app.status.clone().unwrap_or_default();
+        let adopted = match origin {
+            ClaimOrigin::New => None,
+            ClaimOrigin::Adopted => Some(true),
+            ClaimOrigin::Restored => old.adopted,
+        };
+        self.write_status(OrgOAuthAppStatus { client_id: Some(id.0.clone()), claim: Some(claim), adopted, ..old })
+            .await?;
+        if origin == ClaimOrigin::Adopted {
+            self.note(Reason::Adopted, format!("App {id} existed and is managed by this resource from now on."));
+        }
+        self.seen.claimed_now = origin != ClaimOrigin::Restored;
+        // What was proven is the current secret, and no staged one.
+        self.seen.proof = None;
         Ok(())
     }
 
-    async fn write_claim(&mut self, id: Option<ClientId>, adopt: bool) -> Result<(), ClusterFault> {
-        let old = self.seen.app.status.clone().unwrap_or_default();
-        let status = OrgOAuthAppStatus { client_id: id.map(|id| id.0), adopted: adopt.then_some(true), ..old };
+    async fn write_status(&mut self, status: OrgOAuthAppStatus) -> Result<(), ClusterFault> {
         let app = self.operator.cluster.write_status(&self.seen.app, &status).await?;
         self.saw(app);
         Ok(())
+    }
+
+    /// A Secret that Kubernetes would refuse is found out before the API hears of the app.
+    async fn try_secret(&mut self, content: &Content) -> Result<Flow, ClusterFault> {
+        let Some(write) = self.seen.secret.as_ref().and_then(|target| target.write(&self.seen.app, content)) else {
+            return Err(ClusterFault::Stale);
+        };
+        match self.operator.cluster.try_secret(&write).await {
+            Ok(()) => {
+                self.secret_accepted();
+                Ok(Flow::Next)
+            }
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(message)),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn secret_accepted(&mut self) {
+        self.operator.secret_writes.accepted(&self.seen.app);
+        self.seen.secret_accepted = true;
+    }
+
+    fn secret_refused(&mut self, message: String) -> Flow {
+        self.operator.secret_writes.refused(&self.seen.app);
+        Flow::End(Outcome::Waiting {
+            reason: Reason::SecretNotWritten,
+            message: format!("Kubernetes refuses Secret {}: {message}", secret_name(&self.seen.app)),
+            until: None,
+        })
     }
 
     async fn write(&mut self, content: Content, because: Because) -> Result<Flow, ClusterFault> {
@@ -131,30 +191,48 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         self.seen.in_hand = None;
         match self.operator.cluster.write_secret(write).await {
             Ok(secret) => {
-                self.seen.secret = Some(credentials::guard(app, secret));
-                self.seen.published_now = true;
-                self.seen.staged_now = because == Because::Staged;
-                (self.seen.applied, self.seen.proof) = (None, None);
-                self.tell_of_write(because);
+                self.secret_accepted();
+                self.wrote(secret, because);
                 Ok(Flow::Next)
             }
             Err(ClusterFault::Stale) => {
                 self.seen.secret = None;
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(Flow::End(Outcome::Waiting {
-                reason: Reason::SecretNotWritten,
-                message: format!("Kubernetes refuses Secret {}: {message}", secret_name(app)),
-                until: None,
-            })),
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(message)),
             Err(fault) => Err(fault),
         }
     }
 
+    fn wrote(&mut self, secret: Option<Secret>, because: Because) {
+        let before = self.version();
+        self.seen.secret = Some(self.guard(secret));
+        self.seen.published_now = true;
+        self.seen.staged_now = because == Because::Staged;
+        (self.seen.applied, self.seen.proof) = (None, None);
+        match &self.seen.secret {
+            // Kubernetes gives no new version to an object that stays as it was.
+            Some(Target::Ours(secret)) if before.is_some() && secret.version() == before => {
+                self.operator.secret_writes.overridden(&self.seen.app, secret);
+                self.seen.secret_overridden = true;
+                let name = secret.name();
+                self.note(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
+            }
+            Some(Target::Ours(_) | Target::Free | Target::Foreign) | None => self.tell_of_write(because),
+        }
+    }
+
+    fn version(&self) -> Option<String> {
+        match &self.seen.secret {
+            Some(Target::Ours(secret)) => secret.version(),
+            Some(Target::Free | Target::Foreign) | None => None,
+        }
+    }
+
     fn tell_of_write(&mut self, because: Because) {
-        let (id, name) = (client_id(&self.seen.app), secret_name(&self.seen.app));
+        let (id, name) = (self.seen.client_id(), secret_name(&self.seen.app));
         match because {
-            Because::HandedOut | Because::Staged | Because::Expired | Because::IdOnly => {}
+            Because::HandedOut | Because::Staged | Because::Expired | Because::IdOnly | Because::Signed => {}
             Because::Replaced => {
                 self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
@@ -186,16 +264,16 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     async fn release(&mut self, secret: &OurSecret) -> Result<(), ClusterFault> {
         let released = self.operator.cluster.write_secret(secret.release(&self.seen.app)).await?;
-        self.seen.secret = Some(credentials::guard(&self.seen.app, released));
+        self.saw_secret(secret, self.guard(released));
         Ok(())
     }
 
     async fn drop_finalizer(&mut self) -> Result<Flow, ClusterFault> {
         self.operator.cluster.drop_finalizer(&self.seen.app).await?;
-        let id = client_id(&self.seen.app);
+        let id = self.seen.client_id();
         match &self.seen.deletion {
             Some(_) => self.note(Reason::Deleted, format!("App {id} is gone.")),
-            None => self.note(Reason::Released, format!("App {id} is let go; nothing was changed at the API.")),
+            None => self.note(Reason::Released, format!("Released app {id}; it was not changed in the API.")),
         }
         Ok(Flow::End(Outcome::Gone))
     }

@@ -1,6 +1,7 @@
 //! Status, case by case: what tools that read conditions see.
 
 use super::*;
+use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::Api;
 use crate::credentials::{Content, guard};
 use crate::decide::Access;
@@ -16,6 +17,10 @@ fn app() -> OrgOAuthApp {
     .unwrap()
 }
 
+fn key() -> ClaimKey {
+    ClaimKey::new(&[1; 32], []).unwrap()
+}
+
 fn seen(app: OrgOAuthApp, published: bool) -> Observed {
     let id = ClientId("ooa-uid-1".into());
     let content = Content::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
@@ -23,10 +28,11 @@ fn seen(app: OrgOAuthApp, published: bool) -> Observed {
         Some(crate::credentials::SecretWrite::Create(secret)) if published => Some(secret),
         _ => None,
     };
-    let target = guard(&app, secret);
+    let target = guard(&app, &key(), secret);
     let mut seen = Observed::new(
         app,
-        Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() },
+        Access::Granted { address: ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]), context: None },
+        key(),
         at(0),
         ClientSecret::new("fresh".into()),
     );
@@ -143,7 +149,7 @@ fn a_public_client_is_published_without_a_secret() {
         panic!("not a create")
     };
     let mut seen = seen(public.clone(), false);
-    seen.secret = Some(guard(&public, Some(secret)));
+    seen.secret = Some(guard(&public, &key(), Some(secret)));
     let status = after(&seen, &Outcome::Settled { wake: None }, at(1));
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
 }

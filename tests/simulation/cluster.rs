@@ -114,6 +114,7 @@ impl ClusterState {
         let (mut secret, expected, remove) = match write {
             SecretWrite::Create(secret) => (secret, None, false),
             SecretWrite::Replace(secret) => (secret.clone(), Some(secret.resource_version()), false),
+            SecretWrite::Recreate { old, new } => (new, Some(old.resource_version()), false),
             SecretWrite::Delete(secret) => (secret.clone(), Some(secret.resource_version()), true),
         };
         let present = self.secrets.get(&secret.name_any()).map(ResourceExt::resource_version);
@@ -155,7 +156,8 @@ impl Cluster for FakeCluster {
     }
 
     async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
-        let named = |app: &OrgOAuthApp| client_id(app).0 == id;
+        let claims = |app: &OrgOAuthApp| app.status.as_ref().and_then(|status| status.client_id.as_deref()) == Some(id);
+        let named = |app: &OrgOAuthApp| client_id(app).0 == id || claims(app);
         Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()).await)
     }
 
@@ -181,6 +183,10 @@ impl Cluster for FakeCluster {
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
         self.write(|o| o.cluster.write(write)).await
+    }
+
+    async fn try_secret(&self, _: &SecretWrite) -> Result<(), ClusterFault> {
+        self.read(|cluster| cluster.accept()).await
     }
 
     async fn pods_using(&self, _: &str, _: &str) -> Result<Vec<String>, ClusterFault> {

@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use oauth_app_operator::claim::ClaimKey;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
 use oauth_app_operator::credentials::secret_name;
 use oauth_app_operator::decide::client_id;
@@ -170,7 +171,8 @@ impl World {
             outside.fresh += 1;
             Ok(ClientSecret::new(format!("fresh-{}", outside.fresh)))
         });
-        Operator::new(FakeCluster::new(self.shared.clone()), connections, clock, fresh, Arc::default())
+        let key = ClaimKey::new(&[1; 32], []).unwrap();
+        Operator::new(FakeCluster::new(self.shared.clone()), connections, key, clock, fresh, Arc::default())
     }
 
     /// One pass over each resource; a kill is followed by a start.

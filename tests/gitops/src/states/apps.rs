@@ -1,6 +1,7 @@
 //! Every state of an `OrgOAuthApp`.
 
 use super::{Class, State, at, default_status};
+use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
 use oauth_app_operator::credentials::{Content, SecretWrite, Target, guard};
 use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Step, client_id, decide};
@@ -66,8 +67,18 @@ fn app(was_ready: bool) -> OrgOAuthApp {
 fn claimed() -> State {
     let mut app = app(false);
     app.spec.id = Some("chosen".into());
-    app.status.as_mut().unwrap().client_id = Some("chosen".into());
+    let claim = key().sign(&app, &address(), &client_id(&app));
+    let status = app.status.as_mut().unwrap();
+    (status.client_id, status.claim) = (Some("chosen".into()), Some(claim));
     State::new("claimed".into(), Class::New, &app)
+}
+
+fn address() -> ApiAddress {
+    ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[])
+}
+
+fn key() -> ClaimKey {
+    ClaimKey::new(&[1; 32], []).expect("a key of 32 bytes is long enough")
 }
 
 fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
@@ -83,10 +94,10 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
     let secret = match scene.secret {
         Secret::NotRead => None,
         Secret::Missing => Some(Target::Free),
-        Secret::Published => Some(guard(&app, Some(written))),
+        Secret::Published => Some(guard(&app, &key(), Some(written))),
     };
-    let access = Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() };
-    let seen = Observed::new(app, access, at(0), ClientSecret::new("fresh".into()));
+    let access = Access::Granted { address: address(), context: None };
+    let seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
     Observed { secret, authenticated: true, ..seen }
 }
 
@@ -174,7 +185,6 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::SecretRefInvalid
         | Reason::SecretTampered
         | Reason::SecretUnknown
-        | Reason::SecretImmutable
         | Reason::ImmutableField
         | Reason::ChangeNotTaken
         | Reason::TemplateInvalid

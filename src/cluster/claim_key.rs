@@ -1,0 +1,55 @@
+//! The Secret in the operator's namespace that holds the key with which it signs claims: read at the start, made at the
+//! first one. Further keys in it are those of before a rotation, which still verify.
+
+use crate::claim::{ClaimKey, MIN_KEY_BYTES};
+use crate::crd::FIELD_MANAGER;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use std::collections::BTreeMap;
+
+/// The name of the Secret.
+pub const NAME: &str = "oauth-app-operator-claim-key";
+/// The key in its data that signs.
+const CURRENT: &str = "current";
+
+/// The key as it is now; makes one where there is none.
+///
+/// # Errors
+/// One sentence: Kubernetes does not answer or refuses, or the Secret holds no usable key.
+pub async fn load(client: &Client, namespace: &str) -> Result<ClaimKey, String> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let failed = |error: kube::Error| format!("Secret {namespace}/{NAME}: {error}");
+    if let Some(secret) = api.get_opt(NAME).await.map_err(failed)? {
+        return read(&secret, namespace);
+    }
+    match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &new()?).await
+    {
+        Ok(secret) => {
+            tracing::info!(namespace, name = NAME, "made the key that signs claims; include it in backups");
+            read(&secret, namespace)
+        }
+        // Another replica was first.
+        Err(kube::Error::Api(status)) if status.code == 409 => read(&api.get(NAME).await.map_err(failed)?, namespace),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn new() -> Result<Secret, String> {
+    let mut key = vec![0; MIN_KEY_BYTES];
+    getrandom::fill(&mut key).map_err(|error| format!("no randomness for a claim key: {error}"))?;
+    let mut secret = Secret { type_: Some("Opaque".into()), ..Secret::default() };
+    secret.metadata.name = Some(NAME.into());
+    secret.metadata.labels = Some([("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned())].into());
+    secret.data = Some([(CURRENT.to_owned(), ByteString(key))].into());
+    Ok(secret)
+}
+
+fn read(secret: &Secret, namespace: &str) -> Result<ClaimKey, String> {
+    let empty = BTreeMap::new();
+    let data = secret.data.as_ref().unwrap_or(&empty);
+    let current = data.get(CURRENT).ok_or_else(|| format!("Secret {namespace}/{NAME} has no key {CURRENT}"))?;
+    let former = data.iter().filter(|(name, _)| *name != CURRENT).map(|(_, key)| key.0.as_slice());
+    ClaimKey::new(&current.0, former).map_err(|error| format!("Secret {namespace}/{NAME}: {error}"))
+}
