@@ -1,7 +1,7 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
-use super::ownership::{Ownership, endpoint_changed, ownership, restored_claim};
+use super::ownership::{Ownership, endpoint_changed, holds_claim, ownership, restored_claim};
 use super::{Access, Blocked, Call, Observed, Outcome, Remote, Rival, Step, former_name, observes};
 use crate::crd::{DeletionPolicy, FINALIZER};
 use crate::credentials::{OurSecret, Target, secret_name};
@@ -24,19 +24,26 @@ pub fn step(seen: &Observed) -> Result<Step, Blocked> {
         // Who only observes writes nothing to the API, deletion included.
         _ if observes(app) => Ok(release(seen)),
         DeletionPolicy::Retain => Ok(release(seen)),
-        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => match ownership(seen) {
-            Ownership::Ours => delete_app(seen),
-            Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(seen, &endpoint))),
-            Ownership::Unproven => delete_restored(seen),
-        },
+        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => delete(seen),
+    }
+}
+
+/// Where status does not say at which API the app was made, the claim on the Secret may.
+fn delete(seen: &Observed) -> Result<Step, Blocked> {
+    if !holds_claim(seen)
+        && let Some(step) = read_secrets(seen)
+    {
+        return Ok(step);
+    }
+    match ownership(seen) {
+        Ownership::Ours => delete_app(seen),
+        Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(seen, &endpoint))),
+        Ownership::Unproven => delete_restored(seen),
     }
 }
 
 /// An app on which status has no claim is deleted by the claim on the Secret only; without one it is left as it is.
 fn delete_restored(seen: &Observed) -> Result<Step, Blocked> {
-    if let Some(step) = read_secrets(seen) {
-        return Ok(step);
-    }
     if restored_claim(seen).is_none() {
         return Ok(Step::DropFinalizer);
     }

@@ -353,6 +353,7 @@ fn an_app_that_was_made_at_another_address_is_left_alone_until_an_administrator_
     let gone = || claimed(deleting(json!({})));
     assert_eq!(step(gone(), free, moved(&[])), "EndpointChanged", "nothing is deleted there");
     assert_eq!(step(gone(), free, moved(&[before])), format!("Delete {DERIVED}"));
+    assert_eq!(step(deleting(json!({})), published, moved(&[])), "EndpointChanged", "by the claim on the Secret");
 }
 
 #[test]
@@ -728,7 +729,7 @@ fn a_secret_that_kubernetes_does_not_collect_is_removed_with_its_app() {
 #[test]
 fn deletion_without_a_connection_says_how_to_let_go_and_retain_does() {
     let refused = || Access::Refused(Blocked::new(Reason::ConnectionNotFound, "there is no IamConnection x"));
-    let mut seen = Observed::new(deleting(json!({})), refused(), key(), at(2), value("fresh"));
+    let mut seen = Observed::new(claimed(deleting(json!({}))), refused(), key(), at(2), value("fresh"));
     let Step::Finish(Outcome::Blocked(blocked)) = decide(&seen) else { panic!("not blocked") };
     assert_eq!(blocked.reason, Reason::ConnectionNotFound);
     assert!(blocked.message.ends_with("to delete this resource without its app, set spec.deletionPolicy to Retain"));

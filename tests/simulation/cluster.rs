@@ -71,6 +71,28 @@ impl ClusterState {
         app.metadata.resource_version = Some(version);
     }
 
+    /// What a restore into a new cluster does: the object is there, with another uid and without its status, and no Secret
+    /// has an owner.
+    pub fn restore(&mut self, name: &str) {
+        let version = self.next_version();
+        let Some(app) = self.apps.get_mut(name) else { return };
+        for secret in self.secrets.values_mut() {
+            let uid = app.uid();
+            secret.owner_references_mut().retain(|owner| Some(&owner.uid) != uid.as_ref());
+        }
+        app.status = None;
+        app.metadata.uid = Some(format!("uid-{version}"));
+        app.metadata.resource_version = Some(version);
+    }
+
+    /// What somebody can do who may write status and metadata.
+    pub fn forge(&mut self, name: &str, edit: impl FnOnce(&mut OrgOAuthApp)) {
+        let version = self.next_version();
+        let Some(app) = self.apps.get_mut(name) else { return };
+        edit(app);
+        app.metadata.resource_version = Some(version);
+    }
+
     pub fn delete_app(&mut self, name: &str) {
         let version = self.next_version();
         let Some(app) = self.apps.get_mut(name) else { return };

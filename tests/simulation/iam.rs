@@ -3,6 +3,7 @@
 
 use crate::world::{Lost, Outside, Shared, effect, interleave};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::reconcile::Connections;
@@ -10,7 +11,7 @@ use oauth_app_operator::remote::{
     ClientId, ClientSecret, Credentials, Deletion, Fault, Iam, Look, NewApp, OrgId, Proof, RemoteApp, Update,
 };
 use oauth_app_operator::status::{Checked, Proven};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,27 +102,39 @@ impl IamState {
     }
 }
 
-/// The one connection.
-pub struct FakeConnections {
-    connection: Arc<IamConnection>,
-    iam: Arc<FakeIam>,
-}
+/// The connection `default`, and `elsewhere` to another API.
+pub struct FakeConnections([(Arc<IamConnection>, Arc<FakeIam>); 2]);
 
 impl FakeConnections {
-    pub fn new(shared: Shared, connection: IamConnection) -> Self {
-        Self { connection: Arc::new(connection), iam: Arc::new(FakeIam(shared)) }
+    pub fn new(shared: Shared) -> Self {
+        let connection = |name: &str| -> Arc<IamConnection> {
+            let connection = json!({
+                "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name},
+                "spec": {"api": "CloudServices", "endpoint": format!("https://{name}.example.com"),
+                         "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}},
+                         "grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"}}]},
+            });
+            Arc::new(serde_json::from_value(connection).unwrap())
+        };
+        let of: [fn(&mut Outside) -> &mut IamState; 2] = [|outside| &mut outside.iam, |outside| &mut outside.elsewhere];
+        let iam = |of| Arc::new(FakeIam(shared.clone(), of));
+        Self([(connection("default"), iam(of[0])), (connection("elsewhere"), iam(of[1]))])
+    }
+
+    fn at(&self, name: &str) -> &(Arc<IamConnection>, Arc<FakeIam>) {
+        &self.0[usize::from(name == "elsewhere")]
     }
 }
 
 impl Connections for FakeConnections {
     type Iam = FakeIam;
 
-    fn find(&self, _: &str) -> Option<Arc<IamConnection>> {
-        Some(self.connection.clone())
+    fn find(&self, name: &str) -> Option<Arc<IamConnection>> {
+        Some(self.at(name).0.clone())
     }
 
-    async fn open(&self, _: &IamConnection, _: &str) -> Result<Arc<FakeIam>, Blocked> {
-        Ok(self.iam.clone())
+    async fn open(&self, connection: &IamConnection, _: &str) -> Result<Arc<FakeIam>, Blocked> {
+        Ok(self.at(&connection.name_any()).1.clone())
     }
 
     async fn check(&self, _: &IamConnection, _: Option<&OrgId>) -> Checked {
@@ -129,13 +142,15 @@ impl Connections for FakeConnections {
     }
 }
 
-pub struct FakeIam(Shared);
+pub struct FakeIam(Shared, fn(&mut Outside) -> &mut IamState);
 
 impl FakeIam {
     async fn write<T>(&self, act: impl FnOnce(&mut IamState, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
         let counted = |outside: &mut Outside| {
-            (outside.iam.calls, outside.iam.writes) = (outside.iam.calls + 1, outside.iam.writes + 1);
-            act(&mut outside.iam, outside.now)
+            let now = outside.now;
+            let iam = self.1(outside);
+            (iam.calls, iam.writes) = (iam.calls + 1, iam.writes + 1);
+            act(iam, now)
         };
         effect(&self.0, counted).await.unwrap_or_else(|Lost| Err(Fault::Unavailable("lost".into())))
     }
@@ -143,8 +158,10 @@ impl FakeIam {
     async fn read<T>(&self, look: impl FnOnce(&mut IamState, Timestamp) -> T) -> T {
         interleave(&self.0).await;
         let outside = &mut *self.0.lock().unwrap();
-        outside.iam.calls += 1;
-        look(&mut outside.iam, outside.now)
+        let now = outside.now;
+        let iam = self.1(outside);
+        iam.calls += 1;
+        look(iam, now)
     }
 }
 

@@ -4,7 +4,6 @@
 use crate::world::World;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
-use oauth_app_operator::decide::client_id;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -26,6 +25,14 @@ pub fn assert_always(world: &World, written: &Written) {
     foreign_secrets_stay_foreign(world, written);
     the_spec_is_the_users(world, written);
     no_value_leaks(world);
+    one_api_each(world);
+}
+
+/// Invariant 1: an app is made at one API, whatever its connection says later.
+fn one_api_each(world: &World) {
+    let outside = world.outside();
+    let both = outside.elsewhere.creations.keys().find(|id| outside.iam.creations.contains_key(*id));
+    assert!(both.is_none(), "invariant 1, one app: made at both APIs: {both:?}");
 }
 
 fn not_ours_not_touched(world: &World, written: &Written) {
@@ -41,7 +48,7 @@ fn foreign_secrets_stay_foreign(world: &World, written: &Written) {
         let outside = world.outside();
         let secret = outside.cluster.secrets.get(name).expect("invariant 4, foreign Secrets stay foreign: removed");
         assert!(
-            secret.owner_references().is_empty() && secret.annotations().is_empty(),
+            secret.owner_references().is_empty() && secret.annotations().is_empty() && secret.labels().is_empty(),
             "invariant 4, foreign Secrets"
         );
     }
@@ -79,20 +86,32 @@ pub async fn assert_at_rest(world: &World, written: &Written) {
 fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
     let ready = app.condition(ConditionType::Ready).expect("a Ready condition");
     if ready.status != ConditionStatus::True {
-        let persons =
-            ["IdTaken", "IdConflict", "SecretUnknown", "SecretConflict", "SecretRefInvalid", "TemplateInvalid"];
+        let persons = [
+            "IdTaken",
+            "IdConflict",
+            "SecretUnknown",
+            "SecretConflict",
+            "SecretRefInvalid",
+            "TemplateInvalid",
+            "EndpointChanged",
+        ];
         assert!(persons.contains(&ready.reason.as_str()), "invariant 2, nothing is lost: {} {ready:?}", app.name_any());
         return;
     }
     let keys = &app.spec.secret.keys;
+    let id = app.status.as_ref().and_then(|status| status.client_id.clone()).expect("a client id");
     let name = app.status.as_ref().unwrap().secret_name.clone().expect("a Secret");
     let value = world.data(&name, &keys.client_secret);
-    assert_eq!(world.data(&name, &keys.client_id), Some(client_id(app).0), "invariant 2, nothing is lost");
-    let remote = world.remote(&client_id(app).0).expect("invariant 2, nothing is lost: the app exists");
+    assert_eq!(world.data(&name, &keys.client_id), Some(id.clone()), "invariant 2, nothing is lost");
+    let remote = world.remote(&id).expect("invariant 2, nothing is lost: the app exists");
     let value = value.expect("invariant 2, nothing is lost: a secret");
     let now = world.outside().now;
-    assert!(remote.accepts(&value, now), "invariant 2, nothing is lost: the API accepts what is published");
+    assert!(
+        remote.accepts(&value, now),
+        "invariant 2, nothing is lost: {} has {value}: {app:?} {remote:?}",
+        app.name_any()
+    );
     assert_eq!(world.data(&name, &format!("{}.next", keys.client_secret)), None, "nothing is left half done");
-    let filled = app.spec.secret.template.get("url").map(|_| format!("{}:{value}", client_id(app).0));
+    let filled = app.spec.secret.template.get("url").map(|_| format!("{id}:{value}"));
     assert_eq!(world.data(&name, "url"), filled, "what a template says is in the Secret");
 }

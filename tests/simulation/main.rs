@@ -175,10 +175,40 @@ async fn while_kubernetes_refuses_the_secret_no_further_secret_is_asked_for() {
     world.apply("billing", json!({}));
     world.run_passes(5).await;
     world.assert_waiting("billing", "SecretNotWritten");
-    assert_eq!((world.remote_apps(), world.replacements()), (1, 0));
+    assert_eq!((world.remote_apps(), world.replacements()), (0, 0), "the API hears of nothing");
     world.refuse_secrets(false);
     world.run_to_rest().await;
     world.assert_provisioned("billing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_kubernetes_begins_to_refuse_costs_one_create_and_no_further_call() {
+    let world = World::new(None);
+    create(&world, json!({})).await;
+    world.refuse_secrets(true);
+    world.apply("second", json!({}));
+    world.run_passes(5).await;
+    world.assert_waiting("second", "SecretNotWritten");
+    assert_eq!((world.remote_apps(), world.replacements()), (2, 0));
+    world.refuse_secrets(false);
+    world.run_to_rest().await;
+    world.assert_ready("second", oauth_app_operator::crd::ConditionStatus::True);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_restored_with_another_uid_finds_its_app_again() {
+    for more in [json!({}), json!({"id": "billing-export"}), json!({"grantTypes": ["authorization_code"]})] {
+        cut_everywhere(async |world| {
+            create(world, more.clone()).await;
+            let (id, secret) = (world.client_id("billing"), world.data("billing", "client-secret"));
+            world.restore("billing");
+            world.run_to_rest().await;
+            world.assert_ready("billing", oauth_app_operator::crd::ConditionStatus::True);
+            assert_eq!((world.client_id("billing"), world.data("billing", "client-secret")), (id, secret));
+            assert_eq!(world.remote_apps(), 1);
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,10 +7,12 @@ use fastrand::Rng;
 use kube::ResourceExt;
 use oauth_app_operator::crd::OrgOAuthApp;
 use oauth_app_operator::credentials::secret_name;
-use oauth_app_operator::decide::client_id;
 use serde_json::json;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
+/// The resource of a tenant that is after the apps of others.
+const MALLORY: &str = "mallory";
+const LOOT: &str = "loot";
 const FOREIGN_SECRET: &str = "somebody-elses";
 
 struct Life {
@@ -50,13 +52,15 @@ impl Life {
     }
 
     fn any_app(&mut self) -> Option<OrgOAuthApp> {
-        let apps = self.world.resources();
+        let apps: Vec<_> = self.world.resources().into_iter().filter(|app| app.name_any() != MALLORY).collect();
         (!apps.is_empty()).then(|| self.pick(&apps))
     }
 
     /// Whoever has the same id shares the harm.
     fn excuse(&self, app: &OrgOAuthApp) {
-        for other in self.world.resources().iter().filter(|other| client_id(other) == client_id(app)) {
+        for other in
+            self.world.resources().iter().filter(|other| self.world.remote_id(other) == self.world.remote_id(app))
+        {
             self.world.outside().excused.insert(other.uid().unwrap());
         }
     }
@@ -79,6 +83,11 @@ impl Life {
             spec["secret"] = json!({"name": FOREIGN_SECRET});
         }
         self.world.apply(name, spec);
+        let app = self.world.app(name);
+        if self.world.outside().cluster.secrets.contains_key(&secret_name(&app)) {
+            // What a restored resource left, which somebody may have edited.
+            self.excuse(&app);
+        }
     }
 
     fn edit_spec(&mut self) {
@@ -116,8 +125,12 @@ impl Life {
         let Some(app) = self.any_app() else { return };
         let name = app.name_any();
         let secret = app.status.as_ref().and_then(|status| status.secret_name.clone());
-        match self.random.u8(..9) {
+        match self.random.u8(..10) {
             0 => self.world.delete(&name),
+            9 => {
+                self.excuse(&app);
+                self.world.restore(&name);
+            }
             1 => {
                 if secret.as_ref() != Some(&secret_name(&app)) {
                     self.excuse(&app);
@@ -151,7 +164,7 @@ impl Life {
     /// What people do in the vendor's console.
     fn meddle_at_the_api(&mut self) {
         let Some(app) = self.any_app() else { return };
-        let id = client_id(&app).0;
+        let id = self.world.remote_id(&app);
         if self.written.foreign_apps.contains(&id) {
             return;
         }
@@ -167,6 +180,55 @@ impl Life {
                 if let Some(app) = outside.iam.apps.get_mut(&id) {
                     (app.secret, app.previous) = (Some("by-hand-2".into()), None);
                 }
+            }
+        }
+    }
+
+    /// What a tenant can write who wants the app of another resource, or one that was made in the console.
+    fn attack(&mut self) {
+        let victims: Vec<OrgOAuthApp> =
+            self.world.resources().into_iter().filter(|app| app.name_any() != MALLORY).collect();
+        let mut ids = vec!["foreign-id".to_owned()];
+        ids.extend(victims.iter().map(|app| self.world.remote_id(app)).filter(|id| id != "foreign-id"));
+        let id = self.pick(&ids);
+        if !self.world.exists(MALLORY) {
+            // Ids that begin with ooa- need an adoptionPolicy, which says so to everybody; a forged Secret needs none.
+            let spec = if id.starts_with("ooa-") { json!({}) } else { json!({"id": id}) };
+            let mut spec = spec;
+            spec["secret"] = json!({"name": LOOT});
+            spec["suspend"] = self.random.bool().into();
+            self.world.apply(MALLORY, spec);
+        }
+        let mallory = self.world.app(MALLORY);
+        self.world.outside().excused.insert(mallory.uid().unwrap());
+        match self.random.u8(..6) {
+            0 => self.world.forge_secret(LOOT, &mallory, &id, None),
+            1 if !victims.is_empty() => {
+                let victim = self.pick(&victims);
+                self.world.forge_secret(LOOT, &mallory, &id, Some(&secret_name(&victim)));
+            }
+            2 => self.world.outside().cluster.forge(MALLORY, |app| {
+                app.status.get_or_insert_default().client_id = Some(id);
+            }),
+            3 if !victims.is_empty() => {
+                let victim = self.pick(&victims);
+                self.world.outside().cluster.forge(MALLORY, |app| app.status = victim.status);
+            }
+            4 => {
+                self.world.outside().cluster.forge(MALLORY, |app| {
+                    if app.finalizers().is_empty() {
+                        app.finalizers_mut().push("oauth-apps.dev/remote-app".into());
+                    }
+                });
+                self.world.delete(MALLORY);
+            }
+            _ => {
+                let mut edit = json!({"suspend": false});
+                let claim = mallory.status.as_ref().and_then(|status| status.claim.as_ref());
+                if claim.is_some_and(|claim| Some(&claim.uid) == mallory.uid().as_ref()) {
+                    edit["connectionRef"] = json!({"name": self.pick(&["default", "elsewhere"])});
+                }
+                self.world.change(MALLORY, edit);
             }
         }
     }
@@ -223,6 +285,7 @@ impl Life {
             5 | 6 => self.meddle(),
             7 => self.meddle_at_the_api(),
             8 | 9 => self.trouble(),
+            10 => self.attack(),
             _ => {}
         }
         self.remember_specs();
@@ -259,6 +322,9 @@ impl Life {
 
     /// Invariant 8: deletion ends, and takes along what is ours.
     async fn end(&mut self) {
+        // An app that was made at another API than the connection names is deleted once the connection is right again.
+        self.world.change(MALLORY, json!({"connectionRef": {"name": "default"}}));
+        self.remember_specs();
         for app in self.world.resources() {
             self.world.delete(&app.name_any());
         }

@@ -6,16 +6,16 @@ use crate::iam::{App, FakeConnections, IamState};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use oauth_app_operator::claim::ClaimKey;
-use oauth_app_operator::crd::{ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
+use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use oauth_app_operator::credentials::secret_name;
 use oauth_app_operator::decide::client_id;
 use oauth_app_operator::reconcile::Operator;
 use oauth_app_operator::remote::ClientSecret;
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// At which effect the operator is cut, and how.
@@ -42,11 +42,15 @@ impl How {
 pub struct Outside {
     pub cluster: ClusterState,
     pub iam: IamState,
+    /// Another API, behind the connection `elsewhere`.
+    pub elsewhere: IamState,
     pub now: Timestamp,
     /// Whether every secret that a consumer could read must be one that the API accepts.
     consumers: bool,
     /// The resources, by uid, whose credential somebody broke.
     pub excused: BTreeSet<String>,
+    /// By uid: the client id that the resource had before it was restored with another uid.
+    restored: BTreeMap<String, String>,
     /// Everything that was said in Events.
     pub said: Vec<String>,
     /// Lets two operators take turns at every read and write.
@@ -68,9 +72,7 @@ impl Outside {
             secret.name_any() == said.unwrap_or_else(|| secret_name(app))
         };
         let served = |secret: &&Secret| {
-            let owns = |app: &&OrgOAuthApp| {
-                secret.owner_references().iter().any(|owner| Some(&owner.uid) == app.uid().as_ref())
-            };
+            let owns = |app: &&OrgOAuthApp| secret.labels().get("oauth-apps.dev/owner-uid") == app.uid().as_ref();
             wanted.iter().find(owns).is_some_and(|app| names(app, secret))
         };
         for secret in self.cluster.secrets.values().filter(served) {
@@ -134,9 +136,11 @@ impl World {
         let outside = Outside {
             cluster: ClusterState::default(),
             iam: IamState { lists: true, ..IamState::default() },
+            elsewhere: IamState::default(),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             consumers: true,
             excused: BTreeSet::new(),
+            restored: BTreeMap::new(),
             said: Vec::new(),
             turns: None,
             fresh: 0,
@@ -156,14 +160,7 @@ impl World {
     }
 
     fn start(&self) -> Operator<FakeCluster, FakeConnections> {
-        let connection: IamConnection = serde_json::from_value(json!({
-            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"},
-            "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com",
-                     "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}},
-                     "grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"}}]},
-        }))
-        .unwrap();
-        let connections = FakeConnections::new(self.shared.clone(), connection);
+        let connections = FakeConnections::new(self.shared.clone());
         let (clock, fresh) = (self.shared.clone(), self.shared.clone());
         let clock = Arc::new(move || clock.lock().unwrap().now);
         let fresh = Arc::new(move || {
@@ -270,6 +267,24 @@ impl World {
         self.outside().cluster.lose_status(name);
     }
 
+    pub fn restore(&self, name: &str) {
+        let (id, before) = (self.remote_id(&self.app(name)), self.app(name).uid().unwrap());
+        let mut outside = self.outside();
+        outside.cluster.restore(name);
+        let after = outside.cluster.apps().into_iter().find(|app| app.name_any() == name).and_then(|app| app.uid());
+        let after = after.expect("the resource is there");
+        outside.restored.insert(after.clone(), id);
+        if outside.excused.contains(&before) {
+            outside.excused.insert(after);
+        }
+    }
+
+    /// The client id that a resource has, or had before it was restored.
+    pub fn remote_id(&self, app: &OrgOAuthApp) -> String {
+        let restored = self.outside().restored.get(&app.uid().unwrap()).cloned();
+        restored.unwrap_or_else(|| client_id(app).0)
+    }
+
     pub fn pass_time(&self, hours: i64) {
         let mut outside = self.outside();
         outside.now += SignedDuration::from_hours(hours);
@@ -320,6 +335,24 @@ impl World {
         let mut outside = self.outside();
         let Some(secret) = outside.cluster.secrets.get_mut(name) else { return };
         secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.as_bytes().to_vec()));
+    }
+
+    /// A Secret that says that it is a resource's and holds the credential of an app; `like` names one whose annotations it
+    /// copies.
+    pub fn forge_secret(&self, name: &str, owner: &OrgOAuthApp, id: &str, like: Option<&str>) {
+        let mut outside = self.outside();
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(name.into());
+        secret.metadata.namespace = owner.namespace();
+        secret.metadata.resource_version = Some(format!("forged-{}", outside.effects));
+        secret.metadata.owner_references = owner.controller_owner_ref(&()).map(|owner| vec![owner]);
+        let annotations =
+            like.and_then(|like| outside.cluster.secrets.get(like)).map(|like| like.annotations().clone());
+        secret.metadata.annotations = annotations;
+        secret.labels_mut().insert("oauth-apps.dev/owner-uid".into(), owner.uid().unwrap());
+        let text = |text: &str| ByteString(text.as_bytes().to_vec());
+        secret.data = Some([("client-id".into(), text(id)), ("client-secret".into(), text("guessed"))].into());
+        outside.cluster.secrets.insert(name.into(), secret);
     }
 
     /// Somebody removes every annotation.
@@ -404,6 +437,7 @@ impl World {
         let ready = app.condition(ConditionType::Ready).expect("a Ready condition");
         assert_eq!(ready.status, ConditionStatus::True, "{ready:?}");
         assert_eq!(app.status.as_ref().unwrap().client_id, Some(client_id(&app).0));
+        assert!(app.status.as_ref().unwrap().claim.is_some(), "the claim is recorded");
         self.assert_credential_works(name);
         self.assert_one_app_each();
     }
