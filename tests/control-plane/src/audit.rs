@@ -49,12 +49,14 @@ pub struct AuditRecord {
     pub code: u16,
     /// What the client calls itself.
     pub user_agent: String,
+    /// Whether nothing was stored, since the client asked to try only.
+    pub dry_run: bool,
 }
 
 impl AuditRecord {
-    /// Whether the call was to change something.
+    /// Whether the call was to change something; a dry run is not.
     pub fn is_write(&self) -> bool {
-        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+        !self.dry_run && !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 }
 
@@ -82,6 +84,7 @@ fn parse(line: &str) -> Option<AuditRecord> {
         name: object.name,
         code: event.response_status?.code,
         user_agent: event.user_agent,
+        dry_run: event.request_uri.contains("dryRun=All"),
     })
 }
 
@@ -91,6 +94,8 @@ struct Event {
     request_received_timestamp: String,
     user: User,
     verb: String,
+    #[serde(rename = "requestURI", default)]
+    request_uri: String,
     object_ref: Option<ObjectRef>,
     response_status: Option<ResponseStatus>,
     #[serde(default)]

@@ -1,0 +1,292 @@
+//! A tenant with the rights of `edit` in its namespace is after the apps of others, in an organization that both are granted:
+//! what it can write there proves nothing.
+
+use crate::cluster::plane;
+use crate::world::World;
+use iam_simulator::types::{Action, AppView, Fault, Flavour, Human, Operation};
+use oauth_app_operator::crd::ConditionType;
+use serde_json::{Value, json};
+
+/// Two namespaces at one connection: the victim's, which is the world's own, and the attacker's.
+struct Neighbors {
+    world: World,
+    attacker: String,
+    kubeconfig: String,
+}
+
+impl Neighbors {
+    async fn new(namespace: &str) -> Self {
+        let world = World::new(namespace, Flavour::Csp).await;
+        let attacker = format!("{namespace}-attacker");
+        plane().kubectl(&["create", "namespace", &attacker]).unwrap();
+        world.give_credentials().await;
+        let namespaces = json!({"from": "Names", "names": [namespace, &attacker]});
+        world.connect(json!({"grants": [{"namespaces": namespaces, "orgs": {"from": "All"}}]})).await;
+        world.operator().watch_too(&attacker);
+        world.operator().start();
+        let user = format!("user-of-{attacker}");
+        let bind = ["create", "rolebinding", "edit", "--clusterrole=edit", &format!("--user={user}")];
+        plane().kubectl(&[&["-n", &attacker], &bind[..]].concat()).unwrap();
+        let kubeconfig = plane().user(&user, None).unwrap();
+        let kubeconfig = plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string();
+        Self { world, attacker, kubeconfig }
+    }
+
+    fn as_attacker(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let arguments = [&["--kubeconfig", &self.kubeconfig, "-n", &self.attacker], arguments].concat();
+        plane().kubectl_with_input(&arguments, input).map_err(|error| error.to_string())
+    }
+
+    fn apply(&self, object: &Value) {
+        self.as_attacker(&["apply", "-f", "-"], &object.to_string()).unwrap();
+    }
+
+    fn attack(&self, spec: Value) {
+        let mut manifest = self.world.manifest("thief", spec);
+        manifest["metadata"]["namespace"] = self.attacker.as_str().into();
+        self.apply(&manifest);
+    }
+
+    fn thief(&self, path: &str) -> String {
+        self.as_attacker(&["get", "ooa", "thief", "-o", &format!("jsonpath={path}")], "").unwrap_or_default()
+    }
+
+    /// A Secret that says that it belongs to the attacker's resource and holds the victim's credential.
+    fn forge_secret(&self, victim: &str) {
+        let uid = self.thief("{.metadata.uid}");
+        let owner = json!({"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "name": "thief", "uid": uid,
+                           "controller": true});
+        let labels = json!({"oauth-apps.dev/owner-uid": uid, "app.kubernetes.io/managed-by": "oauth-app-operator"});
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "loot", "ownerReferences": [owner], "labels": labels,
+                         "annotations": {"oauth-apps.dev/revision": "1", "oauth-apps.dev/keys": "client-id,client-secret"}},
+            "stringData": {"client-id": victim, "client-secret": "guessed"},
+        }));
+    }
+
+    async fn until_reason(&self, reasons: &[&str]) -> String {
+        let reason = || self.thief("{.status.conditions[?(@.type=='Stalled')].reason}");
+        self.world
+            .until(&format!("the thief is refused: {reasons:?}"), async || reasons.contains(&reason().as_str()))
+            .await;
+        self.thief("{.status.conditions[?(@.type=='Stalled')].message}")
+    }
+
+    /// An app of each kind that is none of the attacker's business, under the id `victim`.
+    async fn victim(&self, kind: &str) -> AppView {
+        let (flavour, org_id) = (self.world.flavour, self.world.org.clone());
+        match kind {
+            "another tenant's" => {
+                self.world.create("owner", json!({"id": "victim"})).await;
+                self.world.until_ready("owner").await;
+            }
+            "made in the console" => {
+                let fields = json!({"id": "victim", "displayName": "Theirs", "description": "Theirs",
+                                    "grantTypes": ["client_credentials"], "allowedScopes": {}});
+                let fields = fields.as_object().unwrap().clone();
+                self.world.control.human(Human::Create { flavour, org_id, fields }).await.unwrap();
+            }
+            other => panic!("{other}"),
+        }
+        self.world.remote_app("victim").await.unwrap()
+    }
+
+    async fn assert_untouched(&self, before: &AppView) {
+        let after = self.world.remote_app("victim").await.expect("the victim's app is still there");
+        assert_eq!(serde_json::to_value(after).unwrap(), serde_json::to_value(before).unwrap());
+        if self.world.secret("owner").await.is_some() {
+            self.world.assert_credential_works("owner").await;
+        }
+    }
+}
+
+const VICTIMS: [&str; 2] = ["another tenant's", "made in the console"];
+
+#[tokio::test]
+async fn a_forged_secret_takes_no_app_of_others() {
+    for (n, kind) in VICTIMS.into_iter().enumerate() {
+        let neighbors = Neighbors::new(&format!("forged-secret-{n}")).await;
+        let before = neighbors.victim(kind).await;
+        neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
+        neighbors.forge_secret("victim");
+        neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
+        let message = neighbors.until_reason(&["IdTaken", "IdConflict"]).await;
+        assert!(!message.contains("owner") && !message.contains(&neighbors.world.namespace), "{message}");
+        neighbors.assert_untouched(&before).await;
+    }
+}
+
+#[tokio::test]
+async fn a_forged_secret_does_not_take_the_operators_own_client() {
+    let neighbors = Neighbors::new("forged-operator").await;
+    let world = &neighbors.world;
+    let itself = json!({"id": "victim", "secret": "Of_operator1", "displayName": "Operator", "description": "Its own",
+                        "grantTypes": ["client_credentials"],
+                        "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_owner"}]}}});
+    let (flavour, org_id) = (world.flavour, world.org.clone());
+    let fields = itself.as_object().unwrap().clone();
+    world.control.human(Human::Create { flavour, org_id, fields }).await.unwrap();
+    let roles = vec!["org_owner".to_owned()];
+    world.control.human(Human::GrantRoles { flavour, id: "victim".into(), roles }).await.unwrap();
+    world.store_credentials("Of_operator1").await;
+    let name = world.connection_name();
+    let id = [
+        "-n",
+        "oauth-app-operator",
+        "patch",
+        "secret",
+        &name,
+        "--type=merge",
+        "-p",
+        r#"{"stringData":{"id":"victim"}}"#,
+    ];
+    plane().kubectl(&id).unwrap();
+    let pair = json!({"secretRef": {"name": name, "clientIdKey": "id", "clientSecretKey": "token"}});
+    let namespaces = json!({"from": "Names", "names": [world.namespace, neighbors.attacker]});
+    let grants = json!([{"namespaces": namespaces, "orgs": {"from": "All"}}]);
+    world.connect(json!({"credentials": {"apiToken": null, "clientCredentials": pair}, "grants": grants})).await;
+    neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
+    neighbors.forge_secret("victim");
+    neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
+    let message = neighbors.until_reason(&["IdTaken"]).await;
+    assert!(message.contains("the operator's own OAuth client"), "{message}");
+    assert_eq!(world.remote_app("victim").await.unwrap().secret_changes, 0);
+}
+
+#[tokio::test]
+async fn a_finalizer_and_a_secret_that_are_forged_delete_no_app_of_others() {
+    for (n, kind) in VICTIMS.into_iter().enumerate() {
+        let neighbors = Neighbors::new(&format!("forged-deletion-{n}")).await;
+        let before = neighbors.victim(kind).await;
+        neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
+        neighbors.forge_secret("victim");
+        let finalizer = r#"{"metadata":{"finalizers":["oauth-apps.dev/remote-app"]}}"#;
+        neighbors.as_attacker(&["patch", "ooa", "thief", "--type=merge", "-p", finalizer], "").unwrap();
+        neighbors.as_attacker(&["delete", "ooa", "thief", "--wait=false"], "").unwrap();
+        neighbors.world.until("the thief is gone", async || neighbors.thief("{.metadata.name}").is_empty()).await;
+        neighbors.assert_untouched(&before).await;
+    }
+}
+
+#[tokio::test]
+async fn a_forged_status_takes_no_app_of_others() {
+    let neighbors = Neighbors::new("forged-status").await;
+    let before = neighbors.victim("another tenant's").await;
+    neighbors.attack(json!({"id": "victim", "suspend": true}));
+    neighbors
+        .world
+        .until("the thief is suspended", async || neighbors.thief("{.status.conditions[0].reason}") == "Suspended")
+        .await;
+    let owner = neighbors.world.app("owner").await;
+    let mut claim = serde_json::to_value(owner.status.unwrap().claim.unwrap()).unwrap();
+    claim["uid"] = neighbors.thief("{.metadata.uid}").into();
+    let status = json!({"status": {"clientId": "victim", "claim": claim}}).to_string();
+    let forge =
+        ["-n", &neighbors.attacker, "patch", "ooa", "thief", "--subresource=status", "--type=merge", "-p", &status];
+    plane().kubectl(&forge).expect("by somebody who may write status");
+    neighbors.attack(json!({"id": "victim", "suspend": false}));
+    neighbors.until_reason(&["IdTaken", "IdConflict"]).await;
+    neighbors.assert_untouched(&before).await;
+}
+
+#[tokio::test]
+async fn a_resource_without_a_grant_keeps_no_id_from_others() {
+    let neighbors = Neighbors::new("ungranted-id").await;
+    let world = &neighbors.world;
+    let only = json!([{"namespaces": {"from": "Names", "names": [world.namespace]}, "orgs": {"from": "All"}}]);
+    world.connect(json!({ "grants": only })).await;
+    neighbors.attack(json!({"id": "wanted"}));
+    neighbors.until_reason(&["NotGranted"]).await;
+    world.create("billing", json!({"id": "wanted"})).await;
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn a_connection_cannot_be_switched_under_an_app() {
+    let neighbors = Neighbors::new("switched").await;
+    neighbors.attack(json!({}));
+    let switch = r#"{"spec":{"connectionRef":{"name":"another"}}}"#;
+    let refused = neighbors.as_attacker(&["patch", "ooa", "thief", "--type=merge", "-p", switch], "").unwrap_err();
+    assert!(refused.contains("connectionRef is immutable: delete the resource and create it again"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_id_whose_create_was_refused_is_free_for_others() {
+    let world = World::running("refused-id", Flavour::Csp).await;
+    let refused = Action::Status { status: 400, message: "no".into(), performed: false };
+    world.control.fault(Fault::once(refused).on(Operation::CreateApp)).await.unwrap();
+    world.create("first", json!({"id": "wanted"})).await;
+    world.until_stalled("first", "Rejected").await;
+    let status = world.app("first").await.status.unwrap();
+    assert_eq!((status.client_id, status.claim), (None, None), "the claim is taken back");
+    world.delete("first").await;
+    world.until_gone("first").await;
+    world.create("second", json!({"id": "wanted"})).await;
+    world.until_ready("second").await;
+    assert_eq!(world.calls(Operation::CreateApp).await, 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_changes_under_an_app_stops_every_call_until_it_is_declared_to_be_the_same_api() {
+    let world = World::running("moved-api", Flavour::Csp).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let credential = world.credential("billing").await;
+    let endpoint = world.connection(json!({}))["spec"]["endpoint"].as_str().unwrap().to_owned();
+    // The same place by another spelling is the same API.
+    world.connect(json!({"endpoint": format!("{}/", endpoint.to_uppercase().replace("HTTPS", "https"))})).await;
+    world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "1").await;
+    let handled = async || world.app("billing").await.status.unwrap().last_handled_reconcile_at.is_some();
+    world.until("the other spelling is used", handled).await;
+    world.until_ready("billing").await;
+
+    let elsewhere = if endpoint.contains("localhost") {
+        endpoint.replace("localhost", "127.0.0.1")
+    } else {
+        endpoint.replace("127.0.0.1", "localhost")
+    };
+    let calls = world.app_calls().await;
+    world.connect(json!({"endpoint": elsewhere, "resyncInterval": "10m"})).await;
+    let message = world.until_stalled("billing", "EndpointChanged").await;
+    assert!(message.contains(endpoint.trim_end_matches('/')) && message.contains("formerEndpoints"), "{message}");
+    world.delete("billing").await;
+    let says = async || {
+        let stalled = world.condition("billing", ConditionType::Stalled).await.unwrap();
+        stalled.reason == "EndpointChanged" && stalled.message.contains("set spec.deletionPolicy to Retain")
+    };
+    world.until("its deletion says what to do", says).await;
+    assert_eq!(world.app_calls().await, calls, "the other address hears of nothing");
+    assert_eq!(world.credential("billing").await, credential);
+    world.connect(json!({"endpoint": elsewhere, "formerEndpoints": [endpoint]})).await;
+    world.until_gone("billing").await;
+    assert!(world.control.apps().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_resource_restored_with_another_uid_finds_its_app_and_its_secret_again() {
+    let world = World::running("restored-uid", Flavour::Csp).await;
+    for (name, spec) in [("derived", json!({})), ("chosen", json!({"id": "chosen-id"}))] {
+        world.create(name, spec.clone()).await;
+        world.until_ready(name).await;
+        let credential = world.credential(name).await.unwrap();
+        let backup = world.secret(name).await.unwrap();
+        world.operator().kill();
+        let mut backup = serde_json::to_value(backup).unwrap();
+        for field in ["uid", "resourceVersion", "ownerReferences", "creationTimestamp", "managedFields"] {
+            backup["metadata"].as_object_mut().unwrap().remove(field);
+        }
+        (backup["apiVersion"], backup["kind"]) = ("v1".into(), "Secret".into());
+        world.kubectl(&["patch", "ooa", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+        world.kubectl(&["delete", "ooa", name, "--cascade=foreground", "--wait=true"]);
+        world.until("the Secret is collected", async || world.secret(name).await.is_none()).await;
+        plane().kubectl_with_input(&["-n", &world.namespace, "create", "-f", "-"], &backup.to_string()).unwrap();
+        world.create(name, spec).await;
+        world.operator().start();
+        world.until_ready(name).await;
+        assert_eq!(world.credential(name).await.unwrap(), credential);
+        assert_eq!(world.app(name).await.status.unwrap().client_id, Some(credential.0));
+    }
+    assert_eq!((world.calls(Operation::CreateApp).await, world.calls(Operation::UpdateApp).await), (2, 0));
+}
