@@ -114,7 +114,7 @@ async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
     let credential = world.credential("older").await;
     world.create("younger", json!({"id": "shared-id"})).await;
     let message = world.until_stalled("younger", "IdConflict").await;
-    assert!(message.contains("OrgOAuthApp one-id/older has the id shared-id"), "{message}");
+    assert!(message.contains("OrgOAuthApp older has the id shared-id"), "{message}");
     world.delete("younger").await;
     world.until_gone("younger").await;
     assert_eq!(world.credential("older").await, credential);
@@ -129,7 +129,7 @@ async fn an_app_that_another_resource_has_is_not_adopted() {
     let credential = world.credential("owner").await.unwrap();
     world.create("thief", json!({"id": credential.0, "adoptionPolicy": "AdoptAndRotate"})).await;
     let message = world.until_stalled("thief", "IdConflict").await;
-    assert!(message.contains("OrgOAuthApp adopt-foreign/owner has the id"), "{message}");
+    assert!(message.contains("OrgOAuthApp owner has the id"), "{message}");
     world.delete("thief").await;
     world.until_gone("thief").await;
     assert_eq!(world.credential("owner").await, Some(credential));
@@ -159,7 +159,7 @@ async fn the_app_as_which_the_operator_calls_is_not_adopted() {
     world.operator().start();
     world.create("thief", json!({"id": id, "adoptionPolicy": "AdoptAndRotate"})).await;
     let message = world.until_stalled("thief", "IdTaken").await;
-    assert!(message.contains("the one as which the operator calls the API"), "{message}");
+    assert!(message.contains("the operator's own OAuth client"), "{message}");
     world.delete("thief").await;
     world.until_gone("thief").await;
     assert_eq!(world.remote_app(&id).await.unwrap().secret_changes, 0);
