@@ -40,6 +40,8 @@ pub enum Access {
         context: Option<Context>,
         /// The connection's `endpoint`.
         endpoint: String,
+        /// Whether apps that exist already may be taken over.
+        adoption: bool,
     },
     /// It may not.
     Refused(Blocked),

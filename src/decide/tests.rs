@@ -49,7 +49,12 @@ fn deleting(more: Value) -> OrgOAuthApp {
 }
 
 fn granted() -> Access {
-    Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() }
+    Access::Granted {
+        api: Api::CloudServices,
+        context: None,
+        endpoint: "https://iam.example.com".into(),
+        adoption: true,
+    }
 }
 
 fn credentials(value: &str) -> Credentials {

@@ -1,11 +1,11 @@
-//! Whether a resource may use its connection: found, and granted.
+//! Whether a resource may use its connection for what it asks: found, granted, and allowed.
 //! Nothing here calls the API.
 
 use super::{Connections, Operator};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
-use crate::grants;
+use crate::grants::{self, Decision, Place, Refusal};
 use crate::reason::Reason;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -17,26 +17,28 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             let message = format!("there is no IamConnection {name}; create it or correct spec.connectionRef.name");
             return Ok((Access::Refused(Blocked::new(Reason::ConnectionNotFound, message)), None));
         };
-        let granted = self.granted(app, &connection).await?;
-        let access = match granted {
-            true => Access::Granted {
+        let access = match self.decision(app, &connection).await? {
+            Decision::Allowed { adoption } => Access::Granted {
                 api: connection.spec.api,
                 context: connection.spec.context,
                 endpoint: connection.spec.endpoint.clone(),
+                adoption,
             },
-            false => Access::Refused(not_granted(app)),
+            Decision::NotGranted => Access::Refused(not_granted(app)),
+            Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
         };
         Ok((access, Some(connection)))
     }
 
-    async fn granted(&self, app: &OrgOAuthApp, connection: &IamConnection) -> Result<bool, ClusterFault> {
+    async fn decision(&self, app: &OrgOAuthApp, connection: &IamConnection) -> Result<Decision, ClusterFault> {
         let namespace = app.namespace().unwrap_or_default();
         let grants = &connection.spec.grants;
         let labels = match grants::ask_for_labels(grants) {
             true => self.cluster.namespace_labels(&namespace).await?,
             false => grants::Labels::new(),
         };
-        Ok(grants::cover(grants, &namespace, &labels, &org_id(app)))
+        let place = Place { namespace: &namespace, labels: &labels, org: &org_id(app) };
+        Ok(grants::check(grants, &place, &grants::wanted(app)))
     }
 }
 
@@ -47,4 +49,12 @@ fn not_granted(app: &OrgOAuthApp) -> Blocked {
         "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants"
     );
     Blocked::new(Reason::NotGranted, message)
+}
+
+fn not_allowed(app: &OrgOAuthApp, refusal: &Refusal) -> Blocked {
+    let name = &app.spec.connection_ref.name;
+    let message = format!(
+        "IamConnection {name} does not allow {refusal}; ask for less, or ask the platform team to allow more in its spec.grants[].allow"
+    );
+    Blocked::new(Reason::NotAllowed, message)
 }

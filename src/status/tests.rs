@@ -26,7 +26,12 @@ fn seen(app: OrgOAuthApp, published: bool) -> Observed {
     let target = guard(&app, secret);
     let mut seen = Observed::new(
         app,
-        Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() },
+        Access::Granted {
+            api: Api::CloudServices,
+            context: None,
+            endpoint: "https://iam.example.com".into(),
+            adoption: true,
+        },
         at(0),
         ClientSecret::new("fresh".into()),
     );

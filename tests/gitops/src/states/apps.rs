@@ -85,7 +85,12 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         Secret::Missing => Some(Target::Free),
         Secret::Published => Some(guard(&app, Some(written))),
     };
-    let access = Access::Granted { api: Api::CloudServices, context: None, endpoint: "https://iam.example.com".into() };
+    let access = Access::Granted {
+        api: Api::CloudServices,
+        context: None,
+        endpoint: "https://iam.example.com".into(),
+        adoption: true,
+    };
     let seen = Observed::new(app, access, at(0), ClientSecret::new("fresh".into()));
     Observed { secret, authenticated: true, ..seen }
 }
