@@ -13,7 +13,7 @@ pub use org_oauth_app::*;
 pub use scopes::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
 use kube::CustomResourceExt;
 use serde::{Deserialize, Deserializer};
@@ -92,7 +92,11 @@ fn refine(schema: &mut JSONSchemaProps, part: Part) {
     for (name, property) in schema.properties.iter_mut().flatten() {
         if part == Part::Spec && property.default.is_none() && !required.contains(name) {
             property.nullable = Some(true);
-            property.enum_.iter_mut().for_each(|values| values.push(JSON(serde_json::Value::Null)));
+            property.x_kubernetes_validations = match property.enum_.take() {
+                // Among the values of `enum` the API server finds no null, even if it is one; rules skip a null.
+                Some(values) => Some(vec![one_of(name, &values)]),
+                None => property.x_kubernetes_validations.take(),
+            };
         } else if part == Part::Spec {
             property.nullable = None;
         }
@@ -100,6 +104,15 @@ fn refine(schema: &mut JSONSchemaProps, part: Part) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         refine(items, part);
+    }
+}
+
+fn one_of(field: &str, values: &[JSON]) -> ValidationRule {
+    let values: Vec<&str> = values.iter().filter_map(|JSON(value)| value.as_str()).collect();
+    ValidationRule {
+        rule: format!("self in ['{}']", values.join("', '")),
+        message: Some(format!("{field} is one of {}", values.join(", "))),
+        ..ValidationRule::default()
     }
 }
 

@@ -401,12 +401,21 @@ fn admit(seen: &Observed) -> Result<Fields, Blocked> {
     match &seen.access {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { api, .. } => {
-            // A template that cannot be filled is found before anything is created.
-            let secret = (!is_public(&seen.app)).then_some(&seen.fresh);
-            fill(seen, &client_id(&seen.app), secret)?;
+            admit_secret(seen)?;
             definition::fields(*api, &seen.app.spec)
                 .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
         }
+    }
+}
+
+/// A template that cannot be filled, or fills more than Kubernetes stores, is found before anything is created.
+fn admit_secret(seen: &Observed) -> Result<(), Blocked> {
+    let (app, id) = (&seen.app, client_id(&seen.app));
+    let secret = (!is_public(app)).then(Content::longest_secret);
+    let extra = fill(seen, &id, secret.as_ref())?;
+    match Content::largest(&id, secret.as_ref(), extra).size_problem(app) {
+        Some(problem) => Err(Blocked::new(Reason::SecretTooLarge, problem)),
+        None => Ok(()),
     }
 }
 

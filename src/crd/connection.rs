@@ -55,7 +55,8 @@ pub struct IamConnectionSpec {
     /// The kind of organization that calls are about, unless an app says otherwise. CloudPartnerNavigator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// Which namespaces may use this connection for which organizations. Without a matching grant no call is made.
+    /// Which namespaces may use this connection for which organizations, and what they may ask for. Without a matching
+    /// grant no call is made.
     #[schemars(length(max = 256))]
     #[x_kube(validation = size::grants())]
     #[serde(default)]
@@ -392,7 +393,7 @@ pub struct IamConnectionStatus {
     /// The `metadata.generation` that was looked at.
     #[serde(default)]
     pub observed_generation: Option<i64>,
-    /// The resources that use this connection; not counted by an operator that watches some namespaces only.
+    /// The resources that name this connection and that a grant covers; not counted by an operator that watches some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,
     /// What is observed.

@@ -5,7 +5,7 @@ use super::{Connections, Operator};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
-use crate::grants::{self, Decision, Place, Refusal};
+use crate::grants::{self, Decision, Place, Refusal, Wanted};
 use crate::reason::Reason;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             let message = format!("there is no IamConnection {name}; create it or correct spec.connectionRef.name");
             return Ok((Access::Refused(Blocked::new(Reason::ConnectionNotFound, message)), None));
         };
-        let access = match self.decision(app, &connection).await? {
+        let access = match self.judge(app, &connection, &grants::wanted(app)).await? {
             Decision::Allowed { adoption } => Access::Granted {
                 api: connection.spec.api,
                 context: connection.spec.context,
@@ -30,7 +30,20 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         Ok((access, Some(connection)))
     }
 
-    async fn decision(&self, app: &OrgOAuthApp, connection: &IamConnection) -> Result<Decision, ClusterFault> {
+    /// Whether a grant of its connection covers the resource. One that none covers must cause no call, and one whose
+    /// namespace is not known yet causes none either.
+    pub async fn is_granted(&self, app: &OrgOAuthApp) -> bool {
+        let Some(connection) = self.connections.find(&app.spec.connection_ref.name) else { return false };
+        let decision = self.judge(app, &connection, &[]).await;
+        decision.is_ok_and(|decision| decision != Decision::NotGranted)
+    }
+
+    async fn judge(
+        &self,
+        app: &OrgOAuthApp,
+        connection: &IamConnection,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Decision, ClusterFault> {
         let namespace = app.namespace().unwrap_or_default();
         let grants = &connection.spec.grants;
         let labels = match grants::ask_for_labels(grants) {
@@ -38,7 +51,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             false => grants::Labels::new(),
         };
         let place = Place { namespace: &namespace, labels: &labels, org: &org_id(app) };
-        Ok(grants::check(grants, &place, &grants::wanted(app)))
+        Ok(grants::check(grants, &place, wanted))
     }
 }
 

@@ -159,7 +159,8 @@ impl World {
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"},
             "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com",
                      "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}},
-                     "grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"}}]},
+                     "grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"},
+                                 "allow": {"organizationRoles": ["*"], "adoption": true}}]},
         }))
         .unwrap();
         let connections = FakeConnections::new(self.shared.clone(), connection);
