@@ -5,6 +5,7 @@
 
 mod admission;
 mod alerts;
+mod allow;
 mod cluster;
 mod deletion;
 mod faults;
@@ -21,6 +22,7 @@ mod process;
 mod promtool;
 mod proxy;
 mod rotation;
+mod schema;
 mod scrape;
 mod table;
 mod tenancy;
