@@ -5,6 +5,7 @@ mod conditions;
 mod connection;
 mod org_oauth_app;
 mod scopes;
+mod size;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType};
 pub use connection::*;
@@ -12,9 +13,10 @@ pub use org_oauth_app::*;
 pub use scopes::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
 use kube::CustomResourceExt;
+use serde::{Deserialize, Deserializer};
 
 /// The API group of both kinds.
 pub const GROUP: &str = "oauth-apps.dev";
@@ -79,24 +81,46 @@ enum Part {
     Status,
 }
 
-/// In spec a null is as good as nothing: without `nullable` the API server drops it before rules and defaults look.
-/// In status it clears a field. Rust's own integer formats mean nothing to Kubernetes.
+/// Server-side apply refuses a null unless the field is nullable or has a default, which then takes its place. In status
+/// a null clears a field. Rust's own integer formats mean nothing to Kubernetes.
 fn refine(schema: &mut JSONSchemaProps, part: Part) {
-    if part == Part::Spec {
-        schema.nullable = None;
-    }
     if let Some(description) = &mut schema.description {
         *description = description.replace('\n', " ");
     }
     if schema.format.as_ref().is_some_and(|format| format.starts_with("uint")) {
         schema.format = None;
     }
-    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+    let required = schema.required.clone().unwrap_or_default();
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        if part == Part::Spec && property.default.is_none() && !required.contains(name) {
+            property.nullable = Some(true);
+            property.x_kubernetes_validations = match property.enum_.take() {
+                // Among the values of `enum` the API server finds no null, even if it is one; rules skip a null.
+                Some(values) => Some(vec![one_of(name, &values)]),
+                None => property.x_kubernetes_validations.take(),
+            };
+        } else if part == Part::Spec {
+            property.nullable = None;
+        }
         refine(property, part);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         refine(items, part);
     }
+}
+
+fn one_of(field: &str, values: &[JSON]) -> ValidationRule {
+    let values: Vec<&str> = values.iter().filter_map(|JSON(value)| value.as_str()).collect();
+    ValidationRule {
+        rule: format!("self in ['{}']", values.join("', '")),
+        message: Some(format!("{field} is one of {}", values.join(", "))),
+        ..ValidationRule::default()
+    }
+}
+
+/// Reads a null as an absent field: the API server keeps it where a field is nullable.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// So that no tool ever takes an object that nobody has looked at for a healthy one.

@@ -12,7 +12,7 @@ mod roles;
 pub use credential::{next_rotation, requested_rotation_waits};
 pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
-pub use ownership::{comes_first, holds_claim, recorded_claim, signed_claim};
+pub use ownership::{comes_first, has_claim, holds_claim, recorded_claim, signed_claim};
 pub use plan::Plan;
 pub use remote_app::drift;
 pub use roles::may_be_old;
@@ -40,6 +40,8 @@ pub enum Access {
         address: ApiAddress,
         /// The connection's `context`, which a resource may override.
         context: Option<Context>,
+        /// Whether apps that exist already may be taken over.
+        adoption: bool,
     },
     /// It may not.
     Refused(Blocked),
@@ -432,12 +434,21 @@ fn admit(seen: &Observed) -> Result<Fields, Blocked> {
     match &seen.access {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { address, .. } => {
-            // A template that cannot be filled is found before anything is created.
-            let secret = (!is_public(&seen.app)).then_some(&seen.fresh);
-            fill(seen, &seen.client_id(), secret)?;
+            admit_secret(seen)?;
             definition::fields(address.api, &seen.app.spec)
                 .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
         }
+    }
+}
+
+/// A template that cannot be filled, or fills more than Kubernetes stores, is found before anything is created.
+fn admit_secret(seen: &Observed) -> Result<(), Blocked> {
+    let (app, id) = (&seen.app, seen.client_id());
+    let secret = (!is_public(app)).then(Content::longest_secret);
+    let extra = fill(seen, &id, secret.as_ref())?;
+    match Content::largest(&id, secret.as_ref(), extra).size_problem(app) {
+        Some(problem) => Err(Blocked::new(Reason::SecretTooLarge, problem)),
+        None => Ok(()),
     }
 }
 

@@ -1,8 +1,15 @@
-//! Whether a connection's grants cover a namespace and an organization; they fail closed.
+//! Whether a connection's grants cover a resource, and allow what it asks for; they fail closed.
 //! Pure: the labels of the namespace are an argument.
 
+mod allowed;
+mod redirect;
+mod wanted;
+
+pub use allowed::Refusal;
+pub use wanted::{Asked, Wanted, wanted};
+
 use crate::crd::{
-    Grant, LabelOperator, LabelRequirement, LabelSelector, NamespaceGrant, NamespacesFrom, OrgGrant, OrgsFrom,
+    Allow, Grant, LabelOperator, LabelRequirement, LabelSelector, NamespaceGrant, NamespacesFrom, OrgGrant, OrgsFrom,
 };
 use crate::remote::OrgId;
 use std::collections::BTreeMap;
@@ -10,14 +17,69 @@ use std::collections::BTreeMap;
 /// Labels of a namespace.
 pub type Labels = BTreeMap<String, String>;
 
+/// Where a resource belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The labels of its namespace.
+    pub labels: &'a Labels,
+    /// The organization of its app.
+    pub org: &'a OrgId,
+}
+
+/// What the grants of a connection say to a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// One grant allows everything that is asked for.
+    Allowed {
+        /// Whether such a grant also allows to take over apps that exist already.
+        adoption: bool,
+    },
+    /// No grant covers the resource.
+    NotGranted,
+    /// No grant that covers the resource allows everything; this is what the closest one refuses.
+    NotAllowed(Refusal),
+}
+
 /// Whether the answer depends on the labels of the namespace.
 pub fn ask_for_labels(grants: &[Grant]) -> bool {
     grants.iter().any(|grant| grant.namespaces.from == NamespacesFrom::Selector)
 }
 
 /// Whether at least one grant covers both the namespace and the organization.
-pub fn cover(grants: &[Grant], namespace: &str, labels: &Labels, org: &OrgId) -> bool {
-    grants.iter().any(|grant| covers_namespace(&grant.namespaces, namespace, labels) && covers_org(&grant.orgs, org))
+pub fn cover(grants: &[Grant], place: &Place<'_>) -> bool {
+    grants.iter().any(|grant| covers(grant, place))
+}
+
+/// Whether one grant covers the resource and allows all that it wants; grants do not add up.
+pub fn check(grants: &[Grant], place: &Place<'_>, wanted: &[Wanted<'_>]) -> Decision {
+    let absent = Allow::default();
+    let covering = grants.iter().filter(|grant| covers(grant, place));
+    let judged = covering.map(|grant| {
+        let allow = grant.allow.as_ref().unwrap_or(&absent);
+        (allow, wanted.iter().filter(|wanted| !allowed::allows(allow, wanted)).collect::<Vec<_>>())
+    });
+    let Some((least, closest)) = judged.fold(None, closer) else { return Decision::NotGranted };
+    match closest.as_slice() {
+        [] => Decision::Allowed { adoption: least.adoption },
+        refused => Decision::NotAllowed(Refusal::new(least, refused)),
+    }
+}
+
+type Judged<'a, 'w> = (&'a Allow, Vec<&'a Wanted<'w>>);
+
+/// The grant that refuses less; of two alike one that allows adoption, else the first.
+fn closer<'a, 'w>(best: Option<Judged<'a, 'w>>, next: Judged<'a, 'w>) -> Option<Judged<'a, 'w>> {
+    let rank = |(allow, refused): &Judged<'_, '_>| (refused.len(), !allow.adoption);
+    match best {
+        Some(best) if rank(&best) <= rank(&next) => Some(best),
+        Some(_) | None => Some(next),
+    }
+}
+
+fn covers(grant: &Grant, place: &Place<'_>) -> bool {
+    covers_namespace(&grant.namespaces, place.namespace, place.labels) && covers_org(&grant.orgs, place.org)
 }
 
 fn covers_namespace(grant: &NamespaceGrant, namespace: &str, labels: &Labels) -> bool {
@@ -35,9 +97,12 @@ fn covers_org(grant: &OrgGrant, org: &OrgId) -> bool {
     }
 }
 
+/// An empty selector selects nothing: to choose every namespace there is `from: All`.
 fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+    let says_nothing = selector.match_labels.iter().flatten().next().is_none()
+        && selector.match_expressions.iter().flatten().next().is_none();
     let exact = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    exact && selector.match_expressions.iter().flatten().all(|requirement| meets(requirement, labels))
+    !says_nothing && exact && selector.match_expressions.iter().flatten().all(|requirement| meets(requirement, labels))
 }
 
 fn meets(requirement: &LabelRequirement, labels: &Labels) -> bool {
@@ -52,117 +117,4 @@ fn meets(requirement: &LabelRequirement, labels: &Labels) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn covered(grant: Value) -> bool {
-        let grant: Grant = serde_json::from_value(grant).unwrap();
-        let labels = Labels::from([("team".into(), "a".into())]);
-        cover(&[grant], "billing", &labels, &OrgId("org-1".into()))
-    }
-
-    fn by_selector(selector: Value) -> bool {
-        covered(json!({"namespaces": {"from": "Selector", "selector": selector}, "orgs": {"from": "All"}}))
-    }
-
-    #[test]
-    fn without_a_grant_nothing_is_covered() {
-        assert!(!cover(&[], "billing", &Labels::new(), &OrgId("org-1".into())));
-    }
-
-    #[test]
-    fn namespaces_and_orgs_must_both_match() {
-        for (namespaces, orgs, expected) in [
-            (json!({"from": "All"}), json!({"from": "All"}), true),
-            (json!({"from": "Names", "names": ["billing"]}), json!({"from": "All"}), true),
-            (json!({"from": "Names", "names": ["bill"]}), json!({"from": "All"}), false),
-            (json!({"from": "Names"}), json!({"from": "All"}), false),
-            (json!({"from": "All"}), json!({"from": "Ids", "ids": ["org-1"]}), true),
-            (json!({"from": "All"}), json!({"from": "Ids", "ids": ["org-2"]}), false),
-            (json!({"from": "All"}), json!({"from": "Ids"}), false),
-        ] {
-            assert_eq!(covered(json!({"namespaces": namespaces, "orgs": orgs})), expected, "{namespaces} {orgs}");
-        }
-    }
-
-    #[test]
-    fn grants_overlap_and_never_combine() {
-        let grants: Vec<Grant> = serde_json::from_value(json!([
-            {"namespaces": {"from": "Names", "names": ["billing"]}, "orgs": {"from": "Ids", "ids": ["org-1"]}},
-            {"namespaces": {"from": "Names", "names": ["billing", "web"]}, "orgs": {"from": "Ids", "ids": ["org-2"]}},
-            {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"tier": "all"}}}, "orgs": {"from": "All"}},
-        ]))
-        .unwrap();
-        let tier = |value: &str| Labels::from([("tier".into(), value.into())]);
-        for (namespace, labels, org, expected) in [
-            ("billing", tier("none"), "org-1", true),
-            ("billing", tier("none"), "org-2", true),
-            ("web", tier("none"), "org-2", true),
-            // The namespace of one grant and the organization of another.
-            ("web", tier("none"), "org-1", false),
-            ("web", tier("all"), "org-1", true),
-            ("other", tier("all"), "org-9", true),
-            ("other", tier("none"), "org-9", false),
-            ("other", Labels::new(), "org-1", false),
-        ] {
-            let covered = cover(&grants, namespace, &labels, &OrgId(org.into()));
-            assert_eq!(covered, expected, "{namespace} {labels:?} {org}");
-        }
-    }
-
-    #[test]
-    fn names_and_ids_are_taken_literally() {
-        for (names, ids, expected) in [
-            (json!(["billing"]), json!(["org-1"]), true),
-            (json!(["*"]), json!(["org-1"]), false),
-            (json!(["bill*"]), json!(["org-1"]), false),
-            (json!(["Billing"]), json!(["org-1"]), false),
-            (json!(["billing-2", "billing"]), json!(["org-1"]), true),
-            (json!(["billing"]), json!(["ORG-1"]), false),
-            (json!(["billing"]), json!(["org-1 "]), false),
-            (json!([]), json!(["org-1"]), false),
-            (json!(["billing"]), json!([]), false),
-        ] {
-            let grant = json!({"namespaces": {"from": "Names", "names": names}, "orgs": {"from": "Ids", "ids": ids}});
-            assert_eq!(covered(grant.clone()), expected, "{grant}");
-        }
-    }
-
-    #[test]
-    fn a_selector_means_what_kubernetes_means() {
-        for (selector, expected) in [
-            (json!({}), true),
-            (json!({"matchLabels": {"team": "a"}}), true),
-            (json!({"matchLabels": {"team": "b"}}), false),
-            (json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["a", "b"]}]}), true),
-            (json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["b"]}]}), false),
-            (json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]}), false),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["a"]}]}), true),
-            (json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]}), true),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}), false),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}), true),
-            (json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}), false),
-            (json!({"matchExpressions": []}), true),
-            (json!({"matchLabels": {"team": "a", "tier": "web"}}), false),
-            (json!({"matchLabels": {"team": ""}}), false),
-            (json!({"matchExpressions": [{"key": "team", "operator": "In"}]}), false),
-            (json!({"matchExpressions": [{"key": "team", "operator": "NotIn"}]}), true),
-            (
-                json!({"matchExpressions": [{"key": "team", "operator": "Exists"}, {"key": "tier", "operator": "Exists"}]}),
-                false,
-            ),
-            (
-                json!({"matchLabels": {"team": "a"}, "matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}),
-                false,
-            ),
-        ] {
-            assert_eq!(by_selector(selector.clone()), expected, "{selector}");
-        }
-    }
-
-    #[test]
-    fn a_missing_selector_covers_nothing() {
-        assert!(!covered(json!({"namespaces": {"from": "Selector"}, "orgs": {"from": "All"}})));
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ impl Keeper {
         let mut known: HashMap<String, Known> = HashMap::new();
         let mut looks: FuturesUnordered<Look> = FuturesUnordered::new();
         // Not counted before the first look, the users of a connection would be too few.
-        self.count(&mut known);
+        self.count(&mut known).await;
         let mut ticks = tokio::time::interval(COUNT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -71,7 +71,7 @@ impl Keeper {
                         (known.looking, known.due) = (false, known.due.map(|_| Instant::now() + good_for));
                     }
                 }
-                _ = ticks.tick() => self.count(&mut known),
+                _ = ticks.tick() => self.count(&mut known).await,
             }
             for (name, known) in &mut known {
                 looks.extend(self.begin(name, known));
@@ -79,10 +79,16 @@ impl Keeper {
         }
     }
 
-    /// Whose users changed is looked at; who is gone is forgotten.
-    fn count(&self, known: &mut HashMap<String, Known>) {
+    /// A connection whose users changed is checked; one that is gone is forgotten. A resource without a grant is no user:
+    /// nobody else's connection is checked because of it, nor about its organization.
+    async fn count(&self, known: &mut HashMap<String, Known>) {
         known.retain(|name, _| self.operator.connections.find(name).is_some());
-        let apps: Vec<Arc<OrgOAuthApp>> = self.apps.iter().flat_map(Store::state).collect();
+        let mut apps: Vec<Arc<OrgOAuthApp>> = Vec::new();
+        for app in self.apps.iter().flat_map(Store::state) {
+            if self.operator.is_granted(&app).await {
+                apps.push(app);
+            }
+        }
         let mut all = Users::by_connection(apps.iter().map(AsRef::as_ref));
         for connection in self.connections.state() {
             let users = all.remove(connection.name_any().as_str()).unwrap_or_default();

@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{Condition, ConditionType};
+use super::{Condition, ConditionType, GrantType, null_as_default, size};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,10 @@ pub struct IamConnectionSpec {
     /// The kind of organization that calls are about, unless an app says otherwise. CloudPartnerNavigator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// Which namespaces may use this connection for which organizations. Without a matching grant no call is made.
+    /// Which namespaces may use this connection for which organizations, and what they may ask for. Without a matching
+    /// grant no call is made.
     #[schemars(length(max = 256))]
+    #[x_kube(validation = size::grants())]
     #[serde(default)]
     pub grants: Vec<Grant>,
     /// How hard the API may be driven.
@@ -190,13 +192,65 @@ pub enum CredentialSource {
     Tenant,
 }
 
-/// Lets some namespaces use the connection for some organizations.
+/// Lets some namespaces use the connection for some organizations, and bounds what they may ask for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct Grant {
     /// Which namespaces.
     pub namespaces: NamespaceGrant,
     /// Which organizations.
     pub orgs: OrgGrant,
+    /// What their resources may ask for. When absent: every grant type, general scope and redirect URI, but no role and no
+    /// adoption. All that a resource asks for must be allowed by one grant; grants do not add up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Allow>,
+}
+
+/// What resources may ask for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Allow {
+    /// The OAuth grant types; every one when absent.
+    #[schemars(length(min = 1, max = 6))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_types: Option<Vec<GrantType>>,
+    /// The general scopes in `allowedScopes`; `"*"` is every one, and so is an absent list.
+    #[schemars(length(max = 128), inner(length(min = 1, max = 256)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub general_scopes: Option<Vec<String>>,
+    /// The roles in the organization, in `roles` and in `allowedScopes`; none when absent. `"*"` is every role, and every
+    /// permission in the organization as well.
+    #[schemars(length(max = 128), inner(length(min = 1, max = 256)))]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub organization_roles: Vec<String>,
+    /// The roles in services, in `roles` and in `allowedScopes`; none when absent.
+    #[schemars(length(max = 32))]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub service_roles: Vec<AllowedServiceRoles>,
+    /// Where authorizations and logouts may return to; anywhere when absent, and open redirects need that too.
+    /// `https://*.example.com/app/*` is every URI of that scheme whose host has exactly one label before `.example.com`
+    /// and whose path begins with `/app/`. Without `*` at its end, the path is meant literally. A port must be named. A
+    /// URI with user, fragment, `%`, `\`, `*` or a path segment `.` or `..` matches no pattern.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 192)))]
+    #[x_kube(validation = Rule::new("self.all(uri, uri.matches('^[a-z][a-z0-9+.-]*://([*][.])?[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&()+,=:@/-]*[*]?)?$'))").message("a pattern of redirectUris is a scheme, a host in lower case, perhaps with *. before it, and a path, perhaps with * at its end, such as https://*.example.com/*"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uris: Option<Vec<String>>,
+    /// Whether resources may take over an app that exists already, with `adoptionPolicy`. Such an app keeps all roles and
+    /// scopes that it has, also those that are not allowed here.
+    #[serde(default)]
+    pub adoption: bool,
+}
+
+/// Roles that resources may ask for in one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedServiceRoles {
+    /// The definition id of the service; `"*"` is every service.
+    #[schemars(length(min = 1, max = 256))]
+    pub service_definition_id: String,
+    /// The roles in it; `"*"` is every role, and every permission in the service as well.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    pub names: Vec<String>,
 }
 
 /// The namespaces of a grant.
@@ -213,7 +267,7 @@ pub struct NamespaceGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
     /// With `from: Names`: the namespaces.
-    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 63)))]
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
 }
@@ -229,16 +283,19 @@ pub enum NamespacesFrom {
     Names,
 }
 
-/// A label selector with the meaning that Kubernetes gives it.
+/// A label selector with the meaning that Kubernetes gives it, except that an empty one is refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)").message("an empty selector would choose every namespace: name labels, or say from: All instead"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
     /// Labels with the values that they must have.
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_labels: Option<BTreeMap<String, String>>,
     /// Requirements on labels, all of which must be met.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 16))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_expressions: Option<Vec<LabelRequirement>>,
 }
@@ -255,7 +312,7 @@ pub struct LabelRequirement {
     /// How it is compared: `In`, `NotIn`, `Exists` or `DoesNotExist`.
     pub operator: LabelOperator,
     /// The values, for `In` and `NotIn`.
-    #[schemars(length(min = 1, max = 100), inner(length(max = 63)))]
+    #[schemars(length(min = 1, max = 32), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<String>>,
 }
@@ -282,7 +339,7 @@ pub struct OrgGrant {
     /// How they are chosen: `All` or `Ids`.
     pub from: OrgsFrom,
     /// With `from: Ids`: the ids of the organizations.
-    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<String>>,
 }
@@ -336,7 +393,7 @@ pub struct IamConnectionStatus {
     /// The `metadata.generation` that was looked at.
     #[serde(default)]
     pub observed_generation: Option<i64>,
-    /// The resources that use this connection; not counted by an operator that watches some namespaces only.
+    /// The resources that name this connection and that a grant covers; not counted by an operator that watches some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,
     /// What is observed.

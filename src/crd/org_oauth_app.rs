@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{AllowedScopes, Api, Condition, ConditionType, Context, KeyRef, Role};
+use super::{AllowedScopes, Api, Condition, ConditionType, Context, KeyRef, Role, null_as_default, size};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -70,11 +70,13 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The name that the vendor's console shows: letters, digits, spaces and any of - _ . ` ' : @ & ,
-    // The limit of length bounds the cost of the rule; the vendor documents none.
-    #[schemars(length(min = 1, max = 1024))]
+    /// The API documents no limit; 256 characters are the operator's.
+    #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[\\p{L}\\p{M}\\p{N} \\-_.`\':@&,]+$') && self.trim() != ''").message("displayName consists of letters, digits, spaces and any of - _ . ` ' : @ & ,"))]
     pub display_name: String,
-    /// What the app is for, as the vendor's console shows it.
+    /// What the app is for, as the vendor's console shows it. The API documents no limit; 4096 characters are the
+    /// operator's.
+    #[schemars(length(max = 4096))]
     pub description: String,
     /// The OAuth grant types of the app. `audience_exchange`, `client_delegate` and `context_switch` are for service
     /// organizations. CloudPartnerNavigator has `client_credentials` only.
@@ -94,14 +96,14 @@ pub struct OrgOAuthAppSpec {
     pub refresh_token_ttl: Option<i32>,
     /// Where an authorization may return to; needs the grant type `authorization_code` and excludes
     /// `allowOpenRedirectUris`. CloudServices only.
-    // Limits of length bound the cost of rules, here and below; the vendor documents none.
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 2048)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    // The vendor documents no limits of length, here and below.
+    #[schemars(length(max = 256), inner(length(min = 1, max = 2048)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("redirectUris", 8 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,
     /// Where a logout may return to; needs the grant type `authorization_code`. CloudServices only.
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 2048)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 2048)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("postLogoutRedirectUris", 4 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_logout_redirect_uris: Option<Vec<String>>,
     /// Accepts any redirect URI, for environments that are not production. Immutable.
@@ -117,8 +119,8 @@ pub struct OrgOAuthAppSpec {
     pub force_pkce: Option<bool>,
     /// Ids of the organizations whose users may log in, for service organizations; unrestricted when absent. Once
     /// restricted, an app cannot become unrestricted. CloudServices only.
-    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 256)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(min = 1, max = 512), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedOrgs", 8 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,
     /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent. CloudServices only.
@@ -212,6 +214,7 @@ pub enum GrantType {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template || self.keys.clientSecret + '.next' in self.template || self.keys.clientSecret + '.previous' in self.template)").message("template must not use the keys of clientId and clientSecret, nor the latter with .next or .previous: name its keys otherwise").field_path(".template"),
+    validation = size::secret(),
 )]
 pub struct SecretTarget {
     /// The name of the Secret; that of this resource when absent.
@@ -225,18 +228,18 @@ pub struct SecretTarget {
     /// Labels to put on the Secret.
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by' && key != 'app.kubernetes.io/instance' && !key.startsWith('argocd.argoproj.io/'))").message("labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue() && !format.labelValue().validate(self[key]).hasValue())").message("labels need keys and values that Kubernetes accepts as a label"))]
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations to put on the Secret.
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 8192}))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Further keys of the Secret, each with a template for its value over `clientId`, `clientSecret`, `orgId` and
     /// `tokenUrl`, such as `id={{ clientId }}&secret={{ clientSecret | urlencode }}`. Functions: `json`, `base64`, `urlencode`.
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 16384}))]
     #[x_kube(validation = Rule::new("self.all(key, key.matches('^[-._a-zA-Z0-9]+$') && key != '.' && key != '..')").message("keys of template consist of letters, digits, -, _ and ."))]
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub template: BTreeMap<String, String>,
 }
 
@@ -276,15 +279,16 @@ impl Default for SecretKeys {
 
 /// Roles of the app in its organization.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = size::roles())]
 #[serde(rename_all = "camelCase")]
 pub struct Roles {
     /// Roles in the organization.
-    #[schemars(length(max = 1000))]
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub organization_roles: Vec<Role>,
     /// Roles in services.
-    #[schemars(length(max = 1000))]
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub service_roles: Vec<ServiceRoles>,
 }
 
@@ -296,7 +300,7 @@ pub struct ServiceRoles {
     #[schemars(length(min = 1, max = 256))]
     pub service_definition_id: String,
     /// The roles in it.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 128))]
     #[serde(default)]
     pub service_roles: Vec<Role>,
 }

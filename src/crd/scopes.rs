@@ -1,23 +1,25 @@
 //! `allowedScopes` as both APIs document it: what a token of the app can carry at most.
 //! The union of both flavours; what Cloud Partner Navigator does not know is refused for it in status.
 
+use super::size;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The general, organization and service scopes that tokens of the app may carry.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = size::allowed_scopes())]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedScopes {
     /// Scopes such as `openid`.
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 512), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_scopes: Option<Vec<String>>,
     /// Roles and permissions in the organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_scopes: Option<OrganizationScopes>,
     /// Roles and permissions in services.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services_scopes: Option<Vec<ServiceScopes>>,
 }
@@ -42,11 +44,11 @@ pub struct OrganizationScopes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in_token: Option<Vec<KeptInToken>>,
     /// Roles by name.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 512))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// Permissions by id. CloudServices only.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
 }
@@ -75,11 +77,11 @@ pub struct ServiceScopes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in_token: Option<Vec<KeptInToken>>,
     /// Roles by name.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
     /// Permissions by id. CloudServices only.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 48))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
 }
@@ -104,7 +106,7 @@ pub struct Permission {
     #[schemars(length(min = 1, max = 256))]
     pub permission_id: String,
     /// Limits the permission to these resources.
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Vec<String>>,
 }

@@ -29,6 +29,13 @@ const KEYS: &str = "oauth-apps.dev/keys";
 const ANNOTATIONS: [&str; 8] =
     [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED, CLAIM];
 
+/// The longest client secret, in bytes; a longer one is refused wherever it comes from.
+const LONGEST_SECRET: usize = 1 << 10;
+/// What Kubernetes stores of a Secret at most: bytes of its values. (`MaxSecretSize` of core/v1)
+const MOST_DATA: usize = 1 << 20;
+/// And bytes of its annotations, with their names. (`TotalAnnotationSizeLimitB` of apimachinery)
+const MOST_ANNOTATIONS: usize = 256 << 10;
+
 /// How a next secret becomes valid at the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apply {
@@ -132,6 +139,41 @@ impl Content {
             claim: self.claim.clone(),
             extra: BTreeMap::new(),
         }
+    }
+
+    /// A client secret that is as long as any can be, also where a template encodes it.
+    pub fn longest_secret() -> ClientSecret {
+        ClientSecret::new("\"".repeat(LONGEST_SECRET))
+    }
+
+    /// In the middle of a rotation, when the Secret holds most.
+    pub fn largest(id: &ClientId, secret: Option<&ClientSecret>, extra: BTreeMap<String, ClientSecret>) -> Self {
+        let (since, expires_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let staged = |secret: &ClientSecret| Staged { secret: secret.clone(), apply: Apply::Replace, since };
+        Self {
+            client_id: Some(id.clone()),
+            current: secret.cloned(),
+            next: secret.map(staged),
+            previous: secret.map(|secret| Previous { secret: secret.clone(), expires_at }),
+            extra,
+            ..Self::default()
+        }
+    }
+
+    /// Why Kubernetes would not store a Secret that holds this, as one sentence.
+    pub fn size_problem(&self, app: &OrgOAuthApp) -> Option<String> {
+        let secret = self.render(app, Secret::default());
+        let data: usize = secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum();
+        let annotations: usize = secret.annotations().iter().map(|(name, value)| name.len() + value.len()).sum();
+        let (what, size, limit, field) = match (data > MOST_DATA, annotations > MOST_ANNOTATIONS) {
+            (true, _) => ("data", data, MOST_DATA, "template"),
+            (false, true) => ("annotations", annotations, MOST_ANNOTATIONS, "annotations"),
+            (false, false) => return None,
+        };
+        let name = secret.name_any();
+        Some(format!(
+            "Secret {name} could come to {size} bytes of {what}, of which Kubernetes stores {limit} at most; shorten spec.secret.{field}"
+        ))
     }
 
     /// Puts our data, labels, annotations and owner into a Secret and leaves what others added to its metadata.

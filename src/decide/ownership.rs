@@ -124,9 +124,27 @@ fn claim_existing(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
         return Ok(claim_as(seen, id, ClaimOrigin::Restored));
     }
     match seen.app.spec.adoption_policy {
-        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Ok(claim_as(seen, id, ClaimOrigin::Adopted)),
+        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate if may_adopt(seen) => {
+            Ok(claim_as(seen, id, ClaimOrigin::Adopted))
+        }
+        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Err(adoption_not_allowed(seen)),
         AdoptionPolicy::Never => claim_possessed(seen, id),
     }
+}
+
+fn may_adopt(seen: &Observed) -> bool {
+    match &seen.access {
+        Access::Granted { adoption, .. } => *adoption,
+        Access::Refused(_) => false,
+    }
+}
+
+fn adoption_not_allowed(seen: &Observed) -> Blocked {
+    let connection = &seen.app.spec.connection_ref.name;
+    let message = format!(
+        "IamConnection {connection} does not allow adoption; ask the platform team to set adoption in its spec.grants[].allow, or choose another spec.id"
+    );
+    Blocked::new(Reason::NotAllowed, message)
 }
 
 fn claim_possessed(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
@@ -144,14 +162,16 @@ pub fn is_adopted(app: &OrgOAuthApp) -> bool {
     app.status.as_ref().is_some_and(|status| status.adopted == Some(true))
 }
 
-/// Whether another resource of the same API comes first to a client id that this one has no claim on: it has a claim on
-/// it or derives it from its uid, or it chose the same and is older.
-pub fn comes_first(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp, key: &ClaimKey) -> bool {
-    let claims = recorded_claim(other, key).is_some_and(|claim| claim.client_id == id.0);
-    let has_same_id = client_id(other) == *id;
+/// Whether another resource has a claim on the client id at this API.
+pub fn has_claim(other: &OrgOAuthApp, id: &ClientId, address: &ApiAddress, key: &ClaimKey) -> bool {
+    recorded_claim(other, key).is_some_and(|claim| claim.client_id == id.0 && address.made(&claim))
+}
+
+/// Whether another resource, of which neither has a claim, comes first to a client id: it derives it from its uid, or chose the
+/// same and is older.
+pub fn comes_first(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> bool {
     let age = |app: &OrgOAuthApp| (app.creation_timestamp(), app.uid());
-    let is_first = other.spec.id.is_none() || age(other) < age(app);
-    other.uid() != app.uid() && (claims || (has_same_id && is_first))
+    client_id(other) == *id && (other.spec.id.is_none() || age(other) < age(app))
 }
 
 /// A tenant learns no more of another one than that it is there.

@@ -65,7 +65,7 @@ fn claimed(mut app: OrgOAuthApp) -> OrgOAuthApp {
 }
 
 fn granted() -> Access {
-    Access::Granted { address: address(), context: None }
+    Access::Granted { address: address(), context: None, adoption: true }
 }
 
 fn credentials(value: &str) -> Credentials {
@@ -203,6 +203,16 @@ fn a_new_app_takes_these_steps() {
 fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
     assert_eq!(step(app(json!({"spec": {"suspend": true}})), free, nothing), "Suspended");
     assert_eq!(step(app(json!({"spec": {"secret": {"template": {"a": "{{"}}}})), free, nothing), "TemplateInvalid");
+    // Twenty of the longest secrets in each key, in a form that triples them; what fits is not refused.
+    let filled = |keys: usize| {
+        let key = |n| (format!("key-{n}"), json!("{{ clientSecret | urlencode }}".repeat(20)));
+        let template: serde_json::Map<String, Value> = (0..keys).map(key).collect();
+        step(app(json!({"spec": {"secret": {"template": template}}})), free, nothing)
+    };
+    assert_eq!(filled(18), "SecretTooLarge");
+    assert_eq!(filled(16), step(app(json!({})), free, nothing));
+    let note = json!({"spec": {"secret": {"annotations": {"note": "x".repeat(256 << 10)}}}});
+    assert_eq!(step(app(note), free, nothing), "SecretTooLarge");
     assert_eq!(step(app(json!({"spec": {"context": "TENANT"}})), free, nothing), "InvalidSpec");
     let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
     assert_eq!(step(app(json!({})), free, |seen| seen.access = refused), "NotGranted");
@@ -342,7 +352,7 @@ fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_work
 fn an_app_that_was_made_at_another_address_is_left_alone_until_an_administrator_says_it_is_the_same() {
     let moved = |former: &[String]| {
         let address = ApiAddress::new(Api::CloudServices, "https://new.example.com", former);
-        move |seen: &mut Observed| seen.access = Access::Granted { address, context: None }
+        move |seen: &mut Observed| seen.access = Access::Granted { address, context: None, adoption: true }
     };
     let before = "https://IAM.example.com/".to_owned();
     for app in [app(json!({})), app(json!({"spec": {"id": "chosen"}}))] {
@@ -363,18 +373,20 @@ fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
     };
     let older = of("a", "2026-01-01T00:00:00Z");
     let younger = of("b", "2026-01-02T00:00:00Z");
-    let holder = claimed(of("c", "2026-01-03T00:00:00Z"));
-    let first = |app: &OrgOAuthApp, other: &OrgOAuthApp| comes_first(app, &client_id(app), other, &key());
+    let first = |app: &OrgOAuthApp, other: &OrgOAuthApp| comes_first(app, &client_id(app), other);
     assert!(first(&younger, &older) && !first(&older, &younger));
-    assert!(first(&older, &holder));
-    let mut forged = of("d", "2026-01-04T00:00:00Z");
-    forged.status = holder.status.clone();
-    assert!(!first(&older, &forged), "a copied claim has no say");
-    assert!(!first(&older, &older), "a resource is not its own rival");
     let derived = app(json!({}));
     let spec = json!({"id": DERIVED, "adoptionPolicy": "AdoptAndRotate"});
     let adopting = app(json!({"spec": spec, "metadata": {"uid": "z", "creationTimestamp": "2025-01-04T00:00:00Z"}}));
     assert!(first(&adopting, &derived) && !first(&adopting, &older), "no other resource's app is adopted");
+
+    let holder = claimed(of("c", "2026-01-03T00:00:00Z"));
+    let id = ClientId("chosen".into());
+    let elsewhere = ApiAddress::new(Api::CloudServices, "https://new.example.com", &[]);
+    assert!(has_claim(&holder, &id, &address(), &key()) && !has_claim(&holder, &id, &elsewhere, &key()));
+    let mut forged = of("d", "2026-01-04T00:00:00Z");
+    forged.status = holder.status.clone();
+    assert!(!has_claim(&forged, &id, &address(), &key()), "a copied claim has no say");
 }
 
 #[test]
@@ -526,6 +538,11 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
     let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
     assert_eq!(step(adopting("Never"), free, found), "IdTaken");
     assert_eq!(step(adopting("Adopt"), free, found), "Adopt chosen");
+    let not_allowed = |seen: &mut Observed| {
+        found(seen);
+        seen.access = Access::Granted { address: address(), context: None, adoption: false };
+    };
+    assert_eq!(step(adopting("Adopt"), free, not_allowed), "NotAllowed", "the grant must allow it too");
     let operator = |seen: &mut Observed| {
         found(seen);
         let Remote::Shown(app) = &mut seen.remote else { panic!("it is shown") };

@@ -1,4 +1,4 @@
-//! Whether a resource may use its connection: found, and granted.
+//! Whether a resource may use its connection for what it asks: found, granted, and allowed.
 //! Nothing here calls the API.
 
 use super::{Connections, Operator};
@@ -6,7 +6,7 @@ use crate::claim::ApiAddress;
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
-use crate::grants;
+use crate::grants::{self, Decision, Place, Refusal, Wanted};
 use crate::reason::Reason;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -18,22 +18,43 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             let message = format!("there is no IamConnection {name}; create it or correct spec.connectionRef.name");
             return Ok((Access::Refused(Blocked::new(Reason::ConnectionNotFound, message)), None));
         };
-        let granted = self.granted(app, &connection).await?;
-        let access = match granted {
-            true => Access::Granted { address: address(&connection), context: connection.spec.context },
-            false => Access::Refused(not_granted(app)),
+        let access = match self.judge(app, &connection, &grants::wanted(app)).await? {
+            Decision::Allowed { adoption } => {
+                Access::Granted { address: address(&connection), context: connection.spec.context, adoption }
+            }
+            Decision::NotGranted => Access::Refused(not_granted(app)),
+            Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
         };
         Ok((access, Some(connection)))
     }
 
-    async fn granted(&self, app: &OrgOAuthApp, connection: &IamConnection) -> Result<bool, ClusterFault> {
+    /// The API that the connection of a resource names.
+    pub(super) fn address_of(&self, app: &OrgOAuthApp) -> Option<ApiAddress> {
+        self.connections.find(&app.spec.connection_ref.name).map(|connection| address(&connection))
+    }
+
+    /// Whether a grant of its connection covers the resource. One that none covers must cause no call, and one whose
+    /// namespace is not known yet causes none either.
+    pub async fn is_granted(&self, app: &OrgOAuthApp) -> bool {
+        let Some(connection) = self.connections.find(&app.spec.connection_ref.name) else { return false };
+        let decision = self.judge(app, &connection, &[]).await;
+        decision.is_ok_and(|decision| decision != Decision::NotGranted)
+    }
+
+    async fn judge(
+        &self,
+        app: &OrgOAuthApp,
+        connection: &IamConnection,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Decision, ClusterFault> {
         let namespace = app.namespace().unwrap_or_default();
         let grants = &connection.spec.grants;
         let labels = match grants::ask_for_labels(grants) {
             true => self.cluster.namespace_labels(&namespace).await?,
             false => grants::Labels::new(),
         };
-        Ok(grants::cover(grants, &namespace, &labels, &org_id(app)))
+        let place = Place { namespace: &namespace, labels: &labels, org: &org_id(app) };
+        Ok(grants::check(grants, &place, wanted))
     }
 }
 
@@ -49,4 +70,12 @@ fn not_granted(app: &OrgOAuthApp) -> Blocked {
         "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants"
     );
     Blocked::new(Reason::NotGranted, message)
+}
+
+fn not_allowed(app: &OrgOAuthApp, refusal: &Refusal) -> Blocked {
+    let name = &app.spec.connection_ref.name;
+    let message = format!(
+        "IamConnection {name} does not allow {refusal}; ask for less, or ask the platform team to allow more in its spec.grants[].allow"
+    );
+    Blocked::new(Reason::NotAllowed, message)
 }

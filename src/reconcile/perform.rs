@@ -5,7 +5,7 @@ use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::{self, Brought, Content, OurSecret, Target, secret_name};
-use crate::decide::{Access, Because, ClaimOrigin, Outcome, Rival, Step, comes_first};
+use crate::decide::{Access, Because, ClaimOrigin, Outcome, Rival, Step, comes_first, has_claim};
 use crate::reason::Reason;
 use crate::remote::ClientId;
 use k8s_openapi::api::core::v1::Secret;
@@ -102,23 +102,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
-    /// Only a resource that may use its connection has a say.
     async fn find_rival(&self) -> Result<Rival, ClusterFault> {
-        let (app, id) = (&self.seen.app, self.seen.client_id());
-        let Access::Granted { address, .. } = &self.seen.access else { return Ok(Rival::None) };
+        let id = self.seen.client_id();
         for other in self.operator.cluster.apps_with_id(&id.0).await? {
-            if !comes_first(app, &id, &other, &self.seen.key) {
-                continue;
-            }
-            match self.operator.access(&other).await?.0 {
-                Access::Granted { address: theirs, .. } if theirs.is_same(address) => {
-                    tracing::info!(client_id = %id, namespace = other.namespace(), name = other.name_any(), "client id is taken");
-                    return Ok(Rival::Has(Box::new(other)));
-                }
-                Access::Granted { .. } | Access::Refused(_) => {}
+            if other.uid() != self.seen.app.uid() && self.is_rival(&other, &id).await {
+                let (namespace, name) = (other.namespace(), other.name_any());
+                tracing::info!(client_id = %id, namespace, name, "another resource has the client id");
+                return Ok(Rival::Has(Box::new(other)));
             }
         }
         Ok(Rival::None)
+    }
+
+    /// A claim was granted once. Without one only a resource that may use its connection has a say.
+    async fn is_rival(&self, other: &OrgOAuthApp, id: &ClientId) -> bool {
+        let Access::Granted { address, .. } = &self.seen.access else { return false };
+        let same_api = || self.operator.address_of(other).is_some_and(|theirs| theirs.is_same(address));
+        has_claim(other, id, address, &self.seen.key)
+            || (comes_first(&self.seen.app, id, other) && same_api() && self.operator.is_granted(other).await)
     }
 
     async fn claim(&mut self, id: ClientId, origin: ClaimOrigin) -> Result<(), ClusterFault> {

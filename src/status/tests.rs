@@ -31,7 +31,11 @@ fn seen(app: OrgOAuthApp, published: bool) -> Observed {
     let target = guard(&app, &key(), secret);
     let mut seen = Observed::new(
         app,
-        Access::Granted { address: ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]), context: None },
+        Access::Granted {
+            address: ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]),
+            context: None,
+            adoption: true,
+        },
         key(),
         at(0),
         ClientSecret::new("fresh".into()),

@@ -5,6 +5,7 @@
 
 mod admission;
 mod alerts;
+mod allow;
 mod cluster;
 mod deletion;
 mod faults;
@@ -23,6 +24,7 @@ mod promtool;
 mod proxy;
 mod refusals;
 mod rotation;
+mod schema;
 mod scrape;
 mod table;
 mod tenancy;

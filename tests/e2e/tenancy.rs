@@ -195,10 +195,10 @@ async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
 }
 
 /// kubectl as somebody who may write resources and Secrets in one namespace, as teams may.
-struct Tenant(String);
+pub struct Tenant(String);
 
 impl Tenant {
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let namespace = &world.namespace;
         let user = format!("user-of-{namespace}");
         let create = |what: &[&str]| plane().kubectl(&[&["-n", namespace, "create"], what].concat()).unwrap();
@@ -209,9 +209,15 @@ impl Tenant {
         Self(plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string())
     }
 
-    fn apply(&self, manifest: &Value) -> Result<String, String> {
+    pub fn apply(&self, manifest: &Value) -> Result<String, String> {
         let arguments = ["--kubeconfig", &self.0, "apply", "-f", "-"];
         plane().kubectl_with_input(&arguments, &manifest.to_string()).map_err(|error| error.to_string())
+    }
+
+    /// `arguments` name the namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let arguments = [&["--kubeconfig", &self.0], arguments].concat();
+        plane().kubectl(&arguments).map_err(|error| error.to_string())
     }
 }
 

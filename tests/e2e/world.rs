@@ -97,7 +97,7 @@ impl World {
             "api": api, "endpoint": self.simulator.endpoint(self.flavour),
             "caBundle": {"configMapRef": {"name": name, "key": "ca.crt"}},
             "credentials": {"apiToken": {"secretRef": {"name": name, "key": "token"}}},
-            "grants": [{"namespaces": {"from": "Names", "names": [self.namespace]}, "orgs": {"from": "All"}}],
+            "grants": [{"namespaces": {"from": "Names", "names": [self.namespace]}, "orgs": {"from": "All"}, "allow": everything()}],
             "limits": {"timeout": "5s"}, "resyncInterval": "1s",
         });
         merge(&mut all, spec);
@@ -329,6 +329,12 @@ impl Drop for World {
             self.assert_no_leak();
         }
     }
+}
+
+/// A grant that holds nobody back.
+fn everything() -> Value {
+    let every_service = json!([{"serviceDefinitionId": "*", "names": ["*"]}]);
+    json!({"organizationRoles": ["*"], "serviceRoles": every_service, "adoption": true})
 }
 
 fn with_kind(version: &str, kind: &str, mut object: Value) -> Value {

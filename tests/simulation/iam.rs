@@ -112,7 +112,8 @@ impl FakeConnections {
                 "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name},
                 "spec": {"api": "CloudServices", "endpoint": format!("https://{name}.example.com"),
                          "credentials": {"apiToken": {"secretRef": {"name": "token", "key": "token"}}},
-                         "grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"}}]},
+                         "grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"},
+                                     "allow": {"organizationRoles": ["*"], "adoption": true}}]},
             });
             Arc::new(serde_json::from_value(connection).unwrap())
         };

@@ -32,7 +32,93 @@ pub fn rules() -> Vec<Rule> {
     let mut rules = documented();
     rules.extend(scopes());
     rules.extend(own());
+    rules.extend(sizes());
     rules
+}
+
+/// How large a resource may be; each row has the largest that is accepted.
+fn sizes() -> Vec<Rule> {
+    let list = |count: usize, text: &str, length: usize| -> Vec<String> {
+        (0..count).map(|n| format!("{n:03}{}", text.repeat(length - 3))).collect()
+    };
+    let roles = |count, length| -> Vec<Value> {
+        list(count, "r", length).into_iter().map(|name| json!({ "name": name })).collect()
+    };
+    let general = |count, text| json!({"allowedScopes": {"generalScopes": list(count, text, 256)}});
+    let services = |count: usize| {
+        let service = |n| json!({"serviceDefinitionId": format!("service-{n}"), "roles": roles(60, 120)});
+        json!({"allowedScopes": {"servicesScopes": (0..count).map(service).collect::<Vec<_>>()}})
+    };
+    let permissions = |count| {
+        let permission = |id: String| json!({"permissionId": id, "resources": list(16, "r", 56)});
+        organization(json!({"permissions": list(count, "p", 8).into_iter().map(permission).collect::<Vec<_>>()}))
+    };
+    let orgs = |count| json!({"allowedOrgs": list(count, "o", 256)});
+    let uris = |field: &str, count| web(json!({field: list(count, "u", 2048)}));
+    let of_service =
+        |count| json!({"roles": {"serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": roles(count, 256)}]}});
+    let annotations = |letters: &str| {
+        let all: serde_json::Map<_, _> = letters.chars().map(|c| (c.to_string(), json!("x".repeat(8000)))).collect();
+        json!({"secret": {"annotations": all}})
+    };
+    let template = |letters: &str| {
+        let all: serde_json::Map<_, _> = letters.chars().map(|c| (c.to_string(), json!("x".repeat(4000)))).collect();
+        json!({"secret": {"template": all, "annotations": {"note": "x".repeat(4000)}}})
+    };
+    let scopes_size =
+        "allowedScopes must hold at most 16384 bytes of text together, where each entry counts 8 more: shorten them";
+    let roles_size =
+        "roles must hold at most 8192 bytes of text together, where each entry counts 8 more: shorten them";
+    let secret_size = "labels, annotations and template must hold at most 16384 bytes of text together, where each entry counts 8 more: shorten them";
+    let too_long = |limit: u32| match limit {
+        256 => "Too long: may not be more than 256",
+        _ => "Too long: may not be more than 4096",
+    };
+    vec![
+        rule(
+            "description has an end",
+            json!({"description": "x".repeat(4096)}),
+            json!({"description": "x".repeat(4097)}),
+            too_long(4096),
+        ),
+        rule(
+            "displayName has an end",
+            json!({"displayName": "x".repeat(256)}),
+            json!({"displayName": "x".repeat(257)}),
+            too_long(256),
+        ),
+        rule("general scopes have a size", general(62, "s"), general(63, "s"), scopes_size),
+        rule("bytes count, not characters", general(31, "é"), general(33, "é"), scopes_size),
+        rule("scopes of services count together", services(2), services(3), scopes_size),
+        rule("resources of permissions count", permissions(15), permissions(16), scopes_size),
+        rule(
+            "roles have a size",
+            json!({"roles": {"organizationRoles": roles(31, 256)}}),
+            json!({"roles": {"organizationRoles": roles(32, 256)}}),
+            roles_size,
+        ),
+        rule("roles in services count", of_service(30), of_service(32), roles_size),
+        rule(
+            "redirectUris have a size",
+            uris("redirectUris", 3),
+            uris("redirectUris", 4),
+            "redirectUris must hold at most 8192 bytes of text together, where each entry counts 8 more: shorten them",
+        ),
+        rule(
+            "postLogoutRedirectUris have a size",
+            uris("postLogoutRedirectUris", 1),
+            uris("postLogoutRedirectUris", 2),
+            "postLogoutRedirectUris must hold at most 4096 bytes of text together, where each entry counts 8 more: shorten them",
+        ),
+        rule(
+            "allowedOrgs have a size",
+            orgs(31),
+            orgs(32),
+            "allowedOrgs must hold at most 8192 bytes of text together, where each entry counts 8 more: shorten them",
+        ),
+        rule("annotations have a size", annotations("ab"), annotations("abc"), secret_size),
+        rule("templates and annotations count together", template("abc"), template("abcd"), secret_size),
+    ]
 }
 
 /// What the documented request of the remote app asks for.
@@ -329,7 +415,7 @@ fn own() -> Vec<Rule> {
             "context is one of three",
             json!({"context": "TENANT"}),
             json!({"context": "tenant"}),
-            "spec.context: Unsupported value",
+            "context is one of OPERATOR, PROVIDER, TENANT",
         ),
         rule(
             "derived ids are reserved",
@@ -495,6 +581,13 @@ pub fn changes() -> Vec<Change> {
             json!({"description": "other"}),
             json!({"orgId": "org-2"}),
             "orgId is immutable: delete the resource and create it anew",
+        ),
+        change(
+            "connectionRef stays",
+            json!({}),
+            json!({"connectionRef": {"name": "default"}}),
+            json!({"connectionRef": {"name": "other"}}),
+            "connectionRef is immutable: delete the resource and create it again",
         ),
         change(
             "id stays",

@@ -19,11 +19,25 @@ fn selector(requirement: Value) -> Value {
     grant(json!({"from": "Selector", "selector": {"matchExpressions": [requirement]}}), json!({"from": "All"}))
 }
 
+fn allow(allow: Value) -> Value {
+    json!({"grants": [{"namespaces": {"from": "All"}, "orgs": {"from": "All"}, "allow": allow}]})
+}
+
+/// So many grants of 16 KiB of names, less what the grants count themselves.
+fn names(grants: usize) -> Value {
+    let names: Vec<String> = (0..256).map(|n| format!("{n:055}")).collect();
+    let grant = json!({"namespaces": {"from": "Names", "names": names[1..]}, "orgs": {"from": "All"}});
+    json!({"grants": vec![grant; grants]})
+}
+
 pub fn rules() -> Vec<Rule> {
     let all = || json!({"from": "All"});
     let reference = || json!({"name": "a", "key": "b"});
     let client = json!({"secretRef": {"name": "a", "clientIdKey": "b", "clientSecretKey": "c"}});
     let exactly_one = "credentials need exactly one of apiToken and clientCredentials";
+    let exists = || json!({"key": "a", "operator": "Exists"});
+    let empty_selector = "an empty selector would choose every namespace: name labels, or say from: All instead";
+    let pattern = "a pattern of redirectUris is a scheme, a host in lower case, perhaps with *. before it, and a path, perhaps with * at its end, such as https://*.example.com/*";
     let one_bundle = "caBundle needs exactly one of configMapRef and secretRef";
     vec![
         rule(
@@ -56,6 +70,12 @@ pub fn rules() -> Vec<Rule> {
             json!({}),
             json!({"endpoint": "https://["}),
             "endpoint is an https URL without user, query or fragment, such as https://console.cloud.vmware.com",
+        ),
+        rule(
+            "former endpoints are https",
+            json!({"formerEndpoints": ["https://a.example.com/cphub/api/auth"]}),
+            json!({"formerEndpoints": ["https://a.example.com", "http://a.example.com"]}),
+            "formerEndpoints are https URLs without user, query or fragment, such as https://console.cloud.vmware.com",
         ),
         rule(
             "a token or a client",
@@ -92,11 +112,11 @@ pub fn rules() -> Vec<Rule> {
             "context is one of three",
             json!({"api": "CloudPartnerNavigator", "context": "OPERATOR"}),
             json!({"api": "CloudPartnerNavigator", "context": "OTHER"}),
-            "spec.context: Unsupported value",
+            "context is one of OPERATOR, PROVIDER, TENANT",
         ),
         rule(
             "selector with Selector",
-            grant(json!({"from": "Selector", "selector": {}}), all()),
+            grant(json!({"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}), all()),
             grant(json!({"from": "Selector"}), all()),
             "selector goes with from: Selector, and only with it",
         ),
@@ -105,6 +125,51 @@ pub fn rules() -> Vec<Rule> {
             grant(all(), all()),
             grant(json!({"from": "All", "selector": {}}), all()),
             "selector goes with from: Selector, and only with it",
+        ),
+        rule(
+            "a selector says something",
+            grant(json!({"from": "Selector", "selector": {"matchLabels": {}, "matchExpressions": [exists()]}}), all()),
+            grant(json!({"from": "Selector", "selector": {}}), all()),
+            empty_selector,
+        ),
+        rule(
+            "a selector of empty parts says nothing",
+            grant(json!({"from": "Selector", "selector": {"matchLabels": {"a": ""}, "matchExpressions": []}}), all()),
+            grant(json!({"from": "Selector", "selector": {"matchLabels": {}, "matchExpressions": []}}), all()),
+            empty_selector,
+        ),
+        rule(
+            "redirect URIs by host and path",
+            allow(
+                json!({"redirectUris": ["https://*.example.com/*", "http://localhost:8080/cb", "com.example.app://cb"]}),
+            ),
+            allow(json!({"redirectUris": ["https://a.example.com*"]})),
+            pattern,
+        ),
+        rule(
+            "no redirect URI by half a label",
+            allow(json!({"redirectUris": ["https://a.example.com"]})),
+            allow(json!({"redirectUris": ["https://a*.example.com/*"]})),
+            pattern,
+        ),
+        rule("no redirect URI by any host", allow(json!({})), allow(json!({"redirectUris": ["*"]})), pattern),
+        rule(
+            "a grant type at least",
+            allow(json!({"grantTypes": ["client_credentials"]})),
+            allow(json!({"grantTypes": []})),
+            "should have at least 1 items",
+        ),
+        rule(
+            "a role of a service at least",
+            allow(json!({"serviceRoles": [{"serviceDefinitionId": "*", "names": ["*"]}]})),
+            allow(json!({"serviceRoles": [{"serviceDefinitionId": "*", "names": []}]})),
+            "should have at least 1 items",
+        ),
+        rule(
+            "grants are of a size",
+            names(8),
+            names(9),
+            "grants must hold at most 131072 bytes of text together, where each entry counts 8 more: shorten them",
         ),
         rule(
             "names with Names",

@@ -96,7 +96,7 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         Secret::Missing => Some(Target::Free),
         Secret::Published => Some(guard(&app, &key(), Some(written))),
     };
-    let access = Access::Granted { address: address(), context: None };
+    let access = Access::Granted { address: address(), context: None, adoption: true };
     let seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
     Observed { secret, authenticated: true, ..seen }
 }
