@@ -10,6 +10,7 @@ pub use generate::client_secret;
 use crate::claim::ClaimKey;
 use crate::crd::{KeyRef, OrgOAuthApp, SignedClaim, USE_LABEL};
 use crate::remote::ClientSecret;
+use crate::secret_value;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
@@ -114,10 +115,10 @@ pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
         Ok(secret) => secret,
         Err(why) => return Brought::Missing(format!("{why}, or correct spec.clientSecretRef.name")),
     };
-    let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| String::from_utf8(value.0.clone()));
-    match value {
-        Some(Ok(value)) if !value.is_empty() => Brought::Value(ClientSecret::new(value)),
-        Some(_) => Brought::Missing(format!("the value of key {key} in Secret {name} is empty or no text")),
+    let value = secret.data.as_ref().and_then(|data| data.get(key));
+    match value.map(|value| secret_value::read(&value.0, secret_value::CREDENTIAL)) {
+        Some(Ok(value)) => Brought::Value(ClientSecret::new(value.to_owned())),
+        Some(Err(unfit)) => Brought::Missing(format!("key {key} of Secret {name} {unfit}: put a client secret there")),
         None => Brought::Missing(format!("Secret {name} has no key {key}; add it or correct spec.clientSecretRef.key")),
     }
 }
@@ -327,6 +328,24 @@ mod tests {
     }
 
     #[test]
+    fn an_edited_value_that_cannot_be_a_credential_is_never_sent() {
+        let app = app(json!({}));
+        let edited = |value: &[u8]| {
+            let mut secret = published(&app);
+            for key in ["client-secret", "client-secret.next", "client-secret.previous"] {
+                secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.to_vec()));
+            }
+            guard(&app, &key(), Some(secret)).content(&app)
+        };
+        for value in [&b""[..], &[b'x'; 1025], b"a\0b", &[0xff]] {
+            let content = edited(value);
+            assert_eq!((content.current, content.next, content.previous), (None, None, None), "{value:?}");
+        }
+        let content = edited(b"value-1\n");
+        assert!(!content.is_tampered(&app), "a line break that an editor left is put right");
+    }
+
+    #[test]
     fn a_released_secret_keeps_its_data_and_loses_our_marks() {
         let app = app(json!({}));
         let SecretWrite::Replace(released) = ours(&app, published(&app)).release(&app) else { panic!("not a replace") };
@@ -351,9 +370,12 @@ mod tests {
             Brought::Value(_) => panic!("it was read"),
         };
         assert!(why(handed("false", b"x")).contains("lacks the label"));
-        assert!(
-            why(handed("true", b"")).contains("empty or no text") && why(handed("true", &[0xff])).contains("no text")
-        );
+        for (value, said) in [(&b""[..], "is empty"), (&[0xff], "is not UTF-8 text"), (b"a\tb", "holds a control")] {
+            let why = why(handed("true", value));
+            assert!(why.starts_with(&format!("key value of Secret mine {said}")), "{why}");
+        }
+        assert!(why(handed("true", &[b'x'; 1025])).contains("key value of Secret mine is longer than 1 KiB"));
+        assert!(matches!(handed("true", b"x\n"), Brought::Value(value) if value.expose() == "x"));
         assert!(why(brought(&reference, None)).contains("there is no Secret mine"));
     }
 

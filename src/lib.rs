@@ -9,6 +9,7 @@
 //! - [`credentials`]: the Secret, and the one guard of every read and write of it
 //! - [`template`]: further keys of the Secret, filled in
 //! - [`claim`]: the signed record that an app is a resource's
+//! - [`secret_value`] and [`text`]: what comes from outside: credentials within limits, and text that is fit to be shown
 //! - [`definition`]: what a spec means at each API, and whether the API shows the same
 //! - [`grants`]: who may use a connection
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
@@ -16,7 +17,7 @@
 //! - [`connections`]: from an `IamConnection` to a service that can be called
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`backoff`] and [`duration`]: when to look again
-//! - [`metrics`] and [`traces`]: what is counted and measured, and what belongs together
+//! - [`metrics`], [`log`] and [`traces`]: what is counted and measured, what is said, and what belongs together
 //! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
@@ -33,13 +34,16 @@ pub mod duration;
 pub mod fence;
 pub mod grants;
 pub mod lease;
+pub mod log;
 pub mod metrics;
 pub mod readiness;
 pub mod reason;
 pub mod reconcile;
 pub mod remote;
 pub mod run;
+pub mod secret_value;
 pub mod server;
 pub mod status;
 pub mod template;
+pub mod text;
 pub mod traces;

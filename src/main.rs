@@ -4,10 +4,11 @@
 use clap::Parser;
 use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
 use oauth_app_operator::crd::{definitions, yaml};
+use oauth_app_operator::log::Lines;
 use oauth_app_operator::run::run;
 use oauth_app_operator::traces::{Traces, export};
 use std::error::Error;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt;
@@ -53,9 +54,9 @@ fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
 
 /// The log, and traces where a collector is named.
 fn tell(arguments: &RunArgs) {
-    let log = fmt::layer().with_writer(std::io::stderr);
+    let log = fmt::layer().with_writer(|| Lines::new(std::io::stderr()));
     let log = match arguments.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
     let traces = arguments.otlp_endpoint.clone().map(|endpoint| {

@@ -3,6 +3,7 @@
 
 mod answer;
 mod batch;
+mod ca;
 mod caller;
 mod cpn;
 mod csp;

@@ -13,8 +13,12 @@ use crate::decide::{
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
+use crate::text::clean;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+
+/// The longest message of a condition, in bytes.
+const LONGEST_MESSAGE: usize = 2048;
 
 /// The status after a pass. `Outcome::Gone` has none.
 pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppStatus {
@@ -105,7 +109,7 @@ impl Said {
             r#type: self.kind,
             status: self.status,
             reason: self.reason.as_str().into(),
-            message: self.message,
+            message: clean(&self.message, LONGEST_MESSAGE),
             observed_generation: generation,
             last_transition_time: same.map_or(Time(now), |condition| condition.last_transition_time.clone()),
         }

@@ -10,6 +10,7 @@ use crate::crd::{
 use crate::credentials::SecretWrite;
 use crate::fence::Fence;
 use crate::metrics::{self, Metrics, Written};
+use crate::text::clean;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
@@ -22,6 +23,9 @@ use tokio::sync::Semaphore;
 
 /// No single request may take longer: kube itself sets no read timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How much of what Kubernetes says is repeated, in bytes.
+const QUOTED: usize = 1000;
 
 /// A connection to the API server.
 pub struct Kubernetes {
@@ -122,17 +126,18 @@ fn post_params(dry_run: bool) -> PostParams {
     PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }
 }
 
+/// Webhooks and policies choose the words of a refusal.
 fn fault(error: kube::Error) -> ClusterFault {
     match error {
         kube::Error::Api(status) => match status.code {
             404 | 409 => ClusterFault::Stale,
             // An admission webhook that does not answer is an internal error of the API server.
-            500 if status.reason == "InternalError" => ClusterFault::Refused(status.message.clone()),
-            401 | 408 | 429 | 500.. => ClusterFault::Unavailable(status.message.clone()),
-            400.. => ClusterFault::Refused(status.message.clone()),
-            _ => ClusterFault::Unavailable(status.message.clone()),
+            500 if status.reason == "InternalError" => ClusterFault::Refused(clean(&status.message, QUOTED)),
+            401 | 408 | 429 | 500.. => ClusterFault::Unavailable(clean(&status.message, QUOTED)),
+            400.. => ClusterFault::Refused(clean(&status.message, QUOTED)),
+            _ => ClusterFault::Unavailable(clean(&status.message, QUOTED)),
         },
-        other => ClusterFault::Unavailable(other.to_string()),
+        other => ClusterFault::Unavailable(clean(&other.to_string(), QUOTED)),
     }
 }
 

@@ -6,16 +6,20 @@ use crate::credentials;
 use crate::decide::Blocked;
 use crate::reason::Reason;
 use crate::remote::{ApiCredentials, token_expiry};
+use crate::secret_value;
 use crate::status::{Expiry, Proven};
+use crate::text::clean;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
-use secrecy::SecretString;
 use std::fmt;
 use std::time::Duration;
 
 /// How long to look for a Secret or ConfigMap before giving up.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of what Kubernetes says is repeated, in bytes.
+const QUOTED: usize = 400;
 
 /// Where connections find what they name.
 #[derive(Clone)]
@@ -109,7 +113,8 @@ impl Sources {
             (None, Some(reference)) => {
                 let what = format!("Secret {}/{}", self.namespace, reference.name);
                 let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-                value(&there(&what, bounded(&what, api.get_opt(&reference.name)).await?)?, &what, &reference.key)
+                let secret = there(&what, bounded(&what, api.get_opt(&reference.name)).await?)?;
+                value(&secret, &what, &reference.key).map(<[u8]>::to_vec)
             }
             (None, None) | (Some(_), Some(_)) => {
                 Err(Unread::Wrong("spec.caBundle needs exactly one of configMapRef and secretRef".into()))
@@ -136,10 +141,12 @@ impl Sources {
             None => there(&what, found)?,
         };
         let credentials = match &kept.form {
-            Form::ApiToken(reference) => ApiCredentials::ApiToken(text(&secret, &what, &reference.key)?.into()),
+            Form::ApiToken(reference) => {
+                ApiCredentials::ApiToken(text(&secret, &what, &reference.key, secret_value::TOKEN)?.into())
+            }
             Form::Client(reference) => ApiCredentials::Client {
-                id: text(&secret, &what, &reference.client_id_key)?,
-                secret: SecretString::from(text(&secret, &what, &reference.client_secret_key)?),
+                id: text(&secret, &what, &reference.client_id_key, secret_value::CREDENTIAL)?,
+                secret: text(&secret, &what, &reference.client_secret_key, secret_value::CREDENTIAL)?.into(),
             },
         };
         Ok(Loaded { expiry: expiry(&secret, &what, &credentials), what, credentials })
@@ -160,19 +167,16 @@ fn expiry(secret: &Secret, what: &str, credentials: &ApiCredentials) -> Expiry {
     }
 }
 
-/// A value as text, without the line break that editors and `echo` leave at its end.
-fn text(secret: &Secret, what: &str, key: &str) -> Result<String, Unread> {
-    let bytes = value(secret, what, key)?;
-    let text = String::from_utf8(bytes).map_err(|_| Unread::Wrong(format!("key {key} of {what} is not text")))?;
-    match text.trim() {
-        "" => Err(Unread::Wrong(format!("key {key} of {what} is empty"))),
-        text => Ok(text.to_owned()),
-    }
+/// A credential, refused with the name of its Secret and key where it cannot be one.
+fn text(secret: &Secret, what: &str, key: &str, most_bytes: usize) -> Result<String, Unread> {
+    let value = value(secret, what, key)?;
+    let text = secret_value::read(value, most_bytes);
+    text.map(str::to_owned).map_err(|unfit| Unread::Wrong(format!("key {key} of {what} {unfit}")))
 }
 
-fn value(secret: &Secret, what: &str, key: &str) -> Result<Vec<u8>, Unread> {
+fn value<'a>(secret: &'a Secret, what: &str, key: &str) -> Result<&'a [u8], Unread> {
     let value = secret.data.as_ref().and_then(|data| data.get(key));
-    value.map(|value| value.0.clone()).ok_or_else(|| lacks(what, key))
+    value.map(|value| value.0.as_slice()).ok_or_else(|| lacks(what, key))
 }
 
 fn lacks(what: &str, key: &str) -> Unread {
@@ -187,9 +191,9 @@ async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<Option<T
     match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(Unread::Wrong(format!("{what} cannot be read: {}", status.message)))
+            Err(Unread::Wrong(format!("{what} cannot be read: {}", clean(&status.message, QUOTED))))
         }
-        Ok(Err(error)) => Err(Unread::Passing(format!("{what} cannot be read: {error}"))),
+        Ok(Err(error)) => Err(Unread::Passing(format!("{what} cannot be read: {}", clean(&error.to_string(), QUOTED)))),
         Err(_) => {
             Err(Unread::Passing(format!("{what} cannot be read: the Kubernetes API server did not answer in time")))
         }

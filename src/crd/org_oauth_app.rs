@@ -235,10 +235,11 @@ pub struct SecretTarget {
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Further keys of the Secret, each with a template for its value over `clientId`, `clientSecret`, `orgId` and
-    /// `tokenUrl`, such as `id={{ clientId }}&secret={{ clientSecret | urlencode }}`. Functions: `json`, `base64`, `urlencode`.
-    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 16384}))]
-    #[x_kube(validation = Rule::new("self.all(key, key.matches('^[-._a-zA-Z0-9]+$') && key != '.' && key != '..')").message("keys of template consist of letters, digits, -, _ and ."))]
+    /// Further keys of the Secret, each with a template for its value: text and `{{ name | function }}`, and nothing else,
+    /// such as `id={{ clientId }}&secret={{ clientSecret | urlencode }}`. Names: `clientId`, `clientSecret`, `orgId`,
+    /// `tokenUrl`. Functions: `json`, `base64`, `urlencode`. There is no way to write `{{` or `{%` as text.
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[x_kube(validation = Rule::new("self.all(key, key.matches('^[-._a-zA-Z0-9]{1,253}$') && key != '.' && key != '..')").message("keys of template consist of at most 253 letters, digits, -, _ and ."), validation = Rule::new(r"self.all(key, self[key].matches(r'^([^{]|\{[^{%]|\{\{[ \t\r\n]*(clientId|clientSecret|orgId|tokenUrl)[ \t\r\n]*(\|[ \t\r\n]*(json|base64|urlencode)[ \t\r\n]*){0,8}\}\})*\{?$'))").message("a template is text and {{ name }} or {{ name | function }}, and nothing else: names are clientId, clientSecret, orgId and tokenUrl, functions json, base64 and urlencode, at most 8 in a row"))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub template: BTreeMap<String, String>,
 }

@@ -5,6 +5,7 @@ use crate::crd::{
     CLAIM, DeletionPolicy, FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys, SignedClaim,
 };
 use crate::remote::{ClientId, ClientSecret};
+use crate::secret_value;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -304,9 +305,10 @@ fn staged(secret: &Secret, value: Option<ClientSecret>) -> Option<Staged> {
     Some(Staged { secret: value?, apply, since })
 }
 
+/// What cannot be a credential is as good as lost: it is not sent anywhere.
 fn value(secret: &Secret, key: &str) -> Option<String> {
     let bytes = secret.data.as_ref()?.get(key)?;
-    String::from_utf8(bytes.0.clone()).ok().filter(|value| !value.is_empty())
+    secret_value::read(&bytes.0, secret_value::CREDENTIAL).ok().map(str::to_owned)
 }
 
 /// Finds edits, and is no defence against somebody who can read the Secret anyway. It is too short to tell a value by, and

@@ -5,6 +5,7 @@ use super::request::{Page, Quote};
 use super::scrub::{Known, scrub};
 use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
 use crate::crd::{Role, ServiceRoles};
+use crate::secret_value;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -98,7 +99,11 @@ impl Answer {
             Some(_) | None => return Err(self.malformed("its clientId is not the app's")),
         }
         let client_secret = match fields.remove("clientSecret") {
-            Some(Value::String(secret)) if !secret.is_empty() => Some(ClientSecret::new(secret)),
+            Some(Value::String(secret)) if !secret.is_empty() => {
+                let fit = secret_value::check(&secret, secret_value::CREDENTIAL);
+                fit.map_err(|unfit| self.malformed(&format!("its clientSecret {unfit}")))?;
+                Some(ClientSecret::new(secret))
+            }
             Some(Value::String(_) | Value::Null) | None if public => None,
             Some(_) | None => return Err(self.malformed("it has no clientSecret")),
         };

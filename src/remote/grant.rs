@@ -4,6 +4,7 @@
 use super::Fault;
 use super::answer::Answer;
 use super::token::Granted;
+use crate::secret_value;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,14 +20,14 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 pub fn read(answer: &Answer) -> Result<Granted, Fault> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let token = ["access_token", "accessToken"].iter().find_map(|name| body.get(name)?.as_str());
-    // A token that cannot stand in a header could not be sent.
-    match token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())) {
-        Some(token) => {
-            let lifetime = lifetime(body.get("expires_in"), token, Timestamp::now());
-            Ok(Granted { token: token.to_owned().into(), lifetime })
-        }
-        None => Err(answer.malformed("it has no access token")),
+    let token = token.filter(|token| !token.is_empty()).ok_or_else(|| answer.malformed("it has no access token"))?;
+    secret_value::check(token, secret_value::TOKEN)
+        .map_err(|unfit| answer.malformed(&format!("its access token {unfit}")))?;
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(answer.malformed("its access token cannot stand in a header"));
     }
+    let lifetime = lifetime(body.get("expires_in"), token, Timestamp::now());
+    Ok(Granted { token: token.to_owned().into(), lifetime })
 }
 
 fn lifetime(expires_in: Option<&Value>, token: &str, now: Timestamp) -> Duration {
@@ -106,8 +107,20 @@ mod tests {
         for body in [r#"{"access_token":"abc","expires_in":60}"#, r#"{"accessToken":"abc","refreshToken":"x"}"#] {
             assert_eq!(read(&answer(body)).ok().unwrap().token.expose_secret(), "abc", "{body}");
         }
-        for body in ["", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#, r#"{"access_token":7}"#, "[1"] {
-            assert!(matches!(read(&answer(body)), Err(Fault::Unavailable(_))), "{body}");
+        let long = json!({"access_token": "x".repeat(secret_value::TOKEN + 1)}).to_string();
+        for (body, why) in [
+            ("", "has no access token"),
+            ("{}", "has no access token"),
+            (r#"{"access_token":""}"#, "has no access token"),
+            (r#"{"access_token":7}"#, "has no access token"),
+            ("[1", "has no access token"),
+            (r#"{"access_token":"a\nb"}"#, "access token holds a control character"),
+            (r#"{"access_token":"a b"}"#, "access token cannot stand in a header"),
+            (r#"{"access_token":"ä"}"#, "access token cannot stand in a header"),
+            (&long, "access token is longer than 16 KiB"),
+        ] {
+            let Err(Fault::Unavailable(said)) = read(&answer(body)) else { panic!("{body}") };
+            assert!(said.contains(why), "{said}");
         }
     }
 }

@@ -4,11 +4,11 @@
 use super::answer::Answer;
 use super::request::{Body, Request};
 use super::scrub::{Known, scrub};
-use super::{Fault, Settings};
+use super::{Fault, Settings, ca};
 use crate::metrics::{Answered, Meter};
 use crate::traces;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -52,13 +52,15 @@ impl Wire {
             .connect_timeout(CONNECT.min(settings.timeout))
             .pool_idle_timeout(IDLE);
         if let Some(pem) = &settings.ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| format!("the CA bundle: {error}"))?;
-            if certificates.is_empty() {
-                return Err("the CA bundle holds no PEM certificate".into());
-            }
+            let certificates = ca::certificates(pem).map_err(|why| format!("the CA bundle cannot be used: {why}"))?;
             builder = builder.tls_certs_only(certificates);
         }
-        let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", cause(&error)))?;
+        let client = builder.build().map_err(|error| match settings.ca_pem {
+            Some(_) => {
+                format!("the CA bundle cannot be used: one of its certificates cannot be read: {}", cause(&error))
+            }
+            None => format!("no HTTP client can be made: {}", cause(&error)),
+        })?;
         let (endpoint, meter) = (settings.endpoint.clone(), settings.meter.clone());
         Ok(Self { client, endpoint, timeout: settings.timeout, meter })
     }

@@ -83,6 +83,14 @@ fn while_the_api_is_down_ready_keeps_its_last_truth() {
 }
 
 #[test]
+fn a_message_is_one_line_within_its_limit_whatever_it_repeats() {
+    let message = format!("create app: 400: no\n\u{202e}{}", "x".repeat(1 << 20));
+    let status = after(&seen(app(), false), &Outcome::Blocked(Blocked::new(Reason::Rejected, message)), at(1));
+    let message = &status.conditions[0].message;
+    assert!(message.starts_with("create app: 400: no xxx") && message.len() <= LONGEST_MESSAGE, "{message}");
+}
+
+#[test]
 fn the_same_state_gives_the_same_status() {
     let mut app = app();
     let first = after(&seen(app.clone(), true), &Outcome::Settled { wake: None }, at(1));

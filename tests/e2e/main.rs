@@ -13,6 +13,7 @@ mod generated;
 mod gitops;
 mod ha;
 mod hostile_tenant;
+mod hostile_text;
 mod kill;
 mod life;
 mod management;

@@ -191,12 +191,16 @@ async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
 #[tokio::test]
 async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_is_created() {
     let world = World::running("template-bad", Flavour::Csp).await;
-    world.create("billing", json!({"secret": {"template": {"url": "a\n{{ nothing }}"}}})).await;
-    let message = world.until_stalled("billing", "TemplateInvalid").await;
-    assert!(message.starts_with("spec.secret.template.url line 2 at nothing: "), "{message}");
+    let template = json!({"template": {"url": "a\n{{ clientSecret }}"}});
+    world
+        .create("public", json!({"publicClient": true, "grantTypes": ["authorization_code"], "secret": template}))
+        .await;
+    let message = world.until_stalled("public", "TemplateInvalid").await;
+    let said = "spec.secret.template.url line 2, column 4: a public client has no clientSecret: remove it";
+    assert_eq!(message, said);
     assert_eq!(world.app_calls().await, 0);
     let template = "{{ tokenUrl }}?id={{ clientId }}&secret={{ clientSecret | urlencode }}";
-    world.change("billing", json!({"secret": {"template": {"url": template}}})).await;
+    world.create("billing", json!({"secret": {"template": {"url": template}}})).await;
     world.until_ready("billing").await;
     let url = world.value("billing", "url").await.unwrap();
     let (id, _) = world.credential("billing").await.unwrap();

@@ -67,10 +67,16 @@ fn an_endpoint_that_would_betray_or_mislead_is_refused() {
 }
 
 #[test]
-fn a_ca_bundle_without_a_certificate_is_refused() {
+fn a_ca_bundle_that_cannot_be_trusted_as_a_whole_is_refused() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for pem in ["", "no certificate", broken] {
-        assert!(Wire::new(&settings("https://iam.example.com", Some(pem))).is_err(), "{pem}");
+    let sequence_only = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let good = iam_simulator::Simulator::spawn().ca_pem().to_owned();
+    assert!(Wire::new(&settings("https://iam.example.com", Some(&good))).is_ok());
+    for pem in
+        ["", "no certificate", broken, sequence_only, &format!("{good}{broken}"), &format!("{good}{sequence_only}")]
+    {
+        let Err(said) = Wire::new(&settings("https://iam.example.com", Some(pem))) else { panic!("{pem}") };
+        assert!(said.starts_with("the CA bundle cannot be used: "), "{said}");
     }
 }
 

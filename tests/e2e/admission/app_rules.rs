@@ -33,6 +33,7 @@ pub fn rules() -> Vec<Rule> {
     rules.extend(scopes());
     rules.extend(own());
     rules.extend(sizes());
+    rules.extend(templates());
     rules
 }
 
@@ -505,7 +506,7 @@ fn own() -> Vec<Rule> {
             "keys of a template are valid",
             secret(json!({"template": {"a.b": "x"}})),
             secret(json!({"template": {"a/b": "x"}})),
-            "keys of template consist of letters, digits, -, _ and .",
+            "keys of template consist of at most 253 letters, digits, -, _ and .",
         ),
         rule(
             "an overlap is a duration",
@@ -566,6 +567,38 @@ fn own() -> Vec<Rule> {
             json!({"roles": {"serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": [{"name": "r"}]}]}}),
             json!({"roles": {"serviceRoles": [{}]}}),
             "serviceDefinitionId: Required value",
+        ),
+    ]
+}
+
+/// The grammar of templates, which `src/template/parse.rs` reads again.
+fn templates() -> Vec<Rule> {
+    let of = |key: &str, template: &str| json!({"secret": {"template": {key: template}}});
+    let sentence = "a template is text and {{ name }} or {{ name | function }}, and nothing else: names are clientId, clientSecret, orgId and tokenUrl, functions json, base64 and urlencode, at most 8 in a row";
+    let template = |name, accepted, refused| rule(name, of("key", accepted), of("key", refused), sentence);
+    vec![
+        rule(
+            "keys of a template are as short as those of a Secret",
+            of(&"a".repeat(253), "x"),
+            of(&"a".repeat(254), "x"),
+            "keys of template consist of at most 253 letters, digits, -, _ and .",
+        ),
+        template(
+            "a template is text and values",
+            "{\"id\": {{ clientId|json }}, {x: {{\n\ttokenUrl | urlencode | base64\r\n}}}} 日本 {",
+            "{% for x in y %}",
+        ),
+        template("a template has no literals", "{{ orgId }}", "{{ \"x\" }}"),
+        template("a template has no fields", "{{ orgId }}", "{{ orgId.x }}"),
+        template("a template has no unknown name", "{{ clientSecret }}", "{{ clientsecret }}"),
+        template("a template has no unknown function", "{{ clientSecret | json }}", "{{ clientSecret | upper }}"),
+        template("a template has no comment in braces", "{# x #}", "{{# x }}"),
+        template("a value ends", "}}", "{{ orgId }"),
+        template("a value begins with a name", "{ {{ orgId }}", "{{{ orgId }}"),
+        template(
+            "a value passes through few functions",
+            "{{ orgId | json | json | json | json | json | json | json | json }}",
+            "{{ orgId | json | json | json | json | json | json | json | json | json }}",
         ),
     ]
 }

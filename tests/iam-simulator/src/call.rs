@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::route::Route;
 use crate::schema::{Shape, check};
+use crate::types::Spelling;
 
 /// What is answered instead of a success.
 #[derive(Clone, Debug)]
@@ -162,6 +163,21 @@ impl Call {
         let encoded = self.header(AUTHORIZATION.as_str())?.strip_prefix("Basic ")?;
         let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
         decoded.split_once(':').map(|(id, secret)| (id.to_string(), secret.to_string()))
+    }
+
+    /// The call as a service quotes it in an error.
+    pub fn quoted(&self, spelling: Spelling) -> String {
+        let body = String::from_utf8_lossy(&self.body);
+        match spelling {
+            Spelling::Plain => body.into_owned(),
+            Spelling::Json => Value::from(body).to_string(),
+            Spelling::Percent => form_urlencoded::byte_serialize(&self.body).collect(),
+            Spelling::Base64 => STANDARD.encode(&self.body),
+            Spelling::Headers => {
+                let caller = |name| self.header(name).map(|value| format!("{name}: {value}"));
+                ["authorization", "csp-auth-token"].into_iter().filter_map(caller).collect()
+            }
+        }
     }
 
     /// The client ids that the call names anywhere, for matching and for the log.

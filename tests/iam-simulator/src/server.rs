@@ -157,6 +157,9 @@ async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<R
             visit.perform_if(call, *performed);
             refuse(*status, message)
         }
+        Some(Action::Echo { status, spelling }) => {
+            refuse(*status, &format!("cannot handle {}", call.quoted(*spelling)))
+        }
         Some(Action::ExpiredToken) => refuse(401, "the access token has expired"),
         Some(Action::ConnectionReset) => return Err(Abort::Reset),
         Some(Action::ResponseLost) => {

@@ -8,7 +8,7 @@ mod fault;
 mod settings;
 mod view;
 
-pub use fault::{Action, Fault, FaultState, Target};
+pub use fault::{Action, Fault, FaultState, Spelling, Target};
 pub use settings::{CpnOffers, FailedForm, MissingOnDelete, Settings, TimeUnit};
 pub use view::{AppView, CallFilter, CallView, Stats};
 

@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use iam_simulator::types::{Action, CallFilter, Fault, Operation};
+use iam_simulator::types::{Action, CallFilter, Fault, Operation, Spelling};
 use serde_json::{Value, json};
 
 fn create_body(id: &str) -> Value {
@@ -50,6 +50,31 @@ async fn too_many_requests_can_say_how_long() {
     let second = bed.request(CSP, "GET", &path).send().await.unwrap();
     assert_eq!((second.status().as_u16(), second.headers().get("retry-after")), (429, None));
     bed.csp("GET", "oauth-apps/nobody", Value::Null).await.ok(404);
+}
+
+#[tokio::test]
+async fn an_error_can_quote_the_call_in_several_spellings() {
+    let bed = Bed::new().await;
+    let body = create_body("quoted-app");
+    let text = body.to_string();
+    let path = format!("orgs/{ORG}/oauth-apps");
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &text);
+    for (spelling, quoted) in [
+        (Spelling::Plain, text.clone()),
+        (Spelling::Json, json!(text).to_string()),
+        (Spelling::Percent, text.replace('"', "%22").replace('{', "%7B")),
+        (Spelling::Base64, base64),
+        (Spelling::Headers, "authorization: Bearer ".to_owned()),
+    ] {
+        bed.order(Fault::once(Action::Echo { status: 422, spelling }).on(Operation::CreateApp)).await;
+        let sent = bed.request(CSP, "POST", &path).header("content-type", "application/json").body(text.clone());
+        let answer = sent.send().await.unwrap();
+        assert_eq!(answer.status(), 422);
+        let said: Value = answer.json().await.unwrap();
+        let begin: String = quoted.chars().take(8).collect();
+        assert!(said["message"].as_str().unwrap().starts_with(&format!("cannot handle {begin}")), "{said}");
+    }
+    assert_eq!(bed.control.apps().await.unwrap(), [], "the change is not made");
 }
 
 #[tokio::test]

@@ -153,12 +153,35 @@ pub enum Action {
     },
     /// The change is made and the answer is 200 with broken JSON.
     MalformedBody,
+    /// A status with the API's error form, whose message quotes the call; the change is not made.
+    Echo {
+        /// The status.
+        status: u16,
+        /// How the call is quoted.
+        spelling: Spelling,
+    },
     /// No answer, ever.
     Hang {
         /// Whether the change is made.
         #[serde(default)]
         performed: bool,
     },
+}
+
+/// How a service quotes a call in an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Spelling {
+    /// The body as it came.
+    Plain,
+    /// The body as text within a JSON text.
+    Json,
+    /// The body as in a URL or a form.
+    Percent,
+    /// The body in Base64.
+    Base64,
+    /// The headers that say who calls, as they came.
+    Headers,
 }
 
 /// A fault that was ordered, and how often it hit.

@@ -1,0 +1,167 @@
+//! Whether a text holds a secret, however it is written: as it is, escaped as in JSON, a URL or a form, or in Base64, alone or
+//! behind an id as in `Authorization: Basic`. The work is linear in the text and in the secret.
+
+use crate::text::{is_hidden, is_space};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::collections::HashSet;
+
+/// A run of that many bytes out of a secret gives it away, even where the API cuts it.
+pub const MIN_RUN: usize = 12;
+/// A part in Base64 that is shorter than this also stands in words. Of a secret of eight bytes more than that is left.
+const MIN_BASE64: usize = 4;
+/// So many escapes around each other are seen through.
+const LAYERS: usize = 2;
+
+/// A secret, as it is compared.
+pub struct Secret {
+    plain: Vec<u8>,
+    base64: Vec<Vec<u8>>,
+}
+
+/// A text in every way in which it can be read.
+pub struct Seen {
+    plain: Runs,
+    base64: Runs,
+}
+
+/// Texts, and every run of the least length in them.
+#[derive(Default)]
+struct Runs {
+    texts: Vec<Vec<u8>>,
+    runs: HashSet<[u8; MIN_RUN]>,
+}
+
+impl Secret {
+    /// Prepares a secret.
+    pub fn of(secret: &str) -> Self {
+        let base64 = (0..3).map(|before| letters_and_digits(&within_base64(secret, before)));
+        Self { plain: visible(secret), base64: base64.filter(|part| part.len() >= MIN_BASE64).collect() }
+    }
+}
+
+impl Seen {
+    /// Prepares a text.
+    pub fn of(text: &str) -> Self {
+        let mut seen = Self { plain: Runs::default(), base64: Runs::default() };
+        for text in readings(text) {
+            seen.plain.add(visible(&text));
+            seen.base64.add(letters_and_digits(&text));
+        }
+        seen
+    }
+
+    /// Whether the secret is in the text.
+    pub fn holds(&self, secret: &Secret) -> bool {
+        self.plain.hold(&secret.plain) || secret.base64.iter().any(|part| self.base64.hold(part))
+    }
+}
+
+impl Runs {
+    fn add(&mut self, text: Vec<u8>) {
+        self.runs.extend(runs(&text));
+        self.texts.push(text);
+    }
+
+    /// Whether a run of the secret is here, or the whole of a shorter one.
+    fn hold(&self, secret: &[u8]) -> bool {
+        match secret.len() {
+            0 => false,
+            1..MIN_RUN => self.texts.iter().any(|text| text.windows(secret.len()).any(|part| part == secret)),
+            _ => runs(secret).any(|run| self.runs.contains(&run)),
+        }
+    }
+}
+
+fn runs(text: &[u8]) -> impl Iterator<Item = [u8; MIN_RUN]> {
+    text.windows(MIN_RUN).filter_map(|run| run.try_into().ok())
+}
+
+/// What can be seen of a text, in lower case. A `+` stands for a space in a form.
+fn visible(text: &str) -> Vec<u8> {
+    let visible: String = text.chars().filter(|c| !is_space(*c) && !is_hidden(*c) && *c != '+').collect();
+    visible.to_ascii_lowercase().into_bytes()
+}
+
+/// What is the same in both alphabets of Base64, with padding or without, on one line or on several.
+fn letters_and_digits(text: &str) -> Vec<u8> {
+    text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect()
+}
+
+/// The letters that a secret certainly has in the Base64 of a longer text, with so many bytes more than a multiple of three
+/// before it.
+fn within_base64(secret: &str, before: usize) -> String {
+    let text = [&vec![0; before], secret.as_bytes()].concat();
+    let encoded = STANDARD_NO_PAD.encode(&text);
+    // Of its first and its last letter some bits may belong to others.
+    let (begin, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+    encoded.get(begin..end).unwrap_or_default().to_owned()
+}
+
+/// The text as it stands, and with one or more layers of escapes taken off, in any order.
+fn readings(text: &str) -> Vec<String> {
+    let (mut all, mut from) = (vec![text.to_owned()], 0);
+    for _ in 0..LAYERS {
+        let to = all.len();
+        for index in from..to {
+            for unescaped in [unescape(&all[index], b'%', percent), unescape(&all[index], b'\\', backslash)] {
+                if !all.contains(&unescaped) {
+                    all.push(unescaped);
+                }
+            }
+        }
+        from = to;
+    }
+    all
+}
+
+/// Replaces each escape that begins with the mark; `read` says what it stands for and how long it is behind the mark.
+fn unescape(text: &str, mark: u8, read: fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> String {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let escape = (*first == mark).then(|| read(tail)).flatten();
+        match escape {
+            Some((bytes, length)) => {
+                plain.extend(bytes);
+                rest = &tail[length..];
+            }
+            None => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+/// `%2B`. [RFC 3986]
+fn percent(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let byte = u8::try_from(hexadecimal(text.get(..2)?)?).ok()?;
+    Some((vec![byte], 2))
+}
+
+/// `\"`, `\n`, `\u002b`, and two of the latter for what lies beyond. [RFC 8259]
+fn backslash(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let unit = |at: usize| match text.get(at..at + 6) {
+        Some([b'\\', b'u', digits @ ..]) => hexadecimal(digits),
+        Some(_) | None => None,
+    };
+    match text.first()? {
+        b'u' => {
+            let first = hexadecimal(text.get(1..5)?)?;
+            let pair = [first, unit(5).unwrap_or_default()];
+            let character = char::decode_utf16(pair).next()?.unwrap_or(char::REPLACEMENT_CHARACTER);
+            let length = if character.len_utf16() == 2 { 11 } else { 5 };
+            Some((character.to_string().into_bytes(), length))
+        }
+        b'n' | b'r' | b't' | b'b' | b'f' => Some((vec![b' '], 1)),
+        other => Some((vec![*other], 1)),
+    }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u16> {
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u16::from_str_radix(digits, 16).ok()
+}

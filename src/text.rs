@@ -1,0 +1,94 @@
+//! Makes text from outside fit for a log, a status, an Event or a metric: one line, visible, within a limit.
+//! Whoever wrote it can neither forge a line nor make a reader see what does not stand there.
+
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
+
+/// Stands for what was cut off.
+const CUT: char = '…';
+
+/// The text without control characters, format characters (Unicode category Cf, which holds those that turn the direction
+/// of writing) and repeated white space, at most `most_bytes` long. A text that was cut ends with `…` where that fits.
+pub fn clean(text: &str, most_bytes: usize) -> String {
+    let mut clean = String::with_capacity(text.len().min(most_bytes));
+    let mut space = false;
+    for character in text.chars() {
+        if is_space(character) {
+            space = !clean.is_empty();
+        } else if !is_hidden(character) {
+            if clean.len() + usize::from(space) + character.len_utf8() > most_bytes {
+                return cut(clean, most_bytes);
+            }
+            if std::mem::take(&mut space) {
+                clean.push(' ');
+            }
+            clean.push(character);
+        }
+    }
+    clean
+}
+
+/// White space, or a control character, which separates words as well as white space does.
+pub fn is_space(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
+}
+
+/// A character that takes no place of its own and changes how others are read.
+pub fn is_hidden(character: char) -> bool {
+    !character.is_ascii() && CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format
+}
+
+fn cut(mut text: String, most_bytes: usize) -> String {
+    let Some(most) = most_bytes.checked_sub(CUT.len_utf8()) else { return text };
+    while text.len() > most || text.ends_with(' ') {
+        text.pop();
+    }
+    text.push(CUT);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_break_or_an_escape_sequence_cannot_forge_a_line() {
+        assert_eq!(clean("no such app\n2026-01-01 ERROR forged", 100), "no such app 2026-01-01 ERROR forged");
+        assert_eq!(clean(" a\r\n\tb\u{1b}[31mc\0\u{85}\u{2028}d ", 100), "a b [31mc d");
+    }
+
+    #[test]
+    fn what_is_read_is_what_stands_there() {
+        assert_eq!(clean("user\u{202e}nimda\u{2066}\u{200b}\u{feff}\u{ad}\u{e0041} x", 100), "usernimda x");
+        assert_eq!(
+            clean("Büro \u{1f469}\u{200d}\u{1f680} e\u{301} 漢字", 100),
+            "Büro \u{1f469}\u{1f680} e\u{301} 漢字"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character_within_its_bytes() {
+        assert_eq!(clean("abcdef", 6), "abcdef");
+        assert_eq!(clean("abcdefg", 6), "abc…");
+        assert_eq!(clean("ab cdefg", 6), "ab…");
+        assert_eq!(clean("ääää", 7), "ää…");
+        assert_eq!(clean("ää", 3), "…");
+        assert_eq!([clean("ää", 2), clean("ää", 0)], ["ä".to_owned(), String::new()]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_one_visible_line_within_its_limit(text in any::<String>(), most in 0usize..64) {
+            let clean = clean(&text, most);
+            prop_assert!(clean.len() <= most);
+            prop_assert!(!clean.chars().any(|c| c.is_control() || is_hidden(c) || (c.is_whitespace() && c != ' ')));
+            prop_assert!(!clean.contains("  ") && clean.trim() == clean);
+        }
+
+        #[test]
+        fn every_format_character_is_hidden(character in proptest::string::string_regex(r"\p{Cf}").unwrap()) {
+            prop_assert_eq!(clean(&character, 8), "");
+        }
+    }
+}
