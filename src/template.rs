@@ -17,7 +17,7 @@ use url::form_urlencoded;
 /// The longest value that a template may make, in bytes.
 const LONGEST: usize = 64 << 10;
 /// The most that all templates of a resource may make together, in bytes; a Secret holds 1 MiB in all.
-const LONGEST_IN_SUM: usize = 512 << 10;
+const LONGEST_IN_SUM: usize = 1 << 20;
 
 /// What templates can use.
 pub struct Values<'a> {
