@@ -16,8 +16,6 @@ use url::form_urlencoded;
 
 /// The longest value that a template may make, in bytes.
 const LONGEST: usize = 64 << 10;
-/// The most that all templates of a resource may make together, in bytes; a Secret holds 1 MiB in all.
-const LONGEST_IN_SUM: usize = 1 << 20;
 
 /// What templates can use.
 pub struct Values<'a> {
@@ -59,21 +57,16 @@ pub fn fill(
     templates: &BTreeMap<String, String>,
     values: &Values<'_>,
 ) -> Result<BTreeMap<String, ClientSecret>, String> {
-    let mut left = LONGEST_IN_SUM;
-    let mut fill = |(key, source): (&String, &String)| {
+    let fill = |(key, source): (&String, &String)| {
         let said = |cause: String| format!("spec.secret.template.{key}{cause}");
         let template = Template::parse(source).map_err(said)?;
-        let text = template.fill(values, left.min(LONGEST)).map_err(|cause| match cause {
+        let text = template.fill(values, LONGEST).map_err(|cause| match cause {
             Unfilled::NoSecret(place) => said(format!("{place}: a public client has no clientSecret: remove it")),
-            Unfilled::TooLong if left < LONGEST => {
-                format!("spec.secret.template makes more than {LONGEST_IN_SUM} bytes in all: shorten it")
-            }
             Unfilled::TooLong => said(format!(" makes more than {LONGEST} bytes: shorten it")),
         })?;
-        left -= text.len();
         Ok((key.clone(), ClientSecret::new(text)))
     };
-    templates.iter().map(&mut fill).collect()
+    templates.iter().map(fill).collect()
 }
 
 /// Why a template has no value.
