@@ -12,6 +12,8 @@ mod gate;
 mod grant;
 pub mod http;
 mod operation;
+#[cfg(test)]
+mod properties;
 mod request;
 mod scrub;
 mod settings;

@@ -63,11 +63,11 @@ async fn a_provided_secret_that_cannot_be_one_is_refused_by_name_while_another_a
         assert!(message.starts_with(why), "{message}");
     }
     assert_eq!(world.app_calls().await, 0);
-    tenant.send("create", &provided(&world, "right", "Brought-by-hand1\r\n")).unwrap();
+    tenant.send("create", &provided(&world, "right", "Brought_by_hand1\r\n")).unwrap();
     let bring = json!({"clientSecretRef": {"name": "right", "key": "value"}});
     tenant.apply(&world.manifest("billing", bring)).unwrap();
     world.until_ready("billing").await;
-    assert_eq!(world.value("billing", "client-secret").await.as_deref(), Some("Brought-by-hand1"));
+    assert_eq!(world.value("billing", "client-secret").await.as_deref(), Some("Brought_by_hand1"));
     world.assert_credential_works("billing").await;
 }
 
