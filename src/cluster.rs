@@ -2,6 +2,7 @@
 //! `cluster::kubernetes` is the real one; simulations bring their own.
 
 pub mod kubernetes;
+pub mod lenient;
 
 use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
@@ -43,7 +44,8 @@ pub trait Cluster: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Option<OrgOAuthApp>, ClusterFault>> + Send;
 
-    /// Lists the resources that may have this client id, past every cache.
+    /// Lists the resources that may have this client id, with what says so and without what is large in them. Those whose
+    /// `spec.id` it is are read past every cache; a derived id is known to the watch.
     fn apps_with_id(&self, id: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
 
     /// Adds the finalizer if the resource is still as it was seen.

@@ -8,6 +8,7 @@
 //! - [`status`] and [`reason`]: what users and tools read
 //! - [`credentials`]: the Secret, and the one guard of every read and write of it
 //! - [`template`]: further keys of the Secret, filled in
+//! - [`text`]: what is shown of texts from outside
 //! - [`definition`]: what a spec means at each API, and whether the API shows the same
 //! - [`grants`]: who may use a connection
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
@@ -16,6 +17,7 @@
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`backoff`] and [`duration`]: when to look again
 //! - [`metrics`] and [`traces`]: what is counted and measured, and what belongs together
+//! - [`panics`]: where the operator failed
 //! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
@@ -32,6 +34,7 @@ pub mod fence;
 pub mod grants;
 pub mod lease;
 pub mod metrics;
+pub mod panics;
 pub mod readiness;
 pub mod reason;
 pub mod reconcile;
@@ -40,4 +43,5 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod template;
+pub mod text;
 pub mod traces;
