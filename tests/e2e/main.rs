@@ -5,6 +5,7 @@
 
 mod admission;
 mod alerts;
+mod bad_items;
 mod cluster;
 mod deletion;
 mod faults;

@@ -195,10 +195,10 @@ async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
 }
 
 /// kubectl as somebody who may write resources and Secrets in one namespace, as teams may.
-struct Tenant(String);
+pub struct Tenant(String, String);
 
 impl Tenant {
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let namespace = &world.namespace;
         let user = format!("user-of-{namespace}");
         let create = |what: &[&str]| plane().kubectl(&[&["-n", namespace, "create"], what].concat()).unwrap();
@@ -206,12 +206,18 @@ impl Tenant {
         create(&["role", "team", all, "--resource=orgoauthapps.oauth-apps.dev"]);
         create(&["rolebinding", "team", "--role=team", &format!("--user={user}")]);
         let kubeconfig = plane().user(&user, None).unwrap();
-        Self(plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string())
+        let kubeconfig = plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string();
+        Self(kubeconfig, namespace.clone())
     }
 
-    fn apply(&self, manifest: &Value) -> Result<String, String> {
-        let arguments = ["--kubeconfig", &self.0, "apply", "-f", "-"];
-        plane().kubectl_with_input(&arguments, &manifest.to_string()).map_err(|error| error.to_string())
+    pub fn apply(&self, manifest: &Value) -> Result<String, String> {
+        self.kubectl(&["apply", "-f", "-"], manifest)
+    }
+
+    /// With this object as its input, in the namespace.
+    pub fn kubectl(&self, arguments: &[&str], object: &Value) -> Result<String, String> {
+        let arguments = [&["--kubeconfig", &self.0, "-n", &self.1], arguments].concat();
+        plane().kubectl_with_input(&arguments, &object.to_string()).map_err(|error| error.to_string())
     }
 }
 
