@@ -20,8 +20,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         // What a reconcile shares with others is behind locks that are taken over when they are poisoned.
         let Some(result) = caught(self.reconcile(app.clone())).await else {
             self.metrics.panicked();
-            let message = format!("the operator failed at {}; this is a bug, please report it", panics::last());
-            let blocked = Blocked::new(Reason::InternalError, message);
+            let blocked = internal_error();
             // To say it may fail for the same reason.
             if let None | Some(Err(_)) = caught(self.say_blocked(app, blocked.clone())).await {
                 tracing::error!(reason = blocked.reason.as_str(), "{}", blocked.message);
@@ -42,6 +41,12 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     }
 }
 
-async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+/// What is said of the panic that was just caught.
+pub(super) fn internal_error() -> Blocked {
+    let message = format!("the operator failed at {}; this is a bug, please report it", panics::last());
+    Blocked::new(Reason::InternalError, message)
+}
+
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(work).catch_unwind().await.ok()
 }

@@ -193,7 +193,8 @@ async fn each_alert_fires_when_its_thing_happens_and_no_other_does() {
         a_resource_cannot_be_read(),
         a_finalizer_is_removed(),
     );
-    let others = [refused, failing, throttled, overdue, writes, stuck, rejected, unreadable, finalizer, it_fails_itself()];
+    let others =
+        [refused, failing, throttled, overdue, writes, stuck, rejected, unreadable, finalizer, it_fails_itself()];
     let cases: Vec<Case> = well_and_killed.into_iter().chain(others).collect();
     assert_cases(&shipped("alerts.yaml")["spec"], &cases);
     let fired: BTreeSet<_> = cases.iter().flat_map(|case| &case.answers).collect();

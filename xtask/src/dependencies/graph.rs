@@ -1,6 +1,6 @@
 //! The packages of the workspace's lock file, and which of them are in the operator's binary.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::Command;
@@ -25,45 +25,41 @@ pub struct Package {
     pub directory: PathBuf,
 }
 
-/// All packages, by their ids.
-pub struct Graph {
-    pub packages: BTreeMap<String, Package>,
-    needs: BTreeMap<String, Vec<String>>,
-    binary: String,
-}
+/// All packages that somebody else made.
+pub struct Graph(pub Vec<Package>);
 
 impl Graph {
-    /// As cargo resolves them.
+    /// As the lock file says.
     pub fn read() -> Result<Self, Box<dyn Error>> {
-        let mut cargo = Command::new(env!("CARGO"));
-        let output = cargo
-            .args(["metadata", "--format-version=1", "--locked", "--filter-platform", PLATFORM])
-            .current_dir(super::root())
-            .output()?;
-        if !output.status.success() {
-            return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
-        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let metadata = cargo(&["metadata", "--format-version=1", "--locked", "--filter-platform", PLATFORM])?;
+        let metadata: Value = serde_json::from_str(&metadata)?;
         let all = metadata["packages"].as_array().ok_or("no packages")?;
-        let ours = |package: &&Value| package["source"].is_null();
-        let binary = all.iter().find(|package| package["name"] == BINARY && ours(package)).map(|package| text(package, "id"));
-        let packages = all.iter().filter(|package| !ours(package)).map(|package| (text(package, "id"), read(package)));
-        let nodes = metadata["resolve"]["nodes"].as_array().ok_or("no nodes")?;
-        let needs = nodes.iter().map(|node| (text(node, "id"), linked(node)));
-        Ok(Self { packages: packages.collect(), needs: needs.collect(), binary: binary.ok_or("no operator")? })
+        Ok(Self(all.iter().filter(|package| !package["source"].is_null()).map(read).collect()))
     }
 
-    /// Those of which something is in the binary, by name.
-    pub fn shipped(&self) -> Vec<&Package> {
-        let (mut found, mut open) = (BTreeSet::new(), vec![&self.binary]);
-        while let Some(id) = open.pop() {
-            if found.insert(id) {
-                open.extend(self.needs.get(id).into_iter().flatten());
-            }
-        }
-        let mut shipped: Vec<_> = found.into_iter().filter_map(|id| self.packages.get(id)).collect();
+    /// Those of which something is in the binary, by name. Only `cargo tree` knows which features are on.
+    pub fn shipped(&self) -> Result<Vec<&Package>, Box<dyn Error>> {
+        let normal = ["-e", "normal", "--prefix", "none", "--format", "{p}"];
+        let tree = cargo(&[&["tree", "--locked", "--package", BINARY, "--target", PLATFORM][..], &normal].concat())?;
+        let names: BTreeSet<String> = tree.lines().filter_map(name_and_version).collect();
+        let mut shipped: Vec<_> =
+            self.0.iter().filter(|p| names.contains(&format!("{} {}", p.name, p.version))).collect();
         shipped.sort_by_key(|package| (&package.name, &package.version));
-        shipped
+        Ok(shipped)
+    }
+}
+
+/// Of a line such as `axum v0.8.1 (*)`.
+fn name_and_version(line: &str) -> Option<String> {
+    let mut words = line.split(' ');
+    Some(format!("{} {}", words.next()?, words.next()?.strip_prefix('v')?))
+}
+
+fn cargo(arguments: &[&str]) -> Result<String, Box<dyn Error>> {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(super::root()).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => Err(format!("cargo {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)).into()),
     }
 }
 
@@ -76,13 +72,4 @@ fn read(package: &Value) -> Package {
         ["name", "version", "license", "repository", "source", "manifest_path"].map(|field| text(package, field));
     let directory = PathBuf::from(manifest).parent().map(PathBuf::from).unwrap_or_default();
     Package { name, version, license, repository, source, directory }
-}
-
-/// What is needed for more than a build script or a test.
-fn linked(node: &Value) -> Vec<String> {
-    let dependencies = node["deps"].as_array().into_iter().flatten();
-    let normal = |dependency: &&Value| {
-        dependency["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
-    };
-    dependencies.filter(normal).map(|dependency| text(dependency, "pkg")).collect()
 }

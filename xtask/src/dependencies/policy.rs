@@ -1,6 +1,5 @@
 //! The rules of `deny.toml` that need no network.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 
@@ -35,9 +34,9 @@ impl Policy {
     }
 
     /// Which packages break a rule, and which rule.
-    pub fn broken_by(&self, packages: &BTreeMap<String, Package>) -> Vec<String> {
+    pub fn broken_by(&self, packages: &[Package]) -> Vec<String> {
         let mut broken = Vec::new();
-        for package in packages.values() {
+        for package in packages {
             let Package { name, license, source, .. } = package;
             if !self.allows(license) {
                 broken.push(format!("{name}: license {license:?} is not allowed"));
@@ -99,10 +98,10 @@ fn words(license: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn package(license: &str, source: &str) -> BTreeMap<String, Package> {
+    fn package(license: &str, source: &str) -> [Package; 1] {
         let [name, version, repository] = ["p", "1.0.0", ""].map(str::to_owned);
         let (license, source, directory) = (license.into(), source.into(), std::path::PathBuf::new());
-        [("p".to_owned(), Package { name, version, license, repository, source, directory })].into()
+        [Package { name, version, license, repository, source, directory }]
     }
 
     fn policy() -> Policy {
