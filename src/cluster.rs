@@ -3,6 +3,7 @@
 
 pub mod claim_key;
 pub mod kubernetes;
+pub mod lenient;
 
 use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;
@@ -44,7 +45,8 @@ pub trait Cluster: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Option<OrgOAuthApp>, ClusterFault>> + Send;
 
-    /// Lists the resources that may have this client id, past every cache.
+    /// Lists the resources that may have this client id, with what says so and without what is large in them. Those whose
+    /// `spec.id` it is are read past every cache; a derived id is known to the watch.
     fn apps_with_id(&self, id: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
 
     /// Adds the finalizer if the resource is still as it was seen.
@@ -78,7 +80,7 @@ pub trait Cluster: Send + Sync + 'static {
     fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
 
     /// Asks whether Kubernetes would take such a write; nothing is written.
-    fn try_secret(&self, write: &SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+    fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
 
     /// The names of the pods that mount a Secret or refer to it, finished ones left out.
     fn pods_using(

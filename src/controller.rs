@@ -3,14 +3,15 @@
 
 mod ending;
 mod keeper;
+mod notices;
 mod watches;
 
 use crate::backoff;
 use crate::claim::ClaimKey;
 use crate::cluster::ClusterFault;
-use crate::cluster::kubernetes::Kubernetes;
+use crate::cluster::kubernetes::{Asking, Kubernetes, Released, Watched};
 use crate::connections::ClusterConnections;
-use crate::crd::{OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::credentials::client_secret;
 use crate::decide::Outcome;
 use crate::duration;
@@ -19,22 +20,22 @@ use crate::metrics::Metrics;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::{Shared, join_all};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use keeper::Keeper;
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource, ResourceExt};
+use notices::Notices;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
-use watches::{Change, Listeners};
+use watches::{Change, Listeners, Shared, Waking};
 
 /// Passes of one connection that may be under way for each call that it may have in flight. A waiting pass holds
 /// nothing, so a connection that hangs costs the others nothing; and deletions need company to share calls.
@@ -50,6 +51,8 @@ const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
 pub struct Settings {
     /// Closed once this process may do nothing any more.
     pub fence: Fence,
+    /// The name of this process, which no other one has.
+    pub identity: String,
     /// Where the Secrets are that connections name.
     pub operator_namespace: String,
     /// Namespaces to watch; all when empty.
@@ -81,52 +84,83 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let shutdown = shutdown.boxed().shared();
-    let scopes: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
-        [] => vec![None],
-        names => names.iter().cloned().map(Some).collect(),
-    };
-    let (listeners, hear): (Listeners, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
-    let (keeper_hears, changes) = unbounded();
-    let all: Listeners = listeners.iter().cloned().chain([keeper_hears]).collect();
-    let (connections, watching_connections) = watches::connections(client.clone(), all);
-    let (namespaces, watching_namespaces): (Vec<_>, Vec<_>) =
-        scopes.iter().map(|scope| watches::namespaces(client.clone(), scope.as_deref(), listeners.clone())).unzip();
-    let watching = tokio::spawn(join_all(watching_namespaces.into_iter().chain([watching_connections])));
-    let (fence, watched) = (settings.fence, settings.watch_namespaces.clone());
-    let cluster = Kubernetes::new(
-        client.clone(),
-        settings.concurrency,
-        watched,
-        namespaces.clone(),
-        metrics.clone(),
-        fence.clone(),
-    );
-    let own = settings.operator_namespace;
-    let connected = ClusterConnections::new(client.clone(), own, connections.clone(), metrics.clone(), fence);
+    let (notices, to_say) = unbounded();
+    let shared = Shared { client: client.clone(), notices: Notices(notices), metrics: metrics.clone() };
+    let Watches { scopes, connections, namespaces, changes, released, futures } = Watches::all(&shared, &settings);
+    let mut watching = tokio::spawn(join_all(futures));
+    let apps: Vec<_> = scopes.iter().map(|scope| scope.apps.clone()).collect();
+    let Settings { fence, identity, operator_namespace, watch_namespaces, concurrency } = settings;
+    let scoped = !watch_namespaces.is_empty();
+    let watched = Watched { scopes: watch_namespaces, apps: apps.clone(), namespaces: namespaces.clone(), released };
+    let asking = Asking { concurrency, identity: &identity, fence: fence.clone() };
+    let cluster = Kubernetes::new(client.clone(), asking, watched, metrics.clone());
+    let connected = ClusterConnections::new(client, operator_namespace, connections.clone(), metrics.clone(), fence);
     let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
     let operator = Arc::new(Operator::new(cluster, connected, claim_key, clock, fresh, metrics.clone()));
     let shop = Arc::new(Shop { operator: operator.clone(), admission: Mutex::default(), attempts: Mutex::default() });
-    // Without connections and namespaces every resource would look as if it had no connection or no grant.
-    if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
-        tracing::error!("the watch of IamConnections or namespaces ended");
-    }
-    let control = |(scope, hear)| control(apps_in(&client, scope), hear, shop.clone(), shutdown.clone());
-    let (apps, running): (Vec<_>, Vec<_>) = scopes.iter().zip(hear).map(control).unzip();
     metrics.watch(apps.clone(), connections.clone());
-    let keeper = Keeper { operator, connections, apps: apps.clone(), scoped: !settings.watch_namespaces.is_empty() };
-    let first_lists = async {
-        all_ready(&apps).await;
-        synced();
-        tokio::select! { () = keeper.keep(changes) => {}, () = shutdown.clone() => {} }
+    let working = async {
+        // Without connections and namespaces every resource would look as if it had no connection or no grant.
+        if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
+            tracing::error!("the watch of IamConnections or namespaces ended");
+        }
+        let running = scopes.into_iter().map(|scope| control(scope, shop.clone(), shutdown.clone()));
+        let keeper =
+            Keeper { operator: operator.clone(), connections: connections.clone(), apps: apps.clone(), scoped };
+        let first_lists = async {
+            all_ready(&apps).await;
+            synced();
+            let saying = notices::say_all(&operator.cluster, metrics.clone(), to_say);
+            tokio::select! { () = keeper.keep(changes) => {}, () = saying => {}, () = shutdown.clone() => {} }
+        };
+        futures::future::join(join_all(running), first_lists).await;
     };
-    futures::future::join(join_all(running), first_lists).await;
+    // A process whose watches ended would serve nobody and say nothing.
+    tokio::select! {
+        () = working => {}
+        ended = &mut watching => tracing::error!(error = ended.err().map(|error| error.to_string()), "the watches ended"),
+    }
     watching.abort();
 }
 
-fn apps_in(client: &Client, scope: &Option<String>) -> Api<OrgOAuthApp> {
-    match scope {
-        None => Api::all(client.clone()),
-        Some(name) => Api::namespaced(client.clone(), name),
+/// One scope: the watch of its resources, which wakes their reconciles, and what else concerns them.
+struct Scope {
+    apps: Store<OrgOAuthApp>,
+    waking: Waking,
+    elsewhere: UnboundedReceiver<Change>,
+}
+
+/// All watches of the process.
+struct Watches {
+    scopes: Vec<Scope>,
+    connections: Store<IamConnection>,
+    namespaces: Vec<Store<watches::NamespaceMeta>>,
+    /// For the keeper of connections.
+    changes: UnboundedReceiver<Change>,
+    released: Arc<Released>,
+    futures: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Watches {
+    fn all(shared: &Shared, settings: &Settings) -> Self {
+        let names: Vec<Option<&str>> = match settings.watch_namespaces.as_slice() {
+            [] => vec![None],
+            names => names.iter().map(|name| Some(name.as_str())).collect(),
+        };
+        let (listeners, hear): (Listeners, Vec<_>) = names.iter().map(|_| unbounded()).unzip();
+        let (keeper_hears, changes) = unbounded();
+        let all: Listeners = listeners.iter().cloned().chain([keeper_hears]).collect();
+        let (connections, watching_connections) = watches::connections(shared, all);
+        let (mut futures, released) = (vec![watching_connections], Arc::new(Released::default()));
+        let (mut scopes, mut namespaces) = (Vec::new(), Vec::new());
+        for (name, elsewhere) in names.into_iter().zip(hear) {
+            let (labels, watching_labels) = watches::namespaces(shared, name, listeners.clone());
+            let (apps, waking, watching_apps) = watches::apps(shared, name, released.clone());
+            futures.extend([watching_labels, watching_apps]);
+            namespaces.push(labels);
+            scopes.push(Scope { apps, waking, elsewhere });
+        }
+        Self { scopes, connections, namespaces, changes, released, futures }
     }
 }
 
@@ -137,39 +171,21 @@ where
     join_all(stores.iter().map(Store::wait_until_ready)).await.iter().all(Result::is_ok)
 }
 
-/// One scope: a watch of its resources, and the queue of their passes.
+/// The queue of the reconciles of one scope.
 fn control(
-    api: Api<OrgOAuthApp>,
-    elsewhere: UnboundedReceiver<Change>,
+    Scope { apps, waking, elsewhere }: Scope,
     shop: Arc<Shop>,
-    shutdown: Shared<impl Future<Output = ()> + Send + 'static>,
-) -> (Store<OrgOAuthApp>, impl Future<Output = ()>) {
-    let (apps, writer) = store::<OrgOAuthApp>();
-    // The generation moves with the spec and with deletion, the annotations ask for something; our own writes of
-    // finalizer and status wake nobody.
-    let changes = watcher(api, watcher::Config::default())
-        .default_backoff()
-        .modify(|app| app.managed_fields_mut().clear())
-        .reflect(writer)
-        .applied_objects()
-        .inspect_err(|error| tracing::warn!(%error, "watch of OrgOAuthApps"))
-        .predicate_filter(predicates::generation.combine(requests), PredicateConfig::default());
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) -> impl Future<Output = ()> {
     let users = apps.clone();
     let affected = elsewhere.flat_map(move |change| stream::iter(affected_by(&change, &users)));
-    let passes = Controller::for_stream(changes, apps.clone())
+    Controller::for_stream(stream::pending(), apps)
         .with_config(Config::default())
+        .reconcile_on(waking)
         .reconcile_on(affected)
         .graceful_shutdown_on(shutdown)
         .run(pass, |_, error: &Infallible, _| match *error {}, shop)
-        .for_each(|_| std::future::ready(()));
-    (apps, passes)
-}
-
-/// What the annotations ask for, as a number that changes with it.
-fn requests(app: &OrgOAuthApp) -> Option<u64> {
-    let mut hash = DefaultHasher::new();
-    [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name)).hash(&mut hash);
-    Some(hash.finish())
+        .for_each(|_| std::future::ready(()))
 }
 
 fn affected_by(change: &Change, apps: &Store<OrgOAuthApp>) -> Vec<ObjectRef<OrgOAuthApp>> {
@@ -190,7 +206,7 @@ async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallib
     let begin = Instant::now();
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), name = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
-    let work = Box::pin(shop.operator.reconcile(OrgOAuthApp::clone(&app)).instrument(span.clone()));
+    let work = Box::pin(shop.operator.reconcile_or_say_why_not(&app).instrument(span.clone()));
     let result = match tokio::time::timeout(PASS_TIMEOUT, work).await {
         Ok(result) => result,
         Err(_) => Err(ClusterFault::Unavailable("the pass took too long".into())),

@@ -42,9 +42,9 @@ pub enum SecretWrite {
     /// Delete the immutable one that was seen, and create the other one under its name.
     Recreate {
         /// What is deleted; fails if it was changed meanwhile.
-        old: Secret,
+        old: Box<Secret>,
         /// What is created.
-        new: Secret,
+        new: Box<Secret>,
     },
     /// Delete it; fails if it was changed meanwhile.
     Delete(Secret),
@@ -153,7 +153,7 @@ impl OurSecret {
         let new = content.render(app, Secret::clone(&self.secret));
         match self.is_immutable() && new.data != self.secret.data {
             false => SecretWrite::Replace(new),
-            true => SecretWrite::Recreate { old: Secret::clone(&self.secret), new: content::as_new(new) },
+            true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(content::as_new(new)) },
         }
     }
 

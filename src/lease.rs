@@ -3,12 +3,13 @@
 
 mod election;
 
+use crate::cluster::lenient::Lenient;
 use crate::fence::Fence;
 use election::{Election, Turn};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, ResourceExt};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -46,16 +47,17 @@ pub trait Leases: Send + Sync + 'static {
     fn write(&self, lease: &Lease) -> impl Future<Output = kube::Result<()>> + Send;
 }
 
-impl Leases for Api<Lease> {
+impl Leases for Api<Lenient<Lease>> {
     async fn read(&self) -> kube::Result<Option<Lease>> {
-        self.get_opt(NAME).await
+        let found = self.get_opt(NAME).await?.map(|lease| lease.0);
+        found.transpose().map_err(|unreadable| kube::Error::Service(unreadable))
     }
 
     async fn write(&self, lease: &Lease) -> kube::Result<()> {
-        let params = PostParams::default();
-        match &lease.metadata.resource_version {
-            None => self.create(&params, lease).await.map(drop),
-            Some(_) => self.replace(NAME, &params, lease).await.map(drop),
+        let (params, lease) = (PostParams::default(), Lenient(Ok(lease.clone())));
+        match lease.resource_version() {
+            None => self.create(&params, &lease).await.map(drop),
+            Some(_) => self.replace(NAME, &params, &lease).await.map(drop),
         }
     }
 }

@@ -18,6 +18,7 @@
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`backoff`] and [`duration`]: when to look again
 //! - [`metrics`], [`log`] and [`traces`]: what is counted and measured, what is said, and what belongs together
+//! - [`panics`]: where the operator failed
 //! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
 
 pub mod backoff;
@@ -36,6 +37,7 @@ pub mod grants;
 pub mod lease;
 pub mod log;
 pub mod metrics;
+pub mod panics;
 pub mod readiness;
 pub mod reason;
 pub mod reconcile;

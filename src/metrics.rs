@@ -6,12 +6,12 @@ mod labels;
 mod state;
 
 pub use families::{FAMILIES, Family as MetricFamily, Id, Kind, Label};
-pub use labels::{Answered, Ending, Readiness, Refresh, Resource, Written};
+pub use labels::{Answered, Ending, Readiness, Refresh, Resource, Watched, Written};
 
 use crate::crd::{IamConnection, OrgOAuthApp};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::Store;
-use labels::{OfCall, OfConnection, OfOperation, OfPass, OfRefresh, OfWrite};
+use labels::{OfCall, OfConnection, OfOperation, OfPass, OfRefresh, OfWatch, OfWrite};
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,11 +42,14 @@ pub struct Metrics {
     token_refreshes: Family<OfRefresh, Counter>,
     drift_corrected: Counter,
     kubernetes_writes: Family<OfWrite, Counter>,
-    watched: OnceLock<Watched>,
+    unreadable: Family<OfWatch, Gauge>,
+    finalizers_removed: Counter,
+    panics: Counter,
+    stores: OnceLock<Stores>,
 }
 
 /// The resources as the watches keep them.
-struct Watched {
+struct Stores {
     apps: Vec<Store<OrgOAuthApp>>,
     connections: Store<IamConnection>,
 }
@@ -64,7 +67,10 @@ impl Default for Metrics {
             token_refreshes: Family::default(),
             drift_corrected: Counter::default(),
             kubernetes_writes: Family::default(),
-            watched: OnceLock::new(),
+            unreadable: none_unreadable(),
+            finalizers_removed: Counter::default(),
+            panics: Counter::default(),
+            stores: OnceLock::new(),
         }
     }
 }
@@ -73,6 +79,14 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
     }
+}
+
+fn none_unreadable() -> Family<OfWatch, Gauge> {
+    let family = Family::<OfWatch, Gauge>::default();
+    for resource in Watched::VALUES {
+        family.get_or_create(&OfWatch { resource }).set(0);
+    }
+    family
 }
 
 fn histogram() -> Histogram {
@@ -92,7 +106,7 @@ impl Drop for Queued<'_> {
 impl Metrics {
     /// From now on these resources are looked at for each scrape.
     pub fn watch(&self, apps: Vec<Store<OrgOAuthApp>>, connections: Store<IamConnection>) {
-        self.watched.get_or_init(|| Watched { apps, connections });
+        self.stores.get_or_init(|| Stores { apps, connections });
     }
 
     /// A pass is wanted.
@@ -118,6 +132,21 @@ impl Metrics {
         self.kubernetes_writes.get_or_create(&of).inc();
     }
 
+    /// So many more objects cannot be read.
+    pub fn unreadable(&self, of: Watched, more: i64) {
+        self.unreadable.get_or_create(&OfWatch { resource: of.as_str() }).inc_by(more);
+    }
+
+    /// A resource went away after somebody else had removed its finalizer.
+    pub fn finalizer_removed(&self) {
+        self.finalizers_removed.inc();
+    }
+
+    /// The operator itself failed.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
     /// Everything in the text format of Prometheus.
     ///
     /// # Errors
@@ -141,6 +170,9 @@ impl Metrics {
                 Id::KubernetesWrites => family.register(registry, self.kubernetes_writes.clone()),
                 Id::Leader => family.register(registry, self.leader.clone()),
                 Id::ConnectionReady => family.register(registry, state.connection_ready.clone()),
+                Id::Unreadable => family.register(registry, self.unreadable.clone()),
+                Id::FinalizersRemoved => family.register(registry, self.finalizers_removed.clone()),
+                Id::Panics => family.register(registry, self.panics.clone()),
             }
         }
         let mut text = String::new();
@@ -149,7 +181,7 @@ impl Metrics {
     }
 
     fn state(&self, now: Timestamp) -> State {
-        let Some(watched) = self.watched.get() else { return State::default() };
+        let Some(watched) = self.stores.get() else { return State::default() };
         let apps: Vec<_> = watched.apps.iter().flat_map(Store::state).collect();
         let connections = watched.connections.state();
         State::of(apps.iter().map(Arc::as_ref), connections.iter().map(Arc::as_ref), now)

@@ -4,6 +4,7 @@
 mod access;
 mod calls;
 mod connection;
+mod panic;
 mod perform;
 mod report;
 mod secret_writes;

@@ -4,11 +4,13 @@
 use crate::claim::ClaimKey;
 use crate::cli::RunArgs;
 use crate::cluster::claim_key;
+use crate::cluster::lenient::Lenient;
 use crate::controller;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::fence::Fence;
 use crate::lease::{self, Candidate};
 use crate::metrics::Metrics;
+use crate::panics;
 use crate::readiness::Readiness;
 use crate::server::serve;
 use axum::http::HeaderValue;
@@ -42,22 +44,27 @@ type Stop = Shared<BoxFuture<'static, ()>>;
 /// # Errors
 /// When it cannot run, or runs no more for another reason than a signal.
 pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
+    panics::log_where();
     let identity = lease::identity()?;
     let client = client(Config::infer().await?, &identity)?;
     let settings = controller::Settings {
         fence: Fence::Open,
+        identity: identity.clone(),
         operator_namespace: arguments.operator_namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
         watch_namespaces: arguments.watch_namespace,
         concurrency: arguments.concurrency.into(),
     };
-    tracing::info!(identity, ?settings, version = env!("CARGO_PKG_VERSION"), "starting");
+    tracing::info!(?settings, version = env!("CARGO_PKG_VERSION"), "starting");
     let readiness = Readiness::new(client.clone());
     let metrics = Arc::<Metrics>::default();
     let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));
     let process = Process { identity, client, settings, metrics, readiness, stop: stop()? };
     tokio::select! {
         ended = process.live(arguments.leader_election) => ended,
-        Ok(Err(error)) = endpoint => Err(format!("cannot serve {}: {error}", arguments.http_addr).into()),
+        ended = endpoint => {
+            let error = ended.map_or_else(|error| error.to_string(), |served| served.err().map(|error| error.to_string()).unwrap_or_default());
+            Err(format!("cannot serve {}: {error}", arguments.http_addr).into())
+        }
     }
 }
 
@@ -182,15 +189,15 @@ async fn wait_for_access(client: &Client, settings: &controller::Settings) {
 
 async fn try_access(client: &Client, settings: &controller::Settings) -> kube::Result<()> {
     let one = ListParams::default().limit(1);
-    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-    Api::<IamConnection>::all(client.clone()).list(&one).await?;
+    let namespaces = Api::<Lenient<PartialObjectMeta<Namespace>>>::all(client.clone());
+    Api::<Lenient<IamConnection>>::all(client.clone()).list(&one).await?;
     if settings.watch_namespaces.is_empty() {
         namespaces.list(&one).await?;
-        Api::<OrgOAuthApp>::all(client.clone()).list(&one).await?;
+        Api::<Lenient<OrgOAuthApp>>::all(client.clone()).list(&one).await?;
     }
     for namespace in &settings.watch_namespaces {
         namespaces.list(&ListParams::default().fields(&format!("metadata.name={namespace}"))).await?;
-        Api::<OrgOAuthApp>::namespaced(client.clone(), namespace).list(&one).await?;
+        Api::<Lenient<OrgOAuthApp>>::namespaced(client.clone(), namespace).list(&one).await?;
     }
     Ok(())
 }

@@ -1,85 +1,96 @@
 //! The real cluster: each method of the port is one request to the API server, bounded in time.
 //! Writes carry the `resourceVersion` that was seen, so that a race ends in a refusal.
 
+mod events;
 mod pods;
+mod released;
+mod requests;
 
+pub use released::Released;
+
+use super::lenient::Lenient;
 use super::{Cluster, ClusterFault, Happening};
 use crate::crd::{
     DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
 };
 use crate::credentials::SecretWrite;
 use crate::fence::Fence;
-use crate::metrics::{self, Metrics, Written};
-use crate::text::clean;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use crate::metrics::{self, Metrics};
+use events::Events;
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
+use pods::PodSecrets;
+use requests::{Requests, readable};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
-
-/// No single request may take longer: kube itself sets no read timeout.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How much of what Kubernetes says is repeated, in bytes.
-const QUOTED: usize = 1000;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A connection to the API server.
 pub struct Kubernetes {
     client: Client,
-    recorder: Recorder,
-    places: Semaphore,
-    namespaces: Vec<String>,
-    labels: Vec<Store<PartialObjectMeta<Namespace>>>,
-    metrics: Arc<Metrics>,
-    fence: Fence,
+    requests: Requests,
+    events: Events,
+    watched: Watched,
+}
+
+/// What the watches keep current.
+#[derive(Clone)]
+pub struct Watched {
+    /// The namespaces that are watched; all when empty.
+    pub scopes: Vec<String>,
+    /// The resources.
+    pub apps: Vec<Store<OrgOAuthApp>>,
+    /// The namespaces.
+    pub namespaces: Vec<Store<PartialObjectMeta<Namespace>>>,
+    /// The resources whose finalizer this process removed.
+    pub released: Arc<Released>,
+}
+
+/// Who asks, and how hard.
+pub struct Asking<'a> {
+    /// At most so many requests are in flight.
+    pub concurrency: usize,
+    /// The name of this process.
+    pub identity: &'a str,
+    /// Nothing is asked or written once it is closed.
+    pub fence: Fence,
 }
 
 impl Kubernetes {
-    /// At most `concurrency` requests are under way at once. Empty `namespaces` means all; `labels` are kept current.
-    /// Nothing is asked or written once the fence is closed.
-    pub fn new(
-        client: Client,
-        concurrency: usize,
-        namespaces: Vec<String>,
-        labels: Vec<Store<PartialObjectMeta<Namespace>>>,
-        metrics: Arc<Metrics>,
-        fence: Fence,
-    ) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, places: Semaphore::new(concurrency), namespaces, labels, metrics, fence }
+    /// With what the watches know.
+    pub fn new(client: Client, asking: Asking<'_>, watched: Watched, metrics: Arc<Metrics>) -> Self {
+        let requests = Requests::new(asking.concurrency, metrics, asking.fence);
+        let events = Events::new(client.clone(), requests.clone(), asking.identity);
+        Self { client, requests, events, watched }
     }
 
-    async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
-        let _place = self.places.acquire().await;
-        match self.fence.guard(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
-            Some(Ok(answer)) => answer.map_err(fault),
-            // Another replica may act by now upon what it sees.
-            None => Err(ClusterFault::Stale),
-            Some(Err(_)) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
+    /// Publishes an Event about any object.
+    pub async fn tell_of(&self, regarding: ObjectReference, happening: Happening) {
+        self.events.publish(regarding, happening).await;
+    }
+
+    /// Writes these conditions of an object of which nothing else is known.
+    pub async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), ClusterFault> {
+        let body = json!({"metadata": {"uid": of.uid}, "status": {"conditions": conditions}});
+        let (name, params, patch) = (of.name.clone().unwrap_or_default(), merging(), Patch::Merge(&body));
+        match &of.namespace {
+            Some(namespace) => {
+                let api = self.apps(namespace);
+                let patch = api.patch_status(&name, &params, &patch);
+                self.requests.write(metrics::Resource::OrgOAuthAppsStatus, patch).await.map(drop)
+            }
+            None => {
+                let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
+                let patch = api.patch_status(&name, &params, &patch);
+                self.requests.write(metrics::Resource::IamConnectionsStatus, patch).await.map(drop)
+            }
         }
     }
 
-    async fn write<T>(
-        &self,
-        what: metrics::Resource,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, ClusterFault> {
-        let answer = self.call(request).await;
-        self.metrics.wrote(
-            what,
-            match &answer {
-                Ok(_) => Written::Ok,
-                Err(ClusterFault::Stale) => Written::Stale,
-                Err(ClusterFault::Refused(_)) => Written::Refused,
-                Err(ClusterFault::Unavailable(_)) => Written::Unavailable,
-            },
-        );
-        answer
+    fn apps(&self, namespace: &str) -> Api<Lenient<OrgOAuthApp>> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     async fn patch(
@@ -88,20 +99,42 @@ impl Kubernetes {
         subresource: Option<&str>,
         body: Value,
     ) -> Result<OrgOAuthApp, ClusterFault> {
-        let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), &app.namespace().unwrap_or_default());
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let (name, patch) = (app.name_any(), Patch::Merge(&body));
-        match subresource {
-            None => self.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
+        let api = self.apps(&app.namespace().unwrap_or_default());
+        let (name, params, patch) = (app.name_any(), merging(), Patch::Merge(&body));
+        let answer = match subresource {
+            None => self.requests.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
             Some(_) => {
-                self.write(metrics::Resource::OrgOAuthAppsStatus, api.patch_status(&name, &params, &patch)).await
+                let patch = api.patch_status(&name, &params, &patch);
+                self.requests.write(metrics::Resource::OrgOAuthAppsStatus, patch).await
             }
-        }
+        };
+        answer.and_then(readable)
     }
 
-    async fn create_secret(&self, secret: &Secret) -> Result<Secret, ClusterFault> {
+    async fn create_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, ClusterFault> {
         let api = self.secrets(&secret.namespace().unwrap_or_default());
-        self.write(metrics::Resource::Secrets, api.create(&post_params(false), secret)).await
+        let (params, secret) = (posting(dry_run), Lenient(Ok(secret)));
+        let request = api.create(&params, &secret);
+        self.write_or_try(request, dry_run).await
+    }
+
+    async fn replace_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, ClusterFault> {
+        let api = self.secrets(&secret.namespace().unwrap_or_default());
+        let (name, params, secret) = (secret.name_any(), posting(dry_run), Lenient(Ok(secret)));
+        let request = api.replace(&name, &params, &secret);
+        self.write_or_try(request, dry_run).await
+    }
+
+    async fn write_or_try(
+        &self,
+        request: impl Future<Output = kube::Result<Lenient<Secret>>>,
+        dry_run: bool,
+    ) -> Result<Secret, ClusterFault> {
+        let answer = match dry_run {
+            true => self.requests.call(request).await,
+            false => self.requests.write(metrics::Resource::Secrets, request).await,
+        };
+        answer.and_then(readable)
     }
 
     async fn delete_secret(&self, secret: &Secret) -> Result<(), ClusterFault> {
@@ -109,10 +142,10 @@ impl Kubernetes {
         let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let params = DeleteParams::default().preconditions(as_seen);
         let name = secret.name_any();
-        self.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
+        self.requests.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
     }
 
-    fn secrets(&self, namespace: &str) -> Api<Secret> {
+    fn secrets(&self, namespace: &str) -> Api<Lenient<Secret>> {
         Api::namespaced(self.client.clone(), namespace)
     }
 }
@@ -122,45 +155,53 @@ fn seen(app: &OrgOAuthApp) -> Value {
     json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
 }
 
-fn post_params(dry_run: bool) -> PostParams {
+fn posting(dry_run: bool) -> PostParams {
     PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }
 }
 
-/// Webhooks and policies choose the words of a refusal.
-fn fault(error: kube::Error) -> ClusterFault {
-    match error {
-        kube::Error::Api(status) => match status.code {
-            404 | 409 => ClusterFault::Stale,
-            // An admission webhook that does not answer is an internal error of the API server.
-            500 if status.reason == "InternalError" => ClusterFault::Refused(clean(&status.message, QUOTED)),
-            401 | 408 | 429 | 500.. => ClusterFault::Unavailable(clean(&status.message, QUOTED)),
-            400.. => ClusterFault::Refused(clean(&status.message, QUOTED)),
-            _ => ClusterFault::Unavailable(clean(&status.message, QUOTED)),
-        },
-        other => ClusterFault::Unavailable(clean(&other.to_string(), QUOTED)),
-    }
+fn merging() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
+}
+
+/// Whether the resource has this id although no field that can be asked for says so.
+fn derives(app: &OrgOAuthApp, id: &str) -> bool {
+    let derived = || id.strip_prefix(DERIVED_ID).is_some_and(|uid| app.metadata.uid.as_deref() == Some(uid));
+    app.spec.id.is_none() && derived()
+        || app.status.as_ref().is_some_and(|status| status.client_id.as_deref() == Some(id))
+}
+
+/// Without the parts of its spec and status that can be large and say nothing about whose an app is.
+fn slim(mut app: OrgOAuthApp) -> OrgOAuthApp {
+    let spec = &mut app.spec;
+    (spec.display_name, spec.description) = Default::default();
+    (spec.redirect_uris, spec.post_logout_redirect_uris, spec.allowed_orgs, spec.roles) = Default::default();
+    (spec.allowed_scopes, spec.secret) = Default::default();
+    app.status = app.status.map(|OrgOAuthAppStatus { client_id, claim, adopted, .. }| OrgOAuthAppStatus {
+        client_id,
+        claim,
+        adopted,
+        ..OrgOAuthAppStatus::default()
+    });
+    app
 }
 
 impl Cluster for Kubernetes {
     async fn read_app(&self, namespace: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
-        let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), namespace);
-        self.call(api.get_opt(name)).await
+        self.requests.call(self.apps(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
     async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
-        // A derived id stands in no field that can be asked for.
-        let params = match id.starts_with(DERIVED_ID) {
-            true => ListParams::default(),
-            false => ListParams::default().fields(&format!("spec.id={id}")),
+        let params = ListParams::default().fields(&format!("spec.id={id}"));
+        let apis = match self.watched.scopes.as_slice() {
+            [] => vec![Api::all(self.client.clone())],
+            scopes => scopes.iter().map(|scope| self.apps(scope)).collect(),
         };
         let mut found = Vec::new();
-        if self.namespaces.is_empty() {
-            let api: Api<OrgOAuthApp> = Api::all(self.client.clone());
-            found.extend(self.call(api.list(&params)).await?);
+        for api in &apis {
+            self.requests.list(api, params.clone(), |app| found.extend(app.0.ok().map(slim))).await?;
         }
-        for namespace in &self.namespaces {
-            let api: Api<OrgOAuthApp> = Api::namespaced(self.client.clone(), namespace);
-            found.extend(self.call(api.list(&params)).await?);
+        for store in &self.watched.apps {
+            found.extend(store.state_filter(|app| derives(app, id)).iter().map(|app| slim(OrgOAuthApp::clone(app))));
         }
         Ok(found)
     }
@@ -175,6 +216,7 @@ impl Cluster for Kubernetes {
     async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
         let mut metadata = seen(app);
         metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+        self.watched.released.remember(app.uid().unwrap_or_default());
         match self.patch(app, None, json!({"metadata": metadata})).await {
             Ok(_) => Ok(()),
             Err(ClusterFault::Stale) => {
@@ -184,7 +226,12 @@ impl Cluster for Kubernetes {
                     Some(_) | None => Ok(()),
                 }
             }
-            Err(fault) => Err(fault),
+            Err(fault) => {
+                if let ClusterFault::Refused(_) = fault {
+                    self.watched.released.forget(&app.uid().unwrap_or_default());
+                }
+                Err(fault)
+            }
         }
     }
 
@@ -197,30 +244,26 @@ impl Cluster for Kubernetes {
         connection: &IamConnection,
         status: &IamConnectionStatus,
     ) -> Result<(), ClusterFault> {
-        let api: Api<IamConnection> = Api::all(self.client.clone());
+        let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
         let body = json!({"metadata": {"uid": connection.metadata.uid}, "status": status});
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let (name, patch) = (connection.name_any(), Patch::Merge(&body));
-        self.write(metrics::Resource::IamConnectionsStatus, api.patch_status(&name, &params, &patch)).await.map(drop)
+        let (name, params, patch) = (connection.name_any(), merging(), Patch::Merge(&body));
+        let patch = api.patch_status(&name, &params, &patch);
+        self.requests.write(metrics::Resource::IamConnectionsStatus, patch).await.map(drop)
     }
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
-        self.call(self.secrets(namespace).get_opt(name)).await
+        self.requests.call(self.secrets(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
         match write {
-            SecretWrite::Create(secret) => self.create_secret(&secret).await.map(Some),
-            SecretWrite::Replace(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                let (name, params) = (secret.name_any(), post_params(false));
-                self.write(metrics::Resource::Secrets, api.replace(&name, &params, &secret)).await.map(Some)
-            }
+            SecretWrite::Create(secret) => self.create_secret(secret, false).await.map(Some),
+            SecretWrite::Replace(secret) => self.replace_secret(secret, false).await.map(Some),
             SecretWrite::Recreate { old, new } => {
                 self.delete_secret(&old).await?;
                 // The old one is gone already, so a fault that may pass is not left to the next time.
-                match self.create_secret(&new).await {
-                    Err(ClusterFault::Unavailable(_)) => self.create_secret(&new).await.map(Some),
+                match self.create_secret((*new).clone(), false).await {
+                    Err(ClusterFault::Unavailable(_)) => self.create_secret(*new, false).await.map(Some),
                     answer => answer.map(Some),
                 }
             }
@@ -228,46 +271,31 @@ impl Cluster for Kubernetes {
         }
     }
 
-    async fn try_secret(&self, write: &SecretWrite) -> Result<(), ClusterFault> {
-        let params = post_params(true);
+    async fn try_secret(&self, write: SecretWrite) -> Result<(), ClusterFault> {
         match write {
-            SecretWrite::Create(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.create(&params, secret)).await.map(drop)
-            }
-            SecretWrite::Replace(secret) => {
-                let api = self.secrets(&secret.namespace().unwrap_or_default());
-                self.call(api.replace(&secret.name_any(), &params, secret)).await.map(drop)
-            }
+            SecretWrite::Create(secret) => self.create_secret(secret, true).await.map(drop),
+            SecretWrite::Replace(secret) => self.replace_secret(secret, true).await.map(drop),
             // Its name is taken by the old one, so nothing can be tried.
             SecretWrite::Recreate { .. } | SecretWrite::Delete(_) => Ok(()),
         }
     }
 
     async fn pods_using(&self, namespace: &str, secret: &str) -> Result<Vec<String>, ClusterFault> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let pods = self.call(api.list(&ListParams::default())).await?;
-        Ok(pods.iter().filter(|pod| pods::uses(pod, secret)).map(ResourceExt::name_any).collect())
+        let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
+        let mut names = Vec::new();
+        let mut keep = |pod: PodSecrets| names.extend(pod.uses(secret).then(|| pod.name_any()));
+        self.requests.list(&api, ListParams::default(), &mut keep).await?;
+        Ok(names)
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
-        let found = self.labels.iter().find_map(|store| store.get(&ObjectRef::new(namespace)));
+        let found = self.watched.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(namespace)));
         // A resource that is seen before its namespace: the watch of namespaces lags.
         Ok(found.ok_or(ClusterFault::Stale)?.metadata.labels.clone().unwrap_or_default())
     }
 
     async fn tell(&self, app: &OrgOAuthApp, happening: &Happening) {
-        let event = Event {
-            type_: if happening.warning { EventType::Warning } else { EventType::Normal },
-            reason: happening.reason.as_str().into(),
-            note: Some(happening.message.chars().take(1000).collect()),
-            action: "Reconcile".into(),
-            secondary: None,
-        };
-        let reference = app.object_ref(&());
-        let publish = self.recorder.publish(&event, &reference);
-        if let Err(error) = self.write(metrics::Resource::Events, publish).await {
-            tracing::warn!(%error, reason = happening.reason.as_str(), "could not publish an Event");
-        }
+        let regarding = ObjectReference { resource_version: app.resource_version(), ..app.object_ref(&()) };
+        self.events.publish(regarding, happening.clone()).await;
     }
 }

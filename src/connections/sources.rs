@@ -1,6 +1,7 @@
 //! Reads what an `IamConnection` names: credentials and certificate authorities, in the operator's namespace, or
 //! credentials in that of a tenant who consents. Nothing is kept, so whatever is replaced is taken up.
 
+use crate::cluster::lenient::Lenient;
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
 use crate::credentials;
 use crate::decide::Blocked;
@@ -112,7 +113,7 @@ impl Sources {
             (Some(reference), None) => self.config_map_value(reference).await,
             (None, Some(reference)) => {
                 let what = format!("Secret {}/{}", self.namespace, reference.name);
-                let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+                let api: Api<Lenient<Secret>> = Api::namespaced(self.client.clone(), &self.namespace);
                 let secret = there(&what, bounded(&what, api.get_opt(&reference.name)).await?)?;
                 value(&secret, &what, &reference.key).map(<[u8]>::to_vec)
             }
@@ -124,7 +125,7 @@ impl Sources {
 
     async fn config_map_value(&self, reference: &KeyRef) -> Result<Vec<u8>, Unread> {
         let what = format!("ConfigMap {}/{}", self.namespace, reference.name);
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        let api: Api<Lenient<ConfigMap>> = Api::namespaced(self.client.clone(), &self.namespace);
         let map = there(&what, bounded(&what, api.get_opt(&reference.name)).await?)?;
         let value = map.data.unwrap_or_default().remove(&reference.key);
         value.map(String::into_bytes).ok_or_else(|| lacks(&what, &reference.key))
@@ -134,7 +135,7 @@ impl Sources {
     pub async fn credentials(&self, kept: &Kept) -> Result<Loaded, Unread> {
         let namespace = kept.tenant.as_deref().unwrap_or(&self.namespace);
         let what = format!("Secret {namespace}/{}", kept.secret_name());
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Lenient<Secret>> = Api::namespaced(self.client.clone(), namespace);
         let found = bounded(&what, api.get_opt(kept.secret_name())).await?;
         let secret = match kept.tenant {
             Some(_) => credentials::consented(&what, found).map_err(Unread::Wrong)?,
@@ -187,9 +188,15 @@ fn there<T>(what: &str, found: Option<T>) -> Result<T, Unread> {
     found.ok_or_else(|| Unread::Wrong(format!("{what} does not exist: create it")))
 }
 
-async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<Option<T>>>) -> Result<Option<T>, Unread> {
+async fn bounded<T>(
+    what: &str,
+    read: impl Future<Output = kube::Result<Option<Lenient<T>>>>,
+) -> Result<Option<T>, Unread> {
     match tokio::time::timeout(READ_TIMEOUT, read).await {
-        Ok(Ok(found)) => Ok(found),
+        Ok(Ok(None)) => Ok(None),
+        Ok(Ok(Some(Lenient(Ok(found))))) => Ok(Some(found)),
+        // Not quoted: what cannot be read may be the value.
+        Ok(Ok(Some(Lenient(Err(_))))) => Err(Unread::Wrong(format!("{what} cannot be read"))),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
             Err(Unread::Wrong(format!("{what} cannot be read: {}", clean(&status.message, QUOTED))))
         }

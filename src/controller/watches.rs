@@ -1,16 +1,28 @@
-//! The watches beside that of the resources: connections, and the namespaces whose labels grants select by.
-//! Each keeps a store current and tells what changed in a way that concerns resources.
+//! The watches: resources, connections, and the namespaces whose labels grants select by. Each keeps a store current and
+//! tells, object by object, what came, changed or went, whether it was told in the watch or only found out by a new list.
 
+mod apps;
+
+pub use apps::{Waking, apps};
+
+use super::notices::{Notice, Notices};
+use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::crd::IamConnection;
+use crate::metrics::{Metrics, Watched};
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{Store, store};
+use kube::core::{ObjectMeta, PartialObjectMeta};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, ResourceExt};
-use std::collections::HashMap;
-use std::fmt::Debug;
+use kube::{Api, Client, Resource, ResourceExt};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// An object can have 1.5 MiB, and a page is in memory as a whole.
+const PAGE: u32 = 50;
 
 /// What changed.
 #[derive(Clone, Debug)]
@@ -27,24 +39,77 @@ pub type Listeners = Vec<UnboundedSender<Change>>;
 /// A namespace without its spec and status.
 pub type NamespaceMeta = PartialObjectMeta<Namespace>;
 
+/// What all watches share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Watches.
+    pub client: Client,
+    /// What is to be said of objects.
+    pub notices: Notices,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    fn watch<K: Kept + Clone + 'static, F: Follower<K>>(
+        &self,
+        writer: Writer<K>,
+        kind: Watched,
+        follower: F,
+    ) -> Watch<K, F> {
+        Watch::new(writer, kind, follower, self.notices.clone(), self.metrics.clone())
+    }
+}
+
+/// Who is told of the objects of a watch, after its store knows.
+trait Follower<K: Resource>: Send {
+    /// What is remembered of an object.
+    type Seen: Send;
+
+    /// It came or changed. `before` is what was remembered of the same object.
+    fn seen(&self, object: &K, before: Option<Self::Seen>) -> Self::Seen;
+
+    /// It is gone.
+    fn gone(&self, object: &ObjectRef<K>, last: Self::Seen);
+
+    /// It is there and cannot be read any more.
+    fn lost(&self, object: &ObjectRef<K>, last: Self::Seen);
+}
+
 /// All connections. The future runs the watch.
-pub fn connections(client: Client, listeners: Listeners) -> (Store<IamConnection>, BoxFuture<'static, ()>) {
+pub fn connections(shared: &Shared, listeners: Listeners) -> (Store<IamConnection>, BoxFuture<'static, ()>) {
     let (connections, writer) = store::<IamConnection>();
-    let changes = watcher(Api::<IamConnection>::all(client), watcher::Config::default())
-        .default_backoff()
-        .modify(|connection| connection.managed_fields_mut().clear())
-        .reflect(writer);
-    let version = |connection: &IamConnection| (connection.uid(), connection.metadata.generation);
-    // A connection that comes into being concerns those who waited for it.
-    let following = async move {
-        follow(changes, version, |name, _| tell(&listeners, Change::Connection(name))).await;
-    };
-    (connections, Box::pin(following))
+    let stream = stream(Api::all(shared.client.clone()), watcher::Config::default());
+    let watch = shared.watch(writer, Watched::IamConnections, Connections(listeners));
+    (connections, Box::pin(watch.follow(stream)))
+}
+
+/// A connection that comes into being concerns those who waited for it.
+struct Connections(Listeners);
+
+impl Follower<IamConnection> for Connections {
+    type Seen = Option<i64>;
+
+    fn seen(&self, connection: &IamConnection, before: Option<Self::Seen>) -> Self::Seen {
+        let generation = connection.metadata.generation;
+        if before != Some(generation) {
+            tell(&self.0, &Change::Connection(connection.name_any()));
+        }
+        generation
+    }
+
+    fn gone(&self, connection: &ObjectRef<IamConnection>, _: Self::Seen) {
+        tell(&self.0, &Change::Connection(connection.name.clone()));
+    }
+
+    fn lost(&self, connection: &ObjectRef<IamConnection>, last: Self::Seen) {
+        self.gone(connection, last);
+    }
 }
 
 /// The namespaces of that name, or all. The future runs the watch.
 pub fn namespaces(
-    client: Client,
+    shared: &Shared,
     name: Option<&str>,
     listeners: Listeners,
 ) -> (Store<NamespaceMeta>, BoxFuture<'static, ()>) {
@@ -53,61 +118,187 @@ pub fn namespaces(
         Some(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
         None => watcher::Config::default(),
     };
-    let changes = watcher(Api::<NamespaceMeta>::all(client), config)
-        .default_backoff()
-        .modify(|namespace| {
-            namespace.managed_fields_mut().clear();
-            namespace.annotations_mut().clear();
-        })
-        .reflect(writer);
-    let version = |namespace: &NamespaceMeta| namespace.labels().clone();
-    let following = async move {
-        follow(changes, version, |name, new| {
-            // No resource can be older than its namespace.
-            if !new {
-                tell(&listeners, Change::Namespace(name));
-            }
-        })
-        .await;
-    };
-    (namespaces, Box::pin(following))
+    let stream = stream(Api::all(shared.client.clone()), config);
+    let watch = shared.watch(writer, Watched::Namespaces, Namespaces(listeners));
+    (namespaces, Box::pin(watch.follow(stream)))
 }
 
-/// Calls `changed` with the name of each object whose version is another than before, and whether it is a new one,
-/// after the store knows.
-async fn follow<K, V>(
-    changes: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-    version: impl Fn(&K) -> V,
-    changed: impl Fn(String, bool),
-) where
-    K: ResourceExt + Debug,
-    V: PartialEq,
-{
-    let mut changes = std::pin::pin!(changes);
-    let mut versions = HashMap::new();
-    while let Some(change) = changes.next().await {
-        match change {
-            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                let now = version(&object);
-                let same = versions.get(&object.name_any()) == Some(&now);
-                let before = versions.insert(object.name_any(), now);
-                if !same {
-                    changed(object.name_any(), before.is_none());
-                }
-            }
-            Ok(watcher::Event::Delete(object)) => {
-                versions.remove(&object.name_any());
-                changed(object.name_any(), false);
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-            Err(error) => tracing::warn!(%error, "a watch failed and is begun anew"),
+/// One that comes into being concerns nobody, since no resource can be older than its namespace.
+struct Namespaces(Listeners);
+
+impl Follower<NamespaceMeta> for Namespaces {
+    type Seen = BTreeMap<String, String>;
+
+    fn seen(&self, namespace: &NamespaceMeta, before: Option<Self::Seen>) -> Self::Seen {
+        let labels = namespace.labels().clone();
+        if before.is_some_and(|before| before != labels) {
+            tell(&self.0, &Change::Namespace(namespace.name_any()));
         }
+        labels
+    }
+
+    fn gone(&self, namespace: &ObjectRef<NamespaceMeta>, _: Self::Seen) {
+        tell(&self.0, &Change::Namespace(namespace.name.clone()));
+    }
+
+    fn lost(&self, namespace: &ObjectRef<NamespaceMeta>, last: Self::Seen) {
+        self.gone(namespace, last);
     }
 }
 
-fn tell(listeners: &Listeners, change: Change) {
+fn tell(listeners: &Listeners, change: &Change) {
     for listener in listeners {
         // Who has ended needs no news.
         listener.unbounded_send(change.clone()).ok();
     }
 }
+
+type Events<K> = watcher::Result<Event<Lenient<K>>>;
+
+fn stream<K>(api: Api<Lenient<K>>, config: watcher::Config) -> impl Stream<Item = Events<K>>
+where
+    K: Kept + Clone + std::fmt::Debug + Send + 'static,
+{
+    watcher(api, config.page_size(PAGE)).default_backoff()
+}
+
+/// What is known of an object: what the follower remembers of the one with this uid, or why it cannot be read.
+enum Known<S> {
+    Read(Option<String>, S),
+    Unreadable(String),
+}
+
+struct Watch<K: Resource<DynamicType = ()> + Clone + 'static, F: Follower<K>> {
+    writer: Writer<K>,
+    store: Store<K>,
+    follower: F,
+    notices: Notices,
+    metrics: Arc<Metrics>,
+    kind: Watched,
+    known: HashMap<ObjectRef<K>, Known<F::Seen>>,
+    /// What a list that is under way has brought.
+    listed: Vec<ObjectRef<K>>,
+    unreadable: Vec<Unreadable>,
+}
+
+impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
+    fn new(writer: Writer<K>, kind: Watched, follower: F, notices: Notices, metrics: Arc<Metrics>) -> Self {
+        let store = writer.as_reader();
+        let (known, listed, unreadable) = Default::default();
+        Self { writer, store, follower, notices, metrics, kind, known, listed, unreadable }
+    }
+
+    async fn follow(mut self, events: impl Stream<Item = Events<K>>) {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => {
+                    self.writer.apply_watcher_event(&Event::Init);
+                    (self.listed, self.unreadable) = Default::default();
+                }
+                Ok(Event::InitApply(Lenient(Ok(object)))) => {
+                    self.listed.push(key(object.meta()));
+                    self.writer.apply_watcher_event(&Event::InitApply(object));
+                }
+                Ok(Event::InitApply(Lenient(Err(unreadable)))) => self.unreadable.push(*unreadable),
+                Ok(Event::InitDone) => self.listed(),
+                Ok(Event::Apply(Lenient(Ok(object)))) => self.applied(object),
+                Ok(Event::Apply(Lenient(Err(unreadable)))) => self.cannot_read(&unreadable),
+                Ok(Event::Delete(object)) => self.deleted(&key(object.meta())),
+                Err(error) => tracing::warn!(%error, watch = self.kind.as_str(), "a watch failed and is begun anew"),
+            }
+        }
+    }
+
+    fn applied(&mut self, object: K) {
+        self.writer.apply_watcher_event(&Event::Apply(object.clone()));
+        let before = self.known.remove(&key(object.meta()));
+        self.read(&object, before);
+    }
+
+    fn read(&mut self, object: &K, before: Option<Known<F::Seen>>) {
+        let (key, uid) = (key(object.meta()), object.meta().uid.clone());
+        let before = match before {
+            Some(Known::Read(same, seen)) if same == uid => Some(seen),
+            Some(Known::Read(_, seen)) => {
+                self.follower.gone(&key, seen);
+                None
+            }
+            Some(Known::Unreadable(_)) => {
+                self.metrics.unreadable(self.kind, -1);
+                None
+            }
+            None => None,
+        };
+        let seen = self.follower.seen(object, before);
+        self.known.insert(key, Known::Read(uid, seen));
+    }
+
+    /// What was known and is in no list any more went away unseen.
+    fn listed(&mut self) {
+        self.writer.apply_watcher_event(&Event::InitDone);
+        let mut before = std::mem::take(&mut self.known);
+        for key in std::mem::take(&mut self.listed) {
+            if let Some(object) = self.store.get(&key) {
+                self.read(&object, before.remove(&key));
+            }
+        }
+        for unreadable in std::mem::take(&mut self.unreadable) {
+            let key = key(&unreadable.metadata);
+            self.known.extend(before.remove(&key).map(|known| (key, known)));
+            self.cannot_read(&unreadable);
+        }
+        for (key, known) in before {
+            self.went(&key, known);
+        }
+    }
+
+    fn deleted(&mut self, key: &ObjectRef<K>) {
+        self.forget(key);
+        if let Some(known) = self.known.remove(key) {
+            self.went(key, known);
+        }
+    }
+
+    fn went(&self, key: &ObjectRef<K>, known: Known<F::Seen>) {
+        match known {
+            Known::Read(_, seen) => self.follower.gone(key, seen),
+            Known::Unreadable(_) => self.metrics.unreadable(self.kind, -1),
+        }
+    }
+
+    /// As it was before it must not be acted upon.
+    fn forget(&mut self, key: &ObjectRef<K>) {
+        if let Some(object) = self.store.get(key) {
+            self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
+        }
+    }
+
+    /// Said once for each thing that is wrong with it, however often it is read again.
+    fn cannot_read(&mut self, unreadable: &Unreadable) {
+        let key = key(&unreadable.metadata);
+        self.forget(&key);
+        match self.known.insert(key.clone(), Known::Unreadable(unreadable.error.clone())) {
+            Some(Known::Unreadable(error)) if error == unreadable.error => return,
+            Some(Known::Unreadable(_)) => {}
+            Some(Known::Read(_, seen)) => {
+                self.follower.lost(&key, seen);
+                self.metrics.unreadable(self.kind, 1);
+            }
+            None => self.metrics.unreadable(self.kind, 1),
+        }
+        self.notices.say(Notice::unreadable::<K>(unreadable));
+    }
+}
+
+/// By name and namespace alone.
+fn key<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<K> {
+    let key = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
+    match &metadata.namespace {
+        Some(namespace) => key.within(namespace),
+        None => key,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -68,12 +68,18 @@ pub enum Id {
     Leader,
     /// Whether connections are Ready.
     ConnectionReady,
+    /// Objects that cannot be read.
+    Unreadable,
+    /// Resources that went without their finalizer.
+    FinalizersRemoved,
+    /// Failures of the operator itself.
+    Panics,
 }
 
 const CONNECTION: Label = Label { name: "connection", meaning: "the name of the `IamConnection`" };
 
 /// Every metric, in the order in which it is exposed and documented.
-pub static FAMILIES: [Family; 14] = [
+pub static FAMILIES: [Family; 17] = [
     Family {
         id: Id::Reconciles,
         name: "oauth_app_operator_reconciles_total",
@@ -210,6 +216,27 @@ pub static FAMILIES: [Family; 14] = [
         kind: Kind::Gauge,
         labels: &[CONNECTION],
         help: "Whether the IamConnection is Ready: 1, or 0, which it is too while the API does not answer; nothing before it was proven",
+    },
+    Family {
+        id: Id::Unreadable,
+        name: "oauth_app_operator_unreadable_objects",
+        kind: Kind::Gauge,
+        labels: &[Label { name: "resource", meaning: "`orgoauthapps`, `iamconnections` or `namespaces`" }],
+        help: "Objects that hold something that the operator cannot read, so that it skips them",
+    },
+    Family {
+        id: Id::FinalizersRemoved,
+        name: "oauth_app_operator_finalizers_removed_total",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "OrgOAuthApps that were deleted after somebody else had removed their finalizer, so that their apps were not deleted",
+    },
+    Family {
+        id: Id::Panics,
+        name: "oauth_app_operator_panics_total",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Reconciles that ended because the operator itself failed, which is a bug",
     },
 ];
 

@@ -73,6 +73,18 @@ values! {
 }
 
 values! {
+    /// What is watched.
+    Watched {
+        /// The resources.
+        OrgOAuthApps = "orgoauthapps",
+        /// The connections.
+        IamConnections = "iamconnections",
+        /// The namespaces.
+        Namespaces = "namespaces",
+    }
+}
+
+values! {
     /// What came of a request for an access token.
     Refresh {
         /// The API gave one.
@@ -163,4 +175,10 @@ pub struct OfApps {
 pub struct OfWrite {
     pub resource: &'static str,
     pub result: &'static str,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfWatch {
+    pub resource: &'static str,
 }

@@ -158,7 +158,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let Some(write) = self.seen.secret.as_ref().and_then(|target| target.write(&self.seen.app, content)) else {
             return Err(ClusterFault::Stale);
         };
-        match self.operator.cluster.try_secret(&write).await {
+        match self.operator.cluster.try_secret(write).await {
             Ok(()) => {
                 self.secret_accepted();
                 Ok(Flow::Next)

@@ -7,8 +7,9 @@ use crate::promtool::{Case, assert_cases, ending, lasting, shipped};
 use crate::scrape::Scrape;
 use crate::world::World;
 use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use oauth_app_operator::metrics::FAMILIES;
+use oauth_app_operator::metrics::{FAMILIES, Metrics};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -146,9 +147,41 @@ async fn an_app_is_rejected() -> Case {
     firing("an app is rejected", lasting(&before, &Scrape::of(&world).await), &["OAuthAppsNotReady"])
 }
 
+/// A resource of more than the operator reads.
+async fn a_resource_cannot_be_read() -> Case {
+    let world = with_a_ready_app("alert-unreadable", json!({})).await;
+    let many: Vec<_> = (0..1500).map(|n| format!("{}.example.com/{n}", "a.".repeat(120) + "a")).collect();
+    let large = Patch::Merge(json!({"metadata": {"finalizers": many}}));
+    world.apps().patch("billing", &PatchParams::default(), &large).await.unwrap();
+    world.until_metric("unreadable_objects", &[], |count| count == 1.0).await;
+    let before = Scrape::of(&world).await;
+    let series = lasting(&before, &Scrape::of(&world).await);
+    firing("a resource cannot be read", series, &["OAuthAppObjectUnreadable"])
+}
+
+async fn a_finalizer_is_removed() -> Case {
+    let world = with_a_ready_app("alert-finalizer", json!({"deletionPolicy": "DeleteWhenUnused"})).await;
+    world.control.fault(refuse(400).on(Operation::DeleteApps)).await.unwrap();
+    let before = Scrape::of(&world).await;
+    world.delete("billing").await;
+    let off = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    world.apps().patch("billing", &PatchParams::default(), &off).await.unwrap();
+    world.until_metric("finalizers_removed_total", &[], |count| count == 1.0).await;
+    firing("a finalizer is removed", lasting(&before, &Scrape::of(&world).await), &["OAuthAppFinalizerRemoved"])
+}
+
+/// What the real operator never does is counted by hand.
+fn it_fails_itself() -> Case {
+    let metrics = Metrics::default();
+    let scrape = || Scrape::read(metrics.text(Timestamp::now()).unwrap(), "");
+    let before = scrape();
+    metrics.panicked();
+    firing("it fails itself", lasting(&before, &scrape()), &["OAuthAppInternalError"])
+}
+
 #[tokio::test]
 async fn each_alert_fires_when_its_thing_happens_and_no_other_does() {
-    let (well_and_killed, refused, failing, throttled, overdue, writes, stuck, rejected) = tokio::join!(
+    let (well_and_killed, refused, failing, throttled, overdue, writes, stuck, rejected, unreadable, finalizer) = tokio::join!(
         all_is_well_and_then_it_is_killed(),
         wrong_credentials(),
         the_api_fails(),
@@ -157,9 +190,12 @@ async fn each_alert_fires_when_its_thing_happens_and_no_other_does() {
         secrets_are_refused(),
         no_pass_ends(),
         an_app_is_rejected(),
+        a_resource_cannot_be_read(),
+        a_finalizer_is_removed(),
     );
-    let cases: Vec<Case> =
-        well_and_killed.into_iter().chain([refused, failing, throttled, overdue, writes, stuck, rejected]).collect();
+    let others =
+        [refused, failing, throttled, overdue, writes, stuck, rejected, unreadable, finalizer, it_fails_itself()];
+    let cases: Vec<Case> = well_and_killed.into_iter().chain(others).collect();
     assert_cases(&shipped("alerts.yaml")["spec"], &cases);
     let fired: BTreeSet<_> = cases.iter().flat_map(|case| &case.answers).collect();
     for alert in alerts() {

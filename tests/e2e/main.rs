@@ -6,6 +6,7 @@
 mod admission;
 mod alerts;
 mod allow;
+mod bad_items;
 mod cluster;
 mod deletion;
 mod faults;

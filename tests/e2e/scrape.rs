@@ -29,7 +29,7 @@ impl Scrape {
     }
 
     /// All operators see all connections; those of other tests are left out.
-    fn read(text: String, connection: &str) -> Self {
+    pub fn read(text: String, connection: &str) -> Self {
         let ours = |line: &str| match line.split_once("{connection=\"") {
             Some((_, rest)) => rest.starts_with('"') || rest.starts_with(&format!("{connection}\"")),
             None => true,

@@ -195,7 +195,7 @@ async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
 }
 
 /// kubectl as somebody who may write resources and Secrets in one namespace, as teams may.
-pub struct Tenant(String);
+pub struct Tenant(String, String);
 
 impl Tenant {
     pub fn of(world: &World) -> Self {
@@ -207,7 +207,8 @@ impl Tenant {
         create(&["rolebinding", "team", "--role=team", &format!("--user={user}")]);
         create(&["rolebinding", "edit", "--clusterrole=edit", &format!("--user={user}")]);
         let kubeconfig = plane().user(&user, None).unwrap();
-        Self(plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string())
+        let kubeconfig = plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string();
+        Self(kubeconfig, namespace.clone())
     }
 
     pub fn apply(&self, manifest: &Value) -> Result<String, String> {
@@ -215,9 +216,14 @@ impl Tenant {
     }
 
     /// `create` and `replace` are for what is too large to be applied, since `apply` repeats it in an annotation.
-    pub fn send(&self, verb: &str, manifest: &Value) -> Result<String, String> {
-        let arguments = ["--kubeconfig", &self.0, verb, "-f", "-"];
-        plane().kubectl_with_input(&arguments, &manifest.to_string()).map_err(|error| error.to_string())
+    pub fn send(&self, verb: &str, object: &Value) -> Result<String, String> {
+        self.kubectl_with(&[verb, "-f", "-"], object)
+    }
+
+    /// With this object as its input, in the namespace.
+    pub fn kubectl_with(&self, arguments: &[&str], object: &Value) -> Result<String, String> {
+        let arguments = [&["--kubeconfig", &self.0, "-n", &self.1], arguments].concat();
+        plane().kubectl_with_input(&arguments, &object.to_string()).map_err(|error| error.to_string())
     }
 
     /// `arguments` name the namespace.

@@ -107,3 +107,20 @@ fn the_image_that_the_kustomization_names_is_deployed() {
     let rendered = ControlPlane::shared().kubectl(&["kustomize", &scratch.path().display().to_string()]).unwrap();
     assert!(rendered.contains("image: registry.example.com/oauth-app-operator:0.1.0\n"), "{rendered}");
 }
+
+#[test]
+fn by_default_nobody_but_the_node_reaches_the_port_and_nothing_but_the_pod_has_a_token() {
+    let objects = |flags: &[&str]| -> Vec<Value> {
+        let rendered = template(flags).unwrap();
+        rendered.split("\n---\n").filter_map(|text| serde_saphyr::from_str(text).ok()).collect()
+    };
+    let of = |kind: &str, flags: &[&str]| objects(flags).into_iter().find(|object| object["kind"] == kind).unwrap();
+    let spec = &of("NetworkPolicy", &[])["spec"];
+    assert!(spec["policyTypes"].as_array().unwrap().contains(&"Ingress".into()), "it says who comes in");
+    assert_eq!(spec["ingress"], serde_json::json!([]), "and nobody does");
+    let monitoring = "--set-json=networkPolicy.metricsFrom=[{\"podSelector\":{}}]";
+    let ingress = of("NetworkPolicy", &[monitoring])["spec"]["ingress"].clone();
+    assert_eq!(ingress, serde_json::json!([{"ports": [{"port": "http"}], "from": [{"podSelector": {}}]}]));
+    assert_eq!(of("ServiceAccount", &[])["automountServiceAccountToken"], false);
+    assert_eq!(of("Deployment", &[])["spec"]["template"]["spec"]["automountServiceAccountToken"], true);
+}

@@ -136,7 +136,7 @@ impl ClusterState {
         let (mut secret, expected, remove) = match write {
             SecretWrite::Create(secret) => (secret, None, false),
             SecretWrite::Replace(secret) => (secret.clone(), Some(secret.resource_version()), false),
-            SecretWrite::Recreate { old, new } => (new, Some(old.resource_version()), false),
+            SecretWrite::Recreate { old, new } => (*new, Some(old.resource_version()), false),
             SecretWrite::Delete(secret) => (secret.clone(), Some(secret.resource_version()), true),
         };
         let present = self.secrets.get(&secret.name_any()).map(ResourceExt::resource_version);
@@ -207,7 +207,7 @@ impl Cluster for FakeCluster {
         self.write(|o| o.cluster.write(write)).await
     }
 
-    async fn try_secret(&self, _: &SecretWrite) -> Result<(), ClusterFault> {
+    async fn try_secret(&self, _: SecretWrite) -> Result<(), ClusterFault> {
         self.read(|cluster| cluster.accept()).await
     }
 

@@ -8,6 +8,7 @@ mod cluster;
 mod iam;
 mod invariants;
 mod lives;
+mod panics;
 mod schedule;
 mod world;
 

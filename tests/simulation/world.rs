@@ -56,6 +56,8 @@ pub struct Outside {
     /// Lets two operators take turns at every read and write.
     turns: Option<fastrand::Rng>,
     fresh: usize,
+    /// So many of the next reconciles panic.
+    pub panics: usize,
     cut: Option<Cut>,
     effects: usize,
     killed: bool,
@@ -144,6 +146,7 @@ impl World {
             said: Vec::new(),
             turns: None,
             fresh: 0,
+            panics: 0,
             cut,
             effects: 0,
             killed: false,
@@ -159,12 +162,17 @@ impl World {
         self.outside().cluster.apps()
     }
 
-    fn start(&self) -> Operator<FakeCluster, FakeConnections> {
+    pub fn start(&self) -> Operator<FakeCluster, FakeConnections> {
         let connections = FakeConnections::new(self.shared.clone());
         let (clock, fresh) = (self.shared.clone(), self.shared.clone());
         let clock = Arc::new(move || clock.lock().unwrap().now);
         let fresh = Arc::new(move || {
             let mut outside = fresh.lock().unwrap();
+            if outside.panics > 0 {
+                outside.panics -= 1;
+                drop(outside);
+                panic!("on purpose");
+            }
             outside.fresh += 1;
             Ok(ClientSecret::new(format!("fresh-{}", outside.fresh)))
         });

@@ -4,6 +4,7 @@
 mod control_plane;
 mod crds;
 mod demo;
+mod dependencies;
 mod docs;
 mod gitops;
 mod manifests;
@@ -31,6 +32,8 @@ enum Command {
     Crds(crds::Args),
     /// Show the whole job on a real control plane, step by step.
     Demo(demo::Args),
+    /// Check the dependencies, and write their licenses into THIRD-PARTY-NOTICES.
+    Dependencies(dependencies::Args),
     /// Write the parts of the documentation that repeat the code.
     Docs(docs::Args),
     /// Render deploy/install.yaml from the chart.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::ControlPlane(args) => control_plane::run(&args),
         Command::Crds(args) => crds::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Dependencies(args) => dependencies::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Gitops(args) => gitops::run(&args),

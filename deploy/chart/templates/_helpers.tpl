@@ -66,7 +66,7 @@ labels:
 # Say what happened.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* The peers of a NetworkPolicy rule that have these addresses. */}}

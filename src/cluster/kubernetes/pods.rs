@@ -1,28 +1,109 @@
-//! Whether a pod uses a Secret: mounted, projected, in its environment, or for pulling images.
-//! Pods that have finished use nothing any more.
+//! Which Secrets a pod uses: mounted, projected, in its environment, or for pulling images.
+//! Pods that have finished use nothing any more. Nothing else of a pod is kept.
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::Resource;
+use kube::core::ObjectMeta;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::borrow::Cow;
 
-/// Whether a pod that has not finished refers to the Secret.
-pub fn uses(pod: &Pod, secret: &str) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let finished = matches!(phase, Some("Succeeded" | "Failed"));
-    !finished && serde_json::to_value(&pod.spec).is_ok_and(|spec| names(&spec, secret))
+/// A pod, as far as it matters here.
+#[derive(Clone, Debug)]
+pub struct PodSecrets {
+    /// The name, and nothing else.
+    metadata: ObjectMeta,
+    secrets: Vec<String>,
+}
+
+impl PodSecrets {
+    /// Whether the pod has not finished and refers to the Secret.
+    pub fn uses(&self, secret: &str) -> bool {
+        self.secrets.iter().any(|name| name == secret)
+    }
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Status {
+    phase: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for PodSecrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Whole { metadata, spec, status } = Whole::deserialize(deserializer)?;
+        let mut secrets = Vec::new();
+        if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+            collect(&spec, &mut secrets);
+        }
+        Ok(Self { metadata: ObjectMeta { name: metadata.name, ..ObjectMeta::default() }, secrets })
+    }
 }
 
 /// A pod can name a Secret in two dozen places; these are the fields that do so in all of them.
-fn names(value: &Value, secret: &str) -> bool {
-    let named = |value: &Value| value.get("name").is_some_and(|name| name == secret);
+fn collect(value: &Value, secrets: &mut Vec<String>) {
     match value {
-        Value::Object(fields) => fields.iter().any(|(field, value)| match (field.as_str(), value) {
-            ("secretName", name) => name == secret,
-            ("imagePullSecrets", Value::Array(items)) => items.iter().any(named),
-            ("secret" | "secretRef" | "secretKeyRef" | "nodePublishSecretRef", value) if named(value) => true,
-            (_, value) => names(value, secret),
-        }),
-        Value::Array(items) => items.iter().any(|item| names(item, secret)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                match (field.as_str(), value) {
+                    ("secretName", Value::String(name)) => secrets.push(name.clone()),
+                    ("imagePullSecrets", Value::Array(items)) => secrets.extend(items.iter().filter_map(name)),
+                    ("secret" | "secretRef" | "secretKeyRef" | "nodePublishSecretRef", value) => {
+                        secrets.extend(name(value));
+                        collect(value, secrets);
+                    }
+                    (_, value) => collect(value, secrets),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, secrets)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn name(reference: &Value) -> Option<String> {
+    reference.get("name")?.as_str().map(str::to_owned)
+}
+
+impl Resource for PodSecrets {
+    type DynamicType = ();
+    type Scope = <Pod as Resource>::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        Pod::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        Pod::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        Pod::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        Pod::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 }
 
@@ -32,7 +113,9 @@ mod tests {
     use serde_json::json;
 
     fn uses_it(spec: Value, phase: &str) -> bool {
-        uses(&serde_json::from_value(json!({"spec": spec, "status": {"phase": phase}})).unwrap(), "billing")
+        let time = "9999-12-31T23:59:59Z";
+        let pod = json!({"metadata": {"name": "p", "managedFields": [{"time": time}]}, "spec": spec, "status": {"phase": phase}});
+        serde_json::from_value::<PodSecrets>(pod).unwrap().uses("billing")
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! What every request to the API server has in common: a limit to those in flight, a timeout, the fence, and how a
+//! failure reads.
+
+use super::super::ClusterFault;
+use crate::cluster::lenient::{Kept, Lenient};
+use crate::fence::Fence;
+use crate::metrics::{Metrics, Resource, Written};
+use crate::text::clean;
+use kube::Api;
+use kube::api::ListParams;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// No single request may take longer: kube itself sets no read timeout.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much of what Kubernetes says is repeated, in bytes.
+const QUOTED: usize = 1000;
+/// An object can have 1.5 MiB, and a page is in memory as a whole.
+const PAGE: u32 = 20;
+
+/// Makes requests.
+#[derive(Clone)]
+pub struct Requests {
+    in_flight: Arc<Semaphore>,
+    /// One page of a list at a time, whosever list it is.
+    page: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    fence: Fence,
+}
+
+impl Requests {
+    /// At most `concurrency` at once, and none once the fence is closed.
+    pub fn new(concurrency: usize, metrics: Arc<Metrics>, fence: Fence) -> Self {
+        let (in_flight, page) = (Arc::new(Semaphore::new(concurrency)), Arc::new(Semaphore::new(1)));
+        Self { in_flight, page, metrics, fence }
+    }
+
+    /// Makes a request.
+    pub async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
+        let _permit = self.in_flight.acquire().await;
+        match self.fence.guard(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
+            Some(Ok(answer)) => answer.map_err(fault),
+            // Another replica may act by now upon what it sees.
+            None => Err(ClusterFault::Stale),
+            Some(Err(_)) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
+        }
+    }
+
+    /// Makes a request that writes.
+    pub async fn write<T>(
+        &self,
+        what: Resource,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterFault> {
+        let answer = self.call(request).await;
+        self.metrics.wrote(
+            what,
+            match &answer {
+                Ok(_) => Written::Ok,
+                Err(ClusterFault::Stale) => Written::Stale,
+                Err(ClusterFault::Refused(_)) => Written::Refused,
+                Err(ClusterFault::Unavailable(_)) => Written::Unavailable,
+            },
+        );
+        answer
+    }
+
+    /// Lists page by page; what is to be kept of an object is up to `each`.
+    pub async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), ClusterFault>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let mut params = params.limit(PAGE);
+        loop {
+            let _page = self.page.acquire().await;
+            let page = self.call(api.list(&params)).await?;
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            page.items.into_iter().for_each(&mut each);
+            if params.continue_token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The object, or that it cannot be read. Of a Secret nothing is quoted, since it may be the value.
+pub fn readable<K: Kept>(Lenient(read): Lenient<K>) -> Result<K, ClusterFault> {
+    read.map_err(|unreadable| {
+        let name = unreadable.metadata.name.unwrap_or_default();
+        ClusterFault::Unavailable(format!("{} {name} cannot be read", K::kind(&())))
+    })
+}
+
+/// Webhooks and policies choose the words of a refusal.
+fn fault(error: kube::Error) -> ClusterFault {
+    match error {
+        kube::Error::Api(status) => {
+            let message = clean(&status.message, QUOTED);
+            match status.code {
+                404 | 409 => ClusterFault::Stale,
+                // An admission webhook that does not answer is an internal error of the API server.
+                500 if status.reason == "InternalError" => ClusterFault::Refused(message),
+                401 | 408 | 429 | 500.. => ClusterFault::Unavailable(message),
+                400.. => ClusterFault::Refused(message),
+                _ => ClusterFault::Unavailable(message),
+            }
+        }
+        other => ClusterFault::Unavailable(clean(&other.to_string(), QUOTED)),
+    }
+}

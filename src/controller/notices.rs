@@ -1,0 +1,106 @@
+//! Says what the watches find that no reconcile can say: an object that cannot be read, and a resource that went away
+//! without its finalizer. Each is a line of the log, and an Event and a status where there is somewhere to put them.
+
+use crate::cluster::Happening;
+use crate::cluster::kubernetes::Kubernetes;
+use crate::cluster::lenient::Unreadable;
+use crate::crd::{Condition, ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
+use crate::metrics::Metrics;
+use crate::reason::Reason;
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Something to say of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// It cannot be read.
+    Unreadable {
+        /// The object.
+        regarding: ObjectReference,
+        /// The field, and what is wrong with it.
+        error: String,
+        /// What its status says already.
+        said: Option<String>,
+    },
+    /// It is gone, and somebody else had removed its finalizer.
+    FinalizerRemoved(ObjectReference),
+}
+
+impl Notice {
+    /// An object of this kind cannot be read.
+    pub fn unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) -> Self {
+        Self::Unreadable {
+            regarding: unreadable.object_ref::<K>(),
+            error: unreadable.error.clone(),
+            said: unreadable.stalled.clone(),
+        }
+    }
+}
+
+/// Takes notices.
+#[derive(Clone)]
+pub struct Notices(pub UnboundedSender<Notice>);
+
+impl Notices {
+    /// Has it said.
+    pub fn say(&self, notice: Notice) {
+        // Nothing is said any more during a shutdown.
+        self.0.unbounded_send(notice).ok();
+    }
+}
+
+/// Says all notices, one after the other, so that many of them delay nothing else.
+pub async fn say_all(kubernetes: &Kubernetes, metrics: Arc<Metrics>, mut notices: UnboundedReceiver<Notice>) {
+    while let Some(notice) = notices.next().await {
+        match notice {
+            Notice::Unreadable { regarding, error, said } => unreadable(kubernetes, regarding, &error, said).await,
+            Notice::FinalizerRemoved(app) => {
+                metrics.finalizer_removed();
+                let message = "The resource is gone, and somebody else had removed its finalizer: its app was not deleted in the API and its Secret may be gone.";
+                tracing::warn!(namespace = app.namespace, name = app.name, reason = "FinalizerRemoved", "{message}");
+                publish(kubernetes, app, Reason::FinalizerRemoved, message.into()).await;
+            }
+        }
+    }
+}
+
+async fn unreadable(kubernetes: &Kubernetes, regarding: ObjectReference, error: &str, said: Option<String>) {
+    let (kind, namespace, name) = (&regarding.kind, &regarding.namespace, &regarding.name);
+    tracing::warn!(kind, namespace, name, reason = "Unreadable", "an object cannot be read and is skipped: {error}");
+    let message = format!("The operator cannot read this resource and skips it: {error}");
+    let has_status = *kind == Some(OrgOAuthApp::kind(&()).into()) || *kind == Some(IamConnection::kind(&()).into());
+    if has_status && said.as_ref() != Some(&message) {
+        let conditions = json!(conditions(&message, Timestamp::now()));
+        if let Err(fault) = kubernetes.write_conditions(&regarding, &conditions).await {
+            tracing::warn!(%fault, namespace, name, "could not write the status of an object that cannot be read");
+        }
+    }
+    // Where Events of objects without a namespace go, the operator has no rights.
+    if regarding.namespace.is_some() {
+        publish(kubernetes, regarding, Reason::Unreadable, message).await;
+    }
+}
+
+fn conditions(message: &str, now: Timestamp) -> [Condition; 3] {
+    use ConditionType::{Ready, Reconciling, Stalled};
+    [(Ready, ConditionStatus::False), (Reconciling, ConditionStatus::False), (Stalled, ConditionStatus::True)].map(
+        |(kind, status)| Condition {
+            r#type: kind,
+            status,
+            reason: Reason::Unreadable.as_str().into(),
+            message: message.into(),
+            observed_generation: None,
+            last_transition_time: Time(now),
+        },
+    )
+}
+
+async fn publish(kubernetes: &Kubernetes, regarding: ObjectReference, reason: Reason, message: String) {
+    kubernetes.tell_of(regarding, Happening { reason, message, warning: true }).await;
+}

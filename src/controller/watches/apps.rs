@@ -1,0 +1,117 @@
+//! The watch of the resources: which change wakes a reconcile, and whether one went away that somebody else had taken the
+//! finalizer from.
+
+use super::{Follower, Shared, stream};
+use crate::cluster::kubernetes::Released;
+use crate::controller::notices::{Notice, Notices};
+use crate::crd::{FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::metrics::Watched;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher;
+use kube::{Api, Resource, ResourceExt};
+use std::sync::Arc;
+
+/// The resources that are to be reconciled.
+pub type Waking = UnboundedReceiver<ObjectRef<OrgOAuthApp>>;
+
+/// The resources of a namespace, or all. The future runs the watch.
+pub fn apps(
+    shared: &Shared,
+    namespace: Option<&str>,
+    released: Arc<Released>,
+) -> (Store<OrgOAuthApp>, Waking, BoxFuture<'static, ()>) {
+    let (apps, writer) = store::<OrgOAuthApp>();
+    let (wake, waking) = unbounded();
+    let api = match namespace {
+        None => Api::all(shared.client.clone()),
+        Some(name) => Api::namespaced(shared.client.clone(), name),
+    };
+    let follower = Apps { wake, released, notices: shared.notices.clone() };
+    let watch = shared.watch(writer, Watched::OrgOAuthApps, follower);
+    (apps, waking, Box::pin(watch.follow(stream(api, watcher::Config::default()))))
+}
+
+pub(super) struct Apps {
+    pub wake: UnboundedSender<ObjectRef<OrgOAuthApp>>,
+    pub released: Arc<Released>,
+    pub notices: Notices,
+}
+
+/// What is remembered of a resource.
+pub(super) struct Seen {
+    uid: String,
+    /// Moves with the spec and with deletion.
+    generation: Option<i64>,
+    /// What the annotations ask for.
+    requests: [Option<String>; 2],
+    /// Whether an app may depend on a finalizer that is not there.
+    unprotected: bool,
+    /// Whether it may only go once this process lets it.
+    protected: bool,
+}
+
+impl Seen {
+    /// Our own writes of finalizer and status change nothing here that wakes somebody.
+    fn wakes(&self, before: &Self) -> bool {
+        self.generation != before.generation
+            || self.requests != before.requests
+            || (self.unprotected && !before.unprotected)
+    }
+}
+
+impl Apps {
+    fn look(&self, app: &OrgOAuthApp, before: Option<&Seen>) -> Seen {
+        let finalized = app.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+        let deleting = app.metadata.deletion_timestamp.is_some();
+        let unprotected = !finalized && !deleting && is_provisioned(app);
+        let uid = app.uid().unwrap_or_default();
+        let released = !finalized && self.released.forget(&uid);
+        let was_protected = before.is_some_and(|before| before.protected);
+        Seen {
+            generation: app.metadata.generation,
+            requests: [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name).cloned()),
+            protected: !released && (finalized || unprotected || was_protected),
+            unprotected,
+            uid,
+        }
+    }
+}
+
+/// Whether there may be an app that the operator has to delete.
+fn is_provisioned(app: &OrgOAuthApp) -> bool {
+    let status = app.status.as_ref();
+    let known = status.is_some_and(|status| status.client_id.is_some() || status.secret_name.is_some());
+    // Who only observes has no finalizer.
+    known && app.spec.management_policy == ManagementPolicy::Full
+}
+
+impl Follower<OrgOAuthApp> for Apps {
+    type Seen = Seen;
+
+    fn seen(&self, app: &OrgOAuthApp, before: Option<Seen>) -> Seen {
+        let seen = self.look(app, before.as_ref());
+        if before.is_none_or(|before| seen.wakes(&before)) {
+            // Nobody reconciles any more during a shutdown.
+            self.wake.unbounded_send(ObjectRef::from_obj(app)).ok();
+        }
+        seen
+    }
+
+    fn gone(&self, app: &ObjectRef<OrgOAuthApp>, last: Seen) {
+        if last.protected && !self.released.forget(&last.uid) {
+            self.notices.say(Notice::FinalizerRemoved(ObjectReference {
+                api_version: Some(OrgOAuthApp::api_version(&()).into_owned()),
+                kind: Some(OrgOAuthApp::kind(&()).into_owned()),
+                name: Some(app.name.clone()),
+                namespace: app.namespace.clone(),
+                uid: Some(last.uid),
+                ..ObjectReference::default()
+            }));
+        }
+    }
+
+    fn lost(&self, _: &ObjectRef<OrgOAuthApp>, _: Seen) {}
+}

@@ -1,0 +1,220 @@
+//! Watches fed by hand with what Kubernetes may tell.
+
+use super::apps::Apps;
+use super::*;
+use crate::cluster::kubernetes::Released;
+use crate::controller::notices::Notices;
+use crate::crd::{FINALIZER, OrgOAuthApp, RECONCILE_REQUESTED};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::stream;
+use serde_json::{Value, json};
+
+const UNREADABLE: &str = "unreadable";
+
+fn app(name: &str, change: Value) -> Lenient<OrgOAuthApp> {
+    let mut app = json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+        "metadata": {"name": name, "namespace": "n", "uid": name, "generation": 1, "resourceVersion": "1"},
+        "spec": {"connectionRef": {"name": "c"}, "orgId": "o", "displayName": "a", "description": "",
+                 "grantTypes": [], "allowedScopes": {}},
+    });
+    merge(&mut app, change);
+    serde_json::from_value(app).unwrap()
+}
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (field, value) in change {
+                merge(into.entry(field).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+fn finalized() -> Value {
+    json!({"metadata": {"finalizers": [FINALIZER]}, "status": {"clientId": "ooa-1"}})
+}
+
+fn unreadable(name: &str) -> Lenient<OrgOAuthApp> {
+    app(name, json!({"spec": UNREADABLE}))
+}
+
+/// What a watch of resources told.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    woken: Vec<String>,
+    finalizer_removed: Vec<String>,
+    unreadable: Vec<String>,
+    stored: Vec<String>,
+    counted: Option<i64>,
+}
+
+fn drain<T>(receiver: &mut UnboundedReceiver<T>) -> Vec<T> {
+    std::iter::from_fn(|| receiver.try_recv().ok()).collect()
+}
+
+async fn follow_apps(events: Vec<Event<Lenient<OrgOAuthApp>>>, released: &[&str]) -> Told {
+    let (apps, writer) = store::<OrgOAuthApp>();
+    let ((wake, mut woken), (notices, mut noticed)) = (unbounded(), unbounded());
+    let ours = Released::default();
+    released.iter().for_each(|uid| ours.remember((*uid).into()));
+    let notices = Notices(notices);
+    let follower = Apps { wake, released: Arc::new(ours), notices: notices.clone() };
+    let metrics = Arc::<Metrics>::default();
+    let watch = Watch::new(writer, Watched::OrgOAuthApps, follower, notices, metrics.clone());
+    watch.follow(stream::iter(events.into_iter().map(Ok))).await;
+    let mut told = Told { woken: drain(&mut woken).into_iter().map(|app| app.name).collect(), ..Told::default() };
+    for notice in drain(&mut noticed) {
+        match notice {
+            Notice::FinalizerRemoved(app) => told.finalizer_removed.extend(app.uid),
+            Notice::Unreadable { regarding, .. } => told.unreadable.extend(regarding.name),
+        }
+    }
+    told.stored = apps.state().iter().map(|app| app.name_any()).collect();
+    told.stored.sort();
+    let text = metrics.text(k8s_openapi::jiff::Timestamp::UNIX_EPOCH).unwrap();
+    let line = text.lines().find(|line| line.contains("unreadable_objects{resource=\"orgoauthapps\"}")).unwrap();
+    told.counted = line.rsplit(' ').next().and_then(|count| count.parse().ok());
+    told
+}
+
+fn first_list(apps: Vec<Lenient<OrgOAuthApp>>) -> Vec<Event<Lenient<OrgOAuthApp>>> {
+    let listed = apps.into_iter().map(Event::InitApply);
+    [Event::Init].into_iter().chain(listed).chain([Event::InitDone]).collect()
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_said_once_and_the_others_are_served() {
+    let mut events = first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]);
+    events.extend([Event::Apply(unreadable("bad")), Event::Apply(unreadable("bad"))]);
+    events.extend(first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]));
+    let told = follow_apps(events, &[]).await;
+    assert_eq!((told.woken, told.stored), (vec!["a".into(), "b".into()], vec!["a".to_owned(), "b".into()]));
+    assert_eq!((told.unreadable, told.counted), (vec!["bad".into()], Some(1)));
+    assert!(told.finalizer_removed.is_empty());
+}
+
+#[tokio::test]
+async fn an_object_that_can_no_longer_be_read_is_not_served_as_it_was_until_it_can_be_read_again() {
+    let mut events = first_list(vec![app("a", finalized())]);
+    events.push(Event::Apply(unreadable("a")));
+    let told = follow_apps(events.clone(), &[]).await;
+    assert_eq!((told.stored.len(), told.counted, told.finalizer_removed.len()), (0, Some(1), 0));
+    events.push(Event::Apply(app("a", finalized())));
+    let told = follow_apps(events.clone(), &[]).await;
+    assert_eq!((told.stored.len(), told.counted), (1, Some(0)));
+    assert_eq!(told.woken, ["a", "a"]);
+    events.extend([Event::Apply(unreadable("a")), Event::Delete(unreadable("a"))]);
+    let told = follow_apps(events, &[]).await;
+    assert_eq!((told.stored.len(), told.counted), (0, Some(0)));
+}
+
+#[tokio::test]
+async fn spec_requests_and_a_missing_finalizer_wake_a_reconcile_and_our_own_writes_do_not() {
+    let provisioned = json!({"status": {"clientId": "ooa-1", "secretName": "s"}});
+    let bare = app("a", provisioned);
+    let mut events = first_list(vec![app("a", json!({}))]);
+    let own = [json!({"metadata": {"finalizers": [FINALIZER]}}), finalized()];
+    events.extend(own.map(|change| Event::Apply(app("a", change))));
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken, ["a"], "the first look");
+    events.push(Event::Apply(bare.clone()));
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 2, "the finalizer is missing");
+    events.extend([Event::Apply(app("a", finalized())), Event::Apply(app("a", finalized()))]);
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 2, "it is put back");
+    events.push(Event::Apply(bare));
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 3, "it is missing again");
+    let mut asked = finalized();
+    merge(&mut asked, json!({"metadata": {"annotations": {RECONCILE_REQUESTED: "now"}}}));
+    events.push(Event::Apply(app("a", asked.clone())));
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 4, "it is asked for");
+    merge(&mut asked, json!({"metadata": {"generation": 2}}));
+    events.push(Event::Apply(app("a", asked)));
+    assert_eq!(follow_apps(events, &[]).await.woken.len(), 5, "the spec changed");
+}
+
+#[tokio::test]
+async fn a_resource_that_goes_without_its_finalizer_is_said_unless_this_process_removed_it() {
+    let deleting = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
+    let mut provisioned = finalized();
+    merge(&mut provisioned, json!({"metadata": {"finalizers": []}}));
+    let cases: [(&str, Vec<Value>, &[&str], bool); 6] = [
+        ("by somebody else", vec![finalized()], &[], true),
+        ("by this process", vec![finalized()], &["a"], false),
+        ("by this process, before another one", vec![finalized(), deleting.clone()], &["a"], false),
+        ("before the operator could put it back", vec![finalized(), provisioned.clone()], &[], true),
+        ("by an earlier process, before another one", vec![deleting], &[], false),
+        ("which never had one", vec![json!({})], &[], false),
+    ];
+    for (case, states, released, said) in cases {
+        let mut events = first_list(Vec::new());
+        events.extend(states.into_iter().map(|state| Event::Apply(app("a", state))));
+        let told = follow_apps([events.clone(), vec![Event::Delete(app("a", json!({})))]].concat(), released).await;
+        assert_eq!(told.finalizer_removed.len(), usize::from(said), "{case}");
+        let told = follow_apps([events, first_list(Vec::new())].concat(), released).await;
+        assert_eq!(told.finalizer_removed.len(), usize::from(said), "{case}, found out by a new list");
+    }
+}
+
+#[tokio::test]
+async fn a_namesake_that_came_in_a_gap_of_the_watch_is_another_resource() {
+    let other = app("a", json!({"metadata": {"uid": "other"}}));
+    let told = follow_apps([first_list(vec![app("a", finalized())]), first_list(vec![other])].concat(), &[]).await;
+    assert_eq!((told.finalizer_removed, told.woken.len()), (vec!["a".into()], 2));
+}
+
+fn named<K: Kept>(name: &str, more: Value) -> Lenient<K> {
+    let mut object = json!({
+        "apiVersion": "v1", "kind": "K", "metadata": {"name": name, "uid": name, "generation": 1},
+        "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [], "credentials": {}},
+    });
+    merge(&mut object, more);
+    serde_json::from_value(object).unwrap()
+}
+
+/// The names that were told.
+async fn follow_all<K: Kept + Clone + 'static, F: Follower<K>>(
+    follower: impl FnOnce(Listeners) -> F,
+    events: Vec<Event<Lenient<K>>>,
+) -> Vec<String> {
+    let ((_, writer), (listener, mut changes)) = (store::<K>(), unbounded());
+    let (follower, notices) = (follower(vec![listener]), Notices(unbounded().0));
+    let watch = Watch::new(writer, Watched::Namespaces, follower, notices, Arc::default());
+    watch.follow(stream::iter(events.into_iter().map(Ok))).await;
+    let name = |change| match change {
+        Change::Connection(name) | Change::Namespace(name) => name,
+    };
+    drain(&mut changes).into_iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn a_connection_that_a_new_list_no_longer_has_or_that_cannot_be_read_is_told_like_a_deletion() {
+    let listed = |names: &[&str]| {
+        let all = names.iter().map(|name| Event::InitApply(named::<IamConnection>(name, json!({}))));
+        [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect::<Vec<_>>()
+    };
+    let first = || listed(&["a", "b"]);
+    let told = |events: Vec<Event<_>>| follow_all(Connections, events);
+    assert_eq!(told(first()).await, ["a", "b"]);
+    assert_eq!(told([first(), listed(&["b"])].concat()).await, ["a", "b", "a"], "gone in a gap of the watch");
+    let deleted = vec![Event::Delete(named("a", json!({})))];
+    assert_eq!(told([first(), deleted].concat()).await, ["a", "b", "a"], "deleted");
+    let unreadable = vec![Event::Apply(named("a", json!({"spec": UNREADABLE})))];
+    assert_eq!(told([first(), unreadable].concat()).await, ["a", "b", "a"], "as good as absent");
+    let status = vec![Event::Apply(named("a", json!({"status": {"apps": {"total": 1, "ready": 1}}})))];
+    assert_eq!(told([first(), status].concat()).await, ["a", "b"], "our own write");
+}
+
+#[tokio::test]
+async fn a_namespace_that_a_new_list_no_longer_has_or_has_with_other_labels_is_told() {
+    let listed = |labels: &[(&str, Value)]| {
+        let all = labels.iter().map(|(name, labels)| {
+            Event::InitApply(named::<NamespaceMeta>(name, json!({"metadata": {"labels": labels}})))
+        });
+        [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect::<Vec<_>>()
+    };
+    let first = listed(&[("a", json!({"team": "x"})), ("b", json!({}))]);
+    let second = listed(&[("a", json!({"team": "y"}))]);
+    assert_eq!(follow_all(Namespaces, [first, second].concat()).await, ["a", "b"]);
+}

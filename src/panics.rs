@@ -1,0 +1,32 @@
+//! What is known of a panic: where it was, and never what a value was. A panic ends what it was in, a reconcile say, and
+//! everything else goes on.
+
+use std::cell::RefCell;
+use std::panic::{Location, PanicHookInfo};
+
+thread_local! {
+    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// From now on each panic is a line of the log.
+pub fn log_where() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = place(panic);
+        tracing::error!(place, "the operator failed; this is a bug, please report it");
+        LAST.set(Some(place));
+    }));
+}
+
+/// Where the panic was that was just caught on this thread.
+pub fn last() -> String {
+    LAST.take().unwrap_or_else(|| "an unknown place".into())
+}
+
+/// The file and line, and the message if that was written in the source and holds no value.
+fn place(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map(Location::to_string).unwrap_or_default();
+    match panic.payload().downcast_ref::<&'static str>() {
+        Some(message) => format!("{place}: {message}"),
+        None => place,
+    }
+}

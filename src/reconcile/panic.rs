@@ -1,0 +1,52 @@
+//! A reconcile in which the operator itself fails ends, and nothing else does: its resource says so, and is tried again
+//! slowly.
+
+use super::{Connections, Observed, Operator, Pass};
+use crate::cluster::{Cluster, ClusterFault};
+use crate::crd::OrgOAuthApp;
+use crate::decide::{Access, Blocked, Outcome};
+use crate::panics;
+use crate::reason::Reason;
+use futures::FutureExt;
+use kube::ResourceExt;
+use std::panic::AssertUnwindSafe;
+
+impl<C: Cluster, D: Connections> Operator<C, D> {
+    /// Reconciles a resource; a panic becomes an outcome.
+    ///
+    /// # Errors
+    /// As `reconcile`.
+    pub async fn reconcile_or_say_why_not(&self, app: &OrgOAuthApp) -> Result<Outcome, ClusterFault> {
+        // What a reconcile shares with others is behind locks that are taken over when they are poisoned.
+        let Some(result) = caught(self.reconcile(app.clone())).await else {
+            self.metrics.panicked();
+            let blocked = internal_error();
+            // To say it may fail for the same reason.
+            if let None | Some(Err(_)) = caught(self.say_blocked(app, blocked.clone())).await {
+                tracing::error!(reason = blocked.reason.as_str(), "{}", blocked.message);
+            }
+            return Ok(Outcome::Blocked(blocked));
+        };
+        result
+    }
+
+    async fn say_blocked(&self, app: &OrgOAuthApp, blocked: Blocked) -> Result<(), ClusterFault> {
+        let namespace = app.namespace().unwrap_or_default();
+        // The reconcile may have changed it before it failed.
+        let Some(app) = self.cluster.read_app(&namespace, &app.name_any()).await? else { return Ok(()) };
+        let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
+        let seen = Observed::new(app, Access::Refused(blocked.clone()), self.claim_key.clone(), self.now(), fresh);
+        let mut pass = Pass { operator: self, connection: None, seen, happened: Vec::new() };
+        pass.report(&Outcome::Blocked(blocked)).await
+    }
+}
+
+/// What is said of the panic that was just caught.
+pub(super) fn internal_error() -> Blocked {
+    let message = format!("the operator failed at {}; this is a bug, please report it", panics::last());
+    Blocked::new(Reason::InternalError, message)
+}
+
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work).catch_unwind().await.ok()
+}

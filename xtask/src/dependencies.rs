@@ -1,0 +1,88 @@
+//! `cargo xtask dependencies`: checks the dependencies by `deny.toml`, and writes their licenses into `THIRD-PARTY-NOTICES`.
+//! A test fails when a dependency breaks a rule or the file is stale.
+
+mod graph;
+mod notices;
+mod policy;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use graph::Graph;
+use policy::Policy;
+
+/// What to do.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Check only; write nothing
+    #[arg(long)]
+    check: bool,
+}
+
+/// Checks, writes, and says what could not be checked.
+pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let graph = Graph::read()?;
+    let broken = Policy::read()?.broken_by(&graph.0);
+    if !broken.is_empty() {
+        return Err(broken.join("\n").into());
+    }
+    println!("licenses, bans and sources of {} packages: as deny.toml says", graph.0.len());
+    let notices = notices::text(&graph.shipped()?)?;
+    match args.check {
+        true if fs::read_to_string(notices_file())? != notices => return Err(STALE.into()),
+        true => {}
+        false => fs::write(notices_file(), notices)?,
+    }
+    println!("THIRD-PARTY-NOTICES");
+    advisories()
+}
+
+const STALE: &str = "THIRD-PARTY-NOTICES is stale: run `cargo xtask dependencies`";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn notices_file() -> PathBuf {
+    root().join("THIRD-PARTY-NOTICES")
+}
+
+/// Known vulnerabilities, as far as there is a way to know them.
+fn advisories() -> Result<(), Box<dyn Error>> {
+    let deny = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        let succeeded = command.arg("deny").args(arguments).current_dir(root()).status();
+        succeeded.is_ok_and(|status| status.success())
+    };
+    let version = Command::new(env!("CARGO")).args(["deny", "--version"]).output();
+    if !version.is_ok_and(|version| version.status.success()) {
+        println!("advisories: NOT CHECKED, since cargo-deny is not installed (cargo install cargo-deny --locked)");
+    } else if !deny(&["fetch", "db"]) {
+        println!("advisories: NOT CHECKED, since the advisory database cannot be reached");
+    } else if !deny(&["check", "--disable-fetch", "advisories"]) {
+        return Err("a dependency has an advisory".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dependency_is_as_deny_toml_says() {
+        assert_eq!(Policy::read().unwrap().broken_by(&Graph::read().unwrap().0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_notices_are_those_of_the_dependencies() {
+        let text = notices::text(&Graph::read().unwrap().shipped().unwrap()).unwrap();
+        assert!(fs::read_to_string(notices_file()).unwrap_or_default() == text, "{STALE}");
+        for name in ["kube-client", "tokio", "rustls", "aws-lc-sys"] {
+            assert!(text.contains(&format!("\n  {name} ")), "{name}");
+        }
+        assert!(!text.contains("\n  proptest "), "what only tests need is not shipped");
+    }
+}
