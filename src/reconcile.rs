@@ -10,9 +10,10 @@ mod report;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide};
+use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::remote::{ClientSecret, Iam, OrgId};
+use crate::remote::{ClientId, ClientSecret, Iam, OrgId};
 use crate::status::{Checked, whole_seconds};
 use k8s_openapi::jiff::Timestamp;
 use std::future::Future;
@@ -50,8 +51,8 @@ pub struct Operator<C, D> {
     pub connections: D,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
-    claiming: tokio::sync::Mutex<()>,
+    /// By id, held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
+    claiming: Keyed<ClientId, tokio::sync::Mutex<()>>,
     clock: Clock,
     fresh: FreshSecret,
 }
@@ -79,7 +80,7 @@ enum Flow {
 impl<C: Cluster, D: Connections> Operator<C, D> {
     /// With the clock of status and rotation, and the source of new secrets.
     pub fn new(cluster: C, connections: D, clock: Clock, fresh: FreshSecret, metrics: Arc<Metrics>) -> Self {
-        Self { cluster, connections, metrics, claiming: tokio::sync::Mutex::new(()), clock, fresh }
+        Self { cluster, connections, metrics, claiming: Keyed::default(), clock, fresh }
     }
 
     fn now(&self) -> Timestamp {

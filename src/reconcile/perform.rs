@@ -101,7 +101,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     async fn claim(&mut self, id: ClientId, adopt: bool) -> Result<(), ClusterFault> {
-        let _alone = self.operator.claiming.lock().await;
+        let claiming = self.operator.claiming.get(id.clone(), Default::default);
+        let _alone = claiming.lock().await;
         self.seen.rival = self.find_rival().await?;
         if matches!(self.seen.rival, Rival::None) {
             if adopt {
