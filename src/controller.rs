@@ -106,6 +106,7 @@ pub async fn run(
     let control = |(scope, hear)| control(apps_in(&client, scope), hear, shop.clone(), shutdown.clone());
     let (apps, running): (Vec<_>, Vec<_>) = scopes.iter().zip(hear).map(control).unzip();
     metrics.watch(apps.clone(), connections.clone());
+    operator.connections.watch(apps.clone());
     let keeper = Keeper { operator, connections, apps: apps.clone(), scoped: !settings.watch_namespaces.is_empty() };
     let first_lists = async {
         all_ready(&apps).await;
