@@ -9,7 +9,7 @@ mod plan;
 mod remote_app;
 mod roles;
 
-pub use credential::{next_rotation, requested_rotation_waits};
+pub use credential::{RotationWaits, next_rotation, requested_rotation_waits};
 pub use faults::after_fault;
 pub use ownership::{has_claimed, rival};
 pub use plan::Plan;
