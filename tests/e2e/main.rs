@@ -11,6 +11,7 @@ mod faults;
 mod generated;
 mod gitops;
 mod ha;
+mod hostile_load;
 mod kill;
 mod life;
 mod management;

@@ -195,22 +195,34 @@ async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
 }
 
 /// kubectl as somebody who may write resources and Secrets in one namespace, as teams may.
-struct Tenant(String);
+pub struct Tenant {
+    kubeconfig: String,
+    namespace: String,
+}
 
 impl Tenant {
-    fn of(world: &World) -> Self {
-        let namespace = &world.namespace;
+    pub fn of(world: &World) -> Self {
+        Self::in_namespace(&world.namespace)
+    }
+
+    pub fn in_namespace(namespace: &str) -> Self {
         let user = format!("user-of-{namespace}");
         let create = |what: &[&str]| plane().kubectl(&[&["-n", namespace, "create"], what].concat()).unwrap();
         let all = "--verb=get,list,watch,create,update,patch,delete";
         create(&["role", "team", all, "--resource=orgoauthapps.oauth-apps.dev"]);
         create(&["rolebinding", "team", "--role=team", &format!("--user={user}")]);
         let kubeconfig = plane().user(&user, None).unwrap();
-        Self(plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string())
+        let kubeconfig = plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string();
+        Self { kubeconfig, namespace: namespace.into() }
     }
 
-    fn apply(&self, manifest: &Value) -> Result<String, String> {
-        let arguments = ["--kubeconfig", &self.0, "apply", "-f", "-"];
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let own = ["--kubeconfig", &self.kubeconfig, "-n", &self.namespace];
+        plane().kubectl(&[&own, arguments].concat()).map_err(|error| error.to_string())
+    }
+
+    pub fn apply(&self, manifest: &Value) -> Result<String, String> {
+        let arguments = ["--kubeconfig", &self.kubeconfig, "apply", "-f", "-"];
         plane().kubectl_with_input(&arguments, &manifest.to_string()).map_err(|error| error.to_string())
     }
 }
