@@ -4,15 +4,17 @@
 
 mod sources;
 
-use crate::crd::{CredentialSource, IamConnection};
-use crate::decide::Blocked;
+use crate::crd::{CredentialSource, IamConnection, OrgOAuthApp};
+use crate::decide::{Blocked, client_id};
 use crate::duration;
+use crate::fair_queue::Flow;
 use crate::fence::Fence;
+use crate::keyed::PrunedMap;
 use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
 use crate::remote::http::{HttpIam, Service};
-use crate::remote::{Fault, LoadCredentials, OrgId, Settings};
+use crate::remote::{Fault, LoadCredentials, ManagedIds, OrgId, Settings};
 use crate::status::{Checked, Expiry, Proven};
 use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -20,7 +22,11 @@ use kube::{Client, ResourceExt};
 use sources::{Kept, Sources, Unread};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The tokens and lists of a tenant that nobody asks for are forgotten after so long.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// The connections that a watch keeps current.
 pub struct ClusterConnections {
@@ -29,6 +35,8 @@ pub struct ClusterConnections {
     metrics: Arc<Metrics>,
     fence: Fence,
     open: Mutex<HashMap<String, Opened>>,
+    /// The resources that are watched, once they are.
+    apps: Arc<OnceLock<Vec<Store<OrgOAuthApp>>>>,
 }
 
 /// A service, what it was made from, and by namespace the identities that use it; the operator's own has none.
@@ -36,7 +44,12 @@ struct Opened {
     version: Version,
     ca_pem: Option<Vec<u8>>,
     service: Service,
-    identities: HashMap<Option<String>, Arc<HttpIam>>,
+    identities: PrunedMap<Option<String>, Identity>,
+}
+
+struct Identity {
+    iam: HttpIam,
+    used: Instant,
 }
 
 type Version = (Option<String>, Option<i64>);
@@ -51,20 +64,37 @@ impl ClusterConnections {
         metrics: Arc<Metrics>,
         fence: Fence,
     ) -> Self {
-        Self { sources: Sources::new(client, namespace), store, metrics, fence, open: Mutex::default() }
+        let (open, apps) = (Mutex::default(), Arc::default());
+        Self { sources: Sources::new(client, namespace), store, metrics, fence, open, apps }
+    }
+
+    /// From now on these resources tell which apps are managed.
+    pub fn watch(&self, apps: Vec<Store<OrgOAuthApp>>) {
+        self.apps.get_or_init(|| apps);
+    }
+
+    /// The apps that resources of a connection name, by organization.
+    fn managed(&self, connection: &IamConnection) -> ManagedIds {
+        let (apps, name) = (self.apps.clone(), connection.name_any());
+        Arc::new(move |org| {
+            let all = apps.get().into_iter().flatten().flat_map(Store::state);
+            let of_org = all.filter(|app| app.spec.org_id == org.0 && app.spec.connection_ref.name == name);
+            of_org.map(|app| client_id(&app)).collect()
+        })
     }
 
     /// The identity for a tenant, or the operator's own, if the service is open.
-    fn opened(&self, connection: &IamConnection, tenant: Option<&str>) -> Option<Arc<HttpIam>> {
+    fn opened(&self, connection: &IamConnection, tenant: Option<&str>) -> Option<HttpIam> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = open.get_mut(&connection.name_any()).filter(|opened| opened.version == version(connection))?;
         let tenant = tenant.map(str::to_owned);
-        if let Some(iam) = opened.identities.get(&tenant) {
-            return Some(iam.clone());
-        }
-        let kept = Kept::of(connection, tenant.clone()).ok()?;
-        let iam = Arc::new(HttpIam::new(opened.service.clone(), self.load(kept)));
-        Some(opened.identities.entry(tenant).or_insert(iam).clone())
+        let (kept, now) = (Kept::of(connection, tenant.clone()).ok()?, Instant::now());
+        let owner = tenant.clone().map_or(Flow::Operator, Flow::Namespace);
+        let (service, credentials, managed) = (opened.service.clone(), self.load(kept), self.managed(connection));
+        let new = || Identity { iam: HttpIam::new(service, credentials, managed, owner), used: now };
+        let identity = opened.identities.get_or_insert_with(tenant, new, |_, identity| now < identity.used + IDLE);
+        identity.used = now;
+        Some(identity.iam.clone())
     }
 
     /// Makes the service; of several that are made at once one stays, so that all share its gate.
@@ -86,7 +116,7 @@ impl ClusterConnections {
             meter: Meter::new(self.metrics.clone(), connection.name_any()),
             fence: self.fence.clone(),
         })?;
-        let opened = Opened { version: version(connection), ca_pem, service, identities: HashMap::new() };
+        let opened = Opened { version: version(connection), ca_pem, service, identities: PrunedMap::default() };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.get(&connection.name_any()).is_none_or(|kept| kept.version != opened.version) {
             open.insert(connection.name_any(), opened);
@@ -137,11 +167,13 @@ impl Connections for ClusterConnections {
             CredentialSource::Operator => None,
             CredentialSource::Tenant => Some(namespace),
         };
+        let on_behalf = |iam: HttpIam| Arc::new(iam.on_behalf_of(Flow::Namespace(namespace.to_owned())));
         if let Some(iam) = self.opened(connection, tenant) {
-            return Ok(iam);
+            return Ok(on_behalf(iam));
         }
         self.build(connection).await.map_err(|error| cannot_be_used(connection, &error))?;
-        self.opened(connection, tenant).ok_or_else(|| cannot_be_used(connection, "it changed meanwhile"))
+        let iam = self.opened(connection, tenant);
+        iam.map(on_behalf).ok_or_else(|| cannot_be_used(connection, "it changed meanwhile"))
     }
 
     async fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {

@@ -1,9 +1,12 @@
 //! Watches, and the queue of passes: which resource is looked at when, and how many at once.
 //! What a pass does is `reconcile`'s business; here is only its timing, so that no resource delays another.
 
+mod admission;
+mod attempts;
 mod ending;
 mod keeper;
 mod notices;
+mod pace;
 mod watches;
 
 use crate::backoff;
@@ -19,6 +22,8 @@ use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
+use admission::Admission;
+use attempts::Attempts;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
@@ -28,20 +33,14 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use notices::Notices;
-use std::collections::HashMap;
+use pace::Pace;
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
-use watches::{Change, Listeners, Shared, Waking};
+use watches::{Change, Listeners, Shared, Waking, requests};
 
-/// Passes of one connection that may be under way for each call that it may have in flight. A waiting pass holds
-/// nothing, so a connection that hangs costs the others nothing; and deletions need company to share calls.
-const PASSES_PER_CALL: usize = 16;
-/// Those of one organization, so that one that hangs leaves room for the others.
-const PASSES_OF_ORG_PER_CALL: usize = 12;
 /// A pass that is still not over then is cut; what it had done is found out by the next one.
 const PASS_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
@@ -61,16 +60,12 @@ pub struct Settings {
     pub concurrency: usize,
 }
 
-/// Whose passes are limited together.
-type Crowd = (String, Option<String>, usize);
-
 /// What every pass of the process shares.
 struct Shop {
     operator: Arc<Operator<Kubernetes, ClusterConnections>>,
-    /// By connection, organization if it is about one, and limit: a changed limit counts for the passes that start from
-    /// then on.
-    admission: Mutex<HashMap<Crowd, Arc<Semaphore>>>,
-    attempts: Mutex<HashMap<String, (String, u32)>>,
+    admission: Admission,
+    pace: Pace,
+    attempts: Attempts,
 }
 
 /// Runs until `shutdown`, then ends when the passes under way have ended. Calls `synced` when all watches have
@@ -97,8 +92,9 @@ pub async fn run(
     let connected = ClusterConnections::new(client, operator_namespace, connections.clone(), metrics.clone(), fence);
     let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
     let operator = Arc::new(Operator::new(cluster, connected, claim_key, clock, fresh, metrics.clone()));
-    let shop = Arc::new(Shop { operator: operator.clone(), admission: Mutex::default(), attempts: Mutex::default() });
+    let shop = Arc::new(Shop::new(operator.clone()));
     metrics.watch(apps.clone(), connections.clone());
+    operator.connections.watch(apps.clone());
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
         if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
@@ -201,8 +197,11 @@ fn fresh_secret() -> Result<ClientSecret, String> {
 }
 
 async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
+    if let Some(wait) = shop.pace(&app) {
+        return Ok(Action::requeue(wait));
+    }
     let _queued = shop.operator.metrics.queued();
-    let _admitted = shop.admit(&app).await;
+    let _slots = shop.admission.acquire_slots(&app, shop.max_in_flight(&app)).await;
     let begin = Instant::now();
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), name = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
@@ -234,28 +233,37 @@ async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallib
 }
 
 impl Shop {
-    async fn admit(&self, app: &OrgOAuthApp) -> [Option<OwnedSemaphorePermit>; 2] {
-        let name = &app.spec.connection_ref.name;
-        let limit = self.operator.connections.find(name).map_or(1, |c| c.spec.limits.max_in_flight.into());
-        let of_org = self.passes(name, Some(app.spec.org_id.clone()), PASSES_OF_ORG_PER_CALL * limit);
-        let of_all = self.passes(name, None, PASSES_PER_CALL * limit);
-        [of_org.acquire_owned().await.ok(), of_all.acquire_owned().await.ok()]
+    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>) -> Self {
+        Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default() }
     }
 
-    fn passes(&self, connection: &str, org: Option<String>, most: usize) -> Arc<Semaphore> {
-        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
-        admission.entry((connection.to_owned(), org, most)).or_insert_with(|| Arc::new(Semaphore::new(most))).clone()
+    /// How long this resource has to wait because it was changed and reconciled just now.
+    fn pace(&self, app: &OrgOAuthApp) -> Option<Duration> {
+        let change = (app.metadata.generation, requests(app));
+        self.pace.wait(&app.uid().unwrap_or_default(), change, Instant::now())
+    }
+
+    fn max_in_flight(&self, app: &OrgOAuthApp) -> usize {
+        let connection = self.operator.connections.find(&app.spec.connection_ref.name);
+        connection.map_or(1, |connection| connection.spec.limits.max_in_flight.into())
     }
 
     fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> Duration {
-        let (ending, again) = match result {
-            Ok(Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => ("", false),
-            Ok(Outcome::Blocked(blocked)) => (blocked.reason.as_str(), true),
-            Ok(Outcome::Waiting { reason, .. }) => (reason.as_str(), true),
+        let ending = match result {
+            Ok(Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => None,
+            Ok(Outcome::Blocked(blocked)) => Some(blocked.reason.as_str()),
+            Ok(Outcome::Waiting { reason, .. }) => Some(reason.as_str()),
             Err(ClusterFault::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
-            Err(ClusterFault::Refused(_) | ClusterFault::Unavailable(_)) => ("Kubernetes", true),
+            Err(ClusterFault::Refused(_) | ClusterFault::Unavailable(_)) => Some("Kubernetes"),
         };
-        let attempts = self.count(app.uid().unwrap_or_default(), ending, again);
+        let uid = app.uid().unwrap_or_default();
+        let attempts = match ending {
+            Some(ending) => self.attempts.record_attempt(uid, ending, Instant::now()),
+            None => {
+                self.attempts.forget(&uid);
+                0
+            }
+        };
         match result {
             Ok(outcome) => {
                 let now = (Instant::now(), Timestamp::now());
@@ -263,22 +271,6 @@ impl Shop {
             }
             Err(_) => backoff::cluster_delay(attempts, fastrand::f64()),
         }
-    }
-
-    /// How many passes ended alike before this one; forgotten when one ends well.
-    fn count(&self, uid: String, ending: &str, again: bool) -> u32 {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if !again {
-            attempts.remove(&uid);
-            return 0;
-        }
-        let (last, count) = attempts.entry(uid).or_insert_with(|| (ending.to_owned(), 0));
-        if last != ending {
-            (*last, *count) = (ending.to_owned(), 0);
-        }
-        let before = *count;
-        *count += 1;
-        before
     }
 
     fn resync(&self, app: &OrgOAuthApp) -> Duration {

@@ -9,7 +9,7 @@ mod plan;
 mod remote_app;
 mod roles;
 
-pub use credential::{next_rotation, requested_rotation_waits};
+pub use credential::{RotationWaits, next_rotation, requested_rotation_waits};
 pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
 pub use ownership::{comes_first, has_claim, holds_claim, recorded_claim, signed_claim};

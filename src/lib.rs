@@ -16,6 +16,7 @@
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
 //! - [`connections`]: from an `IamConnection` to a service that can be called
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
+//! - [`fair_queue`] and [`keyed`]: who is served when, so that nobody waits for a neighbor, and maps that shrink again
 //! - [`backoff`] and [`duration`]: when to look again
 //! - [`metrics`], [`log`] and [`traces`]: what is counted and measured, what is said, and what belongs together
 //! - [`panics`]: where the operator failed
@@ -32,8 +33,10 @@ pub mod credentials;
 pub mod decide;
 pub mod definition;
 pub mod duration;
+pub mod fair_queue;
 pub mod fence;
 pub mod grants;
+pub mod keyed;
 pub mod lease;
 pub mod log;
 pub mod metrics;

@@ -13,9 +13,10 @@ use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide, outcome_with_retain_hint};
+use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::remote::{ClientSecret, Iam, OrgId};
+use crate::remote::{ClientId, ClientSecret, Iam, OrgId};
 use crate::status::{Checked, whole_seconds};
 use k8s_openapi::jiff::Timestamp;
 use secret_writes::SecretWrites;
@@ -54,8 +55,8 @@ pub struct Operator<C, D> {
     pub connections: D,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
-    claiming: tokio::sync::Mutex<()>,
+    /// By id, held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
+    claiming: Keyed<ClientId, tokio::sync::Mutex<()>>,
     claim_key: ClaimKey,
     secret_writes: SecretWrites,
     clock: Clock,
@@ -92,8 +93,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         fresh: FreshSecret,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let claiming = tokio::sync::Mutex::new(());
-        let secret_writes = SecretWrites::default();
+        let (claiming, secret_writes) = (Keyed::default(), SecretWrites::default());
         Self { cluster, connections, metrics, claiming, claim_key, secret_writes, clock, fresh }
     }
 

@@ -11,6 +11,7 @@ mod dialect;
 mod gate;
 mod grant;
 pub mod http;
+mod listing;
 mod operation;
 #[cfg(test)]
 mod properties;
@@ -23,7 +24,7 @@ mod wire;
 
 pub use grant::expiry as token_expiry;
 pub use operation::Operation;
-pub use settings::{ApiCredentials, LoadCredentials, Settings};
+pub use settings::{ApiCredentials, LoadCredentials, ManagedIds, Settings};
 
 use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;
@@ -140,7 +141,7 @@ pub enum Proof {
 pub struct RemoteApp {
     /// Its client id.
     pub id: ClientId,
-    /// All fields of the answer, unknown ones included.
+    /// The documented fields of the answer, within bounds.
     pub fields: Map<String, Value>,
     /// Whether it is the one as which the operator calls. A list does not say.
     pub is_caller: bool,
@@ -172,7 +173,7 @@ pub enum Fault {
     /// 429, or a call that was not made because an earlier one met 429.
     #[error("the API asks to wait")]
     Throttled {
-        /// When the connection opens again.
+        /// When it may be asked again.
         until: Instant,
     },
     /// The connection's credentials are missing, unusable or refused; no call was made with them.

@@ -1,42 +1,190 @@
-//! The operator's own HTTP endpoint: whether it lives, whether it is ready, and its metrics.
-//! It decides none of that; see `readiness` and `metrics`.
+//! The operator's own HTTP endpoint: whether it lives, whether it is ready, and its metrics; what these are is decided in
+//! `readiness` and `metrics`. Anybody may connect, so a connection has a limit in time and in size, and so has their number.
 
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use futures::FutureExt;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::prometheus_text;
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+/// The most connections that are open at once.
+const CONNECTIONS: usize = 64;
+/// How long a client may take to send the head of its request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may last, from its first byte to the last one of its only answer.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// The most bytes and fields of the head of a request: what hyper needs at least, and more than a probe or a scraper sends.
+const LARGEST_HEAD: usize = 8 << 10;
+const HEADER_FIELDS: usize = 32;
+/// When no connection can be accepted, such as for lack of file descriptors, the next attempt comes after this.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+type Answer = Response<http_body_util::Full<Bytes>>;
 
 /// Serves `/healthz`, `/readyz` and `/metrics` for as long as the process lives.
 ///
 /// # Errors
 /// When the address cannot be bound.
 pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metrics>) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
-    let routes = Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(ready));
-    let measured = Router::new().route("/metrics", get(text)).with_state(metrics);
-    axum::serve(listener, routes.with_state(readiness).merge(measured)).await
+    let answer = move |request: Request<Incoming>| {
+        let (readiness, metrics) = (readiness.clone(), metrics.clone());
+        async move { answer(&request, &readiness, &metrics).await }
+    };
+    accept(listener, answer).await;
+    Ok(())
 }
 
-async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    match readiness.check().await {
-        Ok(()) => (StatusCode::OK, "ok"),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+/// When all connections are taken, a new one takes the place of the oldest: so those that are held open for nothing keep
+/// nobody out.
+async fn accept<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static)
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "no connection could be accepted");
+                sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(connection(stream, answer.clone())).abort_handle());
     }
 }
 
-async fn text(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    match metrics.text(Timestamp::now()) {
-        Ok(text) => Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text)),
-        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+/// One request and its answer, since what is kept open can be held open.
+async fn connection<F: Future<Output = Answer>>(stream: TcpStream, answer: impl Fn(Request<Incoming>) -> F) {
+    let service = service_fn(|request| answer(request).map(Ok::<_, Infallible>));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(LARGEST_HEAD)
+        .max_headers(HEADER_FIELDS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(CONNECTION_TIMEOUT, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::trace!(%error, "a connection to the HTTP endpoint ended early"),
+        Err(_) => tracing::trace!("a connection to the HTTP endpoint took too long"),
+    }
+}
+
+async fn answer(request: &Request<Incoming>, readiness: &Readiness, metrics: &Metrics) -> Answer {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok"),
+        (&Method::GET | &Method::HEAD, "/readyz") => match readiness.check().await {
+            Ok(()) => text(StatusCode::OK, "ok"),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
+        },
+        (&Method::GET | &Method::HEAD, "/metrics") => match metrics.text(Timestamp::now()) {
+            Ok(metrics) => {
+                let mut answer = text(StatusCode::OK, metrics);
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus_text::CONTENT_TYPE));
+                answer
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        (_, "/healthz" | "/readyz" | "/metrics") => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+        _ => text(StatusCode::NOT_FOUND, ""),
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(http_body_util::Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn serving() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(listener, |_| async { text(StatusCode::OK, "ok") }));
+        address
+    }
+
+    /// What comes back until the connection is closed.
+    async fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A connection that is reset has ended too.
+        stream.read_to_end(&mut answer).await.ok();
+        String::from_utf8(answer).unwrap()
+    }
+
+    const REQUEST: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[tokio::test]
+    async fn connections_that_are_held_open_keep_nobody_out_and_are_closed() {
+        let address = serving().await;
+        let mut held = Vec::new();
+        for _ in 0..500 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").await.unwrap();
+            held.push(stream);
+        }
+        let answer = exchange(address, REQUEST).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
+        for stream in &mut held[..500 - CONNECTIONS] {
+            let closed = stream.read(&mut [0; 1]).await;
+            assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_is_given_up() {
+        let address = serving().await;
+        let answer = exchange(address, "GET /healthz HTTP/1.1\r\nHost:").await;
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let address = serving().await;
+        let long = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(2 * LARGEST_HEAD));
+        let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(HEADER_FIELDS + 1));
+        for request in [long, many] {
+            let answer = exchange(address, &request).await;
+            assert!(!answer.contains("200 OK"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_one_request() {
+        let address = serving().await;
+        let answer = exchange(address, &REQUEST.repeat(2)).await;
+        assert_eq!(answer.matches("200 OK").count(), 1, "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
     }
 }

@@ -8,7 +8,7 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::credentials::{Target, secret_name};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, drift, holds_claim, next_rotation, reconcile_requested,
+    Blocked, Observed, Outcome, Remote, RotationWaits, drift, holds_claim, next_rotation, reconcile_requested,
     requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
@@ -216,10 +216,13 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
 fn ready_message(seen: &Observed) -> String {
     let message = provisioned_message(&seen.client_id(), &seen.app);
     match requested_rotation_waits(seen) {
-        true => format!(
+        Some(RotationWaits::ForPrevious) => format!(
             "{message} The rotation that was asked for waits until the previous secret ends, at status.rotation.previousExpiresAt; to end all former secrets at once, delete the Secret."
         ),
-        false => message,
+        Some(RotationWaits::ForPace) => format!(
+            "{message} The requested rotation waits until a minute has passed since the last one (status.rotation.rotatedAt)."
+        ),
+        None => message,
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod apps;
 
-pub use apps::{Waking, apps};
+pub use apps::{Waking, apps, requests};
 
 use super::notices::{Notice, Notices};
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};

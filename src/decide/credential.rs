@@ -21,6 +21,8 @@ use std::time::Duration;
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
 /// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second.
 const SPREAD: f64 = 0.1;
+/// The least time between two rotations, however often they are requested.
+const ROTATION_PACE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is to be done until the Secret holds a credential that is neither due nor requested to be replaced.
 pub fn step(seen: &Observed, fields: &Fields) -> Next {
@@ -73,7 +75,8 @@ pub fn publish_handed_out(seen: &Observed, handed_out: &Credentials) -> Step {
 pub fn wake(seen: &Observed) -> Option<Timestamp> {
     let content = seen.content();
     let expiry = content.previous.as_ref().map(|previous| previous.expires_at);
-    [next_rotation(&seen.app, &content), expiry].into_iter().flatten().min()
+    let paced = is_requested(&seen.app, &content).then(|| paced_until(seen, &content)).flatten();
+    [next_rotation(&seen.app, &content), expiry, paced].into_iter().flatten().min()
 }
 
 /// When the secret is due to be rotated; the same for every process that asks.
@@ -140,20 +143,21 @@ fn renew(seen: &Observed, content: &Content) -> Option<Step> {
     let app = &seen.app;
     let requested = is_requested(app, content);
     let due = next_rotation(app, content).is_some_and(|at| at <= seen.now);
-    let overlaps = overlaps(content, seen.now);
+    let (overlaps, paced) = (overlaps(content, seen.now), paced_until(seen, content).is_some());
     if is_public(app) {
         return None;
     }
     let tampered = content.is_tampered(app);
     match brought(seen) {
         // Consumers find nonsense, so there is nothing left to wait for.
-        None if requested && overlaps && tampered => Some(stage(seen, content, &seen.fresh, Apply::Replace)),
+        None if requested && overlaps && tampered && !paced => Some(stage(seen, content, &seen.fresh, Apply::Replace)),
         Some(_) | None if overlaps => None,
-        Some(secret) if !content.was_published(app, secret) => Some(stage(seen, content, secret, Apply::Rotate)),
-        Some(secret) if requested => Some(stage(seen, content, secret, Apply::Replace)),
-        Some(secret) if tampered => {
+        Some(secret) if tampered && !requested && content.was_published(app, secret) => {
             Some(write(seen, Content { current: Some(secret.clone()), ..content.clone() }, Because::PutBack))
         }
+        Some(_) | None if paced => None,
+        Some(secret) if !content.was_published(app, secret) => Some(stage(seen, content, secret, Apply::Rotate)),
+        Some(secret) if requested => Some(stage(seen, content, secret, Apply::Replace)),
         Some(_) => None,
         None if requested || due => Some(stage(seen, content, &seen.fresh, Apply::Rotate)),
         None => None,
@@ -168,10 +172,36 @@ fn overlaps(content: &Content, now: Timestamp) -> bool {
     content.previous.as_ref().is_some_and(|previous| previous.expires_at > now)
 }
 
-/// Whether somebody asked for a rotation that has to wait until the previous secret ends.
-pub fn requested_rotation_waits(seen: &Observed) -> bool {
+/// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
+/// status says too when that was; the first secret is no rotation.
+fn paced_until(seen: &Observed, content: &Content) -> Option<Timestamp> {
+    let said = seen.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+    let revision = content.revision.max(said.revision.unwrap_or_default());
+    let times = [content.rotated_at, said.rotated_at.map(|at| at.0)];
+    // A time that is yet to come is wrong, and says nothing.
+    let last = times.into_iter().flatten().filter(|at| *at <= seen.now).max()?;
+    last.checked_add(ROTATION_PACE).ok().filter(|until| revision > 1 && *until > seen.now)
+}
+
+/// Why a rotation that somebody asked for has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationWaits {
+    /// Until the previous secret ends.
+    ForPrevious,
+    /// Until a minute has passed since the last rotation.
+    ForPace,
+}
+
+/// Whether somebody asked for a rotation that has to wait, and why.
+pub fn requested_rotation_waits(seen: &Observed) -> Option<RotationWaits> {
     let content = seen.content();
-    !is_public(&seen.app) && is_requested(&seen.app, &content) && overlaps(&content, seen.now)
+    if is_public(&seen.app) || !is_requested(&seen.app, &content) {
+        return None;
+    }
+    match overlaps(&content, seen.now) {
+        true => Some(RotationWaits::ForPrevious),
+        false => paced_until(seen, &content).map(|_| RotationWaits::ForPace),
+    }
 }
 
 /// A value that is not the published one may still be one that the API accepts, such as one pasted from the console.

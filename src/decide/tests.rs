@@ -509,6 +509,39 @@ fn a_request_to_rotate_is_fulfilled_once_per_value() {
     assert_eq!(step(asked(), published, |seen| seen.remote = as_wanted()), "Settled");
 }
 
+/// A Secret of revision `revision` that says that it was rotated at this second, seen at second 1000 by an app that asks.
+fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
+    let mut asked = synced();
+    merge(&mut asked, json!({"metadata": {"annotations": {"oauth-apps.dev/rotate-requested-at": "2"}}}));
+    merge(&mut asked, json!({"status": {"rotation": status}}));
+    let second = |second| Timestamp::from_second(second).unwrap();
+    let (app, before) = (app(asked), app(synced()));
+    let held = Content { revision, rotated_at: Some(second(rotated_at)), ..content(&before) };
+    let mut seen = Observed::new(app, granted(), key(), second(1000), value("fresh"));
+    (seen.secret, seen.remote, seen.live) = (Some(holding(&before, &held)), as_wanted(), true);
+    seen
+}
+
+#[test]
+fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
+    let after = |revision, rotated_at| say(decide(&asked_again(revision, rotated_at, json!({}))));
+    assert_eq!(after(2, 940), "Write Staged");
+    assert_eq!(after(2, 941), format!("Settled {{ wake: Some({}) }}", Timestamp::from_second(1001).unwrap()));
+    assert_eq!(after(1, 999), "Write Staged", "the first secret is no rotation");
+    assert_eq!(after(2, 2000), "Write Staged", "a time that is yet to come is wrong");
+    assert_eq!(requested_rotation_waits(&asked_again(2, 941, json!({}))), Some(RotationWaits::ForPace));
+    assert_eq!(requested_rotation_waits(&asked_again(2, 940, json!({}))), None);
+}
+
+#[test]
+fn what_is_edited_in_the_secret_brings_no_rotation_forward() {
+    let last = json!({"revision": 7, "rotatedAt": "1970-01-01T00:16:00Z"});
+    for (revision, rotated_at) in [(1, 0), (7, 0), (1, 960), (0, 2000)] {
+        let waits = requested_rotation_waits(&asked_again(revision, rotated_at, last.clone()));
+        assert_eq!(waits, Some(RotationWaits::ForPace), "{revision} {rotated_at}");
+    }
+}
+
 #[test]
 fn an_edited_value_is_proven_or_reported() {
     let edited = |app: &OrgOAuthApp| holding(app, &Content { current: Some(value("other")), ..content(app) });

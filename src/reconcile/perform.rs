@@ -123,7 +123,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     async fn claim(&mut self, id: ClientId, origin: ClaimOrigin) -> Result<(), ClusterFault> {
-        let _alone = self.operator.claiming.lock().await;
+        let claiming = self.operator.claiming.get(id.clone(), Default::default);
+        let _alone = claiming.lock().await;
         self.seen.rival = self.find_rival().await?;
         let Access::Granted { address, .. } = &self.seen.access else { return Ok(()) };
         if !matches!(self.seen.rival, Rival::None) {

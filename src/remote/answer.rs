@@ -1,16 +1,15 @@
 //! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
 //! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
 
-use super::request::{Page, Quote};
+use super::listing::{APP_FIELDS, documented};
+use super::request::Quote;
 use super::scrub::{Known, scrub};
+use super::wire::Payload;
 use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
 use crate::crd::{Role, ServiceRoles};
 use crate::secret_value;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
-
-/// The fields of an entry of a list.
-type Fields = Map<String, Value>;
 
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
@@ -21,7 +20,7 @@ pub struct Answer {
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Payload,
     /// How much of an error may be repeated.
     pub quote: Quote,
     /// The secrets that an error could repeat.
@@ -67,7 +66,7 @@ impl Answer {
         let said = match (&json, self.quote) {
             (Some(body), Quote::MessageOnly) => text_at(body, &["message"]),
             (Some(body), Quote::Any) => text_at(body, &["message", "error_description", "error", "detail", "title"]),
-            (None, Quote::Any) if !self.is_html() => String::from_utf8(self.body.clone()).ok(),
+            (None, Quote::Any) if !self.is_html() => String::from_utf8(self.body.to_vec()).ok(),
             (None, Quote::Any | Quote::MessageOnly) => None,
         };
         let mut passing = Vec::new();
@@ -112,13 +111,12 @@ impl Answer {
 
     /// An app as it is shown. [cpn-resp, csp-resp]
     pub fn app(&self, id: &ClientId) -> Result<RemoteApp, Fault> {
-        let fields = self.object()?;
-        match fields.get("id") {
+        let text = documented(&self.body, &APP_FIELDS);
+        let app = text.and_then(|text| listed(id.clone(), &text));
+        let app = app.ok_or_else(|| self.malformed("it is not a JSON object, or too large"))?;
+        match app.fields.get("id") {
             Some(Value::String(shown)) if *shown != id.0 => Err(self.malformed("it is about another app")),
-            Some(Value::String(_) | Value::Null) | None => {
-                let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
-                Ok(RemoteApp { id: id.clone(), created_at, last_updated_at, fields, is_caller: false })
-            }
+            Some(Value::String(_) | Value::Null) | None => Ok(app),
             Some(_) => Err(self.malformed("its id is not a text")),
         }
     }
@@ -136,22 +134,8 @@ impl Answer {
 
     /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
     pub fn updated(&self, id: &ClientId) -> Option<RemoteApp> {
-        let shows_it = self.json().is_some_and(|body| body.get("id").and_then(Value::as_str) == Some(&id.0));
-        shows_it.then(|| self.app(id).ok()).flatten().filter(|app| app.fields.contains_key("displayName"))
-    }
-
-    /// One page of a list, and the next. Of a link only its numbers are taken, since it may lead anywhere. [csp-paged]
-    pub fn page(&self) -> Result<(Vec<Fields>, Option<Page>), Fault> {
-        let mut fields = self.object()?;
-        let Some(Value::Array(results)) = fields.remove("results") else {
-            return Err(self.malformed("it has no results"));
-        };
-        let entry = |entry| match entry {
-            Value::Object(entry) => Ok(entry),
-            _ => Err(self.malformed("an entry is not an object")),
-        };
-        let next = fields.get("nextLink").and_then(Value::as_str).filter(|link| !link.is_empty()).map(page_of);
-        Ok((results.into_iter().map(entry).collect::<Result<_, _>>()?, next))
+        let shows_it = |app: &RemoteApp| app.fields.get("id").and_then(Value::as_str) == Some(&id.0);
+        self.app(id).ok().filter(|app| shows_it(app) && app.fields.contains_key("displayName"))
     }
 
     /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
@@ -192,24 +176,11 @@ pub fn roles(fields: &Map<String, Value>) -> Roles {
     }
 }
 
-/// The id that an entry of a list is about.
-pub fn entry_id(fields: &Map<String, Value>) -> Option<ClientId> {
-    ["id", "clientId"].iter().find_map(|name| fields.get(*name)?.as_str()).map(|id| ClientId(id.to_owned()))
-}
-
 /// An app as an entry of a list shows it. [csp-list]
-pub fn listed(id: ClientId, fields: Map<String, Value>) -> RemoteApp {
+pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
+    let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
     let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
-    RemoteApp { id, created_at, last_updated_at, fields, is_caller: false }
-}
-
-fn page_of(link: &str) -> Page {
-    let query = link.split_once('?').map(|(_, query)| query).unwrap_or_default();
-    let value = |name: &str| {
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
-    };
-    Page { start: value("pageStart"), limit: value("pageLimit") }
+    Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
 }
 
 fn entries<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {

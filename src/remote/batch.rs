@@ -2,6 +2,7 @@
 //! Who waits may go away without harm to the others.
 
 use super::{ClientId, Deletion, Fault, OrgId};
+use crate::fair_queue::Flow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,11 +15,18 @@ const MOST: usize = 15;
 
 type Answer = Result<Deletion, Fault>;
 
-/// The batches that are being collected.
+/// The batches that are being collected. Those of two namespaces are two, so that neither waits for the other's calls.
 #[derive(Default)]
-pub struct Batches(Mutex<HashMap<OrgId, Open>>);
+pub struct Batches(Mutex<State>);
 
 #[derive(Default)]
+struct State {
+    next: u64,
+    open: HashMap<Key, Open>,
+}
+
+type Key = (OrgId, Flow);
+
 struct Open {
     /// Tells a batch from the one that was open before it.
     number: u64,
@@ -35,6 +43,7 @@ impl Batches {
     pub async fn delete<F>(
         self: &Arc<Self>,
         org: &OrgId,
+        flow: &Flow,
         id: &ClientId,
         send: impl FnOnce(Vec<ClientId>) -> F + Send + 'static,
     ) -> Answer
@@ -42,40 +51,41 @@ impl Batches {
         F: Future<Output = Vec<Answer>> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
-        let (number, full) = self.join(org, Waiting { id: id.clone(), answer });
+        let key = (org.clone(), flow.clone());
+        let (number, full) = self.join(&key, Waiting { id: id.clone(), answer });
         if !full.is_empty() {
             tokio::spawn(perform(full, send));
         } else if let Some(number) = number {
-            let (batches, org) = (self.clone(), org.clone());
+            let batches = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(WINDOW).await;
-                perform(batches.close(&org, number), send).await;
+                perform(batches.close(&key, number), send).await;
             });
         }
         wait.await.unwrap_or_else(|_| Err(Fault::Unavailable("delete app: the call was cut".into())))
     }
 
     /// The batch's number for its first member, the whole batch for its last.
-    fn join(&self, org: &OrgId, waiting: Waiting) -> (Option<u64>, Vec<Waiting>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = all.entry(org.clone()).or_default();
+    fn join(&self, key: &Key, waiting: Waiting) -> (Option<u64>, Vec<Waiting>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = state.next;
+        let open = state.open.entry(key.clone()).or_insert(Open { number, waiting: Vec::new() });
         open.waiting.push(waiting);
-        let first = (open.waiting.len() == 1).then_some(open.number);
-        if open.waiting.len() < MOST {
-            return (first, Vec::new());
+        match open.waiting.len() {
+            MOST => (None, state.open.remove(key).map(|open| open.waiting).unwrap_or_default()),
+            1 => {
+                state.next += 1;
+                (Some(number), Vec::new())
+            }
+            _ => (None, Vec::new()),
         }
-        open.number += 1;
-        (None, std::mem::take(&mut open.waiting))
     }
 
     /// What was collected, unless the batch was full before.
-    fn close(&self, org: &OrgId, number: u64) -> Vec<Waiting> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(org) {
-            Some(open) if open.number == number => {
-                open.number += 1;
-                std::mem::take(&mut open.waiting)
-            }
+    fn close(&self, key: &Key, number: u64) -> Vec<Waiting> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.open.get(key) {
+            Some(open) if open.number == number => state.open.remove(key).map(|open| open.waiting).unwrap_or_default(),
             Some(_) | None => Vec::new(),
         }
     }
@@ -112,7 +122,7 @@ mod tests {
     }
 
     async fn delete(batches: &Arc<Batches>, org: &str, id: &str, calls: &Calls) -> Answer {
-        batches.delete(&OrgId(org.into()), &ClientId(id.into()), sender(calls)).await
+        batches.delete(&OrgId(org.into()), &Flow::Operator, &ClientId(id.into()), sender(calls)).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -124,6 +134,7 @@ mod tests {
         let mut sizes = calls.lock().unwrap().clone();
         sizes.sort_unstable();
         assert_eq!(sizes, [5, 5, 15, 15, 15, 15, 15, 15]);
+        assert!(batches.0.lock().unwrap().open.is_empty(), "nothing is kept of what is done");
     }
 
     #[tokio::test(start_paused = true)]

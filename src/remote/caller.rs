@@ -12,6 +12,7 @@ use super::token::{AccessToken, Granted, Slot, Tokens};
 use super::wire::Wire;
 use super::{ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Proof, Settings, grant};
 use crate::crd::Api;
+use crate::fair_queue::Flow;
 use crate::fence::Fence;
 use crate::metrics::{Meter, Refresh};
 use k8s_openapi::jiff::Timestamp;
@@ -51,12 +52,14 @@ impl Service {
 pub struct Caller {
     service: Service,
     tokens: Tokens,
+    /// Whose identity it is.
+    owner: Flow,
 }
 
 impl Caller {
     /// Makes no call; `credentials` are read when the first token is needed.
-    pub fn new(service: Service, credentials: LoadCredentials) -> Self {
-        Self { service, tokens: Tokens::new(credentials) }
+    pub fn new(service: Service, credentials: LoadCredentials, owner: Flow) -> Self {
+        Self { service, tokens: Tokens::new(credentials), owner }
     }
 
     /// What is particular to the API.
@@ -64,9 +67,19 @@ impl Caller {
         self.service.dialect
     }
 
+    /// What calls about this organization go through that are made for this flow.
+    pub fn lane(&self, org: &OrgId, flow: &Flow) -> Lane<'_> {
+        self.service.gate.lane(org, flow)
+    }
+
+    /// The same for a list that all resources of the organization share.
+    pub fn shared_lane(&self, org: &OrgId, flow: &Flow) -> Lane<'_> {
+        self.service.gate.shared_lane(org, flow)
+    }
+
     /// Makes sure that there is an access token for calls about this organization.
-    pub async fn authenticate(&self, org: &OrgId) -> Result<(), Fault> {
-        self.fresh_token(&self.service.gate.lane(org)).await.map(drop)
+    pub async fn authenticate(&self, lane: &Lane<'_>) -> Result<(), Fault> {
+        self.fresh_token(lane).await.map(drop)
     }
 
     /// Whether the API takes these credentials, which are those of now: a token that came from others is dropped.
@@ -75,9 +88,9 @@ impl Caller {
         self.tokens.keep_only(credentials);
         let nobody = OrgId(String::new());
         let lane = match org {
-            Some(org) => self.service.gate.lane(org),
+            Some(org) => self.lane(org, &self.owner),
             None if self.dialect().token_of(&nobody).is_some() => return None,
-            None => self.service.gate.aside(),
+            None => self.service.gate.token_lane(&self.owner),
         };
         // While a token serves none is asked for, so that alone would not show that the API is gone.
         match self.fresh_token(&lane).await {
@@ -89,9 +102,8 @@ impl Caller {
     }
 
     /// Whether calls about this organization are made as this app.
-    pub async fn calls_as(&self, org: &OrgId, app: &ClientId) -> Result<bool, Fault> {
-        let lane = self.service.gate.lane(org);
-        Ok(self.fresh_token(&lane).await?.is_of(app))
+    pub async fn calls_as(&self, lane: &Lane<'_>, app: &ClientId) -> Result<bool, Fault> {
+        Ok(self.fresh_token(lane).await?.is_of(app))
     }
 
     async fn fresh_token(&self, lane: &Lane<'_>) -> Result<Arc<AccessToken>, Fault> {
@@ -99,17 +111,16 @@ impl Caller {
         if let Some(token) = slot.fresh() {
             return Ok(token);
         }
-        let _places = lane.enter().await?;
+        let _entered = lane.enter().await?;
         self.token(lane, &slot).await
     }
 
     /// Asks for a token with the credential of an app.
-    pub async fn prove(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
-        let lane = self.service.gate.lane(org);
-        let _places = lane.enter().await?;
+    pub async fn prove(&self, lane: &Lane<'_>, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
+        let _entered = lane.enter().await?;
         let credentials = ApiCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
-        let request = self.dialect().exchange(org, &credentials);
-        let answer = self.attempt(&lane, &request, None, Known::of(&credentials)).await?;
+        let request = self.dialect().exchange(lane.org(), &credentials);
+        let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
             200..300 => Ok(Proof::Accepted),
             408 | 425 => Err(answer.fault()),
@@ -120,8 +131,13 @@ impl Caller {
 
     /// The exchange runs in the place of the call that needs it, so it counts as a call under way.
     async fn token(&self, lane: &Lane<'_>, slot: &Slot) -> Result<Arc<AccessToken>, Fault> {
+        // All who wait for the token share what comes of it, so it must not hang on one of them.
+        let shared = match self.dialect().token_of(lane.org()) {
+            Some(org) => self.shared_lane(&org, lane.flow()),
+            None => self.service.gate.token_lane(&self.owner),
+        };
         let exchange = async |credentials| {
-            let granted = self.exchange(lane, credentials).await;
+            let granted = self.exchange(&shared, lane.org(), credentials).await;
             self.service.meter.refreshed(match &granted {
                 Ok(_) => Refresh::Granted,
                 Err(Fault::Credentials(_)) => Refresh::Refused,
@@ -139,8 +155,8 @@ impl Caller {
         slot.token(exchange).await
     }
 
-    async fn exchange(&self, lane: &Lane<'_>, credentials: ApiCredentials) -> Result<Granted, Fault> {
-        let request = self.dialect().exchange(lane.org(), &credentials);
+    async fn exchange(&self, lane: &Lane<'_>, org: &OrgId, credentials: ApiCredentials) -> Result<Granted, Fault> {
+        let request = self.dialect().exchange(org, &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
             200..300 => grant::read(&answer),
@@ -151,23 +167,22 @@ impl Caller {
         }
     }
 
-    pub async fn call(&self, org: &OrgId, request: Request) -> Result<Answer, Fault> {
-        let span = tracing::debug_span!("iam", %org);
-        self.call_authenticated(org, request).instrument(span).await
+    pub async fn call(&self, lane: &Lane<'_>, request: Request) -> Result<Answer, Fault> {
+        let span = tracing::debug_span!("iam", org = %lane.org());
+        self.call_authenticated(lane, request).instrument(span).await
     }
 
-    async fn call_authenticated(&self, org: &OrgId, request: Request) -> Result<Answer, Fault> {
-        let lane = self.service.gate.lane(org);
-        let _places = lane.enter().await?;
-        let slot = self.tokens.slot(self.dialect().token_of(org));
-        let token = self.token(&lane, &slot).await?;
-        let answer = self.with_token(&lane, &request, &token).await?;
+    async fn call_authenticated(&self, lane: &Lane<'_>, request: Request) -> Result<Answer, Fault> {
+        let _entered = lane.enter().await?;
+        let slot = self.tokens.slot(self.dialect().token_of(lane.org()));
+        let token = self.token(lane, &slot).await?;
+        let answer = self.with_token(lane, &request, &token).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         slot.drop_token(&token).await;
-        let token = self.token(&lane, &slot).await?;
-        let answer = self.with_token(&lane, &request, &token).await?;
+        let token = self.token(lane, &slot).await?;
+        let answer = self.with_token(lane, &request, &token).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
@@ -184,7 +199,7 @@ impl Caller {
         self.attempt(lane, request, Some((HeaderName::from_static(name), value)), token.known().clone()).await
     }
 
-    /// One HTTP exchange, unless gate or fence is closed; a 429 closes the gate.
+    /// One HTTP exchange, unless the lane is paused or the fence closed; a 429 pauses the lane.
     async fn attempt(
         &self,
         lane: &Lane<'_>,
@@ -206,12 +221,13 @@ impl Caller {
             }
         };
         if answer.status != 429 {
-            lane.succeeded();
+            let about_org = (200..300).contains(&answer.status) && request.path.contains(&lane.org().0);
+            lane.succeeded(about_org);
             return Ok(answer);
         }
         let wait = gate::wait(answer.retry_after.as_deref(), Timestamp::now());
         tracing::info!(operation = %request.operation, seconds = wait.as_secs(), "the API asks to wait");
-        Err(lane.close(wait))
+        Err(lane.pause(wait))
     }
 
     pub fn succeeded(&self, answer: Answer) -> Result<Answer, Fault> {
@@ -224,15 +240,15 @@ impl Caller {
     }
 
     /// Deletes apps with one call, and one by one where the API refuses the call as a whole for the sake of one.
-    pub async fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Vec<Result<Deletion, Fault>> {
-        let answer = match self.call(org, self.dialect().delete(org, ids)).await {
+    pub async fn delete(&self, lane: &Lane<'_>, ids: &[ClientId]) -> Vec<Result<Deletion, Fault>> {
+        let answer = match self.call(lane, self.dialect().delete(lane.org(), ids)).await {
             Ok(answer) => answer,
             Err(fault) => return ids.iter().map(|_| Err(fault.clone())).collect(),
         };
         if matches!(answer.status, 400 | 404) && ids.len() > 1 {
             let mut answers = Vec::with_capacity(ids.len());
             for id in ids {
-                answers.extend(Box::pin(self.delete(org, std::slice::from_ref(id))).await);
+                answers.extend(Box::pin(self.delete(lane, std::slice::from_ref(id))).await);
             }
             return answers;
         }

@@ -1,17 +1,20 @@
-//! The gate that every HTTP exchange of a connection passes: so many at once, none while the API asks to wait, and no
-//! organization takes so many places that nothing is left for the others.
+//! The gate that every HTTP exchange of a connection passes: so many at once, in turn, none while the API asks to wait, and
+//! no organization takes so many places that nothing is left for the others.
 
+mod pauses;
 mod places;
 
 use super::{Fault, OrgId};
+use crate::fair_queue::{FairQueue, Flow, Permit, share};
+use crate::keyed::PrunedMap;
 use crate::metrics::Meter;
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
-use places::{Outage, Place, Places};
-use std::collections::HashMap;
+use pauses::{Pauses, Scope};
+use places::{Outage, Places};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,32 +29,59 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// So many calls in a row without an answer, and the API is said to be unreachable.
 const SILENCE: u32 = 3;
 
-/// One place of so many is kept for other organizations.
-const SPARED: usize = 4;
+/// What is known of an organization that nobody asks about is forgotten after so long.
+const IDLE: Duration = Duration::from_secs(600);
+/// The same of one for which no call ever succeeded, since anybody can make one up.
+const UNKNOWN_IDLE: Duration = Duration::from_secs(60);
 
 /// Limits the calls under way and can be closed for a while.
 pub struct Gate {
     most: usize,
     all: Places,
-    orgs: Mutex<HashMap<OrgId, Arc<Places>>>,
-    closed: watch::Sender<Option<Instant>>,
+    /// For the calls about organizations for which none ever succeeded: however many are made up, they weigh no more
+    /// than one.
+    unknown: FairQueue,
+    orgs: Mutex<PrunedMap<OrgId, Org>>,
+    pauses: watch::Sender<Pauses>,
     quota: Option<Quota>,
     /// Exchanges in a row, of whatever kind, that brought no usable answer.
     unanswered: AtomicU32,
     meter: Meter,
 }
 
+struct Org {
+    places: Arc<Places>,
+    /// Whether a call about it ever succeeded.
+    is_known: bool,
+    used: Instant,
+}
+
 /// Evenly spaced turns.
 struct Quota {
     interval: Duration,
-    next: tokio::sync::Mutex<Instant>,
+    queue: FairQueue,
+    next: Mutex<Instant>,
 }
 
-/// What calls about one organization go through.
+/// What calls about one organization, made for one flow, go through.
 pub struct Lane<'a> {
     gate: &'a Gate,
     org: OrgId,
+    scope: Scope,
+    is_known: bool,
+    /// For whom the calls are made.
+    flow: Flow,
+    /// With whom they wait.
+    turn: Flow,
     places: Arc<Places>,
+}
+
+/// Room for one call, given back on drop.
+#[derive(Debug)]
+pub struct Entered {
+    _of_org: Permit,
+    _of_unknown: Option<Permit>,
+    _of_all: Permit,
 }
 
 impl Gate {
@@ -59,53 +89,82 @@ impl Gate {
     pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, meter: Meter) -> Self {
         let quota = requests_per_second.map(|count| Quota {
             interval: Duration::from_secs(1) / count.get(),
-            next: tokio::sync::Mutex::new(Instant::now()),
+            queue: FairQueue::new(1),
+            next: Mutex::new(Instant::now()),
         });
         Self {
             most: max_in_flight,
             all: Places::new(max_in_flight),
+            unknown: FairQueue::new(share(max_in_flight)),
             orgs: Mutex::default(),
-            closed: watch::Sender::new(None),
+            pauses: watch::Sender::new(Pauses::default()),
             quota,
             unanswered: AtomicU32::new(0),
             meter,
         }
     }
 
-    /// The lane of an organization. The first one may take every place, since there may be no other.
-    pub fn lane(&self, org: &OrgId) -> Lane<'_> {
-        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = self.most - self.most / SPARED;
-        let most = if orgs.is_empty() { self.most } else { share };
-        if orgs.len() == 1 && !orgs.contains_key(org) {
-            orgs.values().for_each(|first| first.limit_to(share));
+    /// The lane of an organization, for calls that are made for this flow.
+    pub fn lane(&self, org: &OrgId, flow: &Flow) -> Lane<'_> {
+        let now = Instant::now();
+        let mut orgs = self.orgs();
+        let new = || Org { places: Arc::new(Places::new(share(self.most))), is_known: false, used: now };
+        let known = orgs.get_or_insert_with(org.clone(), new, |_, org| org.is_of_use(now));
+        known.used = now;
+        let (places, is_known, scope) = (known.places.clone(), known.is_known, Scope::Org(org.clone()));
+        Lane { gate: self, org: org.clone(), scope, is_known, flow: flow.clone(), turn: flow.clone(), places }
+    }
+
+    /// The same for what all resources of the organization share, so that none waits for the queue of another
+    /// namespace. An organization that may be made up has no turn of its own.
+    pub fn shared_lane(&self, org: &OrgId, flow: &Flow) -> Lane<'_> {
+        let lane = self.lane(org, flow);
+        match lane.is_known {
+            true => Lane { turn: Flow::Organization(org.clone()), ..lane },
+            false => lane,
         }
-        let places = orgs.entry(org.clone()).or_insert_with(|| Arc::new(Places::new(most))).clone();
-        Lane { gate: self, org: org.clone(), places }
+    }
+
+    /// A lane for access tokens that serve several organizations, of the identity of this owner.
+    pub fn token_lane(&self, owner: &Flow) -> Lane<'_> {
+        let (org, scope, places) = (OrgId(String::new()), Scope::Token(owner.clone()), Arc::new(Places::new(1)));
+        Lane { gate: self, org, scope, is_known: true, flow: owner.clone(), turn: owner.clone(), places }
+    }
+
+    /// A call about the organization succeeded. The first one may take every place, since there may be no other.
+    fn know(&self, org: &OrgId) {
+        let mut orgs = self.orgs();
+        let known: Vec<Arc<Places>> =
+            orgs.iter().filter(|(_, org)| org.is_known).take(2).map(|(_, org)| org.places.clone()).collect();
+        let (share, now) = (share(self.most), Instant::now());
+        let most = if known.is_empty() { self.most } else { share };
+        let new = || Org { places: Arc::new(Places::new(most)), is_known: true, used: now };
+        let found = orgs.get_or_insert_with(org.clone(), new, |_, org| org.is_of_use(now));
+        if found.is_known {
+            return;
+        }
+        found.is_known = true;
+        match known.as_slice() {
+            [] => found.places.extend_to(self.most),
+            [first] => first.limit_to(share),
+            [..] => {}
+        }
+    }
+
+    fn orgs(&self) -> MutexGuard<'_, PrunedMap<OrgId, Org>> {
+        self.orgs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the API is to be taken for unreachable: the last calls brought no answer, whatever they were about.
     pub fn is_silent(&self) -> bool {
         self.unanswered.load(Ordering::Relaxed) >= SILENCE
     }
+}
 
-    /// A lane for calls about no organization, which takes no place from those about one.
-    pub fn aside(&self) -> Lane<'_> {
-        Lane { gate: self, org: OrgId(String::new()), places: Arc::new(Places::new(1)) }
-    }
-
-    /// The fault of all who come while the gate is closed, once it is.
-    async fn closing(&self) -> Fault {
-        let mut closed = self.closed.subscribe();
-        let until = closed.wait_for(|until| still(*until).is_some()).await;
-        match until.ok().and_then(|until| *until) {
-            Some(until) => throttled(until),
-            None => Fault::Unavailable("the connection is shut".into()),
-        }
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        still(*self.closed.borrow()).map_or(Ok(()), |until| Err(throttled(until)))
+impl Org {
+    fn is_of_use(&self, now: Instant) -> bool {
+        let idle = if self.is_known { IDLE } else { UNKNOWN_IDLE };
+        Arc::strong_count(&self.places) > 1 || now < self.used + idle
     }
 }
 
@@ -115,71 +174,122 @@ impl Lane<'_> {
         &self.org
     }
 
-    /// Waits for a place, which is given back on drop; refused at once when the gate is closed or closes meanwhile, or
+    /// For whom calls are made.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// Waits for a place in turn, which is given back on drop; refused at once when the lane is paused or is meanwhile, or
     /// when the last calls brought no answer and another one is under way.
-    pub async fn enter(&self) -> Result<(Place<'_>, Place<'_>), Fault> {
-        let places = async {
-            let of_org = self.places.enter().await.map_err(|Outage| silent(&format!("organization {}", self.org)))?;
-            let of_all = self.gate.all.enter().await.map_err(|Outage| silent("the API"))?;
-            Ok((of_org, of_all))
-        };
+    pub async fn enter(&self) -> Result<Entered, Fault> {
         tokio::select! {
             biased;
-            fault = self.gate.closing() => Err(fault),
-            places = places => places,
+            fault = self.pausing() => Err(fault),
+            entered = self.places() => entered,
         }
     }
 
-    /// Before every exchange: waits for a turn where there is a quota, and refuses while the gate is closed.
+    async fn places(&self) -> Result<Entered, Fault> {
+        let silent_org = |Outage| silent(&format!("organization {}", self.org));
+        let of_org = self.places.enter(&self.turn).await.map_err(silent_org)?;
+        let of_unknown = match self.is_known {
+            true => None,
+            false => Some(self.gate.unknown.acquire(&self.turn).await),
+        };
+        let of_all = self.gate.all.enter(&self.turn).await.map_err(|Outage| silent("the API"))?;
+        Ok(Entered { _of_org: of_org, _of_unknown: of_unknown, _of_all: of_all })
+    }
+
+    /// Before every exchange: waits for a turn where there is a quota, and refuses while the lane is paused.
     pub async fn wait_for_turn(&self) -> Result<(), Fault> {
-        self.gate.check()?;
+        self.check()?;
         if let Some(quota) = &self.gate.quota {
-            let mut next = quota.next.lock().await;
-            tokio::time::sleep_until(*next).await;
-            *next = Instant::now() + quota.interval;
+            tokio::select! {
+                biased;
+                fault = self.pausing() => return Err(fault),
+                () = quota.wait(&self.turn) => {}
+            }
         }
-        self.gate.check()
+        self.check()
     }
 
-    /// Closes the gate for all, for as long as the latest 429 asks, and halves the calls under way.
-    pub fn close(&self, wait: Duration) -> Fault {
-        let (gate, now) = (self.gate, Instant::now());
-        let until = now + wait;
-        // The calls that were under way together are one sign of too many, not several.
-        if still(*gate.closed.borrow()).is_none() {
-            gate.all.halve();
+    fn check(&self) -> Result<(), Fault> {
+        self.gate
+            .pauses
+            .borrow()
+            .until(&self.scope, &self.flow, Instant::now())
+            .map_or(Ok(()), |until| Err(throttled(until)))
+    }
+
+    /// The fault of all who come while the lane is paused, once it is.
+    async fn pausing(&self) -> Fault {
+        let mut pauses = self.gate.pauses.subscribe();
+        let until = |pauses: &Pauses| pauses.until(&self.scope, &self.flow, Instant::now());
+        match pauses.wait_for(|pauses| until(pauses).is_some()).await {
+            Ok(pauses) => throttled(until(&pauses).unwrap_or_else(Instant::now)),
+            Err(_) => Fault::Unavailable("the connection is shut".into()),
         }
-        gate.closed.send_modify(|closed| {
-            gate.meter.throttled(until.saturating_duration_since(still(*closed).unwrap_or(now)));
-            *closed = (*closed).max(Some(until));
+    }
+
+    /// The API answered 429: pauses what that is about, and begins again with one call at a time. Only when it is about
+    /// the connection are the calls of all others halved.
+    pub fn pause(&self, wait: Duration) -> Fault {
+        let now = Instant::now();
+        self.gate.pauses.send_modify(|pauses| {
+            let paused = pauses.pause(&self.scope, self.is_known, &self.flow, wait, now);
+            self.gate.meter.throttled(paused.longer);
+            if paused.is_new {
+                self.places.probe();
+            }
+            if paused.beside == Some(Scope::Connection) {
+                self.gate.all.halve();
+                self.gate.orgs().iter().for_each(|(_, org)| org.places.probe());
+            }
         });
-        throttled(gate.closed.borrow().unwrap_or(until))
+        self.check().err().unwrap_or(throttled(now + wait))
     }
 
     /// An exchange brought no usable answer. One request that always fails is no outage of its organization, and one
-    /// organization that always fails is none of the API.
+    /// namespace that always fails is none of the API.
     pub fn failed(&self, request: u64) {
         self.gate.unanswered.fetch_add(1, Ordering::Relaxed);
         self.places.failed(request);
-        let mut org = DefaultHasher::new();
-        self.org.hash(&mut org);
-        self.gate.all.failed(org.finish());
+        let mut flow = DefaultHasher::new();
+        self.flow.hash(&mut flow);
+        self.gate.all.failed(flow.finish());
     }
 
-    /// The API answered.
-    pub fn succeeded(&self) {
+    /// The API answered; `about_org` when it did what was asked about the organization.
+    pub fn succeeded(&self, about_org: bool) {
         self.gate.unanswered.store(0, Ordering::Relaxed);
         self.places.succeeded();
         self.gate.all.succeeded();
+        self.gate.pauses.send_if_modified(|pauses| {
+            pauses.answered();
+            false
+        });
+        if about_org && !self.is_known {
+            self.gate.know(&self.org);
+        }
+    }
+}
+
+impl Quota {
+    /// Whoever goes away meanwhile takes no turn.
+    async fn wait(&self, turn: &Flow) {
+        let _permit = self.queue.acquire(turn).await;
+        let next = *self.next();
+        tokio::time::sleep_until(next).await;
+        *self.next() = Instant::now() + self.interval;
+    }
+
+    fn next(&self) -> MutexGuard<'_, Instant> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn silent(who: &str) -> Fault {
     Fault::Unavailable(format!("the last calls about {who} brought no answer; one call at a time tries again"))
-}
-
-fn still(until: Option<Instant>) -> Option<Instant> {
-    until.filter(|until| *until > Instant::now())
 }
 
 fn throttled(until: Instant) -> Fault {
@@ -200,109 +310,4 @@ pub fn wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::Metrics;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn org(id: &str) -> OrgId {
-        OrgId(id.into())
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms_and_bounded() {
-        let now = at("1994-11-06T08:49:07Z");
-        let cases = [
-            (Some("2"), 2),
-            (Some(" 30 "), 30),
-            (Some("0"), 1),
-            (Some("86400"), 600),
-            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), 30),
-            (Some("Sun, 06 Nov 1994 08:00:00 GMT"), 1),
-            (Some("Mon, 07 Nov 1994 08:49:37 GMT"), 600),
-            (Some("soon"), 5),
-            (Some("-1"), 5),
-            (Some(""), 5),
-            (None, 5),
-        ];
-        for (text, seconds) in cases {
-            assert_eq!(wait(text, now), Duration::from_secs(seconds), "{text:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_who_wait_are_refused_when_the_gate_closes() {
-        let gate = Arc::new(Gate::new(1, None, Meter::default()));
-        let lane = gate.lane(&org("a"));
-        let held = lane.enter().await.ok().unwrap();
-        let waiting: Vec<_> = (0..10)
-            .map(|n| {
-                let gate = gate.clone();
-                tokio::spawn(async move { gate.lane(&org(["a", "b"][n % 2])).enter().await.map(drop) })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        let fault = lane.close(Duration::from_secs(3));
-        for waiting in waiting {
-            assert_eq!(waiting.await.unwrap(), Err(fault.clone()));
-        }
-        drop(held);
-        assert_eq!(lane.enter().await.map(drop), Err(fault.clone()));
-        assert_eq!(lane.wait_for_turn().await, Err(fault));
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(lane.wait_for_turn().await, Ok(()));
-        assert_eq!(lane.enter().await.map(drop), Ok(()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_shorter_wait_does_not_open_the_gate_and_several_429_at_once_count_once() {
-        let metrics = Arc::<Metrics>::default();
-        let gate = Gate::new(8, None, Meter::new(metrics.clone(), "a".into()));
-        let lane = gate.lane(&org("a"));
-        let long = lane.close(Duration::from_secs(30));
-        assert_eq!(lane.close(Duration::from_secs(1)), long);
-        let seconds = metrics.text(Timestamp::UNIX_EPOCH).unwrap();
-        assert!(seconds.contains("throttled_seconds_total{connection=\"a\"} 30.0\n"), "{seconds}");
-        assert_eq!(gate.all.free(), 4);
-        tokio::time::advance(Duration::from_secs(29)).await;
-        assert_eq!(gate.check(), Err(long));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_organization_that_does_not_answer_leaves_places_to_the_others() {
-        let gate = Gate::new(8, None, Meter::default());
-        let alone = gate.lane(&org("hangs"));
-        assert_eq!(alone.places.free(), 8, "the only one may take all");
-        let other = gate.lane(&org("good"));
-        assert_eq!((alone.places.free(), other.places.free()), (6, 6));
-        let hanging = futures::future::join_all((0..6).map(|_| alone.enter())).await;
-        assert_eq!(other.enter().await.map(drop), Ok(()), "two are kept for others");
-        (0..6).for_each(|request| alone.failed(request));
-        drop(hanging);
-        assert_eq!((alone.places.free(), other.places.free(), gate.all.free()), (1, 6, 8));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn when_no_organization_is_answered_it_is_an_outage_of_the_api() {
-        let gate = Gate::new(8, None, Meter::default());
-        let lanes = [gate.lane(&org("a")), gate.lane(&org("b"))];
-        (0..2).for_each(|request| lanes.iter().for_each(|lane| lane.failed(request)));
-        assert_eq!(gate.all.free(), 1);
-        lanes[0].succeeded();
-        assert_eq!(gate.all.free(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_quota_spaces_the_calls_evenly() {
-        let gate = Gate::new(8, NonZeroU32::new(5), Meter::default());
-        let (a, b) = (gate.lane(&org("a")), gate.lane(&org("b")));
-        let begin = Instant::now();
-        for lane in [&a, &b, &a, &b, &a, &b, &a, &b, &a, &b, &a] {
-            lane.wait_for_turn().await.unwrap();
-        }
-        assert_eq!(begin.elapsed(), Duration::from_secs(2));
-    }
-}
+mod tests;

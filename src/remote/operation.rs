@@ -45,6 +45,22 @@ impl Operation {
         Self::ChangeRoles,
     ];
 
+    /// Whether its answer is a page of a list.
+    pub fn is_list(self) -> bool {
+        match self {
+            Self::ListApps | Self::ListClients => true,
+            Self::GetAccessToken
+            | Self::CreateApp
+            | Self::ReadApp
+            | Self::UpdateApp
+            | Self::RotateSecret
+            | Self::DeleteApp
+            | Self::AddAppToOrganization
+            | Self::ReadClient
+            | Self::ChangeRoles => false,
+        }
+    }
+
     /// In words.
     pub fn as_str(self) -> &'static str {
         match self {

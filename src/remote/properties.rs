@@ -3,6 +3,7 @@
 
 use super::answer::Answer;
 use super::gate;
+use super::listing::{APP_FIELDS, Listing};
 use super::request::Quote;
 use super::scrub::Known;
 use super::{ClientId, Credentials, Deletion, Fault, Operation, grant, token_expiry};
@@ -83,7 +84,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn answer(operation: Operation, status: u16, body: Vec<u8>, quote: Quote) -> Answer {
-    Answer { operation, status, retry_after: None, body, quote, known: Known::default().with(SECRET) }
+    Answer { operation, status, retry_after: None, body: body.into(), quote, known: Known::default().with(SECRET) }
 }
 
 fn is_fit_to_be_shown(said: &str) -> bool {
@@ -125,7 +126,7 @@ proptest! {
         prop_assert!(answer.updated(&id).is_none_or(|app| app.id == id));
         let said = [Some(answer.fault().to_string()), answer.message(), Some(answer.refusal())];
         let refused = credentials.map(shown).into_iter().chain([
-            shown(answer.app(&id)), shown(deletion), shown(granted), shown(answer.page()), shown(answer.added(&id)),
+            shown(answer.app(&id)), shown(deletion), shown(granted), shown(Listing::new(&APP_FIELDS, [id.clone()].into()).add(&answer)), shown(answer.added(&id)),
             shown(answer.roles()),
         ]);
         for said in said.into_iter().chain(refused).flatten() {

@@ -110,6 +110,18 @@ pub struct Page {
     pub limit: Option<String>,
 }
 
+impl Page {
+    /// The page that a link leads to; of the link only the numbers are taken.
+    pub fn of_link(link: &str) -> Self {
+        let query = link.split_once('?').map(|(_, query)| query).unwrap_or_default();
+        let value = |name: &str| {
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+        };
+        Self { start: value("pageStart"), limit: value("pageLimit") }
+    }
+}
+
 /// Body of a role change: names only, and nothing that is empty. [cpn-roles-patch]
 pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
     let mut body = Map::new();

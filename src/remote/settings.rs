@@ -1,11 +1,13 @@
 //! What an HTTP service is made from: where the API is, how hard to drive it, and who the operator is there.
 //! Nothing here shows a secret when it is printed.
 
+use super::{ClientId, OrgId};
 use crate::crd::Api;
 use crate::fence::Fence;
 use crate::metrics::Meter;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::HashSet;
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use url::Url;
 
@@ -47,6 +49,9 @@ pub enum ApiCredentials {
 /// Reads the credentials where they are kept, each time anew and in bounded time, since all who need a token wait for it;
 /// an error is a sentence without a secret.
 pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ApiCredentials, String>> + Send + Sync>;
+
+/// The apps of an organization that somebody manages: what a list shows of others is not kept.
+pub type ManagedIds = Arc<dyn Fn(&OrgId) -> HashSet<ClientId> + Send + Sync>;
 
 impl PartialEq for ApiCredentials {
     fn eq(&self, other: &Self) -> bool {

@@ -2,8 +2,9 @@
 //! A list that fails decides nothing, and says so to all who waited for it.
 
 use super::{ClientId, Fault, OrgId};
+use crate::keyed::PrunedMap;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -12,9 +13,11 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(2);
 
 /// The lists of all organizations.
 pub struct Survey<T> {
-    lists: Mutex<HashMap<OrgId, Slot<T>>>,
+    lists: Mutex<PrunedMap<OrgId, Slot<T>>>,
     /// When this process last changed an entry: no list that was begun before shows it as it is.
-    changed: Mutex<HashMap<ClientId, Instant>>,
+    changed: Mutex<PrunedMap<ClientId, Instant>>,
+    /// The oldest list that anybody would take; what is older is forgotten.
+    longest: Mutex<Duration>,
 }
 
 /// Whoever reads the list holds the lock.
@@ -29,12 +32,13 @@ struct List<T> {
 impl<T: Clone> Survey<T> {
     /// Without any list.
     pub fn new() -> Self {
-        Self { lists: Mutex::default(), changed: Mutex::default() }
+        Self { lists: Mutex::default(), changed: Mutex::default(), longest: Mutex::new(FAILURE_HOLDS) }
     }
 
     /// To be called when a change of this entry has been answered.
     pub fn changed(&self, id: &ClientId) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Instant::now());
+        let (now, longest) = (Instant::now(), *lock(&self.longest));
+        *lock(&self.changed).get_or_insert_with(id.clone(), || now, |_, at| now < *at + longest) = now;
     }
 
     /// The entry in a list that is not older than `max_age`; `None` when the list does not show it.
@@ -45,7 +49,7 @@ impl<T: Clone> Survey<T> {
         max_age: Duration,
         list: impl Future<Output = Result<HashMap<ClientId, T>, Fault>>,
     ) -> Result<Option<T>, Fault> {
-        let slot = self.lists.lock().unwrap_or_else(PoisonError::into_inner).entry(org.clone()).or_default().clone();
+        let slot = self.slot(org, max_age);
         // Whoever comes while the list is read waits here, and finds it read.
         let asked = Instant::now();
         let mut slot = slot.lock().await;
@@ -55,15 +59,28 @@ impl<T: Clone> Survey<T> {
         let begun = Instant::now();
         let entries = list.await;
         if entries.is_ok() {
-            self.changed.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, at| *at >= begun);
+            lock(&self.changed).retain(|_, at| *at >= begun);
         }
         let found = entries.as_ref().map(|entries| entries.get(id).cloned()).map_err(Clone::clone);
         *slot = Some(List { begun, ended: Instant::now(), entries });
         found
     }
 
+    fn slot(&self, org: &OrgId, max_age: Duration) -> Slot<T> {
+        let longest = {
+            let mut longest = lock(&self.longest);
+            *longest = max_age.max(*longest);
+            *longest
+        };
+        let is_fresh = |list: &Option<List<T>>| list.as_ref().is_some_and(|list| list.begun.elapsed() <= longest);
+        let of_use = |_: &OrgId, slot: &Slot<T>| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|list| is_fresh(&list))
+        };
+        lock(&self.lists).get_or_insert_with(org.clone(), Slot::default, of_use).clone()
+    }
+
     fn will_do(&self, list: &List<T>, id: &ClientId, max_age: Duration, asked: Instant) -> bool {
-        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+        let changed = lock(&self.changed).get(id).copied();
         match &list.entries {
             // One that was begun after the question is as new as can be.
             Ok(_) => {
@@ -72,6 +89,10 @@ impl<T: Clone> Survey<T> {
             Err(_) => list.ended.elapsed() < FAILURE_HOLDS,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -135,5 +156,19 @@ mod tests {
         assert_eq!(lists.read(), 1);
         tokio::time::advance(FAILURE_HOLDS).await;
         assert_eq!(lists.find("a", Ok(&["a"])).await, Ok(Some(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_and_changes_of_the_past_are_forgotten() {
+        let survey = Survey::new();
+        for n in 0..1000 {
+            let (org, entry) = (OrgId(format!("org-{n}")), id(&n.to_string()));
+            survey.changed(&entry);
+            let list = async { Err(Fault::Forbidden("no such organization".into())) };
+            assert!(survey.find(&org, &entry, MINUTE, list).await.is_err_and(|_: Fault| true));
+            tokio::time::advance(MINUTE / 10).await;
+        }
+        assert!(lock(&survey.lists).len() < 200 && lock(&survey.changed).len() < 200);
+        let _: Survey<u8> = survey;
     }
 }

@@ -3,8 +3,8 @@
 
 use super::scrub::Known;
 use super::{ApiCredentials, ClientId, Fault, LoadCredentials, OrgId};
+use crate::keyed::PrunedMap;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +69,7 @@ fn renew_after(lifetime: Duration) -> Duration {
 /// The tokens of a connection.
 pub struct Tokens {
     load: LoadCredentials,
-    slots: Mutex<HashMap<Option<OrgId>, Arc<Slot>>>,
+    slots: Mutex<PrunedMap<Option<OrgId>, Arc<Slot>>>,
 }
 
 impl Tokens {
@@ -81,14 +81,15 @@ impl Tokens {
     /// The slot of the token that serves this organization, or every one.
     pub fn slot(&self, org: Option<OrgId>) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.entry(org).or_insert_with(|| Arc::new(Slot::new(self.load.clone()))).clone()
+        let of_use = |_: &Option<OrgId>, slot: &Arc<Slot>| Arc::strong_count(slot) > 1 || slot.is_of_use();
+        slots.get_or_insert_with(org, || Arc::new(Slot::new(self.load.clone())), of_use).clone()
     }
 
     /// Drops the tokens that came from other credentials than these, which are those of now.
     pub fn keep_only(&self, credentials: &ApiCredentials) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         // A slot that is locked is being renewed, with credentials that were read just now.
-        for mut state in slots.values().filter_map(|slot| slot.state.try_lock().ok()) {
+        for mut state in slots.iter().filter_map(|(_, slot)| slot.state.try_lock().ok()) {
             state.held = state.held.take().filter(|token| token.credentials == *credentials);
         }
     }
@@ -119,6 +120,15 @@ struct Refusal {
 impl Slot {
     fn new(load: LoadCredentials) -> Self {
         Self { load, state: tokio::sync::Mutex::default(), failures: AtomicU64::new(0) }
+    }
+
+    /// Whether it holds something that a new slot would not.
+    fn is_of_use(&self) -> bool {
+        let now = Instant::now();
+        self.state.try_lock().is_ok_and(|state| {
+            state.held.as_ref().is_some_and(|token| now < token.expires_at)
+                || state.refusal.as_ref().is_some_and(|refusal| now < refusal.until)
+        })
     }
 
     /// The token if it needs no renewal: no wait for an exchange, no call.

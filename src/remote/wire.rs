@@ -11,13 +11,20 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
 use std::error::Error;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 use tracing::field::Empty;
 use url::Url;
 
-/// The largest answer that is read, in bytes.
-const LARGEST: usize = 4 << 20;
+/// The largest page of a list that is read, in bytes.
+const LARGEST_PAGE: usize = 4 << 20;
+/// The largest of all other answers, in bytes.
+const LARGEST: usize = 256 << 10;
+/// So many answers that are larger than that are in memory at once.
+const LARGE_AT_ONCE: usize = 2;
 /// Shorter than what load balancers keep, so that a call seldom meets a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
@@ -29,6 +36,35 @@ pub struct Wire {
     endpoint: Url,
     timeout: Duration,
     meter: Meter,
+    large: Arc<Semaphore>,
+}
+
+/// The body of an answer. While one is kept that is large, few others are read.
+#[derive(Default)]
+pub struct Payload {
+    bytes: Vec<u8>,
+    large: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Self {
+        Self { bytes: text.into(), large: None }
+    }
+}
+
+#[cfg(test)]
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, large: None }
+    }
 }
 
 /// Why there is no answer.
@@ -62,7 +98,7 @@ impl Wire {
             None => format!("no HTTP client can be made: {}", cause(&error)),
         })?;
         let (endpoint, meter) = (settings.endpoint.clone(), settings.meter.clone());
-        Ok(Self { client, endpoint, timeout: settings.timeout, meter })
+        Ok(Self { client, endpoint, timeout: settings.timeout, meter, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) })
     }
 
     /// One attempt. `known` are the secrets that the request carries; `header` is marked as sensitive.
@@ -108,7 +144,9 @@ impl Wire {
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.map(str::to_owned);
-        let Some(body) = read(response).await.map_err(fault)? else {
+        // What is said of a failure needs no more than the rest.
+        let limit = if request.operation.is_list() && response.status().is_success() { LARGEST_PAGE } else { LARGEST };
+        let Some(body) = read(response, limit, &self.large).await.map_err(fault)? else {
             let fault = Fault::Unavailable(format!("{}: {status}: the answer is too large", request.operation));
             return Err(Lost { answered: Answered::Error, fault });
         };
@@ -165,13 +203,18 @@ fn url(endpoint: &Url, request: &Request) -> Result<Url, Fault> {
 }
 
 /// The body, unless it is too large.
-async fn read(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
-    let mut body = Vec::new();
+async fn read(mut response: Response, limit: usize, large: &Arc<Semaphore>) -> reqwest::Result<Option<Payload>> {
+    let mut body = Payload::default();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LARGEST {
+        let size = body.len() + chunk.len();
+        if size > limit {
             return Ok(None);
         }
-        body.extend_from_slice(&chunk);
+        if size > LARGEST && body.large.is_none() {
+            // The time that the request may take bounds this wait too.
+            body.large = large.clone().acquire_owned().await.ok();
+        }
+        body.bytes.extend_from_slice(&chunk);
     }
     Ok(Some(body))
 }

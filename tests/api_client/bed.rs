@@ -5,11 +5,13 @@ use futures::FutureExt;
 use iam_simulator::types::{CallFilter, CallView, Flavour, Operation};
 use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
+use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::fence::Fence;
 use oauth_app_operator::metrics::Meter;
 use oauth_app_operator::remote::http::{HttpIam, Service};
-use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, NewApp, OrgId, Settings};
+use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, ManagedIds, NewApp, OrgId, Settings};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,7 +63,12 @@ impl Bed {
 
     pub fn iam_with(&self, settings: Settings) -> (HttpIam, Kept) {
         let kept: Kept = Arc::new(Mutex::new(Ok(client())));
-        (HttpIam::new(Service::new(&settings).unwrap(), load(&kept)), kept)
+        (build(&settings, &kept, &[]), kept)
+    }
+
+    /// A client that keeps these apps of a list; others keep what they were asked for.
+    pub fn iam_managing(&self, flavour: Flavour, apps: &[ClientId]) -> HttpIam {
+        build(&self.settings(flavour), &Arc::new(Mutex::new(Ok(client()))), apps)
     }
 
     pub async fn calls(&self, operation: Operation) -> Vec<CallView> {
@@ -71,6 +78,12 @@ impl Bed {
     pub async fn count(&self, operation: Operation) -> u64 {
         self.control.count(&CallFilter::operation(operation)).await.unwrap()
     }
+}
+
+fn build(settings: &Settings, credentials: &Kept, managed: &[ClientId]) -> HttpIam {
+    let managed: HashSet<ClientId> = managed.iter().cloned().collect();
+    let managed: ManagedIds = Arc::new(move |_| managed.clone());
+    HttpIam::new(Service::new(settings).unwrap(), load(credentials), managed, Flow::Operator)
 }
 
 pub fn load(kept: &Kept) -> LoadCredentials {

@@ -252,8 +252,8 @@ async fn roles_are_given_and_taken() {
 async fn apps_are_looked_up_in_one_list_of_as_many_calls_as_pages() {
     let bed = Bed::new().await;
     bed.control.set(|s| s.max_page_limit = 10).await.unwrap();
-    let iam = bed.iam(CSP);
     let names: Vec<_> = (0..25).map(|n| id(&format!("billing-{n}"))).collect();
+    let iam = bed.iam_managing(CSP, &names);
     for name in &names {
         iam.create(&org(), &app(CSP, &name.0)).await.unwrap();
     }

@@ -13,6 +13,7 @@ mod faults;
 mod generated;
 mod gitops;
 mod ha;
+mod hostile_load;
 mod hostile_tenant;
 mod hostile_text;
 mod kill;

@@ -59,6 +59,10 @@ impl Operator {
         self.process.take().expect("the operator runs").stop(Duration::from_secs(30)).unwrap()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the operator runs").pid()
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

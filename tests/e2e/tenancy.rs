@@ -195,11 +195,17 @@ async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
 }
 
 /// kubectl as somebody who may write resources and Secrets in one namespace, as teams may.
-pub struct Tenant(String, String);
+pub struct Tenant {
+    kubeconfig: String,
+    namespace: String,
+}
 
 impl Tenant {
     pub fn of(world: &World) -> Self {
-        let namespace = &world.namespace;
+        Self::in_namespace(&world.namespace)
+    }
+
+    pub fn in_namespace(namespace: &str) -> Self {
         let user = format!("user-of-{namespace}");
         let create = |what: &[&str]| plane().kubectl(&[&["-n", namespace, "create"], what].concat()).unwrap();
         let all = "--verb=get,list,watch,create,update,patch,delete";
@@ -208,7 +214,7 @@ impl Tenant {
         create(&["rolebinding", "edit", "--clusterrole=edit", &format!("--user={user}")]);
         let kubeconfig = plane().user(&user, None).unwrap();
         let kubeconfig = plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string();
-        Self(kubeconfig, namespace.clone())
+        Self { kubeconfig, namespace: namespace.into() }
     }
 
     pub fn apply(&self, manifest: &Value) -> Result<String, String> {
@@ -220,16 +226,15 @@ impl Tenant {
         self.kubectl_with(&[verb, "-f", "-"], object)
     }
 
-    /// With this object as its input, in the namespace.
+    /// With this object as its input.
     pub fn kubectl_with(&self, arguments: &[&str], object: &Value) -> Result<String, String> {
-        let arguments = [&["--kubeconfig", &self.0, "-n", &self.1], arguments].concat();
+        let arguments = [&["--kubeconfig", &self.kubeconfig, "-n", &self.namespace], arguments].concat();
         plane().kubectl_with_input(&arguments, &object.to_string()).map_err(|error| error.to_string())
     }
 
-    /// `arguments` name the namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
-        let arguments = [&["--kubeconfig", &self.0], arguments].concat();
-        plane().kubectl(&arguments).map_err(|error| error.to_string())
+        let own = ["--kubeconfig", &self.kubeconfig, "-n", &self.namespace];
+        plane().kubectl(&[&own, arguments].concat()).map_err(|error| error.to_string())
     }
 }
 

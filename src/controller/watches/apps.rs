@@ -72,12 +72,17 @@ impl Apps {
         let was_protected = before.is_some_and(|before| before.protected);
         Seen {
             generation: app.metadata.generation,
-            requests: [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name).cloned()),
+            requests: requests(app),
             protected: !released && (finalized || unprotected || was_protected),
             unprotected,
             uid,
         }
     }
+}
+
+/// What the annotations ask for.
+pub fn requests(app: &OrgOAuthApp) -> [Option<String>; 2] {
+    [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name).cloned())
 }
 
 /// Whether there may be an app that the operator has to delete.

@@ -1,15 +1,16 @@
 //! Places for calls under way, fewer when the API is in trouble: halved by a 429 and regained one by one; after an outage
 //! one, and then doubled. While an outage lasts nobody waits for the one place, since it may take long to be free.
 
+use crate::fair_queue::{FairQueue, Flow, Permit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 
 /// So many faults in a row, no two in succession from the same source, are an outage.
 const OUTAGE: u32 = 3;
 
-/// Limits the calls under way; places are given in the order in which they were asked for.
+/// Limits the calls under way; places are given in turn.
 pub struct Places {
-    permits: Semaphore,
+    queue: FairQueue,
     pace: Mutex<Pace>,
     outage: watch::Sender<bool>,
 }
@@ -25,48 +26,27 @@ struct Pace {
     faults: u32,
     /// Where the last of them came from.
     source: Option<u64>,
-    /// Places that are still taken and are not to be given again.
-    owed: usize,
-}
-
-/// A place, given back on drop.
-pub struct Place<'a> {
-    places: &'a Places,
-    permit: Option<SemaphorePermit<'a>>,
 }
 
 /// Nobody is to wait, since the last calls brought no answer and another one is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage;
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut pace = self.places.pace();
-        if pace.owed > 0
-            && let Some(permit) = self.permit.take()
-        {
-            pace.owed -= 1;
-            permit.forget();
-        }
-    }
-}
-
 impl Places {
     /// At least one.
     pub fn new(most: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        let pace = Pace { most, limit: most, threshold: most, good: 0, faults: 0, source: None, owed: 0 };
-        Self { permits: Semaphore::new(most), pace: Mutex::new(pace), outage: watch::Sender::new(false) }
+        let most = most.max(1);
+        let pace = Pace { most, limit: most, threshold: most, good: 0, faults: 0, source: None };
+        Self { queue: FairQueue::new(most), pace: Mutex::new(pace), outage: watch::Sender::new(false) }
     }
 
-    /// Waits for a place, unless there is an outage or it begins meanwhile.
-    pub async fn enter(&self) -> Result<Place<'_>, Outage> {
+    /// Waits for a place, which is given back on drop, unless there is an outage or it begins meanwhile.
+    pub async fn enter(&self, turn: &Flow) -> Result<Permit, Outage> {
         let mut outage = self.outage.subscribe();
         tokio::select! {
             biased;
-            Ok(permit) = self.permits.acquire() => Ok(Place { places: self, permit: Some(permit) }),
+            permit = self.queue.acquire(turn) => Ok(permit),
             _ = outage.wait_for(|outage| *outage) => Err(Outage),
-            else => Err(Outage),
         }
     }
 
@@ -79,8 +59,7 @@ impl Places {
         pace.faults = pace.faults.saturating_add(1);
         if pace.faults == OUTAGE {
             let most = pace.most;
-            drop(pace);
-            self.shrink(1, most);
+            self.shrink(pace, 1, most);
             self.outage.send_replace(true);
         }
     }
@@ -95,32 +74,45 @@ impl Places {
         let enough = if pace.limit < pace.threshold { 1 } else { pace.limit };
         if pace.limit < pace.most && pace.good >= enough {
             (pace.limit, pace.good) = (pace.limit + 1, 0);
-            if pace.owed > 0 {
-                pace.owed -= 1;
-            } else {
-                self.permits.add_permits(1);
-            }
+            self.queue.set_limit(pace.limit);
         }
     }
 
     /// The API had too many calls.
     pub fn halve(&self) {
-        let half = (self.pace().limit / 2).max(1);
-        self.shrink(half, half);
+        let pace = self.pace();
+        let half = (pace.limit / 2).max(1);
+        self.shrink(pace, half, half);
+    }
+
+    /// The API had too many calls, and is asked again by one at first.
+    pub fn probe(&self) {
+        let pace = self.pace();
+        let half = (pace.limit / 2).max(1);
+        self.shrink(pace, 1, half);
     }
 
     /// From now on never more than so many.
     pub fn limit_to(&self, most: usize) {
-        let most = most.max(1);
-        self.pace().most = most;
-        self.shrink(most, most);
+        let mut pace = self.pace();
+        pace.most = most.max(1);
+        self.shrink(pace, most.max(1), most.max(1));
     }
 
-    fn shrink(&self, limit: usize, threshold: usize) {
+    /// From now on as many as so many.
+    pub fn extend_to(&self, most: usize) {
         let mut pace = self.pace();
-        let fewer = pace.limit.saturating_sub(limit);
-        pace.owed += fewer - self.permits.forget_permits(fewer);
+        let full = pace.limit == pace.most;
+        pace.most = most.max(1);
+        if full {
+            (pace.limit, pace.threshold, pace.good) = (pace.most, pace.most, 0);
+            self.queue.set_limit(pace.limit);
+        }
+    }
+
+    fn shrink(&self, mut pace: MutexGuard<'_, Pace>, limit: usize, threshold: usize) {
         (pace.limit, pace.threshold, pace.good) = (limit.min(pace.limit), threshold, 0);
+        self.queue.set_limit(pace.limit);
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
@@ -129,13 +121,14 @@ impl Places {
 
     #[cfg(test)]
     pub fn free(&self) -> usize {
-        self.permits.available_permits()
+        self.queue.free()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fair_queue::Flow::Operator;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -146,7 +139,7 @@ mod tests {
         for n in 0..6 {
             let (places, log) = (places.clone(), log.clone());
             tokio::spawn(async move {
-                let _place = places.enter().await.ok().unwrap();
+                let _place = places.enter(&Operator).await.ok().unwrap();
                 log.send(n).unwrap();
                 tokio::time::sleep(Duration::from_secs(1)).await;
             });
@@ -169,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn a_429_halves_the_calls_under_way_and_successes_win_them_back_one_by_one() {
         let places = Places::new(8);
-        let held = places.enter().await.ok().unwrap();
+        let held = places.enter(&Operator).await.ok().unwrap();
         places.halve();
         assert_eq!(places.free(), 3);
         drop(held);
@@ -182,10 +175,26 @@ mod tests {
         assert_eq!(places.free(), 8);
     }
 
+    #[test]
+    fn after_a_pause_one_asks_and_successes_win_the_half_back_at_once_and_the_rest_one_by_one() {
+        let places = Places::new(8);
+        places.probe();
+        let free = |_| {
+            places.succeeded();
+            places.free()
+        };
+        assert_eq!(places.free(), 1);
+        assert_eq!([0; 7].map(free), [2, 3, 4, 4, 4, 4, 5]);
+    }
+
     #[tokio::test]
     async fn after_an_outage_the_calls_under_way_start_with_one_and_double() {
         let places = Places::new(8);
-        let held = [places.enter().await.ok(), places.enter().await.ok(), places.enter().await.ok()];
+        let held = [
+            places.enter(&Operator).await.ok(),
+            places.enter(&Operator).await.ok(),
+            places.enter(&Operator).await.ok(),
+        ];
         (0..10).for_each(|request| places.failed(request));
         drop(held);
         assert_eq!(places.free(), 1);
@@ -208,19 +217,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn in_an_outage_one_tries_and_nobody_waits() {
         let places = Arc::new(Places::new(1));
-        let held = places.enter().await.ok().unwrap();
+        let held = places.enter(&Operator).await.ok().unwrap();
         let waiting = tokio::spawn({
             let places = places.clone();
-            async move { places.enter().await.map(drop) }
+            async move { places.enter(&Operator).await.map(drop) }
         });
         tokio::task::yield_now().await;
         (0..3).for_each(|request| places.failed(request));
         assert_eq!(waiting.await.unwrap(), Err(Outage), "who waits when it begins is told");
-        assert_eq!(places.enter().await.map(drop), Err(Outage));
+        assert_eq!(places.enter(&Operator).await.map(drop), Err(Outage));
         drop(held);
-        let trial = places.enter().await.expect("one may try");
+        let trial = places.enter(&Operator).await.expect("one may try");
         places.succeeded();
-        let waiting = async { places.enter().await.map(drop) };
+        let waiting = async { places.enter(&Operator).await.map(drop) };
         let freed = async { drop(trial) };
         assert_eq!(futures::join!(waiting, freed).0, Ok(()), "it is over, and waiting is worth while");
     }

@@ -186,3 +186,23 @@ fn one_token_serves_one_organization_or_all() {
     assert!(!Arc::ptr_eq(&tokens.slot(org("a")), &tokens.slot(org("b"))));
     assert!(!Arc::ptr_eq(&tokens.slot(org("a")), &tokens.slot(None)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_made_up_organizations_are_forgotten_and_those_that_serve_are_kept() {
+    let load: LoadCredentials = Arc::new(|| async { Ok(ApiCredentials::ApiToken("a".to_owned().into())) }.boxed());
+    let tokens = Tokens::new(load);
+    let exchange = |answer: Result<(), Fault>| async move {
+        answer.map(|()| Granted { token: "token".to_owned().into(), lifetime: Duration::from_secs(86_400) })
+    };
+    let real = tokens.slot(Some(OrgId("real".into())));
+    real.token(|_| exchange(Ok(()))).await.unwrap();
+    drop(real);
+    for n in 0..10_000 {
+        let slot = tokens.slot(Some(OrgId(format!("made-up-{n}"))));
+        let refused = slot.token(|_| exchange(Err(Fault::Credentials("no such organization".into())))).await;
+        assert!(refused.is_err());
+        seconds(1).await;
+    }
+    assert!(tokens.slots.lock().unwrap().len() < 200);
+    assert!(tokens.slot(Some(OrgId("real".into()))).fresh().is_some());
+}

@@ -2,6 +2,7 @@ use super::*;
 use crate::crd::Api;
 use crate::fence::Fence;
 use crate::remote::Operation;
+use futures::FutureExt;
 use reqwest::Method;
 
 fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
@@ -81,10 +82,19 @@ fn a_ca_bundle_that_cannot_be_trusted_as_a_whole_is_refused() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_not_read_to_its_end() {
+async fn a_large_answer_is_not_read_to_its_end_and_few_are_kept_at_once() {
+    let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
     let response = |size: usize| Response::from(axum::http::Response::new(vec![b'x'; size]));
-    assert_eq!(read(response(LARGEST)).await.unwrap().map(|body| body.len()), Some(LARGEST));
-    assert_eq!(read(response(LARGEST + 1)).await.unwrap(), None);
+    let size = async |size, limit| read(response(size), limit, &large).await.unwrap().map(|body| body.len());
+    assert_eq!(size(LARGEST, LARGEST).await, Some(LARGEST));
+    assert_eq!(size(LARGEST + 1, LARGEST).await, None);
+    assert_eq!(size(LARGEST_PAGE + 1, LARGEST_PAGE).await, None);
+    let pages = [0; LARGE_AT_ONCE].map(|_| read(response(LARGEST_PAGE), LARGEST_PAGE, &large).now_or_never());
+    assert!(pages.iter().all(Option::is_some));
+    assert!(read(response(LARGEST_PAGE), LARGEST_PAGE, &large).now_or_never().is_none());
+    assert!(read(response(LARGEST), LARGEST_PAGE, &large).now_or_never().is_some(), "an ordinary page does not wait");
+    drop(pages);
+    assert!(read(response(LARGEST_PAGE), LARGEST_PAGE, &large).now_or_never().is_some());
 }
 
 #[tokio::test]

@@ -172,6 +172,8 @@ async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<R
         }
         Some(Action::SlowBody { ms }) => return Ok(dribbled(&visit.perform(call), *ms)),
         Some(Action::MalformedBody) => return Ok(malformed(&visit.perform(call))),
+        Some(Action::EndlessList { page_bytes }) => return Ok(endless(call, *page_bytes)),
+        Some(Action::LargeBody { bytes }) => return Ok(large(&visit.perform(call), *bytes)),
     };
     Ok(respond(&answer))
 }
@@ -201,6 +203,30 @@ fn malformed(answer: &Answer) -> Response<Body> {
     let half: String = text.chars().take(text.chars().count() / 2).collect();
     let answer = Answer { status: 200, body: Some(Value::Null), retry_after: None };
     response(&answer, Either::Left(Full::from(format!("{{\"{half}"))))
+}
+
+/// An array of so many bytes.
+fn tiny_values(bytes: usize) -> String {
+    format!("[{}0]", "0,".repeat(bytes / 2))
+}
+
+/// A page of a list that has no end.
+fn endless(call: &Call, page_bytes: usize) -> Response<Body> {
+    let start: u64 = call.query("pageStart").and_then(|start| start.parse().ok()).unwrap_or_default();
+    let (next, noise) = (start + 1, tiny_values(page_bytes));
+    let page = format!(
+        r#"{{"results":[{{"id":"of-nobody-{start}","noise":{noise}}}],"nextLink":"{}?pageStart={next}"}}"#,
+        call.path
+    );
+    response(&Answer { status: 200, body: Some(Value::Null), retry_after: None }, Either::Left(Full::from(page)))
+}
+
+/// The answer with one more field.
+fn large(answer: &Answer, bytes: usize) -> Response<Body> {
+    let text = text(answer);
+    let rest = text.strip_prefix('{').unwrap_or("}");
+    let comma = if rest == "}" { "" } else { "," };
+    response(answer, Either::Left(Full::from(format!("{{\"noise\":{}{comma}{rest}", tiny_values(bytes)))))
 }
 
 /// The answer in twenty pieces over `ms` milliseconds, or blanks without end.

@@ -134,6 +134,24 @@ async fn bodies_come_slowly_or_broken() {
 }
 
 #[tokio::test]
+async fn answers_can_be_large_and_lists_without_an_end() {
+    let bed = Bed::new().await;
+    bed.create(CSP, "an-app").await;
+    bed.order(Fault::once(Action::LargeBody { bytes: 1000 })).await;
+    let shown = bed.csp("GET", "oauth-apps/an-app", Value::Null).await.ok(200);
+    assert_eq!((shown["id"].as_str(), shown["noise"].as_array().map(Vec::len)), (Some("an-app"), Some(501)));
+    bed.order(Fault::always(Action::EndlessList { page_bytes: 1000 }).on(Operation::ListApps)).await;
+    let mut pages = std::collections::BTreeSet::new();
+    let mut start = String::from("0");
+    for _ in 0..10 {
+        let page = bed.csp("GET", &format!("oauth-apps?pageStart={start}"), Value::Null).await.ok(200);
+        let link = page["nextLink"].as_str().unwrap().to_owned();
+        start = link.split_once("pageStart=").unwrap().1.into();
+        assert!(pages.insert(link), "a page comes twice");
+    }
+}
+
+#[tokio::test]
 async fn a_hanging_call_and_latency_and_calls_in_flight() {
     let bed = Bed::new().await;
     bed.order(Fault::once(Action::Hang { performed: true }).on(Operation::CreateApp)).await;

@@ -160,6 +160,16 @@ pub enum Action {
         /// How the call is quoted.
         spelling: Spelling,
     },
+    /// A page of a list with an entry that nobody made, of about that many bytes of tiny values, and another page after it.
+    EndlessList {
+        /// Bytes.
+        page_bytes: usize,
+    },
+    /// The change is made and the answer has one more field, of that many bytes of tiny values.
+    LargeBody {
+        /// Bytes.
+        bytes: usize,
+    },
     /// No answer, ever.
     Hang {
         /// Whether the change is made.

@@ -1,0 +1,118 @@
+//! How many reconciles are under way at once, for each connection and each of its organizations, and whose turn it is.
+//! A waiting reconcile holds no slot of the connection, and namespaces are served in turn.
+
+use crate::crd::OrgOAuthApp;
+use crate::fair_queue::{FairQueue, Flow, Permit};
+use crate::keyed::{InUse, Keyed};
+use kube::ResourceExt;
+
+/// Reconciles of one connection that may be under way for each request that it may have in flight. A connection that
+/// hangs costs the others nothing; and deletions need company to share requests.
+const SLOTS_PER_REQUEST: usize = 16;
+/// Those of one organization, so that one that hangs leaves room for the others.
+const SLOTS_OF_ORG_PER_REQUEST: usize = 12;
+
+/// Whose reconciles are limited together: those of a connection, or of one of its organizations. A changed limit counts
+/// for the reconciles that start from then on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AdmissionKey {
+    connection: String,
+    org: Option<String>,
+    limit: usize,
+}
+
+/// The reconciles that are under way or wait for it.
+#[derive(Debug, Default)]
+pub struct Admission(Keyed<AdmissionKey, FairQueue>);
+
+/// Room for one reconcile, given back on drop.
+#[derive(Debug)]
+pub struct Slots {
+    _of_org: Slot,
+    _of_connection: Slot,
+}
+
+/// The permit goes before its queue does.
+#[derive(Debug)]
+struct Slot {
+    _permit: Permit,
+    _queue: InUse<AdmissionKey, FairQueue>,
+}
+
+impl Admission {
+    /// Waits until this resource may be reconciled. `max_in_flight` are the requests that its connection may have.
+    pub async fn acquire_slots(&self, app: &OrgOAuthApp, max_in_flight: usize) -> Slots {
+        let flow = Flow::Namespace(app.namespace().unwrap_or_default());
+        let of_org = self.slot(app, Some(&app.spec.org_id), SLOTS_OF_ORG_PER_REQUEST * max_in_flight, &flow).await;
+        let of_connection = self.slot(app, None, SLOTS_PER_REQUEST * max_in_flight, &flow).await;
+        Slots { _of_org: of_org, _of_connection: of_connection }
+    }
+
+    async fn slot(&self, app: &OrgOAuthApp, org: Option<&String>, limit: usize, flow: &Flow) -> Slot {
+        let connection = app.spec.connection_ref.name.clone();
+        let queue = self.0.get(AdmissionKey { connection, org: org.cloned(), limit }, || FairQueue::new(limit));
+        Slot { _permit: queue.acquire(flow).await, _queue: queue }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use serde_json::json;
+
+    fn app(namespace: &str, org: &str) -> OrgOAuthApp {
+        let object = json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "billing", "namespace": namespace}, "spec": {"connectionRef": {"name": "default"}, "orgId": org, "displayName": "Billing", "description": "",
+                "grantTypes": ["client_credentials"], "allowedScopes": {}},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// Whether it is done at once, without the limit that tokio sets to what one task does at a time.
+    fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+        tokio::task::unconstrained(work).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn a_neighbor_is_served_next_however_many_resources_in_made_up_organizations_wait() {
+        let admission = Admission::default();
+        let (mut held, mut waiting) = (Vec::new(), Vec::new());
+        for n in 0..2000 {
+            let app = app("attacker", &format!("made-up-{}", n % 400));
+            let admission = &admission;
+            let mut slots = Box::pin(async move { admission.acquire_slots(&app, 8).await });
+            match at_once(slots.as_mut()) {
+                Some(slots) => held.push(slots),
+                None => waiting.push(slots),
+            }
+        }
+        assert_eq!((held.len(), waiting.len()), (128, 1872));
+        let neighbor = app("neighbor", "real");
+        let mut neighbor = Box::pin(admission.acquire_slots(&neighbor, 8));
+        assert!(at_once(neighbor.as_mut()).is_none(), "all slots are taken");
+        held.pop();
+        assert!(at_once(neighbor).is_some(), "the next slot is the neighbor's");
+    }
+
+    #[tokio::test]
+    async fn an_organization_that_hangs_leaves_slots_to_the_others() {
+        let admission = Admission::default();
+        let hangs = app("a", "hangs");
+        let held: Vec<_> = (0..200).filter_map(|_| at_once(admission.acquire_slots(&hangs, 8))).collect();
+        assert_eq!(held.len(), 96);
+        assert!(at_once(admission.acquire_slots(&app("a", "good"), 8)).is_some());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_what_tenants_made_up() {
+        let admission = Admission::default();
+        for n in 0..100 {
+            let slots = admission.acquire_slots(&app("a", &format!("made-up-{n}")), 8).await;
+            assert_eq!(admission.0.len(), 2);
+            drop(slots);
+        }
+        assert!(admission.0.is_empty());
+    }
+}

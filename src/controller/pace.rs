@@ -1,0 +1,79 @@
+//! How often a resource is reconciled because somebody changed it: at once, and then once a second at most.
+//! What changes in a loop costs its resource a wait, and everybody else nothing.
+
+use crate::keyed::PrunedMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The least time between two reconciles that changes of one resource cause.
+const PACE: Duration = Duration::from_secs(1);
+
+/// The changes of the last moments, by a hash of the resource's uid.
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<PrunedMap<u64, Accepted>>);
+
+/// The change that was acted upon last.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    change: u64,
+    at: Instant,
+}
+
+impl Pace {
+    /// How long the resource with this uid has to wait, when it is as `change` tells now. `None` when it may be
+    /// reconciled, which is then counted; a reconcile without a change is not counted and does not wait.
+    pub fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
+        let (uid, change) = (hash(uid), hash(change));
+        let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = |_: &u64, accepted: &Accepted| accepted.at + PACE > now;
+        let last = accepted.get_or_insert_with(uid, || Accepted { change, at: now }, recent);
+        if last.change == change {
+            return None;
+        }
+        let left = (last.at + PACE).saturating_duration_since(now);
+        if left.is_zero() {
+            *last = Accepted { change, at: now };
+        }
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hash = DefaultHasher::new();
+    value.hash(&mut hash);
+    hash.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_at_once_and_the_newest_of_many_after_a_second() {
+        let (pace, begin) = (Pace::default(), Instant::now());
+        let at = |millis| begin + Duration::from_millis(millis);
+        assert_eq!(pace.wait("a", 0, at(0)), None);
+        assert_eq!(pace.wait("a", 1, at(5000)), None, "the first change after a while");
+        assert_eq!(pace.wait("a", 2, at(5400)), Some(Duration::from_millis(600)));
+        assert_eq!(pace.wait("a", 3, at(5900)), Some(Duration::from_millis(100)));
+        assert_eq!(pace.wait("b", 1, at(5900)), None, "another resource does not wait");
+        assert_eq!(pace.wait("a", 3, at(6000)), None);
+        assert_eq!(pace.wait("a", 4, at(6001)), Some(Duration::from_millis(999)));
+    }
+
+    #[test]
+    fn a_reconcile_without_a_change_is_never_delayed() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        assert!((0..100).all(|_| pace.wait("a", 1, now).is_none()));
+    }
+
+    #[test]
+    fn resources_of_the_past_are_forgotten() {
+        let (pace, begin) = (Pace::default(), Instant::now());
+        for n in 0..10_000_u64 {
+            pace.wait(&n.to_string(), 1, begin + Duration::from_millis(100 * n));
+        }
+        assert!(pace.0.lock().unwrap().len() < 200);
+    }
+}

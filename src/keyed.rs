@@ -1,0 +1,157 @@
+//! Maps whose keys may be what tenants write: however many keys come, the maps shrink again.
+//! `Keyed` holds what is in use, such as locks and queues; `PrunedMap` what is of use for a while.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type Map<K, V> = Arc<Mutex<HashMap<K, Arc<V>>>>;
+
+/// The values that are in use.
+#[derive(Debug)]
+pub struct Keyed<K: Eq + Hash, V>(Map<K, V>);
+
+impl<K: Eq + Hash, V> Default for Keyed<K, V> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// One value in use; it goes from the map when the last user drops it.
+#[derive(Debug)]
+pub struct InUse<K: Eq + Hash, V> {
+    map: Map<K, V>,
+    key: K,
+    value: Arc<V>,
+}
+
+impl<K: Eq + Hash + Clone, V> Keyed<K, V> {
+    /// The value that all who use this key share; the first one makes it.
+    pub fn get(&self, key: K, make: impl FnOnce() -> V) -> InUse<K, V> {
+        let value = lock(&self.0).entry(key.clone()).or_insert_with(|| Arc::new(make())).clone();
+        InUse { map: self.0.clone(), key, value }
+    }
+
+    /// How many keys are in use.
+    pub fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    /// Whether nothing is in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<K: Eq + Hash, V> Deref for InUse<K, V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.value
+    }
+}
+
+impl<K: Eq + Hash, V> Drop for InUse<K, V> {
+    fn drop(&mut self) {
+        let mut map = lock(&self.map);
+        // The map's and this one: nobody can take another while the map is locked.
+        if Arc::strong_count(&self.value) == 2 {
+            map.remove(&self.key);
+        }
+    }
+}
+
+fn lock<K, V>(map: &Map<K, V>) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Below so many entries nothing is looked through.
+const FEW: usize = 64;
+
+/// A map that forgets what is no longer of use, so often that it is at most twice as large as it must be.
+#[derive(Debug)]
+pub struct PrunedMap<K, V> {
+    entries: HashMap<K, V>,
+    prune_at: usize,
+}
+
+impl<K, V> Default for PrunedMap<K, V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), prune_at: FEW }
+    }
+}
+
+impl<K: Eq + Hash, V> PrunedMap<K, V> {
+    /// The value of this key, if it was not forgotten.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key)
+    }
+
+    /// The value of this key, made if need be; then what is not `of_use` may be forgotten before.
+    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V, of_use: impl Fn(&K, &V) -> bool) -> &mut V {
+        if self.entries.len() >= self.prune_at && !self.entries.contains_key(&key) {
+            self.retain(of_use);
+        }
+        self.entries.entry(key).or_insert_with(make)
+    }
+
+    /// Forgets the value of this key.
+    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.remove(key);
+    }
+
+    /// Keeps only what is of use.
+    pub fn retain(&mut self, of_use: impl Fn(&K, &V) -> bool) {
+        self.entries.retain(|key, value| of_use(key, value));
+        self.prune_at = (2 * self.entries.len()).max(FEW);
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_longer_of_use_is_forgotten_and_the_rest_is_kept() {
+        let mut map = PrunedMap::default();
+        for n in 0..10_000 {
+            *map.get_or_insert_with(n, || 0, |key, _| *key < 10 || *key + 100 > n) += 1;
+        }
+        assert!(map.len() <= 2 * 110, "{}", map.len());
+        assert!((0..10).all(|key| map.get(&key) == Some(&1)));
+    }
+
+    #[test]
+    fn users_of_a_key_share_its_value_and_the_last_one_removes_it() {
+        let values: Keyed<u8, u8> = Keyed::default();
+        let (one, two) = (values.get(1, || 10), values.get(1, || 20));
+        assert_eq!((*one, *two, values.len()), (10, 10, 1));
+        drop(one);
+        assert_eq!(*values.get(1, || 30), 10, "still in use");
+        drop(two);
+        assert!(values.is_empty());
+    }
+}
