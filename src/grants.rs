@@ -47,11 +47,6 @@ pub fn ask_for_labels(grants: &[Grant]) -> bool {
     grants.iter().any(|grant| grant.namespaces.from == NamespacesFrom::Selector)
 }
 
-/// Whether at least one grant covers both the namespace and the organization.
-pub fn cover(grants: &[Grant], place: &Place<'_>) -> bool {
-    grants.iter().any(|grant| covers(grant, place))
-}
-
 /// Whether one grant covers the resource and allows all that it wants; grants do not add up.
 pub fn check(grants: &[Grant], place: &Place<'_>, wanted: &[Wanted<'_>]) -> Decision {
     let absent = Allow::default();

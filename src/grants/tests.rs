@@ -4,6 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+fn cover(grants: &[Grant], place: &Place<'_>) -> bool {
+    check(grants, place, &[]) != Decision::NotGranted
+}
+
 fn covered(grant: Value) -> bool {
     let grant: Grant = serde_json::from_value(grant).unwrap();
     let labels = Labels::from([("team".into(), "a".into())]);

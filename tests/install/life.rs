@@ -100,8 +100,11 @@ fn older_chart(site: &Site) -> String {
     assert!(copied.success());
     let file = older.join("files/orgoauthapps.yaml");
     let mut definition: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let secret = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/secret/properties";
-    definition.pointer_mut(secret).unwrap().as_object_mut().unwrap().remove("labels").unwrap();
+    let secret = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/secret";
+    let secret = definition.pointer_mut(secret).unwrap().as_object_mut().unwrap();
+    secret["properties"].as_object_mut().unwrap().remove("labels").unwrap();
+    // Among its rules is one about labels.
+    secret.remove("x-kubernetes-validations").unwrap();
     // The template of the chart looks for this line.
     let metadata = "\nmetadata:\n  name: orgoauthapps.oauth-apps.dev\n";
     definition.as_object_mut().unwrap().remove("metadata").unwrap();

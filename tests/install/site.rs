@@ -122,13 +122,14 @@ impl Site {
         self.apply_as_admin(connection);
     }
 
-    /// `deploy/examples/iam-connection.yaml` towards the simulator.
+    /// `deploy/examples/iam-connection.yaml` towards the simulator, for every namespace.
     pub fn connection(&self) -> Value {
         let example = std::fs::read_to_string(repository().join("deploy/examples/iam-connection.yaml")).unwrap();
         let mut connection: Value = serde_saphyr::from_str(&example).unwrap();
         connection["spec"]["endpoint"] = self.simulator.endpoint(Flavour::Csp).into();
         connection["spec"]["caBundle"] = json!({"configMapRef": {"name": "simulator", "key": "ca.crt"}});
         connection["spec"]["resyncInterval"] = "1s".into();
+        connection["spec"]["grants"][0]["namespaces"] = json!({"from": "All"});
         connection
     }
 

@@ -60,7 +60,7 @@ const APP: [Group; 5] = [
 ];
 
 const CONNECTION: [Group; 4] = [
-    group("the API", &["api", "endpoint", "caBundle", "context"]),
+    group("the API", &["api", "endpoint", "formerEndpoints", "caBundle", "context"]),
     group("credentials for it", &["credentials"]),
     group("who may use it", &["grants"]),
     group("how it is driven", &["limits", "resyncInterval"]),
@@ -159,7 +159,7 @@ mod tests {
         assert!(row("spec.limits.maxInFlight").contains("| integer | `8` | 1 to 256 |"));
         assert!(
             row("spec.redirectUris")
-                .contains("| list of string |  | at most 1000 items, none twice; each 1 to 2048 characters |")
+                .contains("| list of string |  | at most 256 items, none twice; each 1 to 2048 characters |")
         );
     }
 }
