@@ -12,7 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::jiff::Timestamp;
 use proptest::prelude::*;
-use serde_json::{Map, Value};
+use reqwest::header::HeaderValue;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 const SECRET: &str = "Hidden\"Val/ue+4711";
@@ -53,7 +55,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn json() -> impl Strategy<Value = Value> {
+fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         3 => text().prop_map(Value::from),
         1 => any::<i64>().prop_map(Value::from),
@@ -75,8 +77,12 @@ fn json() -> impl Strategy<Value = Value> {
 fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         1 => any::<Vec<u8>>(),
-        6 => json().prop_map(|value| value.to_string().into_bytes()),
-        1 => (json(), any::<proptest::sample::Index>()).prop_map(|(value, at)| {
+        6 => any_json().prop_map(|value| value.to_string().into_bytes()),
+        1 => text().prop_map(|secret| json!({"clientId": ID, "clientSecret": secret}).to_string().into_bytes()),
+        1 => (text(), any_json()).prop_map(|(token, life)| {
+            json!({"access_token": token, "expires_in": life}).to_string().into_bytes()
+        }),
+        1 => (any_json(), any::<proptest::sample::Index>()).prop_map(|(value, at)| {
             let text = value.to_string().into_bytes();
             text[..at.index(text.len())].to_vec()
         }),
@@ -121,7 +127,9 @@ proptest! {
         prop_assert!(matches!(deletion, Ok(Deletion::Accepted | Deletion::Failed) | Err(Fault::Unavailable(_))));
         let granted = grant::read(&answer);
         if let Ok(granted) = &granted {
+            let token = granted.token.expose_secret();
             prop_assert!(granted.lifetime <= Duration::from_secs(86_400));
+            prop_assert!(token.len() <= secret_value::TOKEN && HeaderValue::from_str(token).is_ok());
         }
         prop_assert!(answer.updated(&id).is_none_or(|app| app.id == id));
         let said = [Some(answer.fault().to_string()), answer.message(), Some(answer.refusal())];

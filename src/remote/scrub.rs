@@ -37,17 +37,21 @@ impl Known {
         self
     }
 
-    /// Whether a text holds one of them in any spelling, or a part of one that gives it away.
-    fn is_in(&self, text: &str) -> bool {
-        let seen = Seen::of(text);
-        self.0.iter().any(|secret| seen.holds(&Secret::of(secret.expose_secret())))
+    fn secrets(&self) -> Vec<Secret> {
+        self.0.iter().map(|secret| Secret::of(secret.expose_secret())).collect()
     }
 }
 
 /// Makes a message fit to be shown. `passing` are values of request ids that stand elsewhere in the answer.
 pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
     let looked_at: String = message.chars().take(MAX_INPUT).collect();
-    if known.is_in(&looked_at) {
+    let secrets = known.secrets();
+    // In any spelling, and in part where that gives it away.
+    let repeats = |text: &str| {
+        let seen = Seen::of(text);
+        secrets.iter().any(|secret| seen.holds(secret))
+    };
+    if repeats(&looked_at) {
         return NOT_SHOWN.into();
     }
     let mut text = without_tokens(&clean(&looked_at, looked_at.len()));
@@ -57,7 +61,7 @@ pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
     }
     let text = clean(&without_passing_ids(&text), LONGEST);
     // What stood around something that was taken out can be a secret too.
-    if known.is_in(&text) { NOT_SHOWN.into() } else { text }
+    if repeats(&text) { NOT_SHOWN.into() } else { text }
 }
 
 /// A token that is none of ours is nobody's to read either: every JWT begins with the same three letters.

@@ -115,8 +115,11 @@ fn readings(text: &str) -> Vec<String> {
     all
 }
 
-/// Replaces each escape that begins with the mark; `read` says what it stands for and how long it is behind the mark.
-fn unescape(text: &str, mark: u8, read: fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> String {
+/// What an escape stands for, and how long it is behind its mark.
+type Escape = (Vec<u8>, usize);
+
+/// Replaces each escape that begins with the mark, as `read` reads what follows it.
+fn unescape(text: &str, mark: u8, read: fn(&[u8]) -> Option<Escape>) -> String {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -136,13 +139,13 @@ fn unescape(text: &str, mark: u8, read: fn(&[u8]) -> Option<(Vec<u8>, usize)>) -
 }
 
 /// `%2B`. [RFC 3986]
-fn percent(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+fn percent(text: &[u8]) -> Option<Escape> {
     let byte = u8::try_from(hexadecimal(text.get(..2)?)?).ok()?;
     Some((vec![byte], 2))
 }
 
 /// `\"`, `\n`, `\u002b`, and two of the latter for what lies beyond. [RFC 8259]
-fn backslash(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+fn backslash(text: &[u8]) -> Option<Escape> {
     let unit = |at: usize| match text.get(at..at + 6) {
         Some([b'\\', b'u', digits @ ..]) => hexadecimal(digits),
         Some(_) | None => None,
