@@ -237,7 +237,7 @@ impl Reason {
                 "Look after both by hand from now on.",
             ),
             Self::Throttled => (
-                "The API answered 429; all resources of the connection wait as long as it asked.",
+                "The API answered 429; the resources of the organization wait as long as it asked. When three organizations in succession get one, so do all of their namespace, or of the connection if they are of several.",
                 "Nothing; if it happens often, lower `limits.maxInFlight` of the `IamConnection`.",
             ),
             Self::ConnectionUnavailable => (
@@ -327,7 +327,7 @@ impl Reason {
                 "Set `managementPolicy: Full` to have it done.",
             ),
             Self::RotationRunning => (
-                "The API says that a rotation of this app is under way, so the next one waits.",
+                "The API says that a rotation of this app is under way, or one was requested less than a minute after the last one, so the next one waits.",
                 "Nothing; it is tried again until the earlier one is over.",
             ),
             Self::SecretNotProven => (

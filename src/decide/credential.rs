@@ -56,7 +56,10 @@ fn move_over(seen: &Observed, content: &Content) -> Option<Step> {
 pub fn last(seen: &Observed, _: &Fields) -> Next {
     let content = seen.content();
     if content.is_tampered(&seen.app) {
-        return Err(tampered(&seen.app));
+        return match requested_rotation_waits(seen) {
+            Some(RotationWaits::ForPace) => Ok(Some(paced(&seen.app))),
+            Some(RotationWaits::ForPrevious) | None => Err(tampered(&seen.app)),
+        };
     }
     if content.current.is_none() && !is_public(&seen.app) {
         return Err(unknown(seen));
@@ -198,7 +201,8 @@ pub fn requested_rotation_waits(seen: &Observed) -> Option<RotationWaits> {
     if is_public(&seen.app) || !is_requested(&seen.app, &content) {
         return None;
     }
-    match overlaps(&content, seen.now) {
+    // What was edited is replaced without waiting for the previous secret to end.
+    match overlaps(&content, seen.now) && !content.is_tampered(&seen.app) {
         true => Some(RotationWaits::ForPrevious),
         false => paced_until(seen, &content).map(|_| RotationWaits::ForPace),
     }
@@ -336,6 +340,17 @@ fn running(seen: &Observed) -> Step {
     Step::Finish(Outcome::Waiting {
         reason: Reason::RotationRunning,
         message: format!("the API says that a rotation of app {} is under way; the next one waits", seen.client_id()),
+        until: None,
+    })
+}
+
+fn paced(app: &OrgOAuthApp) -> Step {
+    let name = secret_name(app);
+    Step::Finish(Outcome::Waiting {
+        reason: Reason::RotationRunning,
+        message: format!(
+            "the client secret in Secret {name} was edited; the requested rotation, which replaces it, waits until a minute has passed since the last one (status.rotation.rotatedAt)"
+        ),
         until: None,
     })
 }

@@ -534,6 +534,18 @@ fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
 }
 
 #[test]
+fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute() {
+    let after = |rotated_at| {
+        let mut seen = asked_again(2, rotated_at, json!({}));
+        let edited = Content { current: Some(value("other")), ..seen.content() };
+        seen.secret = Some(holding(&seen.app, &edited));
+        seen.proof = Some(Proof::Refused("no".into()));
+        say(decide(&seen))
+    };
+    assert_eq!([after(940), after(941)], ["Write Staged", "wait: RotationRunning"]);
+}
+
+#[test]
 fn what_is_edited_in_the_secret_brings_no_rotation_forward() {
     let last = json!({"revision": 7, "rotatedAt": "1970-01-01T00:16:00Z"});
     for (revision, rotated_at) in [(1, 0), (7, 0), (1, 960), (0, 2000)] {

@@ -138,7 +138,7 @@ pub static FAMILIES: [Family; 17] = [
         name: "oauth_app_operator_throttled_seconds_total",
         kind: Kind::Counter,
         labels: &[CONNECTION],
-        help: "Seconds for which the IAM API asked to wait with a 429, counted when it asks",
+        help: "Seconds for which the IAM API asked to wait with a 429, for each organization, counted when it asks",
     },
     Family {
         id: Id::TokenRefreshes,

@@ -121,6 +121,7 @@ async fn a_value_edited_while_the_previous_one_is_valid_is_mended_on_request_wit
         world.edit_secret("billing", "client-secret", "nonsense");
         world.run_to_rest().await;
         world.assert_blocked("billing", "SecretTampered");
+        world.pass_time(1);
         world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "2");
         settle(world).await;
     })
