@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 /// No single request may take longer: kube itself sets no read timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// An object can have 1.5 MiB, and a page is in memory as a whole.
-const PAGE: u32 = 20;
+const PAGE: u32 = 10;
 
 /// Makes requests.
 #[derive(Clone)]
