@@ -78,38 +78,31 @@ pub async fn run(
     synced: impl FnOnce(),
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let shutdown = shutdown.boxed().shared();
     let (notices, to_say) = unbounded();
     let shared = Shared { client: client.clone(), notices: Notices(notices), metrics: metrics.clone() };
-    let Watches { scopes, connections, namespaces, changes, released, futures } = Watches::all(&shared, &settings);
+    let (watches, futures) = Watches::all(&shared, &settings);
     let mut watching = tokio::spawn(join_all(futures));
-    let apps: Vec<_> = scopes.iter().map(|scope| scope.apps.clone()).collect();
-    let Settings { fence, identity, operator_namespace, watch_namespaces, concurrency } = settings;
-    let scoped = !watch_namespaces.is_empty();
-    let watched = Watched { scopes: watch_namespaces, apps: apps.clone(), namespaces: namespaces.clone(), released };
-    let asking = Asking { concurrency, identity: &identity, fence: fence.clone() };
-    let cluster = Kubernetes::new(client.clone(), asking, watched, metrics.clone());
-    let connected = ClusterConnections::new(client, operator_namespace, connections.clone(), metrics.clone(), fence);
-    let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
-    let operator = Arc::new(Operator::new(cluster, connected, claim_key, clock, fresh, metrics.clone()));
+    metrics.watch(watches.apps(), watches.connections.clone());
+    let scoped = !settings.watch_namespaces.is_empty();
+    let operator = Arc::new(watches.operator(client, settings, claim_key, metrics));
+    operator.connections.watch(watches.apps());
+    let (keeper, first_lists) = (watches.keeper(operator.clone(), scoped), watches.apps());
+    let Watches { scopes, connections, namespaces, changes, .. } = watches;
     let shop = Arc::new(Shop::new(operator.clone()));
-    metrics.watch(apps.clone(), connections.clone());
-    operator.connections.watch(apps.clone());
+    let shutdown = shutdown.boxed().shared();
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
         if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
             tracing::error!("the watch of IamConnections or namespaces ended");
         }
         let running = scopes.into_iter().map(|scope| control(scope, shop.clone(), shutdown.clone()));
-        let keeper =
-            Keeper { operator: operator.clone(), connections: connections.clone(), apps: apps.clone(), scoped };
-        let first_lists = async {
-            all_ready(&apps).await;
+        let beside = async {
+            all_ready(&first_lists).await;
             synced();
-            let saying = notices::say_all(&operator.cluster, metrics.clone(), to_say);
+            let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
             tokio::select! { () = keeper.keep(changes) => {}, () = saying => {}, () = shutdown.clone() => {} }
         };
-        futures::future::join(join_all(running), first_lists).await;
+        futures::future::join(join_all(running), beside).await;
     };
     // A process whose watches ended would serve nobody and say nothing.
     tokio::select! {
@@ -134,11 +127,11 @@ struct Watches {
     /// For the keeper of connections.
     changes: UnboundedReceiver<Change>,
     released: Arc<Released>,
-    futures: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Watches {
-    fn all(shared: &Shared, settings: &Settings) -> Self {
+    /// The futures run them.
+    fn all(shared: &Shared, settings: &Settings) -> (Self, Vec<BoxFuture<'static, ()>>) {
         let names: Vec<Option<&str>> = match settings.watch_namespaces.as_slice() {
             [] => vec![None],
             names => names.iter().map(|name| Some(name.as_str())).collect(),
@@ -156,7 +149,38 @@ impl Watches {
             namespaces.push(labels);
             scopes.push(Scope { apps, waking, elsewhere });
         }
-        Self { scopes, connections, namespaces, changes, released, futures }
+        (Self { scopes, connections, namespaces, changes, released }, futures)
+    }
+
+    fn apps(&self) -> Vec<Store<OrgOAuthApp>> {
+        self.scopes.iter().map(|scope| scope.apps.clone()).collect()
+    }
+
+    /// What reconciles, with what the watches know.
+    fn operator(
+        &self,
+        client: Client,
+        settings: Settings,
+        claim_key: ClaimKey,
+        metrics: Arc<Metrics>,
+    ) -> Operator<Kubernetes, ClusterConnections> {
+        let Settings { fence, identity, operator_namespace, watch_namespaces, concurrency } = settings;
+        let watched = Watched {
+            scopes: watch_namespaces,
+            apps: self.apps(),
+            namespaces: self.namespaces.clone(),
+            released: self.released.clone(),
+        };
+        let asking = Asking { concurrency, identity: &identity, fence: fence.clone() };
+        let cluster = Kubernetes::new(client.clone(), asking, watched, metrics.clone());
+        let store = self.connections.clone();
+        let connections = ClusterConnections::new(client, operator_namespace, store, metrics.clone(), fence);
+        let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
+        Operator::new(cluster, connections, claim_key, clock, fresh, metrics)
+    }
+
+    fn keeper(&self, operator: Arc<Operator<Kubernetes, ClusterConnections>>, scoped: bool) -> Keeper {
+        Keeper { operator, connections: self.connections.clone(), apps: self.apps(), scoped }
     }
 }
 

@@ -14,7 +14,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde_json::json;
-use std::sync::Arc;
 
 /// Something to say of an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +55,7 @@ impl Notices {
 }
 
 /// Says all notices, one after the other, so that many of them delay nothing else.
-pub async fn say_all(kubernetes: &Kubernetes, metrics: Arc<Metrics>, mut notices: UnboundedReceiver<Notice>) {
+pub async fn say_all(kubernetes: &Kubernetes, metrics: &Metrics, mut notices: UnboundedReceiver<Notice>) {
     while let Some(notice) = notices.next().await {
         match notice {
             Notice::Unreadable { regarding, error, said } => unreadable(kubernetes, regarding, &error, said).await,

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// An object can have 1.5 MiB, and a page is in memory as a whole.
-const PAGE: u32 = 50;
+const PAGE: u32 = 10;
 
 /// What changed.
 #[derive(Clone, Debug)]

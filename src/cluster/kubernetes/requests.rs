@@ -20,7 +20,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much of what Kubernetes says is repeated, in bytes.
 const QUOTED: usize = 1000;
 /// An object can have 1.5 MiB, and a page is in memory as a whole.
-const PAGE: u32 = 20;
+const PAGE: u32 = 10;
 
 /// Makes requests.
 #[derive(Clone)]
