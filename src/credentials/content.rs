@@ -30,8 +30,6 @@ const KEYS: &str = "oauth-apps.dev/keys";
 const ANNOTATIONS: [&str; 8] =
     [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED, CLAIM];
 
-/// The longest client secret, in bytes; a longer one is refused wherever it comes from.
-const LONGEST_SECRET: usize = 1 << 10;
 /// What Kubernetes stores of a Secret at most: bytes of its values. (`MaxSecretSize` of core/v1)
 const MOST_DATA: usize = 1 << 20;
 /// And bytes of its annotations, with their names. (`TotalAnnotationSizeLimitB` of apimachinery)
@@ -144,7 +142,7 @@ impl Content {
 
     /// A client secret that is as long as any can be, also where a template encodes it.
     pub fn longest_secret() -> ClientSecret {
-        ClientSecret::new("\"".repeat(LONGEST_SECRET))
+        ClientSecret::new("\"".repeat(secret_value::CREDENTIAL))
     }
 
     /// In the middle of a rotation, when the Secret holds most.

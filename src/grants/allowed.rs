@@ -3,11 +3,12 @@
 use super::redirect::Pattern;
 use super::wanted::{Asked, EVERY, Wanted};
 use crate::crd::{Allow, GrantType};
+use crate::text::clean;
 use std::fmt;
 
 /// So many names are told; with these the others are found.
 const TOLD: usize = 10;
-/// A name is told up to here, in characters.
+/// A name is told up to here, in bytes.
 const LONGEST: usize = 64;
 
 /// What is asked for and not allowed.
@@ -142,7 +143,7 @@ fn grant_type(kind: GrantType) -> String {
 /// Each name once, of which a tenant or an administrator may have chosen any character.
 fn list(names: &[String]) -> String {
     let mut told: Vec<String> = Vec::new();
-    for name in names.iter().map(|name| clean(name)) {
+    for name in names.iter().map(|name| clean(name, LONGEST)) {
         if !told.contains(&name) {
             told.push(name);
         }
@@ -154,13 +155,4 @@ fn list(names: &[String]) -> String {
         (false, 0) => told.join(", "),
         (false, more) => format!("{} and {more} more", told.join(", ")),
     }
-}
-
-fn clean(name: &str) -> String {
-    let visible = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-    let mut clean: String = name.chars().take(LONGEST).map(visible).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        clean.push('…');
-    }
-    clean
 }

@@ -86,7 +86,9 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         app.metadata.deletion_timestamp = serde_json::from_value(deleted["deletionTimestamp"].clone()).unwrap();
     }
-    let content = Content::default().publish(&app, &client_id(&app), Some(ClientSecret::new("value".into())), at(0));
+    let claim = Some(key().sign(&app, &address(), &client_id(&app)));
+    let published = Content::default().publish(&app, &client_id(&app), Some(ClientSecret::new("value".into())), at(0));
+    let content = Content { claim, ..published };
     let written = match Target::Free.write(&app, &content) {
         Some(SecretWrite::Create(secret)) => secret,
         other => panic!("{other:?}"),
