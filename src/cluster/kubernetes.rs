@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 /// No single request may take longer: kube itself sets no read timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of what Kubernetes says is repeated, in bytes.
+/// The most bytes of a message of Kubernetes that are quoted.
 const QUOTED: usize = 1000;
 
 /// A connection to the API server.
@@ -109,7 +109,7 @@ fn seen(app: &OrgOAuthApp) -> Value {
     json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
 }
 
-/// Webhooks and policies choose the words of a refusal.
+/// The message may come from a webhook or a policy, so it is cleaned.
 fn fault(error: kube::Error) -> ClusterFault {
     match error {
         kube::Error::Api(status) => match status.code {
