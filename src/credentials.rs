@@ -118,7 +118,7 @@ pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
     let value = secret.data.as_ref().and_then(|data| data.get(key));
     match value.map(|value| secret_value::read(&value.0, secret_value::CREDENTIAL)) {
         Some(Ok(value)) => Brought::Value(ClientSecret::new(value.to_owned())),
-        Some(Err(unfit)) => Brought::Missing(format!("key {key} of Secret {name} {unfit}: put a client secret there")),
+        Some(Err(error)) => Brought::Missing(format!("key {key} of Secret {name} {error}: put a client secret there")),
         None => Brought::Missing(format!("Secret {name} has no key {key}; add it or correct spec.clientSecretRef.key")),
     }
 }

@@ -1,11 +1,11 @@
-//! The lines of the log: one for each event, whatever texts from outside stand in it.
-//! The edge where they are written is the one place that every text passes, so nobody has to remember it.
+//! Writes each log event as one line, whatever text from outside it contains.
+//! Every event passes this writer, so no call of `tracing` has to clean its own fields.
 
 use crate::text::{is_hidden, is_space};
 use std::io::{self, Write};
 
-/// Takes each event as one write, as `tracing_subscriber::fmt` makes it, and passes it on as one line. Without colors, since
-/// a text could hide in them what stands behind it.
+/// Expects one write per event, as `tracing_subscriber::fmt` does, and writes one line for it. The log has no colors, since a
+/// text could use escape sequences of its own to hide the rest of its line.
 pub struct Lines<W>(W);
 
 impl<W> Lines<W> {

@@ -1,5 +1,5 @@
-//! A value that somebody else puts into a Secret or an answer: text of one line, within a limit.
-//! Every credential that the operator takes from outside is read here, so that all are read alike.
+//! Validates credentials from Secrets and from answers of the API: one line of text, within a limit.
+//! All credentials from outside are read here, so that the same rules hold for each.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub const TOKEN: usize = 16 << 10;
 
 /// Why a value cannot be used, to be read after the name of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum InvalidValue {
     /// Nothing, or a line break only.
     Empty,
     /// Not UTF-8.
@@ -22,7 +22,7 @@ pub enum Unfit {
     ControlCharacter,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("is empty"),
@@ -36,21 +36,21 @@ impl fmt::Display for Unfit {
 }
 
 /// The text of a value, without the one line break that editors and `echo` leave at its end. Nothing else is trimmed.
-pub fn read(value: &[u8], most_bytes: usize) -> Result<&str, Unfit> {
+pub fn read(value: &[u8], most_bytes: usize) -> Result<&str, InvalidValue> {
     let value = value.strip_suffix(b"\n").map_or(value, |line| line.strip_suffix(b"\r").unwrap_or(line));
     if value.len() > most_bytes {
-        return Err(Unfit::TooLong(most_bytes));
+        return Err(InvalidValue::TooLong(most_bytes));
     }
-    let text = std::str::from_utf8(value).map_err(|_| Unfit::NotText)?;
+    let text = std::str::from_utf8(value).map_err(|_| InvalidValue::NotText)?;
     check(text, most_bytes).map(|()| text)
 }
 
 /// Whether a text can be used as it is.
-pub fn check(text: &str, most_bytes: usize) -> Result<(), Unfit> {
+pub fn check(text: &str, most_bytes: usize) -> Result<(), InvalidValue> {
     match text {
-        "" => Err(Unfit::Empty),
-        text if text.len() > most_bytes => Err(Unfit::TooLong(most_bytes)),
-        text if text.chars().any(char::is_control) => Err(Unfit::ControlCharacter),
+        "" => Err(InvalidValue::Empty),
+        text if text.len() > most_bytes => Err(InvalidValue::TooLong(most_bytes)),
+        text if text.chars().any(char::is_control) => Err(InvalidValue::ControlCharacter),
         _ => Ok(()),
     }
 }
@@ -67,16 +67,16 @@ mod tests {
         }
         assert_eq!(read(b" s3cr3t ", CREDENTIAL), Ok(" s3cr3t "));
         for value in ["s3cr3t\n\n", "s3cr3t\r", "\ns3cr3t", "s3\tcr3t", "s3\0cr3t", "s3\u{9b}cr3t"] {
-            assert_eq!(read(value.as_bytes(), CREDENTIAL), Err(Unfit::ControlCharacter), "{value:?}");
+            assert_eq!(read(value.as_bytes(), CREDENTIAL), Err(InvalidValue::ControlCharacter), "{value:?}");
         }
     }
 
     #[test]
     fn a_value_that_is_no_credential_is_refused_with_its_cause() {
         for value in ["", "\n", "\r\n"] {
-            assert_eq!(read(value.as_bytes(), CREDENTIAL), Err(Unfit::Empty), "{value:?}");
+            assert_eq!(read(value.as_bytes(), CREDENTIAL), Err(InvalidValue::Empty), "{value:?}");
         }
-        assert_eq!(read(&[0xff], CREDENTIAL), Err(Unfit::NotText));
+        assert_eq!(read(&[0xff], CREDENTIAL), Err(InvalidValue::NotText));
         assert_eq!(read(&[b'x'; CREDENTIAL], CREDENTIAL).map(str::len), Ok(CREDENTIAL));
         let long = read(&[0xff; CREDENTIAL + 1], CREDENTIAL).unwrap_err();
         assert_eq!(long.to_string(), "is longer than 1 KiB");

@@ -58,11 +58,13 @@ pub fn fill(
     values: &Values<'_>,
 ) -> Result<BTreeMap<String, ClientSecret>, String> {
     let fill = |(key, source): (&String, &String)| {
-        let said = |cause: String| format!("spec.secret.template.{key}{cause}");
-        let template = Template::parse(source).map_err(said)?;
+        let error = |cause: String| format!("spec.secret.template.{key}{cause}");
+        let template = Template::parse(source).map_err(error)?;
         let text = template.fill(values, LONGEST).map_err(|cause| match cause {
-            Unfilled::NoSecret(place) => said(format!("{place}: a public client has no clientSecret: remove it")),
-            Unfilled::TooLong => said(format!(" makes more than {LONGEST} bytes: shorten it")),
+            FillError::NoSecret(position) => {
+                error(format!("{position}: a public client has no clientSecret: remove it"))
+            }
+            FillError::TooLong => error(format!(" makes more than {LONGEST} bytes: shorten it")),
         })?;
         Ok((key.clone(), ClientSecret::new(text)))
     };
@@ -70,7 +72,7 @@ pub fn fill(
 }
 
 /// Why a template has no value.
-enum Unfilled {
+enum FillError {
     /// It uses the secret of an app that has none, there.
     NoSecret(String),
     /// It makes more than is allowed.
@@ -78,13 +80,13 @@ enum Unfilled {
 }
 
 impl Template<'_> {
-    fn fill(&self, values: &Values<'_>, most_bytes: usize) -> Result<String, Unfilled> {
-        let mut text = Limited::new(most_bytes);
+    fn fill(&self, values: &Values<'_>, most_bytes: usize) -> Result<String, FillError> {
+        let mut text = BoundedText::new(most_bytes);
         for part in &self.parts {
             match part {
                 Part::Text(part) => text.push(part)?,
                 Part::Value { name, functions, at } => {
-                    let value = values.get(*name).ok_or_else(|| Unfilled::NoSecret(self.place(*at)))?;
+                    let value = values.get(*name).ok_or_else(|| FillError::NoSecret(self.position(*at)))?;
                     match functions.split_first() {
                         None => text.push(value)?,
                         Some((first, rest)) => text.push(&applied(value, *first, rest, most_bytes)?)?,
@@ -97,9 +99,9 @@ impl Template<'_> {
 }
 
 /// The value after all functions, each of which can make it several times as long.
-fn applied(value: &str, first: Function, rest: &[Function], most_bytes: usize) -> Result<String, Unfilled> {
+fn applied(value: &str, first: Function, rest: &[Function], most_bytes: usize) -> Result<String, FillError> {
     let once = |value: &str, function: Function| {
-        let mut text = Limited::new(most_bytes);
+        let mut text = BoundedText::new(most_bytes);
         let written = match function {
             Function::Json => serde_json::to_writer(&mut text, value).map_err(io::Error::from),
             Function::Base64 => write!(text, "{}", Base64Display::new(value.as_bytes(), &STANDARD)),
@@ -107,34 +109,34 @@ fn applied(value: &str, first: Function, rest: &[Function], most_bytes: usize) -
                 form_urlencoded::byte_serialize(value.as_bytes()).try_for_each(|piece| text.write_all(piece.as_bytes()))
             }
         };
-        written.map_err(|_| Unfilled::TooLong)?;
+        written.map_err(|_| FillError::TooLong)?;
         text.into_string()
     };
     rest.iter().try_fold(once(value, first)?, |value, function| once(&value, *function))
 }
 
 /// A text that does not take more than its limit.
-struct Limited {
+struct BoundedText {
     bytes: Vec<u8>,
     most: usize,
 }
 
-impl Limited {
+impl BoundedText {
     fn new(most: usize) -> Self {
         Self { bytes: Vec::new(), most }
     }
 
-    fn push(&mut self, text: &str) -> Result<(), Unfilled> {
-        self.write_all(text.as_bytes()).map_err(|_| Unfilled::TooLong)
+    fn push(&mut self, text: &str) -> Result<(), FillError> {
+        self.write_all(text.as_bytes()).map_err(|_| FillError::TooLong)
     }
 
     /// All that is written is text.
-    fn into_string(self) -> Result<String, Unfilled> {
-        String::from_utf8(self.bytes).map_err(|_| Unfilled::TooLong)
+    fn into_string(self) -> Result<String, FillError> {
+        String::from_utf8(self.bytes).map_err(|_| FillError::TooLong)
     }
 }
 
-impl Write for Limited {
+impl Write for BoundedText {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.most - self.bytes.len() {
             return Err(io::ErrorKind::OutOfMemory.into());

@@ -1,10 +1,10 @@
-//! Makes text from outside fit for a log, a status, an Event or a metric: one line, visible, within a limit.
-//! Whoever wrote it can neither forge a line nor make a reader see what does not stand there.
+//! Cleans text from outside before it is written to a log, a status, an Event or a metric: one visible line, within a limit.
+//! Such a text cannot forge a line, and it cannot hide or reorder what a reader sees.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 
-/// Stands for what was cut off.
+/// Marks a text that was cut.
 const CUT: char = '…';
 
 /// The text without control characters, format characters (Unicode category Cf, which holds those that turn the direction
@@ -33,7 +33,7 @@ pub fn is_space(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
-/// A character that takes no place of its own and changes how others are read.
+/// An invisible character that changes how others are displayed.
 pub fn is_hidden(character: char) -> bool {
     !character.is_ascii() && CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format
 }

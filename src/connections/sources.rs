@@ -19,7 +19,7 @@ use std::time::Duration;
 /// How long to look for a Secret or ConfigMap before giving up.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of what Kubernetes says is repeated, in bytes.
+/// The most bytes of a message of Kubernetes that are quoted.
 const QUOTED: usize = 400;
 
 /// Where connections find what they name.
@@ -172,7 +172,7 @@ fn expiry(secret: &Secret, what: &str, credentials: &ApiCredentials) -> Expiry {
 fn text(secret: &Secret, what: &str, key: &str, most_bytes: usize) -> Result<String, Unread> {
     let value = value(secret, what, key)?;
     let text = secret_value::read(value, most_bytes);
-    text.map(str::to_owned).map_err(|unfit| Unread::Wrong(format!("key {key} of {what} {unfit}")))
+    text.map(str::to_owned).map_err(|error| Unread::Wrong(format!("key {key} of {what} {error}")))
 }
 
 fn value<'a>(secret: &'a Secret, what: &str, key: &str) -> Result<&'a [u8], Unread> {

@@ -303,7 +303,7 @@ fn staged(secret: &Secret, value: Option<ClientSecret>) -> Option<Staged> {
     Some(Staged { secret: value?, apply, since })
 }
 
-/// What cannot be a credential is as good as lost: it is not sent anywhere.
+/// A value that cannot be a credential is treated as missing, and never sent.
 fn value(secret: &Secret, key: &str) -> Option<String> {
     let bytes = secret.data.as_ref()?.get(key)?;
     secret_value::read(&bytes.0, secret_value::CREDENTIAL).ok().map(str::to_owned)

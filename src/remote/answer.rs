@@ -99,8 +99,8 @@ impl Answer {
         }
         let client_secret = match fields.remove("clientSecret") {
             Some(Value::String(secret)) if !secret.is_empty() => {
-                let fit = secret_value::check(&secret, secret_value::CREDENTIAL);
-                fit.map_err(|unfit| self.malformed(&format!("its clientSecret {unfit}")))?;
+                let checked = secret_value::check(&secret, secret_value::CREDENTIAL);
+                checked.map_err(|error| self.malformed(&format!("its clientSecret {error}")))?;
                 Some(ClientSecret::new(secret))
             }
             Some(Value::String(_) | Value::Null) | None if public => None,

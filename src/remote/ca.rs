@@ -1,5 +1,5 @@
 //! The certificate authorities that a connection trusts, as PEM. [RFC 7468]
-//! A bundle is read as a whole or refused with the place of what cannot be read: no certificate is lost without a word.
+//! A bundle is either read completely or refused with the line of the error: no certificate is skipped silently.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,8 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
     let (mut certificates, mut at) = (Vec::new(), 0);
     while let Some(begin) = bundle.next_block(at)? {
         let (der, end) = bundle.certificate(begin)?;
-        certificates.push(Certificate::from_der(&der).map_err(|_| bundle.said(begin, "a certificate cannot be read"))?);
+        certificates
+            .push(Certificate::from_der(&der).map_err(|_| bundle.error(begin, "a certificate cannot be read"))?);
         at = end;
     }
     if certificates.is_empty() {
@@ -33,11 +34,11 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
     Ok(certificates)
 }
 
-/// The text of a bundle; places in it are in bytes.
+/// The text of a bundle; positions are in bytes.
 struct Bundle<'a>(&'a str);
 
 impl<'a> Bundle<'a> {
-    /// Where the next block begins. Whatever stands before it could be a certificate that somebody damaged.
+    /// The position of the next block. Any other text could be a damaged certificate, so it is refused.
     fn next_block(&self, at: usize) -> Result<Option<usize>, String> {
         let rest = &self.0[at..];
         let begin = rest.find(BEGIN).unwrap_or(rest.len());
@@ -45,7 +46,7 @@ impl<'a> Bundle<'a> {
         for line in rest[..begin].split('\n') {
             if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
                 let why = "there is text outside of the certificates: remove it, or begin the line with #";
-                return Err(self.said(line_at, why));
+                return Err(self.error(line_at, why));
             }
             line_at += line.len() + 1;
         }
@@ -60,24 +61,24 @@ impl<'a> Bundle<'a> {
             Some(CERTIFICATE) => {}
             Some(label) if label.ends_with("PRIVATE KEY") => {
                 let why = "there is a private key: take it out, and replace it, since others may have read it";
-                return Err(self.said(begin, why));
+                return Err(self.error(begin, why));
             }
-            Some(_) | None => return Err(self.said(begin, "there is something else than a certificate: remove it")),
+            Some(_) | None => return Err(self.error(begin, "there is something else than a certificate: remove it")),
         }
         let body_at = begin + BEGIN.len() + CERTIFICATE.len() + DASHES.len();
         let body = &self.0[body_at..];
-        let length = body.find(DASHES).ok_or_else(|| self.said(begin, "the certificate has no end"))?;
+        let length = body.find(DASHES).ok_or_else(|| self.error(begin, "the certificate has no end"))?;
         let end = format!("{DASHES}END {CERTIFICATE}{DASHES}");
         if !body[length..].starts_with(&end) {
-            return Err(self.said(begin, "the certificate has no end"));
+            return Err(self.error(begin, "the certificate has no end"));
         }
         let base64: String = body[..length].split_ascii_whitespace().collect();
         let der = STANDARD.decode(base64).ok().filter(|der| is_whole(der));
-        let der = der.ok_or_else(|| self.said(begin, "a certificate is damaged: put it there again as a whole"))?;
+        let der = der.ok_or_else(|| self.error(begin, "a certificate is damaged: put it there again as a whole"))?;
         Ok((der, body_at + length + end.len()))
     }
 
-    fn said(&self, at: usize, why: &str) -> String {
+    fn error(&self, at: usize, why: &str) -> String {
         let line = self.0[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
         format!("line {line}: {why}")
     }

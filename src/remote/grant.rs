@@ -22,7 +22,7 @@ pub fn read(answer: &Answer) -> Result<Granted, Fault> {
     let token = ["access_token", "accessToken"].iter().find_map(|name| body.get(name)?.as_str());
     let token = token.filter(|token| !token.is_empty()).ok_or_else(|| answer.malformed("it has no access token"))?;
     secret_value::check(token, secret_value::TOKEN)
-        .map_err(|unfit| answer.malformed(&format!("its access token {unfit}")))?;
+        .map_err(|error| answer.malformed(&format!("its access token {error}")))?;
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(answer.malformed("its access token cannot stand in a header"));
     }

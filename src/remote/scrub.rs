@@ -1,20 +1,20 @@
-//! Makes the API's words fit to be shown: one line, not too long, no request id, and nothing at all where they repeat a
-//! secret that was sent. What is left is the same for the same fault, so that it can stand in a status.
+//! Cleans a message of the API before it is shown: one line, limited, without request ids, and replaced as a whole if it repeats
+//! a secret. The same error always gives the same message, so that it can stand in a status.
 
 mod spelling;
 
 use super::ApiCredentials;
 use crate::text::clean;
 use secrecy::{ExposeSecret, SecretString};
-use spelling::{MIN_RUN, Secret, Seen};
+use spelling::{MIN_RUN, Message, SecretForms};
 
 /// The longest message, in bytes.
 const LONGEST: usize = 400;
-/// More of an answer than this is not looked at, in characters. No more of a message is ever shown.
+/// The rest of a longer message is ignored, in characters.
 const MAX_INPUT: usize = 4096;
-/// More than so many values of request ids are not taken out.
+/// At most this many request ids are removed.
 const MAX_IDS: usize = 16;
-/// What is shown instead of an answer that repeats a secret.
+/// Replaces a message that repeats a secret.
 const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
 /// Names under which the API puts what differs between two answers alike. (undocumented)
 const PASSING_IDS: [&str; 6] = ["requestid", "request-id", "request id", "traceid", "trace-id", "trace id"];
@@ -37,21 +37,20 @@ impl Known {
         self
     }
 
-    fn secrets(&self) -> Vec<Secret> {
-        self.0.iter().map(|secret| Secret::of(secret.expose_secret())).collect()
+    fn forms(&self) -> Vec<SecretForms> {
+        self.0.iter().map(|secret| SecretForms::of(secret.expose_secret())).collect()
     }
 }
 
 /// Makes a message fit to be shown. `passing` are values of request ids that stand elsewhere in the answer.
 pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
     let looked_at: String = message.chars().take(MAX_INPUT).collect();
-    let secrets = known.secrets();
-    // In any spelling, and in part where that gives it away.
-    let repeats = |text: &str| {
-        let seen = Seen::of(text);
-        secrets.iter().any(|secret| seen.holds(secret))
+    let secrets = known.forms();
+    let repeats_a_secret = |text: &str| {
+        let message = Message::of(text);
+        secrets.iter().any(|secret| message.contains(secret))
     };
-    if repeats(&looked_at) {
+    if repeats_a_secret(&looked_at) {
         return NOT_SHOWN.into();
     }
     let mut text = without_tokens(&clean(&looked_at, looked_at.len()));
@@ -60,8 +59,8 @@ pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
         text = text.replace(id.as_str(), "");
     }
     let text = clean(&without_passing_ids(&text), LONGEST);
-    // What stood around something that was taken out can be a secret too.
-    if repeats(&text) { NOT_SHOWN.into() } else { text }
+    // Removing an id can join the parts of a secret.
+    if repeats_a_secret(&text) { NOT_SHOWN.into() } else { text }
 }
 
 /// A token that is none of ours is nobody's to read either: every JWT begins with the same three letters.

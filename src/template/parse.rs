@@ -6,9 +6,9 @@ use std::fmt;
 
 /// The most functions that one value may pass through.
 const MOST_FUNCTIONS: usize = 8;
-/// What may stand between the words of a value.
+/// White space between the words of a value.
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
-/// How much of a word that is not known is repeated, in bytes.
+/// The most bytes of an unknown word that an error quotes.
 const QUOTED: usize = 40;
 
 /// A template that can be filled.
@@ -27,14 +27,14 @@ pub enum Part<'a> {
     Value {
         /// Which one.
         name: Name,
-        /// What becomes of it, in this order.
+        /// The functions to apply, in this order.
         functions: Vec<Function>,
         /// Where the name stands, in bytes.
         at: usize,
     },
 }
 
-/// What a template can name.
+/// The names of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// The client id.
@@ -47,7 +47,7 @@ pub enum Name {
     TokenUrl,
 }
 
-/// What a template can do with a value.
+/// The functions of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Function {
     /// A JSON string, with its quotes.
@@ -58,8 +58,8 @@ pub enum Function {
     Urlencode,
 }
 
-/// What a template says that cannot be understood, and where, in bytes.
-enum Mistake<'a> {
+/// A syntax error and its position in bytes.
+enum SyntaxError<'a> {
     NoEnd(usize),
     Block(usize),
     Name(usize, &'a str),
@@ -71,24 +71,24 @@ impl<'a> Template<'a> {
     /// Reads a template in one pass.
     ///
     /// # Errors
-    /// Where it goes wrong, and what can be written there.
+    /// The position, the cause, and what is valid there.
     pub fn parse(source: &'a str) -> Result<Self, String> {
-        let parts = parts(source).map_err(|mistake| format!("{}: {mistake}", place(source, mistake.at())))?;
+        let parts = parts(source).map_err(|error| format!("{}: {error}", position(source, error.at())))?;
         Ok(Self { source, parts })
     }
 
     /// Line and column, in the words of a message.
-    pub(super) fn place(&self, at: usize) -> String {
-        place(self.source, at)
+    pub(super) fn position(&self, at: usize) -> String {
+        position(self.source, at)
     }
 }
 
-fn parts(source: &str) -> Result<Vec<Part<'_>>, Mistake<'_>> {
+fn parts(source: &str) -> Result<Vec<Part<'_>>, SyntaxError<'_>> {
     let (mut parts, mut at) = (Vec::new(), 0);
     while let Some(length) = source[at..].find("{{") {
         parts.extend(text(source, at, at + length)?);
         let begin = at + length + 2;
-        let end = begin + source[begin..].find("}}").ok_or(Mistake::NoEnd(begin - 2))?;
+        let end = begin + source[begin..].find("}}").ok_or(SyntaxError::NoEnd(begin - 2))?;
         parts.push(value(&source[begin..end], begin)?);
         at = end + 2;
     }
@@ -96,16 +96,16 @@ fn parts(source: &str) -> Result<Vec<Part<'_>>, Mistake<'_>> {
     Ok(parts)
 }
 
-/// A block of other template languages would otherwise end up in the Secret as it stands.
-fn text(source: &str, begin: usize, end: usize) -> Result<Option<Part<'_>>, Mistake<'_>> {
+/// A block of another template language is refused; otherwise it would be copied to the Secret literally.
+fn text(source: &str, begin: usize, end: usize) -> Result<Option<Part<'_>>, SyntaxError<'_>> {
     let text = &source[begin..end];
     match text.find("{%") {
-        Some(block) => Err(Mistake::Block(begin + block)),
+        Some(block) => Err(SyntaxError::Block(begin + block)),
         None => Ok((!text.is_empty()).then_some(Part::Text(text))),
     }
 }
 
-fn value(inside: &str, begin: usize) -> Result<Part<'_>, Mistake<'_>> {
+fn value(inside: &str, begin: usize) -> Result<Part<'_>, SyntaxError<'_>> {
     let mut at = begin;
     let mut words = inside.split('|').map(|word| {
         let word_at = at + word.len() - word.trim_start_matches(SPACE).len();
@@ -113,13 +113,13 @@ fn value(inside: &str, begin: usize) -> Result<Part<'_>, Mistake<'_>> {
         (word_at, word.trim_matches(SPACE))
     });
     let (at, word) = words.next().unwrap_or((begin, ""));
-    let name = Name::of(word).ok_or(Mistake::Name(at, word))?;
+    let name = Name::of(word).ok_or(SyntaxError::Name(at, word))?;
     let mut functions = Vec::new();
     for (at, word) in words {
         if functions.len() == MOST_FUNCTIONS {
-            return Err(Mistake::TooMany(at));
+            return Err(SyntaxError::TooMany(at));
         }
-        functions.push(Function::of(word).ok_or(Mistake::Function(at, word))?);
+        functions.push(Function::of(word).ok_or(SyntaxError::Function(at, word))?);
     }
     Ok(Part::Value { name, functions, at })
 }
@@ -147,7 +147,7 @@ impl Function {
     }
 }
 
-impl Mistake<'_> {
+impl SyntaxError<'_> {
     fn at(&self) -> usize {
         match self {
             Self::NoEnd(at) | Self::Block(at) | Self::Name(at, _) | Self::Function(at, _) | Self::TooMany(at) => *at,
@@ -155,7 +155,7 @@ impl Mistake<'_> {
     }
 }
 
-impl fmt::Display for Mistake<'_> {
+impl fmt::Display for SyntaxError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: &str = "there are clientId, clientSecret, orgId and tokenUrl";
         const FUNCTIONS: &str = "there are json, base64 and urlencode";
@@ -172,7 +172,7 @@ impl fmt::Display for Mistake<'_> {
 }
 
 /// Both count from 1, the column in characters.
-fn place(source: &str, at: usize) -> String {
+fn position(source: &str, at: usize) -> String {
     let before = &source[..at];
     let line_begin = before.rfind('\n').map_or(0, |line_break| line_break + 1);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;

@@ -1,59 +1,59 @@
-//! Whether a text holds a secret, however it is written: as it is, escaped as in JSON, a URL or a form, or in Base64, alone or
-//! behind an id as in `Authorization: Basic`. The work is linear in the text and in the secret.
+//! Finds a secret in a message in any encoding: as it is, escaped as in JSON, a URL or a form, or in Base64, alone or behind an
+//! id as in `Authorization: Basic`. The work is linear in the message and in the secret.
 
 use crate::text::{is_hidden, is_space};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::collections::HashSet;
 
-/// A run of that many bytes out of a secret gives it away, even where the API cuts it.
+/// A run of this many bytes of a secret counts as the secret, since an API may cut what it quotes.
 pub const MIN_RUN: usize = 12;
-/// A part in Base64 that is shorter than this also stands in words. Of a secret of eight bytes more than that is left.
+/// Shorter runs of Base64 occur in plain words. A secret of eight bytes has a longer one.
 const MIN_BASE64: usize = 4;
-/// So many escapes around each other are seen through.
+/// How many nested escapes are decoded.
 const LAYERS: usize = 2;
 
-/// A secret, as it is compared.
-pub struct Secret {
+/// The forms of a secret that are looked for.
+pub struct SecretForms {
     plain: Vec<u8>,
     base64: Vec<Vec<u8>>,
 }
 
-/// A text in every way in which it can be read.
-pub struct Seen {
+/// A message with all its decodings.
+pub struct Message {
     plain: Runs,
     base64: Runs,
 }
 
-/// Texts, and every run of the least length in them.
+/// Texts, and every run of `MIN_RUN` bytes in them.
 #[derive(Default)]
 struct Runs {
     texts: Vec<Vec<u8>>,
     runs: HashSet<[u8; MIN_RUN]>,
 }
 
-impl Secret {
-    /// Prepares a secret.
+impl SecretForms {
+    /// The forms of this secret.
     pub fn of(secret: &str) -> Self {
         let base64 = (0..3).map(|before| letters_and_digits(&within_base64(secret, before)));
         Self { plain: visible(secret), base64: base64.filter(|part| part.len() >= MIN_BASE64).collect() }
     }
 }
 
-impl Seen {
-    /// Prepares a text.
+impl Message {
+    /// Decodes a message.
     pub fn of(text: &str) -> Self {
-        let mut seen = Self { plain: Runs::default(), base64: Runs::default() };
-        for text in readings(text) {
-            seen.plain.add(visible(&text));
-            seen.base64.add(letters_and_digits(&text));
+        let mut message = Self { plain: Runs::default(), base64: Runs::default() };
+        for text in decodings(text) {
+            message.plain.add(visible(&text));
+            message.base64.add(letters_and_digits(&text));
         }
-        seen
+        message
     }
 
-    /// Whether the secret is in the text.
-    pub fn holds(&self, secret: &Secret) -> bool {
-        self.plain.hold(&secret.plain) || secret.base64.iter().any(|part| self.base64.hold(part))
+    /// Whether the secret is in the message.
+    pub fn contains(&self, secret: &SecretForms) -> bool {
+        self.plain.contain(&secret.plain) || secret.base64.iter().any(|part| self.base64.contain(part))
     }
 }
 
@@ -63,8 +63,8 @@ impl Runs {
         self.texts.push(text);
     }
 
-    /// Whether a run of the secret is here, or the whole of a shorter one.
-    fn hold(&self, secret: &[u8]) -> bool {
+    /// Whether any run of the secret is in a text, or the whole secret if it is shorter than a run.
+    fn contain(&self, secret: &[u8]) -> bool {
         match secret.len() {
             0 => false,
             1..MIN_RUN => self.texts.iter().any(|text| text.windows(secret.len()).any(|part| part == secret)),
@@ -77,29 +77,28 @@ fn runs(text: &[u8]) -> impl Iterator<Item = [u8; MIN_RUN]> {
     text.windows(MIN_RUN).filter_map(|run| run.try_into().ok())
 }
 
-/// What can be seen of a text, in lower case. A `+` stands for a space in a form.
+/// The visible characters of a text, in lower case. A `+` is a space in a form.
 fn visible(text: &str) -> Vec<u8> {
     let visible: String = text.chars().filter(|c| !is_space(*c) && !is_hidden(*c) && *c != '+').collect();
     visible.to_ascii_lowercase().into_bytes()
 }
 
-/// What is the same in both alphabets of Base64, with padding or without, on one line or on several.
+/// Is equal for both Base64 alphabets, with and without padding, on one line or on several.
 fn letters_and_digits(text: &str) -> Vec<u8> {
     text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect()
 }
 
-/// The letters that a secret certainly has in the Base64 of a longer text, with so many bytes more than a multiple of three
-/// before it.
+/// The Base64 characters that depend on the secret only, when `before` bytes (modulo three) precede it.
 fn within_base64(secret: &str, before: usize) -> String {
     let text = [&vec![0; before], secret.as_bytes()].concat();
     let encoded = STANDARD_NO_PAD.encode(&text);
-    // Of its first and its last letter some bits may belong to others.
+    // The first and the last character may also encode bits of what surrounds the secret.
     let (begin, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
     encoded.get(begin..end).unwrap_or_default().to_owned()
 }
 
-/// The text as it stands, and with one or more layers of escapes taken off, in any order.
-fn readings(text: &str) -> Vec<String> {
+/// The text itself, and the text with one or more layers of escapes decoded, in any order.
+fn decodings(text: &str) -> Vec<String> {
     let (mut all, mut from) = (vec![text.to_owned()], 0);
     for _ in 0..LAYERS {
         let to = all.len();
@@ -115,10 +114,10 @@ fn readings(text: &str) -> Vec<String> {
     all
 }
 
-/// What an escape stands for, and how long it is behind its mark.
+/// The decoded bytes of an escape, and its length without the mark.
 type Escape = (Vec<u8>, usize);
 
-/// Replaces each escape that begins with the mark, as `read` reads what follows it.
+/// Decodes each escape that begins with the mark; `read` decodes what follows the mark.
 fn unescape(text: &str, mark: u8, read: fn(&[u8]) -> Option<Escape>) -> String {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -144,7 +143,7 @@ fn percent(text: &[u8]) -> Option<Escape> {
     Some((vec![byte], 2))
 }
 
-/// `\"`, `\n`, `\u002b`, and two of the latter for what lies beyond. [RFC 8259]
+/// `\"`, `\n`, `\u002b`, and surrogate pairs. [RFC 8259]
 fn backslash(text: &[u8]) -> Option<Escape> {
     let unit = |at: usize| match text.get(at..at + 6) {
         Some([b'\\', b'u', digits @ ..]) => hexadecimal(digits),
