@@ -139,6 +139,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    const DEADLINE: Duration = Duration::from_secs(30);
     /// So long that nothing ends because of it.
     const PATIENT: Timeouts = Timeouts { head: Duration::from_secs(3600), connection: Duration::from_secs(3600) };
 
@@ -155,7 +156,7 @@ mod tests {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // A connection that is reset has ended too.
-        stream.read_to_end(&mut answer).await.ok();
+        timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the connection is closed").ok();
         String::from_utf8(answer).unwrap()
     }
 
@@ -173,7 +174,7 @@ mod tests {
         let answer = exchange(address, REQUEST).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
         for stream in &mut held[..500 - CONNECTIONS] {
-            let closed = stream.read(&mut [0; 1]).await;
+            let closed = timeout(DEADLINE, stream.read(&mut [0; 1])).await.expect("it is closed");
             assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
         }
     }
