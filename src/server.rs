@@ -24,15 +24,21 @@ use tokio::time::{sleep, timeout};
 
 /// The most connections that are open at once.
 const CONNECTIONS: usize = 64;
-/// How long a client may take to send the head of its request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may last, from its first byte to the last one of its only answer.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUTS: Timeouts = Timeouts { head: Duration::from_secs(5), connection: Duration::from_secs(15) };
 /// The most bytes and fields of the head of a request: what hyper needs at least, and more than a probe or a scraper sends.
 const LARGEST_HEAD: usize = 8 << 10;
 const HEADER_FIELDS: usize = 32;
 /// When no connection can be accepted, such as for lack of file descriptors, the next attempt comes after this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How long what a client does may take.
+#[derive(Clone, Copy)]
+struct Timeouts {
+    /// Until the head of its request is there.
+    head: Duration,
+    /// From the beginning of the connection to the last byte of its only answer.
+    connection: Duration,
+}
 
 type Answer = Response<http_body_util::Full<Bytes>>;
 
@@ -47,14 +53,17 @@ pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metri
         let (readiness, metrics) = (readiness.clone(), metrics.clone());
         async move { answer(&request, &readiness, &metrics).await }
     };
-    accept(listener, answer).await;
+    accept(listener, TIMEOUTS, answer).await;
     Ok(())
 }
 
 /// When all connections are taken, a new one takes the place of the oldest: so those that are held open for nothing keep
 /// nobody out.
-async fn accept<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static)
-where
+async fn accept<F>(
+    listener: TcpListener,
+    timeouts: Timeouts,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) where
     F: Future<Output = Answer> + Send + 'static,
 {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
@@ -73,21 +82,25 @@ where
         {
             oldest.abort();
         }
-        open.push_back(tokio::spawn(connection(stream, answer.clone())).abort_handle());
+        open.push_back(tokio::spawn(connection(stream, timeouts, answer.clone())).abort_handle());
     }
 }
 
 /// One request and its answer, since what is kept open can be held open.
-async fn connection<F: Future<Output = Answer>>(stream: TcpStream, answer: impl Fn(Request<Incoming>) -> F) {
+async fn connection<F: Future<Output = Answer>>(
+    stream: TcpStream,
+    timeouts: Timeouts,
+    answer: impl Fn(Request<Incoming>) -> F,
+) {
     let service = service_fn(|request| answer(request).map(Ok::<_, Infallible>));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(timeouts.head)
         .max_buf_size(LARGEST_HEAD)
         .max_headers(HEADER_FIELDS)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION_TIMEOUT, served).await {
+    match timeout(timeouts.connection, served).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::trace!(%error, "a connection to the HTTP endpoint ended early"),
         Err(_) => tracing::trace!("a connection to the HTTP endpoint took too long"),
@@ -126,10 +139,14 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    async fn serving() -> SocketAddr {
+    const DEADLINE: Duration = Duration::from_secs(30);
+    /// So long that nothing ends because of it.
+    const PATIENT: Timeouts = Timeouts { head: Duration::from_secs(3600), connection: Duration::from_secs(3600) };
+
+    async fn serving(timeouts: Timeouts) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(accept(listener, |_| async { text(StatusCode::OK, "ok") }));
+        tokio::spawn(accept(listener, timeouts, |_| async { text(StatusCode::OK, "ok") }));
         address
     }
 
@@ -139,7 +156,7 @@ mod tests {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // A connection that is reset has ended too.
-        stream.read_to_end(&mut answer).await.ok();
+        timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the connection is closed").ok();
         String::from_utf8(answer).unwrap()
     }
 
@@ -147,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_that_are_held_open_keep_nobody_out_and_are_closed() {
-        let address = serving().await;
+        let address = serving(PATIENT).await;
         let mut held = Vec::new();
         for _ in 0..500 {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -157,21 +174,25 @@ mod tests {
         let answer = exchange(address, REQUEST).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
         for stream in &mut held[..500 - CONNECTIONS] {
-            let closed = stream.read(&mut [0; 1]).await;
+            let closed = timeout(DEADLINE, stream.read(&mut [0; 1])).await.expect("it is closed");
             assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_end_is_given_up() {
-        let address = serving().await;
-        let answer = exchange(address, "GET /healthz HTTP/1.1\r\nHost:").await;
-        assert!(!answer.contains("200 OK"), "{answer}");
+        for timeouts in
+            [Timeouts { head: TIMEOUTS.head, ..PATIENT }, Timeouts { connection: TIMEOUTS.connection, ..PATIENT }]
+        {
+            let address = serving(timeouts).await;
+            let answer = exchange(address, "GET /healthz HTTP/1.1\r\nHost:").await;
+            assert!(!answer.contains("200 OK"), "{answer}");
+        }
     }
 
     #[tokio::test]
     async fn a_head_that_is_too_large_is_refused() {
-        let address = serving().await;
+        let address = serving(PATIENT).await;
         let long = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(2 * LARGEST_HEAD));
         let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(HEADER_FIELDS + 1));
         for request in [long, many] {
@@ -182,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_serves_one_request() {
-        let address = serving().await;
+        let address = serving(PATIENT).await;
         let answer = exchange(address, &REQUEST.repeat(2)).await;
         assert_eq!(answer.matches("200 OK").count(), 1, "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
