@@ -30,3 +30,12 @@ fn place(panic: &PanicHookInfo<'_>) -> String {
         None => place,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_release_unwinds_so_that_a_panic_can_be_caught() {
+        let (_, release) = include_str!("../Cargo.toml").split_once("[profile.release]").unwrap();
+        assert!(release.lines().any(|line| line == r#"panic = "unwind""#));
+    }
+}

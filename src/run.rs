@@ -53,7 +53,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
         watch_namespaces: arguments.watch_namespace,
         concurrency: arguments.concurrency.into(),
     };
-    tracing::info!(?settings, version = env!("CARGO_PKG_VERSION"), "starting");
+    tracing::info!(identity, ?settings, version = env!("CARGO_PKG_VERSION"), "starting");
     let readiness = Readiness::new(client.clone());
     let metrics = Arc::<Metrics>::default();
     let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));

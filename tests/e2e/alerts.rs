@@ -173,6 +173,7 @@ async fn a_finalizer_is_removed() -> Case {
 /// What the real operator never does is counted by hand.
 fn it_fails_itself() -> Case {
     let metrics = Metrics::default();
+    metrics.leader.set(1);
     let scrape = || Scrape::read(metrics.text(Timestamp::now()).unwrap(), "");
     let before = scrape();
     metrics.panicked();
