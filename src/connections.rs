@@ -14,9 +14,11 @@ use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
 use crate::remote::http::{HttpIam, Service};
-use crate::remote::{Fault, LoadCredentials, ManagedIds, OrgId, Settings};
+use crate::remote::{ClientId, Fault, LoadCredentials, ManagedIds, OrgId, Settings};
 use crate::status::{Checked, Expiry, Proven};
 use futures::FutureExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use sources::{Kept, Sources, Unread};
@@ -28,6 +30,8 @@ use std::time::{Duration, Instant};
 /// The tokens and lists of a tenant that nobody asks for are forgotten after so long.
 const IDLE: Duration = Duration::from_secs(3600);
 
+type NamespaceMeta = PartialObjectMeta<Namespace>;
+
 /// The connections that a watch keeps current.
 pub struct ClusterConnections {
     sources: Sources,
@@ -35,8 +39,21 @@ pub struct ClusterConnections {
     metrics: Arc<Metrics>,
     fence: Fence,
     open: Mutex<HashMap<String, Opened>>,
-    /// The resources that are watched, once they are.
-    apps: Arc<OnceLock<Vec<Store<OrgOAuthApp>>>>,
+    watched: Arc<OnceLock<Watched>>,
+}
+
+/// What the watches know, once they run.
+struct Watched {
+    apps: Vec<Store<OrgOAuthApp>>,
+    namespaces: Vec<Store<NamespaceMeta>>,
+}
+
+impl Watched {
+    /// Whether the namespace is being deleted, with everything in it.
+    fn is_terminating(&self, namespace: &str) -> bool {
+        let found = self.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(namespace)));
+        found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
 }
 
 /// A service, what it was made from, and by namespace the identities that use it; the operator's own has none.
@@ -64,22 +81,22 @@ impl ClusterConnections {
         metrics: Arc<Metrics>,
         fence: Fence,
     ) -> Self {
-        let (open, apps) = (Mutex::default(), Arc::default());
-        Self { sources: Sources::new(client, namespace), store, metrics, fence, open, apps }
+        let (open, watched) = (Mutex::default(), Arc::default());
+        Self { sources: Sources::new(client, namespace), store, metrics, fence, open, watched }
     }
 
-    /// From now on these resources tell which apps are managed.
-    pub fn watch(&self, apps: Vec<Store<OrgOAuthApp>>) {
-        self.apps.get_or_init(|| apps);
+    /// From now on these resources tell which apps are managed, and these namespaces whether they are being deleted.
+    pub fn watch(&self, apps: Vec<Store<OrgOAuthApp>>, namespaces: Vec<Store<NamespaceMeta>>) {
+        self.watched.get_or_init(|| Watched { apps, namespaces });
     }
 
     /// The apps that resources of a connection name, by organization.
     fn managed(&self, connection: &IamConnection) -> ManagedIds {
-        let (apps, name) = (self.apps.clone(), connection.name_any());
+        let (watched, name) = (self.watched.clone(), connection.name_any());
         Arc::new(move |org| {
-            let all = apps.get().into_iter().flatten().flat_map(Store::state);
+            let all = watched.get().into_iter().flat_map(|watched| watched.apps.iter().flat_map(Store::state));
             let of_org = all.filter(|app| app.spec.org_id == org.0 && app.spec.connection_ref.name == name);
-            of_org.map(|app| client_id(&app)).collect()
+            of_org.map(|app| known_id(&app)).collect()
         })
     }
 
@@ -131,14 +148,23 @@ impl ClusterConnections {
         }
     }
 
-    /// Reads the Secret anew whenever a token is needed, so that a replaced credential is taken up by itself.
+    /// Reads the Secret whenever a token is needed, so that replaced credentials are picked up. In a namespace that is being
+    /// deleted the Secret may go before the apps, whose deletion needs what it held.
     fn load(&self, kept: Kept) -> LoadCredentials {
-        let sources = self.sources.clone();
+        let (sources, watched, last) = (self.sources.clone(), self.watched.clone(), Arc::new(Mutex::new(None)));
         Arc::new(move || {
-            let (sources, kept) = (sources.clone(), kept.clone());
+            let (sources, kept, watched, last) = (sources.clone(), kept.clone(), watched.clone(), last.clone());
             async move {
                 let loaded = sources.credentials(&kept).await;
-                loaded.map(|loaded| loaded.credentials).map_err(|unread| unread.to_string())
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                match loaded {
+                    Ok(loaded) => Ok(last.insert(loaded.credentials).clone()),
+                    Err(unread) => {
+                        let terminating = |namespace| watched.get().is_some_and(|w| w.is_terminating(namespace));
+                        let held = last.clone().filter(|_| kept.tenant().is_some_and(terminating));
+                        held.ok_or_else(|| unread.to_string())
+                    }
+                }
             }
             .boxed()
         })
@@ -227,6 +253,12 @@ fn proven(answer: Result<(), Fault>, secret: &str) -> Proven {
             format!("{message}; put the right ones into {secret}"),
         )),
     }
+}
+
+/// The client id that a resource has, as far as can be told without its Secret.
+fn known_id(app: &OrgOAuthApp) -> ClientId {
+    let recorded = app.status.as_ref().and_then(|status| status.client_id.clone());
+    recorded.map_or_else(|| client_id(app), ClientId)
 }
 
 fn cannot_be_used(connection: &IamConnection, error: &str) -> Blocked {

@@ -85,7 +85,7 @@ pub async fn run(
     metrics.watch(watches.apps(), watches.connections.clone());
     let scoped = !settings.watch_namespaces.is_empty();
     let operator = Arc::new(watches.operator(client, settings, claim_key, metrics));
-    operator.connections.watch(watches.apps());
+    operator.connections.watch(watches.apps(), watches.namespaces.clone());
     let (keeper, first_lists) = (watches.keeper(operator.clone(), scoped), watches.apps());
     let Watches { scopes, connections, namespaces, changes, .. } = watches;
     let shop = Arc::new(Shop::new(operator.clone()));

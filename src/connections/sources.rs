@@ -57,6 +57,11 @@ impl Kept {
         Ok(Self { tenant, form })
     }
 
+    /// The namespace of the tenant whose they are.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     fn secret_name(&self) -> &str {
         match &self.form {
             Form::ApiToken(reference) => &reference.name,

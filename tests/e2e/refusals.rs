@@ -268,3 +268,25 @@ async fn while_the_api_is_down_a_deletion_says_how_to_end_it() {
     world.change("billing", json!({"deletionPolicy": "Retain"})).await;
     world.until_gone("billing").await;
 }
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_with_the_credentials_of_its_tenant_ends_and_takes_its_apps_along() {
+    let world = World::new("tenant-ends", Flavour::Csp).await;
+    world.control.seed_api_token(world.flavour, &world.org, "token-of-tenant-ends").await.unwrap();
+    let literal = "--from-literal=token=token-of-tenant-ends";
+    world.kubectl(&["create", "secret", "generic", "tenant-token", literal]);
+    world.kubectl(&["label", "secret", "tenant-token", "oauth-apps.dev/use=true"]);
+    let credentials = json!({"source": "Tenant", "apiToken": {"secretRef": {"name": "tenant-token", "key": "token"}}});
+    world.connect(json!({ "credentials": credentials })).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    // The API is away while the namespace is emptied, and knows the access token no more when it is back.
+    world.control.set(|settings| settings.down = true).await.unwrap();
+    kubectl(&["delete", "namespace", "tenant-ends", "--wait=false"]);
+    world.until("the credentials are gone", async || world.secret("tenant-token").await.is_none()).await;
+    world.control.revoke_tokens().await.unwrap();
+    world.control.set(|settings| settings.down = false).await.unwrap();
+    world.until_gone("billing").await;
+    assert!(world.control.apps().await.unwrap().is_empty());
+}
