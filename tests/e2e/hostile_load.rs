@@ -155,7 +155,8 @@ async fn rotations_that_are_requested_in_a_loop_have_a_pace_and_the_newest_reque
     let newest = async || world.app("billing").await.status.unwrap().last_handled_rotate_at.as_deref() == Some("99");
     world.until("the newest request is fulfilled", newest).await;
     let (rotations, minutes) = (world.calls(Operation::RotateSecret).await, begin.elapsed().as_secs() / 60);
-    assert!(rotations <= 1 + minutes, "{rotations} rotations in {:?}", begin.elapsed());
+    // The first, the newest, and one more for each minute that a slow machine took.
+    assert!(rotations <= 2 + minutes, "{rotations} rotations in {:?}", begin.elapsed());
     world.assert_credential_works("billing").await;
 }
 
