@@ -157,6 +157,20 @@ async fn a_resource_that_goes_without_its_finalizer_is_said_unless_this_process_
     }
 }
 
+#[test]
+fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_said() {
+    let ((wake, _woken), (notices, mut noticed)) = (unbounded(), unbounded());
+    let apps = Apps { wake, released: Arc::default(), notices: Notices(notices) };
+    let kept = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
+    let seen = apps.seen(&app("a", finalized()).0.unwrap(), None);
+    apps.released.remember("a".into());
+    let kept = app("a", kept).0.unwrap();
+    let seen = apps.seen(&kept, Some(seen));
+    assert!(!apps.released.forget("a"), "it is not remembered for as long");
+    apps.gone(&ObjectRef::from_obj(&kept), seen);
+    assert_eq!(drain(&mut noticed), []);
+}
+
 #[tokio::test]
 async fn a_namesake_that_came_in_a_gap_of_the_watch_is_another_resource() {
     let other = app("a", json!({"metadata": {"uid": "other"}}));
