@@ -131,7 +131,7 @@ impl Kubernetes {
         dry_run: bool,
     ) -> Result<Secret, ClusterFault> {
         let answer = match dry_run {
-            true => self.requests.call(request).await,
+            true => self.requests.try_write(metrics::Resource::Secrets, request).await,
             false => self.requests.write(metrics::Resource::Secrets, request).await,
         };
         answer.and_then(readable)

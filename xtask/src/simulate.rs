@@ -21,7 +21,16 @@ pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let Args { schedules, seed } = args;
     eprintln!("living {schedules} random lives from seed {seed}");
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--package", "oauth-app-operator", "--test", "simulation", "schedule"]);
+    command.args([
+        "test",
+        "--profile",
+        "optimized",
+        "--package",
+        "oauth-app-operator",
+        "--test",
+        "simulation",
+        "schedule",
+    ]);
     let status = command.env("SCHEDULES", schedules.to_string()).env("SEED", seed.to_string()).status()?;
     if status.success() { Ok(()) } else { Err("a life broke an invariant; its seed is said above".into()) }
 }

@@ -69,6 +69,19 @@ impl Requests {
         answer
     }
 
+    /// Asks whether a write would be taken. Only a refusal is counted, since nothing is written.
+    pub async fn try_write<T>(
+        &self,
+        what: Resource,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterFault> {
+        let answer = self.call(request).await;
+        if matches!(answer, Err(ClusterFault::Refused(_))) {
+            self.metrics.wrote(what, Written::Refused);
+        }
+        answer
+    }
+
     /// Lists page by page; what is to be kept of an object is up to `each`.
     pub async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), ClusterFault>
     where
