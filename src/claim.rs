@@ -81,14 +81,15 @@ impl ClaimKey {
         Ok(Self(Arc::new(Keys { signs: key(current)?, also_verify })))
     }
 
-    /// The claim of a resource on the app of this id.
-    pub fn sign(&self, app: &OrgOAuthApp, address: &ApiAddress, id: &ClientId) -> SignedClaim {
+    /// The claim of a resource on the app of this id, or on an id under which an app is about to be created.
+    pub fn sign(&self, app: &OrgOAuthApp, address: &ApiAddress, id: &ClientId, created: bool) -> SignedClaim {
         let mut claim = SignedClaim {
             uid: app.uid().unwrap_or_default(),
             api: address.api,
             endpoint: address.endpoint.clone(),
             org_id: app.spec.org_id.clone(),
             client_id: id.0.clone(),
+            created,
             signature: String::new(),
         };
         claim.signature = URL_SAFE_NO_PAD.encode(hmac::sign(&self.0.signs, &signed_bytes(app, &claim)));
@@ -114,9 +115,9 @@ fn key(bytes: &[u8]) -> Result<hmac::Key, String> {
 
 /// JSON keeps the parts apart, whatever they hold.
 fn signed_bytes(app: &OrgOAuthApp, claim: &SignedClaim) -> Vec<u8> {
-    let SignedClaim { uid, api, endpoint, org_id, client_id, signature: _ } = claim;
+    let SignedClaim { uid, api, endpoint, org_id, client_id, created, signature: _ } = claim;
     let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
-    serde_json::json!(["v1", namespace, name, uid, api, endpoint, org_id, client_id]).to_string().into_bytes()
+    serde_json::json!(["v1", namespace, name, uid, api, endpoint, org_id, client_id, created]).to_string().into_bytes()
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
     }
 
     fn claim() -> SignedClaim {
-        claim_key(1).sign(&app("team", "billing", "uid-1"), &address(), &ClientId("id-1".into()))
+        claim_key(1).sign(&app("team", "billing", "uid-1"), &address(), &ClientId("id-1".into()), true)
     }
 
     #[test]
@@ -168,6 +169,7 @@ mod tests {
             SignedClaim { endpoint: "https://other.example.com".into(), ..claim() },
             SignedClaim { org_id: "org-2".into(), ..claim() },
             SignedClaim { client_id: "id-2".into(), ..claim() },
+            SignedClaim { created: false, ..claim() },
             SignedClaim { signature: String::new(), ..claim() },
             SignedClaim { signature: "not base64!".into(), ..claim() },
         ] {
@@ -181,7 +183,7 @@ mod tests {
         let rotated = ClaimKey::new(&[2; 32], [&[1; 32][..]]).unwrap();
         assert!(rotated.verifies(&ours, &claim()));
         assert!(!claim_key(2).verifies(&ours, &claim()), "without the former key");
-        let again = rotated.sign(&ours, &address(), &ClientId("id-1".into()));
+        let again = rotated.sign(&ours, &address(), &ClientId("id-1".into()), true);
         assert!(claim_key(2).verifies(&ours, &again), "signed again by the current one");
     }
 
@@ -230,7 +232,7 @@ mod tests {
         /// What a tenant can write never verifies and never makes the check fail.
         #[test]
         fn no_made_up_claim_verifies(uid in ".*", endpoint in ".*", org_id in ".*", client_id in ".*", signature in ".*") {
-            let forged = SignedClaim { uid, api: Api::CloudServices, endpoint, org_id, client_id, signature };
+            let forged = SignedClaim { uid, api: Api::CloudServices, endpoint, org_id, client_id, created: true, signature };
             prop_assert!(!claim_key(1).verifies(&app("team", "billing", "uid-1"), &forged));
         }
 

@@ -162,6 +162,11 @@ impl OurSecret {
         content.render(app, Secret::clone(&self.secret)) == *self.secret
     }
 
+    /// Whether it is being deleted and something keeps it, so that it can be neither kept true nor created again.
+    pub fn is_being_deleted(&self) -> bool {
+        self.secret.metadata.deletion_timestamp.is_some()
+    }
+
     /// Whether it was made immutable, so that its data cannot be changed.
     pub fn is_immutable(&self) -> bool {
         self.secret.immutable == Some(true)

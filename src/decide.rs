@@ -94,6 +94,8 @@ pub enum Rival {
 pub enum ClaimOrigin {
     /// Its id is free, and it is about to be created.
     New,
+    /// It was created under the claim that recorded the intent, as is known now.
+    Created,
     /// It exists, and the spec adopts it.
     Adopted,
     /// It was this resource's before a restore.
@@ -458,6 +460,7 @@ fn look_at_secrets(seen: &Observed) -> Next {
     match &seen.secret {
         None => return Ok(Some(Step::ReadSecret)),
         Some(Target::Foreign) => return Err(secret_conflict(app)),
+        Some(Target::Ours(secret)) if secret.is_being_deleted() => return Ok(Some(secret_being_deleted(app))),
         Some(Target::Ours(_) | Target::Free) => {}
     }
     match former_name(app) {
@@ -499,20 +502,27 @@ fn create(seen: &Observed, fields: &Fields) -> Step {
     if let Some(fault) = &seen.create_refused {
         return refused(seen, fault);
     }
-    let content = seen.content();
-    let secret = credential::brought(seen).cloned().or(content.next.as_ref().map(|next| next.secret.clone()));
-    if !seen.secret_accepted && !observes(&seen.app) {
-        let sample = (!is_public(&seen.app)).then(|| seen.fresh.clone());
-        return Step::TrySecret(content.publish(&seen.app, &seen.client_id(), sample, seen.now));
+    if let Some(step) = try_secret(seen).or_else(|| credential::stage_before_create(seen)) {
+        return step;
     }
+    let staged = seen.content().next.map(|next| next.secret);
+    let secret = credential::brought(seen).cloned().or(staged);
     let new = NewApp { id: seen.client_id(), context: context(seen), fields: fields.clone(), secret };
     go_live(seen).unwrap_or(Step::Call(Call::Create(new)))
 }
 
+/// A Secret that Kubernetes would refuse is found out before the API hears of the app.
+fn try_secret(seen: &Observed) -> Option<Step> {
+    if seen.secret_accepted || observes(&seen.app) {
+        return None;
+    }
+    let sample = (!is_public(&seen.app)).then(|| seen.fresh.clone());
+    Some(Step::TrySecret(seen.content().publish(&seen.app, &seen.client_id(), sample, seen.now)))
+}
+
 /// The API refused to create the app. Where it shows none, a chosen id is free for others again.
 fn refused(seen: &Observed, fault: &Fault) -> Step {
-    let is_free = matches!(seen.remote, Remote::Absent) && seen.app.spec.id.is_some();
-    match is_free && holds_claim(seen) && seen.content().current.is_none() {
+    match matches!(seen.remote, Remote::Absent) && ownership::is_intent(seen) {
         true => Step::Unclaim,
         false => Step::Finish(after_fault(&seen.app, fault.clone())),
     }
@@ -557,6 +567,14 @@ fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
         "Secret {name} exists and is not controlled by this resource; remove it or choose another spec.secret.name"
     );
     Blocked::new(Reason::SecretConflict, message)
+}
+
+fn secret_being_deleted(app: &OrgOAuthApp) -> Step {
+    Step::Finish(Outcome::Waiting {
+        reason: Reason::SecretNotWritten,
+        message: format!("Secret {} is being deleted and kept by a finalizer; remove its finalizers", secret_name(app)),
+        until: None,
+    })
 }
 
 #[cfg(test)]

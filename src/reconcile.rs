@@ -132,8 +132,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 return Ok(outcome);
             }
         }
-        tracing::error!("no end after {MAX_STEPS} steps; this is a fault of the operator, please report it");
-        Err(ClusterFault::Unavailable("the pass found no end".into()))
+        let message = format!("no end after {MAX_STEPS} steps; please report it");
+        tracing::error!("{message}");
+        Ok(Outcome::Blocked(Blocked::new(Reason::InternalError, message)))
     }
 
     fn note(&mut self, reason: Reason, message: String) {

@@ -176,6 +176,7 @@ fn slim(mut app: OrgOAuthApp) -> OrgOAuthApp {
     (spec.display_name, spec.description) = Default::default();
     (spec.redirect_uris, spec.post_logout_redirect_uris, spec.allowed_orgs, spec.roles) = Default::default();
     (spec.allowed_scopes, spec.secret) = Default::default();
+    app.metadata.finalizers = None;
     app.status = app.status.map(|OrgOAuthAppStatus { client_id, claim, adopted, .. }| OrgOAuthAppStatus {
         client_id,
         claim,

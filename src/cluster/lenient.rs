@@ -15,6 +15,8 @@ use std::borrow::Cow;
 
 /// A value of an annotation is kept up to here: any new value asks for something, and none needs more.
 const LONGEST_ANNOTATION: usize = 256;
+/// Kubernetes does not limit their number, and they are kept with each object.
+const MOST_FINALIZERS: usize = 4 * 1024;
 /// The reason why an object cannot be read is cut here.
 const LONGEST_ERROR: usize = 300;
 
@@ -101,9 +103,13 @@ impl<'de, K: Kept> Deserialize<'de> for Lenient<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut object = Value::deserialize(deserializer)?;
         trim::<K>(&mut object);
-        let read = match size(&object) > K::MOST_BYTES {
-            true => Err(format!("it is larger than {} KiB", K::MOST_BYTES / 1024)),
-            false => decode(&mut object),
+        let finalizers = object.get("metadata").and_then(|metadata| metadata.get("finalizers")).map_or(0, size);
+        let read = if size(&object) > K::MOST_BYTES {
+            Err(format!("it is larger than {} KiB", K::MOST_BYTES / 1024))
+        } else if finalizers > MOST_FINALIZERS {
+            Err(format!("metadata.finalizers is larger than {} KiB", MOST_FINALIZERS / 1024))
+        } else {
+            decode(&mut object)
         };
         Ok(Self(read.map_err(|error| Box::new(Unreadable::new(&object, &error)))))
     }

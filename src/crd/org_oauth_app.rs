@@ -420,6 +420,8 @@ pub struct SignedClaim {
     pub org_id: String,
     /// The client id.
     pub client_id: String,
+    /// Whether the app was created, adopted or found again under this claim; until then it only records the intent.
+    pub created: bool,
     /// Authenticates all of it, and the namespace and name of the resource.
     pub signature: String,
 }

@@ -85,7 +85,8 @@ pub struct Content {
     pub checksum: Option<String>,
     /// The operator's claim on the app; when it was read, one that verifies.
     pub claim: Option<SignedClaim>,
-    /// Further keys, as the templates of the spec fill them; they hold secrets too.
+    /// Further keys, as the templates of the spec fill them; they hold secrets too. They are filled for each write, and never
+    /// read.
     pub extra: BTreeMap<String, ClientSecret>,
 }
 
@@ -110,7 +111,7 @@ impl Content {
             rotate_requested: annotation(ROTATE_REQUESTED),
             checksum: annotation(CHECKSUM),
             claim: None,
-            extra: extra(secret, &keys),
+            extra: BTreeMap::new(),
         }
     }
 
@@ -130,7 +131,7 @@ impl Content {
             client_id: Some(id.clone()),
             checksum: secret.as_ref().map(|secret| checksum(app, secret)),
             rotated_at: secret.as_ref().map(|_| now),
-            revision: self.revision + i64::from(secret.is_some()),
+            revision: self.revision.saturating_add(i64::from(secret.is_some())),
             rotate_requested: app.annotations().get(ROTATE_REQUESTED).cloned(),
             current: secret,
             next: None,
@@ -276,14 +277,6 @@ fn next_key(keys: &SecretKeys) -> String {
 
 fn previous_key(keys: &SecretKeys) -> String {
     format!("{}.previous", keys.client_secret)
-}
-
-/// Everything that is not the credential itself.
-fn extra(secret: &Secret, keys: &SecretKeys) -> BTreeMap<String, ClientSecret> {
-    let known = [keys.client_id.clone(), keys.client_secret.clone(), next_key(keys), previous_key(keys)];
-    let others = secret.data.iter().flatten().filter(|(key, _)| !known.contains(key));
-    let text = |bytes: &ByteString| ClientSecret::new(String::from_utf8_lossy(&bytes.0).into_owned());
-    others.map(|(key, bytes)| (key.clone(), text(bytes))).collect()
 }
 
 /// The keys under which the credential was written, which an earlier spec may have named.

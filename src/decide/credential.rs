@@ -1,10 +1,10 @@
 //! What the Secret must hold: a credential that the API accepts, the one before while it is valid, and nothing else.
 //! A new secret is durable here before the API hears of it, so whoever finds it there can send it again.
 
-use super::ownership::{holds_claim, is_adopted};
+use super::ownership::{holds_claim, is_adopted, is_intent};
 use super::{
     Applied, Because, Blocked, Call, Next, Observed, Outcome, Remote, Step, api, context, create, dressed, go_live,
-    is_provable, is_public,
+    is_provable, is_public, observes,
 };
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, ROTATE_REQUESTED};
 use crate::credentials::{Apply, Brought, Content, Previous, Staged, Target, secret_name};
@@ -29,6 +29,11 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
     let content = seen.content();
     if let Some(step) = move_over(seen, &content) {
         return Ok(Some(step));
+    }
+    let was_for_create = content.next.as_ref().is_some_and(|next| next.apply == Apply::Replace);
+    if was_for_create && content.current.is_none() && keeps_unknown_secret(&seen.app) {
+        // Staged for a create that did not come about; the app that was adopted instead has a secret of its own.
+        return Ok(Some(write(seen, Content { next: None, ..content }, Because::Expired)));
     }
     if let Some(next) = &content.next {
         return apply(seen, &content, next, fields).map(Some);
@@ -304,7 +309,6 @@ fn issue(seen: &Observed, fields: &Fields) -> Result<Step, Blocked> {
         (Remote::Unread | Remote::Listed(_), Some(_)) => Ok(Step::Call(Call::Read(id))),
         (Remote::Unread | Remote::Listed(_), None) if was_there => Ok(Step::Call(Call::Read(id))),
         (Remote::Unread | Remote::Listed(_) | Remote::Absent, _) => Ok(create(seen, fields)),
-        (Remote::Shown(_), _) if seen.claimed_now && !is_adopted(&seen.app) => Ok(Step::Unclaim),
         (Remote::Shown(_) | Remote::AsDefined, _) => secret_of_existing(seen),
     }
 }
@@ -326,11 +330,21 @@ fn secret_of_existing(seen: &Observed) -> Result<Step, Blocked> {
     }
 }
 
+/// Under a chosen id the app is created with a secret that is durable before: it tells afterwards whether an app that is there
+/// is the one that was created.
+pub fn stage_before_create(seen: &Observed) -> Option<Step> {
+    let content = seen.content();
+    let is_told_by_token = is_intent(seen) && is_provable(&seen.app) && !observes(&seen.app);
+    (is_told_by_token && content.next.is_none() && brought(seen).is_none())
+        .then(|| stage(seen, &content, &seen.fresh, Apply::Replace))
+}
+
 /// The app is gone, and the Secret still holds a credential for it. The new secret is durable before the app is created,
 /// since nothing could tell afterwards that the one in the Secret is of the app before.
 pub fn create_again(seen: &Observed, fields: &Fields) -> Step {
     let content = seen.content();
-    if content.current.is_none() || content.next.is_some() || brought(seen).is_some() {
+    let is_staged = content.current.is_none() || content.next.is_some() || brought(seen).is_some();
+    if is_staged || seen.create_refused.is_some() {
         return create(seen, fields);
     }
     stage(seen, &content, &seen.fresh, Apply::Replace)

@@ -1,7 +1,10 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
-use super::ownership::{Ownership, endpoint_changed, holds_claim, ownership, restored_claim};
+use super::ownership::{
+    Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
+    restored_claim,
+};
 use super::{Access, Blocked, Call, Observed, Outcome, Remote, Rival, Step, former_name, observes};
 use crate::crd::{DeletionPolicy, FINALIZER};
 use crate::credentials::{OurSecret, Target, secret_name};
@@ -37,6 +40,8 @@ fn delete(seen: &Observed) -> Result<Step, Blocked> {
     }
     match ownership(seen) {
         Ownership::Ours => delete_app(seen),
+        Ownership::Intended => delete_proven(seen, proof_of_creation(seen)),
+        Ownership::Unproven if key_is_lost(seen) => Err(with_retain_hint(&lost_key(seen))),
         Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(seen, &endpoint))),
         Ownership::Unproven => delete_restored(seen),
     }
@@ -47,14 +52,36 @@ fn delete_restored(seen: &Observed) -> Result<Step, Blocked> {
     if restored_claim(seen).is_none() {
         return Ok(Step::DropFinalizer);
     }
-    match (&seen.rival, &seen.remote, &seen.access) {
-        (Rival::Unread, _, _) => Ok(Step::FindRival),
-        (Rival::Has(_), _, _) => Ok(Step::DropFinalizer),
-        (Rival::None, _, Access::Refused(blocked)) => Err(with_retain_hint(blocked)),
-        (Rival::None, Remote::Shown(shown), _) if shown.is_caller => Ok(Step::DropFinalizer),
-        (Rival::None, Remote::Unread, _) if seen.deletion.is_none() => Ok(Step::Call(Call::Read(seen.client_id()))),
-        (Rival::None, _, Access::Granted { .. }) => delete_app(seen),
+    match &seen.rival {
+        Rival::Unread => Ok(Step::FindRival),
+        Rival::Has(_) => Ok(Step::DropFinalizer),
+        Rival::None => delete_proven(seen, proof_of_restore(seen)),
     }
+}
+
+/// Whether an app under the id is this resource's is found out by the secret that only this resource and its app have.
+fn delete_proven(seen: &Observed, possession: Possession) -> Result<Step, Blocked> {
+    if let Some(step) = read_secrets(seen) {
+        return Ok(step);
+    }
+    match (&seen.access, &seen.remote, possession) {
+        (Access::Refused(blocked), _, _) => Err(with_retain_hint(blocked)),
+        _ if seen.deletion.is_some() => delete_app(seen),
+        (_, Remote::Shown(shown), _) if shown.is_caller => Ok(Step::DropFinalizer),
+        (_, Remote::Unread | Remote::Listed(_), _) => Ok(Step::Call(Call::Read(seen.client_id()))),
+        (_, Remote::Absent | Remote::AsDefined, _) => delete_app(seen),
+        (_, Remote::Shown(_), Possession::Unknown(secret)) => Ok(Step::Call(Call::Prove(seen.client_id(), secret))),
+        (_, Remote::Shown(_), Possession::Proven | Possession::NotProvable) => delete_app(seen),
+        (_, Remote::Shown(_), Possession::Refused) => Ok(remove_secrets(seen)),
+    }
+}
+
+fn lost_key(seen: &Observed) -> Blocked {
+    let message = format!(
+        "the claim on app {} in status does not verify, since the key that signed it is not the operator's any more; restore that key",
+        seen.client_id()
+    );
+    Blocked::new(Reason::IdTaken, message)
 }
 
 fn delete_app(seen: &Observed) -> Result<Step, Blocked> {

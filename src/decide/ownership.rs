@@ -2,14 +2,14 @@
 //! operator signed. Nothing that a tenant can write proves anything, and what is not ours is never changed or deleted.
 
 use super::{
-    Access, Blocked, Call, ClaimOrigin, Next, Observed, Remote, Rival, Step, after_fault, attach, client_id, go_live,
-    is_provable,
+    Access, Blocked, Call, ClaimOrigin, Next, Observed, Remote, Rival, Step, after_fault, attach, client_id,
+    credential, go_live, is_provable, try_secret,
 };
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp, SignedClaim};
 use crate::credentials::Target;
 use crate::reason::Reason;
-use crate::remote::{ClientId, Proof};
+use crate::remote::{ClientId, ClientSecret, Proof};
 use kube::ResourceExt;
 
 /// Whose the app of a resource's client id is.
@@ -17,6 +17,8 @@ use kube::ResourceExt;
 pub enum Ownership {
     /// The resource's.
     Ours,
+    /// The resource is about to create it, or did and did not hear of it.
+    Intended,
     /// The resource's, at another API than the one that the connection names now.
     Elsewhere {
         /// The address where it was made.
@@ -30,6 +32,7 @@ pub enum Ownership {
 pub fn step(seen: &Observed) -> Next {
     match ownership(seen) {
         Ownership::Ours => Ok(attach(seen)),
+        Ownership::Intended => intended(seen, seen.client_id()),
         Ownership::Elsewhere { endpoint } => Err(endpoint_changed(seen, &endpoint)),
         Ownership::Unproven => claim(seen, seen.client_id()).map(Some),
     }
@@ -40,9 +43,22 @@ pub fn ownership(seen: &Observed) -> Ownership {
     let claim = status_claim(seen).or_else(|| restored_claim(seen));
     match (claim, address(seen)) {
         (Some(claim), Some(address)) if !address.made(&claim) => Ownership::Elsewhere { endpoint: claim.endpoint },
-        _ if holds_claim(seen) || is_derived(seen) => Ownership::Ours,
+        _ if is_derived(seen) || is_created(seen) => Ownership::Ours,
+        _ if holds_claim(seen) => Ownership::Intended,
         _ => Ownership::Unproven,
     }
+}
+
+/// Whether the app was made under a claim of this very resource, as status, the Secret or the create in this reconcile says.
+fn is_created(seen: &Observed) -> bool {
+    let on_secret = || restored_claim(seen).is_some_and(|claim| seen.app.uid().as_ref() == Some(&claim.uid));
+    let now = || holds_claim(seen) && matches!(seen.remote, Remote::AsDefined);
+    status_claim(seen).is_some_and(|claim| claim.created) || on_secret() || now()
+}
+
+/// Whether status has a claim that only records the intent to create an app.
+pub fn is_intent(seen: &Observed) -> bool {
+    status_claim(seen).is_some_and(|claim| !claim.created)
 }
 
 /// Whether status has a claim of this resource that the operator signed.
@@ -59,7 +75,7 @@ pub fn claimed_id(seen: &Observed) -> Option<ClientId> {
 /// The claim on an app that is ours, as the operator signs it now.
 pub fn signed_claim(seen: &Observed) -> Option<SignedClaim> {
     let address = address(seen)?;
-    (ownership(seen) == Ownership::Ours).then(|| seen.key.sign(&seen.app, address, &seen.client_id()))
+    (ownership(seen) == Ownership::Ours).then(|| seen.key.sign(&seen.app, address, &seen.client_id(), true))
 }
 
 /// The claim in status of a resource, if the operator signed it for this uid and for the id that the spec chooses.
@@ -78,7 +94,7 @@ fn status_claim(seen: &Observed) -> Option<SignedClaim> {
 pub fn restored_claim(seen: &Observed) -> Option<SignedClaim> {
     let targets = [&seen.former, &seen.secret].into_iter().flatten();
     let mut claims = targets.filter_map(|target: &Target| target.content(&seen.app).claim);
-    claims.find(|claim| fits(&seen.app, claim))
+    claims.find(|claim| claim.created && fits(&seen.app, claim))
 }
 
 fn fits(app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
@@ -107,9 +123,58 @@ fn claim(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
         (Rival::None, Remote::Shown(app)) if app.is_caller => Err(id_of_the_operator(&id)),
         (Rival::None, Remote::Absent) => Ok(match &seen.create_refused {
             Some(fault) => Step::Finish(after_fault(&seen.app, fault.clone())),
-            None => claim_as(seen, id, ClaimOrigin::New),
+            None => try_secret(seen).unwrap_or_else(|| claim_as(seen, id, ClaimOrigin::New)),
         }),
         (Rival::None, Remote::Shown(_) | Remote::AsDefined) => claim_existing(seen, id),
+    }
+}
+
+/// Between the claim and the answer to the create anybody may have created an app with the id, so what is there is the
+/// resource's only if it has the secret that was staged before the create. Where no token can tell, the claim has to do.
+fn intended(seen: &Observed, id: ClientId) -> Next {
+    match (&seen.remote, proof_of_creation(seen)) {
+        (Remote::Unread | Remote::Listed(_), _) => Ok(Some(Step::Call(Call::Read(id)))),
+        (Remote::Absent | Remote::AsDefined, _) => Ok(attach(seen)),
+        (Remote::Shown(app), _) if app.is_caller => Err(id_of_the_operator(&id)),
+        (Remote::Shown(_), Possession::Unknown(secret)) => Ok(Some(Step::Call(Call::Prove(id, secret)))),
+        (Remote::Shown(_), Possession::NotProvable) if seen.claimed_now => Ok(Some(Step::Unclaim)),
+        (Remote::Shown(_), Possession::Refused) => Ok(Some(Step::Unclaim)),
+        (Remote::Shown(_), Possession::Proven | Possession::NotProvable) => {
+            Ok(Some(claim_as(seen, id, ClaimOrigin::Created)))
+        }
+    }
+}
+
+/// What a token request says of a secret and an app.
+pub enum Possession {
+    /// It was not asked.
+    Unknown(ClientSecret),
+    /// The app has the secret.
+    Proven,
+    /// It does not, or there is no secret to ask with.
+    Refused,
+    /// The app can have no token of its own.
+    NotProvable,
+}
+
+/// Whether an app under the id is the one that this resource created.
+pub fn proof_of_creation(seen: &Observed) -> Possession {
+    let staged = seen.content().next.map(|next| next.secret);
+    possession(seen, credential::brought(seen).cloned().or(staged))
+}
+
+/// Whether an app under the id has the secret that consumers find.
+pub fn proof_of_restore(seen: &Observed) -> Possession {
+    let content = seen.content();
+    possession(seen, content.current.filter(|_| content.client_id.as_ref() == Some(&seen.client_id())))
+}
+
+fn possession(seen: &Observed, secret: Option<ClientSecret>) -> Possession {
+    match (secret, &seen.proof) {
+        _ if !is_provable(&seen.app) => Possession::NotProvable,
+        (Some(secret), None) => Possession::Unknown(secret),
+        (Some(_), Some(Proof::Accepted)) => Possession::Proven,
+        (Some(_), Some(Proof::Refused(_))) | (None, _) => Possession::Refused,
     }
 }
 
@@ -117,18 +182,24 @@ fn claim_as(seen: &Observed, id: ClientId, origin: ClaimOrigin) -> Step {
     attach(seen).or_else(|| go_live(seen)).unwrap_or(Step::Claim { id, origin })
 }
 
-/// The app exists: it was the resource's before a restore, as a claim on the Secret says or the possession of a credential
-/// that works; or the spec adopts it.
+/// The app exists: it was the resource's before a restore, as the possession of a credential that works says, or a claim on
+/// the Secret where no token can tell; or the spec adopts it. A claim alone is not enough, since it may be a copy from before
+/// the app was deleted and made again by somebody else.
 fn claim_existing(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    if restored_claim(seen).is_some() {
-        return Ok(claim_as(seen, id, ClaimOrigin::Restored));
+    match proof_of_restore(seen) {
+        Possession::Unknown(secret) => return Ok(Step::Call(Call::Prove(id, secret))),
+        Possession::Proven => return Ok(claim_as(seen, id, ClaimOrigin::Restored)),
+        Possession::NotProvable if restored_claim(seen).is_some() => {
+            return Ok(claim_as(seen, id, ClaimOrigin::Restored));
+        }
+        Possession::NotProvable | Possession::Refused => {}
     }
     match seen.app.spec.adoption_policy {
         AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate if may_adopt(seen) => {
             Ok(claim_as(seen, id, ClaimOrigin::Adopted))
         }
         AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Err(adoption_not_allowed(seen)),
-        AdoptionPolicy::Never => claim_possessed(seen, id),
+        AdoptionPolicy::Never => Err(id_taken(&id)),
     }
 }
 
@@ -147,24 +218,29 @@ fn adoption_not_allowed(seen: &Observed) -> Blocked {
     Blocked::new(Reason::NotAllowed, message)
 }
 
-fn claim_possessed(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    let content = seen.content();
-    let possessed = content.current.filter(|_| content.client_id.as_ref() == Some(&id) && is_provable(&seen.app));
-    match (possessed, &seen.proof) {
-        (Some(secret), None) => Ok(Step::Call(Call::Prove(id, secret))),
-        (Some(_), Some(Proof::Accepted)) => Ok(claim_as(seen, id, ClaimOrigin::Restored)),
-        (Some(_), Some(Proof::Refused(_))) | (None, _) => Err(id_taken(&id)),
-    }
-}
-
 /// Whether the app existed before and was adopted, so that its secret is not the operator's to replace unasked.
 pub fn is_adopted(app: &OrgOAuthApp) -> bool {
     app.status.as_ref().is_some_and(|status| status.adopted == Some(true))
 }
 
 /// Whether another resource has a claim on the client id at this API.
-pub fn has_claim(other: &OrgOAuthApp, id: &ClientId, address: &ApiAddress, key: &ClaimKey) -> bool {
-    recorded_claim(other, key).is_some_and(|claim| claim.client_id == id.0 && address.made(&claim))
+pub fn has_claim(
+    other: &OrgOAuthApp,
+    id: &ClientId,
+    (ours, theirs): (&ApiAddress, Option<&ApiAddress>),
+    key: &ClaimKey,
+) -> bool {
+    let made_here = |claim: &SignedClaim| {
+        ours.made(claim) || theirs.is_some_and(|theirs| theirs.made(claim) && theirs.is_same(ours))
+    };
+    recorded_claim(other, key).is_some_and(|claim| claim.client_id == id.0 && made_here(&claim))
+}
+
+/// The claim in status is this resource's and does not verify: the key that signed it is gone.
+pub fn key_is_lost(seen: &Observed) -> bool {
+    let claim = seen.app.status.as_ref().and_then(|status| status.claim.as_ref());
+    let is_own = claim.is_some_and(|claim| seen.app.uid().as_ref() == Some(&claim.uid));
+    is_own && !holds_claim(seen) && !is_derived(seen)
 }
 
 /// Whether another resource, of which neither has a claim, comes first to a client id: it derives it from its uid, or chose the

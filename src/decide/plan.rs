@@ -128,7 +128,7 @@ fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
         | Step::FindUsers
         | Step::FindRival
         | Step::AddFinalizer
-        | Step::Claim { origin: ClaimOrigin::Restored, .. }
+        | Step::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
         | Step::TrySecret(_)
         | Step::RemoveSecret(_)
         | Step::Unclaim

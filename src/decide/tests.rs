@@ -57,8 +57,17 @@ fn address() -> ApiAddress {
 }
 
 /// With the operator's claim on its client id in status.
-fn claimed(mut app: OrgOAuthApp) -> OrgOAuthApp {
-    let claim = key().sign(&app, &address(), &client_id(&app));
+fn claimed(app: OrgOAuthApp) -> OrgOAuthApp {
+    with_claim(app, true)
+}
+
+/// With a claim that only says that an app is about to be created.
+fn intending(app: OrgOAuthApp) -> OrgOAuthApp {
+    with_claim(app, false)
+}
+
+fn with_claim(mut app: OrgOAuthApp, created: bool) -> OrgOAuthApp {
+    let claim = key().sign(&app, &address(), &client_id(&app), created);
     let status = app.status.get_or_insert_default();
     (status.client_id, status.claim) = (Some(claim.client_id.clone()), Some(claim));
     app
@@ -88,7 +97,7 @@ fn value(value: &str) -> ClientSecret {
 }
 
 fn content(app: &OrgOAuthApp) -> Content {
-    let claim = Some(key().sign(app, &address(), &client_id(app)));
+    let claim = Some(key().sign(app, &address(), &client_id(app), true));
     Content { claim, ..Content::default().publish(app, &client_id(app), Some(value("value")), at(0)) }
 }
 
@@ -155,6 +164,7 @@ fn say(step: Step) -> String {
         Step::Call(Call::Delete(id)) => format!("Delete {id}"),
         Step::Claim { id, origin: ClaimOrigin::New } => format!("Claim {id}"),
         Step::Claim { id, origin: ClaimOrigin::Adopted } => format!("Adopt {id}"),
+        Step::Claim { id, origin: ClaimOrigin::Created } => format!("Created {id}"),
         Step::Claim { id, origin: ClaimOrigin::Restored } => format!("Restore {id}"),
         Step::TrySecret(_) => "TrySecret".into(),
         Step::RemoveSecret(secret) => format!("RemoveSecret {}", secret.name()),
@@ -271,7 +281,7 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
 
 #[test]
 fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
-    let claimed = claimed(app(json!({"spec": {"id": "chosen"}})));
+    let claimed = intending(app(json!({"spec": {"id": "chosen"}})));
     let taken = |seen: &mut Observed| {
         (seen.claimed_now, seen.remote) = (true, as_wanted());
         seen.create_refused = Some(Fault::Conflict("exists".into()));
@@ -285,7 +295,13 @@ fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
         (seen.claimed_now, seen.rival, seen.remote) = (true, Rival::None, Remote::Absent);
         seen.create_refused = Some(Fault::Rejected("no".into()));
     };
-    assert_eq!(step(claimed(app(json!({"spec": {"id": "chosen"}}))), free, refused), "Unclaim");
+    assert_eq!(step(intending(app(json!({"spec": {"id": "chosen"}}))), free, refused), "Unclaim");
+    let junk = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
+    assert_eq!(
+        step(intending(app(json!({"spec": {"id": "chosen"}}))), junk, refused),
+        "Unclaim",
+        "whatever the Secret holds"
+    );
     assert_eq!(step(app(json!({"spec": {"id": "chosen"}})), free, refused), "Rejected", "and then it is said");
     assert_eq!(step(app(json!({})), free, refused), "Rejected", "a derived id needs no claim");
 }
@@ -317,21 +333,58 @@ fn nothing_that_a_tenant_can_write_makes_an_app_its_own() {
     assert_eq!(chosen_with(of_another_uid, free), "IdTaken", "a status restored with another uid");
     let other_key = |app: &mut OrgOAuthApp| {
         let key = ClaimKey::new(&[9; 32], []).unwrap();
-        app.status.get_or_insert_default().claim = Some(key.sign(app, &address(), &super::client_id(app)));
+        app.status.get_or_insert_default().claim = Some(key.sign(app, &address(), &super::client_id(app), true));
     };
     assert_eq!(chosen_with(other_key, free), "IdTaken", "a claim signed with another key");
 }
 
 #[test]
 fn a_resource_restored_without_its_status_finds_its_app_by_the_claim_on_its_secret() {
-    assert_eq!(chosen_with(|_| {}, published), "Restore victim");
+    assert_eq!(chosen_with(|_| {}, published), "Settled");
     let mut before = app(json!({}));
     let secret = published(&before);
     before.metadata.uid = Some("uid-2".into());
     let restored = |_: &OrgOAuthApp| secret.clone();
     let seen = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
     assert_eq!(step(before.clone(), restored, nothing), "FindRival");
-    assert_eq!(step(before, restored, seen), format!("Restore {DERIVED}"), "also with another uid");
+    assert_eq!(step(before.clone(), restored, seen), "Prove value", "with another uid a claim may be a copy");
+    let proven = |proof| {
+        move |seen: &mut Observed| (seen.rival, seen.remote, seen.proof) = (Rival::None, as_wanted(), Some(proof))
+    };
+    assert_eq!(step(before.clone(), restored, proven(Proof::Accepted)), format!("Restore {DERIVED}"));
+    assert_eq!(step(before, restored, proven(Proof::Refused("no".into()))), "IdTaken", "made again by somebody else");
+}
+
+#[test]
+fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_staged_before_the_create() {
+    let intending = || intending(app(json!({"spec": {"id": "chosen"}})));
+    let with = |remote, proof: Option<Proof>| move |seen: &mut Observed| (seen.remote, seen.proof) = (remote, proof);
+    let unsigned = |app: &OrgOAuthApp, next| holding(app, &Content { next, ..Content::default() });
+    let staged =
+        |app: &OrgOAuthApp| unsigned(app, Some(Staged { secret: value("next"), apply: Apply::Replace, since: at(1) }));
+    assert_eq!(step(intending(), free, with(Remote::Unread, None)), "Read chosen");
+    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write Staged");
+    assert_eq!(step(intending(), staged, with(Remote::Absent, None)), "Create chosen");
+    assert_eq!(step(intending(), staged, with(as_wanted(), None)), "Prove next");
+    assert_eq!(step(intending(), staged, with(as_wanted(), Some(Proof::Accepted))), "Created chosen");
+    assert_eq!(step(intending(), staged, with(as_wanted(), Some(Proof::Refused("no".into())))), "Unclaim");
+    assert_eq!(step(intending(), free, with(as_wanted(), None)), "Unclaim", "made by somebody else meanwhile");
+    let deleting = || with_claim(deleting(json!({"spec": {"id": "chosen"}})), false);
+    assert_eq!(step(deleting(), staged, with(as_wanted(), None)), "Prove next");
+    assert_eq!(step(deleting(), staged, with(as_wanted(), Some(Proof::Accepted))), "Delete chosen");
+    let refused = with(as_wanted(), Some(Proof::Refused("no".into())));
+    assert_eq!(step(deleting(), free, refused), "DropFinalizer", "it is left alone");
+}
+
+#[test]
+fn a_lost_key_leaves_no_app_behind_and_says_so() {
+    let other_key = |mut app: OrgOAuthApp| {
+        let claim = ClaimKey::new(&[9; 32], []).unwrap().sign(&app, &address(), &client_id(&app), true);
+        app.status.get_or_insert_default().claim = Some(claim);
+        app
+    };
+    assert_eq!(step(other_key(deleting(json!({"spec": {"id": "chosen"}}))), free, nothing), "IdTaken");
+    assert_eq!(step(other_key(deleting(json!({}))), free, nothing), format!("Delete {DERIVED}"), "its uid proves it");
 }
 
 #[test]
@@ -383,10 +436,12 @@ fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
     let holder = claimed(of("c", "2026-01-03T00:00:00Z"));
     let id = ClientId("chosen".into());
     let elsewhere = ApiAddress::new(Api::CloudServices, "https://new.example.com", &[]);
-    assert!(has_claim(&holder, &id, &address(), &key()) && !has_claim(&holder, &id, &elsewhere, &key()));
+    assert!(
+        has_claim(&holder, &id, (&address(), None), &key()) && !has_claim(&holder, &id, (&elsewhere, None), &key())
+    );
     let mut forged = of("d", "2026-01-04T00:00:00Z");
     forged.status = holder.status.clone();
-    assert!(!has_claim(&forged, &id, &address(), &key()), "a copied claim has no say");
+    assert!(!has_claim(&forged, &id, (&address(), None), &key()), "a copied claim has no say");
 }
 
 #[test]
@@ -669,7 +724,7 @@ fn a_secret_that_a_policy_sets_otherwise_is_written_once() {
 fn a_claim_signed_with_a_former_key_or_address_is_signed_again_without_a_word() {
     let (former, rotated) = ([9; 32], ClaimKey::new(&[1; 32], [&[9; 32][..]]).unwrap());
     let signed_before = |app: &OrgOAuthApp| {
-        let claim = Some(ClaimKey::new(&former, []).unwrap().sign(app, &address(), &client_id(app)));
+        let claim = Some(ClaimKey::new(&former, []).unwrap().sign(app, &address(), &client_id(app), true));
         match Target::Free.write(app, &Content { claim, ..content(app) }) {
             Some(SecretWrite::Create(secret)) => guard(app, &rotated, Some(secret)),
             other => panic!("{other:?}"),
@@ -768,14 +823,22 @@ fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
     let chosen = || deleting(json!({"spec": {"id": "chosen"}}));
     let forged = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
     assert_eq!(step(chosen(), forged, nothing), "DropFinalizer", "a Secret with the client id proves nothing");
-    let with = |rival, remote| step(chosen(), published, |seen| (seen.rival, seen.remote) = (rival, remote));
-    assert_eq!(with(Rival::Unread, Remote::Unread), "FindRival");
-    assert_eq!(with(Rival::Has(Box::new(chosen())), Remote::Unread), "DropFinalizer", "another resource has it");
-    assert_eq!(with(Rival::None, Remote::Unread), "Read chosen");
-    assert_eq!(with(Rival::None, as_wanted()), "Delete chosen");
+    let mut before = chosen();
+    before.metadata.uid = Some("uid-0".into());
+    let restored = |_: &OrgOAuthApp| published(&before);
+    let with = |rival, remote, proof| {
+        step(chosen(), restored, |seen| (seen.rival, seen.remote, seen.proof) = (rival, remote, proof))
+    };
+    assert_eq!(with(Rival::Unread, Remote::Unread, None), "FindRival");
+    assert_eq!(with(Rival::Has(Box::new(chosen())), Remote::Unread, None), "DropFinalizer", "another resource has it");
+    assert_eq!(with(Rival::None, Remote::Unread, None), "Read chosen");
+    assert_eq!(with(Rival::None, as_wanted(), None), "Prove value");
+    assert_eq!(with(Rival::None, as_wanted(), Some(Proof::Accepted)), "Delete chosen");
+    let refused = Some(Proof::Refused("no".into()));
+    assert_ne!(with(Rival::None, as_wanted(), refused), "Delete chosen", "made again by somebody else");
     let Remote::Shown(app) = as_wanted() else { panic!("it is shown") };
     let operator = Remote::Shown(RemoteApp { is_caller: true, ..app });
-    assert_eq!(with(Rival::None, operator), "DropFinalizer", "the operator's own client");
+    assert_eq!(with(Rival::None, operator, None), "DropFinalizer", "the operator's own client");
 }
 
 #[test]

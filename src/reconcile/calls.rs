@@ -119,7 +119,15 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.seen.create_refused = Some(fault);
                 Ok(())
             }
-            Err(fault) => Err(fault),
+            // Nothing was created.
+            Err(
+                fault @ (Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Credentials(_) | Fault::Throttled { .. }),
+            ) => {
+                self.seen.remote = Remote::Absent;
+                self.seen.create_refused = Some(fault);
+                Ok(())
+            }
+            Err(fault @ Fault::Unavailable(_)) => Err(fault),
         }
     }
 

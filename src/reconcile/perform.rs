@@ -3,7 +3,7 @@
 
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
-use crate::crd::{OrgOAuthApp, OrgOAuthAppStatus};
+use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::{self, Brought, Content, OurSecret, Target, secret_name};
 use crate::decide::{Access, Because, ClaimOrigin, Outcome, Rival, Step, comes_first, has_claim};
 use crate::reason::Reason;
@@ -37,7 +37,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::Unclaim => {
                 let old = self.seen.app.status.clone().unwrap_or_default();
                 self.write_status(OrgOAuthAppStatus { client_id: None, claim: None, adopted: None, ..old }).await?;
-                self.seen.claimed_now = false;
+                (self.seen.claimed_now, self.seen.proof) = (false, None);
             }
             Step::TrySecret(content) => return self.try_secret(&content).await,
             Step::Write(content, because) => return self.write(content, because).await,
@@ -117,9 +117,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     /// A claim was granted once. Without one only a resource that may use its connection has a say.
     async fn is_rival(&self, other: &OrgOAuthApp, id: &ClientId) -> bool {
         let Access::Granted { address, .. } = &self.seen.access else { return false };
-        let same_api = || self.operator.address_of(other).is_some_and(|theirs| theirs.is_same(address));
-        has_claim(other, id, address, &self.seen.key)
-            || (comes_first(&self.seen.app, id, other) && same_api() && self.operator.is_granted(other).await)
+        let theirs = self.operator.address_of(other);
+        let same_api = theirs.as_ref().is_some_and(|theirs| theirs.is_same(address));
+        has_claim(other, id, (address, theirs.as_ref()), &self.seen.key)
+            || (comes_first(&self.seen.app, id, other) && same_api && self.operator.is_granted(other).await)
     }
 
     async fn claim(&mut self, id: ClientId, origin: ClaimOrigin) -> Result<(), ClusterFault> {
@@ -130,19 +131,20 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         if !matches!(self.seen.rival, Rival::None) {
             return Ok(());
         }
-        let claim = self.seen.key.sign(&self.seen.app, address, &id);
+        let claim = self.seen.key.sign(&self.seen.app, address, &id, origin != ClaimOrigin::New);
         let old = self.seen.app.status.clone().unwrap_or_default();
+        let may_be_adopted = self.seen.app.spec.adoption_policy != AdoptionPolicy::Never;
         let adopted = match origin {
-            ClaimOrigin::New => None,
+            ClaimOrigin::New | ClaimOrigin::Created => None,
             ClaimOrigin::Adopted => Some(true),
-            ClaimOrigin::Restored => old.adopted,
+            ClaimOrigin::Restored => old.adopted.or(may_be_adopted.then_some(true)),
         };
         self.write_status(OrgOAuthAppStatus { client_id: Some(id.0.clone()), claim: Some(claim), adopted, ..old })
             .await?;
         if origin == ClaimOrigin::Adopted {
             self.note(Reason::Adopted, format!("App {id} existed and is managed by this resource from now on."));
         }
-        self.seen.claimed_now = origin != ClaimOrigin::Restored;
+        self.seen.claimed_now = matches!(origin, ClaimOrigin::New | ClaimOrigin::Adopted);
         // What was proven is the current secret, and no staged one.
         self.seen.proof = None;
         Ok(())

@@ -99,7 +99,11 @@ async fn the_operator_may_be_an_oauth_app_itself() {
 
 #[tokio::test]
 async fn a_created_app_costs_three_writes_one_event_and_one_remote_write() {
-    let world = World::running("cost", Flavour::Csp).await;
+    let world = World::new("cost", Flavour::Csp).await;
+    world.give_credentials().await;
+    // So that no look for drift comes in between, however slow the machine is.
+    world.connect(json!({"resyncInterval": "10m"})).await;
+    world.operator().start();
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let described = |record: control_plane::AuditRecord| match record.subresource.as_str() {

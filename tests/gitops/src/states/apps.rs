@@ -67,7 +67,7 @@ fn app(was_ready: bool) -> OrgOAuthApp {
 fn claimed() -> State {
     let mut app = app(false);
     app.spec.id = Some("chosen".into());
-    let claim = key().sign(&app, &address(), &client_id(&app));
+    let claim = key().sign(&app, &address(), &client_id(&app), true);
     let status = app.status.as_mut().unwrap();
     (status.client_id, status.claim) = (Some("chosen".into()), Some(claim));
     State::new("claimed".into(), Class::New, &app)
@@ -86,7 +86,7 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         app.metadata.deletion_timestamp = serde_json::from_value(deleted["deletionTimestamp"].clone()).unwrap();
     }
-    let claim = Some(key().sign(&app, &address(), &client_id(&app)));
+    let claim = Some(key().sign(&app, &address(), &client_id(&app), true));
     let published = Content::default().publish(&app, &client_id(&app), Some(ClientSecret::new("value".into())), at(0));
     let content = Content { claim, ..published };
     let written = match Target::Free.write(&app, &content) {
