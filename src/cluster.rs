@@ -46,8 +46,13 @@ pub trait Cluster: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<OrgOAuthApp>, ClusterFault>> + Send;
 
     /// Lists the resources that may have this client id, with what says so and without what is large in them. Those whose
-    /// `spec.id` it is are read past every cache; a derived id is known to the watch.
-    fn apps_with_id(&self, id: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
+    /// `spec.id` it is are read past every cache; a derived id is known to the watch. `asking` is the namespace on whose
+    /// behalf they are listed.
+    fn apps_with_id(
+        &self,
+        id: &str,
+        asking: &str,
+    ) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
 
     /// Adds the finalizer if the resource is still as it was seen.
     fn add_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;

@@ -27,6 +27,9 @@ use requests::{Requests, readable};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
+/// So many resources with the same id are looked at.
+const MOST_RIVALS: usize = 256;
+
 /// A connection to the API server.
 pub struct Kubernetes {
     client: Client,
@@ -79,7 +82,8 @@ impl Kubernetes {
             Some(namespace) => {
                 let api = self.apps(namespace);
                 let patch = api.patch_status(&name, &params, &patch);
-                self.requests.write(metrics::Resource::OrgOAuthAppsStatus, patch).await.map(drop)
+                let requests = self.requests.of(Some(namespace));
+                requests.write(metrics::Resource::OrgOAuthAppsStatus, patch).await.map(drop)
             }
             None => {
                 let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
@@ -100,39 +104,44 @@ impl Kubernetes {
         body: Value,
     ) -> Result<OrgOAuthApp, ClusterFault> {
         let api = self.apps(&app.namespace().unwrap_or_default());
+        let requests = self.requests.of(app.namespace().as_deref());
         let (name, params, patch) = (app.name_any(), merging(), Patch::Merge(&body));
         let answer = match subresource {
-            None => self.requests.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
+            None => requests.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
             Some(_) => {
                 let patch = api.patch_status(&name, &params, &patch);
-                self.requests.write(metrics::Resource::OrgOAuthAppsStatus, patch).await
+                requests.write(metrics::Resource::OrgOAuthAppsStatus, patch).await
             }
         };
         answer.and_then(readable)
     }
 
     async fn create_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, ClusterFault> {
-        let api = self.secrets(&secret.namespace().unwrap_or_default());
+        let namespace = secret.namespace().unwrap_or_default();
+        let api = self.secrets(&namespace);
         let (params, secret) = (posting(dry_run), Lenient(Ok(secret)));
         let request = api.create(&params, &secret);
-        self.write_or_try(request, dry_run).await
+        self.write_or_try(&namespace, request, dry_run).await
     }
 
     async fn replace_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, ClusterFault> {
-        let api = self.secrets(&secret.namespace().unwrap_or_default());
+        let namespace = secret.namespace().unwrap_or_default();
+        let api = self.secrets(&namespace);
         let (name, params, secret) = (secret.name_any(), posting(dry_run), Lenient(Ok(secret)));
         let request = api.replace(&name, &params, &secret);
-        self.write_or_try(request, dry_run).await
+        self.write_or_try(&namespace, request, dry_run).await
     }
 
     async fn write_or_try(
         &self,
+        namespace: &str,
         request: impl Future<Output = kube::Result<Lenient<Secret>>>,
         dry_run: bool,
     ) -> Result<Secret, ClusterFault> {
+        let requests = self.requests.of(Some(namespace));
         let answer = match dry_run {
-            true => self.requests.try_write(metrics::Resource::Secrets, request).await,
-            false => self.requests.write(metrics::Resource::Secrets, request).await,
+            true => requests.try_write(metrics::Resource::Secrets, request).await,
+            false => requests.write(metrics::Resource::Secrets, request).await,
         };
         answer.and_then(readable)
     }
@@ -141,8 +150,8 @@ impl Kubernetes {
         let api = self.secrets(&secret.namespace().unwrap_or_default());
         let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let params = DeleteParams::default().preconditions(as_seen);
-        let name = secret.name_any();
-        self.requests.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
+        let (name, requests) = (secret.name_any(), self.requests.of(secret.namespace().as_deref()));
+        requests.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
     }
 
     fn secrets(&self, namespace: &str) -> Api<Lenient<Secret>> {
@@ -170,6 +179,13 @@ fn derives(app: &OrgOAuthApp, id: &str) -> bool {
         || app.status.as_ref().is_some_and(|status| status.client_id.as_deref() == Some(id))
 }
 
+/// Of many that chose the same id only those with a claim, and some that may be older, have to be known.
+fn keep(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>) {
+    let has_claim = |app: &OrgOAuthApp| app.status.as_ref().is_some_and(|status| status.claim.is_some());
+    let app = app.ok().filter(|app| found.len() < MOST_RIVALS || has_claim(app));
+    found.extend(app.map(slim));
+}
+
 /// Without the parts of its spec and status that can be large and say nothing about whose an app is.
 fn slim(mut app: OrgOAuthApp) -> OrgOAuthApp {
     let spec = &mut app.spec;
@@ -188,10 +204,10 @@ fn slim(mut app: OrgOAuthApp) -> OrgOAuthApp {
 
 impl Cluster for Kubernetes {
     async fn read_app(&self, namespace: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
-        self.requests.call(self.apps(namespace).get_opt(name)).await?.map(readable).transpose()
+        self.requests.of(Some(namespace)).call(self.apps(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
-    async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
+    async fn apps_with_id(&self, id: &str, asking: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
         let params = ListParams::default().fields(&format!("spec.id={id}"));
         let apis = match self.watched.scopes.as_slice() {
             [] => vec![Api::all(self.client.clone())],
@@ -199,7 +215,7 @@ impl Cluster for Kubernetes {
         };
         let mut found = Vec::new();
         for api in &apis {
-            self.requests.list(api, params.clone(), |app| found.extend(app.0.ok().map(slim))).await?;
+            self.requests.of(Some(asking)).list(api, params.clone(), |app| keep(&mut found, app)).await?;
         }
         for store in &self.watched.apps {
             found.extend(store.state_filter(|app| derives(app, id)).iter().map(|app| slim(OrgOAuthApp::clone(app))));
@@ -253,7 +269,7 @@ impl Cluster for Kubernetes {
     }
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
-        self.requests.call(self.secrets(namespace).get_opt(name)).await?.map(readable).transpose()
+        self.requests.of(Some(namespace)).call(self.secrets(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
@@ -285,7 +301,7 @@ impl Cluster for Kubernetes {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut names = Vec::new();
         let mut keep = |pod: PodSecrets| names.extend(pod.uses(secret).then(|| pod.name_any()));
-        self.requests.list(&api, ListParams::default(), &mut keep).await?;
+        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut keep).await?;
         Ok(names)
     }
 

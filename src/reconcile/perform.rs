@@ -104,7 +104,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     async fn find_rival(&self) -> Result<Rival, ClusterFault> {
         let id = self.seen.client_id();
-        for other in self.operator.cluster.apps_with_id(&id.0).await? {
+        let asking = self.seen.app.namespace().unwrap_or_default();
+        for other in self.operator.cluster.apps_with_id(&id.0, &asking).await? {
             if other.uid() != self.seen.app.uid() && self.is_rival(&other, &id).await {
                 let (namespace, name) = (other.namespace(), other.name_any());
                 tracing::info!(client_id = %id, namespace, name, "another resource has the client id");

@@ -177,7 +177,7 @@ impl Cluster for FakeCluster {
         Ok(self.read(|cluster| cluster.apps.get(name).cloned()).await)
     }
 
-    async fn apps_with_id(&self, id: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
+    async fn apps_with_id(&self, id: &str, _: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
         let claims = |app: &OrgOAuthApp| app.status.as_ref().and_then(|status| status.client_id.as_deref()) == Some(id);
         let named = |app: &OrgOAuthApp| client_id(app).0 == id || claims(app);
         Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()).await)

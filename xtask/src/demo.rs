@@ -12,7 +12,7 @@ use std::path::Path;
 
 use control_plane::binaries::{self, Tool};
 pub use narrator::Narrator;
-pub use stage::{Binaries, Stage, kubectl};
+pub use stage::{Binaries, OPERATOR, Stage, kubectl};
 use story::Story;
 
 /// How long the show goes on.

@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask <command>`.
 //! Each command is a module with its arguments and a function that runs it.
 
+mod attack;
 mod control_plane;
 mod crds;
 mod demo;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Let one tenant attack the operator, and measure what its neighbor and the operator's process feel of it.
+    Attack(attack::Args),
     /// Provide the programs of a Kubernetes control plane, or start one to play with.
     ControlPlane(control_plane::Args),
     /// Write the CustomResourceDefinitions into crds/.
@@ -50,6 +53,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Attack(args) => attack::run(&args),
         Command::ControlPlane(args) => control_plane::run(&args),
         Command::Crds(args) => crds::run(&args),
         Command::Demo(args) => demo::run(&args),

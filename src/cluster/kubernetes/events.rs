@@ -65,7 +65,8 @@ impl Events {
         let api: Api<Event> =
             Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or_default());
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        if let Err(error) = self.requests.write(Resource::Events, api.create(&params, &event)).await {
+        let requests = self.requests.of(regarding.namespace.as_deref());
+        if let Err(error) = requests.write(Resource::Events, api.create(&params, &event)).await {
             tracing::warn!(%error, reason = happening.reason.as_str(), "could not publish an Event");
         }
     }

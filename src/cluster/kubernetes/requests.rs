@@ -1,8 +1,9 @@
-//! What every request to the API server has in common: a limit to those in flight, a timeout, the fence, and how a
-//! failure reads.
+//! What every request to the API server has in common: a limit to those in flight, in which namespaces take turns, a
+//! timeout, the fence, and how a failure reads.
 
 use super::super::ClusterFault;
 use crate::cluster::lenient::{Kept, Lenient};
+use crate::fair_queue::{FairQueue, Flow};
 use crate::fence::Fence;
 use crate::metrics::{Metrics, Resource, Written};
 use crate::text::clean;
@@ -13,7 +14,6 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// No single request may take longer: kube itself sets no read timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,26 +22,33 @@ const QUOTED: usize = 1000;
 /// An object can have 1.5 MiB, and a page is in memory as a whole.
 const PAGE: u32 = 10;
 
-/// Makes requests.
+/// Makes requests, each for whom it is.
 #[derive(Clone)]
 pub struct Requests {
-    in_flight: Arc<Semaphore>,
+    flow: Flow,
+    in_flight: FairQueue,
     /// One page of a list at a time, whosever list it is.
-    page: Arc<Semaphore>,
+    page: FairQueue,
     metrics: Arc<Metrics>,
     fence: Fence,
 }
 
 impl Requests {
-    /// At most `concurrency` at once, and none once the fence is closed.
+    /// At most `concurrency` at once, and none once the fence is closed. They are for the operator itself.
     pub fn new(concurrency: usize, metrics: Arc<Metrics>, fence: Fence) -> Self {
-        let (in_flight, page) = (Arc::new(Semaphore::new(concurrency)), Arc::new(Semaphore::new(1)));
-        Self { in_flight, page, metrics, fence }
+        let (in_flight, page) = (FairQueue::new(concurrency), FairQueue::new(1));
+        Self { flow: Flow::Operator, in_flight, page, metrics, fence }
+    }
+
+    /// Within the same limits, those for the resources of a namespace.
+    pub fn of(&self, namespace: Option<&str>) -> Self {
+        let flow = namespace.map_or(Flow::Operator, |namespace| Flow::Namespace(namespace.to_owned()));
+        Self { flow, ..self.clone() }
     }
 
     /// Makes a request.
     pub async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
-        let _permit = self.in_flight.acquire().await;
+        let _permit = self.in_flight.acquire(&self.flow).await;
         match self.fence.guard(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
             Some(Ok(answer)) => answer.map_err(fault),
             // Another replica may act by now upon what it sees.
@@ -89,7 +96,7 @@ impl Requests {
     {
         let mut params = params.limit(PAGE);
         loop {
-            let _page = self.page.acquire().await;
+            let _page = self.page.acquire(&self.flow).await;
             let page = self.call(api.list(&params)).await?;
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             page.items.into_iter().for_each(&mut each);
@@ -123,5 +130,32 @@ fn fault(error: kube::Error) -> ClusterFault {
             }
         }
         other => ClusterFault::Unavailable(clean(&other.to_string(), QUOTED)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use tokio::time::{Instant, sleep};
+
+    /// How long this one waits for a request of a second, while a namespace has a hundred of them.
+    async fn beside_a_crowd(of: Option<&str>) -> Duration {
+        let requests = Requests::new(2, Arc::default(), Fence::Open);
+        let second = async |requests: Requests| {
+            requests.call(async { Ok(sleep(Duration::from_secs(1)).await) }).await.unwrap();
+            Instant::now()
+        };
+        let begin = Instant::now();
+        let crowd = join_all((0..100).map(|_| second(requests.of(Some("crowd")))));
+        let (_, served) = futures::join!(crowd, second(requests.of(of)));
+        served - begin
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_neighbor_waits_for_no_crowd_at_the_api_server() {
+        assert!(beside_a_crowd(Some("neighbor")).await <= Duration::from_secs(2));
+        assert!(beside_a_crowd(None).await <= Duration::from_secs(2), "nor does the operator itself");
+        assert!(beside_a_crowd(Some("crowd")).await > Duration::from_secs(40), "it waits for itself");
     }
 }

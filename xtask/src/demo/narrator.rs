@@ -6,27 +6,39 @@ use std::time::Instant;
 /// Tells on standard output.
 pub struct Narrator {
     begin: Instant,
+    is_silent: bool,
 }
 
 impl Narrator {
     pub fn new() -> Self {
-        Self { begin: Instant::now() }
+        Self { begin: Instant::now(), is_silent: false }
+    }
+
+    /// Tells nothing.
+    pub fn silent() -> Self {
+        Self { is_silent: true, ..Self::new() }
     }
 
     /// A heading.
     pub fn chapter(&self, title: &str) {
-        println!("\n=== {title}");
+        self.print(format!("\n=== {title}"));
     }
 
     /// Who did what.
     pub fn say(&self, who: &str, what: impl AsRef<str>) {
-        println!("{:>6.1} s  {who:<10}  {}", self.begin.elapsed().as_secs_f32(), what.as_ref());
+        self.print(format!("{:>6.1} s  {who:<10}  {}", self.begin.elapsed().as_secs_f32(), what.as_ref()));
     }
 
     /// The words of somebody else.
     pub fn quote(&self, text: &str) {
         for line in text.trim_end().lines() {
-            println!("            | {line}");
+            self.print(format!("            | {line}"));
+        }
+    }
+
+    fn print(&self, line: String) {
+        if !self.is_silent {
+            println!("{line}");
         }
     }
 }

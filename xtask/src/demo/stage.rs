@@ -23,20 +23,34 @@ const LOG_LINES: usize = 20;
 /// The binaries of this workspace.
 pub struct Binaries {
     directory: PathBuf,
+    operator: PathBuf,
 }
 
 impl Binaries {
     /// Builds them with cargo, in view of the user.
     pub fn build(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
         // With xtask, which is built already: the same features, so no dependency is compiled twice.
-        let arguments = ["build", "-p", OPERATOR, "-p", "iam-simulator", "-p", "xtask"];
-        narrator.say("$", format!("cargo {}", arguments.join(" ")));
-        let status = Command::new(env!("CARGO")).args(arguments).status()?;
-        if !status.success() {
-            return Err(format!("cargo build: {status}").into());
+        cargo(narrator, &["build", "-p", OPERATOR, "-p", "iam-simulator", "-p", "xtask"])?;
+        let own = std::env::current_exe()?;
+        let directory = own.parent().ok_or("this program is in no directory")?.to_owned();
+        Ok(Self { operator: directory.join(OPERATOR), directory })
+    }
+
+    /// The operator as it is shipped, and a simulator that is fast enough for it.
+    pub fn build_release(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
+        // Each by itself: together they would share features, and the operator would not be the one that is shipped.
+        for package in [OPERATOR, "iam-simulator"] {
+            cargo(narrator, &["build", "--release", "-p", package])?;
         }
         let own = std::env::current_exe()?;
-        Ok(Self { directory: own.parent().ok_or("this program is in no directory")?.to_owned() })
+        let target = own.parent().and_then(Path::parent).ok_or("this program is in no directory of builds")?;
+        let directory = target.join("release");
+        Ok(Self { operator: directory.join(OPERATOR), directory })
+    }
+
+    /// The same with another operator.
+    pub fn with_operator(self, operator: &Path) -> Self {
+        Self { operator: operator.to_owned(), ..self }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -63,7 +77,7 @@ impl Stage {
         let url = &simulator.listening().url;
         narrator.say("IAM API", format!("a simulator of Cloud Services and Cloud Partner Navigator runs: {url}"));
         install(narrator, &plane)?;
-        let mut operator = start_operator(narrator, &plane, &binaries.path(OPERATOR)).await?;
+        let mut operator = start_operator(narrator, &plane, &binaries.operator).await?;
         until_ready(&mut operator).await?;
         narrator.say("operator", format!("ready; it logs to {}", operator.log().display()));
         Ok(Self { operator, simulator, plane })
@@ -75,6 +89,16 @@ impl Stage {
         let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let address = lines.filter_map(|line| line["address"].as_str().map(str::to_owned)).next_back();
         address.ok_or_else(|| "the operator does not say where it serves".into())
+    }
+
+    /// The log of the operator.
+    pub fn log(&self) -> &Path {
+        self.operator.log()
+    }
+
+    /// The process id of the operator.
+    pub fn pid(&self) -> u32 {
+        self.operator.pid()
     }
 
     /// Stops everything, the operator as Kubernetes would. After a failure it shows what the operator said last.
@@ -90,6 +114,12 @@ impl Stage {
         narrator.say("demo", "nothing runs any more, and nothing is left behind");
         told
     }
+}
+
+fn cargo(narrator: &Narrator, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+    narrator.say("$", format!("cargo {}", arguments.join(" ")));
+    let status = Command::new(env!("CARGO")).args(arguments).status()?;
+    if status.success() { Ok(()) } else { Err(format!("cargo {}: {status}", arguments.join(" ")).into()) }
 }
 
 /// Runs kubectl as administrator, in view of the user.
@@ -122,8 +152,15 @@ async fn start_operator(
     let kubeconfig = plane.write_kubeconfig("operator", &kubeconfig)?;
     let mut command = Command::new(program);
     command.args(["run", "--http-addr=127.0.0.1:0", "--log-format=json"]).env("KUBECONFIG", kubeconfig);
+    command.envs(of_image(&std::fs::read_to_string("Containerfile")?));
     narrator.say("operator", format!("starts as system:serviceaccount:{OPERATOR}:{OPERATOR}"));
     Ok(Supervised::spawn(&command, plane.directory().join("operator.log"))?)
+}
+
+/// The environment that the image sets.
+fn of_image(containerfile: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = containerfile.lines().filter_map(|line| line.strip_prefix("ENV "));
+    lines.flat_map(str::split_whitespace).filter_map(|variable| variable.split_once('='))
 }
 
 async fn until_ready(operator: &mut Supervised) -> Result<(), String> {

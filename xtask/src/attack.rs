@@ -1,0 +1,127 @@
+//! `cargo xtask attack`: one tenant does its worst for a while, and a table tells what its neighbor, the probes and the memory
+//! of the operator felt of it. Each attack has a control plane, a simulator and an operator of its own.
+
+mod measure;
+mod queue;
+mod size;
+mod table;
+mod tenant;
+mod text;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use control_plane::binaries::{self, Tool};
+use futures::future::{join, pending};
+
+use crate::demo::{Binaries, Narrator, Stage};
+use measure::{Measured, Probe};
+use tenant::{Attacker, Tenant};
+
+/// What is attacked, and for how long.
+#[derive(clap::Args)]
+pub struct Args {
+    /// How long each attack goes on
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Only this attack; may be given several times [default: all]
+    #[arg(long)]
+    only: Vec<Attack>,
+    /// Run the debug build of the operator, which is there sooner and tells less
+    #[arg(long)]
+    debug: bool,
+    /// Attack this program instead of building one
+    #[arg(long, conflicts_with = "debug")]
+    operator: Option<PathBuf>,
+    /// Copy the log of the operator into this directory after each attack
+    #[arg(long)]
+    logs: Option<PathBuf>,
+}
+
+/// What the attacker does.
+#[derive(Clone, Copy, ValueEnum)]
+enum Attack {
+    /// Nothing: what the others are compared with
+    None,
+    /// Templates, huge Secrets, control characters, an API that quotes what it is sent
+    Text,
+    /// Resources and pods of the largest size, lists without an end, requests that are never finished
+    Size,
+    /// A crowd of refused resources in made-up organizations, one that always answers 429, annotations in loops
+    Queue,
+}
+
+/// Builds, attacks, prints the table, and fails when a target was missed.
+pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    let narrator = Narrator::new();
+    let binaries = match &args.operator {
+        None if args.debug => Binaries::build(&narrator)?,
+        None => Binaries::build_release(&narrator)?,
+        Some(operator) => Binaries::build_release(&narrator)?.with_operator(operator),
+    };
+    binaries::provide(&Tool::CONTROL_PLANE)?;
+    let attacks = if args.only.is_empty() { Attack::value_variants() } else { &args.only };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut rows = Vec::new();
+    for attack in attacks {
+        let load = std::fs::read_to_string("/proc/loadavg")?;
+        narrator.say("attack", format!("{attack} for {} s; load average before: {}", args.seconds, load.trim()));
+        rows.push((*attack, runtime.block_on(attack.measure(args, &binaries))?));
+    }
+    table::print(&rows)
+}
+
+impl Attack {
+    async fn measure(self, args: &Args, binaries: &Binaries) -> Result<Measured, Box<dyn Error>> {
+        let silent = Narrator::silent();
+        let stage = Stage::set(&silent, binaries).await?;
+        let measured = self.happens(&stage, Duration::from_secs(args.seconds)).await;
+        if let Some(directory) = &args.logs {
+            std::fs::create_dir_all(directory)?;
+            std::fs::copy(stage.log(), directory.join(format!("{self}.log")))?;
+        }
+        let narrator = if measured.is_err() { Narrator::new() } else { silent };
+        // Dropped before the runtime ends, with whatever the attacker has left.
+        stage.clear(&narrator, measured.as_ref().map(drop).map_err(|error| error.to_string().into()))?;
+        measured
+    }
+
+    async fn happens(self, stage: &Stage, time: Duration) -> Result<Measured, Box<dyn Error>> {
+        tenant::connect(stage).await?;
+        let attacker = Attacker::new(stage).await?;
+        let probe = Probe::new(stage, Tenant::new(stage, tenant::NEIGHBOR).await?)?;
+        // The probe has a thread of its own, so that the work of the attacker does not disturb its clock.
+        let probing = tokio::spawn(probe.run(time));
+        let mut measured = tokio::select! {
+            measured = probing => measured?.map_err(|error| error as Box<dyn Error>)?,
+            ((), never) = join(self.go_on(&attacker), pending::<Infallible>()) => match never {},
+        };
+        measured.made = attacker.tenant.tally();
+        Ok(measured)
+    }
+
+    async fn go_on(self, attacker: &Attacker) {
+        match self {
+            Self::None => {}
+            Self::Text => text::attack(attacker).await,
+            Self::Size => size::attack(attacker).await,
+            Self::Queue => queue::attack(attacker).await,
+        }
+    }
+}
+
+impl fmt::Display for Attack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Text => "text",
+            Self::Size => "size",
+            Self::Queue => "queue",
+        })
+    }
+}

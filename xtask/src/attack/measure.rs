@@ -1,0 +1,131 @@
+//! What is measured during an attack: how soon the neighbor's new apps are Ready, how soon a probe is answered, and what the
+//! operator's process takes.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::join;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use serde_json::json;
+use tokio::time::{interval, sleep, timeout};
+
+use super::tenant::{NEIGHBOR, Tenant, app};
+use crate::demo::Stage;
+
+/// How often something new is measured.
+const PACE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// What has not happened then is counted as if it had taken so long.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Ticks of the processor's clock in `/proc`, which Linux fixes for programs.
+const TICKS: f64 = 100.0;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What one attack came to.
+pub struct Measured {
+    /// Writes of the attacker that were accepted, and that were refused.
+    pub made: (usize, usize),
+    /// From the create of an app until it was Ready.
+    pub ready: Vec<Duration>,
+    /// What of it passed until the API server told a watch of the neighbor that there is the app.
+    pub watched: Vec<Duration>,
+    /// The same for answers of `/healthz`.
+    pub health: Vec<Duration>,
+    /// The most that was resident, and what is now, in KiB.
+    pub memory: (u64, u64),
+    /// Seconds of the processor.
+    pub processor: f64,
+}
+
+/// Measures.
+pub struct Probe {
+    neighbor: Tenant,
+    healthz: String,
+    pid: u32,
+}
+
+impl Probe {
+    pub fn new(stage: &Stage, neighbor: Tenant) -> Result<Self, Box<dyn Error>> {
+        Ok(Self { neighbor, healthz: format!("http://{}/healthz", stage.address()?), pid: stage.pid() })
+    }
+
+    /// Measures for so long, and until what it began has ended.
+    pub async fn run(self, time: Duration) -> Result<Measured, Failure> {
+        let (before, until) = (self.processor()?, Instant::now() + time);
+        let health = tokio::spawn(health(self.healthz.clone(), until));
+        let (watched, ready) = self.apps(until).await?;
+        let (health, memory) = (health.await??, (self.memory("VmHWM")?, self.memory("VmRSS")?));
+        Ok(Measured { made: (0, 0), ready, watched, health, memory, processor: self.processor()? - before })
+    }
+
+    /// Creates one after another.
+    async fn apps(&self, until: Instant) -> Result<(Vec<Duration>, Vec<Duration>), Failure> {
+        let (apps, mut pace) = (self.neighbor.apps(), interval(PACE));
+        let mut watch = std::pin::pin!(watcher(self.neighbor.apps(), Default::default()).applied_objects());
+        let (mut watched, mut ready) = (Vec::new(), Vec::new());
+        while Instant::now() < until {
+            pace.tick().await;
+            let (name, begin) = (format!("app-{}", ready.len()), Instant::now());
+            let told = async {
+                while watch.next().await.is_some_and(|told| told.is_ok_and(|app| app.name_any() != name)) {}
+                begin.elapsed()
+            };
+            let is_ready = async {
+                let is_created = self.neighbor.create::<OrgOAuthApp>(app(&name, NEIGHBOR, json!({}))).await;
+                let is_ready = timeout(LIMIT, until_ready(&apps, &name)).await;
+                (is_created, if is_ready.is_ok() { begin.elapsed() } else { LIMIT })
+            };
+            let (told, (is_created, is_ready)) = join(told, is_ready).await;
+            if !is_created {
+                return Err("the neighbor cannot create an app".into());
+            }
+            watched.push(told);
+            ready.push(is_ready);
+        }
+        Ok((watched, ready))
+    }
+
+    /// A line of `/proc/<pid>/status`, in KiB.
+    fn memory(&self, field: &str) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| "the operator has ended".into())
+    }
+
+    /// Seconds in the program and for it in the kernel.
+    fn processor(&self) -> Result<f64, Failure> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("the operator has ended")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.collect::<Result<Vec<_>, _>>()?.iter().sum::<f64>() / TICKS)
+    }
+}
+
+async fn until_ready(apps: &Api<OrgOAuthApp>, name: &str) {
+    loop {
+        let seen = apps.get(name).await.ok();
+        let ready = seen.as_ref().and_then(|app| app.condition(ConditionType::Ready));
+        if ready.is_some_and(|condition| condition.status == ConditionStatus::True) {
+            return;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Each over a connection of its own, as a kubelet asks.
+async fn health(url: String, until: Instant) -> Result<Vec<Duration>, reqwest::Error> {
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(LIMIT).build()?;
+    let (mut pace, mut taken) = (interval(PACE), Vec::new());
+    while Instant::now() < until {
+        pace.tick().await;
+        let begin = Instant::now();
+        let is_healthy = client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
+        taken.push(if is_healthy { begin.elapsed() } else { LIMIT });
+    }
+    Ok(taken)
+}

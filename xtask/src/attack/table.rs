@@ -1,0 +1,70 @@
+//! The table of what was measured, and whether it is within the targets.
+
+use std::error::Error;
+use std::time::Duration;
+
+use super::Attack;
+use super::measure::Measured;
+
+const READY: Duration = Duration::from_secs(2);
+const HEALTH: Duration = Duration::from_secs(1);
+/// In KiB.
+const MEMORY: u64 = 64 << 10;
+
+/// Prints it, and fails when a target was missed.
+pub fn print(rows: &[(Attack, Measured)]) -> Result<(), Box<dyn Error>> {
+    println!();
+    println!(
+        "| attack | writes accepted / refused | new apps | Ready p50 / max | of it until a watch tells | healthz max | RSS max / end | processor |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    rows.iter().for_each(|(attack, measured)| println!("{}", row(*attack, measured)));
+    println!();
+    let missed: Vec<String> = rows.iter().flat_map(|(attack, measured)| missed(*attack, measured)).collect();
+    if missed.is_empty() {
+        println!("Every target was met: Ready within 2 s, /healthz within 1 s, less than 64 MiB resident.");
+        return Ok(());
+    }
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    println!("Load average now: {}. Times say little where others use the processors.", load.trim());
+    Err(missed.join("\n       ").into())
+}
+
+fn row(attack: Attack, measured: &Measured) -> String {
+    let (accepted, refused) = measured.made;
+    let (most, now) = measured.memory;
+    format!(
+        "| {attack} | {accepted} / {refused} | {} | {} / {} ms | {} / {} ms | {} ms | {:.1} / {:.1} MiB | {:.1} s |",
+        measured.ready.len(),
+        median(&measured.ready).as_millis(),
+        max(&measured.ready).as_millis(),
+        median(&measured.watched).as_millis(),
+        max(&measured.watched).as_millis(),
+        max(&measured.health).as_millis(),
+        most as f64 / 1024.0,
+        now as f64 / 1024.0,
+        measured.processor,
+    )
+}
+
+fn missed(attack: Attack, measured: &Measured) -> Vec<String> {
+    let (ready, health, memory) = (max(&measured.ready), max(&measured.health), measured.memory.0);
+    [
+        (ready > READY, format!("{attack}: a new app of the neighbor was Ready after {ready:.1?}, the target is 2 s")),
+        (health > HEALTH, format!("{attack}: /healthz answered after {health:.1?}, the target is 1 s")),
+        (memory >= MEMORY, format!("{attack}: {} MiB were resident, the target is 64 MiB", memory >> 10)),
+    ]
+    .into_iter()
+    .filter_map(|(is_missed, sentence)| is_missed.then_some(sentence))
+    .collect()
+}
+
+fn max(times: &[Duration]) -> Duration {
+    times.iter().max().copied().unwrap_or_default()
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}

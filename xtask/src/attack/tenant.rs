@@ -1,0 +1,171 @@
+//! The attacker and its neighbor: each has ClusterRole `edit` in a namespace, and both may use one connection for all that
+//! a grant can allow.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::{StreamExt, stream};
+use iam_simulator::client::Control;
+use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::{Api, Client, Resource};
+use oauth_app_operator::crd::OrgOAuthApp;
+use serde_json::{Value, json};
+
+use crate::demo::{OPERATOR, Stage};
+
+/// The namespace of the neighbor, and its organization.
+pub const NEIGHBOR: &str = "neighbor";
+/// The namespace of the attacker, and its organization.
+pub const ATTACKER: &str = "attacker";
+/// Asks the operator to look at a resource.
+pub const RECONCILE: &str = "oauth-apps.dev/reconcile-requested-at";
+/// Asks the operator for a new secret.
+pub const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+
+const IDENTITY: &str = "the-operator";
+
+/// Creates the connection that both use.
+pub async fn connect(stage: &Stage) -> Result<(), Box<dyn Error>> {
+    let control = stage.simulator.control();
+    control.seed_api_token(Flavour::Csp, NEIGHBOR, IDENTITY).await?;
+    for org in [NEIGHBOR, ATTACKER] {
+        control.seed_org(Flavour::Csp, org, true).await?;
+    }
+    let connection = json!({
+        "api": "CloudServices", "endpoint": stage.simulator.endpoint(Flavour::Csp), "resyncInterval": "10s",
+        "caBundle": {"configMapRef": {"name": "iam", "key": "ca.crt"}},
+        "credentials": {"apiToken": {"secretRef": {"name": "iam", "key": "token"}}},
+        "grants": [{
+            "namespaces": {"from": "Names", "names": [ATTACKER, NEIGHBOR]}, "orgs": {"from": "All"},
+            "allow": {"organizationRoles": ["*"], "adoption": true},
+        }],
+    });
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "iam", "namespace": OPERATOR},
+         "data": {"ca.crt": stage.simulator.ca_pem()}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "iam", "namespace": OPERATOR},
+         "stringData": {"token": IDENTITY}},
+        {"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"}, "spec": connection},
+    ]});
+    stage.plane.kubectl_with_input(&["apply", "-f", "-"], &list.to_string())?;
+    Ok(())
+}
+
+/// Somebody with a namespace.
+pub struct Tenant {
+    client: Client,
+    namespace: &'static str,
+    accepted: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Tenant {
+    /// Makes the namespace, and the user.
+    pub async fn new(stage: &Stage, namespace: &'static str) -> Result<Self, Box<dyn Error>> {
+        let (plane, user) = (&stage.plane, format!("--user={namespace}"));
+        plane.kubectl(&["create", "namespace", namespace])?;
+        plane.kubectl(&["-n", namespace, "create", "rolebinding", "edit", "--clusterrole=edit", &user])?;
+        let client = control_plane::client(&plane.user(namespace, None)?).await?;
+        Ok(Self { client, namespace, accepted: AtomicUsize::default(), refused: AtomicUsize::default() })
+    }
+
+    /// How many of its writes were accepted, and how many were not.
+    pub fn tally(&self) -> (usize, usize) {
+        (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// Its resources, which it may read as they are.
+    pub fn apps(&self) -> Api<OrgOAuthApp> {
+        Api::namespaced(self.client.clone(), self.namespace)
+    }
+
+    /// An object may be what its type does not allow.
+    fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), self.namespace, &ApiResource::erase::<K>(&()))
+    }
+
+    pub async fn create<K>(&self, object: Value) -> bool
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let Ok(object) = serde_json::from_value::<DynamicObject>(object) else { return self.counted(false) };
+        self.counted(self.api::<K>().create(&PostParams::default(), &object).await.is_ok())
+    }
+
+    /// Merges the patch into an object that exists.
+    pub async fn change<K>(&self, name: &str, patch: Value) -> bool
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let patch = Patch::Merge(patch);
+        self.counted(self.api::<K>().patch(name, &PatchParams::default(), &patch).await.is_ok())
+    }
+
+    /// Sets an annotation of a resource.
+    pub async fn annotate(&self, name: &str, annotation: &str, value: String) -> bool {
+        self.change::<OrgOAuthApp>(name, json!({"metadata": {"annotations": {annotation: value}}})).await
+    }
+
+    pub async fn delete<K>(&self, name: &str) -> bool
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        self.counted(self.api::<K>().delete(name, &DeleteParams::default()).await.is_ok())
+    }
+
+    fn counted(&self, is_accepted: bool) -> bool {
+        let counter = if is_accepted { &self.accepted } else { &self.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        is_accepted
+    }
+}
+
+/// The one that attacks, and what stands on its side.
+pub struct Attacker {
+    pub tenant: Tenant,
+    /// The API that is hostile to those that ask about the organizations of the attacker.
+    pub control: Control,
+    /// Where the operator serves its metrics.
+    pub address: String,
+}
+
+impl Attacker {
+    pub async fn new(stage: &Stage) -> Result<Self, Box<dyn Error>> {
+        let (control, address) = (stage.simulator.control(), stage.address()?);
+        Ok(Self { tenant: Tenant::new(stage, ATTACKER).await?, control, address })
+    }
+
+    /// Lets the API do this to calls about an organization.
+    pub async fn fault(&self, org: &str, operation: Option<Operation>, action: Action) {
+        let fault = Fault::always(action).org(org);
+        let fault = operation.into_iter().fold(fault, Fault::on);
+        // Without the fault the attack is weaker, which the table would not tell.
+        if let Err(error) = self.control.fault(fault).await {
+            eprintln!("error: the simulator does not do what it should: {error}");
+        }
+    }
+}
+
+/// The manifest of an app in this organization; `spec` is merged into it.
+pub fn app(name: &str, org: &str, spec: Value) -> Value {
+    let mut all = json!({
+        "orgId": org, "displayName": "Export", "description": "Nightly",
+        "grantTypes": ["client_credentials"], "allowedScopes": {},
+    });
+    if let (Some(all), Value::Object(spec)) = (all.as_object_mut(), spec) {
+        all.extend(spec);
+    }
+    json!({"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {"name": name}, "spec": all})
+}
+
+/// Makes these requests, so many at once and not more.
+pub async fn at_once<F: Future<Output = ()>>(
+    in_flight: usize,
+    numbers: impl Iterator<Item = usize>,
+    request: impl Fn(usize) -> F,
+) {
+    stream::iter(numbers).for_each_concurrent(in_flight, request).await;
+}
