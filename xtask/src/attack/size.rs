@@ -124,7 +124,7 @@ async fn half_requests(attacker: &Attacker) {
             && stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:").await.is_ok()
         {
             // Until the other side closes it.
-            stream.read(&mut [0; 1]).await.ok();
+            stream.read_u8().await.ok();
         }
         sleep(REOPENED_AFTER).await;
     };

@@ -68,3 +68,28 @@ fn median(times: &[Duration]) -> Duration {
     sorted.sort();
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_target_that_was_missed_is_named() {
+        let times = |millis| vec![Duration::from_millis(10), Duration::from_millis(millis)];
+        let mut measured = Measured {
+            made: (0, 0),
+            ready: times(2000),
+            watched: times(5000),
+            health: times(1000),
+            memory: (MEMORY - 1, 0),
+            processor: 0.0,
+        };
+        assert!(missed(Attack::Text, &measured).is_empty());
+        measured.ready = times(2001);
+        measured.health = times(1001);
+        measured.memory = (MEMORY, 0);
+        let said = missed(Attack::Text, &measured);
+        let named = |target: &str| said.iter().any(|sentence| sentence.contains(target));
+        assert!(["2 s", "1 s", "64 MiB"].into_iter().all(named) && said.len() == 3, "{said:?}");
+    }
+}

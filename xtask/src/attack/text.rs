@@ -36,7 +36,7 @@ async fn templates(attacker: &Attacker) {
 
 /// Some of them come to more than Kubernetes stores in a Secret.
 fn filled(n: usize) -> Value {
-    let text = format!("{n}{}", "{{ clientSecret | json | urlencode }}".repeat(12));
+    let text = format!("{n}{}", "{{ clientSecret | urlencode }}".repeat(16));
     let keys = if n.is_multiple_of(3) { 30 } else { 8 };
     (0..keys).map(|key| (format!("key-{key}"), json!(text))).collect::<Map<_, _>>().into()
 }
@@ -56,12 +56,12 @@ fn refused(n: usize) -> Value {
 /// Each look at one of these resources reads a Secret of 900 KB.
 async fn huge_secrets(attacker: &Attacker) {
     let secret = async |n: usize| {
-        let huge = provided(&format!("huge-{n}"), "x".repeat(900_000));
+        let huge = provided(&format!("provided-{n}"), "x".repeat(900_000));
         attacker.tenant.create::<Secret>(huge).await;
     };
     at_once(2, 0..HUGE_SECRETS, secret).await;
     let user = async |n: usize| {
-        let spec = json!({"clientSecretRef": {"name": format!("huge-{}", n % HUGE_SECRETS), "key": "value"}});
+        let spec = json!({"clientSecretRef": {"name": format!("provided-{}", n % HUGE_SECRETS), "key": "value"}});
         attacker.tenant.create::<OrgOAuthApp>(app(&format!("huge-{n}"), ATTACKER, spec)).await;
     };
     at_once(4, 0..USERS_OF_HUGE_SECRETS, user).await;
@@ -107,10 +107,10 @@ async fn quoted(attacker: &Attacker) {
     ]) {
         attacker.fault(QUOTING, Some(operation), Action::Echo { status: 400, spelling }).await;
     }
-    attacker.tenant.create::<Secret>(provided("quoted", "Aa1_".repeat(256))).await;
+    attacker.tenant.create::<Secret>(provided("to-quote", "Aa1_".repeat(256))).await;
     let spec = |n: usize| {
         let description = format!("{n}{}", "é\"\\%&<>/+=\u{202e}".repeat(300));
-        json!({"clientSecretRef": {"name": "quoted", "key": "value"}, "description": description})
+        json!({"clientSecretRef": {"name": "to-quote", "key": "value"}, "description": description})
     };
     for n in 0..20 {
         attacker.tenant.create::<OrgOAuthApp>(app(&format!("quoted-{n}"), QUOTING, spec(n))).await;

@@ -173,3 +173,14 @@ async fn until_ready(operator: &mut Supervised) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_runs_in_the_environment_of_the_image() {
+        let set: Vec<_> = of_image(include_str!("../../../Containerfile")).collect();
+        assert!(set.contains(&("MALLOC_ARENA_MAX", "1")), "{set:?}");
+    }
+}
