@@ -290,3 +290,65 @@ async fn a_resource_restored_with_another_uid_finds_its_app_and_its_secret_again
     }
     assert_eq!((world.calls(Operation::CreateApp).await, world.calls(Operation::UpdateApp).await), (2, 0));
 }
+
+impl Neighbors {
+    /// The thief goes, with its finalizer set by hand if it has none.
+    async fn delete_thief(&self) {
+        let finalizer = r#"{"metadata":{"finalizers":["oauth-apps.dev/remote-app"]}}"#;
+        self.as_attacker(&["patch", "ooa", "thief", "--type=merge", "-p", finalizer], "").unwrap();
+        self.as_attacker(&["delete", "ooa", "thief", "--wait=false"], "").unwrap();
+        self.world.until("the thief is gone", async || self.thief("{.metadata.name}").is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_whose_create_was_refused_gives_no_right_to_an_app_that_others_make_under_it() {
+    let neighbors = Neighbors::new("refused-intent").await;
+    for (status, reason) in [(400, "Rejected"), (403, "Forbidden")] {
+        let refused = Action::Status { status, message: "no".into(), performed: false };
+        neighbors.world.control.fault(Fault::always(refused).on(Operation::CreateApp)).await.unwrap();
+        neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
+        neighbors.forge_secret("victim");
+        neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
+        neighbors.until_reason(&[reason]).await;
+        assert_eq!(neighbors.thief("{.status.claim}"), "", "the intent is taken back");
+        neighbors.world.control.clear_faults().await.unwrap();
+        let before = neighbors.victim("made in the console").await;
+        let asked = "oauth-apps.dev/reconcile-requested-at=now";
+        neighbors.as_attacker(&["annotate", "ooa", "thief", asked], "").unwrap();
+        neighbors.until_reason(&["IdTaken"]).await;
+        neighbors.delete_thief().await;
+        neighbors.assert_untouched(&before).await;
+        let flavour = neighbors.world.flavour;
+        neighbors.world.control.human(Human::Delete { flavour, id: "victim".into() }).await.unwrap();
+        neighbors.as_attacker(&["delete", "secret", "loot", "--ignore-not-found"], "").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_claim_from_before_an_app_was_deleted_takes_no_app_that_others_made_under_its_id() {
+    let neighbors = Neighbors::new("replayed-claim").await;
+    neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}}));
+    let ready = || neighbors.thief("{.status.conditions[?(@.type=='Ready')].status}") == "True";
+    neighbors.world.until("the thief has an app of its own", async || ready()).await;
+    let annotation = r"jsonpath={.metadata.annotations.oauth-apps\.dev/claim}";
+    let claim = neighbors.as_attacker(&["get", "secret", "loot", "-o", annotation], "").unwrap();
+    assert!(claim.contains("signature"), "{claim}");
+    neighbors.delete_thief().await;
+    let secret = || neighbors.as_attacker(&["get", "secret", "loot"], "");
+    neighbors.world.until("its Secret is collected", async || secret().is_err()).await;
+    let before = neighbors.victim("made in the console").await;
+    let replay = || {
+        neighbors.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "loot", "annotations": {"oauth-apps.dev/claim": claim}},
+            "stringData": {"client-id": "victim", "client-secret": "guessed"},
+        }));
+    };
+    replay();
+    neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}}));
+    neighbors.until_reason(&["IdTaken"]).await;
+    neighbors.assert_untouched(&before).await;
+    neighbors.delete_thief().await;
+    neighbors.assert_untouched(&before).await;
+}
