@@ -72,10 +72,15 @@ pub fn claimed_id(seen: &Observed) -> Option<ClientId> {
     Some(ClientId(claim.client_id))
 }
 
-/// The claim on an app that is ours, as the operator signs it now.
+/// The claim on an app that is ours, or about to be created, as the operator signs it now.
 pub fn signed_claim(seen: &Observed) -> Option<SignedClaim> {
     let address = address(seen)?;
-    (ownership(seen) == Ownership::Ours).then(|| seen.key.sign(&seen.app, address, &seen.client_id(), true))
+    let created = match ownership(seen) {
+        Ownership::Ours => true,
+        Ownership::Intended => false,
+        Ownership::Elsewhere { .. } | Ownership::Unproven => return None,
+    };
+    Some(seen.key.sign(&seen.app, address, &seen.client_id(), created))
 }
 
 /// The claim in status of a resource, if the operator signed it for this uid and for the id that the spec chooses.

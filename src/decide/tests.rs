@@ -364,6 +364,13 @@ fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_s
         |app: &OrgOAuthApp| unsigned(app, Some(Staged { secret: value("next"), apply: Apply::Replace, since: at(1) }));
     assert_eq!(step(intending(), free, with(Remote::Unread, None)), "Read chosen");
     assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write Staged");
+    let mut unowned = intending();
+    unowned.spec.deletion_policy = DeletionPolicy::Retain;
+    let mut seen = Observed::new(unowned, granted(), key(), at(2), value("fresh"));
+    (seen.secret, seen.remote, seen.live, seen.secret_accepted) = (Some(Target::Free), Remote::Absent, true, true);
+    let Step::Write(held, Because::Staged) = decide(&seen) else { panic!("nothing is staged") };
+    let Target::Ours(_) = holding(&seen.app, &held) else { panic!("without an owner the claim says whose it is") };
+    assert!(!held.claim.unwrap().created);
     assert_eq!(step(intending(), staged, with(Remote::Absent, None)), "Create chosen");
     assert_eq!(step(intending(), staged, with(as_wanted(), None)), "Prove next");
     assert_eq!(step(intending(), staged, with(as_wanted(), Some(Proof::Accepted))), "Created chosen");
