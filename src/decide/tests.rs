@@ -296,7 +296,10 @@ fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
         seen.create_refused = Some(Fault::Rejected("no".into()));
     };
     assert_eq!(step(intending(app(json!({"spec": {"id": "chosen"}}))), free, refused), "Unclaim");
-    let junk = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
+    let junk = |app: &OrgOAuthApp| {
+        let claim = Some(key().sign(app, &address(), &client_id(app), false));
+        holding(app, &Content { claim, ..content(app) })
+    };
     assert_eq!(
         step(intending(app(json!({"spec": {"id": "chosen"}}))), junk, refused),
         "Unclaim",
