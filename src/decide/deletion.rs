@@ -50,7 +50,7 @@ fn delete(seen: &Observed) -> Result<Step, Blocked> {
 /// An app on which status has no claim is deleted by the claim on the Secret only; without one it is left as it is.
 fn delete_restored(seen: &Observed) -> Result<Step, Blocked> {
     if restored_claim(seen).is_none() {
-        return Ok(Step::DropFinalizer);
+        return Ok(remove_secrets(seen));
     }
     match &seen.rival {
         Rival::Unread => Ok(Step::FindRival),
