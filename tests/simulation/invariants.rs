@@ -103,7 +103,8 @@ fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
     let name = app.status.as_ref().unwrap().secret_name.clone().expect("a Secret");
     let value = world.data(&name, &keys.client_secret);
     assert_eq!(world.data(&name, &keys.client_id), Some(id.clone()), "invariant 2, nothing is lost");
-    let remote = world.remote(&id).expect("invariant 2, nothing is lost: the app exists");
+    let remote =
+        world.remote(&id).unwrap_or_else(|| panic!("invariant 2, nothing is lost: the app {id} exists: {app:?}"));
     let value = value.expect("invariant 2, nothing is lost: a secret");
     let now = world.outside().now;
     assert!(

@@ -201,7 +201,10 @@ impl Life {
         }
         let mallory = self.world.app(MALLORY);
         self.world.outside().excused.insert(mallory.uid().unwrap());
+        // Who switched its connection, as admission forbids, keeps what says where its app was made.
+        let switched = mallory.spec.connection_ref.name != "default";
         match self.random.u8(..6) {
+            0..=3 if switched => {}
             0 => self.world.forge_secret(LOOT, &mallory, &id, None),
             1 if !victims.is_empty() => {
                 let victim = self.pick(&victims);
