@@ -1,9 +1,11 @@
 //! The port to Kubernetes: the few reads and writes that a pass makes, and how they can fail.
 //! `cluster::kubernetes` is the real one; simulations bring their own.
 
+pub mod cached;
 pub mod claim_key;
 pub mod kubernetes;
 pub mod lenient;
+pub mod watched;
 
 use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::credentials::SecretWrite;

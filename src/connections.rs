@@ -4,6 +4,7 @@
 
 mod sources;
 
+use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection, OrgOAuthApp};
 use crate::decide::{Blocked, client_id};
 use crate::duration;
@@ -17,8 +18,6 @@ use crate::remote::http::{HttpIam, Service};
 use crate::remote::{ClientId, Fault, LoadCredentials, ManagedIds, OrgId, Settings};
 use crate::status::{Checked, Expiry, Proven};
 use futures::FutureExt;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use sources::{Kept, Sources, Unread};
@@ -30,8 +29,6 @@ use std::time::{Duration, Instant};
 /// The tokens and lists of a tenant that nobody asks for are forgotten after so long.
 const IDLE: Duration = Duration::from_secs(3600);
 
-type NamespaceMeta = PartialObjectMeta<Namespace>;
-
 /// The connections that a watch keeps current.
 pub struct ClusterConnections {
     sources: Sources,
@@ -40,20 +37,6 @@ pub struct ClusterConnections {
     fence: Fence,
     open: Mutex<HashMap<String, Opened>>,
     watched: Arc<OnceLock<Watched>>,
-}
-
-/// What the watches know, once they run.
-struct Watched {
-    apps: Vec<Store<OrgOAuthApp>>,
-    namespaces: Vec<Store<NamespaceMeta>>,
-}
-
-impl Watched {
-    /// Whether the namespace is being deleted, with everything in it.
-    fn is_terminating(&self, namespace: &str) -> bool {
-        let found = self.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(namespace)));
-        found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
-    }
 }
 
 /// A service, what it was made from, and by namespace the identities that use it; the operator's own has none.
@@ -85,18 +68,18 @@ impl ClusterConnections {
         Self { sources: Sources::new(client, namespace), store, metrics, fence, open, watched }
     }
 
-    /// From now on these resources tell which apps are managed, and these namespaces whether they are being deleted.
-    pub fn watch(&self, apps: Vec<Store<OrgOAuthApp>>, namespaces: Vec<Store<NamespaceMeta>>) {
-        self.watched.get_or_init(|| Watched { apps, namespaces });
+    /// From now on the watched resources tell which apps are managed, and the namespaces whether they are being deleted.
+    pub fn watch(&self, watched: Watched) {
+        self.watched.get_or_init(|| watched);
     }
 
     /// The apps that resources of a connection name, by organization.
     fn managed(&self, connection: &IamConnection) -> ManagedIds {
         let (watched, name) = (self.watched.clone(), connection.name_any());
         Arc::new(move |org| {
-            let all = watched.get().into_iter().flat_map(|watched| watched.apps.iter().flat_map(Store::state));
-            let of_org = all.filter(|app| app.spec.org_id == org.0 && app.spec.connection_ref.name == name);
-            of_org.map(|app| known_id(&app)).collect()
+            let all = watched.get().into_iter().flat_map(Watched::apps);
+            let is_of_org = |app: &OrgOAuthApp| app.spec.org_id == org.0 && app.spec.connection_ref.name == name;
+            all.filter(|app| is_of_org(app.outline())).map(|app| known_id(app.outline())).collect()
         })
     }
 
@@ -160,7 +143,7 @@ impl ClusterConnections {
                 match loaded {
                     Ok(loaded) => Ok(last.insert(loaded.credentials).clone()),
                     Err(unread) => {
-                        let terminating = |namespace| watched.get().is_some_and(|w| w.is_terminating(namespace));
+                        let terminating = |namespace| watched.get().is_some_and(|w| is_terminating(w, namespace));
                         let held = last.clone().filter(|_| kept.tenant().is_some_and(terminating));
                         held.ok_or_else(|| unread.to_string())
                     }
@@ -253,6 +236,11 @@ fn proven(answer: Result<(), Fault>, secret: &str) -> Proven {
             format!("{message}; put the right ones into {secret}"),
         )),
     }
+}
+
+/// Whether the namespace is being deleted, with everything in it.
+fn is_terminating(watched: &Watched, namespace: &str) -> bool {
+    watched.namespace(namespace).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }
 
 /// The client id that a resource has, as far as can be told without its Secret.

@@ -12,7 +12,9 @@ mod watches;
 use crate::backoff;
 use crate::claim::ClaimKey;
 use crate::cluster::ClusterFault;
-use crate::cluster::kubernetes::{Asking, Kubernetes, Released, Watched};
+use crate::cluster::cached::CachedApp;
+use crate::cluster::kubernetes::{Asking, Kubernetes, Released};
+use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::ClusterConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::credentials::client_secret;
@@ -82,22 +84,24 @@ pub async fn run(
     let shared = Shared { client: client.clone(), notices: Notices(notices), metrics: metrics.clone() };
     let (watches, futures) = Watches::all(&shared, &settings);
     let mut watching = tokio::spawn(join_all(futures));
-    metrics.watch(watches.apps(), watches.connections.clone());
+    let watched = watches.watched(&settings);
+    metrics.watch(watched.apps.clone(), watches.connections.clone());
     let scoped = !settings.watch_namespaces.is_empty();
-    let operator = Arc::new(watches.operator(client, settings, claim_key, metrics));
-    operator.connections.watch(watches.apps(), watches.namespaces.clone());
-    let (keeper, first_lists) = (watches.keeper(operator.clone(), scoped), watches.apps());
-    let Watches { scopes, connections, namespaces, changes, .. } = watches;
+    let operator = Arc::new(watches.operator(client, settings, watched.clone(), claim_key, metrics));
+    operator.connections.watch(watched.clone());
+    let Watches { scopes, connections, changes, .. } = watches;
+    let keeper =
+        Keeper { operator: operator.clone(), connections: connections.clone(), apps: watched.apps.clone(), scoped };
     let shop = Arc::new(Shop::new(operator.clone()));
     let shutdown = shutdown.boxed().shared();
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
-        if connections.wait_until_ready().await.is_err() || !all_ready(&namespaces).await {
+        if connections.wait_until_ready().await.is_err() || !all_ready(&watched.namespaces).await {
             tracing::error!("the watch of IamConnections or namespaces ended");
         }
         let running = scopes.into_iter().map(|scope| control(scope, shop.clone(), shutdown.clone()));
         let beside = async {
-            all_ready(&first_lists).await;
+            all_ready(&watched.apps).await;
             synced();
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
             tokio::select! { () = keeper.keep(changes) => {}, () = saying => {}, () = shutdown.clone() => {} }
@@ -114,7 +118,7 @@ pub async fn run(
 
 /// One scope: the watch of its resources, which wakes their reconciles, and what else concerns them.
 struct Scope {
-    apps: Store<OrgOAuthApp>,
+    apps: Store<CachedApp>,
     waking: Waking,
     elsewhere: UnboundedReceiver<Change>,
 }
@@ -123,7 +127,7 @@ struct Scope {
 struct Watches {
     scopes: Vec<Scope>,
     connections: Store<IamConnection>,
-    namespaces: Vec<Store<watches::NamespaceMeta>>,
+    namespaces: Vec<Store<NamespaceMeta>>,
     /// For the keeper of connections.
     changes: UnboundedReceiver<Change>,
     released: Arc<Released>,
@@ -152,8 +156,12 @@ impl Watches {
         (Self { scopes, connections, namespaces, changes, released }, futures)
     }
 
-    fn apps(&self) -> Vec<Store<OrgOAuthApp>> {
-        self.scopes.iter().map(|scope| scope.apps.clone()).collect()
+    fn watched(&self, settings: &Settings) -> Watched {
+        Watched {
+            scopes: settings.watch_namespaces.clone(),
+            apps: self.scopes.iter().map(|scope| scope.apps.clone()).collect(),
+            namespaces: self.namespaces.clone(),
+        }
     }
 
     /// What reconciles, with what the watches know.
@@ -161,26 +169,17 @@ impl Watches {
         &self,
         client: Client,
         settings: Settings,
+        watched: Watched,
         claim_key: ClaimKey,
         metrics: Arc<Metrics>,
     ) -> Operator<Kubernetes, ClusterConnections> {
-        let Settings { fence, identity, operator_namespace, watch_namespaces, concurrency } = settings;
-        let watched = Watched {
-            scopes: watch_namespaces,
-            apps: self.apps(),
-            namespaces: self.namespaces.clone(),
-            released: self.released.clone(),
-        };
+        let Settings { fence, identity, operator_namespace, watch_namespaces: _, concurrency } = settings;
         let asking = Asking { concurrency, identity: &identity, fence: fence.clone() };
-        let cluster = Kubernetes::new(client.clone(), asking, watched, metrics.clone());
+        let cluster = Kubernetes::new(client.clone(), asking, watched, self.released.clone(), metrics.clone());
         let store = self.connections.clone();
         let connections = ClusterConnections::new(client, operator_namespace, store, metrics.clone(), fence);
         let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
         Operator::new(cluster, connections, claim_key, clock, fresh, metrics)
-    }
-
-    fn keeper(&self, operator: Arc<Operator<Kubernetes, ClusterConnections>>, scoped: bool) -> Keeper {
-        Keeper { operator, connections: self.connections.clone(), apps: self.apps(), scoped }
     }
 }
 
@@ -208,36 +207,37 @@ fn control(
         .for_each(|_| std::future::ready(()))
 }
 
-fn affected_by(change: &Change, apps: &Store<OrgOAuthApp>) -> Vec<ObjectRef<OrgOAuthApp>> {
-    let affected = |app: &Arc<OrgOAuthApp>| match change {
+fn affected_by(change: &Change, apps: &Store<CachedApp>) -> Vec<ObjectRef<CachedApp>> {
+    let affected = |app: &OrgOAuthApp| match change {
         Change::Connection(name) => app.spec.connection_ref.name == *name,
         Change::Namespace(name) => app.metadata.namespace.as_ref() == Some(name),
     };
-    apps.state().iter().filter(|app| affected(app)).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
+    apps.state().iter().filter(|app| affected(app.outline())).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
 }
 
 fn fresh_secret() -> Result<ClientSecret, String> {
     client_secret(getrandom::fill).map_err(|error| format!("no randomness for a client secret: {error}"))
 }
 
-async fn pass(app: Arc<OrgOAuthApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
-    if let Some(wait) = shop.pace(&app) {
+async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
+    let app = cached.outline();
+    if let Some(wait) = shop.pace(app) {
         return Ok(Action::requeue(wait));
     }
     let _queued = shop.operator.metrics.queued();
-    let _slots = shop.admission.acquire_slots(&app, shop.max_in_flight(&app)).await;
+    let _slots = shop.admission.acquire_slots(app, shop.max_in_flight(app)).await;
     let begin = Instant::now();
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), name = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
-    let work = Box::pin(shop.operator.reconcile_or_say_why_not(&app).instrument(span.clone()));
+    let work = Box::pin(shop.operator.reconcile_or_say_why_not(&cached).instrument(span.clone()));
     let result = match tokio::time::timeout(PASS_TIMEOUT, work).await {
         Ok(result) => result,
         Err(_) => Err(ClusterFault::Unavailable("the pass took too long".into())),
     };
-    let (outcome, reason) = ending::of(&app, &result);
+    let (outcome, reason) = ending::of(app, &result);
     shop.operator.metrics.passed(outcome, reason, begin.elapsed());
     let _entered = span.entered();
-    let delay = shop.delay(&app, &result);
+    let delay = shop.delay(app, &result);
     if let Err(fault) = &result
         && *fault != ClusterFault::Stale
     {

@@ -458,19 +458,26 @@ fn admit_secret(seen: &Observed) -> Result<(), Blocked> {
 fn look_at_secrets(seen: &Observed) -> Next {
     let app = &seen.app;
     match &seen.secret {
-        None => return Ok(Some(Step::ReadSecret)),
         Some(Target::Foreign) => return Err(secret_conflict(app)),
         Some(Target::Ours(secret)) if secret.is_being_deleted() => return Ok(Some(secret_being_deleted(app))),
-        Some(Target::Ours(_) | Target::Free) => {}
+        Some(Target::Ours(_) | Target::Free) | None => {}
     }
-    match former_name(app) {
-        Some(name) if seen.former.is_none() => return Ok(Some(Step::ReadFormerSecret(name))),
-        Some(_) | None => {}
+    if let Some(step) = read_secrets(seen) {
+        return Ok(Some(step));
     }
     match (&app.spec.client_secret_ref, &seen.brought) {
         (Some(_), None) => Ok(Some(Step::ReadBroughtSecret)),
         (Some(_), Some(Brought::Missing(why))) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
         (Some(_), Some(Brought::Value(_))) | (None, _) => Ok(None),
+    }
+}
+
+/// The Secret, and the one under the name that an earlier spec gave it.
+fn read_secrets(seen: &Observed) -> Option<Step> {
+    match (&seen.secret, &seen.former, former_name(&seen.app)) {
+        (None, _, _) => Some(Step::ReadSecret),
+        (Some(_), None, Some(name)) => Some(Step::ReadFormerSecret(name)),
+        (Some(_), Some(_), _) | (Some(_), None, None) => None,
     }
 }
 

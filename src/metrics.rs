@@ -8,7 +8,8 @@ mod state;
 pub use families::{FAMILIES, Family as MetricFamily, Id, Kind, Label};
 pub use labels::{Answered, Ending, Readiness, Refresh, Resource, Watched, Written};
 
-use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::cluster::cached::CachedApp;
+use crate::crd::IamConnection;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use labels::{OfCall, OfConnection, OfOperation, OfPass, OfRefresh, OfWatch, OfWrite};
@@ -50,7 +51,7 @@ pub struct Metrics {
 
 /// The resources as the watches keep them.
 struct Stores {
-    apps: Vec<Store<OrgOAuthApp>>,
+    apps: Vec<Store<CachedApp>>,
     connections: Store<IamConnection>,
 }
 
@@ -105,7 +106,7 @@ impl Drop for Queued<'_> {
 
 impl Metrics {
     /// From now on these resources are looked at for each scrape.
-    pub fn watch(&self, apps: Vec<Store<OrgOAuthApp>>, connections: Store<IamConnection>) {
+    pub fn watch(&self, apps: Vec<Store<CachedApp>>, connections: Store<IamConnection>) {
         self.stores.get_or_init(|| Stores { apps, connections });
     }
 
@@ -184,7 +185,7 @@ impl Metrics {
         let Some(watched) = self.stores.get() else { return State::default() };
         let apps: Vec<_> = watched.apps.iter().flat_map(Store::state).collect();
         let connections = watched.connections.state();
-        State::of(apps.iter().map(Arc::as_ref), connections.iter().map(Arc::as_ref), now)
+        State::of(apps.iter().map(|app| app.outline()), connections.iter().map(Arc::as_ref), now)
     }
 }
 

@@ -8,7 +8,9 @@ mod requests;
 
 pub use released::Released;
 
+use super::cached::outline;
 use super::lenient::Lenient;
+use super::watched::Watched;
 use super::{Cluster, ClusterFault, Happening};
 use crate::crd::{
     DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
@@ -17,10 +19,8 @@ use crate::credentials::SecretWrite;
 use crate::fence::Fence;
 use crate::metrics::{self, Metrics};
 use events::Events;
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Secret};
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use pods::PodSecrets;
 use requests::{Requests, readable};
@@ -36,19 +36,7 @@ pub struct Kubernetes {
     requests: Requests,
     events: Events,
     watched: Watched,
-}
-
-/// What the watches keep current.
-#[derive(Clone)]
-pub struct Watched {
-    /// The namespaces that are watched; all when empty.
-    pub scopes: Vec<String>,
-    /// The resources.
-    pub apps: Vec<Store<OrgOAuthApp>>,
-    /// The namespaces.
-    pub namespaces: Vec<Store<PartialObjectMeta<Namespace>>>,
-    /// The resources whose finalizer this process removed.
-    pub released: Arc<Released>,
+    released: Arc<Released>,
 }
 
 /// Who asks, and how hard.
@@ -62,11 +50,17 @@ pub struct Asking<'a> {
 }
 
 impl Kubernetes {
-    /// With what the watches know.
-    pub fn new(client: Client, asking: Asking<'_>, watched: Watched, metrics: Arc<Metrics>) -> Self {
+    /// With what the watches know. In `released` are the resources whose finalizer this process removed.
+    pub fn new(
+        client: Client,
+        asking: Asking<'_>,
+        watched: Watched,
+        released: Arc<Released>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let requests = Requests::new(asking.concurrency, metrics, asking.fence);
         let events = Events::new(client.clone(), requests.clone(), asking.identity);
-        Self { client, requests, events, watched }
+        Self { client, requests, events, watched, released }
     }
 
     /// Publishes an Event about any object.
@@ -183,23 +177,7 @@ fn derives(app: &OrgOAuthApp, id: &str) -> bool {
 fn keep(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>) {
     let has_claim = |app: &OrgOAuthApp| app.status.as_ref().is_some_and(|status| status.claim.is_some());
     let app = app.ok().filter(|app| found.len() < MOST_RIVALS || has_claim(app));
-    found.extend(app.map(slim));
-}
-
-/// Without the parts of its spec and status that can be large and say nothing about whose an app is.
-fn slim(mut app: OrgOAuthApp) -> OrgOAuthApp {
-    let spec = &mut app.spec;
-    (spec.display_name, spec.description) = Default::default();
-    (spec.redirect_uris, spec.post_logout_redirect_uris, spec.allowed_orgs, spec.roles) = Default::default();
-    (spec.allowed_scopes, spec.secret) = Default::default();
-    app.metadata.finalizers = None;
-    app.status = app.status.map(|OrgOAuthAppStatus { client_id, claim, adopted, .. }| OrgOAuthAppStatus {
-        client_id,
-        claim,
-        adopted,
-        ..OrgOAuthAppStatus::default()
-    });
-    app
+    found.extend(app.map(outline));
 }
 
 impl Cluster for Kubernetes {
@@ -218,7 +196,8 @@ impl Cluster for Kubernetes {
             self.requests.of(Some(asking)).list(api, params.clone(), |app| keep(&mut found, app)).await?;
         }
         for store in &self.watched.apps {
-            found.extend(store.state_filter(|app| derives(app, id)).iter().map(|app| slim(OrgOAuthApp::clone(app))));
+            let deriving = store.state_filter(|app| derives(app.outline(), id));
+            found.extend(deriving.iter().map(|app| outline(app.outline().clone())));
         }
         Ok(found)
     }
@@ -233,7 +212,7 @@ impl Cluster for Kubernetes {
     async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
         let mut metadata = seen(app);
         metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-        self.watched.released.remember(app.uid().unwrap_or_default());
+        self.released.remember(app.uid().unwrap_or_default());
         match self.patch(app, None, json!({"metadata": metadata})).await {
             Ok(_) => Ok(()),
             Err(ClusterFault::Stale) => {
@@ -245,7 +224,7 @@ impl Cluster for Kubernetes {
             }
             Err(fault) => {
                 if let ClusterFault::Refused(_) = fault {
-                    self.watched.released.forget(&app.uid().unwrap_or_default());
+                    self.released.forget(&app.uid().unwrap_or_default());
                 }
                 Err(fault)
             }
@@ -306,7 +285,7 @@ impl Cluster for Kubernetes {
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
-        let found = self.watched.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(namespace)));
+        let found = self.watched.namespace(namespace);
         // A resource that is seen before its namespace: the watch of namespaces lags.
         Ok(found.ok_or(ClusterFault::Stale)?.metadata.labels.clone().unwrap_or_default())
     }

@@ -2,9 +2,10 @@
 //! to time. Connections are looked at side by side, so that one that hangs delays no other.
 
 use super::watches::Change;
+use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Kubernetes;
 use crate::connections::ClusterConnections;
-use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::crd::IamConnection;
 use crate::duration;
 use crate::reconcile::{Connections, Operator};
 use crate::status::Users;
@@ -32,7 +33,7 @@ pub struct Keeper {
     /// All connections.
     pub connections: Store<IamConnection>,
     /// The resources that are watched.
-    pub apps: Vec<Store<OrgOAuthApp>>,
+    pub apps: Vec<Store<CachedApp>>,
     /// Whether some namespaces only are watched. Then others may keep the same connection: it is left to them unless a
     /// resource here uses it, and its users are not counted.
     pub scoped: bool,
@@ -83,13 +84,13 @@ impl Keeper {
     /// nobody else's connection is checked because of it, nor about its organization.
     async fn count(&self, known: &mut HashMap<String, Known>) {
         known.retain(|name, _| self.operator.connections.find(name).is_some());
-        let mut apps: Vec<Arc<OrgOAuthApp>> = Vec::new();
+        let mut apps: Vec<Arc<CachedApp>> = Vec::new();
         for app in self.apps.iter().flat_map(Store::state) {
-            if self.operator.is_granted(&app).await {
+            if self.operator.is_granted(app.outline()).await {
                 apps.push(app);
             }
         }
-        let mut all = Users::by_connection(apps.iter().map(AsRef::as_ref));
+        let mut all = Users::by_connection(apps.iter().map(|app| app.outline()));
         for connection in self.connections.state() {
             let users = all.remove(connection.name_any().as_str()).unwrap_or_default();
             let known = known.entry(connection.name_any()).or_default();

@@ -7,12 +7,12 @@ pub use apps::{Waking, apps, requests};
 
 use super::notices::{Notice, Notices};
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
+use crate::cluster::watched::NamespaceMeta;
 use crate::crd::IamConnection;
 use crate::metrics::{Metrics, Watched};
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt, future::BoxFuture};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::core::{ObjectMeta, PartialObjectMeta};
+use kube::core::ObjectMeta;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::Event;
@@ -35,9 +35,6 @@ pub enum Change {
 
 /// Those who want to hear of changes.
 pub type Listeners = Vec<UnboundedSender<Change>>;
-
-/// A namespace without its spec and status.
-pub type NamespaceMeta = PartialObjectMeta<Namespace>;
 
 /// What all watches share.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
     restored_claim,
 };
-use super::{Access, Blocked, Call, Observed, Outcome, Remote, Rival, Step, former_name, observes};
+use super::{Access, Blocked, Call, Observed, Outcome, Remote, Rival, Step, observes, read_secrets};
 use crate::crd::{DeletionPolicy, FINALIZER};
 use crate::credentials::{OurSecret, Target, secret_name};
 use crate::reason::Reason;
@@ -85,12 +85,11 @@ fn lost_key(seen: &Observed) -> Blocked {
 }
 
 fn delete_app(seen: &Observed) -> Result<Step, Blocked> {
-    match (seen.app.spec.deletion_policy, &seen.users) {
-        (DeletionPolicy::DeleteWhenUnused, None) => Ok(Step::FindUsers),
-        (DeletionPolicy::DeleteWhenUnused, Some(users)) if !users.is_empty() => Ok(Step::Finish(in_use(seen, users))),
-        (DeletionPolicy::Delete | DeletionPolicy::Retain | DeletionPolicy::DeleteWhenUnused, _) => {
-            delete_remote(seen, seen.client_id())
-        }
+    let waits_for_users = seen.app.spec.deletion_policy == DeletionPolicy::DeleteWhenUnused;
+    match &seen.users {
+        None if waits_for_users => Ok(Step::FindUsers),
+        Some(users) if waits_for_users && !users.is_empty() => Ok(Step::Finish(in_use(seen, users))),
+        Some(_) | None => delete_remote(seen, seen.client_id()),
     }
 }
 
@@ -128,15 +127,6 @@ fn release(seen: &Observed) -> Step {
         Some(secret) => Step::ReleaseSecret(secret.clone()),
         None => Step::DropFinalizer,
     })
-}
-
-/// The Secret, and the one under the name that an earlier spec gave it.
-fn read_secrets(seen: &Observed) -> Option<Step> {
-    match (&seen.secret, former_name(&seen.app)) {
-        (None, _) => Some(Step::ReadSecret),
-        (Some(_), Some(name)) if seen.former.is_none() => Some(Step::ReadFormerSecret(name)),
-        (Some(_), _) => None,
-    }
 }
 
 fn owned_secrets(seen: &Observed) -> impl Iterator<Item = &OurSecret> {

@@ -2,6 +2,7 @@
 //! slowly.
 
 use super::{Connections, Observed, Operator, Pass};
+use crate::cluster::cached::CachedApp;
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::OrgOAuthApp;
 use crate::decide::{Access, Blocked, Outcome};
@@ -16,18 +17,30 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     ///
     /// # Errors
     /// As `reconcile`.
-    pub async fn reconcile_or_say_why_not(&self, app: &OrgOAuthApp) -> Result<Outcome, ClusterFault> {
+    pub async fn reconcile_or_say_why_not(&self, cached: &CachedApp) -> Result<Outcome, ClusterFault> {
         // What a reconcile shares with others is behind locks that are taken over when they are poisoned.
-        let Some(result) = caught(self.reconcile(app.clone())).await else {
+        let Some(result) = caught(self.reconcile_cached(cached)).await else {
             self.metrics.panicked();
             let blocked = internal_error();
             // To say it may fail for the same reason.
-            if let None | Some(Err(_)) = caught(self.say_blocked(app, blocked.clone())).await {
+            if let None | Some(Err(_)) = caught(self.say_blocked(cached.outline(), blocked.clone())).await {
                 tracing::error!(reason = blocked.reason.as_str(), "{}", blocked.message);
             }
             return Ok(Outcome::Blocked(blocked));
         };
         result
+    }
+
+    /// A large resource is not kept by the watch: it is read when its turn has come.
+    async fn reconcile_cached(&self, cached: &CachedApp) -> Result<Outcome, ClusterFault> {
+        if let Some(app) = cached.whole() {
+            return self.reconcile(app.clone()).await;
+        }
+        let outline = cached.outline();
+        match self.cluster.read_app(&outline.namespace().unwrap_or_default(), &outline.name_any()).await? {
+            Some(app) => self.reconcile(app).await,
+            None => Ok(Outcome::Gone),
+        }
     }
 
     async fn say_blocked(&self, app: &OrgOAuthApp, blocked: Blocked) -> Result<(), ClusterFault> {

@@ -121,6 +121,31 @@ async fn a_created_app_costs_three_writes_one_event_and_one_remote_write() {
 }
 
 #[tokio::test]
+async fn a_large_resource_is_created_changed_and_deleted_like_any_other() {
+    let world = World::running("large", Flavour::Csp).await;
+    world.create("billing", json!({"description": "x".repeat(4096), "secret": {"labels": {"team": "a"}}})).await;
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+    let (id, _) = world.credential("billing").await.unwrap();
+    let shown = async || world.remote_app(&id).await.unwrap().fields;
+    assert_eq!(shown().await["description"], "x".repeat(4096));
+    world.change("billing", json!({"description": "y".repeat(4096)})).await;
+    world.until("the change", async || shown().await["description"] == "y".repeat(4096)).await;
+    let writes = || world.audit(control_plane::AuditRecord::is_write).len();
+    world
+        .until("it is reported", async || world.app("billing").await.status.unwrap().observed_generation == Some(2))
+        .await;
+    world.until("the Events", async || world.audit(|r| r.resource == "events").len() == 2).await;
+    let (before, looked) = (writes(), || world.audit(|r| r.resource == "secrets" && r.verb == "get").len());
+    let looked_before = looked();
+    world.until("it was looked at again", async || looked() >= looked_before + 5).await;
+    assert_eq!(writes(), before, "it is quiet when settled");
+    world.delete("billing").await;
+    world.until_gone("billing").await;
+    assert!(world.remote_app(&id).await.is_none());
+}
+
+#[tokio::test]
 async fn settled_apps_cause_no_write_on_either_side() {
     let world = World::running("settled", Flavour::Csp).await;
     for name in ["a", "b", "c"] {

@@ -2,6 +2,7 @@
 //! finalizer from.
 
 use super::{Follower, Shared, stream};
+use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
 use crate::controller::notices::{Notice, Notices};
 use crate::crd::{FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
@@ -15,15 +16,15 @@ use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
 /// The resources that are to be reconciled.
-pub type Waking = UnboundedReceiver<ObjectRef<OrgOAuthApp>>;
+pub type Waking = UnboundedReceiver<ObjectRef<CachedApp>>;
 
 /// The resources of a namespace, or all. The future runs the watch.
 pub fn apps(
     shared: &Shared,
     namespace: Option<&str>,
     released: Arc<Released>,
-) -> (Store<OrgOAuthApp>, Waking, BoxFuture<'static, ()>) {
-    let (apps, writer) = store::<OrgOAuthApp>();
+) -> (Store<CachedApp>, Waking, BoxFuture<'static, ()>) {
+    let (apps, writer) = store::<CachedApp>();
     let (wake, waking) = unbounded();
     let api = match namespace {
         None => Api::all(shared.client.clone()),
@@ -35,7 +36,7 @@ pub fn apps(
 }
 
 pub(super) struct Apps {
-    pub wake: UnboundedSender<ObjectRef<OrgOAuthApp>>,
+    pub wake: UnboundedSender<ObjectRef<CachedApp>>,
     pub released: Arc<Released>,
     pub notices: Notices,
 }
@@ -93,11 +94,11 @@ fn is_provisioned(app: &OrgOAuthApp) -> bool {
     known && app.spec.management_policy == ManagementPolicy::Full
 }
 
-impl Follower<OrgOAuthApp> for Apps {
+impl Follower<CachedApp> for Apps {
     type Seen = Seen;
 
-    fn seen(&self, app: &OrgOAuthApp, before: Option<Seen>) -> Seen {
-        let seen = self.look(app, before.as_ref());
+    fn seen(&self, app: &CachedApp, before: Option<Seen>) -> Seen {
+        let seen = self.look(app.outline(), before.as_ref());
         if before.is_none_or(|before| seen.wakes(&before)) {
             // Nobody reconciles any more during a shutdown.
             self.wake.unbounded_send(ObjectRef::from_obj(app)).ok();
@@ -105,7 +106,7 @@ impl Follower<OrgOAuthApp> for Apps {
         seen
     }
 
-    fn gone(&self, app: &ObjectRef<OrgOAuthApp>, last: Seen) {
+    fn gone(&self, app: &ObjectRef<CachedApp>, last: Seen) {
         if last.protected && !self.released.forget(&last.uid) {
             self.notices.say(Notice::FinalizerRemoved(ObjectReference {
                 api_version: Some(OrgOAuthApp::api_version(&()).into_owned()),
@@ -118,5 +119,5 @@ impl Follower<OrgOAuthApp> for Apps {
         }
     }
 
-    fn lost(&self, _: &ObjectRef<OrgOAuthApp>, _: Seen) {}
+    fn lost(&self, _: &ObjectRef<CachedApp>, _: Seen) {}
 }

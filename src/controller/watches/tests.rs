@@ -2,16 +2,17 @@
 
 use super::apps::Apps;
 use super::*;
+use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
 use crate::controller::notices::Notices;
-use crate::crd::{FINALIZER, OrgOAuthApp, RECONCILE_REQUESTED};
+use crate::crd::{FINALIZER, RECONCILE_REQUESTED};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream;
 use serde_json::{Value, json};
 
 const UNREADABLE: &str = "unreadable";
 
-fn app(name: &str, change: Value) -> Lenient<OrgOAuthApp> {
+fn app(name: &str, change: Value) -> Lenient<CachedApp> {
     let mut app = json!({
         "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
         "metadata": {"name": name, "namespace": "n", "uid": name, "generation": 1, "resourceVersion": "1"},
@@ -37,7 +38,7 @@ fn finalized() -> Value {
     json!({"metadata": {"finalizers": [FINALIZER]}, "status": {"clientId": "ooa-1"}})
 }
 
-fn unreadable(name: &str) -> Lenient<OrgOAuthApp> {
+fn unreadable(name: &str) -> Lenient<CachedApp> {
     app(name, json!({"spec": UNREADABLE}))
 }
 
@@ -55,8 +56,8 @@ fn drain<T>(receiver: &mut UnboundedReceiver<T>) -> Vec<T> {
     std::iter::from_fn(|| receiver.try_recv().ok()).collect()
 }
 
-async fn follow_apps(events: Vec<Event<Lenient<OrgOAuthApp>>>, released: &[&str]) -> Told {
-    let (apps, writer) = store::<OrgOAuthApp>();
+async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) -> Told {
+    let (apps, writer) = store::<CachedApp>();
     let ((wake, mut woken), (notices, mut noticed)) = (unbounded(), unbounded());
     let ours = Released::default();
     released.iter().for_each(|uid| ours.remember((*uid).into()));
@@ -80,7 +81,7 @@ async fn follow_apps(events: Vec<Event<Lenient<OrgOAuthApp>>>, released: &[&str]
     told
 }
 
-fn first_list(apps: Vec<Lenient<OrgOAuthApp>>) -> Vec<Event<Lenient<OrgOAuthApp>>> {
+fn first_list(apps: Vec<Lenient<CachedApp>>) -> Vec<Event<Lenient<CachedApp>>> {
     let listed = apps.into_iter().map(Event::InitApply);
     [Event::Init].into_iter().chain(listed).chain([Event::InitDone]).collect()
 }

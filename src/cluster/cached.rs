@@ -1,0 +1,174 @@
+//! A resource as the watches keep it: whole if it is small, else an outline of it.
+//! What a tenant writes takes memory by the number of its resources, not by their size.
+
+use super::lenient::Kept;
+use crate::crd::{Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus};
+use kube::Resource;
+use kube::core::ObjectMeta;
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::io;
+
+/// A larger resource is kept as an outline; in bytes of JSON, and many short texts take some times as much memory.
+const LARGEST_WHOLE: usize = 4 << 10;
+
+/// A resource that a watch has told of.
+#[derive(Clone, Debug)]
+pub struct CachedApp {
+    app: OrgOAuthApp,
+    is_whole: bool,
+}
+
+impl CachedApp {
+    /// The resource, if it is small enough to be kept. What is not kept has to be read from Kubernetes.
+    pub fn whole(&self) -> Option<&OrgOAuthApp> {
+        self.is_whole.then_some(&self.app)
+    }
+
+    /// The resource without the parts that can be large: its metadata, what it refers to, its policies, whose the app is,
+    /// and how it is.
+    pub fn outline(&self) -> &OrgOAuthApp {
+        &self.app
+    }
+}
+
+impl From<OrgOAuthApp> for CachedApp {
+    fn from(app: OrgOAuthApp) -> Self {
+        let is_whole = is_small(&app);
+        Self { app: if is_whole { app } else { outline(app) }, is_whole }
+    }
+}
+
+fn is_small(app: &OrgOAuthApp) -> bool {
+    serde_json::to_writer(Room(LARGEST_WHOLE), &(&app.spec, &app.status)).is_ok()
+}
+
+/// Takes so many bytes, and keeps none.
+struct Room(usize);
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A resource without the parts of its spec and status that can be large.
+pub fn outline(mut app: OrgOAuthApp) -> OrgOAuthApp {
+    app.spec = OrgOAuthAppSpec {
+        display_name: String::new(),
+        description: String::new(),
+        allowed_scopes: Default::default(),
+        redirect_uris: None,
+        post_logout_redirect_uris: None,
+        allowed_orgs: None,
+        roles: None,
+        secret: Default::default(),
+        ..app.spec
+    };
+    app.status = app.status.map(|status| OrgOAuthAppStatus {
+        drift: None,
+        conditions: status.conditions.into_iter().map(without_message).collect(),
+        ..status
+    });
+    app
+}
+
+fn without_message(condition: Condition) -> Condition {
+    Condition { message: String::new(), ..condition }
+}
+
+impl Kept for CachedApp {
+    const DROPPED: &'static [&'static str] = OrgOAuthApp::DROPPED;
+    const ANNOTATIONS: Option<&'static [&'static str]> = OrgOAuthApp::ANNOTATIONS;
+    const MOST_BYTES: usize = OrgOAuthApp::MOST_BYTES;
+}
+
+impl<'de> Deserialize<'de> for CachedApp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        OrgOAuthApp::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl Resource for CachedApp {
+    type DynamicType = <OrgOAuthApp as Resource>::DynamicType;
+    type Scope = <OrgOAuthApp as Resource>::Scope;
+
+    fn kind(kind: &Self::DynamicType) -> Cow<'_, str> {
+        OrgOAuthApp::kind(kind)
+    }
+
+    fn group(kind: &Self::DynamicType) -> Cow<'_, str> {
+        OrgOAuthApp::group(kind)
+    }
+
+    fn version(kind: &Self::DynamicType) -> Cow<'_, str> {
+        OrgOAuthApp::version(kind)
+    }
+
+    fn plural(kind: &Self::DynamicType) -> Cow<'_, str> {
+        OrgOAuthApp::plural(kind)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.app.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.app.meta_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn app(description: usize, status: Value) -> OrgOAuthApp {
+        let scopes: Vec<String> = (0..description / 10).map(|n| format!("{n:08}")).collect();
+        serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "a", "namespace": "n", "uid": "u"},
+            "spec": {"connectionRef": {"name": "c"}, "orgId": "o", "id": "chosen", "displayName": "a",
+                     "description": "x".repeat(description), "grantTypes": ["client_credentials"],
+                     "allowedScopes": {"generalScopes": scopes}, "deletionPolicy": "Retain"},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn said(message: usize) -> Value {
+        let condition = json!({"type": "Ready", "status": "True", "reason": "Provisioned",
+            "message": "x".repeat(message), "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        json!({"clientId": "chosen", "conditions": [condition]})
+    }
+
+    #[test]
+    fn a_small_resource_is_kept_whole() {
+        let app = app(1000, said(100));
+        let kept = CachedApp::from(app.clone());
+        assert_eq!(kept.whole().map(|app| json!(app)), Some(json!(app)));
+    }
+
+    #[test]
+    fn of_a_large_one_nothing_large_is_kept_and_what_others_need_of_it_is() {
+        for large in [app(2500, said(100)), app(10, said(5000))] {
+            let cached = CachedApp::from(large.clone());
+            assert!(cached.whole().is_none());
+            let outline = cached.outline();
+            assert!(serde_json::to_string(outline).unwrap().len() < 800);
+            assert_eq!(outline.metadata, large.metadata);
+            assert_eq!(
+                (&outline.spec.connection_ref, &outline.spec.org_id),
+                (&large.spec.connection_ref, &large.spec.org_id)
+            );
+            assert_eq!((&outline.spec.id, outline.spec.deletion_policy), (&large.spec.id, large.spec.deletion_policy));
+            let (kept, status) = (outline.status.as_ref().unwrap(), large.status.as_ref().unwrap());
+            assert_eq!((&kept.client_id, kept.conditions[0].status), (&status.client_id, status.conditions[0].status));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the watches keep current: the resources, and the namespaces with their labels.
+//! Whoever reads here may see what was true a moment ago.
+
+use super::cached::CachedApp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use std::sync::Arc;
+
+/// A namespace without its spec and status.
+pub type NamespaceMeta = PartialObjectMeta<Namespace>;
+
+/// The stores of all watches.
+#[derive(Clone)]
+pub struct Watched {
+    /// The namespaces that are watched; all when empty.
+    pub scopes: Vec<String>,
+    /// The resources, by scope.
+    pub apps: Vec<Store<CachedApp>>,
+    /// The namespaces, by scope.
+    pub namespaces: Vec<Store<NamespaceMeta>>,
+}
+
+impl Watched {
+    /// All resources.
+    pub fn apps(&self) -> impl Iterator<Item = Arc<CachedApp>> {
+        self.apps.iter().flat_map(Store::state)
+    }
+
+    /// The namespace of that name; its watch may lag behind that of the resources.
+    pub fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
+        self.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(name)))
+    }
+}
