@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 
-use toml_edit::{DocumentMut, Item};
+use toml_edit::{DocumentMut, Item, Value};
 
 use super::graph::Package;
 
@@ -12,6 +12,8 @@ pub struct Policy {
     licenses: Vec<String>,
     banned: Vec<String>,
     registries: Vec<String>,
+    /// The ids of advisories that are accepted.
+    pub ignored: Vec<String>,
 }
 
 impl Policy {
@@ -30,6 +32,7 @@ impl Policy {
             licenses: strings(&file["licenses"]["allow"], None),
             banned: strings(&file["bans"]["deny"], Some("name")),
             registries: strings(&file["sources"]["allow-registry"], None),
+            ignored: ignored(file["advisories"].get("ignore")),
         })
     }
 
@@ -87,6 +90,13 @@ impl Policy {
     }
 }
 
+/// The ids that are listed with a reason; one without is not ignored.
+fn ignored(list: Option<&Item>) -> Vec<String> {
+    let tables = list.and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_inline_table);
+    let has_reason = tables.filter(|table| table.get("reason").and_then(Value::as_str).is_some_and(|r| !r.is_empty()));
+    has_reason.filter_map(|table| Some(table.get("id")?.as_str()?.to_owned())).collect()
+}
+
 type Words = std::iter::Peekable<std::vec::IntoIter<String>>;
 
 fn words(license: &str) -> Vec<String> {
@@ -105,7 +115,8 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy { licenses: vec!["MIT".into(), "ISC".into()], banned: Vec::new(), registries: vec!["here".into()] }
+        let licenses = vec!["MIT".into(), "ISC".into()];
+        Policy { licenses, banned: Vec::new(), registries: vec!["here".into()], ignored: Vec::new() }
     }
 
     #[test]
@@ -130,5 +141,13 @@ mod tests {
         assert_eq!(policy().broken_by(&package("MIT", "git+there")), ["p comes from git+there"]);
         let banning = Policy { banned: vec!["p".into()], ..policy() };
         assert_eq!(banning.broken_by(&package("MIT", "registry+here")), ["p is banned"]);
+    }
+
+    #[test]
+    fn an_advisory_is_ignored_with_a_reason_only() {
+        let file: DocumentMut =
+            r#"ignore = [{ id = "A", reason = "not used" }, { id = "B", reason = "" }, { id = "C" }, "D"]"#.parse().unwrap();
+        assert_eq!(ignored(file.get("ignore")), ["A"]);
+        assert!(ignored(None).is_empty());
     }
 }
