@@ -1,5 +1,5 @@
 //! The only place with policy: from what was observed to the one next step. Pure; every step is derived anew from
-//! what is seen, so a crash between two steps is the same as a restart.
+//! what is observed, so a crash between two steps is the same as a restart.
 
 mod credential;
 mod deletion;
@@ -21,10 +21,12 @@ use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{
     Api, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, Roles,
 };
-use crate::credentials::{Brought, Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, NewApp, OrgId, Proof, RemoteApp, Update};
+use crate::remote::{
+    ClientId, ClientSecret, Credentials, Deletion, Fault, NewApp, OrgId, RemoteApp, Update, Verification,
+};
+use crate::secret::{OwnedSecret, ProvidedSecret, SecretContents, SecretState, secret_name};
 use crate::template;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -80,7 +82,7 @@ pub enum Remote {
 
 /// Whether another resource has the id that `spec.id` names.
 #[derive(Clone, Debug)]
-pub enum Rival {
+pub enum IdOwner {
     /// Not looked for in this pass.
     Unread,
     /// None has.
@@ -104,7 +106,7 @@ pub enum ClaimOrigin {
 
 /// The roles of the app in its organization.
 #[derive(Clone, Debug)]
-pub enum Membership {
+pub enum RoleAssignment {
     /// Not asked in this pass.
     Unread,
     /// It was not added to its organization.
@@ -124,26 +126,26 @@ pub struct Observed {
     pub key: ClaimKey,
     /// When the pass began.
     pub now: Timestamp,
-    /// A secret that nobody has seen, should the pass need one.
-    pub fresh: ClientSecret,
+    /// A secret that nobody has observed, should the pass need one.
+    pub generated_secret: ClientSecret,
     /// Whether `app` was read or written in this pass, and is not from a cache that may lag.
-    pub live: bool,
+    pub is_uncached: bool,
     /// The connection.
     pub access: Access,
     /// The Secret, once it was read.
-    pub secret: Option<Target>,
+    pub secret: Option<SecretState>,
     /// The Secret under the name that an earlier spec gave it, once it was read.
-    pub former: Option<Target>,
+    pub previous_target: Option<SecretState>,
     /// The secret that the user brings, once it was read.
-    pub brought: Option<Brought>,
+    pub provided: Option<ProvidedSecret>,
     /// Whether an access token is there.
     pub authenticated: bool,
     /// The remote app.
     pub remote: Remote,
     /// Its roles.
-    pub membership: Membership,
+    pub roles: RoleAssignment,
     /// Another resource with the same id.
-    pub rival: Rival,
+    pub id_owner: IdOwner,
     /// Whether the id was claimed in this pass, so that nothing with it can be ours from before.
     pub claimed_now: bool,
     /// What the API said to a create in this pass that it refused.
@@ -161,7 +163,7 @@ pub struct Observed {
     /// What the API said in this pass to the secret that is staged.
     pub applied: Option<Applied>,
     /// What the API said to a token request with the secret that is in question.
-    pub proof: Option<Proof>,
+    pub verification: Option<Verification>,
     /// The fields that were changed at the API in this pass.
     pub updated: Vec<String>,
     /// What the API said to the deletion in this pass.
@@ -181,21 +183,27 @@ pub enum Applied {
 
 impl Observed {
     /// The start of a pass.
-    pub fn new(app: OrgOAuthApp, access: Access, key: ClaimKey, now: Timestamp, fresh: ClientSecret) -> Self {
+    pub fn new(
+        app: OrgOAuthApp,
+        access: Access,
+        key: ClaimKey,
+        now: Timestamp,
+        generated_secret: ClientSecret,
+    ) -> Self {
         Self {
             app,
             key,
             now,
-            fresh,
-            live: false,
+            generated_secret,
+            is_uncached: false,
             access,
             secret: None,
-            former: None,
-            brought: None,
+            previous_target: None,
+            provided: None,
             authenticated: false,
             remote: Remote::Unread,
-            membership: Membership::Unread,
-            rival: Rival::Unread,
+            roles: RoleAssignment::Unread,
+            id_owner: IdOwner::Unread,
             claimed_now: false,
             create_refused: None,
             in_hand: None,
@@ -204,7 +212,7 @@ impl Observed {
             published_now: false,
             staged_now: false,
             applied: None,
-            proof: None,
+            verification: None,
             updated: Vec::new(),
             deletion: None,
             users: None,
@@ -217,7 +225,7 @@ impl Observed {
     }
 
     /// What the Secret holds; nothing while it was not read.
-    pub fn content(&self) -> Content {
+    pub fn content(&self) -> SecretContents {
         self.secret.as_ref().map(|target| target.content(&self.app)).unwrap_or_default()
     }
 }
@@ -228,9 +236,9 @@ pub enum Step {
     /// Read the Secret.
     ReadSecret,
     /// Read the Secret under the name that an earlier spec gave it.
-    ReadFormerSecret(String),
+    ReadPreviousTarget(String),
     /// Read the secret that the user brings.
-    ReadBroughtSecret,
+    ReadProvidedSecret,
     /// Read the resource itself, past the cache.
     ReadResource,
     /// Look for pods that use the Secret.
@@ -238,7 +246,7 @@ pub enum Step {
     /// Call the API.
     Call(Call),
     /// Look for another resource with the same id.
-    FindRival,
+    FindIdOwner,
     /// Add the finalizer.
     AddFinalizer,
     /// Record in status that the id is about to be used.
@@ -251,15 +259,15 @@ pub enum Step {
     /// Take that record back.
     Unclaim,
     /// Find out whether Kubernetes would take a Secret that holds this.
-    TrySecret(Content),
+    TrySecret(SecretContents),
     /// Make the Secret hold this.
-    Write(Content, Because),
+    WriteSecret(SecretContents, WriteReason),
     /// Remove a Secret that Kubernetes does not delete with the resource.
-    RemoveSecret(OurSecret),
+    RemoveSecret(OwnedSecret),
     /// Remove a Secret that was written under an earlier name.
-    RemoveFormer(OurSecret),
+    RemovePreviousTarget(OwnedSecret),
     /// Take the marks of the operator off the Secret.
-    ReleaseSecret(OurSecret),
+    ReleaseSecret(OwnedSecret),
     /// Let the resource go.
     DropFinalizer,
     /// Nothing more in this pass.
@@ -268,7 +276,7 @@ pub enum Step {
 
 /// Why the Secret is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum WriteReason {
     /// The API handed a credential out.
     HandedOut,
     /// A new secret is about to be sent to the API.
@@ -299,7 +307,7 @@ pub enum Call {
     /// Read the remote app.
     Read(ClientId),
     /// Look it up in the list of its organization.
-    Look(ClientId),
+    FindInList(ClientId),
     /// Create the remote app.
     Create(NewApp),
     /// Change the remote app.
@@ -309,7 +317,7 @@ pub enum Call {
     /// Make the staged secret valid beside the current one, for so long.
     Rotate(ClientId, ClientSecret, Duration),
     /// Ask for a token with this secret.
-    Prove(ClientId, ClientSecret),
+    VerifySecret(ClientId, ClientSecret),
     /// Read the roles of the app.
     ReadRoles(ClientId),
     /// Add the app to its organization.
@@ -368,132 +376,132 @@ pub fn org_id(app: &OrgOAuthApp) -> OrgId {
 }
 
 /// The next step.
-pub fn decide(seen: &Observed) -> Step {
-    let step = match (&seen.app.metadata.deletion_timestamp, observes(&seen.app)) {
-        (Some(_), _) => deletion::step(seen),
-        (None, false) => provide(seen),
-        (None, true) => plan::observe(seen),
+pub fn decide(observed: &Observed) -> Step {
+    let step = match (&observed.app.metadata.deletion_timestamp, observes(&observed.app)) {
+        (Some(_), _) => deletion::step(observed),
+        (None, false) => provide(observed),
+        (None, true) => plan::observe(observed),
     };
     let step = step.and_then(|step| match step {
-        Step::Write(content, because) => Ok(Step::Write(dressed(seen, content)?, because)),
-        Step::TrySecret(content) => Ok(Step::TrySecret(dressed(seen, content)?)),
+        Step::WriteSecret(content, because) => Ok(Step::WriteSecret(with_template_keys(observed, content)?, because)),
+        Step::TrySecret(content) => Ok(Step::TrySecret(with_template_keys(observed, content)?)),
         step => Ok(step),
     });
     step.unwrap_or_else(|blocked| Step::Finish(Outcome::Blocked(blocked)))
 }
 
 /// With the operator's claim, and the keys that `secret.template` adds once there is a credential to fill them with.
-fn dressed(seen: &Observed, content: Content) -> Result<Content, Blocked> {
-    let whole = content.current.is_some() || is_public(&seen.app);
+fn with_template_keys(observed: &Observed, content: SecretContents) -> Result<SecretContents, Blocked> {
+    let whole = content.current.is_some() || is_public(&observed.app);
     let extra = match &content.client_id {
-        Some(id) if whole => fill(seen, id, content.current.as_ref())?,
+        Some(id) if whole => fill(observed, id, content.current.as_ref())?,
         Some(_) | None => BTreeMap::new(),
     };
-    let claim = signed_claim(seen).or_else(|| content.claim.clone());
-    Ok(Content { claim, extra, ..content })
+    let claim = signed_claim(observed).or_else(|| content.claim.clone());
+    Ok(SecretContents { claim, extra, ..content })
 }
 
 fn fill(
-    seen: &Observed,
+    observed: &Observed,
     client_id: &ClientId,
     client_secret: Option<&ClientSecret>,
 ) -> Result<BTreeMap<String, ClientSecret>, Blocked> {
-    let org_id = &org_id(&seen.app);
-    let token_url = match &seen.access {
+    let org_id = &org_id(&observed.app);
+    let token_url = match &observed.access {
         Access::Granted { address, .. } => template::token_url(address.api, &address.endpoint, org_id),
         Access::Refused(_) => String::new(),
     };
     let values = template::Values { client_id, client_secret, org_id, token_url };
-    let filled = template::fill(&seen.app.spec.secret.template, &values);
+    let filled = template::fill(&observed.app.spec.secret.template, &values);
     filled.map_err(|message| Blocked::new(Reason::TemplateInvalid, message))
 }
 
 /// For a resource that is wanted: the app exists as the spec says, and the Secret holds its credential.
-fn provide(seen: &Observed) -> Result<Step, Blocked> {
-    if seen.app.spec.suspend {
+fn provide(observed: &Observed) -> Result<Step, Blocked> {
+    if observed.app.spec.suspend {
         return Ok(Step::Finish(Outcome::Suspended));
     }
-    let fields = admit(seen)?;
-    if let Some(step) = look_at_secrets(seen)? {
+    let fields = admit(observed)?;
+    if let Some(step) = look_at_secrets(observed)? {
         return Ok(step);
     }
-    if let Some(credentials) = &seen.in_hand {
-        return Ok(credential::publish_handed_out(seen, credentials));
+    if let Some(credentials) = &observed.in_hand {
+        return Ok(credential::publish_handed_out(observed, credentials));
     }
-    if let Some(step) = ownership::step(seen)? {
+    if let Some(step) = ownership::step(observed)? {
         return Ok(step);
     }
     for part in [credential::step, remote_app::step, roles::step, credential::last] {
-        if let Some(step) = part(seen, &fields)? {
+        if let Some(step) = part(observed, &fields)? {
             return Ok(step);
         }
     }
-    Ok(Step::Finish(Outcome::Settled { wake: credential::wake(seen) }))
+    Ok(Step::Finish(Outcome::Settled { wake: credential::wake(observed) }))
 }
 
 /// What can be refused before any call is.
-fn admit(seen: &Observed) -> Result<Fields, Blocked> {
-    match &seen.access {
+fn admit(observed: &Observed) -> Result<Fields, Blocked> {
+    match &observed.access {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { address, .. } => {
-            admit_secret(seen)?;
-            definition::fields(address.api, &seen.app.spec)
+            admit_secret(observed)?;
+            definition::fields(address.api, &observed.app.spec)
                 .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
         }
     }
 }
 
 /// A template that cannot be filled, or fills more than Kubernetes stores, is found before anything is created.
-fn admit_secret(seen: &Observed) -> Result<(), Blocked> {
-    let (app, id) = (&seen.app, seen.client_id());
-    let secret = (!is_public(app)).then(Content::longest_secret);
-    let extra = fill(seen, &id, secret.as_ref())?;
-    match Content::largest(&id, secret.as_ref(), extra).size_problem(app) {
+fn admit_secret(observed: &Observed) -> Result<(), Blocked> {
+    let (app, id) = (&observed.app, observed.client_id());
+    let secret = (!is_public(app)).then(SecretContents::longest_secret);
+    let extra = fill(observed, &id, secret.as_ref())?;
+    match SecretContents::largest(&id, secret.as_ref(), extra).size_problem(app) {
         Some(problem) => Err(Blocked::new(Reason::SecretTooLarge, problem)),
         None => Ok(()),
     }
 }
 
 /// The Secrets of Kubernetes come before any call, so that a name that is taken costs none.
-fn look_at_secrets(seen: &Observed) -> Next {
-    let app = &seen.app;
-    match &seen.secret {
-        Some(Target::Foreign) => return Err(secret_conflict(app)),
-        Some(Target::Ours(secret)) if secret.is_being_deleted() => return Ok(Some(secret_being_deleted(app))),
-        Some(Target::Ours(_) | Target::Free) | None => {}
+fn look_at_secrets(observed: &Observed) -> Next {
+    let app = &observed.app;
+    match &observed.secret {
+        Some(SecretState::Foreign) => return Err(secret_conflict(app)),
+        Some(SecretState::Owned(secret)) if secret.is_being_deleted() => return Ok(Some(secret_being_deleted(app))),
+        Some(SecretState::Owned(_) | SecretState::Absent) | None => {}
     }
-    if let Some(step) = read_secrets(seen) {
+    if let Some(step) = read_secrets(observed) {
         return Ok(Some(step));
     }
-    match (&app.spec.client_secret_ref, &seen.brought) {
-        (Some(_), None) => Ok(Some(Step::ReadBroughtSecret)),
-        (Some(_), Some(Brought::Missing(why))) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
-        (Some(_), Some(Brought::Value(_))) | (None, _) => Ok(None),
+    match (&app.spec.client_secret_ref, &observed.provided) {
+        (Some(_), None) => Ok(Some(Step::ReadProvidedSecret)),
+        (Some(_), Some(ProvidedSecret::Missing(why))) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
+        (Some(_), Some(ProvidedSecret::Value(_))) | (None, _) => Ok(None),
     }
 }
 
 /// The Secret, and the one under the name that an earlier spec gave it.
-fn read_secrets(seen: &Observed) -> Option<Step> {
-    match (&seen.secret, &seen.former, former_name(&seen.app)) {
+fn read_secrets(observed: &Observed) -> Option<Step> {
+    match (&observed.secret, &observed.previous_target, previous_target_name(&observed.app)) {
         (None, _, _) => Some(Step::ReadSecret),
-        (Some(_), None, Some(name)) => Some(Step::ReadFormerSecret(name)),
+        (Some(_), None, Some(name)) => Some(Step::ReadPreviousTarget(name)),
         (Some(_), Some(_), _) | (Some(_), None, None) => None,
     }
 }
 
 /// The name under which status says that the credential is, when the spec no longer names it.
-fn former_name(app: &OrgOAuthApp) -> Option<String> {
+fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
     let name = app.status.as_ref()?.secret_name.clone()?;
     (name != secret_name(app)).then_some(name)
 }
 
 /// The finalizer comes before the first call that changes something, and a token before the finalizer, so that a
 /// resource whose connection never worked can be deleted without it.
-fn attach(seen: &Observed) -> Option<Step> {
+fn ensure_finalizer(observed: &Observed) -> Option<Step> {
     // Who only observes has nothing to clean up.
-    if observes(&seen.app) || seen.app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    if observes(&observed.app) || observed.app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         None
-    } else if seen.authenticated {
+    } else if observed.authenticated {
         Some(Step::AddFinalizer)
     } else {
         Some(Step::Call(Call::Authenticate))
@@ -501,49 +509,49 @@ fn attach(seen: &Observed) -> Option<Step> {
 }
 
 /// A cache that lags could show a resource that is already gone; nothing is created for such a one.
-fn go_live(seen: &Observed) -> Option<Step> {
-    (!seen.live && !observes(&seen.app)).then_some(Step::ReadResource)
+fn require_uncached(observed: &Observed) -> Option<Step> {
+    (!observed.is_uncached && !observes(&observed.app)).then_some(Step::ReadResource)
 }
 
-fn create(seen: &Observed, fields: &Fields) -> Step {
-    if let Some(fault) = &seen.create_refused {
-        return refused(seen, fault);
+fn create(observed: &Observed, fields: &Fields) -> Step {
+    if let Some(fault) = &observed.create_refused {
+        return refused(observed, fault);
     }
-    if let Some(step) = try_secret(seen).or_else(|| credential::stage_before_create(seen)) {
+    if let Some(step) = try_secret(observed).or_else(|| credential::stage_before_create(observed)) {
         return step;
     }
-    let staged = seen.content().next.map(|next| next.secret);
-    let secret = credential::brought(seen).cloned().or(staged);
-    let new = NewApp { id: seen.client_id(), context: context(seen), fields: fields.clone(), secret };
-    go_live(seen).unwrap_or(Step::Call(Call::Create(new)))
+    let staged = observed.content().pending.map(|pending| pending.secret);
+    let secret = credential::provided(observed).cloned().or(staged);
+    let new = NewApp { id: observed.client_id(), context: context(observed), fields: fields.clone(), secret };
+    require_uncached(observed).unwrap_or(Step::Call(Call::Create(new)))
 }
 
 /// A Secret that Kubernetes would refuse is found out before the API hears of the app.
-fn try_secret(seen: &Observed) -> Option<Step> {
-    if seen.secret_accepted || observes(&seen.app) {
+fn try_secret(observed: &Observed) -> Option<Step> {
+    if observed.secret_accepted || observes(&observed.app) {
         return None;
     }
-    let sample = (!is_public(&seen.app)).then(|| seen.fresh.clone());
-    Some(Step::TrySecret(seen.content().publish(&seen.app, &seen.client_id(), sample, seen.now)))
+    let sample = (!is_public(&observed.app)).then(|| observed.generated_secret.clone());
+    Some(Step::TrySecret(observed.content().publish(&observed.app, &observed.client_id(), sample, observed.now)))
 }
 
 /// The API refused to create the app. Where it shows none, a chosen id is free for others again.
-fn refused(seen: &Observed, fault: &Fault) -> Step {
-    match matches!(seen.remote, Remote::Absent) && ownership::is_intent(seen) {
+fn refused(observed: &Observed, fault: &Fault) -> Step {
+    match matches!(observed.remote, Remote::Absent) && ownership::is_intent(observed) {
         true => Step::Unclaim,
-        false => Step::Finish(after_fault(&seen.app, fault.clone())),
+        false => Step::Finish(after_fault(&observed.app, fault.clone())),
     }
 }
 
-fn context(seen: &Observed) -> Option<Context> {
-    match &seen.access {
-        Access::Granted { context, .. } => seen.app.spec.context.or(*context),
+fn context(observed: &Observed) -> Option<Context> {
+    match &observed.access {
+        Access::Granted { context, .. } => observed.app.spec.context.or(*context),
         Access::Refused(_) => None,
     }
 }
 
-fn api(seen: &Observed) -> Option<Api> {
-    match &seen.access {
+fn api(observed: &Observed) -> Option<Api> {
+    match &observed.access {
         Access::Granted { address, .. } => Some(address.api),
         Access::Refused(_) => None,
     }

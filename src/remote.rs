@@ -129,7 +129,7 @@ pub enum Look {
 
 /// What the API says to a token request with a client's own credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum Verification {
     /// It gave a token, so the secret is valid.
     Accepted,
     /// It gave none, in its words, scrubbed and cut.
@@ -232,7 +232,7 @@ pub trait Iam: Send + Sync + 'static {
         org: &OrgId,
         id: &ClientId,
         secret: &ClientSecret,
-    ) -> impl Future<Output = Result<Proof, Fault>> + Send;
+    ) -> impl Future<Output = Result<Verification, Fault>> + Send;
 
     /// Deletes an app, together with others of its organization that are deleted at the same time. [csp-delete]
     fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Fault>> + Send;

@@ -2,12 +2,12 @@
 //! are said instead of done.
 
 use super::{
-    Because, Blocked, Call, ClaimOrigin, Observed, Outcome, Step, admit, credential, look_at_secrets, ownership,
+    Blocked, Call, ClaimOrigin, Observed, Outcome, Step, WriteReason, admit, credential, look_at_secrets, ownership,
     remote_app, roles,
 };
 use crate::crd::AdoptionPolicy;
-use crate::credentials::Apply;
 use crate::remote::Update;
+use crate::secret::RotationMode;
 use std::fmt;
 
 /// What would be done at the API. It holds names of fields and never a value.
@@ -70,70 +70,75 @@ impl fmt::Display for Planned {
 }
 
 /// The next step for a resource that only observes.
-pub fn observe(seen: &Observed) -> Result<Step, Blocked> {
-    if seen.app.spec.suspend {
+pub fn observe(observed: &Observed) -> Result<Step, Blocked> {
+    if observed.app.spec.suspend {
         return Ok(Step::Finish(Outcome::Suspended));
     }
-    let fields = admit(seen)?;
-    if let Some(step) = look_at_secrets(seen)? {
+    let fields = admit(observed)?;
+    if let Some(step) = look_at_secrets(observed)? {
         return Ok(step);
     }
     let mut plan = Vec::new();
-    if let Some(step) = ownership::step(seen)? {
-        match planned(seen, &step) {
+    if let Some(step) = ownership::step(observed)? {
+        match planned(observed, &step) {
             Some(Planned::Adopt) => plan.push(Planned::Adopt),
             Some(only) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![only])))),
             None => return Ok(step),
         }
     }
     // An app that is taken over keeps its secret, unless the policy says to replace it.
-    let keeps_secret = !plan.is_empty() && seen.app.spec.adoption_policy == AdoptionPolicy::Adopt;
+    let keeps_secret = !plan.is_empty() && observed.app.spec.adoption_policy == AdoptionPolicy::Adopt;
     let credential = if keeps_secret { |_: &_, _: &_| Ok(None) } else { credential::step };
     for part in [credential, remote_app::step, roles::step] {
-        let Some(step) = part(seen, &fields)? else { continue };
-        match planned(seen, &step) {
+        let Some(step) = part(observed, &fields)? else { continue };
+        match planned(observed, &step) {
             Some(Planned::Create) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![Planned::Create])))),
-            Some(next) => plan.push(next),
+            Some(pending) => plan.push(pending),
             None => return Ok(step),
         }
     }
     if plan.is_empty() {
-        credential::last(seen, &fields)?;
-        return Ok(Step::Finish(Outcome::Settled { wake: credential::wake(seen) }));
+        credential::last(observed, &fields)?;
+        return Ok(Step::Finish(Outcome::Settled { wake: credential::wake(observed) }));
     }
     Ok(Step::Finish(Outcome::Observed(Plan(plan))))
 }
 
 /// What a step would do at the API, or lead to; `None` for a step that only looks or keeps the Secret in order.
-fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
+fn planned(observed: &Observed, step: &Step) -> Option<Planned> {
     match step {
         Step::Claim { origin: ClaimOrigin::Adopted, .. } => Some(Planned::Adopt),
         Step::Claim { origin: ClaimOrigin::New, .. } | Step::Call(Call::Create(_)) => Some(Planned::Create),
-        Step::Write(content, Because::Staged) => match content.next.as_ref().map(|next| next.apply) {
-            Some(Apply::Rotate) => Some(Planned::RotateSecret),
-            Some(Apply::Replace) | None => Some(Planned::ReplaceSecret),
+        Step::WriteSecret(content, WriteReason::Staged) => match content.pending.as_ref().map(|pending| pending.mode) {
+            Some(RotationMode::Overlap) => Some(Planned::RotateSecret),
+            Some(RotationMode::Replace) | None => Some(Planned::ReplaceSecret),
         },
         Step::Call(Call::Replace(..)) => Some(Planned::ReplaceSecret),
         Step::Call(Call::Rotate(..)) => Some(Planned::RotateSecret),
-        Step::Call(Call::Update(_, Update { .. })) => Some(Planned::Change(remote_app::drift(seen))),
+        Step::Call(Call::Update(_, Update { .. })) => Some(Planned::Change(remote_app::drift(observed))),
         Step::Call(Call::AddToOrganization(..)) => Some(Planned::AddToOrganization),
         Step::Call(Call::ChangeRoles { .. }) => Some(Planned::ChangeRoles),
         Step::Call(
-            Call::Authenticate | Call::Read(_) | Call::Look(_) | Call::Prove(..) | Call::ReadRoles(_) | Call::Delete(_),
+            Call::Authenticate
+            | Call::Read(_)
+            | Call::FindInList(_)
+            | Call::VerifySecret(..)
+            | Call::ReadRoles(_)
+            | Call::Delete(_),
         )
         | Step::ReadSecret
-        | Step::ReadFormerSecret(_)
-        | Step::ReadBroughtSecret
+        | Step::ReadPreviousTarget(_)
+        | Step::ReadProvidedSecret
         | Step::ReadResource
         | Step::FindUsers
-        | Step::FindRival
+        | Step::FindIdOwner
         | Step::AddFinalizer
         | Step::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
         | Step::TrySecret(_)
         | Step::RemoveSecret(_)
         | Step::Unclaim
-        | Step::Write(..)
-        | Step::RemoveFormer(_)
+        | Step::WriteSecret(..)
+        | Step::RemovePreviousTarget(_)
         | Step::ReleaseSecret(_)
         | Step::DropFinalizer
         | Step::Finish(_) => None,

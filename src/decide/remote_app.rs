@@ -2,32 +2,34 @@
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
 use super::ownership::holds_claim;
-use super::{Blocked, Call, Next, Observed, Remote, Step, api, context, credential, go_live, reconcile_requested};
+use super::{
+    Blocked, Call, Next, Observed, Remote, Step, api, context, credential, reconcile_requested, require_uncached,
+};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
 
 /// What is to be done until the API has what the spec says.
-pub fn step(seen: &Observed, fields: &Fields) -> Next {
-    let id = seen.client_id();
-    match &seen.remote {
+pub fn step(observed: &Observed, fields: &Fields) -> Next {
+    let id = observed.client_id();
+    match &observed.remote {
         Remote::AsDefined => Ok(None),
-        Remote::Unread if is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() => {
-            Ok(Some(Step::Call(Call::Look(id))))
+        Remote::Unread if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() => {
+            Ok(Some(Step::Call(Call::FindInList(id))))
         }
         Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Absent if holds_claim(seen) || seen.app.spec.id.is_none() => {
-            Ok(Some(credential::create_again(seen, fields)))
+        Remote::Absent if holds_claim(observed) || observed.app.spec.id.is_none() => {
+            Ok(Some(credential::create_again(observed, fields)))
         }
         Remote::Absent => Ok(None),
-        Remote::Shown(shown) => change(seen, fields, shown),
+        Remote::Shown(shown) => change(observed, fields, shown),
     }
 }
 
-fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
+fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     let changed = definition::differences(fields, &shown.fields);
     if changed.is_empty() {
         return Ok(None);
@@ -36,12 +38,12 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !fixed.is_empty() {
         return Err(cannot_change(&fixed));
     }
-    if !seen.updated.is_empty() {
+    if !observed.updated.is_empty() {
         return Err(not_taken(&changed));
     }
-    let Some(api) = api(seen) else { return Ok(None) };
-    let update = Update { context: context(seen), fields: definition::update(api, fields, &changed), secret: None };
-    Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update)))))
+    let Some(api) = api(observed) else { return Ok(None) };
+    let update = Update { context: context(observed), fields: definition::update(api, fields, &changed), secret: None };
+    Ok(Some(require_uncached(observed).unwrap_or(Step::Call(Call::Update(observed.client_id(), update)))))
 }
 
 /// Whether status says that the API has the present spec.
@@ -53,9 +55,9 @@ pub fn is_synced(app: &OrgOAuthApp) -> bool {
 }
 
 /// The fields that the API shows otherwise than the spec.
-pub fn drift(seen: &Observed) -> Vec<String> {
-    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return Vec::new() };
-    let fields = api(seen).and_then(|api| definition::fields(api, &seen.app.spec).ok());
+pub fn drift(observed: &Observed) -> Vec<String> {
+    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &observed.remote else { return Vec::new() };
+    let fields = api(observed).and_then(|api| definition::fields(api, &observed.app.spec).ok());
     fields.map(|fields| definition::differences(&fields, &shown.fields)).unwrap_or_default()
 }
 

@@ -2,19 +2,19 @@
 //! Without `spec.roles` they are somebody else's business.
 
 use super::remote_app::is_synced;
-use super::{Call, Membership, Next, Observed, Step, context, reconcile_requested};
+use super::{Call, Next, Observed, RoleAssignment, Step, context, reconcile_requested};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::definition::Fields;
 
 /// What is to be done until the app has its roles.
-pub fn step(seen: &Observed, _: &Fields) -> Next {
-    let Some(wanted) = &seen.app.spec.roles else { return Ok(None) };
-    let id = seen.client_id();
-    Ok(match &seen.membership {
-        Membership::AsDefined => None,
-        Membership::Unread => Some(Step::Call(Call::ReadRoles(id))),
-        Membership::Absent => Some(Step::Call(Call::AddToOrganization(id, context(seen), wanted.clone()))),
-        Membership::Has(held) => {
+pub fn step(observed: &Observed, _: &Fields) -> Next {
+    let Some(wanted) = &observed.app.spec.roles else { return Ok(None) };
+    let id = observed.client_id();
+    Ok(match &observed.roles {
+        RoleAssignment::AsDefined => None,
+        RoleAssignment::Unread => Some(Step::Call(Call::ReadRoles(id))),
+        RoleAssignment::Absent => Some(Step::Call(Call::AddToOrganization(id, context(observed), wanted.clone()))),
+        RoleAssignment::Has(held) => {
             let (add, remove) = (without(wanted, held), without(held, wanted));
             let same = add == Roles::default() && remove == Roles::default();
             (!same).then_some(Step::Call(Call::ChangeRoles { id, add, remove }))
@@ -23,8 +23,8 @@ pub fn step(seen: &Observed, _: &Fields) -> Next {
 }
 
 /// Whether roles that were read a while ago will do.
-pub fn may_be_old(seen: &Observed) -> bool {
-    is_synced(&seen.app) && reconcile_requested(&seen.app).is_none()
+pub fn may_be_old(observed: &Observed) -> bool {
+    is_synced(&observed.app) && reconcile_requested(&observed.app).is_none()
 }
 
 /// The roles in `all` that are not in `others`.

@@ -1,10 +1,10 @@
-//! Performs one call to the API and folds what it brought into what is seen.
+//! Performs one call to the API and folds what it provided into what is observed.
 //! A fault of the API ends the pass; what that means is decided in `decide`.
 
 use super::{Connections, Flow, Pass};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_fault, drift, may_be_old, org_id};
+use crate::decide::{Applied, Blocked, Call, Outcome, Remote, RoleAssignment, after_fault, drift, may_be_old, org_id};
 use crate::duration;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
@@ -20,14 +20,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         };
         match self.ask(&iam, call).await {
             Ok(()) => Flow::Next,
-            Err(fault) => Flow::End(after_fault(&self.seen.app, fault)),
+            Err(fault) => Flow::End(after_fault(&self.observed.app, fault)),
         }
     }
 
     async fn open(&self) -> Result<Arc<D::Iam>, Blocked> {
         match &self.connection {
             Some(connection) => {
-                let namespace = self.seen.app.namespace().unwrap_or_default();
+                let namespace = self.observed.app.namespace().unwrap_or_default();
                 self.operator.connections.open(connection, &namespace).await
             }
             None => Err(Blocked::new(Reason::ConnectionNotFound, "there is no connection")),
@@ -42,18 +42,18 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), Fault> {
-        let org = org_id(&self.seen.app);
+        let org = org_id(&self.observed.app);
         match call {
             Call::Authenticate => {
                 iam.authenticate(&org).await?;
-                self.seen.authenticated = true;
+                self.observed.authenticated = true;
             }
             Call::Read(id) => {
                 let shown = iam.read(&org, &id).await?;
-                self.seen.remote = shown.map_or(Remote::Absent, Remote::Shown);
+                self.observed.remote = shown.map_or(Remote::Absent, Remote::Shown);
             }
-            Call::Look(id) => {
-                self.seen.remote = match iam.look(&org, &id, self.max_age()).await? {
+            Call::FindInList(id) => {
+                self.observed.remote = match iam.look(&org, &id, self.max_age()).await? {
                     Look::Listed(app) => Remote::Listed(Some(app)),
                     Look::NotListed => Remote::Listed(None),
                     Look::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
@@ -65,7 +65,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::Update(id, update) => {
                 // The update carries more, since the API always wants some fields.
-                let changed = drift(&self.seen);
+                let changed = drift(&self.observed);
                 let answer = iam.update(&org, &id, &update).await;
                 self.updated(id, changed, answer)?;
             }
@@ -77,25 +77,25 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let answer = iam.rotate_secret(&org, &id, &secret, overlap).await;
                 self.applied(answer)?;
             }
-            Call::Prove(id, secret) => self.seen.proof = Some(iam.prove(&org, &id, &secret).await?),
+            Call::VerifySecret(id, secret) => self.observed.verification = Some(iam.prove(&org, &id, &secret).await?),
             Call::ReadRoles(id) => {
-                let max_age = if may_be_old(&self.seen) { self.max_age() } else { Duration::ZERO };
+                let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
                 let held = iam.roles(&org, &id, max_age).await?;
-                self.seen.membership = held.map_or(Membership::Absent, Membership::Has);
+                self.observed.roles = held.map_or(RoleAssignment::Absent, RoleAssignment::Has);
             }
             Call::AddToOrganization(id, context, roles) => {
                 iam.add_to_organization(&org, &id, context, &roles).await?;
-                self.seen.membership = Membership::AsDefined;
+                self.observed.roles = RoleAssignment::AsDefined;
                 self.note(Reason::RolesChanged, format!("App {id} was added to its organization."));
             }
             Call::ChangeRoles { id, add, remove } => {
                 iam.change_roles(&org, &id, &add, &remove).await?;
-                self.seen.membership = Membership::AsDefined;
+                self.observed.roles = RoleAssignment::AsDefined;
                 self.note(Reason::RolesChanged, format!("The roles of app {id} were changed."));
             }
             Call::Delete(id) => {
-                self.seen.deletion = Some(iam.delete(&org, &id).await?);
-                self.seen.remote = Remote::Unread;
+                self.observed.deletion = Some(iam.delete(&org, &id).await?);
+                self.observed.remote = Remote::Unread;
             }
         }
         Ok(())
@@ -104,9 +104,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
         match answer {
             Ok(credentials) => {
-                let again = self.seen.content().revision > 0;
-                self.seen.remote = Remote::AsDefined;
-                self.seen.in_hand = Some(credentials);
+                let again = self.observed.content().revision > 0;
+                self.observed.remote = Remote::AsDefined;
+                self.observed.in_hand = Some(credentials);
                 match again {
                     false => self.note(Reason::Created, format!("App {} created.", app.id)),
                     true => self.note(Reason::Recreated, format!("App {} was gone and is created again.", app.id)),
@@ -115,16 +115,16 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
             Err(fault @ (Fault::Conflict(_) | Fault::Rejected(_))) => {
-                self.seen.remote = Remote::Unread;
-                self.seen.create_refused = Some(fault);
+                self.observed.remote = Remote::Unread;
+                self.observed.create_refused = Some(fault);
                 Ok(())
             }
             // Nothing was created.
             Err(
                 fault @ (Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Credentials(_) | Fault::Throttled { .. }),
             ) => {
-                self.seen.remote = Remote::Absent;
-                self.seen.create_refused = Some(fault);
+                self.observed.remote = Remote::Absent;
+                self.observed.create_refused = Some(fault);
                 Ok(())
             }
             Err(fault @ Fault::Unavailable(_)) => Err(fault),
@@ -140,12 +140,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match answer {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
-                self.seen.updated = fields;
-                self.seen.remote = shown.map_or(Remote::Unread, Remote::Shown);
+                self.observed.updated = fields;
+                self.observed.remote = shown.map_or(Remote::Unread, Remote::Shown);
                 Ok(())
             }
             Err(Fault::NotFound(_)) => {
-                self.seen.remote = Remote::Absent;
+                self.observed.remote = Remote::Absent;
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -153,11 +153,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     fn applied(&mut self, answer: Result<(), Fault>) -> Result<(), Fault> {
-        self.seen.proof = None;
+        self.observed.verification = None;
         match answer {
-            Ok(()) => self.seen.applied = Some(Applied::Taken),
-            Err(Fault::Conflict(_)) => self.seen.applied = Some(Applied::Conflict),
-            Err(Fault::NotFound(_)) => self.seen.remote = Remote::Absent,
+            Ok(()) => self.observed.applied = Some(Applied::Taken),
+            Err(Fault::Conflict(_)) => self.observed.applied = Some(Applied::Conflict),
+            Err(Fault::NotFound(_)) => self.observed.remote = Remote::Absent,
             Err(fault) => return Err(fault),
         }
         Ok(())
