@@ -267,7 +267,7 @@ mod tests {
         let full = SecretContents { pending: Some(pending), previous: Some(previous), ..content(&app) };
         let Some(SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &full) else { panic!("not a create") };
         let keys: Vec<_> = secret.data.as_ref().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["ID", "client-secret", "client-secret.pending", "client-secret.previous"]);
+        assert_eq!(keys, ["ID", "client-secret", "client-secret.next", "client-secret.previous"]);
         assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
         let target = guard(&app, &key(), Some(secret.clone()));
         assert_eq!(target.content(&app), full);
@@ -347,7 +347,7 @@ mod tests {
         let app = app(json!({}));
         let edited = |value: &[u8]| {
             let mut secret = published(&app);
-            for key in ["client-secret", "client-secret.pending", "client-secret.previous"] {
+            for key in ["client-secret", "client-secret.next", "client-secret.previous"] {
                 secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.to_vec()));
             }
             guard(&app, &key(), Some(secret)).content(&app)

@@ -273,7 +273,7 @@ pub(super) fn as_new(mut secret: Secret) -> Secret {
 }
 
 fn next_key(keys: &SecretKeys) -> String {
-    format!("{}.pending", keys.client_secret)
+    format!("{}.next", keys.client_secret)
 }
 
 fn previous_key(keys: &SecretKeys) -> String {
