@@ -12,7 +12,7 @@ async fn reconcile_all(world: &World) -> Vec<(String, bool)> {
     let operator = world.start();
     let mut ended = Vec::new();
     for app in world.resources() {
-        let outcome = operator.reconcile_or_say_why_not(&app.into()).await.unwrap();
+        let outcome = operator.reconcile_or_say_why_not(&app.clone().into()).await.unwrap();
         let failed = matches!(outcome, Outcome::Blocked(blocked) if blocked.reason == Reason::InternalError);
         ended.push((app.name_any(), failed));
     }
