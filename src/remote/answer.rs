@@ -1,6 +1,9 @@
 //! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
 //! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
 
+mod error_body;
+mod json;
+
 use super::listing::{APP_FIELDS, documented};
 use super::request::Quote;
 use super::scrub::{Known, scrub};
@@ -8,6 +11,8 @@ use super::wire::Payload;
 use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
 use crate::crd::{Role, ServiceRoles};
 use crate::secret_value;
+use error_body::{ErrorBody, RequestIds};
+use json::Skipped;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -30,7 +35,7 @@ pub struct Answer {
 impl Answer {
     /// Whether the body is a JSON object, as every documented answer with a body is.
     pub fn is_json_object(&self) -> bool {
-        self.json().is_some_and(|body| body.is_object())
+        json::read_object(&self.body, Skipped).is_some()
     }
 
     /// Whether the body is a page for people, made by something between the operator and the API.
@@ -38,14 +43,10 @@ impl Answer {
         self.body.trim_ascii_start().starts_with(b"<")
     }
 
-    fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
     fn object(&self) -> Result<Map<String, Value>, Fault> {
-        match self.json() {
-            Some(Value::Object(fields)) => Ok(fields),
-            Some(_) | None => Err(self.malformed("it is not a JSON object")),
+        match serde_json::from_slice(&self.body) {
+            Ok(Value::Object(fields)) => Ok(fields),
+            Ok(_) | Err(_) => Err(self.malformed("it is not a JSON object")),
         }
     }
 
@@ -62,16 +63,14 @@ impl Answer {
 
     /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
     pub fn message(&self) -> Option<String> {
-        let json = self.json();
-        let said = match (&json, self.quote) {
-            (Some(body), Quote::MessageOnly) => text_at(body, &["message"]),
-            (Some(body), Quote::Any) => text_at(body, &["message", "error_description", "error", "detail", "title"]),
-            (None, Quote::Any) if !self.is_html() => String::from_utf8(self.body.to_vec()).ok(),
+        let body: Option<ErrorBody> = json::read(&self.body);
+        let said = match (&body, self.quote) {
+            (Some(body), quote) => body.message(quote),
+            (None, Quote::Any) if !self.is_html() => str::from_utf8(&self.body).ok(),
             (None, Quote::Any | Quote::MessageOnly) => None,
-        };
-        let mut passing = Vec::new();
-        json.iter().for_each(|body| passing_ids(body, &mut passing));
-        said.map(|said| scrub(&said, &self.known, &passing)).filter(|said| !said.is_empty())
+        }?;
+        let RequestIds(ids) = json::read(&self.body).unwrap_or_default();
+        Some(scrub(said, &self.known, &ids)).filter(|said| !said.is_empty())
     }
 
     /// What an error status means.
@@ -193,20 +192,6 @@ fn id_of(entry: &Value) -> Option<&str> {
 
 fn text_at(body: &Value, names: &[&str]) -> Option<String> {
     names.iter().filter_map(|name| body.get(name)?.as_str()).find(|text| !text.trim().is_empty()).map(str::to_owned)
-}
-
-/// The values of request ids, at any depth. [image-builder-test]
-fn passing_ids(body: &Value, found: &mut Vec<String>) {
-    match body {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
-            Value::String(id) if ["requestid", "traceid"].contains(&name.to_ascii_lowercase().as_str()) => {
-                found.push(id.clone());
-            }
-            value => passing_ids(value, found),
-        }),
-        Value::Array(items) => items.iter().for_each(|item| passing_ids(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 /// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.

@@ -189,3 +189,40 @@ fn an_update_brings_the_app_only_if_its_answer_shows_it() {
         assert!(!shown(body), "{body}");
     }
 }
+
+/// Values of every type but text. What they hold must not be picked up.
+const NO_TEXT: [&str; 8] = [
+    "null",
+    "true",
+    "7",
+    "-0.5",
+    "[]",
+    r#"["billing-export"]"#,
+    "{}",
+    r#"{"id":"billing-export","name":"n","message":"m","clientSecret":"s"}"#,
+];
+
+#[test]
+fn texts_of_unexpected_types_do_not_hide_others() {
+    let names = ["message", "error_description", "error", "detail", "title"];
+    for value in NO_TEXT {
+        for (at, name) in names.iter().enumerate() {
+            let hidden: String = names[..at].iter().map(|name| format!(r#""{name}":{value},"#)).collect();
+            let body = format!(r#"{{"x":{value},{hidden}"{name}":"not so","clientId":{value}}}"#);
+            assert_eq!(answer(400, &body).message().as_deref(), Some("not so"), "{body}");
+        }
+        assert_eq!(answer(400, &format!(r#"{{"x":{value},"error":{value}}}"#)).message(), None, "{value}");
+        assert_eq!(answer(400, value).is_json_object(), value.starts_with('{'), "{value}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_nested_too_deep_is_no_json() {
+    let nested = |depth: usize| format!(r#"{{"message":"no","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(answer(400, &nested(126)).message().as_deref(), Some("no"));
+    for depth in [127, 128 << 10] {
+        let answer = answer(400, &nested(depth));
+        assert!(!answer.is_json_object() && answer.roles().is_err(), "{depth}");
+        assert!(answer.message().is_some_and(|said| said.starts_with(r#"{"message":"no","x":[[["#)), "{depth}");
+    }
+}
