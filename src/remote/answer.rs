@@ -1,6 +1,7 @@
-//! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
+//! Answers, read leniently: what is not used is skipped, and what the documentation leaves open is accepted either way.
 //! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
 
+mod body;
 mod error_body;
 mod json;
 
@@ -8,11 +9,11 @@ use super::listing::{APP_FIELDS, documented};
 use super::request::Quote;
 use super::scrub::{Known, scrub};
 use super::wire::Payload;
-use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
-use crate::crd::{Role, ServiceRoles};
+use super::{ClientId, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
 use crate::secret_value;
+use body::{CredentialsBody, Failure, IssuedSecret, PartialSuccess};
 use error_body::{ErrorBody, RequestIds};
-use json::Skipped;
+use json::{FromAnyValue, Skipped};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -35,7 +36,7 @@ pub struct Answer {
 impl Answer {
     /// Whether the body is a JSON object, as every documented answer with a body is.
     pub fn is_json_object(&self) -> bool {
-        json::read_object(&self.body, Skipped).is_some()
+        self.object(Skipped).is_ok()
     }
 
     /// Whether the body is a page for people, made by something between the operator and the API.
@@ -43,11 +44,8 @@ impl Answer {
         self.body.trim_ascii_start().starts_with(b"<")
     }
 
-    fn object(&self) -> Result<Map<String, Value>, Fault> {
-        match serde_json::from_slice(&self.body) {
-            Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) | Err(_) => Err(self.malformed("it is not a JSON object")),
-        }
+    fn object<T: FromAnyValue>(&self, empty: T) -> Result<T, Fault> {
+        json::read_object(&self.body, empty).ok_or_else(|| self.malformed("it is not a JSON object"))
     }
 
     /// A success that does not say what it should.
@@ -91,19 +89,20 @@ impl Answer {
 
     /// The pair that create and regenerate hand out. [cpn-create, csp-create, csp-secret-put]
     pub fn credentials(&self, id: &ClientId, public: bool) -> Result<Credentials, Fault> {
-        let mut fields = self.object()?;
-        match fields.get("clientId") {
-            Some(Value::String(shown)) if *shown == id.0 => {}
-            Some(_) | None => return Err(self.malformed("its clientId is not the app's")),
+        let body = self.object(CredentialsBody::default())?;
+        if body.client_id.as_ref() != Some(&id.0) {
+            return Err(self.malformed("its clientId is not the app's"));
         }
-        let client_secret = match fields.remove("clientSecret") {
-            Some(Value::String(secret)) if !secret.is_empty() => {
-                let checked = secret_value::check(&secret, secret_value::CREDENTIAL);
+        let client_secret = match body.client_secret {
+            IssuedSecret::Text(secret) => {
+                let checked = secret_value::check(secret.expose(), secret_value::CREDENTIAL);
                 checked.map_err(|error| self.malformed(&format!("its clientSecret {error}")))?;
-                Some(ClientSecret::new(secret))
+                Some(secret)
             }
-            Some(Value::String(_) | Value::Null) | None if public => None,
-            Some(_) | None => return Err(self.malformed("it has no clientSecret")),
+            IssuedSecret::Absent if public => None,
+            IssuedSecret::Absent | IssuedSecret::UnexpectedType => {
+                return Err(self.malformed("it has no clientSecret"));
+            }
         };
         Ok(Credentials { client_id: id.clone(), client_secret })
     }
@@ -123,12 +122,8 @@ impl Answer {
     /// Whether a deletion that was accepted names the app as failed; the form of its entries is not documented.
     /// [csp-delete]
     pub fn deletion(&self, id: &ClientId) -> Result<Deletion, Fault> {
-        if self.body.trim_ascii().is_empty() {
-            return Ok(Deletion::Accepted);
-        }
-        let fields = self.object()?;
-        let failed = entries(&fields, "failed").any(|entry| id_of(entry) == Some(&id.0));
-        Ok(if failed { Deletion::Failed } else { Deletion::Accepted })
+        let failure = self.failure("failed", |failure| failure.id() == Some(&id.0))?;
+        Ok(if failure.is_some() { Deletion::Failed } else { Deletion::Accepted })
     }
 
     /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
@@ -139,40 +134,30 @@ impl Answer {
 
     /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
     pub fn added(&self, id: &ClientId) -> Result<(), Fault> {
-        if self.body.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        let fields = self.object()?;
-        let failed = entries(&fields, "failures").find(|entry| id_of(entry).is_none_or(|failed| failed == id.0));
-        failed.map_or(Ok(()), |entry| {
-            let said = text_at(entry, &["message", "error"]).map(|said| scrub(&said, &self.known, &[]));
+        let failure = self.failure("failures", |failure| failure.id().is_none_or(|failed| failed == id.0))?;
+        failure.map_or(Ok(()), |failure| {
+            let said = failure.message().map(|said| scrub(said, &self.known, &[]));
             Err(Fault::Rejected(format!("{}: {}", self.operation, said.unwrap_or("it failed".into()))))
         })
     }
 
+    /// The failure about an app in a success. An empty body is a success as a whole.
+    fn failure(&self, list: &'static str, is_about_app: impl Fn(&Failure) -> bool) -> Result<Option<Failure>, Fault> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        self.object(PartialSuccess { list, is_about_app, failure: None }).map(|success| success.failure)
+    }
+
     /// The roles of the one app that it shows. [cpn-clients-get]
     pub fn roles(&self) -> Result<Roles, Fault> {
-        self.object().map(|fields| roles(&fields))
+        self.object(Roles::default())
     }
 }
 
-/// The roles of an app in its organization; their form in answers is read leniently. [cpn-clients-get]
-pub fn roles(fields: &Map<String, Value>) -> Roles {
-    let role = |entry: &Value| {
-        let resource = entry.get("resource").and_then(Value::as_str).map(str::to_owned);
-        let name = entry.as_str().or_else(|| entry.get("name")?.as_str())?;
-        Some(Role { name: name.to_owned(), resource })
-    };
-    let all = |fields: &Map<String, Value>, name: &str| entries(fields, name).filter_map(role).collect();
-    let service = |entry: &Value| {
-        let fields = entry.as_object()?;
-        let id = fields.get("serviceDefinitionId")?.as_str()?;
-        Some(ServiceRoles { service_definition_id: id.to_owned(), service_roles: all(fields, "serviceRoles") })
-    };
-    Roles {
-        organization_roles: all(fields, "organizationRoles"),
-        service_roles: entries(fields, "serviceRoles").filter_map(service).collect(),
-    }
+/// The roles of an app as an entry of a list shows them; `None` when it is not an object. [csp-clients]
+pub fn roles(entry: &[u8]) -> Option<Roles> {
+    json::read_object(entry, Roles::default())
 }
 
 /// An app as an entry of a list shows it. [csp-list]
@@ -180,18 +165,6 @@ pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
     let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
     let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
     Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
-}
-
-fn entries<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {
-    fields.get(name).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn id_of(entry: &Value) -> Option<&str> {
-    entry.as_str().or_else(|| ["id", "clientId"].iter().find_map(|name| entry.get(name)?.as_str()))
-}
-
-fn text_at(body: &Value, names: &[&str]) -> Option<String> {
-    names.iter().filter_map(|name| body.get(name)?.as_str()).find(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 /// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.
