@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::types::{
-    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, Fault, FaultState, Flavour, Human, OrgSeed, Seed,
-    Settings, Stats,
+    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, Fault, FaultState, Flavour, Human, OrgSeed, PermsSeed,
+    Seed, Settings, Stats,
 };
 
 /// Why a request to the simulator failed.
@@ -126,6 +126,16 @@ impl Control {
     pub async fn seed_client(&self, flavour: Flavour, org: &str, id: &str, secret: &str) -> Result<(), Error> {
         let client = ClientSeed { flavour, id: id.into(), secret: secret.into(), org_id: org.into(), orgs: None };
         self.seed(&Seed { clients: vec![client], ..Seed::default() }).await
+    }
+
+    /// Gives a seeded client, by its id, or a seeded API token, by its value, these `perms`.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn seed_perms(&self, flavour: Flavour, identity: &str, perms: &[&str]) -> Result<(), Error> {
+        let perms = perms.iter().map(ToString::to_string).collect();
+        let perms = PermsSeed { flavour, identity: identity.into(), perms };
+        self.seed(&Seed { perms: vec![perms], ..Seed::default() }).await
     }
 
     /// Orders a fault; orders add up, and the first that hits a call decides.

@@ -27,7 +27,7 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
     let (settings, realm, signer) = world.parts(flavour);
     realm.settle(now);
     if let Some(form) = call.route.token {
-        return Desk { settings, realm, signer, now }.serve(form, call);
+        return Desk { flavour, settings, realm, signer, now }.serve(form, call);
     }
     if flavour == Flavour::Cpn {
         cpn::check_offered(settings, call)?;
@@ -36,8 +36,7 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
         return cpn::self_rotate(settings, realm, call, now);
     }
     let access = bearer(realm, flavour, call, now)?;
-    let known = realm.orgs.contains_key(call.org());
-    check_org(flavour, &access, call.org(), known)?;
+    check_org(flavour, settings, &access, call.org(), realm.orgs.contains_key(call.org()))?;
     let mut scene = Scene { flavour, settings, realm, org: call.org(), by: &access.subject, now };
     match flavour {
         Flavour::Csp => csp::perform(&mut scene, call),
@@ -45,13 +44,14 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
     }
 }
 
-/// 404 for an unknown organization where the API lists it, else 403 (docs/api.md).
-fn check_org(flavour: Flavour, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
-    if !known && flavour == Flavour::Csp {
+/// 403 for a token of another organization; 404 for an unknown organization where the API lists it, else 403 (docs/api.md).
+fn check_org(flavour: Flavour, settings: &Settings, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
+    let foreign = settings.org_scoped_tokens && access.context_org != org;
+    if !foreign && !known && flavour == Flavour::Csp {
         return Err(Refusal::new(404, format!("organization {org} was not found")));
     }
     let manages = access.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
-    if known && manages {
+    if !foreign && known && manages {
         return Ok(());
     }
     Err(Refusal::new(403, format!("{} has no permission for organization {org}", access.subject)))

@@ -1,5 +1,5 @@
 //! Apps as members of their organization, which is what gives their tokens rights.
-//! An app can only be added to the organization that owns it `[cpn-reseller]`.
+//! An app can only be added to the organization that owns it `[cpn-reseller]`; in CSP to others too `[csp-index]`.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::apps::Scene;
 use crate::call::Refusal;
 use crate::store::Roles;
+use crate::types::Flavour;
 
 type Body = Map<String, Value>;
 
@@ -40,11 +41,13 @@ impl Scene<'_> {
             roles.services.entry(id).or_default().extend(names(&service["serviceRoles"]));
         }
         let ids = names(field(body, "ids"));
+        let several = self.flavour == Flavour::Csp && self.settings.org_scoped_tokens;
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
         if let Some(id) = ids.iter().find(|id| org.members.contains_key(*id)) {
             return Err(Refusal::bad(format!("client {id} is already a member of organization {}", self.org)));
         }
-        let (known, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| org.apps.contains(id));
+        let foreign = |id: &String| several && self.realm.apps.contains_key(id);
+        let (known, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| org.apps.contains(id) || foreign(id));
         org.members.extend(known.into_iter().map(|id| (id, roles.clone())));
         let failures: Vec<Value> = unknown
             .iter()

@@ -9,7 +9,7 @@ use crate::call::Refusal;
 use crate::crypto::{Signer, sha256_hex};
 use crate::faults::Faults;
 use crate::log::Log;
-use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, Seed, Settings};
+use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, PermsSeed, Seed, Settings};
 
 /// The whole state.
 pub struct World {
@@ -28,6 +28,8 @@ pub struct Realm {
     pub apps: BTreeMap<String, App>,
     pub api_tokens: Vec<ApiTokenSeed>,
     pub clients: BTreeMap<String, ClientSeed>,
+    /// The `perms` of seeded identities that are no organization owners.
+    pub perms: BTreeMap<String, Vec<String>>,
     pub access: HashMap<String, Access>,
     pub tokens_issued: u64,
     pub creations: BTreeMap<String, u64>,
@@ -78,6 +80,8 @@ pub struct Previous {
 pub struct Access {
     pub subject: String,
     pub expires_at: u64,
+    /// The organization to which it belongs, its `context_name`.
+    pub context_org: String,
     /// The organizations that it may manage; every one when absent.
     pub orgs: Option<Vec<String>>,
 }
@@ -119,6 +123,9 @@ impl World {
         for client in seed.clients {
             self.realm(client.flavour).clients.insert(client.id.clone(), client);
         }
+        for PermsSeed { flavour, identity, perms } in seed.perms {
+            self.realm(flavour).perms.insert(identity, perms);
+        }
     }
 }
 
@@ -138,6 +145,8 @@ impl Realm {
             && let Some(org) = self.orgs.get_mut(&app.org)
         {
             org.apps.remove(id);
+        }
+        for org in self.orgs.values_mut() {
             org.members.remove(id);
         }
     }

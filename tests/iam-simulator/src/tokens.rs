@@ -21,6 +21,7 @@ struct Grant {
 
 /// One token request.
 pub struct Desk<'a> {
+    pub flavour: Flavour,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
     pub signer: &'a Signer,
@@ -106,13 +107,23 @@ impl Desk<'_> {
         if known.passcode.is_some() && known.passcode.as_deref() != passcode {
             return Err(Refusal::bad("invalid_grant: a valid passcode is required"));
         }
-        Ok(Grant {
-            subject: format!("api-token:{}", known.org_id),
-            context_org: known.org_id.clone(),
-            orgs: known.orgs.clone(),
-            perms: vec!["csp:org_owner".into()],
+        let subject = format!("api-token:{}", known.org_id);
+        Ok(self.seeded_grant(subject, token, &known.org_id, known.orgs.clone()))
+    }
+
+    /// What a seeded identity gets: the roles that were seeded for it, else those of an organization owner.
+    fn seeded_grant(&self, subject: String, identity: &str, org: &str, orgs: Option<Vec<String>>) -> Grant {
+        let seeded = self.realm.perms.get(identity);
+        let manages = |perm: &String| {
+            perm.strip_prefix("csp:").is_some_and(|role| self.settings.managing_roles.iter().any(|r| r == role))
+        };
+        Grant {
+            subject,
+            context_org: org.to_string(),
+            orgs: if seeded.is_none_or(|perms| perms.iter().any(manages)) { orgs } else { Some(vec![]) },
+            perms: seeded.cloned().unwrap_or_else(|| vec!["csp:org_owner".into()]),
             lifetime: self.settings.token_lifetime_seconds,
-        })
+        }
     }
 
     fn basic(&self, call: &Call, org: Option<&str>) -> Result<Grant, Refusal> {
@@ -126,34 +137,40 @@ impl Desk<'_> {
             if seed.secret != secret {
                 return Err(invalid());
             }
-            return Ok(Grant {
-                subject: id.to_string(),
-                context_org: org.unwrap_or(&seed.org_id).to_string(),
-                orgs: seed.orgs.clone(),
-                perms: vec!["csp:org_owner".into()],
-                lifetime: self.settings.token_lifetime_seconds,
-            });
+            let org = org.unwrap_or(&seed.org_id);
+            let manages = seed.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
+            if self.settings.org_scoped_tokens && !(manages && self.realm.orgs.contains_key(org)) {
+                return Err(foreign_client(id));
+            }
+            return Ok(self.seeded_grant(id.to_string(), id, org, seed.orgs.clone()));
         }
         let app = self.realm.apps.get(id).filter(|app| app.accepts(secret, self.now)).ok_or_else(invalid)?;
-        if org.is_some_and(|org| org != app.org) {
-            return Err(Refusal::new(403, format!("client {id} does not belong to that organization")));
+        let org = org.unwrap_or(&app.org);
+        if org != app.org && !self.serves(app, org) {
+            return Err(foreign_client(id));
         }
-        self.app_grant(app)
+        self.app_grant(app, org)
     }
 
-    fn app_grant(&self, app: &App) -> Result<Grant, Refusal> {
+    /// Whether an app was added to an organization that does not own it, which CSP alone lets it `[csp-index]`.
+    fn serves(&self, app: &App, org: &str) -> bool {
+        let added = self.realm.orgs.get(org).is_some_and(|o| o.members.contains_key(&app.id));
+        self.flavour == Flavour::Csp && self.settings.org_scoped_tokens && added
+    }
+
+    fn app_grant(&self, app: &App, org: &str) -> Result<Grant, Refusal> {
         let grants = crate::policy::texts(&app.fields, "grantTypes");
         if !grants.contains(&"client_credentials") {
             return Err(Refusal::bad("unauthorized_client: the app has no client_credentials grant type"));
         }
         let none = Roles::default();
-        let roles = self.realm.orgs.get(&app.org).and_then(|o| o.members.get(&app.id)).unwrap_or(&none);
+        let roles = self.realm.orgs.get(org).and_then(|o| o.members.get(&app.id)).unwrap_or(&none);
         let manages = roles.organization.iter().any(|r| self.settings.managing_roles.contains(r));
         let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
         Ok(Grant {
             subject: app.id.clone(),
-            context_org: app.org.clone(),
-            orgs: Some(if manages { vec![app.org.clone()] } else { vec![] }),
+            context_org: org.to_string(),
+            orgs: Some(if manages { vec![org.to_string()] } else { vec![] }),
             perms: permissions(roles, app.fields.get("allowedScopes").unwrap_or(&Value::Null)),
             lifetime: lifetime.unwrap_or(self.settings.token_lifetime_seconds),
         })
@@ -167,11 +184,20 @@ impl Desk<'_> {
             "context": uuid(), "context_name": grant.context_org, "perms": grant.perms,
             "iat": issued, "exp": expires, "jti": uuid(),
         }));
-        let access = Access { subject: grant.subject.clone(), expires_at: expires * 1000, orgs: grant.orgs.clone() };
+        let access = Access {
+            subject: grant.subject.clone(),
+            expires_at: expires * 1000,
+            context_org: grant.context_org.clone(),
+            orgs: grant.orgs.clone(),
+        };
         self.realm.access.insert(token.clone(), access);
         self.realm.tokens_issued += 1;
         token
     }
+}
+
+fn foreign_client(id: &str) -> Refusal {
+    Refusal::new(403, format!("client {id} does not belong to that organization"))
 }
 
 /// The roles that a token carries: those held, as far as the app's scopes let them through (docs/api.md).

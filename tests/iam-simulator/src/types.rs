@@ -74,6 +74,8 @@ pub struct Seed {
     pub api_tokens: Vec<ApiTokenSeed>,
     /// Clients that manage apps by client credentials.
     pub clients: Vec<ClientSeed>,
+    /// Roles of these identities, where they are not to have `csp:org_owner`.
+    pub perms: Vec<PermsSeed>,
 }
 
 /// An organization.
@@ -122,6 +124,18 @@ pub struct ClientSeed {
     /// The organizations that it may manage; every one when absent.
     #[serde(default)]
     pub orgs: Option<Vec<String>>,
+}
+
+/// The roles that the tokens of a seeded identity carry; without a managing role they manage nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PermsSeed {
+    /// The API that knows it.
+    pub flavour: Flavour,
+    /// The client's id, or the API token itself.
+    pub identity: String,
+    /// What the claim `perms` says, such as `csp:org_member`.
+    pub perms: Vec<String>,
 }
 
 /// What a person does in the vendor's console, past the operator and without the rules of the API.
