@@ -27,6 +27,16 @@ pub fn credentials(id: &str, secret: &str) -> Value {
 }
 
 impl Scene<'_> {
+    /// The time whose state the reads show.
+    pub fn reads_show(&self) -> u64 {
+        self.settings.replication.reads_show(self.now)
+    }
+
+    /// The time whose state the lists show.
+    pub fn lists_show(&self) -> u64 {
+        self.settings.replication.lists_show(self.now)
+    }
+
     fn service_org(&self) -> bool {
         self.realm.orgs.get(self.org).is_some_and(|o| o.service)
     }
@@ -149,8 +159,8 @@ impl Scene<'_> {
     pub fn delete(&mut self, ids: &[&str]) -> Result<Value, Refusal> {
         let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
         for id in ids {
-            if self.realm.visible(self.settings, self.org, id).is_ok() {
-                self.realm.delete(id, self.settings.deletion_runs_ms, self.now);
+            if self.realm.visible(self.settings, self.org, id, self.now).is_ok() {
+                self.realm.delete(id, self.settings.deletion_runs_ms);
                 succeeded.push(json!(id));
             } else {
                 failed.push(match self.settings.failed_form {

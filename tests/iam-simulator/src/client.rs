@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::types::{
-    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, Fault, FaultState, Flavour, Human, OrgSeed, PermsSeed,
-    Seed, Settings, Stats,
+    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, ClockChange, Fault, FaultState, Flavour, Human, OrgSeed,
+    PermsSeed, Seed, Settings, Stats,
 };
 
 /// Why a request to the simulator failed.
@@ -160,6 +160,15 @@ impl Control {
     /// When the simulator does not answer.
     pub async fn clear_faults(&self) -> Result<(), Error> {
         self.order(Method::DELETE, "faults", ()).await
+    }
+
+    /// Puts the simulator's clock forward, by which tokens, overlaps, deletions and replication go.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn advance_clock(&self, by: Duration) -> Result<(), Error> {
+        let advance_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.order(Method::POST, "clock", ClockChange { advance_ms }).await
     }
 
     /// Makes every access token that was issued invalid.

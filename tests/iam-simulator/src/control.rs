@@ -8,9 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::apps::{Scene, credentials};
 use crate::call::Answer;
 use crate::crypto::{generated_secret, uuid};
-use crate::server::now_ms;
 use crate::store::World;
-use crate::types::{AppView, CallFilter, Flavour, Human, Stats};
+use crate::types::{AppView, CallFilter, ClockChange, Flavour, Human, Stats};
 
 /// Answers a control request; `path` lacks the `/control/` in front.
 pub fn serve(world: &mut World, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -42,6 +41,7 @@ fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> Result<Va
                 world.realm(flavour).access.clear();
             }
         }
+        ("POST", "clock") => world.ahead_ms += read::<ClockChange>(body)?.advance_ms,
         ("POST", "human") => return human(world, read(body)?),
         ("GET", "apps") => return show(apps(world)),
         ("GET", "calls") => return show(world.log.select(&CallFilter::default()).collect::<Vec<_>>()),
@@ -55,15 +55,12 @@ fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> Result<Va
 }
 
 fn apps(world: &mut World) -> Vec<AppView> {
-    let now = now_ms();
+    let now = world.now();
     let mut views = Vec::new();
     for flavour in [Flavour::Csp, Flavour::Cpn] {
-        let realm = world.realm(flavour);
-        realm.settle(now);
-        views.extend(realm.apps.values().map(|app| {
-            let roles = realm.orgs.get(&app.org).and_then(|org| org.members.get(&app.id));
-            app.view(flavour, roles, now)
-        }));
+        let (settings, realm, _) = world.parts(flavour);
+        realm.settle(settings, now);
+        views.extend(realm.apps.values().map(|app| app.view(flavour, realm.roles(&app.org, &app.id, now), now)));
     }
     views
 }
@@ -83,11 +80,15 @@ fn stats(world: &mut World) -> Stats {
 }
 
 fn human(world: &mut World, deed: Human) -> Result<Value, String> {
-    let now = now_ms();
+    let now = world.now();
+    for flavour in [Flavour::Csp, Flavour::Cpn] {
+        let (settings, realm, _) = world.parts(flavour);
+        realm.settle(settings, now);
+    }
     match deed {
         Human::Create { flavour, org_id, fields } => Ok(create(world, flavour, &org_id, fields, now)),
         Human::Edit { flavour, id, fields } => {
-            let app = world.realm(flavour).apps.get_mut(&id).ok_or("no such app")?;
+            let app = world.realm(flavour).write(&id).ok_or("no such app")?;
             for (name, value) in fields {
                 match value {
                     Value::Null => drop(app.fields.remove(&name)),
@@ -98,11 +99,11 @@ fn human(world: &mut World, deed: Human) -> Result<Value, String> {
             Ok(json!({}))
         }
         Human::Delete { flavour, id } => {
-            world.realm(flavour).delete(&id, 0, now);
+            world.realm(flavour).delete(&id, 0);
             Ok(json!({}))
         }
         Human::Regenerate { flavour, id } => {
-            let app = world.realm(flavour).apps.get_mut(&id).ok_or("no such app")?;
+            let app = world.realm(flavour).write(&id).ok_or("no such app")?;
             let secret = generated_secret();
             app.replace_secret(secret.clone(), None);
             app.touch("human", now);
@@ -111,8 +112,7 @@ fn human(world: &mut World, deed: Human) -> Result<Value, String> {
         Human::GrantRoles { flavour, id, roles } => {
             let realm = world.realm(flavour);
             let org = realm.apps.get(&id).ok_or("no such app")?.org.clone();
-            let member = realm.orgs.entry(org).or_default().members.entry(id).or_default();
-            member.organization.extend(roles);
+            realm.member(&org, &id).organization.extend(roles);
             Ok(json!({}))
         }
     }

@@ -31,11 +31,11 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         }
         Operation::GetApp => {
             call.no_body()?;
-            shown(scene, id)
+            shown(scene, id, scene.reads_show())
         }
         Operation::UpdateApp => {
             scene.update(id, call.json(&schema::CSP_UPDATE)?)?;
-            shown(scene, id)
+            shown(scene, id, scene.now)
         }
         Operation::DeleteApps => delete(scene, call),
         Operation::RotateSecret => {
@@ -70,8 +70,8 @@ pub fn delete(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     Ok(Answer::ok(scene.delete(&policy::texts(&body, "clientIdsToDelete"))?))
 }
 
-fn shown(scene: &mut Scene<'_>, id: &str) -> Result<Answer, Refusal> {
-    let app = scene.realm.visible(scene.settings, scene.org, id)?;
+fn shown(scene: &Scene<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
+    let app = scene.realm.visible(scene.settings, scene.org, id, then)?;
     Ok(Answer::ok(app_json(scene.settings, app)))
 }
 
@@ -85,7 +85,7 @@ fn list(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
 /// The apps whose display name or id passes `test`.
 fn matching<'a>(scene: &'a Scene<'_>, test: impl Fn(&str) -> bool) -> Vec<&'a App> {
     let named = |app: &App| app.fields.get("displayName").and_then(Value::as_str).is_some_and(&test);
-    let listed = scene.realm.listed(scene.settings, scene.org).into_iter();
+    let listed = scene.realm.listed(scene.settings, scene.org, scene.lists_show()).into_iter();
     listed.filter(|app| test(&app.id) || named(app)).collect()
 }
 

@@ -25,7 +25,7 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
         return Err(Refusal::new(status, format!("no such operation: {} {}", call.method, call.path)));
     };
     let (settings, realm, signer) = world.parts(flavour);
-    realm.settle(now);
+    realm.settle(settings, now);
     if let Some(form) = call.route.token {
         return Desk { flavour, settings, realm, signer, now }.serve(form, call);
     }

@@ -43,12 +43,14 @@ impl Scene<'_> {
         let ids = names(field(body, "ids"));
         let several = self.flavour == Flavour::Csp && self.settings.org_scoped_tokens;
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
-        if let Some(id) = ids.iter().find(|id| org.members.contains_key(*id)) {
+        if let Some(id) = ids.iter().find(|id| org.members.get(id).is_some()) {
             return Err(Refusal::bad(format!("client {id} is already a member of organization {}", self.org)));
         }
-        let foreign = |id: &String| several && self.realm.apps.contains_key(id);
+        let foreign = |id: &String| several && self.realm.apps.get(id).is_some();
         let (known, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| org.apps.contains(id) || foreign(id));
-        org.members.extend(known.into_iter().map(|id| (id, roles.clone())));
+        for id in &known {
+            org.members.insert(id, roles.clone(), self.realm.moment);
+        }
         let failures: Vec<Value> = unknown
             .iter()
             .map(|id| json!({"id": id, "message": format!("client {id} was not found in the organization")}))
@@ -60,19 +62,20 @@ impl Scene<'_> {
     pub fn remove_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
         let (succeeded, failed): (Vec<_>, Vec<_>) =
-            names(field(body, "ids")).into_iter().partition(|id| org.members.remove(id).is_some());
+            names(field(body, "ids")).into_iter().partition(|id| org.members.remove(id, self.realm.moment).is_some());
         Ok(json!({"succeeded": succeeded, "failed": failed}))
     }
 
     /// The roles of one app `[cpn-clients-get]`.
     pub fn client(&self, id: &str) -> Result<Value, Refusal> {
-        let roles = self.realm.orgs.get(self.org).and_then(|org| org.members.get(id));
+        let roles = self.realm.roles(self.org, id, self.reads_show());
         roles.map(|roles| client_json(id, roles)).ok_or_else(|| self.no_member(id))
     }
 
     /// Every app that was added `[csp-clients]`.
     pub fn clients(&self) -> Vec<Value> {
-        let members = self.realm.orgs.get(self.org).map(|org| org.members.iter());
+        let then = self.lists_show();
+        let members = self.realm.orgs.get(self.org).map(|org| org.members.at_time(then));
         members.into_iter().flatten().map(|(id, roles)| client_json(id, roles)).collect()
     }
 
@@ -88,7 +91,7 @@ impl Scene<'_> {
         self.known_roles(&remove)?;
         let missing = self.no_member(id);
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
-        let roles = org.members.get_mut(id).ok_or(missing)?;
+        let roles = org.members.write(id, self.realm.moment).ok_or(missing)?;
         change(&mut roles.organization, add, &remove);
         for service in field(body, "serviceRoles").as_array().into_iter().flatten() {
             let service_id = service["serviceDefinitionId"].as_str().unwrap_or_default().to_string();

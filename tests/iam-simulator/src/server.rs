@@ -100,7 +100,8 @@ impl Visit {
         let mut plan = if world.settings.down {
             Plan { latency_ms: 0, action: Some(Action::ConnectionReset) }
         } else {
-            world.faults.plan(&facts, now_ms())
+            let now = world.now();
+            world.faults.plan(&facts, now)
         };
         plan.latency_ms += world.settings.latency_ms;
         let seq = world.log.arrive(call, clients);
@@ -110,7 +111,8 @@ impl Visit {
 
     fn perform(&self, call: &Call) -> Answer {
         let mut world = self.shared.world();
-        let (answer, succeeded) = perform(&mut world, call, now_ms());
+        let now = world.now();
+        let (answer, succeeded) = perform(&mut world, call, now);
         if succeeded {
             world.log.performed(self.seq);
         }

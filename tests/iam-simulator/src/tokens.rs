@@ -144,7 +144,8 @@ impl Desk<'_> {
             }
             return Ok(self.seeded_grant(id.to_string(), id, org, seed.orgs.clone()));
         }
-        let app = self.realm.apps.get(id).filter(|app| app.accepts(secret, self.now)).ok_or_else(invalid)?;
+        let then = self.known_since();
+        let app = self.realm.apps.at(id, then).filter(|app| app.accepts(secret, then)).ok_or_else(invalid)?;
         let org = org.unwrap_or(&app.org);
         if org != app.org && !self.serves(app, org) {
             return Err(foreign_client(id));
@@ -152,9 +153,14 @@ impl Desk<'_> {
         self.app_grant(app, org)
     }
 
+    /// The time whose apps and roles the endpoint knows.
+    fn known_since(&self) -> u64 {
+        self.settings.replication.tokens_show(self.now)
+    }
+
     /// Whether an app was added to an organization that does not own it, which CSP alone lets it `[csp-index]`.
     fn serves(&self, app: &App, org: &str) -> bool {
-        let added = self.realm.orgs.get(org).is_some_and(|o| o.members.contains_key(&app.id));
+        let added = self.realm.roles(org, &app.id, self.known_since()).is_some();
         self.flavour == Flavour::Csp && self.settings.org_scoped_tokens && added
     }
 
@@ -164,7 +170,7 @@ impl Desk<'_> {
             return Err(Refusal::bad("unauthorized_client: the app has no client_credentials grant type"));
         }
         let none = Roles::default();
-        let roles = self.realm.orgs.get(org).and_then(|o| o.members.get(&app.id)).unwrap_or(&none);
+        let roles = self.realm.roles(org, &app.id, self.known_since()).unwrap_or(&none);
         let manages = roles.organization.iter().any(|r| self.settings.managing_roles.contains(r));
         let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
         Ok(Grant {

@@ -9,7 +9,7 @@ mod settings;
 mod view;
 
 pub use fault::{Action, Fault, FaultState, Spelling, Target};
-pub use settings::{CpnOffers, FailedForm, MissingOnDelete, Settings, TimeUnit};
+pub use settings::{CpnOffers, FailedForm, MissingOnDelete, Replication, Settings, TimeUnit};
 pub use view::{AppView, CallFilter, CallView, Stats};
 
 /// Which of the two APIs a call speaks; each has organizations, apps and tokens of its own.
@@ -183,6 +183,14 @@ pub enum Human {
         /// Names of organization roles.
         roles: Vec<String>,
     },
+}
+
+/// Puts the simulator's clock forward.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClockChange {
+    /// By that many milliseconds, on top of earlier changes.
+    pub advance_ms: u64,
 }
 
 /// Where a simulator listens; the binary prints it as one line when it is ready.

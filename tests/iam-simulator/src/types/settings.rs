@@ -26,6 +26,8 @@ pub struct Settings {
     pub not_offered_status: u16,
     /// How long a deletion runs on after its answer, in milliseconds; a create of that id is refused meanwhile.
     pub deletion_runs_ms: u64,
+    /// How long a write takes to reach what reads, lists and the token endpoint show (undocumented).
+    pub replication: Replication,
     /// Whether GET and list still show an app whose deletion runs.
     pub deleting_visible: bool,
     /// CSP: a second rotation during an overlap is refused with 409.
@@ -65,6 +67,7 @@ impl Default for Settings {
             cpn_offers: CpnOffers::default(),
             not_offered_status: 405,
             deletion_runs_ms: 0,
+            replication: Replication::default(),
             deleting_visible: true,
             rotation_conflict: true,
             missing_on_delete: MissingOnDelete::NotFound,
@@ -91,6 +94,39 @@ pub struct CpnOffers {
     pub delete: bool,
     /// `DELETE …/{id}/secret`, as in CSP.
     pub end_overlap: bool,
+}
+
+/// Replication lags, in milliseconds; for so long after a write the state of before is shown, and 0 is no lag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replication {
+    /// Of the reads of one app or one client.
+    pub reads_ms: u64,
+    /// Of the lists and the search.
+    pub lists_ms: u64,
+    /// Of the credentials and roles that the token endpoints know.
+    pub tokens_ms: u64,
+}
+
+impl Replication {
+    /// The time whose credentials the token endpoints know.
+    pub(crate) fn tokens_show(self, now: u64) -> u64 {
+        now.saturating_sub(self.tokens_ms)
+    }
+
+    /// The time whose state the reads show.
+    pub(crate) fn reads_show(self, now: u64) -> u64 {
+        now.saturating_sub(self.reads_ms)
+    }
+
+    /// The time whose state the lists show.
+    pub(crate) fn lists_show(self, now: u64) -> u64 {
+        now.saturating_sub(self.lists_ms)
+    }
+
+    pub(crate) fn longest_ms(self) -> u64 {
+        self.reads_ms.max(self.lists_ms).max(self.tokens_ms)
+    }
 }
 
 /// What a deletion of ids that are all unknown answers; the documentation allows both readings `[csp-delete]`.
