@@ -127,8 +127,11 @@ impl Scene<'_> {
         if overlap == 0 {
             return Err(Refusal::bad("the secret's expiration must be a positive number of seconds"));
         }
-        let running = app.overlap(self.now).is_some();
-        if running && self.flavour == Flavour::Csp && self.settings.rotation_conflict {
+        let conflict = match self.flavour {
+            Flavour::Csp => self.settings.rotation_conflict,
+            Flavour::Cpn => self.settings.cpn_rotation_conflict,
+        };
+        if conflict && app.overlap(self.now).is_some() {
             return Err(Refusal::new(409, format!("a secret rotation of OAuth app {id} is in progress")));
         }
         app.replace_secret(secret.to_string(), Some(self.now + overlap * 1000));

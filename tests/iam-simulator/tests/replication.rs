@@ -65,12 +65,6 @@ impl Bed {
         self.org_call(flavour, "DELETE", "oauth-apps", body).await.ok(200);
     }
 
-    async fn rotate(&self, flavour: Flavour, secret: &str, seconds: u64) {
-        let field = if flavour == CSP { "secretRotationExpirationInSeconds" } else { "secretExpirationTimeInSeconds" };
-        let body = json!({"newClientSecret": secret, field: seconds});
-        self.org_call(flavour, "POST", "oauth-apps/an-app/secret", body).await.ok(200);
-    }
-
     /// Whether the first and the new secret of the app are accepted.
     async fn secrets(&self, flavour: Flavour) -> [bool; 2] {
         [self.works(flavour, "an-app", SECRET).await, self.works(flavour, "an-app", NEW).await]
@@ -217,7 +211,7 @@ async fn the_token_endpoint_learns_of_a_new_app_after_its_lag() {
 async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
     let bed = lagging(tokens()).await;
     for flavour in [CSP, CPN] {
-        bed.rotate(flavour, NEW, 3600).await;
+        bed.rotate(flavour, "an-app", NEW, 3600).await.ok(200);
         assert_eq!(bed.secrets(flavour).await, [true, false]);
     }
     bed.a_minute_later().await;
@@ -230,7 +224,7 @@ async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
 async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
     let bed = lagging(tokens()).await;
     for flavour in [CSP, CPN] {
-        bed.rotate(flavour, NEW, 60).await;
+        bed.rotate(flavour, "an-app", NEW, 60).await.ok(200);
     }
     bed.a_minute_later().await;
     for flavour in [CSP, CPN] {
@@ -248,7 +242,7 @@ async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
 async fn a_removed_secret_is_accepted_until_the_lag_is_over() {
     let bed = lagging(Replication::default()).await;
     for flavour in [CSP, CPN] {
-        bed.rotate(flavour, NEW, 3600).await;
+        bed.rotate(flavour, "an-app", NEW, 3600).await.ok(200);
     }
     bed.set(|s| s.replication = tokens()).await;
     for flavour in [CSP, CPN] {

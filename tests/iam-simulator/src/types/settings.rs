@@ -32,6 +32,9 @@ pub struct Settings {
     pub deleting_visible: bool,
     /// CSP: a second rotation during an overlap is refused with 409.
     pub rotation_conflict: bool,
+    /// CPN: the same, where no page says what happens (undocumented). An accepted one ends the previous secret,
+    /// and the current one becomes the previous.
+    pub cpn_rotation_conflict: bool,
     /// CSP: what a deletion of ids that are all unknown answers.
     pub missing_on_delete: MissingOnDelete,
     /// What the entries of `failed` look like in the answer to a deletion.
@@ -70,6 +73,7 @@ impl Default for Settings {
             replication: Replication::default(),
             deleting_visible: true,
             rotation_conflict: true,
+            cpn_rotation_conflict: false,
             missing_on_delete: MissingOnDelete::NotFound,
             failed_form: FailedForm::Ids,
             reverse_lists: true,

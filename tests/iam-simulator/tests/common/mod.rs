@@ -125,6 +125,16 @@ impl Bed {
         reply.ok(200);
     }
 
+    /// Rotates with an overlap of so many seconds.
+    pub async fn rotate(&self, flavour: Flavour, id: &str, secret: &str, seconds: u64) -> Reply {
+        let overlap = match flavour {
+            CSP => "secretRotationExpirationInSeconds",
+            CPN => "secretExpirationTimeInSeconds",
+        };
+        let body = json!({"newClientSecret": secret, overlap: seconds});
+        self.org_call(flavour, "POST", &format!("oauth-apps/{id}/secret"), body).await
+    }
+
     pub async fn works(&self, flavour: Flavour, id: &str, secret: &str) -> bool {
         self.control.token(flavour, ORG, id, secret).await.is_ok()
     }
