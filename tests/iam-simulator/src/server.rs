@@ -23,6 +23,7 @@ use crate::control;
 use crate::dispatch::{perform, refused};
 use crate::faults::{Facts, Plan};
 use crate::store::World;
+use crate::tokens::implied_org;
 use crate::types::Action;
 
 /// A response body: known at once, or sent piece by piece.
@@ -91,10 +92,12 @@ impl Visit {
     fn arrive(shared: &Arc<Shared>, call: &Call) -> (Self, Plan) {
         let mut world = shared.world();
         let clients = call.client_ids();
+        let implied_org = call.route.flavour.and_then(|flavour| implied_org(world.realm(flavour), call));
         let facts = Facts {
             operation: call.route.operation,
             flavour: call.route.flavour,
             org: call.route.org.as_deref(),
+            implied_org: implied_org.as_deref(),
             clients: &clients,
         };
         let mut plan = if world.settings.down {

@@ -8,7 +8,7 @@ use crate::crypto::{Signer, uuid};
 use crate::route::TokenForm;
 use crate::schema;
 use crate::store::{Access, App, Realm, Roles};
-use crate::types::{Flavour, Settings};
+use crate::types::{Flavour, Operation, Settings};
 
 /// Who gets a token and what it says.
 struct Grant {
@@ -246,6 +246,26 @@ fn csp_tokens(access: &str, api_token: Option<&str>, lifetime: u64) -> Answer {
 fn cpn_tokens(status: u16, access: &str, api_token: Option<&str>) -> Answer {
     let body = json!({"accessToken": access, "idToken": access, "refreshToken": api_token, "returnUrl": ""});
     Answer::status(status, body)
+}
+
+/// The organization that a call without one in its path is about: the one that is asked for, else the identity's own.
+pub fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
+    let owner = |id: &str| {
+        let app = || realm.apps.get(id).map(|app| app.org.clone());
+        realm.clients.get(id).map(|client| client.org_id.clone()).or_else(app)
+    };
+    match call.route.operation {
+        Operation::SelfRotate => owner(call.client()),
+        Operation::Token => {
+            let named = |name: &str| call.query(name).map(String::from).or_else(|| call.field(name));
+            let api_token =
+                ["api_token", "refresh_token", "refreshToken"].into_iter().find_map(|name| call.field(name));
+            let of_token = |value| realm.api_tokens.iter().find(|t| t.value == value).map(|t| t.org_id.clone());
+            let of_client = || call.basic().and_then(|(id, _)| owner(&id));
+            named("orgId").or_else(|| api_token.and_then(of_token)).or_else(of_client)
+        }
+        _ => None,
+    }
 }
 
 /// The bearer of the call's access token, sought in the header that the API documents (docs/api.md).

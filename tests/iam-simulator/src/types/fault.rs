@@ -55,7 +55,8 @@ impl Fault {
         self
     }
 
-    /// Narrows it to an organization.
+    /// Narrows it to an organization. Together with an operation whose path has none, the token endpoints and P6, it
+    /// is the one that is asked for, else the one that owns the identity.
     #[must_use]
     pub fn org(mut self, org_id: impl Into<String>) -> Self {
         self.on.org_id = Some(org_id.into());
@@ -95,6 +96,20 @@ impl Fault {
     pub fn probability(mut self, probability: f64) -> Self {
         self.probability = Some(probability);
         self
+    }
+}
+
+impl Action {
+    /// A refusal without a reason in the API's state: that status, with a message that belongs to it.
+    #[must_use]
+    pub fn refused(status: u16) -> Self {
+        let message = match status {
+            401 => "the access token is not valid",
+            403 => "the caller has no permission for this organization",
+            404 => "not found",
+            _ => "refused",
+        };
+        Self::Status { status, message: message.into(), performed: false }
     }
 }
 
