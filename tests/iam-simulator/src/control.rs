@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::apps::{Scene, credentials};
 use crate::call::Answer;
 use crate::crypto::{generated_secret, uuid};
+use crate::roles::Role;
 use crate::store::World;
 use crate::types::{AppView, CallFilter, ClockChange, Flavour, Human, Stats};
 
@@ -112,7 +113,14 @@ fn human(world: &mut World, deed: Human) -> Result<Value, String> {
         Human::GrantRoles { flavour, id, roles } => {
             let realm = world.realm(flavour);
             let org = realm.apps.get(&id).ok_or("no such app")?.org.clone();
-            realm.member(&org, &id).organization.extend(roles);
+            realm.member(&org, &id).organization.extend(roles.into_iter().map(|name| Role::direct(name, None)));
+            Ok(json!({}))
+        }
+        Human::InheritRoles { flavour, id, roles, membership } => {
+            let realm = world.realm(flavour);
+            let org = realm.apps.get(&id).ok_or("no such app")?.org.clone();
+            let inherited = roles.into_iter().map(|name| Role { name, resource: None, membership });
+            realm.member(&org, &id).organization.extend(inherited);
             Ok(json!({}))
         }
     }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::apps::{Scene, credentials};
 use crate::call::{Answer, Call, Refusal};
 use crate::csp;
-use crate::dispatch::{page, reversed, timestamp};
+use crate::dispatch::{reversed, timestamp};
+use crate::paging::Window;
 use crate::policy;
 use crate::schema;
 use crate::store::{App, Realm};
@@ -51,7 +52,8 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
             call.allow_query(&["pageStart", "pageLimit"])?;
             call.no_body()?;
             let listed = scene.realm.listed(scene.settings, scene.org, scene.lists_show());
-            page(scene.settings, call, &listed, |app| app_json(scene.settings, app))
+            let window = Window::of_apps(scene.settings, call)?;
+            Ok(window.page(scene.settings, call, &listed, |app| app_json(scene.settings, app)))
         }
         _ => {
             call.allow_query(&[])?;

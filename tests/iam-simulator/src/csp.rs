@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::apps::{Scene, credentials};
 use crate::call::{Answer, Call, Refusal};
-use crate::dispatch::{page, reversed, timestamp};
+use crate::dispatch::{reversed, timestamp};
+use crate::paging::Window;
 use crate::policy;
 use crate::schema;
 use crate::store::App;
@@ -18,7 +19,9 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         Operation::ListClients => {
             call.allow_query(&["pageStart", "pageLimit"])?;
             call.no_body()?;
-            return page(scene.settings, call, &scene.clients(), Value::clone);
+            let expanded = scene.settings.expanded_clients;
+            let window = if expanded { Window::of_clients(call)? } else { Window::of_apps(scene.settings, call)? };
+            return Ok(window.page(scene.settings, call, &scene.clients(), Value::clone));
         }
         Operation::SearchApps => return search(scene, call),
         _ => call.allow_query(&[])?,
@@ -57,8 +60,14 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         Operation::AddClients => Ok(Answer::ok(scene.add_clients(&call.json(&schema::CSP_ADD_CLIENTS)?)?)),
         Operation::RemoveClients => Ok(Answer::ok(scene.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
         Operation::PatchClientRoles => {
-            scene.patch_roles(id, &call.json(&schema::PATCH_ROLES)?)?;
+            let expanded = scene.settings.expanded_clients;
+            let shape = if expanded { &schema::PATCH_ROLES_ON_RESOURCES } else { &schema::PATCH_ROLES };
+            scene.patch_roles(id, &call.json(shape)?)?;
             Ok(Answer::empty())
+        }
+        Operation::GetClientRoles if scene.settings.client_roles_readable => {
+            call.no_body()?;
+            Ok(Answer::ok(scene.client_roles(id)?))
         }
         _ => Err(Refusal::new(404, "no such operation")),
     }
@@ -79,7 +88,9 @@ fn list(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["pageStart", "pageLimit", "searchTerm"])?;
     call.no_body()?;
     let term = call.query("searchTerm").unwrap_or_default();
-    page(scene.settings, call, &matching(scene, |text| text.contains(term)), |app| app_json(scene.settings, app))
+    let window = Window::of_apps(scene.settings, call)?;
+    let found = matching(scene, |text| text.contains(term));
+    Ok(window.page(scene.settings, call, &found, |app| app_json(scene.settings, app)))
 }
 
 /// The apps whose display name or id passes `test`.

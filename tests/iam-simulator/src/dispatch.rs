@@ -87,30 +87,3 @@ pub fn reversed(value: &Value) -> Value {
         other => other.clone(),
     }
 }
-
-/// One page of `all`, with links that are relative and repeat start and limit `[csp-paged]`.
-pub fn page<T>(settings: &Settings, call: &Call, all: &[T], render: impl Fn(&T) -> Value) -> Result<Answer, Refusal> {
-    let start = call.query_number("pageStart")?.unwrap_or(0);
-    let limit = call.query_number("pageLimit")?.unwrap_or(settings.default_page_limit);
-    if limit == 0 {
-        return Err(Refusal::bad("pageLimit must be at least 1"));
-    }
-    let limit = limit.min(settings.max_page_limit);
-    let results: Vec<Value> = all.iter().skip(start).take(limit).map(render).collect();
-    let link = |start: usize| {
-        let mut link = format!("{}?pageStart={start}&pageLimit={limit}", call.path);
-        if let Some(term) = call.query("searchTerm") {
-            link.push_str("&searchTerm=");
-            link.extend(form_urlencoded::byte_serialize(term.as_bytes()));
-        }
-        link
-    };
-    let mut body = json!({"results": results, "totalResults": all.len()});
-    if start + limit < all.len() {
-        body["nextLink"] = json!(link(start + limit));
-    }
-    if start > 0 {
-        body["prevLink"] = json!(link(start.saturating_sub(limit)));
-    }
-    Ok(Answer::ok(body))
-}

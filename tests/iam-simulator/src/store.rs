@@ -9,6 +9,7 @@ use crate::call::Refusal;
 use crate::crypto::{Signer, sha256_hex};
 use crate::faults::Faults;
 use crate::log::Log;
+use crate::roles::Roles;
 use crate::server::now_ms;
 use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, PermsSeed, Seed, Settings};
 use crate::versioned::{Moment, Versioned};
@@ -51,13 +52,6 @@ pub struct Org {
     pub apps: BTreeSet<String>,
     /// The apps that were added to it.
     pub members: Versioned<Roles>,
-}
-
-/// The roles of an app in its organization.
-#[derive(Clone, Debug, Default)]
-pub struct Roles {
-    pub organization: BTreeSet<String>,
-    pub services: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An app; `fields` holds the request's fields but `id` and `secret`, defaults filled in.
@@ -271,20 +265,5 @@ impl App {
             deleting: self.deleting,
             roles: roles.map(Roles::to_json),
         }
-    }
-}
-
-impl Roles {
-    /// `{organizationRoles: [{name}], serviceRoles: [{serviceDefinitionId, serviceRoles: [{name}]}]}`.
-    pub fn to_json(&self) -> Value {
-        let named = |names: &BTreeSet<String>| -> Vec<Value> {
-            names.iter().map(|name| serde_json::json!({ "name": name })).collect()
-        };
-        let services: Vec<Value> = self
-            .services
-            .iter()
-            .map(|(id, names)| serde_json::json!({"serviceDefinitionId": id, "serviceRoles": named(names)}))
-            .collect();
-        serde_json::json!({"organizationRoles": named(&self.organization), "serviceRoles": services})
     }
 }

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Refusal};
 use crate::crypto::{Signer, uuid};
+use crate::roles::{Roles, names};
 use crate::route::TokenForm;
 use crate::schema;
-use crate::store::{Access, App, Realm, Roles};
+use crate::store::{Access, App, Realm};
 use crate::types::{Flavour, Operation, Settings};
 
 /// Who gets a token and what it says.
@@ -171,7 +172,8 @@ impl Desk<'_> {
         }
         let none = Roles::default();
         let roles = self.realm.roles(org, &app.id, self.known_since()).unwrap_or(&none);
-        let manages = roles.organization.iter().any(|r| self.settings.managing_roles.contains(r));
+        let manages =
+            names(&roles.organization).iter().any(|name| self.settings.managing_roles.iter().any(|r| r == name));
         let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
         Ok(Grant {
             subject: app.id.clone(),
@@ -213,11 +215,13 @@ fn permissions(roles: &Roles, scopes: &Value) -> Vec<String> {
             || scope["roles"].as_array().is_some_and(|list| list.iter().any(|r| r["name"] == role))
     };
     let organization = &scopes["organizationScopes"];
-    let held = roles.organization.iter().filter(|role| lets(organization, role));
+    let held = names(&roles.organization);
+    let held = held.iter().filter(|role| lets(organization, role));
     let mut perms: Vec<String> = held.map(|role| format!("csp:{role}")).collect();
     for (id, held) in &roles.services {
         let all = scopes["servicesScopes"].as_array().into_iter().flatten();
         let scope = all.into_iter().find(|s| s["serviceDefinitionId"] == id.as_str());
+        let held = names(held);
         let through = held.iter().filter(|role| scope.is_some_and(|s| lets(s, role)));
         perms.extend(through.map(|role| format!("external/{id}/{role}")));
     }

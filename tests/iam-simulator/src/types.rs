@@ -54,6 +54,8 @@ pub enum Operation {
     RemoveClients,
     /// Adds and removes roles of an app.
     PatchClientRoles,
+    /// CSP: the roles of one app.
+    GetClientRoles,
     /// CPN: the roles that can be given.
     OrgRoles,
     /// P6: the app rotates its own secret.
@@ -138,6 +140,20 @@ pub struct PermsSeed {
     pub perms: Vec<String>,
 }
 
+/// How an app has a role; one that is not direct is inherited and cannot be removed `[csp-clients]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Membership {
+    /// Given to the app itself.
+    Direct,
+    /// Through a group.
+    Group,
+    /// Through a group within a group.
+    Nested,
+    /// Through a bundle of roles.
+    Bundle,
+}
+
 /// What a person does in the vendor's console, past the operator and without the rules of the API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -173,6 +189,17 @@ pub enum Human {
         flavour: Flavour,
         /// The app.
         id: String,
+    },
+    /// Puts an app into a group that has these organization roles, adding it to its organization if need be.
+    InheritRoles {
+        /// The API.
+        flavour: Flavour,
+        /// The app.
+        id: String,
+        /// Names of organization roles.
+        roles: Vec<String>,
+        /// How they are inherited.
+        membership: Membership,
     },
     /// Gives an app organization roles, adding it to its organization if need be.
     GrantRoles {

@@ -48,6 +48,7 @@ fn csp_samples() -> Vec<Sample> {
         csp(PatchClientRoles, |bed, org| {
             bed.request(CSP, "PATCH", &format!("clients/nobody/orgs/{org}/roles")).json(&json!({}))
         }),
+        csp(GetClientRoles, |bed, org| bed.request(CSP, "GET", &format!("clients/nobody/orgs/{org}/roles"))),
         csp(Token, |bed, org| {
             let form = [("grant_type", "client_credentials"), ("orgId", org)];
             bed.http.post(bed.url(CSP, "auth/token")).basic_auth("operator", Some("Oper@t0r")).form(&form)

@@ -49,6 +49,11 @@ pub struct Settings {
     pub default_page_limit: usize,
     /// Largest page; a larger `pageLimit` is cut to it.
     pub max_page_limit: usize,
+    /// CSP: the clients of an organization are listed from 1 by up to 200, with all that is documented of them, and
+    /// their roles can be bound to resources `[csp-clients]`, `[py-perf]`.
+    pub expanded_clients: bool,
+    /// CSP: whether the roles of one client can be read `[py-csptools]`; 404 otherwise.
+    pub client_roles_readable: bool,
     /// Unit of `createdAt` and `lastUpdatedAt`, which is not documented.
     pub timestamps: TimeUnit,
     /// Organization roles that let an app manage the apps of its organization.
@@ -81,6 +86,8 @@ impl Default for Settings {
             update_takes_service_definition_id: false,
             default_page_limit: 20,
             max_page_limit: 200,
+            expanded_clients: false,
+            client_roles_readable: false,
             timestamps: TimeUnit::Milliseconds,
             managing_roles: names(&["org_owner", "org_admin", "developer"]),
             org_roles: names(&["org_member", "org_owner", "org_admin", "developer", "support_user"]),
