@@ -1,10 +1,10 @@
 //! Lists in pages, with links that are relative and repeat start and limit `[csp-paged]`.
-//! Apps are counted from 0 and clients from 1.
+//! Apps are counted from 0 and clients from 1, and how a list ends is a setting.
 
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Refusal};
-use crate::types::Settings;
+use crate::types::{LastPage, Settings};
 
 /// The part of a list that is asked for.
 pub struct Window {
@@ -36,12 +36,17 @@ impl Window {
     }
 
     /// The page of `all`.
-    pub fn page<T>(&self, _settings: &Settings, call: &Call, all: &[T], render: impl Fn(&T) -> Value) -> Answer {
+    pub fn page<T>(&self, settings: &Settings, call: &Call, all: &[T], render: impl Fn(&T) -> Value) -> Answer {
         let Self { first, start, limit } = *self;
         let offset = start - first;
         let results: Vec<Value> = all.iter().skip(offset).take(limit).map(render).collect();
+        let goes_on = match settings.last_page {
+            LastPage::NoLink => offset + limit < all.len(),
+            LastPage::Empty => !results.is_empty(),
+            LastPage::Growing => true,
+        };
         let mut body = json!({"results": results, "totalResults": all.len()});
-        if offset + limit < all.len() {
+        if goes_on {
             body["nextLink"] = json!(self.link(call, start + limit));
         }
         if start > first {

@@ -9,7 +9,7 @@ mod settings;
 mod view;
 
 pub use fault::{Action, Fault, FaultState, Spelling, Target};
-pub use settings::{CpnOffers, FailedForm, MissingOnDelete, Replication, Settings, TimeUnit};
+pub use settings::{CpnOffers, FailedForm, LastPage, MissingOnDelete, Replication, Settings, TimeUnit};
 pub use view::{AppView, CallFilter, CallView, Stats};
 
 /// Which of the two APIs a call speaks; each has organizations, apps and tokens of its own.

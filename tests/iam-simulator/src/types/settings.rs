@@ -49,6 +49,8 @@ pub struct Settings {
     pub default_page_limit: usize,
     /// Largest page; a larger `pageLimit` is cut to it.
     pub max_page_limit: usize,
+    /// How a list ends.
+    pub last_page: LastPage,
     /// CSP: the clients of an organization are listed from 1 by up to 200, with all that is documented of them, and
     /// their roles can be bound to resources `[csp-clients]`, `[py-perf]`.
     pub expanded_clients: bool,
@@ -86,6 +88,7 @@ impl Default for Settings {
             update_takes_service_definition_id: false,
             default_page_limit: 20,
             max_page_limit: 200,
+            last_page: LastPage::NoLink,
             expanded_clients: false,
             client_roles_readable: false,
             timestamps: TimeUnit::Milliseconds,
@@ -158,6 +161,18 @@ pub enum FailedForm {
     Ids,
     /// `{"id", "message"}`, as in the answers about clients.
     Objects,
+}
+
+/// How a list ends; clients are seen to rely on either of the first two `[csp-paged]`, `[py-csptools]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LastPage {
+    /// The page with the last entry has no `nextLink`.
+    NoLink,
+    /// Each page that has entries has a `nextLink`, so the last page is empty.
+    Empty,
+    /// Each page has a `nextLink`, the empty ones after the last entry too.
+    Growing,
 }
 
 /// The unit of a timestamp.
