@@ -56,25 +56,40 @@ impl Scene<'_> {
         Ok(roles)
     }
 
-    /// Adds apps; what cannot be added is in `failures`, and 400 when one is a member already `[csp-clients]`.
+    /// Adds apps; what cannot be added is in `failures`, unless a member is refused as the settings say `[csp-clients]`.
     pub fn add_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
         let roles = self.requested_roles(body)?;
         let ids = texts(field(body, "ids"));
-        let several = self.flavour == Flavour::Csp && self.settings.org_scoped_tokens;
-        let org = self.realm.orgs.entry(self.org.to_string()).or_default();
-        if let Some(id) = ids.iter().find(|id| org.members.get(id).is_some()) {
-            return Err(Refusal::bad(format!("client {id} is already a member of organization {}", self.org)));
+        let status = self.settings.already_member_status;
+        if let Some(id) = ids.iter().find(|id| status != 200 && self.is_member(id)) {
+            return Err(Refusal::new(status, self.already_member(id)));
         }
-        let foreign = |id: &String| several && self.realm.apps.get(id).is_some();
-        let (known, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| org.apps.contains(id) || foreign(id));
-        for id in &known {
-            org.members.insert(id, roles.clone(), self.realm.moment);
+        let mut failures = Vec::new();
+        for id in ids {
+            if self.is_member(&id) {
+                failures.push(json!({"id": id, "message": self.already_member(&id)}));
+            } else if self.can_be_added(&id) {
+                let members = &mut self.realm.orgs.entry(self.org.to_string()).or_default().members;
+                members.insert(&id, roles.clone(), self.realm.moment);
+            } else {
+                failures.push(json!({"id": id, "message": format!("client {id} was not found in the organization")}));
+            }
         }
-        let failures: Vec<Value> = unknown
-            .iter()
-            .map(|id| json!({"id": id, "message": format!("client {id} was not found in the organization")}))
-            .collect();
         Ok(json!({ "failures": failures }))
+    }
+
+    fn is_member(&self, id: &str) -> bool {
+        self.realm.roles(self.org, id, self.now).is_some()
+    }
+
+    fn already_member(&self, id: &str) -> String {
+        format!("client {id} is already a member of organization {}", self.org)
+    }
+
+    /// Only an app of the organization; in CSP one of another too, where tokens can be had for it.
+    fn can_be_added(&self, id: &str) -> bool {
+        let several = self.flavour == Flavour::Csp && self.settings.org_scoped_tokens;
+        self.realm.apps.get(id).is_some_and(|app| several || app.org == self.org)
     }
 
     /// Takes apps out of the organization; partial success `[csp-clients]`.

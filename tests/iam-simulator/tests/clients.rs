@@ -179,3 +179,42 @@ async fn the_roles_of_one_client_can_be_read() {
     assert_eq!(roles["organizationRoles"], json!([org_role("developer", Value::Null, "DIRECT")]));
     assert_eq!((&roles["serviceRoles"], &roles["customRoles"]), (&json!([]), &json!([])));
 }
+
+/// Adds a client that is a member already, together with one that is none.
+async fn add_again(bed: &Bed, flavour: Flavour) -> Reply {
+    for id in ["an-app", "b-app"] {
+        bed.create(flavour, id).await;
+    }
+    bed.org_call(flavour, "POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    bed.org_call(flavour, "POST", "clients", json!({"ids": ["an-app", "b-app"]})).await
+}
+
+async fn is_member(bed: &Bed, flavour: Flavour, id: &str) -> bool {
+    bed.control.app(flavour, id).await.unwrap().unwrap().roles.is_some()
+}
+
+#[tokio::test]
+async fn adding_a_member_again_is_refused_with_the_status_that_is_set() {
+    for status in [400, 409] {
+        let bed = Bed::new().await;
+        bed.set(|s| s.already_member_status = status).await;
+        for flavour in [CSP, CPN] {
+            let refused = add_again(&bed, flavour).await;
+            assert!(refused.message().contains("already a member"), "{}", refused.body);
+            assert_eq!(refused.status, status);
+            assert!(!is_member(&bed, flavour, "b-app").await, "no client is added");
+        }
+    }
+}
+
+#[tokio::test]
+async fn adding_a_member_again_can_be_a_failure_beside_a_success() {
+    let bed = Bed::new().await;
+    bed.set(|s| s.already_member_status = 200).await;
+    for flavour in [CSP, CPN] {
+        let failures = add_again(&bed, flavour).await.ok(200)["failures"].as_array().unwrap().clone();
+        assert_eq!((failures.len(), &failures[0]["id"]), (1, &json!("an-app")));
+        assert!(failures[0]["message"].as_str().unwrap().contains("already a member"));
+        assert!(is_member(&bed, flavour, "b-app").await);
+    }
+}

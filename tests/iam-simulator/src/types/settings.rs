@@ -54,6 +54,9 @@ pub struct Settings {
     /// CSP: the clients of an organization are listed from 1 by up to 200, with all that is documented of them, and
     /// their roles can be bound to resources `[csp-clients]`, `[py-perf]`.
     pub expanded_clients: bool,
+    /// Answer to adding a client that is a member already: 400 in CSP `[csp-clients]`, in CPN undocumented. 200 says so
+    /// in `failures`, and adds the others.
+    pub already_member_status: u16,
     /// CSP: whether the roles of one client can be read `[py-csptools]`; 404 otherwise.
     pub client_roles_readable: bool,
     /// Unit of `createdAt` and `lastUpdatedAt`, which is not documented.
@@ -90,6 +93,7 @@ impl Default for Settings {
             max_page_limit: 200,
             last_page: LastPage::NoLink,
             expanded_clients: false,
+            already_member_status: 400,
             client_roles_readable: false,
             timestamps: TimeUnit::Milliseconds,
             managing_roles: names(&["org_owner", "org_admin", "developer"]),
