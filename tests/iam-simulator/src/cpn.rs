@@ -6,11 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::apps::{Scene, credentials};
 use crate::call::{Answer, Call, Refusal};
 use crate::csp;
-use crate::dispatch::{reversed, timestamp};
+use crate::dispatch::reversed;
 use crate::paging::Window;
 use crate::policy;
 use crate::schema;
+use crate::scopes;
 use crate::store::{App, Realm};
+use crate::timestamp::timestamp;
 use crate::types::{Flavour, Operation, Settings};
 
 /// Refuses, as a gateway would, what is not offered.
@@ -141,6 +143,9 @@ pub fn app_json(settings: &Settings, app: &App) -> Value {
     ];
     let fields = SHOWN.iter().filter_map(|name| app.fields.get_key_value(*name));
     let mut value = Value::Object(fields.map(|(k, v)| (k.clone(), v.clone())).collect());
+    if settings.scope_defaults {
+        value["allowedScopes"] = scopes::filled(Flavour::Cpn, &value["allowedScopes"]);
+    }
     if settings.reverse_lists {
         value = reversed(&value);
     }

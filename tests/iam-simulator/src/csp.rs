@@ -5,12 +5,14 @@ use serde_json::{Map, Value, json};
 
 use crate::apps::{Scene, credentials};
 use crate::call::{Answer, Call, Refusal};
-use crate::dispatch::{reversed, timestamp};
+use crate::dispatch::reversed;
 use crate::paging::Window;
 use crate::policy;
 use crate::schema;
+use crate::scopes;
 use crate::store::App;
-use crate::types::{Operation, Settings};
+use crate::timestamp::timestamp;
+use crate::types::{Flavour, Operation, Settings};
 
 /// Performs any operation but a token request.
 pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
@@ -146,6 +148,9 @@ pub fn app_json(settings: &Settings, app: &App) -> Value {
         fields.entry(empty).or_insert(json!([]));
     }
     let mut value = Value::Object(fields);
+    if settings.scope_defaults {
+        value["allowedScopes"] = scopes::filled(Flavour::Csp, &value["allowedScopes"]);
+    }
     if settings.reverse_lists {
         value = reversed(&value);
     }

@@ -8,7 +8,7 @@ use crate::call::{Answer, Call, Refusal};
 use crate::crypto::uuid;
 use crate::store::{Access, World};
 use crate::tokens::{Desk, bearer};
-use crate::types::{Flavour, Operation, Settings, TimeUnit};
+use crate::types::{Flavour, Operation, Settings};
 use crate::{cpn, csp};
 
 /// Performs a call; the flag says whether the operation ran and succeeded.
@@ -69,14 +69,6 @@ pub fn refused(flavour: Option<Flavour>, refusal: &Refusal) -> Answer {
         }),
     };
     Answer::status(*status, body)
-}
-
-/// A timestamp in the unit that the settings ask for.
-pub fn timestamp(settings: &Settings, ms: u64) -> Value {
-    match settings.timestamps {
-        TimeUnit::Milliseconds => json!(ms),
-        TimeUnit::Seconds => json!(ms / 1000),
-    }
 }
 
 /// The same value with every list in it turned round: the APIs promise no order.

@@ -41,6 +41,8 @@ pub struct Settings {
     pub failed_form: FailedForm,
     /// Lists of an app come back in the reverse of the order in which they were sent.
     pub reverse_lists: bool,
+    /// `allowedScopes` are shown with every field that the API knows, at every depth (undocumented).
+    pub scope_defaults: bool,
     /// Production: open redirects are refused, and code flow apps need a `serviceDefinitionId`.
     pub production: bool,
     /// Whether a CSP update may carry `serviceDefinitionId`; no page was found that shows it.
@@ -87,6 +89,7 @@ impl Default for Settings {
             missing_on_delete: MissingOnDelete::NotFound,
             failed_form: FailedForm::Ids,
             reverse_lists: true,
+            scope_defaults: false,
             production: false,
             update_takes_service_definition_id: false,
             default_page_limit: 20,
@@ -187,4 +190,6 @@ pub enum TimeUnit {
     Milliseconds,
     /// Since the epoch, in seconds.
     Seconds,
+    /// RFC 3339, in UTC.
+    Text,
 }
