@@ -162,7 +162,8 @@ impl Control {
         self.order(Method::DELETE, "faults", ()).await
     }
 
-    /// Puts the simulator's clock forward, by which tokens, overlaps, deletions and replication go.
+    /// Puts the simulator's clock forward, by which tokens, overlaps, deletions, faults and replication go.
+    /// A token's `iat` and `exp` go by it too, so a caller with the real clock should be moved by little or not at all.
     ///
     /// # Errors
     /// When the simulator does not answer.

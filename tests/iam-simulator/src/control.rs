@@ -9,8 +9,8 @@ use crate::apps::{Scene, credentials};
 use crate::call::Answer;
 use crate::crypto::{generated_secret, uuid};
 use crate::roles::Role;
-use crate::store::World;
-use crate::types::{AppView, CallFilter, ClockChange, Flavour, Human, Stats};
+use crate::store::{Realm, World};
+use crate::types::{AppView, CallFilter, ClockChange, Flavour, Human, Membership, Stats};
 
 /// Answers a control request; `path` lacks the `/control/` in front.
 pub fn serve(world: &mut World, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -88,17 +88,7 @@ fn human(world: &mut World, deed: Human) -> Result<Value, String> {
     }
     match deed {
         Human::Create { flavour, org_id, fields } => Ok(create(world, flavour, &org_id, fields, now)),
-        Human::Edit { flavour, id, fields } => {
-            let app = world.realm(flavour).write(&id).ok_or("no such app")?;
-            for (name, value) in fields {
-                match value {
-                    Value::Null => drop(app.fields.remove(&name)),
-                    value => drop(app.fields.insert(name, value)),
-                }
-            }
-            app.touch("human", now);
-            Ok(json!({}))
-        }
+        Human::Edit { flavour, id, fields } => edit(world.realm(flavour), &id, fields, now),
         Human::Delete { flavour, id } => {
             world.realm(flavour).delete(&id, 0);
             Ok(json!({}))
@@ -110,20 +100,28 @@ fn human(world: &mut World, deed: Human) -> Result<Value, String> {
             app.touch("human", now);
             Ok(credentials(&id, &secret))
         }
-        Human::GrantRoles { flavour, id, roles } => {
-            let realm = world.realm(flavour);
-            let org = realm.apps.get(&id).ok_or("no such app")?.org.clone();
-            realm.member(&org, &id).organization.extend(roles.into_iter().map(|name| Role::direct(name, None)));
-            Ok(json!({}))
-        }
-        Human::InheritRoles { flavour, id, roles, membership } => {
-            let realm = world.realm(flavour);
-            let org = realm.apps.get(&id).ok_or("no such app")?.org.clone();
-            let inherited = roles.into_iter().map(|name| Role { name, resource: None, membership });
-            realm.member(&org, &id).organization.extend(inherited);
-            Ok(json!({}))
+        Human::GrantRoles { flavour, id, roles } => grant(world.realm(flavour), &id, roles, Membership::Direct),
+        Human::InheritRoles { flavour, id, roles, membership } => grant(world.realm(flavour), &id, roles, membership),
+    }
+}
+
+fn edit(realm: &mut Realm, id: &str, fields: Map<String, Value>, now: u64) -> Result<Value, String> {
+    let app = realm.write(id).ok_or("no such app")?;
+    for (name, value) in fields {
+        match value {
+            Value::Null => drop(app.fields.remove(&name)),
+            value => drop(app.fields.insert(name, value)),
         }
     }
+    app.touch("human", now);
+    Ok(json!({}))
+}
+
+fn grant(realm: &mut Realm, id: &str, roles: Vec<String>, membership: Membership) -> Result<Value, String> {
+    let org = realm.apps.get(id).ok_or("no such app")?.org.clone();
+    let roles = roles.into_iter().map(|name| Role { name, resource: None, membership });
+    realm.member(&org, id).organization.extend(roles);
+    Ok(json!({}))
 }
 
 fn create(world: &mut World, flavour: Flavour, org: &str, mut fields: Map<String, Value>, now: u64) -> Value {

@@ -8,7 +8,7 @@ use crate::call::{Answer, Call, Refusal};
 use crate::dispatch::reversed;
 use crate::paging::Window;
 use crate::policy;
-use crate::schema;
+use crate::schema::{self, Shape};
 use crate::scopes;
 use crate::store::App;
 use crate::timestamp::timestamp;
@@ -18,13 +18,7 @@ use crate::types::{Flavour, Operation, Settings};
 pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     match call.route.operation {
         Operation::ListApps => return list(scene, call),
-        Operation::ListClients => {
-            call.allow_query(&["pageStart", "pageLimit"])?;
-            call.no_body()?;
-            let expanded = scene.settings.expanded_clients;
-            let window = if expanded { Window::of_clients(call)? } else { Window::of_apps(scene.settings, call)? };
-            return Ok(window.page(scene.settings, call, &scene.clients(), Value::clone));
-        }
+        Operation::ListClients => return list_clients(scene, call),
         Operation::SearchApps => return search(scene, call),
         _ => call.allow_query(&[])?,
     }
@@ -62,9 +56,7 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         Operation::AddClients => Ok(Answer::ok(scene.add_clients(&call.json(&schema::CSP_ADD_CLIENTS)?)?)),
         Operation::RemoveClients => Ok(Answer::ok(scene.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
         Operation::PatchClientRoles => {
-            let expanded = scene.settings.expanded_clients;
-            let shape = if expanded { &schema::PATCH_ROLES_ON_RESOURCES } else { &schema::PATCH_ROLES };
-            scene.patch_roles(id, &call.json(shape)?)?;
+            scene.patch_roles(id, &call.json(roles_shape(scene.settings))?)?;
             Ok(Answer::empty())
         }
         Operation::GetClientRoles if scene.settings.client_roles_readable => {
@@ -73,6 +65,21 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         }
         _ => Err(Refusal::new(404, "no such operation")),
     }
+}
+
+fn roles_shape(settings: &Settings) -> &'static Shape {
+    if settings.expanded_clients { &schema::PATCH_ROLES_ON_RESOURCES } else { &schema::PATCH_ROLES }
+}
+
+fn list_clients(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+    call.allow_query(&["pageStart", "pageLimit"])?;
+    call.no_body()?;
+    let window = if scene.settings.expanded_clients {
+        Window::of_clients(call)?
+    } else {
+        Window::of_apps(scene.settings, call)?
+    };
+    Ok(window.page(scene.settings, call, &scene.clients(), Value::clone))
 }
 
 /// C5, in the form that P8 is thought to have too.

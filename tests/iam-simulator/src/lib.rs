@@ -4,7 +4,8 @@
 //! Map: [`Simulator`] runs one inside a test, [`process::Process`] runs the binary; [`client::Control`] gives orders
 //! and looks inside, in the words of [`types`]. Within: `server` accepts and applies `faults`, `route` finds the
 //! operation, `call` and `schema` read it strictly, `dispatch` sends it to `csp`, `cpn` or `tokens`, which work on
-//! `apps` and `members` by the rules of `policy`; `store` holds the state, `versioned` what it was, `log` the calls, `control` the control API.
+//! `apps` and `members` by the rules of `policy` and show them by `roles`, `scopes`, `timestamp` and `paging`; `store`
+//! holds the state and `versioned` what it was, `log` the calls, `control` is the control API.
 
 // A test tool: a broken invariant of its own should end it loudly.
 #![allow(clippy::expect_used, clippy::unwrap_used)]

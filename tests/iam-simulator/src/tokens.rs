@@ -145,7 +145,7 @@ impl Desk<'_> {
             }
             return Ok(self.seeded_grant(id.to_string(), id, org, seed.orgs.clone()));
         }
-        let then = self.known_since();
+        let then = self.known_at();
         let app = self.realm.apps.at(id, then).filter(|app| app.accepts(secret, then)).ok_or_else(invalid)?;
         let org = org.unwrap_or(&app.org);
         if org != app.org && !self.serves(app, org) {
@@ -155,13 +155,13 @@ impl Desk<'_> {
     }
 
     /// The time whose apps and roles the endpoint knows.
-    fn known_since(&self) -> u64 {
+    fn known_at(&self) -> u64 {
         self.settings.replication.tokens_show(self.now)
     }
 
     /// Whether an app was added to an organization that does not own it, which CSP alone lets it `[csp-index]`.
     fn serves(&self, app: &App, org: &str) -> bool {
-        let added = self.realm.roles(org, &app.id, self.known_since()).is_some();
+        let added = self.realm.roles(org, &app.id, self.known_at()).is_some();
         self.flavour == Flavour::Csp && self.settings.org_scoped_tokens && added
     }
 
@@ -171,7 +171,7 @@ impl Desk<'_> {
             return Err(Refusal::bad("unauthorized_client: the app has no client_credentials grant type"));
         }
         let none = Roles::default();
-        let roles = self.realm.roles(org, &app.id, self.known_since()).unwrap_or(&none);
+        let roles = self.realm.roles(org, &app.id, self.known_at()).unwrap_or(&none);
         let manages =
             names(&roles.organization).iter().any(|name| self.settings.managing_roles.iter().any(|r| r == name));
         let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());

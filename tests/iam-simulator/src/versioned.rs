@@ -61,6 +61,7 @@ impl<V: Clone> Versioned<V> {
 
     /// The value, to be changed.
     pub fn write(&mut self, id: &str, moment: Moment) -> Option<&mut V> {
+        self.get(id)?;
         self.remember(id, moment);
         self.present.get_mut(id)
     }
@@ -75,6 +76,7 @@ impl<V: Clone> Versioned<V> {
     }
 
     pub fn remove(&mut self, id: &str, moment: Moment) -> Option<V> {
+        self.get(id)?;
         self.remember(id, moment);
         self.present.remove(id)
     }

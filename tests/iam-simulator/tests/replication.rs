@@ -300,3 +300,17 @@ async fn a_lag_that_is_taken_back_ends_at_once() {
     bed.set(|s| s.replication = Replication::default()).await;
     assert_eq!(bed.read(CSP).await.ok(200)["description"], "new");
 }
+
+#[tokio::test]
+async fn a_rotation_by_the_app_itself_knows_what_the_token_endpoint_knows() {
+    let bed = lagging(tokens()).await;
+    bed.rotate(CPN, "an-app", NEW, 3600).await.ok(200);
+    let rotate_itself = async |secret: &str| {
+        let body = json!({"newClientSecret": "Th1rd-one!", "secretExpirationTimeInSeconds": 60});
+        let request = bed.http.post(bed.url(CPN, "v2/clients/an-app/secret"));
+        request.basic_auth("an-app", Some(secret)).json(&body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(rotate_itself(NEW).await, 401);
+    bed.a_minute_later().await;
+    assert_eq!(rotate_itself(NEW).await, 200);
+}
