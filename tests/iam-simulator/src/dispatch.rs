@@ -44,17 +44,18 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
     }
 }
 
-/// 403 for a token of another organization; 404 for an unknown organization where the API lists it, else 403 (docs/api.md).
+/// 403 for a token of another organization. Else 404 for an unknown organization where the API lists it, and 403 where
+/// it does not or the identity does not manage it (docs/api.md).
 fn check_org(flavour: Flavour, settings: &Settings, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
-    let foreign = settings.org_scoped_tokens && access.context_org != org;
-    if !foreign && !known && flavour == Flavour::Csp {
+    let forbidden = || Refusal::new(403, format!("{} has no permission for organization {org}", access.subject));
+    if settings.org_scoped_tokens && access.context_org != org {
+        return Err(forbidden());
+    }
+    if !known && flavour == Flavour::Csp {
         return Err(Refusal::new(404, format!("organization {org} was not found")));
     }
     let manages = access.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
-    if !foreign && known && manages {
-        return Ok(());
-    }
-    Err(Refusal::new(403, format!("{} has no permission for organization {org}", access.subject)))
+    if known && manages { Ok(()) } else { Err(forbidden()) }
 }
 
 /// The API's form of an error.

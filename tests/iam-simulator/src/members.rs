@@ -56,7 +56,7 @@ impl Scene<'_> {
         Ok(roles)
     }
 
-    /// Adds apps; what cannot be added is in `failures`, unless a member is refused as the settings say `[csp-clients]`.
+    /// Adds apps; what cannot be added is in `failures`, and a member refused as the settings say `[csp-clients]`.
     pub fn add_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
         let roles = self.requested_roles(body)?;
         let ids = texts(field(body, "ids"));

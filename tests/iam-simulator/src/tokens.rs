@@ -115,9 +115,7 @@ impl Desk<'_> {
     /// What a seeded identity gets: the roles that were seeded for it, else those of an organization owner.
     fn seeded_grant(&self, subject: String, identity: &str, org: &str, orgs: Option<Vec<String>>) -> Grant {
         let seeded = self.realm.perms.get(identity);
-        let manages = |perm: &String| {
-            perm.strip_prefix("csp:").is_some_and(|role| self.settings.managing_roles.iter().any(|r| r == role))
-        };
+        let manages = |perm: &String| perm.strip_prefix("csp:").is_some_and(|role| self.settings.is_managing(role));
         Grant {
             subject,
             context_org: org.to_string(),
@@ -172,8 +170,7 @@ impl Desk<'_> {
         }
         let none = Roles::default();
         let roles = self.realm.roles(org, &app.id, self.known_at()).unwrap_or(&none);
-        let manages =
-            names(&roles.organization).iter().any(|name| self.settings.managing_roles.iter().any(|r| r == name));
+        let manages = roles.organization.iter().any(|role| self.settings.is_managing(&role.name));
         let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
         Ok(Grant {
             subject: app.id.clone(),

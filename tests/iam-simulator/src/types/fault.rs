@@ -123,7 +123,7 @@ pub struct Target {
     /// The API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flavour: Option<Flavour>,
-    /// The organization in the path.
+    /// The organization in the path; for faults see [`Fault::org`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_id: Option<String>,
     /// A client id in the path, the body or the credentials.

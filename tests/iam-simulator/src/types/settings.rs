@@ -1,5 +1,5 @@
 //! How a simulator behaves where the documentation is silent, and how its clock and lists are set.
-//! The defaults are the stricter or the more awkward of the readings.
+//! The defaults are the stricter or the more awkward of the readings; further readings are off unless switched on.
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,13 @@ pub struct Settings {
     pub managing_roles: Vec<String>,
     /// Organization roles that can be given.
     pub org_roles: Vec<String>,
+}
+
+impl Settings {
+    /// Whether an organization role lets its holder manage apps.
+    pub(crate) fn is_managing(&self, role: &str) -> bool {
+        self.managing_roles.iter().any(|managing| managing == role)
+    }
 }
 
 impl Default for Settings {
