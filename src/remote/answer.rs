@@ -1,13 +1,19 @@
-//! Answers, read leniently: unknown fields are kept, and what the documentation leaves open is accepted either way.
+//! Answers, read leniently: what is not used is skipped, and what the documentation leaves open is accepted either way.
 //! A success that cannot be understood is `Fault::Unavailable`, since the call may have taken hold.
+
+mod body;
+mod error_body;
+mod json;
 
 use super::listing::{APP_FIELDS, documented};
 use super::request::Quote;
 use super::scrub::{Known, scrub};
 use super::wire::Payload;
-use super::{ClientId, ClientSecret, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
-use crate::crd::{Role, ServiceRoles};
+use super::{ClientId, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
 use crate::secret_value;
+use body::{CredentialsBody, Failure, IssuedSecret, PartialSuccess};
+use error_body::{ErrorBody, RequestIds};
+use json::{FromAnyValue, Skipped};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -30,7 +36,7 @@ pub struct Answer {
 impl Answer {
     /// Whether the body is a JSON object, as every documented answer with a body is.
     pub fn is_json_object(&self) -> bool {
-        self.json().is_some_and(|body| body.is_object())
+        self.object(Skipped).is_ok()
     }
 
     /// Whether the body is a page for people, made by something between the operator and the API.
@@ -38,15 +44,8 @@ impl Answer {
         self.body.trim_ascii_start().starts_with(b"<")
     }
 
-    fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    fn object(&self) -> Result<Map<String, Value>, Fault> {
-        match self.json() {
-            Some(Value::Object(fields)) => Ok(fields),
-            Some(_) | None => Err(self.malformed("it is not a JSON object")),
-        }
+    fn object<T: FromAnyValue>(&self, empty: T) -> Result<T, Fault> {
+        json::read_object(&self.body, empty).ok_or_else(|| self.malformed("it is not a JSON object"))
     }
 
     /// A success that does not say what it should.
@@ -62,16 +61,14 @@ impl Answer {
 
     /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
     pub fn message(&self) -> Option<String> {
-        let json = self.json();
-        let said = match (&json, self.quote) {
-            (Some(body), Quote::MessageOnly) => text_at(body, &["message"]),
-            (Some(body), Quote::Any) => text_at(body, &["message", "error_description", "error", "detail", "title"]),
-            (None, Quote::Any) if !self.is_html() => String::from_utf8(self.body.to_vec()).ok(),
+        let body: Option<ErrorBody> = json::read(&self.body);
+        let said = match (&body, self.quote) {
+            (Some(body), quote) => body.message(quote),
+            (None, Quote::Any) if !self.is_html() => str::from_utf8(&self.body).ok(),
             (None, Quote::Any | Quote::MessageOnly) => None,
-        };
-        let mut passing = Vec::new();
-        json.iter().for_each(|body| passing_ids(body, &mut passing));
-        said.map(|said| scrub(&said, &self.known, &passing)).filter(|said| !said.is_empty())
+        }?;
+        let RequestIds(ids) = json::read(&self.body).unwrap_or_default();
+        Some(scrub(said, &self.known, &ids)).filter(|said| !said.is_empty())
     }
 
     /// What an error status means.
@@ -92,19 +89,20 @@ impl Answer {
 
     /// The pair that create and regenerate hand out. [cpn-create, csp-create, csp-secret-put]
     pub fn credentials(&self, id: &ClientId, public: bool) -> Result<Credentials, Fault> {
-        let mut fields = self.object()?;
-        match fields.get("clientId") {
-            Some(Value::String(shown)) if *shown == id.0 => {}
-            Some(_) | None => return Err(self.malformed("its clientId is not the app's")),
+        let body = self.object(CredentialsBody::default())?;
+        if body.client_id.as_ref() != Some(&id.0) {
+            return Err(self.malformed("its clientId is not the app's"));
         }
-        let client_secret = match fields.remove("clientSecret") {
-            Some(Value::String(secret)) if !secret.is_empty() => {
-                let checked = secret_value::check(&secret, secret_value::CREDENTIAL);
+        let client_secret = match body.client_secret {
+            IssuedSecret::Text(secret) => {
+                let checked = secret_value::check(secret.expose(), secret_value::CREDENTIAL);
                 checked.map_err(|error| self.malformed(&format!("its clientSecret {error}")))?;
-                Some(ClientSecret::new(secret))
+                Some(secret)
             }
-            Some(Value::String(_) | Value::Null) | None if public => None,
-            Some(_) | None => return Err(self.malformed("it has no clientSecret")),
+            IssuedSecret::Absent if public => None,
+            IssuedSecret::Absent | IssuedSecret::UnexpectedType => {
+                return Err(self.malformed("it has no clientSecret"));
+            }
         };
         Ok(Credentials { client_id: id.clone(), client_secret })
     }
@@ -124,12 +122,8 @@ impl Answer {
     /// Whether a deletion that was accepted names the app as failed; the form of its entries is not documented.
     /// [csp-delete]
     pub fn deletion(&self, id: &ClientId) -> Result<Deletion, Fault> {
-        if self.body.trim_ascii().is_empty() {
-            return Ok(Deletion::Accepted);
-        }
-        let fields = self.object()?;
-        let failed = entries(&fields, "failed").any(|entry| id_of(entry) == Some(&id.0));
-        Ok(if failed { Deletion::Failed } else { Deletion::Accepted })
+        let failure = self.failure("failed", |failure| failure.id() == Some(&id.0))?;
+        Ok(if failure.is_some() { Deletion::Failed } else { Deletion::Accepted })
     }
 
     /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
@@ -140,40 +134,30 @@ impl Answer {
 
     /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
     pub fn added(&self, id: &ClientId) -> Result<(), Fault> {
-        if self.body.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        let fields = self.object()?;
-        let failed = entries(&fields, "failures").find(|entry| id_of(entry).is_none_or(|failed| failed == id.0));
-        failed.map_or(Ok(()), |entry| {
-            let said = text_at(entry, &["message", "error"]).map(|said| scrub(&said, &self.known, &[]));
+        let failure = self.failure("failures", |failure| failure.id().is_none_or(|failed| failed == id.0))?;
+        failure.map_or(Ok(()), |failure| {
+            let said = failure.message().map(|said| scrub(said, &self.known, &[]));
             Err(Fault::Rejected(format!("{}: {}", self.operation, said.unwrap_or("it failed".into()))))
         })
     }
 
+    /// The failure about an app in a success. An empty body is a success as a whole.
+    fn failure(&self, list: &'static str, is_about_app: impl Fn(&Failure) -> bool) -> Result<Option<Failure>, Fault> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        self.object(PartialSuccess { list, is_about_app, failure: None }).map(|success| success.failure)
+    }
+
     /// The roles of the one app that it shows. [cpn-clients-get]
     pub fn roles(&self) -> Result<Roles, Fault> {
-        self.object().map(|fields| roles(&fields))
+        self.object(Roles::default())
     }
 }
 
-/// The roles of an app in its organization; their form in answers is read leniently. [cpn-clients-get]
-pub fn roles(fields: &Map<String, Value>) -> Roles {
-    let role = |entry: &Value| {
-        let resource = entry.get("resource").and_then(Value::as_str).map(str::to_owned);
-        let name = entry.as_str().or_else(|| entry.get("name")?.as_str())?;
-        Some(Role { name: name.to_owned(), resource })
-    };
-    let all = |fields: &Map<String, Value>, name: &str| entries(fields, name).filter_map(role).collect();
-    let service = |entry: &Value| {
-        let fields = entry.as_object()?;
-        let id = fields.get("serviceDefinitionId")?.as_str()?;
-        Some(ServiceRoles { service_definition_id: id.to_owned(), service_roles: all(fields, "serviceRoles") })
-    };
-    Roles {
-        organization_roles: all(fields, "organizationRoles"),
-        service_roles: entries(fields, "serviceRoles").filter_map(service).collect(),
-    }
+/// The roles of an app as an entry of a list shows them; `None` when it is not an object. [csp-clients]
+pub fn roles(entry: &[u8]) -> Option<Roles> {
+    json::read_object(entry, Roles::default())
 }
 
 /// An app as an entry of a list shows it. [csp-list]
@@ -181,32 +165,6 @@ pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
     let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
     let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
     Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
-}
-
-fn entries<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {
-    fields.get(name).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn id_of(entry: &Value) -> Option<&str> {
-    entry.as_str().or_else(|| ["id", "clientId"].iter().find_map(|name| entry.get(name)?.as_str()))
-}
-
-fn text_at(body: &Value, names: &[&str]) -> Option<String> {
-    names.iter().filter_map(|name| body.get(name)?.as_str()).find(|text| !text.trim().is_empty()).map(str::to_owned)
-}
-
-/// The values of request ids, at any depth. [image-builder-test]
-fn passing_ids(body: &Value, found: &mut Vec<String>) {
-    match body {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
-            Value::String(id) if ["requestid", "traceid"].contains(&name.to_ascii_lowercase().as_str()) => {
-                found.push(id.clone());
-            }
-            value => passing_ids(value, found),
-        }),
-        Value::Array(items) => items.iter().for_each(|item| passing_ids(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 /// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.

@@ -13,7 +13,9 @@ const LONGEST: usize = 400;
 /// The rest of a longer message is ignored, in characters.
 const MAX_INPUT: usize = 4096;
 /// At most this many request ids are removed.
-const MAX_IDS: usize = 16;
+pub const MAX_IDS: usize = 16;
+/// A request id with fewer bytes is not removed, since it would take letters out of words.
+pub const MIN_ID: usize = 4;
 /// Replaces a message that repeats a secret.
 const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
 /// Names under which the API puts what differs between two answers alike. (undocumented)
@@ -54,8 +56,7 @@ pub fn scrub(message: &str, known: &Known, passing: &[String]) -> String {
         return NOT_SHOWN.into();
     }
     let mut text = without_tokens(&clean(&looked_at, looked_at.len()));
-    // A very short one would take letters out of words.
-    for id in passing.iter().filter(|id| id.len() > 3).take(MAX_IDS) {
+    for id in passing.iter().filter(|id| id.len() >= MIN_ID).take(MAX_IDS) {
         text = text.replace(id.as_str(), "");
     }
     let text = clean(&without_passing_ids(&text), LONGEST);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::crd::{Role, ServiceRoles};
 use serde_json::json;
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -187,5 +188,110 @@ fn an_update_brings_the_app_only_if_its_answer_shows_it() {
     assert!(shown(r#"{"id":"billing-export","displayName":"Billing"}"#));
     for body in ["", "{}", r#"{"id":"billing-export"}"#, r#"{"id":"other","displayName":"x"}"#, "[]"] {
         assert!(!shown(body), "{body}");
+    }
+}
+
+/// Values of every type but text. What they hold must not be picked up.
+const NO_TEXT: [&str; 8] = [
+    "null",
+    "true",
+    "7",
+    "-0.5",
+    "[]",
+    r#"["billing-export"]"#,
+    "{}",
+    r#"{"id":"billing-export","name":"n","message":"m","clientSecret":"s"}"#,
+];
+
+#[test]
+fn credentials_of_unexpected_types_are_refused() {
+    let read = |body: &str| answer(200, body).credentials(&id(), true);
+    for value in NO_TEXT {
+        assert!(read(&format!(r#"{{"clientId":{value},"clientSecret":"s3"}}"#)).is_err(), "{value}");
+        let secret = read(&format!(r#"{{"clientId":"billing-export","clientSecret":{value}}}"#));
+        assert_eq!(secret.is_ok(), value == "null", "{value}");
+        let unknown = format!(r#"{{"x":{value},"clientId":"billing-export","clientSecret":"s3","":{value}}}"#);
+        assert_eq!(read(&unknown).unwrap().client_secret.unwrap().expose(), "s3", "{value}");
+    }
+    assert!(read(r#"["billing-export","s3"]"#).is_err(), "an array is no object");
+}
+
+#[test]
+fn texts_of_unexpected_types_do_not_hide_others() {
+    let names = ["message", "error_description", "error", "detail", "title"];
+    for value in NO_TEXT {
+        for (at, name) in names.iter().enumerate() {
+            let hidden: String = names[..at].iter().map(|name| format!(r#""{name}":{value},"#)).collect();
+            let body = format!(r#"{{"x":{value},{hidden}"{name}":"not so","clientId":{value}}}"#);
+            assert_eq!(answer(400, &body).message().as_deref(), Some("not so"), "{body}");
+        }
+        assert_eq!(answer(400, &format!(r#"{{"x":{value},"error":{value}}}"#)).message(), None, "{value}");
+        assert_eq!(answer(400, value).is_json_object(), value.starts_with('{'), "{value}");
+    }
+}
+
+#[test]
+fn failures_of_unexpected_types_name_no_app() {
+    for value in NO_TEXT.into_iter().filter(|value| !value.contains("billing")) {
+        let deletion = |body: &str| answer(200, body).deletion(&id());
+        assert_eq!(deletion(&format!(r#"{{"x":["billing-export"],"failed":{value}}}"#)), Ok(Deletion::Accepted));
+        assert_eq!(deletion(&format!(r#"{{"failed":[{value}]}}"#)), Ok(Deletion::Accepted), "{value}");
+        let entry = format!(r#"{{"x":{value},"id":{value},"clientId":"billing-export"}}"#);
+        assert_eq!(deletion(&format!(r#"{{"failed":[{value},{entry}]}}"#)), Ok(Deletion::Failed), "{value}");
+        let added = |body: &str| answer(200, body).added(&id());
+        let failed = |why: &str| Err(Fault::Rejected(format!("create app: {why}")));
+        assert_eq!(added(&format!(r#"{{"x":[7],"failures":{value}}}"#)), Ok(()), "{value}");
+        assert_eq!(added(&format!(r#"{{"failures":["other",{value},{{"error":"no"}}]}}"#)), failed("it failed"));
+        let entry = format!(r#"{{"id":{value},"message":{value},"error":"no"}}"#);
+        assert_eq!(added(&format!(r#"{{"failures":[{entry},{{"message":"m"}}]}}"#)), failed("no"), "{value}");
+    }
+    let two_ids = r#"{"failed":[{"clientId":"billing-export","id":"other"}]}"#;
+    assert_eq!(answer(200, two_ids).deletion(&id()), Ok(Deletion::Accepted), "the id counts");
+    let many = format!(r#"{{"failures":[{}"billing-export"]}}"#, r#"{"id":"other","message":"m"},"#.repeat(8000));
+    assert_eq!(answer(200, &many).added(&id()), Err(Fault::Rejected("create app: it failed".into())));
+}
+
+#[test]
+fn roles_of_unexpected_types_are_left_out() {
+    let role = |name: &str| Role { name: name.into(), resource: None };
+    for value in NO_TEXT.into_iter().filter(|value| !value.contains("name")) {
+        let read = |body: &str| answer(200, body).roles().unwrap();
+        let no_list = if value.starts_with('[') { "{}" } else { value };
+        let body =
+            format!(r#"{{"x":{{"organizationRoles":["a"]}},"organizationRoles":{no_list},"serviceRoles":{value}}}"#);
+        assert_eq!(read(&body), Roles::default(), "{value}");
+        let roles = format!(r#"[{value},{{"name":{value}}},{{"x":{value},"name":"a","resource":{value}}}]"#);
+        let body = format!(
+            r#"{{"organizationRoles":{roles},"serviceRoles":[{value},{{"serviceDefinitionId":{value},"serviceRoles":["b"]}},
+                {{"serviceDefinitionId":"s","serviceRoles":{roles}}}]}}"#
+        );
+        let service = ServiceRoles { service_definition_id: "s".into(), service_roles: vec![role("a")] };
+        assert_eq!(read(&body), Roles { organization_roles: vec![role("a")], service_roles: vec![service] }, "{value}");
+    }
+    let body = r#"{"organizationRoles":[{"resource":"instance:1","name":"a","displayName":"A"}]}"#;
+    let limited = Role { resource: Some("instance:1".into()), ..role("a") };
+    assert_eq!(answer(200, body).roles().unwrap().organization_roles, [limited]);
+}
+
+#[test]
+fn the_last_of_repeated_fields_counts() {
+    let credentials = r#"{"clientId":7,"clientSecret":"old","clientId":"billing-export","clientSecret":"new"}"#;
+    let credentials = answer(200, credentials).credentials(&id(), false).unwrap();
+    assert_eq!(credentials.client_secret.unwrap().expose(), "new");
+    let read = |body: &str| answer(200, body);
+    assert_eq!(read(r#"{"failed":["billing-export"],"failed":[]}"#).deletion(&id()), Ok(Deletion::Accepted));
+    assert_eq!(read(r#"{"failures":["billing-export"],"failures":null}"#).added(&id()), Ok(()));
+    assert_eq!(read(r#"{"message":"old","error":"new","message":7}"#).message().as_deref(), Some("new"));
+    assert_eq!(read(r#"{"organizationRoles":["a"],"organizationRoles":{}}"#).roles(), Ok(Roles::default()));
+}
+
+#[test]
+fn an_answer_that_is_nested_too_deep_is_no_json() {
+    let nested = |depth: usize| format!(r#"{{"message":"no","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(answer(400, &nested(126)).message().as_deref(), Some("no"));
+    for depth in [127, 128 << 10] {
+        let answer = answer(400, &nested(depth));
+        assert!(!answer.is_json_object() && answer.roles().is_err(), "{depth}");
+        assert!(answer.message().is_some_and(|said| said.starts_with(r#"{"message":"no","x":[[["#)), "{depth}");
     }
 }

@@ -27,6 +27,16 @@ pub fn credentials(id: &str, secret: &str) -> Value {
 }
 
 impl Scene<'_> {
+    /// The time whose state the reads show.
+    pub fn reads_show(&self) -> u64 {
+        self.settings.replication.reads_show(self.now)
+    }
+
+    /// The time whose state the lists show.
+    pub fn lists_show(&self) -> u64 {
+        self.settings.replication.lists_show(self.now)
+    }
+
     fn service_org(&self) -> bool {
         self.realm.orgs.get(self.org).is_some_and(|o| o.service)
     }
@@ -117,8 +127,11 @@ impl Scene<'_> {
         if overlap == 0 {
             return Err(Refusal::bad("the secret's expiration must be a positive number of seconds"));
         }
-        let running = app.overlap(self.now).is_some();
-        if running && self.flavour == Flavour::Csp && self.settings.rotation_conflict {
+        let conflict = match self.flavour {
+            Flavour::Csp => self.settings.rotation_conflict,
+            Flavour::Cpn => self.settings.cpn_rotation_conflict,
+        };
+        if conflict && app.overlap(self.now).is_some() {
             return Err(Refusal::new(409, format!("a secret rotation of OAuth app {id} is in progress")));
         }
         app.replace_secret(secret.to_string(), Some(self.now + overlap * 1000));
@@ -149,8 +162,8 @@ impl Scene<'_> {
     pub fn delete(&mut self, ids: &[&str]) -> Result<Value, Refusal> {
         let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
         for id in ids {
-            if self.realm.visible(self.settings, self.org, id).is_ok() {
-                self.realm.delete(id, self.settings.deletion_runs_ms, self.now);
+            if self.realm.visible(self.settings, self.org, id, self.now).is_ok() {
+                self.realm.delete(id, self.settings.deletion_runs_ms);
                 succeeded.push(json!(id));
             } else {
                 failed.push(match self.settings.failed_form {

@@ -158,6 +158,14 @@ impl Call {
         Ok(fields)
     }
 
+    /// A text field of the body, whether that is JSON or a form; not strict, so for matching only.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let Ok(Value::Object(json)) = serde_json::from_slice(&self.body) else {
+            return form_urlencoded::parse(&self.body).find(|(n, _)| n == name).map(|(_, v)| v.into_owned());
+        };
+        json.get(name).and_then(Value::as_str).map(String::from)
+    }
+
     /// The id and secret of an `Authorization: Basic` header.
     pub fn basic(&self) -> Option<(String, String)> {
         let encoded = self.header(AUTHORIZATION.as_str())?.strip_prefix("Basic ")?;

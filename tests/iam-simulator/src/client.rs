@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::types::{
-    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, Fault, FaultState, Flavour, Human, OrgSeed, Seed,
-    Settings, Stats,
+    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, ClockChange, Fault, FaultState, Flavour, Human, OrgSeed,
+    PermsSeed, Seed, Settings, Stats,
 };
 
 /// Why a request to the simulator failed.
@@ -128,6 +128,16 @@ impl Control {
         self.seed(&Seed { clients: vec![client], ..Seed::default() }).await
     }
 
+    /// Gives a seeded client, by its id, or a seeded API token, by its value, these `perms`.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn seed_perms(&self, flavour: Flavour, identity: &str, perms: &[&str]) -> Result<(), Error> {
+        let perms = perms.iter().map(ToString::to_string).collect();
+        let perms = PermsSeed { flavour, identity: identity.into(), perms };
+        self.seed(&Seed { perms: vec![perms], ..Seed::default() }).await
+    }
+
     /// Orders a fault; orders add up, and the first that hits a call decides.
     ///
     /// # Errors
@@ -150,6 +160,16 @@ impl Control {
     /// When the simulator does not answer.
     pub async fn clear_faults(&self) -> Result<(), Error> {
         self.order(Method::DELETE, "faults", ()).await
+    }
+
+    /// Puts the simulator's clock forward, by which tokens, overlaps, deletions, faults and replication go.
+    /// A token's `iat` and `exp` go by it too, so a caller with the real clock should be moved by little or not at all.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn advance_clock(&self, by: Duration) -> Result<(), Error> {
+        let advance_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.order(Method::POST, "clock", ClockChange { advance_ms }).await
     }
 
     /// Makes every access token that was issued invalid.

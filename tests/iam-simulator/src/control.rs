@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::apps::{Scene, credentials};
 use crate::call::Answer;
 use crate::crypto::{generated_secret, uuid};
-use crate::server::now_ms;
-use crate::store::World;
-use crate::types::{AppView, CallFilter, Flavour, Human, Stats};
+use crate::roles::Role;
+use crate::store::{Realm, World};
+use crate::types::{AppView, CallFilter, ClockChange, Flavour, Human, Membership, Stats};
 
 /// Answers a control request; `path` lacks the `/control/` in front.
 pub fn serve(world: &mut World, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -42,6 +42,7 @@ fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> Result<Va
                 world.realm(flavour).access.clear();
             }
         }
+        ("POST", "clock") => world.ahead_ms += read::<ClockChange>(body)?.advance_ms,
         ("POST", "human") => return human(world, read(body)?),
         ("GET", "apps") => return show(apps(world)),
         ("GET", "calls") => return show(world.log.select(&CallFilter::default()).collect::<Vec<_>>()),
@@ -55,15 +56,12 @@ fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> Result<Va
 }
 
 fn apps(world: &mut World) -> Vec<AppView> {
-    let now = now_ms();
+    let now = world.now();
     let mut views = Vec::new();
     for flavour in [Flavour::Csp, Flavour::Cpn] {
-        let realm = world.realm(flavour);
-        realm.settle(now);
-        views.extend(realm.apps.values().map(|app| {
-            let roles = realm.orgs.get(&app.org).and_then(|org| org.members.get(&app.id));
-            app.view(flavour, roles, now)
-        }));
+        let (settings, realm, _) = world.parts(flavour);
+        realm.settle(settings, now);
+        views.extend(realm.apps.values().map(|app| app.view(flavour, realm.roles(&app.org, &app.id, now), now)));
     }
     views
 }
@@ -83,39 +81,47 @@ fn stats(world: &mut World) -> Stats {
 }
 
 fn human(world: &mut World, deed: Human) -> Result<Value, String> {
-    let now = now_ms();
+    let now = world.now();
+    for flavour in [Flavour::Csp, Flavour::Cpn] {
+        let (settings, realm, _) = world.parts(flavour);
+        realm.settle(settings, now);
+    }
     match deed {
         Human::Create { flavour, org_id, fields } => Ok(create(world, flavour, &org_id, fields, now)),
-        Human::Edit { flavour, id, fields } => {
-            let app = world.realm(flavour).apps.get_mut(&id).ok_or("no such app")?;
-            for (name, value) in fields {
-                match value {
-                    Value::Null => drop(app.fields.remove(&name)),
-                    value => drop(app.fields.insert(name, value)),
-                }
-            }
-            app.touch("human", now);
-            Ok(json!({}))
-        }
+        Human::Edit { flavour, id, fields } => edit(world.realm(flavour), &id, fields, now),
         Human::Delete { flavour, id } => {
-            world.realm(flavour).delete(&id, 0, now);
+            world.realm(flavour).delete(&id, 0);
             Ok(json!({}))
         }
         Human::Regenerate { flavour, id } => {
-            let app = world.realm(flavour).apps.get_mut(&id).ok_or("no such app")?;
+            let app = world.realm(flavour).write(&id).ok_or("no such app")?;
             let secret = generated_secret();
             app.replace_secret(secret.clone(), None);
             app.touch("human", now);
             Ok(credentials(&id, &secret))
         }
-        Human::GrantRoles { flavour, id, roles } => {
-            let realm = world.realm(flavour);
-            let org = realm.apps.get(&id).ok_or("no such app")?.org.clone();
-            let member = realm.orgs.entry(org).or_default().members.entry(id).or_default();
-            member.organization.extend(roles);
-            Ok(json!({}))
+        Human::GrantRoles { flavour, id, roles } => grant(world.realm(flavour), &id, roles, Membership::Direct),
+        Human::InheritRoles { flavour, id, roles, membership } => grant(world.realm(flavour), &id, roles, membership),
+    }
+}
+
+fn edit(realm: &mut Realm, id: &str, fields: Map<String, Value>, now: u64) -> Result<Value, String> {
+    let app = realm.write(id).ok_or("no such app")?;
+    for (name, value) in fields {
+        match value {
+            Value::Null => drop(app.fields.remove(&name)),
+            value => drop(app.fields.insert(name, value)),
         }
     }
+    app.touch("human", now);
+    Ok(json!({}))
+}
+
+fn grant(realm: &mut Realm, id: &str, roles: Vec<String>, membership: Membership) -> Result<Value, String> {
+    let org = realm.apps.get(id).ok_or("no such app")?.org.clone();
+    let roles = roles.into_iter().map(|name| Role { name, resource: None, membership });
+    realm.member(&org, id).organization.extend(roles);
+    Ok(json!({}))
 }
 
 fn create(world: &mut World, flavour: Flavour, org: &str, mut fields: Map<String, Value>, now: u64) -> Value {

@@ -6,10 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::apps::{Scene, credentials};
 use crate::call::{Answer, Call, Refusal};
 use crate::csp;
-use crate::dispatch::{page, reversed, timestamp};
+use crate::dispatch::reversed;
+use crate::paging::Window;
 use crate::policy;
 use crate::schema;
+use crate::scopes;
 use crate::store::{App, Realm};
+use crate::timestamp::timestamp;
 use crate::types::{Flavour, Operation, Settings};
 
 /// Refuses, as a gateway would, what is not offered.
@@ -35,7 +38,7 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         Operation::UpdateApp => {
             call.allow_context(&["PROVIDER", "TENANT"])?;
             scene.update(id, call.json(&schema::CPN_UPDATE)?)?;
-            shown(scene, id)
+            shown(scene, id, scene.now)
         }
         Operation::AddClients => {
             call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
@@ -50,8 +53,9 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         Operation::ListApps => {
             call.allow_query(&["pageStart", "pageLimit"])?;
             call.no_body()?;
-            let listed = scene.realm.listed(scene.settings, scene.org);
-            page(scene.settings, call, &listed, |app| app_json(scene.settings, app))
+            let listed = scene.realm.listed(scene.settings, scene.org, scene.lists_show());
+            let window = Window::of_apps(scene.settings, call)?;
+            Ok(window.page(scene.settings, call, &listed, |app| app_json(scene.settings, app)))
         }
         _ => {
             call.allow_query(&[])?;
@@ -76,7 +80,7 @@ fn perform_plain(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer,
         _ => call.no_body()?,
     }
     match call.route.operation {
-        Operation::GetApp => shown(scene, id),
+        Operation::GetApp => shown(scene, id, scene.reads_show()),
         Operation::RegenerateSecret => {
             let secret = scene.regenerate(id)?;
             Ok(Answer::ok(credentials(id, &secret)))
@@ -109,7 +113,9 @@ pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64
     let id = call.client();
     let invalid = || Refusal::new(401, "the app's own credentials are required");
     let (basic_id, secret) = call.basic().ok_or_else(invalid)?;
-    let app = realm.apps.get(id).filter(|app| basic_id == id && app.accepts(&secret, now)).ok_or_else(invalid)?;
+    let then = settings.replication.tokens_show(now);
+    let app = realm.apps.at(id, then).filter(|app| basic_id == id && app.accepts(&secret, then));
+    let app = app.ok_or_else(invalid)?;
     if policy::flag(&app.fields, "ownerOnlySecretRotation") {
         return Err(Refusal::new(403, "the app is not allowed to rotate its own secret"));
     }
@@ -119,8 +125,8 @@ pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64
     Ok(Answer::empty())
 }
 
-fn shown(scene: &mut Scene<'_>, id: &str) -> Result<Answer, Refusal> {
-    let app = scene.realm.visible(scene.settings, scene.org, id)?;
+fn shown(scene: &Scene<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
+    let app = scene.realm.visible(scene.settings, scene.org, id, then)?;
     Ok(Answer::ok(app_json(scene.settings, app)))
 }
 
@@ -137,6 +143,9 @@ pub fn app_json(settings: &Settings, app: &App) -> Value {
     ];
     let fields = SHOWN.iter().filter_map(|name| app.fields.get_key_value(*name));
     let mut value = Value::Object(fields.map(|(k, v)| (k.clone(), v.clone())).collect());
+    if settings.scope_defaults {
+        value["allowedScopes"] = scopes::filled(Flavour::Cpn, &value["allowedScopes"]);
+    }
     if settings.reverse_lists {
         value = reversed(&value);
     }

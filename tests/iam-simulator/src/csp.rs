@@ -5,21 +5,20 @@ use serde_json::{Map, Value, json};
 
 use crate::apps::{Scene, credentials};
 use crate::call::{Answer, Call, Refusal};
-use crate::dispatch::{page, reversed, timestamp};
+use crate::dispatch::reversed;
+use crate::paging::Window;
 use crate::policy;
-use crate::schema;
+use crate::schema::{self, Shape};
+use crate::scopes;
 use crate::store::App;
-use crate::types::{Operation, Settings};
+use crate::timestamp::timestamp;
+use crate::types::{Flavour, Operation, Settings};
 
 /// Performs any operation but a token request.
 pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     match call.route.operation {
         Operation::ListApps => return list(scene, call),
-        Operation::ListClients => {
-            call.allow_query(&["pageStart", "pageLimit"])?;
-            call.no_body()?;
-            return page(scene.settings, call, &scene.clients(), Value::clone);
-        }
+        Operation::ListClients => return list_clients(scene, call),
         Operation::SearchApps => return search(scene, call),
         _ => call.allow_query(&[])?,
     }
@@ -31,11 +30,11 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         }
         Operation::GetApp => {
             call.no_body()?;
-            shown(scene, id)
+            shown(scene, id, scene.reads_show())
         }
         Operation::UpdateApp => {
             scene.update(id, call.json(&schema::CSP_UPDATE)?)?;
-            shown(scene, id)
+            shown(scene, id, scene.now)
         }
         Operation::DeleteApps => delete(scene, call),
         Operation::RotateSecret => {
@@ -57,11 +56,30 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
         Operation::AddClients => Ok(Answer::ok(scene.add_clients(&call.json(&schema::CSP_ADD_CLIENTS)?)?)),
         Operation::RemoveClients => Ok(Answer::ok(scene.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
         Operation::PatchClientRoles => {
-            scene.patch_roles(id, &call.json(&schema::PATCH_ROLES)?)?;
+            scene.patch_roles(id, &call.json(roles_shape(scene.settings))?)?;
             Ok(Answer::empty())
+        }
+        Operation::GetClientRoles if scene.settings.client_roles_readable => {
+            call.no_body()?;
+            Ok(Answer::ok(scene.client_roles(id)?))
         }
         _ => Err(Refusal::new(404, "no such operation")),
     }
+}
+
+fn roles_shape(settings: &Settings) -> &'static Shape {
+    if settings.expanded_clients { &schema::PATCH_ROLES_ON_RESOURCES } else { &schema::PATCH_ROLES }
+}
+
+fn list_clients(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+    call.allow_query(&["pageStart", "pageLimit"])?;
+    call.no_body()?;
+    let window = if scene.settings.expanded_clients {
+        Window::of_clients(call)?
+    } else {
+        Window::of_apps(scene.settings, call)?
+    };
+    Ok(window.page(scene.settings, call, &scene.clients(), Value::clone))
 }
 
 /// C5, in the form that P8 is thought to have too.
@@ -70,8 +88,8 @@ pub fn delete(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     Ok(Answer::ok(scene.delete(&policy::texts(&body, "clientIdsToDelete"))?))
 }
 
-fn shown(scene: &mut Scene<'_>, id: &str) -> Result<Answer, Refusal> {
-    let app = scene.realm.visible(scene.settings, scene.org, id)?;
+fn shown(scene: &Scene<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
+    let app = scene.realm.visible(scene.settings, scene.org, id, then)?;
     Ok(Answer::ok(app_json(scene.settings, app)))
 }
 
@@ -79,13 +97,15 @@ fn list(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["pageStart", "pageLimit", "searchTerm"])?;
     call.no_body()?;
     let term = call.query("searchTerm").unwrap_or_default();
-    page(scene.settings, call, &matching(scene, |text| text.contains(term)), |app| app_json(scene.settings, app))
+    let window = Window::of_apps(scene.settings, call)?;
+    let found = matching(scene, |text| text.contains(term));
+    Ok(window.page(scene.settings, call, &found, |app| app_json(scene.settings, app)))
 }
 
 /// The apps whose display name or id passes `test`.
 fn matching<'a>(scene: &'a Scene<'_>, test: impl Fn(&str) -> bool) -> Vec<&'a App> {
     let named = |app: &App| app.fields.get("displayName").and_then(Value::as_str).is_some_and(&test);
-    let listed = scene.realm.listed(scene.settings, scene.org).into_iter();
+    let listed = scene.realm.listed(scene.settings, scene.org, scene.lists_show()).into_iter();
     listed.filter(|app| test(&app.id) || named(app)).collect()
 }
 
@@ -135,6 +155,9 @@ pub fn app_json(settings: &Settings, app: &App) -> Value {
         fields.entry(empty).or_insert(json!([]));
     }
     let mut value = Value::Object(fields);
+    if settings.scope_defaults {
+        value["allowedScopes"] = scopes::filled(Flavour::Csp, &value["allowedScopes"]);
+    }
     if settings.reverse_lists {
         value = reversed(&value);
     }

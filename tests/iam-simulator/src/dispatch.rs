@@ -8,7 +8,7 @@ use crate::call::{Answer, Call, Refusal};
 use crate::crypto::uuid;
 use crate::store::{Access, World};
 use crate::tokens::{Desk, bearer};
-use crate::types::{Flavour, Operation, Settings, TimeUnit};
+use crate::types::{Flavour, Operation, Settings};
 use crate::{cpn, csp};
 
 /// Performs a call; the flag says whether the operation ran and succeeded.
@@ -25,9 +25,9 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
         return Err(Refusal::new(status, format!("no such operation: {} {}", call.method, call.path)));
     };
     let (settings, realm, signer) = world.parts(flavour);
-    realm.settle(now);
+    realm.settle(settings, now);
     if let Some(form) = call.route.token {
-        return Desk { settings, realm, signer, now }.serve(form, call);
+        return Desk { flavour, settings, realm, signer, now }.serve(form, call);
     }
     if flavour == Flavour::Cpn {
         cpn::check_offered(settings, call)?;
@@ -36,8 +36,7 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
         return cpn::self_rotate(settings, realm, call, now);
     }
     let access = bearer(realm, flavour, call, now)?;
-    let known = realm.orgs.contains_key(call.org());
-    check_org(flavour, &access, call.org(), known)?;
+    check_org(flavour, settings, &access, call.org(), realm.orgs.contains_key(call.org()))?;
     let mut scene = Scene { flavour, settings, realm, org: call.org(), by: &access.subject, now };
     match flavour {
         Flavour::Csp => csp::perform(&mut scene, call),
@@ -45,16 +44,18 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
     }
 }
 
-/// 404 for an unknown organization where the API lists it, else 403 (docs/api.md).
-fn check_org(flavour: Flavour, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
+/// 403 for a token of another organization. Else 404 for an unknown organization where the API lists it, and 403 where
+/// it does not or the identity does not manage it (docs/api.md).
+fn check_org(flavour: Flavour, settings: &Settings, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
+    let forbidden = || Refusal::new(403, format!("{} has no permission for organization {org}", access.subject));
+    if settings.org_scoped_tokens && access.context_org != org {
+        return Err(forbidden());
+    }
     if !known && flavour == Flavour::Csp {
         return Err(Refusal::new(404, format!("organization {org} was not found")));
     }
     let manages = access.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
-    if known && manages {
-        return Ok(());
-    }
-    Err(Refusal::new(403, format!("{} has no permission for organization {org}", access.subject)))
+    if known && manages { Ok(()) } else { Err(forbidden()) }
 }
 
 /// The API's form of an error.
@@ -71,14 +72,6 @@ pub fn refused(flavour: Option<Flavour>, refusal: &Refusal) -> Answer {
     Answer::status(*status, body)
 }
 
-/// A timestamp in the unit that the settings ask for.
-pub fn timestamp(settings: &Settings, ms: u64) -> Value {
-    match settings.timestamps {
-        TimeUnit::Milliseconds => json!(ms),
-        TimeUnit::Seconds => json!(ms / 1000),
-    }
-}
-
 /// The same value with every list in it turned round: the APIs promise no order.
 pub fn reversed(value: &Value) -> Value {
     match value {
@@ -86,31 +79,4 @@ pub fn reversed(value: &Value) -> Value {
         Value::Object(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), reversed(v))).collect()),
         other => other.clone(),
     }
-}
-
-/// One page of `all`, with links that are relative and repeat start and limit `[csp-paged]`.
-pub fn page<T>(settings: &Settings, call: &Call, all: &[T], render: impl Fn(&T) -> Value) -> Result<Answer, Refusal> {
-    let start = call.query_number("pageStart")?.unwrap_or(0);
-    let limit = call.query_number("pageLimit")?.unwrap_or(settings.default_page_limit);
-    if limit == 0 {
-        return Err(Refusal::bad("pageLimit must be at least 1"));
-    }
-    let limit = limit.min(settings.max_page_limit);
-    let results: Vec<Value> = all.iter().skip(start).take(limit).map(render).collect();
-    let link = |start: usize| {
-        let mut link = format!("{}?pageStart={start}&pageLimit={limit}", call.path);
-        if let Some(term) = call.query("searchTerm") {
-            link.push_str("&searchTerm=");
-            link.extend(form_urlencoded::byte_serialize(term.as_bytes()));
-        }
-        link
-    };
-    let mut body = json!({"results": results, "totalResults": all.len()});
-    if start + limit < all.len() {
-        body["nextLink"] = json!(link(start + limit));
-    }
-    if start > 0 {
-        body["prevLink"] = json!(link(start.saturating_sub(limit)));
-    }
-    Ok(Answer::ok(body))
 }

@@ -27,15 +27,18 @@ pub struct Facts<'a> {
     pub operation: Operation,
     pub flavour: Option<Flavour>,
     pub org: Option<&'a str>,
+    /// The organization that a call without one in its path is about.
+    pub implied_org: Option<&'a str>,
     pub clients: &'a [String],
 }
 
 impl Target {
     /// Whether a call with these facts is meant.
     pub(crate) fn covers(&self, facts: &Facts<'_>) -> bool {
+        let org = if self.operation.is_some() { facts.org.or(facts.implied_org) } else { facts.org };
         self.operation.is_none_or(|o| o == facts.operation)
             && self.flavour.is_none_or(|f| facts.flavour == Some(f))
-            && self.org_id.as_deref().is_none_or(|o| facts.org == Some(o))
+            && self.org_id.as_deref().is_none_or(|o| org == Some(o))
             && self.client_id.as_ref().is_none_or(|c| facts.clients.contains(c))
     }
 }

@@ -4,7 +4,8 @@
 //! Map: [`Simulator`] runs one inside a test, [`process::Process`] runs the binary; [`client::Control`] gives orders
 //! and looks inside, in the words of [`types`]. Within: `server` accepts and applies `faults`, `route` finds the
 //! operation, `call` and `schema` read it strictly, `dispatch` sends it to `csp`, `cpn` or `tokens`, which work on
-//! `apps` and `members` by the rules of `policy`; `store` holds the state, `log` the calls, `control` the control API.
+//! `apps` and `members` by the rules of `policy` and show them by `roles`, `scopes`, `timestamp` and `paging`; `store`
+//! holds the state and `versioned` what it was, `log` the calls, `control` is the control API.
 
 // A test tool: a broken invariant of its own should end it loudly.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
@@ -20,16 +21,21 @@ mod dispatch;
 mod faults;
 mod log;
 mod members;
+mod paging;
 mod policy;
 pub mod process;
+mod roles;
 mod route;
 mod schema;
+mod scopes;
 mod server;
 mod simulator;
 mod store;
+mod timestamp;
 mod tls;
 mod tokens;
 pub mod types;
+mod versioned;
 
 pub use crypto::sha256_hex;
 pub use simulator::{Options, Simulator};

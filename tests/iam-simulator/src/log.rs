@@ -94,8 +94,13 @@ impl Log {
 
     pub fn select(&self, filter: &CallFilter) -> impl Iterator<Item = &CallView> {
         self.calls.iter().filter(move |c| {
-            let facts =
-                Facts { operation: c.operation, flavour: c.flavour, org: c.org_id.as_deref(), clients: &c.client_ids };
+            let facts = Facts {
+                operation: c.operation,
+                flavour: c.flavour,
+                org: c.org_id.as_deref(),
+                implied_org: None,
+                clients: &c.client_ids,
+            };
             c.seq > filter.after
                 && filter.on.covers(&facts)
                 && filter.status.is_none_or(|s| c.status == Some(s))

@@ -1,5 +1,5 @@
 //! Apps as members of their organization, which is what gives their tokens rights.
-//! An app can only be added to the organization that owns it `[cpn-reseller]`.
+//! An app can only be added to the organization that owns it `[cpn-reseller]`; in CSP to others too `[csp-index]`.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 
 use crate::apps::Scene;
 use crate::call::Refusal;
-use crate::store::Roles;
+use crate::roles::{Role, Roles, check_removal};
+use crate::types::Flavour;
 
 type Body = Map<String, Value>;
 
-fn names(list: &Value) -> Vec<String> {
+fn texts(list: &Value) -> Vec<String> {
     let list = list.as_array().into_iter().flatten();
-    list.filter_map(|v| v["name"].as_str().or(v.as_str())).map(String::from).collect()
+    list.filter_map(Value::as_str).map(String::from).collect()
 }
 
 fn field<'a>(body: &'a Body, name: &str) -> &'a Value {
@@ -21,85 +22,162 @@ fn field<'a>(body: &'a Body, name: &str) -> &'a Value {
 }
 
 impl Scene<'_> {
-    fn known_roles(&self, roles: &[String]) -> Result<(), Refusal> {
-        match roles.iter().find(|r| !self.settings.org_roles.contains(r)) {
-            Some(role) => Err(Refusal::bad(format!("organization role {role} does not exist"))),
+    /// The roles of a list; their resources count only where clients are shown in full.
+    fn roles(&self, list: &Value) -> Vec<Role> {
+        let resource = |v: &Value| v["resource"].as_str().filter(|_| self.settings.expanded_clients).map(String::from);
+        let role = |v: &Value| Some(Role::direct(v["name"].as_str().or(v.as_str())?, resource(v)));
+        list.as_array().into_iter().flatten().filter_map(role).collect()
+    }
+
+    fn known_roles(&self, roles: &[Role]) -> Result<(), Refusal> {
+        match roles.iter().find(|role| !self.settings.org_roles.contains(&role.name)) {
+            Some(role) => Err(Refusal::bad(format!("organization role {} does not exist", role.name))),
             None => Ok(()),
         }
     }
 
-    /// Adds apps; what cannot be added is in `failures`, and 400 when one is a member already `[csp-clients]`.
-    pub fn add_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
-        let mut organization = names(field(body, "organizationRoles"));
-        organization.extend(names(field(body, "organizationRoleNames")));
-        organization.extend(names(field(body, "customRoles")));
+    fn requested_roles(&self, body: &Body) -> Result<Roles, Refusal> {
+        let mut organization = self.roles(field(body, "organizationRoles"));
+        organization.extend(self.roles(field(body, "organizationRoleNames")));
+        let mut custom = self.roles(field(body, "customRoles"));
+        if !self.settings.expanded_clients {
+            organization.append(&mut custom);
+        }
         self.known_roles(&organization)?;
-        let mut roles = Roles { organization: organization.into_iter().collect(), ..Roles::default() };
+        let mut roles = Roles {
+            organization: organization.into_iter().collect(),
+            custom: custom.into_iter().collect(),
+            ..Roles::default()
+        };
         for service in field(body, "serviceRoles").as_array().into_iter().flatten() {
             let id = service["serviceDefinitionId"].as_str().unwrap_or_default().to_string();
-            roles.services.entry(id).or_default().extend(names(&service["serviceRoles"]));
+            roles.services.entry(id).or_default().extend(self.roles(&service["serviceRoles"]));
         }
-        let ids = names(field(body, "ids"));
-        let org = self.realm.orgs.entry(self.org.to_string()).or_default();
-        if let Some(id) = ids.iter().find(|id| org.members.contains_key(*id)) {
-            return Err(Refusal::bad(format!("client {id} is already a member of organization {}", self.org)));
+        Ok(roles)
+    }
+
+    /// Adds apps; what cannot be added is in `failures`, and a member refused as the settings say `[csp-clients]`.
+    pub fn add_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
+        let roles = self.requested_roles(body)?;
+        let ids = texts(field(body, "ids"));
+        let status = self.settings.already_member_status;
+        if let Some(id) = ids.iter().find(|id| status != 200 && self.is_member(id)) {
+            return Err(Refusal::new(status, self.already_member(id)));
         }
-        let (known, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| org.apps.contains(id));
-        org.members.extend(known.into_iter().map(|id| (id, roles.clone())));
-        let failures: Vec<Value> = unknown
-            .iter()
-            .map(|id| json!({"id": id, "message": format!("client {id} was not found in the organization")}))
-            .collect();
+        let mut failures = Vec::new();
+        for id in ids {
+            if self.is_member(&id) {
+                failures.push(json!({"id": id, "message": self.already_member(&id)}));
+            } else if self.can_be_added(&id) {
+                let members = &mut self.realm.orgs.entry(self.org.to_string()).or_default().members;
+                members.insert(&id, roles.clone(), self.realm.moment);
+            } else {
+                failures.push(json!({"id": id, "message": format!("client {id} was not found in the organization")}));
+            }
+        }
         Ok(json!({ "failures": failures }))
+    }
+
+    fn is_member(&self, id: &str) -> bool {
+        self.realm.roles(self.org, id, self.now).is_some()
+    }
+
+    fn already_member(&self, id: &str) -> String {
+        format!("client {id} is already a member of organization {}", self.org)
+    }
+
+    /// Only an app of the organization; in CSP one of another too, where tokens can be had for it.
+    fn can_be_added(&self, id: &str) -> bool {
+        let several = self.flavour == Flavour::Csp && self.settings.org_scoped_tokens;
+        self.realm.apps.get(id).is_some_and(|app| several || app.org == self.org)
     }
 
     /// Takes apps out of the organization; partial success `[csp-clients]`.
     pub fn remove_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
         let (succeeded, failed): (Vec<_>, Vec<_>) =
-            names(field(body, "ids")).into_iter().partition(|id| org.members.remove(id).is_some());
+            texts(field(body, "ids")).into_iter().partition(|id| org.members.remove(id, self.realm.moment).is_some());
         Ok(json!({"succeeded": succeeded, "failed": failed}))
     }
 
-    /// The roles of one app `[cpn-clients-get]`.
+    fn member(&self, id: &str) -> Result<&Roles, Refusal> {
+        self.realm.roles(self.org, id, self.reads_show()).ok_or_else(|| self.no_member(id))
+    }
+
+    /// One app with its roles `[cpn-clients-get]`.
     pub fn client(&self, id: &str) -> Result<Value, Refusal> {
-        let roles = self.realm.orgs.get(self.org).and_then(|org| org.members.get(id));
-        roles.map(|roles| client_json(id, roles)).ok_or_else(|| self.no_member(id))
+        Ok(client_json(id, self.member(id)?))
+    }
+
+    /// The roles of one app; the form is that of the list (undocumented) `[py-csptools]`.
+    pub fn client_roles(&self, id: &str) -> Result<Value, Refusal> {
+        Ok(self.member(id)?.to_expanded_json())
     }
 
     /// Every app that was added `[csp-clients]`.
     pub fn clients(&self) -> Vec<Value> {
-        let members = self.realm.orgs.get(self.org).map(|org| org.members.iter());
-        members.into_iter().flatten().map(|(id, roles)| client_json(id, roles)).collect()
+        let then = self.lists_show();
+        let members = self.realm.orgs.get(self.org).map(|org| org.members.at_time(then));
+        let shown = |(id, roles): (&String, &Roles)| {
+            if self.settings.expanded_clients { self.expanded_client(id, roles, then) } else { client_json(id, roles) }
+        };
+        members.into_iter().flatten().map(shown).collect()
+    }
+
+    /// `ExpandedAuthClientDto` `[csp-clients]`.
+    fn expanded_client(&self, id: &str, roles: &Roles, then: u64) -> Value {
+        let name = self.realm.apps.at(id, then).and_then(|app| app.fields.get("displayName"));
+        let mut value = roles.to_expanded_json();
+        value["id"] = json!(id);
+        value["displayName"] = json!(name);
+        value
     }
 
     fn no_member(&self, id: &str) -> Refusal {
         Refusal::new(404, format!("client {id} was not found in organization {}", self.org))
     }
 
-    /// Adds and removes roles `[cpn-roles-patch]`.
+    /// Adds and removes roles `[cpn-roles-patch]`, `[py-csptools]`.
     pub fn patch_roles(&mut self, id: &str, body: &Body) -> Result<(), Refusal> {
-        let organization = field(body, "organizationRoles");
-        let (add, remove) = (names(&organization["rolesToAdd"]), names(&organization["rolesToRemove"]));
-        self.known_roles(&add)?;
-        self.known_roles(&remove)?;
+        let organization = Change::of(self, field(body, "organizationRoles"));
+        self.known_roles(&organization.add)?;
+        self.known_roles(&organization.remove)?;
+        let services = field(body, "serviceRoles").as_array().into_iter().flatten();
+        let services: Vec<(String, Change)> = services
+            .map(|s| (s["serviceDefinitionId"].as_str().unwrap_or_default().to_string(), Change::of(self, s)))
+            .collect();
         let missing = self.no_member(id);
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
-        let roles = org.members.get_mut(id).ok_or(missing)?;
-        change(&mut roles.organization, add, &remove);
-        for service in field(body, "serviceRoles").as_array().into_iter().flatten() {
-            let service_id = service["serviceDefinitionId"].as_str().unwrap_or_default().to_string();
-            let held = roles.services.entry(service_id).or_default();
-            change(held, names(&service["rolesToAdd"]), &names(&service["rolesToRemove"]));
+        let roles = org.members.write(id, self.realm.moment).ok_or(missing)?;
+        let none = BTreeSet::new();
+        check_removal(&roles.organization, &organization.remove)?;
+        for (service, change) in &services {
+            check_removal(roles.services.get(service).unwrap_or(&none), &change.remove)?;
+        }
+        organization.apply(&mut roles.organization);
+        for (service, change) in services {
+            change.apply(roles.services.entry(service).or_default());
         }
         roles.services.retain(|_, held| !held.is_empty());
         Ok(())
     }
 }
 
-fn change(held: &mut BTreeSet<String>, add: Vec<String>, remove: &[String]) {
-    held.extend(add);
-    held.retain(|role| !remove.contains(role));
+/// Roles to add and to remove.
+struct Change {
+    add: Vec<Role>,
+    remove: Vec<Role>,
+}
+
+impl Change {
+    fn of(scene: &Scene<'_>, value: &Value) -> Self {
+        Self { add: scene.roles(&value["rolesToAdd"]), remove: scene.roles(&value["rolesToRemove"]) }
+    }
+
+    fn apply(self, held: &mut BTreeSet<Role>) {
+        held.extend(self.add);
+        held.retain(|role| !self.remove.contains(role));
+    }
 }
 
 fn client_json(id: &str, roles: &Roles) -> Value {

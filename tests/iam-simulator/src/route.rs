@@ -92,6 +92,7 @@ fn csp(method: &Method, path: &[&str]) -> Route {
         ("GET", ["orgs", org, "clients"]) => to(ListClients, org, ""),
         ("DELETE", ["orgs", org, "clients"]) => to(RemoveClients, org, ""),
         ("PATCH", ["clients", id, "orgs", org, "roles"]) => to(PatchClientRoles, org, id),
+        ("GET", ["clients", id, "orgs", org, "roles"]) => to(GetClientRoles, org, id),
         ("POST", ["auth", "api-tokens", "authorize"]) => Route::token(flavour, TokenForm::CspApiToken, ""),
         ("POST", ["auth", "authorize"]) => Route::token(flavour, TokenForm::CspAuthorize, ""),
         ("POST", ["auth", "token"]) => Route::token(flavour, TokenForm::CspToken, ""),

@@ -282,6 +282,23 @@ pub const PATCH_ROLES: Shape = Shape::Object(&[
     ),
 ]);
 
+/// `[py-csptools]`: the same, with roles on resources.
+pub const PATCH_ROLES_ON_RESOURCES: Shape = Shape::Object(&[
+    may("organizationRoles", &Shape::Object(&[may("rolesToAdd", &ROLES), may("rolesToRemove", &ROLES)])),
+    may(
+        "serviceRoles",
+        &Shape::List(
+            &Shape::Object(&[
+                must("serviceDefinitionId", &Shape::Text),
+                may("rolesToAdd", &ROLES),
+                may("rolesToRemove", &ROLES),
+            ]),
+            0,
+            MANY,
+        ),
+    ),
+]);
+
 /// `[cpn-accesstoken]`.
 pub const CPN_API_TOKEN: Shape = Shape::Object(&[must("refreshToken", &Shape::Text), may("passcode", &Shape::Text)]);
 

@@ -23,6 +23,7 @@ use crate::control;
 use crate::dispatch::{perform, refused};
 use crate::faults::{Facts, Plan};
 use crate::store::World;
+use crate::tokens::implied_org;
 use crate::types::Action;
 
 /// A response body: known at once, or sent piece by piece.
@@ -91,16 +92,19 @@ impl Visit {
     fn arrive(shared: &Arc<Shared>, call: &Call) -> (Self, Plan) {
         let mut world = shared.world();
         let clients = call.client_ids();
+        let implied_org = call.route.flavour.and_then(|flavour| implied_org(world.realm(flavour), call));
         let facts = Facts {
             operation: call.route.operation,
             flavour: call.route.flavour,
             org: call.route.org.as_deref(),
+            implied_org: implied_org.as_deref(),
             clients: &clients,
         };
         let mut plan = if world.settings.down {
             Plan { latency_ms: 0, action: Some(Action::ConnectionReset) }
         } else {
-            world.faults.plan(&facts, now_ms())
+            let now = world.now();
+            world.faults.plan(&facts, now)
         };
         plan.latency_ms += world.settings.latency_ms;
         let seq = world.log.arrive(call, clients);
@@ -110,7 +114,8 @@ impl Visit {
 
     fn perform(&self, call: &Call) -> Answer {
         let mut world = self.shared.world();
-        let (answer, succeeded) = perform(&mut world, call, now_ms());
+        let now = world.now();
+        let (answer, succeeded) = perform(&mut world, call, now);
         if succeeded {
             world.log.performed(self.seq);
         }

@@ -9,7 +9,10 @@ use crate::call::Refusal;
 use crate::crypto::{Signer, sha256_hex};
 use crate::faults::Faults;
 use crate::log::Log;
-use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, Seed, Settings};
+use crate::roles::Roles;
+use crate::server::now_ms;
+use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, PermsSeed, Seed, Settings};
+use crate::versioned::{Moment, Versioned};
 
 /// The whole state.
 pub struct World {
@@ -19,20 +22,26 @@ pub struct World {
     pub faults: Faults,
     pub log: Log,
     pub signer: Signer,
+    /// How far its clock was put forward, in milliseconds.
+    pub ahead_ms: u64,
 }
 
 /// One API's organizations, identities and apps.
 #[derive(Default)]
 pub struct Realm {
     pub orgs: BTreeMap<String, Org>,
-    pub apps: BTreeMap<String, App>,
+    pub apps: Versioned<App>,
     pub api_tokens: Vec<ApiTokenSeed>,
     pub clients: BTreeMap<String, ClientSeed>,
+    /// The `perms` of seeded identities that are no organization owners.
+    pub perms: BTreeMap<String, Vec<String>>,
     pub access: HashMap<String, Access>,
     pub tokens_issued: u64,
     pub creations: BTreeMap<String, u64>,
     /// Deletions that run on: when each ends, and of which app.
     running: Vec<(u64, String)>,
+    /// The moment of the operation that runs.
+    pub moment: Moment,
 }
 
 /// An organization.
@@ -42,17 +51,11 @@ pub struct Org {
     /// Ids of the apps that it owns.
     pub apps: BTreeSet<String>,
     /// The apps that were added to it.
-    pub members: BTreeMap<String, Roles>,
-}
-
-/// The roles of an app in its organization.
-#[derive(Clone, Debug, Default)]
-pub struct Roles {
-    pub organization: BTreeSet<String>,
-    pub services: BTreeMap<String, BTreeSet<String>>,
+    pub members: Versioned<Roles>,
 }
 
 /// An app; `fields` holds the request's fields but `id` and `secret`, defaults filled in.
+#[derive(Clone)]
 pub struct App {
     pub id: String,
     pub org: String,
@@ -68,6 +71,7 @@ pub struct App {
 }
 
 /// A secret that stays valid for a while after a rotation.
+#[derive(Clone)]
 pub struct Previous {
     pub secret: String,
     pub expires_at: u64,
@@ -78,6 +82,8 @@ pub struct Previous {
 pub struct Access {
     pub subject: String,
     pub expires_at: u64,
+    /// The organization to which it belongs, its `context_name`.
+    pub context_org: String,
     /// The organizations that it may manage; every one when absent.
     pub orgs: Option<Vec<String>>,
 }
@@ -91,7 +97,13 @@ impl World {
             faults: Faults::default(),
             log: Log::new(),
             signer: Signer::new(),
+            ahead_ms: 0,
         }
+    }
+
+    /// The time by its clock, in milliseconds since the epoch.
+    pub fn now(&self) -> u64 {
+        now_ms() + self.ahead_ms
     }
 
     pub fn realm(&mut self, flavour: Flavour) -> &mut Realm {
@@ -119,70 +131,97 @@ impl World {
         for client in seed.clients {
             self.realm(client.flavour).clients.insert(client.id.clone(), client);
         }
+        for PermsSeed { flavour, identity, perms } in seed.perms {
+            self.realm(flavour).perms.insert(identity, perms);
+        }
     }
 }
 
 impl Realm {
-    /// Ends the deletions whose time has come and the overlaps that are over.
-    pub fn settle(&mut self, now: u64) {
+    /// Begins an operation: ends the deletions whose time has come.
+    pub fn settle(&mut self, settings: &Settings, now: u64) {
+        self.moment = Moment { now, memory: settings.replication.longest_ms() };
         let (over, running) = std::mem::take(&mut self.running).into_iter().partition(|(end, _)| *end <= now);
         self.running = running;
         let over: Vec<(u64, String)> = over;
-        for (_, id) in over {
-            self.forget(&id);
+        for (end, id) in over {
+            self.forget(&id, Moment { now: end, ..self.moment });
         }
     }
 
-    fn forget(&mut self, id: &str) {
-        if let Some(app) = self.apps.remove(id)
+    fn forget(&mut self, id: &str, moment: Moment) {
+        if let Some(app) = self.apps.remove(id, moment)
             && let Some(org) = self.orgs.get_mut(&app.org)
         {
             org.apps.remove(id);
-            org.members.remove(id);
+        }
+        for org in self.orgs.values_mut() {
+            org.members.remove(id, moment);
         }
     }
 
     pub fn insert(&mut self, app: App) {
         self.orgs.entry(app.org.clone()).or_default().apps.insert(app.id.clone());
-        self.apps.insert(app.id.clone(), app);
+        self.apps.insert(&app.id.clone(), app, self.moment);
     }
 
     /// Deletes an app, at once or after `runs_ms`.
-    pub fn delete(&mut self, id: &str, runs_ms: u64, now: u64) {
+    pub fn delete(&mut self, id: &str, runs_ms: u64) {
         if runs_ms == 0 {
-            return self.forget(id);
+            return self.forget(id, self.moment);
         }
-        if let Some(app) = self.apps.get_mut(id)
+        if let Some(app) = self.apps.write(id, self.moment)
             && !app.deleting
         {
             app.deleting = true;
-            self.running.push((now + runs_ms, id.to_string()));
+            self.running.push((self.moment.now + runs_ms, id.to_string()));
         }
     }
 
-    /// An app of that organization, if calls may see it.
-    pub fn visible(&mut self, settings: &Settings, org: &str, id: &str) -> Result<&mut App, Refusal> {
+    /// An app, to be changed.
+    pub fn write(&mut self, id: &str) -> Option<&mut App> {
+        self.apps.write(id, self.moment)
+    }
+
+    /// The roles of an app in an organization, to be changed; it becomes a member if it is none.
+    pub fn member(&mut self, org: &str, id: &str) -> &mut Roles {
+        let members = &mut self.orgs.entry(org.to_string()).or_default().members;
+        members.write_or_default(id, self.moment)
+    }
+
+    /// An app of that organization as it was at `then`, if calls may see it.
+    pub fn visible(&self, settings: &Settings, org: &str, id: &str, then: u64) -> Result<&App, Refusal> {
         let show = settings.deleting_visible;
         self.apps
-            .get_mut(id)
+            .at(id, then)
             .filter(|app| app.org == org && (show || !app.deleting))
-            .ok_or_else(|| Refusal::new(404, format!("OAuth app {id} was not found in organization {org}")))
+            .ok_or_else(|| unknown_app(org, id))
     }
 
     /// An app of that organization that can be changed.
     pub fn changeable(&mut self, settings: &Settings, org: &str, id: &str) -> Result<&mut App, Refusal> {
-        let app = self.visible(settings, org, id)?;
-        if app.deleting {
+        if self.visible(settings, org, id, self.moment.now)?.deleting {
             return Err(Refusal::new(409, format!("the deletion of OAuth app {id} is in progress, retry later")));
         }
-        Ok(app)
+        self.write(id).ok_or_else(|| unknown_app(org, id))
     }
 
-    /// The apps of an organization that calls may see, by id.
-    pub fn listed<'a>(&'a self, settings: &Settings, org: &str) -> Vec<&'a App> {
-        let ids = self.orgs.get(org).map(|o| o.apps.iter()).into_iter().flatten();
-        ids.filter_map(|id| self.apps.get(id)).filter(|app| settings.deleting_visible || !app.deleting).collect()
+    /// The apps of an organization that calls may see, by id, as they were at `then`.
+    pub fn listed<'a>(&'a self, settings: &Settings, org: &str, then: u64) -> Vec<&'a App> {
+        let owned = self.orgs.get(org).map(|o| o.apps.iter()).into_iter().flatten();
+        let ids: BTreeSet<&String> = owned.chain(self.apps.written()).collect();
+        let shown = |app: &&App| app.org == org && (settings.deleting_visible || !app.deleting);
+        ids.into_iter().filter_map(|id| self.apps.at(id, then)).filter(shown).collect()
     }
+
+    /// The roles of an app in an organization at `then`, if it was a member.
+    pub fn roles(&self, org: &str, id: &str, then: u64) -> Option<&Roles> {
+        self.orgs.get(org).and_then(|org| org.members.at(id, then))
+    }
+}
+
+fn unknown_app(org: &str, id: &str) -> Refusal {
+    Refusal::new(404, format!("OAuth app {id} was not found in organization {org}"))
 }
 
 impl App {
@@ -226,20 +265,5 @@ impl App {
             deleting: self.deleting,
             roles: roles.map(Roles::to_json),
         }
-    }
-}
-
-impl Roles {
-    /// `{organizationRoles: [{name}], serviceRoles: [{serviceDefinitionId, serviceRoles: [{name}]}]}`.
-    pub fn to_json(&self) -> Value {
-        let named = |names: &BTreeSet<String>| -> Vec<Value> {
-            names.iter().map(|name| serde_json::json!({ "name": name })).collect()
-        };
-        let services: Vec<Value> = self
-            .services
-            .iter()
-            .map(|(id, names)| serde_json::json!({"serviceDefinitionId": id, "serviceRoles": named(names)}))
-            .collect();
-        serde_json::json!({"organizationRoles": named(&self.organization), "serviceRoles": services})
     }
 }

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Refusal};
 use crate::crypto::{Signer, uuid};
+use crate::roles::{Roles, names};
 use crate::route::TokenForm;
 use crate::schema;
-use crate::store::{Access, App, Realm, Roles};
-use crate::types::{Flavour, Settings};
+use crate::store::{Access, App, Realm};
+use crate::types::{Flavour, Operation, Settings};
 
 /// Who gets a token and what it says.
 struct Grant {
@@ -21,6 +22,7 @@ struct Grant {
 
 /// One token request.
 pub struct Desk<'a> {
+    pub flavour: Flavour,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
     pub signer: &'a Signer,
@@ -106,13 +108,21 @@ impl Desk<'_> {
         if known.passcode.is_some() && known.passcode.as_deref() != passcode {
             return Err(Refusal::bad("invalid_grant: a valid passcode is required"));
         }
-        Ok(Grant {
-            subject: format!("api-token:{}", known.org_id),
-            context_org: known.org_id.clone(),
-            orgs: known.orgs.clone(),
-            perms: vec!["csp:org_owner".into()],
+        let subject = format!("api-token:{}", known.org_id);
+        Ok(self.seeded_grant(subject, token, &known.org_id, known.orgs.clone()))
+    }
+
+    /// What a seeded identity gets: the roles that were seeded for it, else those of an organization owner.
+    fn seeded_grant(&self, subject: String, identity: &str, org: &str, orgs: Option<Vec<String>>) -> Grant {
+        let seeded = self.realm.perms.get(identity);
+        let manages = |perm: &String| perm.strip_prefix("csp:").is_some_and(|role| self.settings.is_managing(role));
+        Grant {
+            subject,
+            context_org: org.to_string(),
+            orgs: if seeded.is_none_or(|perms| perms.iter().any(manages)) { orgs } else { Some(vec![]) },
+            perms: seeded.cloned().unwrap_or_else(|| vec!["csp:org_owner".into()]),
             lifetime: self.settings.token_lifetime_seconds,
-        })
+        }
     }
 
     fn basic(&self, call: &Call, org: Option<&str>) -> Result<Grant, Refusal> {
@@ -126,34 +136,46 @@ impl Desk<'_> {
             if seed.secret != secret {
                 return Err(invalid());
             }
-            return Ok(Grant {
-                subject: id.to_string(),
-                context_org: org.unwrap_or(&seed.org_id).to_string(),
-                orgs: seed.orgs.clone(),
-                perms: vec!["csp:org_owner".into()],
-                lifetime: self.settings.token_lifetime_seconds,
-            });
+            let org = org.unwrap_or(&seed.org_id);
+            let manages = seed.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
+            if self.settings.org_scoped_tokens && !(manages && self.realm.orgs.contains_key(org)) {
+                return Err(foreign_client(id));
+            }
+            return Ok(self.seeded_grant(id.to_string(), id, org, seed.orgs.clone()));
         }
-        let app = self.realm.apps.get(id).filter(|app| app.accepts(secret, self.now)).ok_or_else(invalid)?;
-        if org.is_some_and(|org| org != app.org) {
-            return Err(Refusal::new(403, format!("client {id} does not belong to that organization")));
+        let then = self.known_at();
+        let app = self.realm.apps.at(id, then).filter(|app| app.accepts(secret, then)).ok_or_else(invalid)?;
+        let org = org.unwrap_or(&app.org);
+        if org != app.org && !self.serves(app, org) {
+            return Err(foreign_client(id));
         }
-        self.app_grant(app)
+        self.app_grant(app, org)
     }
 
-    fn app_grant(&self, app: &App) -> Result<Grant, Refusal> {
+    /// The time whose apps and roles the endpoint knows.
+    fn known_at(&self) -> u64 {
+        self.settings.replication.tokens_show(self.now)
+    }
+
+    /// Whether an app was added to an organization that does not own it, which CSP alone lets it `[csp-index]`.
+    fn serves(&self, app: &App, org: &str) -> bool {
+        let added = self.realm.roles(org, &app.id, self.known_at()).is_some();
+        self.flavour == Flavour::Csp && self.settings.org_scoped_tokens && added
+    }
+
+    fn app_grant(&self, app: &App, org: &str) -> Result<Grant, Refusal> {
         let grants = crate::policy::texts(&app.fields, "grantTypes");
         if !grants.contains(&"client_credentials") {
             return Err(Refusal::bad("unauthorized_client: the app has no client_credentials grant type"));
         }
         let none = Roles::default();
-        let roles = self.realm.orgs.get(&app.org).and_then(|o| o.members.get(&app.id)).unwrap_or(&none);
-        let manages = roles.organization.iter().any(|r| self.settings.managing_roles.contains(r));
+        let roles = self.realm.roles(org, &app.id, self.known_at()).unwrap_or(&none);
+        let manages = roles.organization.iter().any(|role| self.settings.is_managing(&role.name));
         let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
         Ok(Grant {
             subject: app.id.clone(),
-            context_org: app.org.clone(),
-            orgs: Some(if manages { vec![app.org.clone()] } else { vec![] }),
+            context_org: org.to_string(),
+            orgs: Some(if manages { vec![org.to_string()] } else { vec![] }),
             perms: permissions(roles, app.fields.get("allowedScopes").unwrap_or(&Value::Null)),
             lifetime: lifetime.unwrap_or(self.settings.token_lifetime_seconds),
         })
@@ -167,11 +189,20 @@ impl Desk<'_> {
             "context": uuid(), "context_name": grant.context_org, "perms": grant.perms,
             "iat": issued, "exp": expires, "jti": uuid(),
         }));
-        let access = Access { subject: grant.subject.clone(), expires_at: expires * 1000, orgs: grant.orgs.clone() };
+        let access = Access {
+            subject: grant.subject.clone(),
+            expires_at: expires * 1000,
+            context_org: grant.context_org.clone(),
+            orgs: grant.orgs.clone(),
+        };
         self.realm.access.insert(token.clone(), access);
         self.realm.tokens_issued += 1;
         token
     }
+}
+
+fn foreign_client(id: &str) -> Refusal {
+    Refusal::new(403, format!("client {id} does not belong to that organization"))
 }
 
 /// The roles that a token carries: those held, as far as the app's scopes let them through (docs/api.md).
@@ -181,11 +212,13 @@ fn permissions(roles: &Roles, scopes: &Value) -> Vec<String> {
             || scope["roles"].as_array().is_some_and(|list| list.iter().any(|r| r["name"] == role))
     };
     let organization = &scopes["organizationScopes"];
-    let held = roles.organization.iter().filter(|role| lets(organization, role));
+    let held = names(&roles.organization);
+    let held = held.iter().filter(|role| lets(organization, role));
     let mut perms: Vec<String> = held.map(|role| format!("csp:{role}")).collect();
     for (id, held) in &roles.services {
         let all = scopes["servicesScopes"].as_array().into_iter().flatten();
         let scope = all.into_iter().find(|s| s["serviceDefinitionId"] == id.as_str());
+        let held = names(held);
         let through = held.iter().filter(|role| scope.is_some_and(|s| lets(s, role)));
         perms.extend(through.map(|role| format!("external/{id}/{role}")));
     }
@@ -214,6 +247,26 @@ fn csp_tokens(access: &str, api_token: Option<&str>, lifetime: u64) -> Answer {
 fn cpn_tokens(status: u16, access: &str, api_token: Option<&str>) -> Answer {
     let body = json!({"accessToken": access, "idToken": access, "refreshToken": api_token, "returnUrl": ""});
     Answer::status(status, body)
+}
+
+/// The organization that a call without one in its path is about: the one that is asked for, else the identity's own.
+pub fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
+    let owner = |id: &str| {
+        let app = || realm.apps.get(id).map(|app| app.org.clone());
+        realm.clients.get(id).map(|client| client.org_id.clone()).or_else(app)
+    };
+    match call.route.operation {
+        Operation::SelfRotate => owner(call.client()),
+        Operation::Token => {
+            let named = |name: &str| call.query(name).map(String::from).or_else(|| call.field(name));
+            let api_token =
+                ["api_token", "refresh_token", "refreshToken"].into_iter().find_map(|name| call.field(name));
+            let of_token = |value| realm.api_tokens.iter().find(|t| t.value == value).map(|t| t.org_id.clone());
+            let of_client = || call.basic().and_then(|(id, _)| owner(&id));
+            named("orgId").or_else(|| api_token.and_then(of_token)).or_else(of_client)
+        }
+        _ => None,
+    }
 }
 
 /// The bearer of the call's access token, sought in the header that the API documents (docs/api.md).

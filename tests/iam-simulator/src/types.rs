@@ -9,7 +9,7 @@ mod settings;
 mod view;
 
 pub use fault::{Action, Fault, FaultState, Spelling, Target};
-pub use settings::{CpnOffers, FailedForm, MissingOnDelete, Settings, TimeUnit};
+pub use settings::{CpnOffers, FailedForm, LastPage, MissingOnDelete, Replication, Settings, TimeUnit};
 pub use view::{AppView, CallFilter, CallView, Stats};
 
 /// Which of the two APIs a call speaks; each has organizations, apps and tokens of its own.
@@ -54,6 +54,8 @@ pub enum Operation {
     RemoveClients,
     /// Adds and removes roles of an app.
     PatchClientRoles,
+    /// CSP: the roles of one app.
+    GetClientRoles,
     /// CPN: the roles that can be given.
     OrgRoles,
     /// P6: the app rotates its own secret.
@@ -74,6 +76,8 @@ pub struct Seed {
     pub api_tokens: Vec<ApiTokenSeed>,
     /// Clients that manage apps by client credentials.
     pub clients: Vec<ClientSeed>,
+    /// Roles of these identities, where they are not to have `csp:org_owner`.
+    pub perms: Vec<PermsSeed>,
 }
 
 /// An organization.
@@ -124,6 +128,32 @@ pub struct ClientSeed {
     pub orgs: Option<Vec<String>>,
 }
 
+/// The roles that the tokens of a seeded identity carry; without a managing role they manage nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PermsSeed {
+    /// The API that knows it.
+    pub flavour: Flavour,
+    /// The client's id, or the API token itself.
+    pub identity: String,
+    /// What the claim `perms` says, such as `csp:org_member`.
+    pub perms: Vec<String>,
+}
+
+/// How an app has a role; one that is not direct is inherited and cannot be removed `[csp-clients]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Membership {
+    /// Given to the app itself.
+    Direct,
+    /// Through a group.
+    Group,
+    /// Through a group within a group.
+    Nested,
+    /// Through a bundle of roles.
+    Bundle,
+}
+
 /// What a person does in the vendor's console, past the operator and without the rules of the API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -160,6 +190,17 @@ pub enum Human {
         /// The app.
         id: String,
     },
+    /// Puts an app into a group that has these organization roles, adding it to its organization if need be.
+    InheritRoles {
+        /// The API.
+        flavour: Flavour,
+        /// The app.
+        id: String,
+        /// Names of organization roles.
+        roles: Vec<String>,
+        /// How they are inherited.
+        membership: Membership,
+    },
     /// Gives an app organization roles, adding it to its organization if need be.
     GrantRoles {
         /// The API.
@@ -169,6 +210,14 @@ pub enum Human {
         /// Names of organization roles.
         roles: Vec<String>,
     },
+}
+
+/// Puts the simulator's clock forward.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClockChange {
+    /// By that many milliseconds, on top of earlier changes.
+    pub advance_ms: u64,
 }
 
 /// Where a simulator listens; the binary prints it as one line when it is ready.

@@ -4,17 +4,11 @@
 
 mod common;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::*;
 use iam_simulator::types::{ApiTokenSeed, Human, Seed};
 use serde_json::{Value, json};
 
 const NEW: &str = "N3w-secret!";
-
-fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
 
 #[tokio::test]
 async fn csp_rotates_with_overlap() {

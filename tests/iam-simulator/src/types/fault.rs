@@ -55,7 +55,8 @@ impl Fault {
         self
     }
 
-    /// Narrows it to an organization.
+    /// Narrows it to an organization. Together with an operation whose path has none, the token endpoints and P6, it
+    /// is the one that is asked for, else the one that owns the identity.
     #[must_use]
     pub fn org(mut self, org_id: impl Into<String>) -> Self {
         self.on.org_id = Some(org_id.into());
@@ -98,6 +99,20 @@ impl Fault {
     }
 }
 
+impl Action {
+    /// A refusal without a reason in the API's state: that status, with a message that belongs to it.
+    #[must_use]
+    pub fn refused(status: u16) -> Self {
+        let message = match status {
+            401 => "the access token is not valid",
+            403 => "the caller has no permission for this organization",
+            404 => "not found",
+            _ => "refused",
+        };
+        Self::Status { status, message: message.into(), performed: false }
+    }
+}
+
 /// Narrows a fault or a question about calls; what is absent matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -108,7 +123,7 @@ pub struct Target {
     /// The API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flavour: Option<Flavour>,
-    /// The organization in the path.
+    /// The organization in the path; for faults see [`Fault::org`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_id: Option<String>,
     /// A client id in the path, the body or the credentials.

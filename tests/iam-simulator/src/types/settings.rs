@@ -1,5 +1,5 @@
 //! How a simulator behaves where the documentation is silent, and how its clock and lists are set.
-//! The defaults are the stricter or the more awkward of the readings.
+//! The defaults are the stricter or the more awkward of the readings; further readings are off unless switched on.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ pub struct Settings {
     pub latency_ms: u64,
     /// Lifetime of the tokens of seeded identities, in seconds; an app's own come from its `accessTokenTTL`.
     pub token_lifetime_seconds: u64,
+    /// A token is good for the organization to which it belongs and no other; a CSP app may be added to further
+    /// organizations and gets tokens for them by `orgId` `[csp-index]`.
+    pub org_scoped_tokens: bool,
     /// Answer to an API token that is not known: 400 or 404, since both are documented `[auth-apitok]`.
     pub bad_api_token_status: u16,
     /// Answer to a create with an id that exists: unknown, so 409 or 400.
@@ -23,16 +26,23 @@ pub struct Settings {
     pub not_offered_status: u16,
     /// How long a deletion runs on after its answer, in milliseconds; a create of that id is refused meanwhile.
     pub deletion_runs_ms: u64,
+    /// How long a write takes to reach what reads, lists and the token endpoint show (undocumented).
+    pub replication: Replication,
     /// Whether GET and list still show an app whose deletion runs.
     pub deleting_visible: bool,
     /// CSP: a second rotation during an overlap is refused with 409.
     pub rotation_conflict: bool,
+    /// CPN: the same, where no page says what happens (undocumented). An accepted one ends the previous secret,
+    /// and the current one becomes the previous.
+    pub cpn_rotation_conflict: bool,
     /// CSP: what a deletion of ids that are all unknown answers.
     pub missing_on_delete: MissingOnDelete,
     /// What the entries of `failed` look like in the answer to a deletion.
     pub failed_form: FailedForm,
     /// Lists of an app come back in the reverse of the order in which they were sent.
     pub reverse_lists: bool,
+    /// `allowedScopes` are shown with every field that the API knows, at every depth (undocumented).
+    pub scope_defaults: bool,
     /// Production: open redirects are refused, and code flow apps need a `serviceDefinitionId`.
     pub production: bool,
     /// Whether a CSP update may carry `serviceDefinitionId`; no page was found that shows it.
@@ -41,12 +51,29 @@ pub struct Settings {
     pub default_page_limit: usize,
     /// Largest page; a larger `pageLimit` is cut to it.
     pub max_page_limit: usize,
+    /// How a list ends.
+    pub last_page: LastPage,
+    /// CSP: the clients of an organization are listed from 1 by up to 200, with all that is documented of them, and
+    /// their roles can be bound to resources `[csp-clients]`, `[py-perf]`.
+    pub expanded_clients: bool,
+    /// Answer to adding a client that is a member already: 400 in CSP `[csp-clients]`, in CPN undocumented. 200 says so
+    /// in `failures`, and adds the others.
+    pub already_member_status: u16,
+    /// CSP: whether the roles of one client can be read `[py-csptools]`; 404 otherwise.
+    pub client_roles_readable: bool,
     /// Unit of `createdAt` and `lastUpdatedAt`, which is not documented.
     pub timestamps: TimeUnit,
     /// Organization roles that let an app manage the apps of its organization.
     pub managing_roles: Vec<String>,
     /// Organization roles that can be given.
     pub org_roles: Vec<String>,
+}
+
+impl Settings {
+    /// Whether an organization role lets its holder manage apps.
+    pub(crate) fn is_managing(&self, role: &str) -> bool {
+        self.managing_roles.iter().any(|managing| managing == role)
+    }
 }
 
 impl Default for Settings {
@@ -56,20 +83,28 @@ impl Default for Settings {
             down: false,
             latency_ms: 0,
             token_lifetime_seconds: 1800,
+            org_scoped_tokens: false,
             bad_api_token_status: 404,
             existing_id_status: 409,
             cpn_offers: CpnOffers::default(),
             not_offered_status: 405,
             deletion_runs_ms: 0,
+            replication: Replication::default(),
             deleting_visible: true,
             rotation_conflict: true,
+            cpn_rotation_conflict: false,
             missing_on_delete: MissingOnDelete::NotFound,
             failed_form: FailedForm::Ids,
             reverse_lists: true,
+            scope_defaults: false,
             production: false,
             update_takes_service_definition_id: false,
             default_page_limit: 20,
             max_page_limit: 200,
+            last_page: LastPage::NoLink,
+            expanded_clients: false,
+            already_member_status: 400,
+            client_roles_readable: false,
             timestamps: TimeUnit::Milliseconds,
             managing_roles: names(&["org_owner", "org_admin", "developer"]),
             org_roles: names(&["org_member", "org_owner", "org_admin", "developer", "support_user"]),
@@ -87,6 +122,39 @@ pub struct CpnOffers {
     pub delete: bool,
     /// `DELETE …/{id}/secret`, as in CSP.
     pub end_overlap: bool,
+}
+
+/// Replication lags, in milliseconds; for so long after a write the state of before is shown, and 0 is no lag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replication {
+    /// Of the reads of one app or one client.
+    pub reads_ms: u64,
+    /// Of the lists and the search.
+    pub lists_ms: u64,
+    /// Of the credentials and roles that the token endpoints know.
+    pub tokens_ms: u64,
+}
+
+impl Replication {
+    /// The time whose credentials the token endpoints know.
+    pub(crate) fn tokens_show(self, now: u64) -> u64 {
+        now.saturating_sub(self.tokens_ms)
+    }
+
+    /// The time whose state the reads show.
+    pub(crate) fn reads_show(self, now: u64) -> u64 {
+        now.saturating_sub(self.reads_ms)
+    }
+
+    /// The time whose state the lists show.
+    pub(crate) fn lists_show(self, now: u64) -> u64 {
+        now.saturating_sub(self.lists_ms)
+    }
+
+    pub(crate) fn longest_ms(self) -> u64 {
+        self.reads_ms.max(self.lists_ms).max(self.tokens_ms)
+    }
 }
 
 /// What a deletion of ids that are all unknown answers; the documentation allows both readings `[csp-delete]`.
@@ -109,6 +177,18 @@ pub enum FailedForm {
     Objects,
 }
 
+/// How a list ends; clients are seen to rely on either of the first two `[csp-paged]`, `[py-csptools]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LastPage {
+    /// The page with the last entry has no `nextLink`.
+    NoLink,
+    /// Each page that has entries has a `nextLink`, so the last page is empty.
+    Empty,
+    /// Each page has a `nextLink`, the empty ones after the last entry too.
+    Growing,
+}
+
 /// The unit of a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,4 +197,6 @@ pub enum TimeUnit {
     Milliseconds,
     /// Since the epoch, in seconds.
     Seconds,
+    /// RFC 3339, in UTC.
+    Text,
 }

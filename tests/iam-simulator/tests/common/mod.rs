@@ -3,7 +3,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-use iam_simulator::types::{Fault, Flavour};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use iam_simulator::types::{Fault, Flavour, Settings};
 use iam_simulator::{Simulator, client::Control};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -60,12 +61,37 @@ impl Bed {
     }
 
     pub fn request(&self, flavour: Flavour, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.request_with(self.token(flavour), flavour, method, path)
+    }
+
+    pub fn request_with(&self, token: &str, flavour: Flavour, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.http.request(method, self.url(flavour, path));
         match flavour {
-            CSP => request.bearer_auth(&self.csp_token),
-            CPN => request.header("csp-auth-token", &self.cpn_token),
+            CSP => request.bearer_auth(token),
+            CPN => request.header("csp-auth-token", token),
         }
+    }
+
+    /// The status of a GET of an app that does not exist: 404 for a caller with the right to ask.
+    pub async fn status_with(&self, token: &str, flavour: Flavour, org: &str) -> u16 {
+        let path = in_org(flavour, org, "oauth-apps/no-such-app");
+        self.request_with(token, flavour, "GET", &path).send().await.unwrap().status().as_u16()
+    }
+
+    /// Exchanges an API token.
+    pub async fn exchange(&self, flavour: Flavour, api_token: &str) -> String {
+        let (request, field) = match flavour {
+            CSP => {
+                let form = [("api_token", api_token)];
+                (self.http.post(self.url(CSP, "auth/api-tokens/authorize")).form(&form), "access_token")
+            }
+            CPN => {
+                let body = json!({"refreshToken": api_token});
+                (self.http.post(self.url(CPN, "v1/authn/accesstoken")).json(&body), "accessToken")
+            }
+        };
+        reply(request.send().await.unwrap()).await.body[field].as_str().unwrap().to_string()
     }
 
     /// Sends JSON, or nothing for null.
@@ -78,11 +104,16 @@ impl Bed {
     }
 
     pub async fn csp(&self, method: &str, path: &str, body: Value) -> Reply {
-        self.call(CSP, method, &format!("orgs/{ORG}/{path}"), body).await
+        self.call(CSP, method, &in_org(CSP, ORG, path), body).await
     }
 
     pub async fn cpn(&self, method: &str, path: &str, body: Value) -> Reply {
-        self.call(CPN, method, &format!("v2/orgs/{ORG}/{path}"), body).await
+        self.call(CPN, method, &in_org(CPN, ORG, path), body).await
+    }
+
+    /// Calls something in the organization [`ORG`].
+    pub async fn org_call(&self, flavour: Flavour, method: &str, path: &str, body: Value) -> Reply {
+        self.call(flavour, method, &in_org(flavour, ORG, path), body).await
     }
 
     /// Creates a client-credentials app with that id and the secret [`SECRET`].
@@ -94,13 +125,41 @@ impl Bed {
         reply.ok(200);
     }
 
+    /// Rotates with an overlap of so many seconds.
+    pub async fn rotate(&self, flavour: Flavour, id: &str, secret: &str, seconds: u64) -> Reply {
+        let overlap = match flavour {
+            CSP => "secretRotationExpirationInSeconds",
+            CPN => "secretExpirationTimeInSeconds",
+        };
+        let body = json!({"newClientSecret": secret, overlap: seconds});
+        self.org_call(flavour, "POST", &format!("oauth-apps/{id}/secret"), body).await
+    }
+
     pub async fn works(&self, flavour: Flavour, id: &str, secret: &str) -> bool {
         self.control.token(flavour, ORG, id, secret).await.is_ok()
+    }
+
+    pub async fn set(&self, change: impl FnOnce(&mut Settings)) {
+        self.control.set(change).await.unwrap();
     }
 
     pub async fn order(&self, fault: Fault) {
         self.control.fault(fault).await.unwrap();
     }
+}
+
+/// The path of something in an organization.
+pub fn in_org(flavour: Flavour, org: &str, path: &str) -> String {
+    match flavour {
+        CSP => format!("orgs/{org}/{path}"),
+        CPN => format!("v2/orgs/{org}/{path}"),
+    }
+}
+
+/// What an access token says.
+pub fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 pub async fn reply(response: Response) -> Reply {

@@ -1,0 +1,79 @@
+//! How a list ends: without a link, with an empty page, or with links that go on growing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::*;
+use iam_simulator::types::{CpnOffers, Flavour, LastPage};
+use serde_json::{Value, json};
+
+const LISTS: [(Flavour, &str); 3] = [(CSP, "oauth-apps"), (CPN, "oauth-apps"), (CSP, "clients")];
+
+/// A simulator with four apps and clients in each API, and lists that end so.
+async fn ending(last_page: LastPage) -> Bed {
+    let bed = Bed::new().await;
+    bed.set(|s| {
+        s.last_page = last_page;
+        s.expanded_clients = true;
+        s.cpn_offers = CpnOffers { list: true, ..CpnOffers::default() };
+    })
+    .await;
+    for flavour in [CSP, CPN] {
+        let ids: Vec<String> = (1..=4).map(|n| format!("app-{n}")).collect();
+        for id in &ids {
+            bed.create(flavour, id).await;
+        }
+        bed.org_call(flavour, "POST", "clients", json!({ "ids": ids })).await.ok(200);
+    }
+    bed
+}
+
+/// The number of entries of each page and whether it has a link, for at most `most` pages.
+async fn pages(bed: &Bed, flavour: Flavour, list: &str, most: usize) -> Vec<(usize, bool)> {
+    let base = bed.url(flavour, "");
+    let mut next = Some(bed.url(flavour, &in_org(flavour, ORG, &format!("{list}?pageLimit=2"))));
+    let mut seen = Vec::new();
+    while let Some(url) = next.filter(|_| seen.len() < most) {
+        let page = bed.call(flavour, "GET", url.strip_prefix(&base).unwrap(), Value::Null).await.ok(200);
+        assert_eq!(page["totalResults"], 4, "the number of all entries, on every page");
+        next = page["nextLink"].as_str().map(|link| format!("{}{link}", bed.simulator.url()));
+        seen.push((page["results"].as_array().unwrap().len(), next.is_some()));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn the_page_with_the_last_entry_has_no_link() {
+    let bed = ending(LastPage::NoLink).await;
+    for (flavour, list) in LISTS {
+        assert_eq!(pages(&bed, flavour, list, 9).await, [(2, true), (2, false)], "{flavour:?} {list}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_page_can_be_empty() {
+    let bed = ending(LastPage::Empty).await;
+    for (flavour, list) in LISTS {
+        assert_eq!(pages(&bed, flavour, list, 9).await, [(2, true), (2, true), (0, false)], "{flavour:?} {list}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_can_go_on_growing_past_the_empty_page() {
+    let bed = ending(LastPage::Growing).await;
+    for (flavour, list) in LISTS {
+        let seen = pages(&bed, flavour, list, 4).await;
+        assert_eq!(seen, [(2, true), (2, true), (0, true), (0, true)], "{flavour:?} {list}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_ends_on_its_first_page() {
+    for (last_page, link) in [(LastPage::NoLink, false), (LastPage::Empty, false), (LastPage::Growing, true)] {
+        let bed = Bed::new().await;
+        bed.set(|s| s.last_page = last_page).await;
+        let page = bed.csp("GET", "oauth-apps", Value::Null).await.ok(200);
+        assert_eq!((&page["totalResults"], page["nextLink"].is_string()), (&json!(0), link));
+    }
+}

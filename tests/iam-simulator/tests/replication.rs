@@ -1,0 +1,316 @@
+//! Reads, lists and the token endpoint hear of a write only after their lag; the clock is put forward, not waited for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use iam_simulator::types::{CpnOffers, Flavour, Human, Replication, Settings};
+use serde_json::{Value, json};
+
+const NEW: &str = "N3w-secret!";
+const MINUTE: u64 = 60_000;
+
+fn lists_offered(settings: &mut Settings) {
+    settings.cpn_offers = CpnOffers { list: true, delete: true, end_overlap: true };
+}
+
+/// A simulator with an app in each API, and then that lag.
+async fn lagging(replication: Replication) -> Bed {
+    let bed = Bed::new().await;
+    bed.set(lists_offered).await;
+    for flavour in [CSP, CPN] {
+        bed.create(flavour, "an-app").await;
+    }
+    bed.set(|s| s.replication = replication).await;
+    bed
+}
+
+fn reads() -> Replication {
+    Replication { reads_ms: MINUTE, ..Replication::default() }
+}
+
+fn lists() -> Replication {
+    Replication { lists_ms: MINUTE, ..Replication::default() }
+}
+
+fn tokens() -> Replication {
+    Replication { tokens_ms: MINUTE, ..Replication::default() }
+}
+
+impl Bed {
+    async fn a_minute_later(&self) {
+        self.control.advance_clock(Duration::from_millis(MINUTE)).await.unwrap();
+    }
+
+    async fn read(&self, flavour: Flavour) -> Reply {
+        self.org_call(flavour, "GET", "oauth-apps/an-app", Value::Null).await
+    }
+
+    async fn listed(&self, flavour: Flavour) -> Vec<Value> {
+        let page = self.org_call(flavour, "GET", "oauth-apps", Value::Null).await.ok(200);
+        page["results"].as_array().unwrap().clone()
+    }
+
+    async fn describe(&self, flavour: Flavour, description: &str) -> Value {
+        let triple = json!({"displayName": "App", "description": description, "grantTypes": ["client_credentials"]});
+        let body = if flavour == CSP { triple } else { json!({ "description": description }) };
+        self.org_call(flavour, "PATCH", "oauth-apps/an-app", body).await.ok(200)
+    }
+
+    async fn delete(&self, flavour: Flavour) {
+        let body = json!({"clientIdsToDelete": ["an-app"]});
+        self.org_call(flavour, "DELETE", "oauth-apps", body).await.ok(200);
+    }
+
+    /// Whether the first and the new secret of the app are accepted.
+    async fn secrets(&self, flavour: Flavour) -> [bool; 2] {
+        [self.works(flavour, "an-app", SECRET).await, self.works(flavour, "an-app", NEW).await]
+    }
+}
+
+#[tokio::test]
+async fn without_a_lag_every_write_shows_at_once() {
+    let bed = lagging(Replication::default()).await;
+    for flavour in [CSP, CPN] {
+        bed.describe(flavour, "new").await;
+        assert_eq!(bed.read(flavour).await.ok(200)["description"], "new");
+        assert_eq!(bed.listed(flavour).await[0]["description"], "new");
+    }
+}
+
+#[tokio::test]
+async fn a_read_misses_a_new_app_until_its_lag_is_over() {
+    let bed = Bed::new().await;
+    bed.set(|s| s.replication = reads()).await;
+    for flavour in [CSP, CPN] {
+        bed.create(flavour, "an-app").await;
+        bed.read(flavour).await.ok(404);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        bed.read(flavour).await.ok(200);
+    }
+}
+
+#[tokio::test]
+async fn a_read_shows_the_fields_of_before_until_its_lag_is_over() {
+    let bed = lagging(reads()).await;
+    for flavour in [CSP, CPN] {
+        let before = bed.read(flavour).await.ok(200);
+        bed.describe(flavour, "new").await;
+        assert_eq!(bed.read(flavour).await.ok(200), before);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        assert_eq!(bed.read(flavour).await.ok(200)["description"], "new");
+    }
+}
+
+#[tokio::test]
+async fn each_write_shows_after_its_own_lag() {
+    let bed = lagging(reads()).await;
+    bed.describe(CSP, "first").await;
+    bed.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
+    bed.describe(CSP, "second").await;
+    bed.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
+    assert_eq!(bed.read(CSP).await.ok(200)["description"], "first");
+    bed.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
+    assert_eq!(bed.read(CSP).await.ok(200)["description"], "second");
+}
+
+#[tokio::test]
+async fn a_read_shows_a_deleted_app_until_its_lag_is_over() {
+    let bed = lagging(reads()).await;
+    for flavour in [CSP, CPN] {
+        bed.delete(flavour).await;
+        bed.read(flavour).await.ok(200);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        bed.read(flavour).await.ok(404);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_an_update_shows_the_update() {
+    let bed = lagging(reads()).await;
+    for flavour in [CSP, CPN] {
+        assert_eq!(bed.describe(flavour, "new").await["description"], "new");
+    }
+}
+
+#[tokio::test]
+async fn a_create_finds_an_id_that_reads_do_not_show_yet() {
+    let bed = Bed::new().await;
+    bed.set(|s| s.replication = reads()).await;
+    bed.create(CPN, "an-app").await;
+    bed.read(CPN).await.ok(404);
+    bed.cpn("POST", "oauth-apps", json!({"id": "an-app"})).await.ok(409);
+}
+
+#[tokio::test]
+async fn a_list_shows_what_was_there_before_until_its_lag_is_over() {
+    let bed = lagging(lists()).await;
+    for flavour in [CSP, CPN] {
+        bed.create(flavour, "later").await;
+        bed.delete(flavour).await;
+        let ids: Vec<Value> = bed.listed(flavour).await.iter().map(|app| app["id"].clone()).collect();
+        assert_eq!(ids, ["an-app"]);
+        bed.read(flavour).await.ok(404);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        let ids: Vec<Value> = bed.listed(flavour).await.iter().map(|app| app["id"].clone()).collect();
+        assert_eq!(ids, ["later"]);
+    }
+}
+
+#[tokio::test]
+async fn the_search_lags_with_the_lists() {
+    let bed = lagging(lists()).await;
+    bed.create(CSP, "later").await;
+    let found = async || bed.csp("POST", "oauth-apps/search", json!({})).await.ok(200)["totalResults"].clone();
+    assert_eq!(found().await, 1);
+    bed.a_minute_later().await;
+    assert_eq!(found().await, 2);
+}
+
+#[tokio::test]
+async fn members_lag_with_reads_and_lists() {
+    let bed = lagging(Replication { reads_ms: MINUTE, lists_ms: 2 * MINUTE, tokens_ms: 0 }).await;
+    bed.csp("POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    bed.cpn("POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    let members = async || bed.csp("GET", "clients", Value::Null).await.ok(200)["totalResults"].clone();
+    let member = async || bed.cpn("GET", "clients/an-app", Value::Null).await.status;
+    assert_eq!((members().await, member().await), (json!(0), 404));
+    bed.a_minute_later().await;
+    assert_eq!((members().await, member().await), (json!(0), 200));
+    bed.a_minute_later().await;
+    assert_eq!((members().await, member().await), (json!(1), 200));
+}
+
+#[tokio::test]
+async fn the_token_endpoint_learns_of_a_new_app_after_its_lag() {
+    let bed = Bed::new().await;
+    bed.set(|s| s.replication = tokens()).await;
+    for flavour in [CSP, CPN] {
+        bed.create(flavour, "an-app").await;
+        bed.read(flavour).await.ok(200);
+        assert!(!bed.works(flavour, "an-app", SECRET).await);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        assert!(bed.works(flavour, "an-app", SECRET).await);
+    }
+}
+
+#[tokio::test]
+async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
+    let bed = lagging(tokens()).await;
+    for flavour in [CSP, CPN] {
+        bed.rotate(flavour, "an-app", NEW, 3600).await.ok(200);
+        assert_eq!(bed.secrets(flavour).await, [true, false]);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        assert_eq!(bed.secrets(flavour).await, [true, true]);
+    }
+}
+
+#[tokio::test]
+async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
+    let bed = lagging(tokens()).await;
+    for flavour in [CSP, CPN] {
+        bed.rotate(flavour, "an-app", NEW, 60).await.ok(200);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        let app = bed.control.app(flavour, "an-app").await.unwrap().unwrap();
+        assert_eq!(app.previous_secret_sha256, None, "the overlap is over");
+        assert_eq!(bed.secrets(flavour).await, [true, true]);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        assert_eq!(bed.secrets(flavour).await, [false, true]);
+    }
+}
+
+#[tokio::test]
+async fn a_removed_secret_is_accepted_until_the_lag_is_over() {
+    let bed = lagging(Replication::default()).await;
+    for flavour in [CSP, CPN] {
+        bed.rotate(flavour, "an-app", NEW, 3600).await.ok(200);
+    }
+    bed.set(|s| s.replication = tokens()).await;
+    for flavour in [CSP, CPN] {
+        bed.org_call(flavour, "DELETE", "oauth-apps/an-app/secret", Value::Null).await.ok(200);
+        assert_eq!(bed.secrets(flavour).await, [true, true]);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        assert_eq!(bed.secrets(flavour).await, [false, true]);
+    }
+}
+
+#[tokio::test]
+async fn the_secret_of_a_deleted_app_is_accepted_until_the_lag_is_over() {
+    let bed = lagging(tokens()).await;
+    for flavour in [CSP, CPN] {
+        bed.delete(flavour).await;
+        bed.read(flavour).await.ok(404);
+        assert!(bed.works(flavour, "an-app", SECRET).await);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        assert!(!bed.works(flavour, "an-app", SECRET).await);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_runs_on_lags_from_its_end() {
+    let bed = lagging(reads()).await;
+    bed.set(|s| s.deletion_runs_ms = MINUTE).await;
+    bed.delete(CSP).await;
+    bed.control.advance_clock(Duration::from_millis(2 * MINUTE - 5000)).await.unwrap();
+    bed.read(CSP).await.ok(200);
+    bed.control.advance_clock(Duration::from_millis(5000)).await.unwrap();
+    bed.read(CSP).await.ok(404);
+}
+
+#[tokio::test]
+async fn what_a_person_does_lags_too() {
+    let bed = lagging(reads()).await;
+    for flavour in [CSP, CPN] {
+        bed.control.human(Human::Delete { flavour, id: "an-app".into() }).await.unwrap();
+        bed.read(flavour).await.ok(200);
+    }
+    bed.a_minute_later().await;
+    for flavour in [CSP, CPN] {
+        bed.read(flavour).await.ok(404);
+    }
+}
+
+#[tokio::test]
+async fn a_lag_that_is_taken_back_ends_at_once() {
+    let bed = lagging(reads()).await;
+    bed.describe(CSP, "new").await;
+    bed.set(|s| s.replication = Replication::default()).await;
+    assert_eq!(bed.read(CSP).await.ok(200)["description"], "new");
+}
+
+#[tokio::test]
+async fn a_rotation_by_the_app_itself_knows_what_the_token_endpoint_knows() {
+    let bed = lagging(tokens()).await;
+    bed.rotate(CPN, "an-app", NEW, 3600).await.ok(200);
+    let rotate_itself = async |secret: &str| {
+        let body = json!({"newClientSecret": "Th1rd-one!", "secretExpirationTimeInSeconds": 60});
+        let request = bed.http.post(bed.url(CPN, "v2/clients/an-app/secret"));
+        request.basic_auth("an-app", Some(secret)).json(&body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(rotate_itself(NEW).await, 401);
+    bed.a_minute_later().await;
+    assert_eq!(rotate_itself(NEW).await, 200);
+}

@@ -1,0 +1,136 @@
+//! What an app looks like when it is shown: nested defaults and timestamps.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use iam_simulator::types::{Flavour, TimeUnit};
+use serde_json::{Value, json};
+
+async fn shown(bed: &Bed, flavour: Flavour) -> Value {
+    bed.org_call(flavour, "GET", "oauth-apps/an-app", Value::Null).await.ok(200)
+}
+
+/// A simulator with an app in each API that has these scopes.
+async fn scoped(scopes: &Value) -> Bed {
+    let bed = Bed::new().await;
+    bed.csp("POST", "oauth-apps", with(&app(), "id", json!("an-app"), "allowedScopes", scopes.clone())).await.ok(200);
+    bed.cpn("POST", "oauth-apps", json!({"id": "an-app", "allowedScopes": scopes})).await.ok(200);
+    bed
+}
+
+fn some_scopes() -> Value {
+    json!({
+        "organizationScopes": {"roles": [{"name": "org_member"}]},
+        "servicesScopes": [{"serviceDefinitionId": "svc", "roles": [{"name": "user"}]}],
+    })
+}
+
+#[tokio::test]
+async fn off_scopes_are_shown_as_they_were_sent() {
+    let bed = scoped(&some_scopes()).await;
+    for flavour in [CSP, CPN] {
+        assert_eq!(shown(&bed, flavour).await["allowedScopes"], some_scopes());
+    }
+}
+
+#[tokio::test]
+async fn csp_fills_defaults_into_scopes_at_every_depth() {
+    let bed = scoped(&some_scopes()).await;
+    bed.set(|s| s.scope_defaults = true).await;
+    let scope = |role: &str| {
+        json!({
+            "allRoles": false, "allPermissions": false, "keptInToken": [], "permissions": [],
+            "roles": [{"name": role, "resource": null}],
+        })
+    };
+    let service = with(&scope("user"), "serviceDefinitionId", json!("svc"), "allRoles", json!(false));
+    let expected = json!({"generalScopes": [], "organizationScopes": scope("org_member"), "servicesScopes": [service]});
+    assert_eq!(shown(&bed, CSP).await["allowedScopes"], expected);
+}
+
+#[tokio::test]
+async fn cpn_fills_the_defaults_that_it_knows_into_scopes() {
+    let bed = scoped(&some_scopes()).await;
+    bed.set(|s| s.scope_defaults = true).await;
+    let expected = json!({
+        "generalScopes": [], "organizationScopes": {"roles": [{"name": "org_member"}]},
+        "servicesScopes": [{"serviceDefinitionId": "svc", "allRoles": false, "roles": [{"name": "user"}]}],
+    });
+    assert_eq!(shown(&bed, CPN).await["allowedScopes"], expected);
+}
+
+#[tokio::test]
+async fn scopes_without_anything_are_filled_too() {
+    let bed = scoped(&json!({})).await;
+    bed.set(|s| s.scope_defaults = true).await;
+    assert_eq!(shown(&bed, CSP).await["allowedScopes"]["organizationScopes"]["roles"], json!([]));
+    let cpn = json!({"generalScopes": [], "organizationScopes": {"roles": []}, "servicesScopes": []});
+    assert_eq!(shown(&bed, CPN).await["allowedScopes"], cpn);
+    bed.cpn("POST", "oauth-apps", json!({"id": "bare"})).await.ok(200);
+    assert_eq!(bed.cpn("GET", "oauth-apps/bare", Value::Null).await.ok(200)["allowedScopes"], cpn);
+}
+
+#[tokio::test]
+async fn what_was_given_is_kept_beside_the_defaults() {
+    let given =
+        json!({"generalScopes": ["openid"], "servicesScopes": [{"serviceDefinitionId": "svc", "allRoles": true}]});
+    let bed = scoped(&given).await;
+    bed.set(|s| s.scope_defaults = true).await;
+    for flavour in [CSP, CPN] {
+        let scopes = shown(&bed, flavour).await["allowedScopes"].clone();
+        assert_eq!(scopes["generalScopes"], json!(["openid"]));
+        assert_eq!(scopes["servicesScopes"][0]["allRoles"], true);
+    }
+}
+
+#[tokio::test]
+async fn lists_show_the_defaults_of_scopes_too() {
+    let bed = scoped(&some_scopes()).await;
+    bed.set(|s| s.scope_defaults = true).await;
+    let listed = bed.csp("GET", "oauth-apps", Value::Null).await.ok(200);
+    assert_eq!(listed["results"][0]["allowedScopes"], shown(&bed, CSP).await["allowedScopes"]);
+}
+
+/// The seconds since the epoch at which both apps were created and, ten seconds later, updated.
+async fn created_and_updated(bed: &Bed) -> [(u64, u64); 2] {
+    bed.control.advance_clock(Duration::from_secs(10)).await.unwrap();
+    let triple = json!({"displayName": "App", "description": "new", "grantTypes": ["client_credentials"]});
+    bed.csp("PATCH", "oauth-apps/an-app", triple).await.ok(200);
+    bed.cpn("PATCH", "oauth-apps/an-app", json!({"description": "new"})).await.ok(200);
+    let mut times = [(0, 0); 2];
+    for (at, flavour) in [CSP, CPN].into_iter().enumerate() {
+        let app = bed.control.app(flavour, "an-app").await.unwrap().unwrap();
+        times[at] = (app.created_at, app.last_updated_at);
+    }
+    times
+}
+
+#[tokio::test]
+async fn timestamps_come_in_milliseconds_or_seconds() {
+    let bed = scoped(&json!({})).await;
+    let times = created_and_updated(&bed).await;
+    for (unit, ms) in [(TimeUnit::Milliseconds, 1), (TimeUnit::Seconds, 1000)] {
+        bed.set(|s| s.timestamps = unit).await;
+        for (flavour, (created, updated)) in [CSP, CPN].into_iter().zip(times) {
+            let app = shown(&bed, flavour).await;
+            assert_eq!((&app["createdAt"], &app["lastUpdatedAt"]), (&json!(created / ms), &json!(updated / ms)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn timestamps_come_as_text() {
+    let bed = scoped(&json!({})).await;
+    created_and_updated(&bed).await;
+    bed.set(|s| s.timestamps = TimeUnit::Text).await;
+    for flavour in [CSP, CPN] {
+        let app = shown(&bed, flavour).await;
+        let (created, updated) = (app["createdAt"].as_str().unwrap(), app["lastUpdatedAt"].as_str().unwrap());
+        assert_eq!((created.len(), &created[10..11], &created[23..]), ("2026-11-27T00:00:00.000Z".len(), "T", "Z"));
+        assert!(created < updated, "RFC 3339 sorts as text: {created} {updated}");
+    }
+}
