@@ -12,7 +12,9 @@ mod secret_writes;
 use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::{Blocked, Call, Observed, Outcome, Step, WriteReason, decide, outcome_with_retain_hint};
+use crate::decide::{
+    Blocked, Call, Observed, Outcome, SecretWriteProgress, Step, WriteReason, decide, outcome_with_retain_hint,
+};
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -109,7 +111,9 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
         let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
-        observed.secret_accepted = self.secret_writes.are_accepted(&observed.app);
+        if self.secret_writes.are_accepted(&observed.app) {
+            observed.secret_write = SecretWriteProgress::Accepted;
+        }
         let mut pass = Pass { operator: self, connection, observed, happened: Vec::new() };
         let outcome = match pass.run().await {
             Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.observed.app, message),
@@ -167,7 +171,7 @@ impl Step {
             Self::Unclaim => "Unclaim",
             Self::TrySecret(_) => "TrySecret",
             Self::RemoveSecret(_) => "RemoveSecret",
-            Self::WriteSecret(_, WriteReason::Staged) => "Stage",
+            Self::WriteSecret(_, WriteReason::Staged | WriteReason::StagedForCreate) => "Stage",
             Self::WriteSecret(..) => "Write",
             Self::RemovePreviousTarget(_) => "RemovePreviousTarget",
             Self::ReleaseSecret(_) => "ReleaseSecret",

@@ -82,7 +82,7 @@ impl fmt::Debug for ClientSecret {
 }
 
 /// What create and regenerate hand out, once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Credentials {
     /// The app.
     pub client_id: ClientId,
@@ -91,7 +91,7 @@ pub struct Credentials {
 }
 
 /// The body of a create: the fields that the spec sets, under the API's names, and nothing else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NewApp {
     /// Chosen before the call, so that a repeated create cannot make a second app.
     pub id: ClientId,
@@ -105,7 +105,7 @@ pub struct NewApp {
 
 /// The body of an update: what differs, and what the API always wants beside it. An absent field is kept.
 /// [cpn-patch, csp-patch]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     /// The `context` query parameter. [cpn-patch]
     pub context: Option<Context>,

@@ -1,10 +1,10 @@
 //! The Kubernetes Secret of an app: the one guard of every read and write of it.
 //! Pure: a `SecretWrite` can only be had from a `SecretState` that the guard found free or ours.
 
-mod content;
+mod contents;
 mod generate;
 
-pub use content::{PendingSecret, Previous, RotationMode, SecretContents};
+pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
 pub use generate::client_secret;
 
 use crate::claim::ClaimKey;
@@ -26,7 +26,7 @@ pub enum SecretState {
 }
 
 /// A Secret that this resource controls, and the operator's claim on it if it is there and verifies.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct OwnedSecret {
     secret: Box<Secret>,
     claim: Option<SignedClaim>,
@@ -77,7 +77,7 @@ pub fn secret_name(app: &OrgOAuthApp) -> String {
 /// controls it.
 pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> SecretState {
     let Some(secret) = existing else { return SecretState::Absent };
-    let claim = content::claim(&secret).filter(|claim| key.verifies(app, claim));
+    let claim = contents::claim(&secret).filter(|claim| key.verifies(app, claim));
     let (uid, claimed) = (app.uid(), claim.as_ref().map(|claim| &claim.uid));
     let ours = match controller(&secret) {
         Some(controller) => Some(controller) == uid.as_ref() || Some(controller) == claimed,
@@ -143,7 +143,7 @@ impl SecretState {
     }
 
     /// What the Secret holds; nothing where it is free or foreign.
-    pub fn content(&self, app: &OrgOAuthApp) -> SecretContents {
+    pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
         match self {
             Self::Owned(OwnedSecret { secret, claim }) => {
                 SecretContents { claim: claim.clone(), ..SecretContents::read(app, secret) }
@@ -159,12 +159,12 @@ impl OwnedSecret {
         let new = content.render(app, Secret::clone(&self.secret));
         match self.is_immutable() && new.data != self.secret.data {
             false => SecretWrite::Replace(new),
-            true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(content::as_new(new)) },
+            true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(contents::as_new(new)) },
         }
     }
 
     /// Whether it is exactly what writing this would make it.
-    pub fn is(&self, app: &OrgOAuthApp, content: &SecretContents) -> bool {
+    pub fn matches(&self, app: &OrgOAuthApp, content: &SecretContents) -> bool {
         content.render(app, Secret::clone(&self.secret)) == *self.secret
     }
 
@@ -201,8 +201,8 @@ impl OwnedSecret {
     /// The write that takes off every mark of the operator, so that the Secret outlives its resource.
     pub fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
         let mut secret = Secret::clone(&self.secret);
-        content::disown(app, &mut secret);
-        content::take_marks_off(&mut secret);
+        contents::disown(app, &mut secret);
+        contents::take_marks_off(&mut secret);
         SecretWrite::Replace(secret)
     }
 
@@ -263,23 +263,23 @@ mod tests {
             mode: RotationMode::Overlap,
             since: Timestamp::UNIX_EPOCH,
         };
-        let previous = Previous { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
+        let previous = PreviousSecret { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
         let full = SecretContents { pending: Some(pending), previous: Some(previous), ..content(&app) };
         let Some(SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &full) else { panic!("not a create") };
         let keys: Vec<_> = secret.data.as_ref().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["ID", "client-secret", "client-secret.next", "client-secret.previous"]);
         assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
         let target = guard(&app, &key(), Some(secret.clone()));
-        assert_eq!(target.content(&app), full);
-        assert!(ours(&app, secret).is(&app, &full) && !full.is_edited(&app));
+        assert_eq!(target.contents(&app), full);
+        assert!(ours(&app, secret).matches(&app, &full) && !full.is_edited(&app));
     }
 
     #[test]
     fn under_new_keys_the_credential_is_found_and_moved() {
         let (old, new) = (app(json!({})), app(json!({"keys": {"clientId": "ID", "clientSecret": "KEY"}})));
         let target = guard(&new, &key(), Some(published(&old)));
-        assert_eq!(target.content(&new), content(&old));
-        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.content(&new)) else {
+        assert_eq!(target.contents(&new), content(&old));
+        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.contents(&new)) else {
             panic!("not a replace")
         };
         assert_eq!(moved.data.unwrap().keys().collect::<Vec<_>>(), ["ID", "KEY"]);
@@ -296,7 +296,7 @@ mod tests {
             let target = guard(&app, &key(), Some(foreign));
             assert!(matches!(target, SecretState::Foreign));
             assert!(target.write(&app, &content(&app)).is_none());
-            assert_eq!(target.content(&app), SecretContents::default());
+            assert_eq!(target.contents(&app), SecretContents::default());
         }
     }
 
@@ -306,7 +306,7 @@ mod tests {
         let is_whole = |edit: fn(&mut Secret)| {
             let mut secret = published(&app);
             edit(&mut secret);
-            ours(&app, secret).is(&app, &content(&app))
+            ours(&app, secret).matches(&app, &content(&app))
         };
         assert!(!is_whole(|s| drop(s.labels_mut().insert("team".into(), "b".into()))));
         assert!(!is_whole(|s| drop(s.annotations_mut().remove("oauth-apps.dev/revision"))));
@@ -338,7 +338,7 @@ mod tests {
         let app = app(json!({}));
         let mut secret = published(&app);
         secret.data.as_mut().unwrap().insert("client-secret".into(), ByteString(b"edited".to_vec()));
-        let content = guard(&app, &key(), Some(secret)).content(&app);
+        let content = guard(&app, &key(), Some(secret)).contents(&app);
         assert!(content.is_edited(&app) && content.was_published(&app, &ClientSecret::new("value-1".into())));
     }
 
@@ -350,7 +350,7 @@ mod tests {
             for key in ["client-secret", "client-secret.next", "client-secret.previous"] {
                 secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.to_vec()));
             }
-            guard(&app, &key(), Some(secret)).content(&app)
+            guard(&app, &key(), Some(secret)).contents(&app)
         };
         for value in [&b""[..], &[b'x'; 1025], b"a\0b", &[0xff]] {
             let content = edited(value);

@@ -7,8 +7,8 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, RotationWaits, drift, holds_claim, next_rotation, reconcile_requested,
-    requested_rotation_waits, signed_claim,
+    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, next_rotation,
+    reconcile_requested, requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -50,7 +50,7 @@ pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuth
         last_handled_rotate_at: observed
             .secret
             .as_ref()
-            .map_or(old.last_handled_rotate_at, |_| observed.content().rotate_requested),
+            .map_or(old.last_handled_rotate_at, |_| observed.contents().rotate_requested),
         conditions: conditions(observed, outcome, published)
             .into_iter()
             .map(|said| said.after(&old.conditions, app.metadata.generation, now))
@@ -73,13 +73,13 @@ fn with_times(observed: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStat
 /// Whether the Secret holds a credential; `None` when it was not looked at.
 fn is_published(observed: &Observed) -> Option<bool> {
     let public = observed.app.spec.public_client == Some(true);
-    let content = observed.content();
+    let content = observed.contents();
     observed.secret.as_ref().map(|_| content.client_id.is_some() && (public || content.current.is_some()))
 }
 
 /// What the Secret says of rotation; `None` when it was not looked at or holds no secret.
 fn rotation(observed: &Observed) -> Option<RotationStatus> {
-    let content = observed.content();
+    let content = observed.contents();
     (content.revision > 0).then(|| RotationStatus {
         revision: Some(content.revision),
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
@@ -125,7 +125,7 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
         Outcome::Observed(plan) => {
             let message = format!("managementPolicy Full would {plan}.");
             let ready =
-                published == Some(true) && plan.leaves_credential() && !observed.content().is_edited(&observed.app);
+                published == Some(true) && plan.leaves_credential() && !observed.contents().is_edited(&observed.app);
             vec![
                 if ready {
                     said(Ready, True, Reason::Provisioned, &ready_message)
@@ -191,7 +191,7 @@ fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) 
             kind,
             status: ConditionStatus::True,
             reason: Reason::Provisioned,
-            message: match observed.secret_overridden {
+            message: match observed.secret_write == SecretWriteProgress::Overridden {
                 false => format!("Secret {name} holds a credential."),
                 true => format!(
                     "Secret {name} holds a credential; an admission policy of the cluster sets its labels or annotations otherwise than the spec."

@@ -1,16 +1,17 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
+use super::model::{has_finalizer, is_observe_only};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
     restored_claim,
 };
-use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Step, observes, read_secrets};
-use crate::crd::{DeletionPolicy, FINALIZER};
+use super::secrets::read as read_secrets;
+use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Step};
+use crate::crd::DeletionPolicy;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Deletion};
 use crate::secret::{OwnedSecret, SecretState, secret_name};
-use kube::ResourceExt;
 
 /// So many pods are named; who finds these finds the others.
 const NAMED_PODS: usize = 5;
@@ -20,12 +21,12 @@ const RETAIN_HINT: &str = "to delete this resource without its app, set spec.del
 /// The next step of a deletion.
 pub fn step(observed: &Observed) -> Result<Step, Blocked> {
     let app = &observed.app;
-    if !app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    if !has_finalizer(app) {
         return Ok(Step::Finish(Outcome::Gone));
     }
     match app.spec.deletion_policy {
         // Who only observes writes nothing to the API, deletion included.
-        _ if observes(app) => Ok(release(observed)),
+        _ if is_observe_only(app) => Ok(release(observed)),
         DeletionPolicy::Retain => Ok(release(observed)),
         DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => delete(observed),
     }

@@ -1,12 +1,14 @@
 //! Whose the app is: an id derived from the uid is the resource's by itself, any other one only by a claim that the
 //! operator signed. Nothing that a tenant can write proves anything, and what is not ours is never changed or deleted.
 
+use super::creation::try_secret;
+use super::model::{client_id, is_provable};
 use super::{
-    Access, Blocked, Call, ClaimOrigin, IdOwner, Next, Observed, Remote, Step, after_fault, client_id, credential,
-    ensure_finalizer, is_provable, require_uncached, try_secret,
+    Access, Blocked, Call, ClaimOrigin, ClaimProgress, Creation, IdOwner, Next, Observed, Remote, Step, after_fault,
 };
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp, SignedClaim};
+use crate::definition::Fields;
 use crate::reason::Reason;
 use crate::remote::{ClientId, ClientSecret, Verification};
 use crate::secret::SecretState;
@@ -29,9 +31,9 @@ pub enum Ownership {
 }
 
 /// What is to be done until the app is ours to change.
-pub fn step(observed: &Observed) -> Next {
+pub fn step(observed: &Observed, _: &Fields) -> Next {
     match ownership(observed) {
-        Ownership::Ours => Ok(ensure_finalizer(observed)),
+        Ownership::Ours => Ok(None),
         Ownership::Intended => intended(observed, observed.client_id()),
         Ownership::Elsewhere { endpoint } => Err(endpoint_changed(observed, &endpoint)),
         Ownership::Unproven => claim(observed, observed.client_id()).map(Some),
@@ -40,8 +42,8 @@ pub fn step(observed: &Observed) -> Next {
 
 /// Whose the app is, as far as it was observed.
 pub fn ownership(observed: &Observed) -> Ownership {
-    let claim = status_claim(observed).or_else(|| restored_claim(observed));
-    match (claim, address(observed)) {
+    let claim = status_claim(observed).cloned().or_else(|| restored_claim(observed));
+    match (claim, observed.address()) {
         (Some(claim), Some(address)) if !address.made(&claim) => Ownership::Elsewhere { endpoint: claim.endpoint },
         _ if is_derived(observed) || is_created(observed) => Ownership::Ours,
         _ if holds_claim(observed) => Ownership::Intended,
@@ -68,13 +70,13 @@ pub fn holds_claim(observed: &Observed) -> bool {
 
 /// The client id that a claim gives the resource, where the spec chooses none.
 pub fn claimed_id(observed: &Observed) -> Option<ClientId> {
-    let claim = status_claim(observed).or_else(|| restored_claim(observed))?;
+    let claim = status_claim(observed).cloned().or_else(|| restored_claim(observed))?;
     Some(ClientId(claim.client_id))
 }
 
 /// The claim on an app that is ours, or about to be created, as the operator signs it now.
 pub fn signed_claim(observed: &Observed) -> Option<SignedClaim> {
-    let address = address(observed)?;
+    let address = observed.address()?;
     let created = match ownership(observed) {
         Ownership::Ours => true,
         Ownership::Intended => false,
@@ -90,15 +92,15 @@ pub fn recorded_claim(app: &OrgOAuthApp, key: &ClaimKey) -> Option<SignedClaim> 
     is_ours.then(|| claim.clone())
 }
 
-fn status_claim(observed: &Observed) -> Option<SignedClaim> {
-    recorded_claim(&observed.app, &observed.key)
+fn status_claim(observed: &Observed) -> Option<&SignedClaim> {
+    observed.recorded_claim.as_ref()
 }
 
 /// The claim that the operator left on the Secret for a resource of this namespace and name; the guard of Secrets has
 /// verified it.
 pub fn restored_claim(observed: &Observed) -> Option<SignedClaim> {
     let targets = [&observed.previous_target, &observed.secret].into_iter().flatten();
-    let mut claims = targets.filter_map(|target: &SecretState| target.content(&observed.app).claim);
+    let mut claims = targets.filter_map(|target: &SecretState| target.contents(&observed.app).claim);
     claims.find(|claim| claim.created && fits(&observed.app, claim))
 }
 
@@ -110,13 +112,6 @@ fn is_derived(observed: &Observed) -> bool {
     observed.app.spec.id.is_none() && observed.client_id() == client_id(&observed.app)
 }
 
-fn address(observed: &Observed) -> Option<&ApiAddress> {
-    match &observed.access {
-        Access::Granted { address, .. } => Some(address),
-        Access::Refused(_) => None,
-    }
-}
-
 /// Before an id without a claim is used, no other resource may have it and the operator may not call as it; then the API
 /// must say that it is free, or the app must be adopted or be found again. The claim is durable before anything is
 /// created. The finalizer comes last, so that a resource which never gets the id can be deleted without the API.
@@ -126,9 +121,11 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
         (IdOwner::Has(other), _) => Err(id_conflict(&observed.app, &id, other)),
         (IdOwner::None, Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (IdOwner::None, Remote::Shown(app)) if app.is_caller => Err(id_of_the_operator(&id)),
-        (IdOwner::None, Remote::Absent) => Ok(match &observed.create_refused {
-            Some(fault) => Step::Finish(after_fault(&observed.app, fault.clone())),
-            None => try_secret(observed).unwrap_or_else(|| claim_as(observed, id, ClaimOrigin::New)),
+        (IdOwner::None, Remote::Absent) => Ok(match &observed.creation {
+            Creation::Refused(fault) => Step::Finish(after_fault(&observed.app, fault.clone())),
+            Creation::NotTried | Creation::Issued(_) | Creation::Stored => {
+                try_secret(observed).unwrap_or(Step::Claim { id, origin: ClaimOrigin::New })
+            }
         }),
         (IdOwner::None, Remote::Shown(_) | Remote::AsDefined) => claim_existing(observed, id),
     }
@@ -139,14 +136,16 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
 fn intended(observed: &Observed, id: ClientId) -> Next {
     match (&observed.remote, proof_of_creation(observed)) {
         (Remote::Unread | Remote::Listed(_), _) => Ok(Some(Step::Call(Call::Read(id)))),
-        (Remote::Absent | Remote::AsDefined, _) => Ok(ensure_finalizer(observed)),
+        (Remote::Absent | Remote::AsDefined, _) => Ok(None),
         (Remote::Shown(app), _) if app.is_caller => Err(id_of_the_operator(&id)),
         (Remote::Shown(_), Possession::Unknown(secret)) => Ok(Some(Step::Call(Call::VerifySecret(id, secret)))),
-        (Remote::Shown(_), Possession::NotProvable) if observed.claimed_now => Ok(Some(Step::Unclaim)),
         (Remote::Shown(_), Possession::Refused) => Ok(Some(Step::Unclaim)),
-        (Remote::Shown(_), Possession::Proven | Possession::NotProvable) => {
-            Ok(Some(claim_as(observed, id, ClaimOrigin::Created)))
-        }
+        (Remote::Shown(_), Possession::Proven) => Ok(Some(Step::Claim { id, origin: ClaimOrigin::Created })),
+        (Remote::Shown(_), Possession::NotProvable) => Ok(Some(match observed.claim {
+            // It was free when the claim was recorded, and the create was refused.
+            ClaimProgress::Recorded(_) => Step::Unclaim,
+            ClaimProgress::Unchanged | ClaimProgress::TakenBack => Step::Claim { id, origin: ClaimOrigin::Created },
+        })),
     }
 }
 
@@ -164,27 +163,25 @@ pub enum Possession {
 
 /// Whether an app under the id is the one that this resource created.
 pub fn proof_of_creation(observed: &Observed) -> Possession {
-    let staged = observed.content().pending.map(|pending| pending.secret);
-    possession(observed, credential::provided(observed).cloned().or(staged))
+    let staged = observed.contents().pending.map(|pending| pending.secret);
+    possession(observed, observed.provided_secret().cloned().or(staged))
 }
 
 /// Whether an app under the id has the secret that consumers find.
 pub fn proof_of_restore(observed: &Observed) -> Possession {
-    let content = observed.content();
+    let content = observed.contents();
     possession(observed, content.current.filter(|_| content.client_id.as_ref() == Some(&observed.client_id())))
 }
 
 fn possession(observed: &Observed, secret: Option<ClientSecret>) -> Possession {
-    match (secret, &observed.verification) {
-        _ if !is_provable(&observed.app) => Possession::NotProvable,
-        (Some(secret), None) => Possession::Unknown(secret),
-        (Some(_), Some(Verification::Accepted)) => Possession::Proven,
-        (Some(_), Some(Verification::Refused(_))) | (None, _) => Possession::Refused,
+    let Some(secret) = secret.filter(|_| is_provable(&observed.app)) else {
+        return if is_provable(&observed.app) { Possession::Refused } else { Possession::NotProvable };
+    };
+    match observed.verification(&secret) {
+        None => Possession::Unknown(secret),
+        Some(Verification::Accepted) => Possession::Proven,
+        Some(Verification::Refused(_)) => Possession::Refused,
     }
-}
-
-fn claim_as(observed: &Observed, id: ClientId, origin: ClaimOrigin) -> Step {
-    ensure_finalizer(observed).or_else(|| require_uncached(observed)).unwrap_or(Step::Claim { id, origin })
 }
 
 /// The app exists: it was the resource's before a restore, as the possession of a credential that works says, or a claim on
@@ -193,15 +190,15 @@ fn claim_as(observed: &Observed, id: ClientId, origin: ClaimOrigin) -> Step {
 fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match proof_of_restore(observed) {
         Possession::Unknown(secret) => return Ok(Step::Call(Call::VerifySecret(id, secret))),
-        Possession::Proven => return Ok(claim_as(observed, id, ClaimOrigin::Restored)),
+        Possession::Proven => return Ok(Step::Claim { id, origin: ClaimOrigin::Restored }),
         Possession::NotProvable if restored_claim(observed).is_some() => {
-            return Ok(claim_as(observed, id, ClaimOrigin::Restored));
+            return Ok(Step::Claim { id, origin: ClaimOrigin::Restored });
         }
         Possession::NotProvable | Possession::Refused => {}
     }
     match observed.app.spec.adoption_policy {
         AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate if may_adopt(observed) => {
-            Ok(claim_as(observed, id, ClaimOrigin::Adopted))
+            Ok(Step::Claim { id, origin: ClaimOrigin::Adopted })
         }
         AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Err(adoption_not_allowed(observed)),
         AdoptionPolicy::Never => Err(id_taken(&id)),
@@ -224,8 +221,17 @@ fn adoption_not_allowed(observed: &Observed) -> Blocked {
 }
 
 /// Whether the app existed before and was adopted, so that its secret is not the operator's to replace unasked.
-pub fn is_adopted(app: &OrgOAuthApp) -> bool {
+fn is_adopted(app: &OrgOAuthApp) -> bool {
     app.status.as_ref().is_some_and(|status| status.adopted == Some(true))
+}
+
+/// Whether the app was adopted, or would be if something were done, and its secret may not be replaced: somebody uses it.
+pub fn is_adopted_without_secret(observed: &Observed) -> bool {
+    let keeps_secret = match observed.app.spec.adoption_policy {
+        AdoptionPolicy::Never | AdoptionPolicy::Adopt => true,
+        AdoptionPolicy::AdoptAndRotate => false,
+    };
+    keeps_secret && (is_adopted(&observed.app) || ownership(observed) == Ownership::Unproven)
 }
 
 /// Whether another resource has a claim on the client id at this API.

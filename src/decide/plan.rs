@@ -1,13 +1,6 @@
 //! What `managementPolicy: Observe` makes of the policy: the same steps, of which those that change something at the API
-//! are said instead of done.
+//! are told instead of done.
 
-use super::{
-    Blocked, Call, ClaimOrigin, Observed, Outcome, Step, WriteReason, admit, credential, look_at_secrets, ownership,
-    remote_app, roles,
-};
-use crate::crd::AdoptionPolicy;
-use crate::remote::Update;
-use crate::secret::RotationMode;
 use std::fmt;
 
 /// What would be done at the API. It holds names of fields and never a value.
@@ -31,6 +24,8 @@ pub enum Planned {
     AddToOrganization,
     /// Give roles and take roles.
     ChangeRoles,
+    /// Delete the app.
+    Delete,
 }
 
 impl Plan {
@@ -39,10 +34,23 @@ impl Plan {
         self.0.is_empty()
     }
 
+    /// One more thing would be done. An app that would be created has everything else from then on.
+    pub fn add(&mut self, planned: Planned) {
+        match planned {
+            Planned::Create => self.0 = vec![Planned::Create],
+            planned => self.0.push(planned),
+        }
+    }
+
+    /// Whether what follows depends on an app that does not exist.
+    pub fn creates(&self) -> bool {
+        self.0.contains(&Planned::Create)
+    }
+
     /// Whether the credential of the Secret would stay as it is, if there is one.
     pub fn leaves_credential(&self) -> bool {
         self.0.iter().all(|planned| match planned {
-            Planned::Create | Planned::Adopt | Planned::ReplaceSecret => false,
+            Planned::Create | Planned::Adopt | Planned::ReplaceSecret | Planned::Delete => false,
             Planned::Change(_) | Planned::RotateSecret | Planned::AddToOrganization | Planned::ChangeRoles => true,
         })
     }
@@ -65,82 +73,7 @@ impl fmt::Display for Planned {
             Self::RotateSecret => f.write_str("rotate the client secret"),
             Self::AddToOrganization => f.write_str("add the app to its organization"),
             Self::ChangeRoles => f.write_str("change the roles of the app"),
+            Self::Delete => f.write_str("delete the app"),
         }
-    }
-}
-
-/// The next step for a resource that only observes.
-pub fn observe(observed: &Observed) -> Result<Step, Blocked> {
-    if observed.app.spec.suspend {
-        return Ok(Step::Finish(Outcome::Suspended));
-    }
-    let fields = admit(observed)?;
-    if let Some(step) = look_at_secrets(observed)? {
-        return Ok(step);
-    }
-    let mut plan = Vec::new();
-    if let Some(step) = ownership::step(observed)? {
-        match planned(observed, &step) {
-            Some(Planned::Adopt) => plan.push(Planned::Adopt),
-            Some(only) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![only])))),
-            None => return Ok(step),
-        }
-    }
-    // An app that is taken over keeps its secret, unless the policy says to replace it.
-    let keeps_secret = !plan.is_empty() && observed.app.spec.adoption_policy == AdoptionPolicy::Adopt;
-    let credential = if keeps_secret { |_: &_, _: &_| Ok(None) } else { credential::step };
-    for part in [credential, remote_app::step, roles::step] {
-        let Some(step) = part(observed, &fields)? else { continue };
-        match planned(observed, &step) {
-            Some(Planned::Create) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![Planned::Create])))),
-            Some(pending) => plan.push(pending),
-            None => return Ok(step),
-        }
-    }
-    if plan.is_empty() {
-        credential::last(observed, &fields)?;
-        return Ok(Step::Finish(Outcome::Settled { wake: credential::wake(observed) }));
-    }
-    Ok(Step::Finish(Outcome::Observed(Plan(plan))))
-}
-
-/// What a step would do at the API, or lead to; `None` for a step that only looks or keeps the Secret in order.
-fn planned(observed: &Observed, step: &Step) -> Option<Planned> {
-    match step {
-        Step::Claim { origin: ClaimOrigin::Adopted, .. } => Some(Planned::Adopt),
-        Step::Claim { origin: ClaimOrigin::New, .. } | Step::Call(Call::Create(_)) => Some(Planned::Create),
-        Step::WriteSecret(content, WriteReason::Staged) => match content.pending.as_ref().map(|pending| pending.mode) {
-            Some(RotationMode::Overlap) => Some(Planned::RotateSecret),
-            Some(RotationMode::Replace) | None => Some(Planned::ReplaceSecret),
-        },
-        Step::Call(Call::Replace(..)) => Some(Planned::ReplaceSecret),
-        Step::Call(Call::Rotate(..)) => Some(Planned::RotateSecret),
-        Step::Call(Call::Update(_, Update { .. })) => Some(Planned::Change(remote_app::drift(observed))),
-        Step::Call(Call::AddToOrganization(..)) => Some(Planned::AddToOrganization),
-        Step::Call(Call::ChangeRoles { .. }) => Some(Planned::ChangeRoles),
-        Step::Call(
-            Call::Authenticate
-            | Call::Read(_)
-            | Call::FindInList(_)
-            | Call::VerifySecret(..)
-            | Call::ReadRoles(_)
-            | Call::Delete(_),
-        )
-        | Step::ReadSecret
-        | Step::ReadPreviousTarget(_)
-        | Step::ReadProvidedSecret
-        | Step::ReadResource
-        | Step::FindUsers
-        | Step::FindIdOwner
-        | Step::AddFinalizer
-        | Step::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
-        | Step::TrySecret(_)
-        | Step::RemoveSecret(_)
-        | Step::Unclaim
-        | Step::WriteSecret(..)
-        | Step::RemovePreviousTarget(_)
-        | Step::ReleaseSecret(_)
-        | Step::DropFinalizer
-        | Step::Finish(_) => None,
     }
 }

@@ -1,11 +1,9 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
+use super::model::{is_synced, reconcile_requested};
 use super::ownership::holds_claim;
-use super::{
-    Blocked, Call, Next, Observed, Remote, Step, api, context, credential, reconcile_requested, require_uncached,
-};
-use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use super::{Blocked, Call, Next, Observed, Remote, Step, creation};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
@@ -22,7 +20,7 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
         Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Absent if holds_claim(observed) || observed.app.spec.id.is_none() => {
-            Ok(Some(credential::create_again(observed, fields)))
+            Ok(Some(creation::create_again(observed, fields)))
         }
         Remote::Absent => Ok(None),
         Remote::Shown(shown) => change(observed, fields, shown),
@@ -41,24 +39,16 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !observed.updated.is_empty() {
         return Err(not_taken(&changed));
     }
-    let Some(api) = api(observed) else { return Ok(None) };
-    let update = Update { context: context(observed), fields: definition::update(api, fields, &changed), secret: None };
-    Ok(Some(require_uncached(observed).unwrap_or(Step::Call(Call::Update(observed.client_id(), update)))))
-}
-
-/// Whether status says that the API has the present spec.
-pub fn is_synced(app: &OrgOAuthApp) -> bool {
-    let generation = app.metadata.generation;
-    let synced = app.condition(ConditionType::Synced);
-    app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
-        && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+    let Some(address) = observed.address() else { return Ok(None) };
+    let fields = definition::update(address.api, fields, &changed);
+    let update = Update { context: observed.context(), fields, secret: None };
+    Ok(Some(Step::Call(Call::Update(observed.client_id(), update, changed))))
 }
 
 /// The fields that the API shows otherwise than the spec.
 pub fn drift(observed: &Observed) -> Vec<String> {
     let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &observed.remote else { return Vec::new() };
-    let fields = api(observed).and_then(|api| definition::fields(api, &observed.app.spec).ok());
-    fields.map(|fields| definition::differences(&fields, &shown.fields)).unwrap_or_default()
+    observed.desired.as_ref().map(|fields| definition::differences(fields, &shown.fields)).unwrap_or_default()
 }
 
 fn cannot_change(fields: &[String]) -> Blocked {

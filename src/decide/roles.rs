@@ -1,8 +1,8 @@
 //! Whether the app has the roles in its organization that the spec says, neither more nor fewer.
 //! Without `spec.roles` they are somebody else's business.
 
-use super::remote_app::is_synced;
-use super::{Call, Next, Observed, RoleAssignment, Step, context, reconcile_requested};
+use super::model::{is_synced, reconcile_requested};
+use super::{Call, Next, Observed, RoleAssignment, Step};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::definition::Fields;
 
@@ -13,7 +13,7 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
     Ok(match &observed.roles {
         RoleAssignment::AsDefined => None,
         RoleAssignment::Unread => Some(Step::Call(Call::ReadRoles(id))),
-        RoleAssignment::Absent => Some(Step::Call(Call::AddToOrganization(id, context(observed), wanted.clone()))),
+        RoleAssignment::Absent => Some(Step::Call(Call::AddToOrganization(id, observed.context(), wanted.clone()))),
         RoleAssignment::Has(held) => {
             let (add, remove) = (without(wanted, held), without(held, wanted));
             let same = add == Roles::default() && remove == Roles::default();

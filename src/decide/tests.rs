@@ -1,11 +1,19 @@
 //! The policy, case by case: what was observed, and the one step that follows.
 
 use super::*;
-use crate::crd::DeletionPolicy;
-use crate::remote::ClientSecret;
-use crate::secret::{PendingSecret, Previous, RotationMode, SecretWrite, guard};
+use crate::claim::{ApiAddress, ClaimKey};
+use crate::crd::{Api, DeletionPolicy, FINALIZER, OrgOAuthApp, Roles};
+use crate::reason::Reason;
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp, Verification};
+use crate::secret::{
+    OwnedSecret, PendingSecret, PreviousSecret, ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite,
+    guard,
+};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 const DERIVED: &str = "ooa-uid-1";
 
@@ -143,9 +151,32 @@ fn step(
 ) -> String {
     let target = secret(&app);
     let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
-    (observed.secret, observed.is_uncached, observed.secret_accepted) = (Some(target), true, true);
+    (observed.secret, observed.is_uncached) = (Some(target), true);
+    observed.secret_write = SecretWriteProgress::Accepted;
     also(&mut observed);
     say(decide(&observed))
+}
+
+const CLAIMED_NOW: ClaimProgress = ClaimProgress::Recorded(ClaimOrigin::New);
+
+fn connect(observed: &mut Observed, access: Access) {
+    (observed.desired, observed.access) = (validate::validate(&observed.app, &access), access);
+}
+
+/// The secret that is pending has come so far.
+fn pending(observed: &mut Observed, progress: PendingProgress) {
+    let secret = observed.contents().pending.unwrap().secret;
+    observed.came_to(&secret, progress);
+}
+
+/// Whichever secret the API is asked about, it answers so.
+fn verified(observed: &mut Observed, answer: impl Into<Option<Verification>>) {
+    let (contents, provided) = (observed.contents(), observed.provided_secret().cloned());
+    let secrets = [contents.current, contents.pending.map(|pending| pending.secret), provided];
+    let answer = answer.into();
+    for secret in secrets.into_iter().flatten() {
+        answer.iter().for_each(|answer| observed.verified(&secret, answer.clone()));
+    }
 }
 
 fn say(step: Step) -> String {
@@ -158,7 +189,7 @@ fn say(step: Step) -> String {
         Step::Call(Call::Create(app)) => format!("Create {}", app.id),
         Step::Call(Call::Read(id)) => format!("Read {id}"),
         Step::Call(Call::FindInList(id)) => format!("Look {id}"),
-        Step::Call(Call::Update(_, update)) => {
+        Step::Call(Call::Update(_, update, _)) => {
             let fields: Vec<_> = update.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("Update {}", fields.join(" "))
         }
@@ -200,16 +231,18 @@ fn a_new_app_takes_these_steps() {
     assert_eq!(
         say(decide(&{
             let mut observed = observed.clone();
-            observed.app = app(json!({}));
+            observed.saw(app(json!({})));
+            observed.is_uncached = false;
             observed
         })),
         "TrySecret"
     );
-    (observed.app, observed.is_uncached, observed.secret_accepted) = (app(json!({})), true, true);
+    observed.saw(app(json!({})));
+    observed.secret_write = SecretWriteProgress::Accepted;
     assert_eq!(say(decide(&observed)), format!("Create {DERIVED}"));
-    (observed.remote, observed.in_hand) = (Remote::AsDefined, Some(credentials("value")));
+    (observed.remote, observed.creation) = (Remote::AsDefined, Creation::Issued(credentials("value")));
     assert_eq!(say(decide(&observed)), "Write HandedOut");
-    (observed.secret, observed.in_hand) = (Some(published(&observed.app)), None);
+    (observed.secret, observed.creation) = (Some(published(&observed.app)), Creation::Stored);
     assert_eq!(say(decide(&observed)), "Settled");
 }
 
@@ -229,9 +262,12 @@ fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
     assert_eq!(step(app(note), free, nothing), "SecretTooLarge");
     assert_eq!(step(app(json!({"spec": {"context": "TENANT"}})), free, nothing), "InvalidSpec");
     let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
-    assert_eq!(step(app(json!({})), free, |observed| observed.access = refused), "NotGranted");
+    assert_eq!(step(app(json!({})), free, |observed| connect(observed, refused)), "NotGranted");
     assert_eq!(step(app(json!({})), foreign, nothing), "SecretConflict");
-    assert_eq!(step(app(json!({})), foreign, |observed| observed.in_hand = Some(credentials("v"))), "SecretConflict");
+    assert_eq!(
+        step(app(json!({})), foreign, |observed| observed.creation = Creation::Issued(credentials("v"))),
+        "SecretConflict"
+    );
 }
 
 #[test]
@@ -249,7 +285,7 @@ fn nothing_is_created_or_regenerated_from_a_cache_that_may_lag() {
 fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
     let refused = |remote| {
         move |observed: &mut Observed| {
-            (observed.create_refused, observed.remote) = (Some(Fault::Conflict("exists".into())), remote)
+            (observed.creation, observed.remote) = (Creation::Refused(Fault::Conflict("exists".into())), remote)
         }
     };
     assert_eq!(step(app(json!({})), free, refused(Remote::Unread)), format!("Read {DERIVED}"));
@@ -283,7 +319,7 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     let ready = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
     assert_eq!(step(attached, free, ready), "Claim chosen");
     let claimed = || claimed(app(json!({"spec": {"id": "chosen"}})));
-    let now = |observed: &mut Observed| (observed.claimed_now, observed.remote) = (true, Remote::Absent);
+    let now = |observed: &mut Observed| (observed.claim, observed.remote) = (CLAIMED_NOW, Remote::Absent);
     assert_eq!(step(claimed(), free, now), "Create chosen");
     assert_eq!(step(claimed(), free, |observed| observed.remote = as_wanted()), "Write Staged");
 }
@@ -292,8 +328,8 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
 fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
     let claimed = intending(app(json!({"spec": {"id": "chosen"}})));
     let taken = |observed: &mut Observed| {
-        (observed.claimed_now, observed.remote) = (true, as_wanted());
-        observed.create_refused = Some(Fault::Conflict("exists".into()));
+        (observed.claim, observed.remote) = (CLAIMED_NOW, as_wanted());
+        observed.creation = Creation::Refused(Fault::Conflict("exists".into()));
     };
     assert_eq!(step(claimed, free, taken), "Unclaim");
 }
@@ -301,8 +337,8 @@ fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
 #[test]
 fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
     let refused = |observed: &mut Observed| {
-        (observed.claimed_now, observed.id_owner, observed.remote) = (true, IdOwner::None, Remote::Absent);
-        observed.create_refused = Some(Fault::Rejected("no".into()));
+        (observed.claim, observed.id_owner, observed.remote) = (CLAIMED_NOW, IdOwner::None, Remote::Absent);
+        observed.creation = Creation::Refused(Fault::Rejected("no".into()));
     };
     assert_eq!(step(intending(app(json!({"spec": {"id": "chosen"}}))), free, refused), "Unclaim");
     let junk = |app: &OrgOAuthApp| {
@@ -363,7 +399,10 @@ fn a_resource_restored_without_its_status_finds_its_app_by_the_claim_on_its_secr
     assert_eq!(step(before.clone(), restored, observed), "Prove value", "with another uid a claim may be a copy");
     let proven = |proof| {
         move |observed: &mut Observed| {
-            (observed.id_owner, observed.remote, observed.verification) = (IdOwner::None, as_wanted(), Some(proof))
+            {
+ (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+ verified(observed, proof)
+}
         }
     };
     assert_eq!(step(before.clone(), restored, proven(Verification::Accepted)), format!("Restore {DERIVED}"));
@@ -378,7 +417,10 @@ fn a_resource_restored_without_its_status_finds_its_app_by_the_claim_on_its_secr
 fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_staged_before_the_create() {
     let intending = || intending(app(json!({"spec": {"id": "chosen"}})));
     let with = |remote, proof: Option<Verification>| {
-        move |observed: &mut Observed| (observed.remote, observed.verification) = (remote, proof)
+        move |observed: &mut Observed| {
+ observed.remote = remote;
+ verified(observed, proof)
+}
     };
     let unsigned = |app: &OrgOAuthApp, pending| holding(app, &SecretContents { pending, ..SecretContents::default() });
     let staged = |app: &OrgOAuthApp| {
@@ -425,7 +467,10 @@ fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_work
     assert_eq!(chosen_with(|_| {}, unsigned), "Prove value");
     let proven = |proof: Verification| {
         let also = |observed: &mut Observed| {
-            (observed.id_owner, observed.remote, observed.verification) = (IdOwner::None, as_wanted(), Some(proof));
+            {
+ (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+ verified(observed, proof)
+};
         };
         step(app(json!({"spec": {"id": "victim"}})), unsigned, also)
     };
@@ -437,7 +482,7 @@ fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_work
 fn an_app_that_was_made_at_another_address_is_left_alone_until_an_administrator_says_it_is_the_same() {
     let moved = |previous_target: &[String]| {
         let address = ApiAddress::new(Api::CloudServices, "https://new.example.com", previous_target);
-        move |observed: &mut Observed| observed.access = Access::Granted { address, context: None, adoption: true }
+        move |observed: &mut Observed| connect(observed, Access::Granted { address, context: None, adoption: true })
     };
     let before = "https://IAM.example.com/".to_owned();
     for app in [app(json!({})), app(json!({"spec": {"id": "chosen"}}))] {
@@ -492,7 +537,8 @@ fn what_kubernetes_makes_of_the_secret_is_not_fought_over() {
     let mut more = synced();
     merge(&mut more, json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
     assert_eq!(
-        step(app(more), changed, |observed| (observed.published_now, observed.remote) = (true, as_wanted())),
+        step(app(more), changed, |observed| (observed.secret_write, observed.remote) =
+            (SecretWriteProgress::Written, as_wanted())),
         "Settled"
     );
 }
@@ -534,16 +580,19 @@ fn a_field_that_no_update_can_carry_is_said() {
 
 #[test]
 fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
-    let taken = |observed: &mut Observed| observed.applied = Some(Applied::Taken);
+    let taken = |observed: &mut Observed| pending(observed, PendingProgress::Accepted);
     assert_eq!(step(app(synced()), staged(RotationMode::Replace), nothing), "Replace");
     assert_eq!(step(app(synced()), staged(RotationMode::Replace), taken), "Write Replaced");
     assert_eq!(
-        step(app(synced()), staged(RotationMode::Overlap), |observed| observed.staged_now = true),
+        step(app(synced()), staged(RotationMode::Overlap), |observed| pending(observed, PendingProgress::Staged)),
         "Rotate 172800"
     );
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), taken), "Prove next");
     let proven = |proof| {
-        move |observed: &mut Observed| (observed.applied, observed.verification) = (Some(Applied::Taken), Some(proof))
+        move |observed: &mut Observed| {
+ pending(observed, PendingProgress::Accepted);
+ verified(observed, proof)
+}
     };
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), proven(Verification::Accepted)), "Write Rotated");
     assert_eq!(
@@ -554,8 +603,8 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
 
 #[test]
 fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
-    let known = |proof| move |observed: &mut Observed| observed.verification = Some(proof);
-    let conflict = |observed: &mut Observed| observed.applied = Some(Applied::Conflict);
+    let known = |proof| move |observed: &mut Observed| verified(observed, proof);
+    let conflict = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: true });
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), nothing), "Prove next");
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), known(Verification::Accepted)), "Write Rotated");
     assert_eq!(
@@ -566,7 +615,7 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
     let code = || app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(step(code(), staged(RotationMode::Overlap), nothing), "Rotate 172800");
     assert_eq!(step(code(), staged(RotationMode::Overlap), conflict), "Write Rotated");
-    let now = |observed: &mut Observed| (observed.applied, observed.staged_now) = (Some(Applied::Conflict), true);
+    let now = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: false });
     assert_eq!(step(code(), staged(RotationMode::Overlap), now), "wait: RotationRunning");
 }
 
@@ -578,7 +627,7 @@ fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
     assert!(after(8).starts_with("Settled { wake: Some("), "{}", after(8));
     assert_eq!(after(10), "Write Staged");
     let overlapping = |app: &OrgOAuthApp| {
-        let previous = Some(Previous { secret: value("before"), expires_at: at(12) });
+        let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(12) });
         holding(app, &SecretContents { previous, ..content(app) })
     };
     let at_hour = |hour| move |observed: &mut Observed| (observed.now, observed.remote) = (at(hour), as_wanted());
@@ -637,9 +686,9 @@ fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
 fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute() {
     let after = |rotated_at| {
         let mut observed = asked_again(2, rotated_at, json!({}));
-        let edited = SecretContents { current: Some(value("other")), ..observed.content() };
+        let edited = SecretContents { current: Some(value("other")), ..observed.contents() };
         observed.secret = Some(holding(&observed.app, &edited));
-        observed.verification = Some(Verification::Refused("no".into()));
+        verified(observed, Verification::Refused("no".into()));
         say(decide(&observed))
     };
     assert_eq!([after(940), after(941)], ["Write Staged", "wait: RotationRunning"]);
@@ -658,7 +707,10 @@ fn what_is_edited_in_the_secret_brings_no_rotation_forward() {
 fn an_edited_value_is_proven_or_reported() {
     let edited = |app: &OrgOAuthApp| holding(app, &SecretContents { current: Some(value("other")), ..content(app) });
     let known =
-        |proof| move |observed: &mut Observed| (observed.verification, observed.remote) = (Some(proof), as_wanted());
+        |proof| move |observed: &mut Observed| {
+ verified(observed, proof);
+ observed.remote = as_wanted();
+};
     assert_eq!(step(app(json!({})), edited, nothing), "Prove other");
     assert_eq!(step(app(json!({})), edited, known(Verification::Accepted)), "Write Proven");
     assert_eq!(step(app(json!({})), edited, known(Verification::Refused("no".into()))), "SecretTampered");
@@ -691,7 +743,7 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
     assert_eq!(step(adopting("Adopt"), free, found), "Adopt chosen");
     let not_allowed = |observed: &mut Observed| {
         found(observed);
-        observed.access = Access::Granted { address: address(), context: None, adoption: false };
+        connect(observed, Access::Granted { address: address(), context: None, adoption: false });
     };
     assert_eq!(step(adopting("Adopt"), free, not_allowed), "NotAllowed", "the grant must allow it too");
     let operator = |observed: &mut Observed| {
@@ -722,7 +774,8 @@ fn a_secret_that_is_brought_for_an_adopted_app_is_proven_before_it_is_published(
     };
     let with = |proof: Option<Verification>| {
         move |observed: &mut Observed| {
-            (observed.remote, observed.verification) = (as_wanted(), proof);
+            observed.remote = as_wanted();
+ verified(observed, proof);
             observed.provided = Some(ProvidedSecret::Value(value("mine")));
         }
     };
@@ -767,7 +820,9 @@ fn a_secret_that_a_policy_sets_otherwise_is_written_once() {
     let overridden = move |_: &OrgOAuthApp| published(&other_label);
     let app = || app(json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
     assert_eq!(step(app(), overridden.clone(), nothing), "Write PutBack");
-    let known = |observed: &mut Observed| (observed.secret_overridden, observed.remote) = (true, as_wanted());
+    let known = |observed: &mut Observed| {
+        (observed.secret_write, observed.remote) = (SecretWriteProgress::Overridden, as_wanted())
+    };
     assert_eq!(step(app(), overridden, known), "Settled");
 }
 
@@ -881,7 +936,10 @@ fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
     let restored = |_: &OrgOAuthApp| published(&before);
     let with = |id_owner, remote, proof| {
         step(chosen(), restored, |observed| {
-            (observed.id_owner, observed.remote, observed.verification) = (id_owner, remote, proof)
+            {
+ (observed.id_owner, observed.remote) = (id_owner, remote);
+ verified(observed, proof)
+}
         })
     };
     assert_eq!(with(IdOwner::Unread, Remote::Unread, None), "FindIdOwner");

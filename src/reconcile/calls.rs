@@ -4,10 +4,12 @@
 use super::{Connections, Flow, Pass};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Applied, Blocked, Call, Outcome, Remote, RoleAssignment, after_fault, drift, may_be_old, org_id};
+use crate::decide::{
+    Blocked, Call, Creation, Outcome, PendingProgress, Remote, RoleAssignment, after_fault, may_be_old, org_id,
+};
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientId, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
+use crate::remote::{ClientId, ClientSecret, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,21 +65,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let answer = iam.create(&org, &app).await;
                 self.created(app, answer)?;
             }
-            Call::Update(id, update) => {
-                // The update carries more, since the API always wants some fields.
-                let changed = drift(&self.observed);
+            Call::Update(id, update, changed) => {
                 let answer = iam.update(&org, &id, &update).await;
                 self.updated(id, changed, answer)?;
             }
             Call::Replace(id, update) => {
                 let answer = iam.update(&org, &id, &update).await.map(drop);
-                self.applied(answer)?;
+                if let Some(secret) = &update.secret {
+                    self.sent(secret, answer)?;
+                }
             }
             Call::Rotate(id, secret, overlap) => {
                 let answer = iam.rotate_secret(&org, &id, &secret, overlap).await;
-                self.applied(answer)?;
+                self.sent(&secret, answer)?;
             }
-            Call::VerifySecret(id, secret) => self.observed.verification = Some(iam.prove(&org, &id, &secret).await?),
+            Call::VerifySecret(id, secret) => {
+                let verification = iam.prove(&org, &id, &secret).await?;
+                self.observed.verified(&secret, verification);
+            }
             Call::ReadRoles(id) => {
                 let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
                 let held = iam.roles(&org, &id, max_age).await?;
@@ -104,9 +109,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
         match answer {
             Ok(credentials) => {
-                let again = self.observed.content().revision > 0;
+                let again = self.observed.contents().revision > 0;
                 self.observed.remote = Remote::AsDefined;
-                self.observed.in_hand = Some(credentials);
+                self.observed.creation = Creation::Issued(credentials);
                 match again {
                     false => self.note(Reason::Created, format!("App {} created.", app.id)),
                     true => self.note(Reason::Recreated, format!("App {} was gone and is created again.", app.id)),
@@ -116,7 +121,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
             Err(fault @ (Fault::Conflict(_) | Fault::Rejected(_))) => {
                 self.observed.remote = Remote::Unread;
-                self.observed.create_refused = Some(fault);
+                self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
             // Nothing was created.
@@ -124,7 +129,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 fault @ (Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Credentials(_) | Fault::Throttled { .. }),
             ) => {
                 self.observed.remote = Remote::Absent;
-                self.observed.create_refused = Some(fault);
+                self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
             Err(fault @ Fault::Unavailable(_)) => Err(fault),
@@ -152,11 +157,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
-    fn applied(&mut self, answer: Result<(), Fault>) -> Result<(), Fault> {
-        self.observed.verification = None;
+    fn sent(&mut self, secret: &ClientSecret, answer: Result<(), Fault>) -> Result<(), Fault> {
+        let was_found = self.observed.progress(secret) == PendingProgress::Found;
         match answer {
-            Ok(()) => self.observed.applied = Some(Applied::Taken),
-            Err(Fault::Conflict(_)) => self.observed.applied = Some(Applied::Conflict),
+            Ok(()) => self.observed.came_to(secret, PendingProgress::Accepted),
+            Err(Fault::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
             Err(Fault::NotFound(_)) => self.observed.remote = Remote::Absent,
             Err(fault) => return Err(fault),
         }

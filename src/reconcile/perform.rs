@@ -4,7 +4,10 @@
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus};
-use crate::decide::{Access, ClaimOrigin, IdOwner, Outcome, Step, WriteReason, comes_first, has_claim};
+use crate::decide::{
+    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, SecretWriteProgress, Step,
+    WriteReason, comes_first, has_claim,
+};
 use crate::reason::Reason;
 use crate::remote::ClientId;
 use crate::secret::{self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, secret_name};
@@ -17,7 +20,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::ReadSecret => {
                 let name = secret_name(&self.observed.app);
                 let target = self.read_secret(&name).await?;
-                self.observed.secret_overridden = self.is_overridden(&target);
+                if self.is_overridden(&target) {
+                    self.observed.secret_write = SecretWriteProgress::Overridden;
+                }
                 self.observed.secret = Some(target);
             }
             Step::ReadPreviousTarget(name) => self.observed.previous_target = Some(self.read_secret(&name).await?),
@@ -31,13 +36,13 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::FindIdOwner => self.observed.id_owner = self.find_id_owner().await?,
             Step::AddFinalizer => {
                 let app = self.operator.cluster.add_finalizer(&self.observed.app).await?;
-                self.saw(app);
+                self.observed.saw(app);
             }
             Step::Claim { id, origin } => self.claim(id, origin).await?,
             Step::Unclaim => {
                 let old = self.observed.app.status.clone().unwrap_or_default();
                 self.write_status(OrgOAuthAppStatus { client_id: None, claim: None, adopted: None, ..old }).await?;
-                (self.observed.claimed_now, self.observed.verification) = (false, None);
+                self.observed.claim = ClaimProgress::TakenBack;
             }
             Step::TrySecret(content) => return self.try_secret(&content).await,
             Step::WriteSecret(content, because) => return self.write(content, because).await,
@@ -51,11 +56,6 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::Call(call) => return Ok(self.call(call).await),
         }
         Ok(Flow::Next)
-    }
-
-    fn saw(&mut self, app: OrgOAuthApp) {
-        self.observed.app = app;
-        self.observed.is_uncached = true;
     }
 
     async fn read_secret(&self, name: &str) -> Result<SecretState, ClusterFault> {
@@ -95,7 +95,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let namespace = app.namespace().unwrap_or_default();
         match self.operator.cluster.read_app(&namespace, &app.name_any()).await? {
             Some(present) if present.uid() == app.uid() && present.metadata.generation == app.metadata.generation => {
-                self.saw(present);
+                self.observed.saw(present);
                 Ok(Flow::Next)
             }
             Some(_) | None => Err(ClusterFault::Stale),
@@ -145,15 +145,13 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         if origin == ClaimOrigin::Adopted {
             self.note(Reason::Adopted, format!("App {id} existed and is managed by this resource from now on."));
         }
-        self.observed.claimed_now = matches!(origin, ClaimOrigin::New | ClaimOrigin::Adopted);
-        // What was proven is the current secret, and no staged one.
-        self.observed.verification = None;
+        self.observed.claim = ClaimProgress::Recorded(origin);
         Ok(())
     }
 
     async fn write_status(&mut self, status: OrgOAuthAppStatus) -> Result<(), ClusterFault> {
         let app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
-        self.saw(app);
+        self.observed.saw(app);
         Ok(())
     }
 
@@ -175,7 +173,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     fn secret_accepted(&mut self) {
         self.operator.secret_writes.accepted(&self.observed.app);
-        self.observed.secret_accepted = true;
+        if self.observed.secret_write == SecretWriteProgress::Unknown {
+            self.observed.secret_write = SecretWriteProgress::Accepted;
+        }
     }
 
     fn secret_refused(&mut self, message: String) -> Flow {
@@ -194,7 +194,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         };
         // Whatever comes of it: a credential that could not be stored is never tried a second time, since another
         // one may have taken its place meanwhile.
-        self.observed.in_hand = None;
+        if let Creation::Issued(_) = self.observed.creation {
+            self.observed.creation = Creation::Stored;
+        }
         match self.operator.cluster.write_secret(write).await {
             Ok(secret) => {
                 self.secret_accepted();
@@ -213,14 +215,17 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn wrote(&mut self, secret: Option<Secret>, because: WriteReason) {
         let before = self.version();
         self.observed.secret = Some(self.guard(secret));
-        self.observed.published_now = true;
-        self.observed.staged_now = because == WriteReason::Staged;
-        (self.observed.applied, self.observed.verification) = (None, None);
+        self.observed.secret_write = SecretWriteProgress::Written;
+        if let (WriteReason::Staged | WriteReason::StagedForCreate, Some(pending)) =
+            (because, self.observed.contents().pending)
+        {
+            self.observed.came_to(&pending.secret, PendingProgress::Staged);
+        }
         match &self.observed.secret {
             // Kubernetes gives no new version to an object that stays as it was.
             Some(SecretState::Owned(secret)) if before.is_some() && secret.version() == before => {
                 self.operator.secret_writes.overridden(&self.observed.app, secret);
-                self.observed.secret_overridden = true;
+                self.observed.secret_write = SecretWriteProgress::Overridden;
                 let name = secret.name();
                 self.note(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
             }
@@ -242,6 +247,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match because {
             WriteReason::HandedOut
             | WriteReason::Staged
+            | WriteReason::StagedForCreate
             | WriteReason::Expired
             | WriteReason::IdOnly
             | WriteReason::Signed => {}
@@ -253,7 +259,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
             }
             // The first secret of an app that was taken over is one that was provided.
-            WriteReason::Proven if self.observed.content().revision == 1 => {
+            WriteReason::Proven if self.observed.contents().revision == 1 => {
                 let message = format!("The client secret that was provided for app {id} is the app's.");
                 self.note(Reason::Adopted, message);
             }

@@ -57,7 +57,7 @@ pub struct PendingSecret {
 
 /// The secret before the current one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Previous {
+pub struct PreviousSecret {
     /// Its value.
     pub secret: ClientSecret,
     /// When the API stops to accept it.
@@ -74,7 +74,7 @@ pub struct SecretContents {
     /// The secret that is about to replace it.
     pub pending: Option<PendingSecret>,
     /// The secret before it, while it is valid.
-    pub previous: Option<Previous>,
+    pub previous: Option<PreviousSecret>,
     /// Counts the secrets that were published.
     pub revision: i64,
     /// When the current one was published.
@@ -105,7 +105,7 @@ impl SecretContents {
             pending: staged(secret, value(&next_key(&keys))),
             previous: value(&previous_key(&keys))
                 .zip(previous_expires_at)
-                .map(|(secret, expires_at)| Previous { secret, expires_at }),
+                .map(|(secret, expires_at)| PreviousSecret { secret, expires_at }),
             revision: annotation(REVISION).and_then(|n| n.parse().ok()).or(said.revision).unwrap_or_default(),
             rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
@@ -141,6 +141,11 @@ impl SecretContents {
         }
     }
 
+    /// How the pending secret becomes valid.
+    pub fn pending_mode(&self) -> Option<RotationMode> {
+        self.pending.as_ref().map(|pending| pending.mode)
+    }
+
     /// A client secret that is as long as any can be, also where a template encodes it.
     pub fn longest_secret() -> ClientSecret {
         ClientSecret::new("\"".repeat(secret_value::CREDENTIAL))
@@ -155,7 +160,7 @@ impl SecretContents {
             client_id: Some(id.clone()),
             current: secret.cloned(),
             pending: secret.map(staged),
-            previous: secret.map(|secret| Previous { secret: secret.clone(), expires_at }),
+            previous: secret.map(|secret| PreviousSecret { secret: secret.clone(), expires_at }),
             extra,
             ..Self::default()
         }
