@@ -1,7 +1,12 @@
 //! What a spec means at an API: the documented request fields, or the fields that this API does not have.
-//! Also compares a definition with what the API shows, forgiving what the API says differently. Pure.
+//! Whether the API has them is in `comparison`. Pure.
+
+mod comparison;
+
+pub use comparison::{changes, differences};
 
 use crate::crd::{AllowedScopes, Api, GrantType, OrgOAuthAppSpec, Role};
+use comparison::is_blank;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -93,7 +98,7 @@ fn refused_by_cloud_services(spec: &OrgOAuthAppSpec) -> Vec<String> {
 fn refused_by_navigator(spec: &OrgOAuthAppSpec, fields: &Fields) -> Vec<String> {
     let mut refused: Vec<String> = fields
         .iter()
-        .filter(|(name, value)| !NAVIGATOR_FIELDS.contains(&name.as_str()) && !is_blank(value))
+        .filter(|(name, value)| !NAVIGATOR_FIELDS.contains(&name.as_str()) && !is_unset(value))
         .filter(|(name, _)| *name != "grantTypes" || spec.grant_types != [GrantType::ClientCredentials])
         .map(
             |(name, _)| {
@@ -103,6 +108,11 @@ fn refused_by_navigator(spec: &OrgOAuthAppSpec, fields: &Fields) -> Vec<String> 
         .collect();
     refused.extend(scopes_refused_by_navigator(&spec.allowed_scopes));
     refused
+}
+
+/// Less than zero is the same as not setting it. [csp-struct]
+fn is_unset(value: &Value) -> bool {
+    is_blank(value) || value.as_i64().is_some_and(|number| number < 0)
 }
 
 fn scopes_refused_by_navigator(scopes: &AllowedScopes) -> Vec<String> {
@@ -148,57 +158,6 @@ pub fn update(api: Api, defined: &Fields, changed: &[String]) -> Fields {
 pub fn cannot_change(changed: &[String]) -> Vec<String> {
     let fixed = ["publicClient", "allowOpenRedirectUris"];
     changed.iter().filter(|name| fixed.contains(&name.as_str())).cloned().collect()
-}
-
-/// The defined fields that the API shows otherwise. What the definition leaves out is the API's to choose.
-pub fn differences(defined: &Fields, shown: &Fields) -> Vec<String> {
-    let absent = Value::Null;
-    defined
-        .iter()
-        .filter(|(name, value)| normal(value) != normal(shown.get(*name).unwrap_or(&absent)))
-        .map(|(name, _)| name.clone())
-        .collect()
-}
-
-/// Order of lists is not promised, organizations come back as objects, and an absent field may come back as its
-/// blank value. [csp-resp] (undocumented)
-fn normal(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(org_by_id).map(normal).collect();
-            items.sort_by_cached_key(Value::to_string);
-            if items.is_empty() { Value::Null } else { Value::Array(items) }
-        }
-        Value::Object(fields) => {
-            let fields: Fields = fields
-                .iter()
-                .map(|(name, value)| (name.clone(), normal(value)))
-                .filter(|(_, v)| !v.is_null())
-                .collect();
-            if fields.is_empty() { Value::Null } else { Value::Object(fields) }
-        }
-        value if is_blank(value) => Value::Null,
-        value => value.clone(),
-    }
-}
-
-/// An organization as an object stands for its id. [csp-resp]
-fn org_by_id(item: &Value) -> &Value {
-    match item {
-        Value::Object(fields) if fields.contains_key("displayName") => fields.get("id").unwrap_or(item),
-        item => item,
-    }
-}
-
-fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        // Less than zero is the same as not setting it. [csp-struct]
-        Value::Number(number) => number.as_i64().is_some_and(|number| number < 0),
-        Value::Bool(true) | Value::String(_) => false,
-    }
 }
 
 #[cfg(test)]

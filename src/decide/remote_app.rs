@@ -17,7 +17,7 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
             Ok(Some(Step::Call(Call::Look(id))))
         }
         Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
+        Remote::Listed(Some(listed)) if differing(seen, fields, listed).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Absent if holds_claim(seen) || seen.app.spec.id.is_none() => {
             Ok(Some(credential::create_again(seen, fields)))
@@ -28,7 +28,7 @@ pub fn step(seen: &Observed, fields: &Fields) -> Next {
 }
 
 fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
-    let changed = definition::differences(fields, &shown.fields);
+    let changed = differing(seen, fields, shown);
     if changed.is_empty() {
         return Ok(None);
     }
@@ -44,6 +44,15 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update)))))
 }
 
+/// The fields that the API shows otherwise than the spec. What it may have made of a spec on its own is forgiven once it
+/// was told that spec.
+fn differing(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
+    match is_synced(&seen.app) || !seen.updated.is_empty() {
+        true => definition::differences(fields, &shown.fields),
+        false => definition::changes(fields, &shown.fields),
+    }
+}
+
 /// Whether status says that the API has the present spec.
 pub fn is_synced(app: &OrgOAuthApp) -> bool {
     let generation = app.metadata.generation;
@@ -56,7 +65,7 @@ pub fn is_synced(app: &OrgOAuthApp) -> bool {
 pub fn drift(seen: &Observed) -> Vec<String> {
     let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return Vec::new() };
     let fields = api(seen).and_then(|api| definition::fields(api, &seen.app.spec).ok());
-    fields.map(|fields| definition::differences(&fields, &shown.fields)).unwrap_or_default()
+    fields.map(|fields| differing(seen, &fields, shown)).unwrap_or_default()
 }
 
 fn cannot_change(fields: &[String]) -> Blocked {
