@@ -507,8 +507,18 @@ fn create(seen: &Observed, fields: &Fields) -> Step {
     }
     let staged = seen.content().next.map(|next| next.secret);
     let secret = credential::brought(seen).cloned().or(staged);
-    let new = NewApp { id: seen.client_id(), context: context(seen), fields: fields.clone(), secret };
+    let fields = definition::create(&seen.app, fields);
+    let new = NewApp { id: seen.client_id(), context: context(seen), fields, secret };
     go_live(seen).unwrap_or(Step::Call(Call::Create(new)))
+}
+
+/// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.
+fn update(seen: &Observed, api: Api, fields: &Fields, changed: &[String]) -> Fields {
+    let shown = match &seen.remote {
+        Remote::Shown(shown) => Some(&shown.fields),
+        Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::AsDefined => None,
+    };
+    definition::update(api, &seen.app, fields, changed, shown)
 }
 
 /// A Secret that Kubernetes would refuse is found out before the API hears of the app.
@@ -552,7 +562,7 @@ fn is_public(app: &OrgOAuthApp) -> bool {
 
 /// Whether a token request can show that a secret is valid.
 fn is_provable(app: &OrgOAuthApp) -> bool {
-    app.spec.grant_types.contains(&GrantType::ClientCredentials)
+    app.spec.grant_types().contains(&GrantType::ClientCredentials)
 }
 
 /// A value of the request annotation that was not acted upon yet.

@@ -5,10 +5,11 @@ mod comparison;
 
 pub use comparison::{changes, differences};
 
-use crate::crd::{AllowedScopes, Api, GrantType, OrgOAuthAppSpec, Role};
+use crate::crd::{AllowedScopes, Api, GrantType, OrgOAuthApp, OrgOAuthAppSpec, Role};
 use comparison::is_blank;
+use kube::ResourceExt;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The fields of a request body under the API's names, without `id` and `secret`.
 pub type Fields = Map<String, Value>;
@@ -17,10 +18,10 @@ pub type Fields = Map<String, Value>;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
-    display_name: &'a str,
-    description: &'a str,
+    display_name: Option<&'a str>,
+    description: Option<&'a str>,
     grant_types: &'a [GrantType],
-    allowed_scopes: &'a AllowedScopes,
+    allowed_scopes: Option<&'a AllowedScopes>,
     #[serde(rename = "accessTokenTTL")]
     access_token_ttl: Option<i32>,
     #[serde(rename = "refreshTokenTTL")]
@@ -48,7 +49,7 @@ const NAVIGATOR_FIELDS: [&str; 6] = [
     "secretRotationExpirationInSeconds",
 ];
 
-/// What to send for a spec, or one sentence that names every field which does not fit the API.
+/// What a spec says, or one sentence that names every field which does not fit the API. Only these fields are compared.
 pub fn fields(api: Api, spec: &OrgOAuthAppSpec) -> Result<Fields, String> {
     let mut fields = all_fields(spec);
     let refused = match api {
@@ -62,13 +63,14 @@ pub fn fields(api: Api, spec: &OrgOAuthAppSpec) -> Result<Fields, String> {
     if refused.is_empty() { Ok(fields) } else { Err(format!("{api:?} does not have {}", refused.join(", "))) }
 }
 
-/// Only what the spec sets: an absent field is absent in the body, so that the API's own default holds.
+/// Only what the spec sets, so that the API's own default holds for the rest; but the operator's default for grant types,
+/// since what it does depends on them.
 fn all_fields(spec: &OrgOAuthAppSpec) -> Fields {
     let request = Request {
-        display_name: &spec.display_name,
-        description: &spec.description,
-        grant_types: &spec.grant_types,
-        allowed_scopes: &spec.allowed_scopes,
+        display_name: spec.display_name.as_deref(),
+        description: spec.description.as_deref(),
+        grant_types: spec.grant_types(),
+        allowed_scopes: spec.allowed_scopes.as_ref(),
         access_token_ttl: spec.access_token_ttl,
         refresh_token_ttl: spec.refresh_token_ttl,
         redirect_uris: spec.redirect_uris.as_deref(),
@@ -99,14 +101,14 @@ fn refused_by_navigator(spec: &OrgOAuthAppSpec, fields: &Fields) -> Vec<String> 
     let mut refused: Vec<String> = fields
         .iter()
         .filter(|(name, value)| !NAVIGATOR_FIELDS.contains(&name.as_str()) && !is_unset(value))
-        .filter(|(name, _)| *name != "grantTypes" || spec.grant_types != [GrantType::ClientCredentials])
+        .filter(|(name, _)| *name != "grantTypes" || spec.grant_types() != [GrantType::ClientCredentials])
         .map(
             |(name, _)| {
                 if name == "grantTypes" { "grantTypes other than client_credentials".into() } else { name.clone() }
             },
         )
         .collect();
-    refused.extend(scopes_refused_by_navigator(&spec.allowed_scopes));
+    refused.extend(spec.allowed_scopes.iter().flat_map(scopes_refused_by_navigator));
     refused
 }
 
@@ -144,14 +146,46 @@ fn names_resource(roles: Option<&[Role]>) -> bool {
     roles.is_some_and(|roles| roles.iter().any(|role| role.resource.is_some()))
 }
 
-/// The fields of an update: what changed, and what the API always wants beside it. [csp-upd-struct]
-pub fn update(api: Api, defined: &Fields, changed: &[String]) -> Fields {
-    let always: &[&str] = match api {
+/// The fields of a create: what the spec says, and a default for what CloudServices requires. [csp-struct]
+pub fn create(app: &OrgOAuthApp, defined: &Fields) -> Fields {
+    let mut fields = defaults(app);
+    fields.extend(defined.clone());
+    fields
+}
+
+/// A name that tells people whose app it is, and no scopes. A name that Kubernetes accepts is a `displayName`.
+fn defaults(app: &OrgOAuthApp) -> Fields {
+    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+    let description = format!("{namespace}/{name}");
+    let defaults = [("displayName", json!(name)), ("description", json!(description)), ("allowedScopes", json!({}))];
+    defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The fields of an update: what changed, and what the API always wants beside it. Of the latter, what the spec leaves out
+/// stays as the API shows it. [csp-upd-struct]
+pub fn update(api: Api, app: &OrgOAuthApp, defined: &Fields, changed: &[String], shown: Option<&Fields>) -> Fields {
+    let mut fields = defined.clone();
+    fields.retain(|name, _| changed.contains(name));
+    let defaults = defaults(app);
+    for name in wanted_by_update(api) {
+        let shown = shown.and_then(|shown| shown.get(*name)).filter(|value| value.is_string());
+        if let Some(value) = defined.get(*name).or(shown).or(defaults.get(*name)) {
+            fields.insert((*name).to_owned(), value.clone());
+        }
+    }
+    fields
+}
+
+/// Whether an update repeats what the API shows, which must be read before.
+pub fn update_repeats_shown(api: Api, defined: &Fields) -> bool {
+    wanted_by_update(api).iter().any(|name| !defined.contains_key(*name))
+}
+
+fn wanted_by_update(api: Api) -> &'static [&'static str] {
+    match api {
         Api::CloudServices => &["displayName", "description", "grantTypes"],
         Api::CloudPartnerNavigator => &[],
-    };
-    let sent = |name: &String| changed.contains(name) || always.contains(&name.as_str());
-    defined.iter().filter(|(name, _)| sent(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
 }
 
 /// The changed fields that an update cannot carry. [csp-upd-struct]

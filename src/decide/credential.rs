@@ -4,7 +4,7 @@
 use super::ownership::{holds_claim, is_adopted, is_intent};
 use super::{
     Applied, Because, Blocked, Call, Next, Observed, Outcome, Remote, Step, api, context, create, dressed, go_live,
-    is_provable, is_public, observes,
+    is_provable, is_public, observes, update,
 };
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, ROTATE_REQUESTED};
 use crate::credentials::{Apply, Brought, Content, Previous, Staged, Target, secret_name};
@@ -89,7 +89,7 @@ pub fn wake(seen: &Observed) -> Option<Timestamp> {
 
 /// When the secret is due to be rotated; the same for every process that asks.
 pub fn next_rotation(app: &OrgOAuthApp, content: &Content) -> Option<Timestamp> {
-    let interval = duration::parse(&app.spec.rotation.as_ref()?.interval).ok()?;
+    let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
     let mut hash = DefaultHasher::new();
     (app.uid(), content.revision).hash(&mut hash);
     let part = SPREAD * (hash.finish() % 1000) as f64 / 1000.0;
@@ -258,10 +258,16 @@ fn replace(seen: &Observed, content: &Content, next: &Staged, fields: &Fields) -
             Step::Write(content.publish(app, &id, Some(next.secret.clone()), seen.now), Because::Replaced)
         }
         (Some(Applied::Conflict), _) | (None, None) => running(seen),
-        (None, Some(api)) => {
-            let fields = definition::update(api, fields, &[]);
-            Step::Call(Call::Replace(id, Update { context: context(seen), fields, secret: Some(next.secret.clone()) }))
-        }
+        (None, Some(api)) => match &seen.remote {
+            Remote::Unread | Remote::Listed(_) if definition::update_repeats_shown(api, fields) => {
+                Step::Call(Call::Read(id))
+            }
+            Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_) | Remote::AsDefined => {
+                let fields = update(seen, api, fields, &[]);
+                let secret = Some(next.secret.clone());
+                Step::Call(Call::Replace(id, Update { context: context(seen), fields, secret }))
+            }
+        },
     }
 }
 
@@ -296,7 +302,7 @@ fn rotated(seen: &Observed, content: &Content, next: &Staged, since: Timestamp) 
 }
 
 fn overlap(app: &OrgOAuthApp) -> Duration {
-    let said = app.spec.rotation.as_ref().and_then(|rotation| duration::parse(&rotation.overlap).ok());
+    let said = app.spec.rotation.as_ref().and_then(|rotation| duration::parse(rotation.overlap.as_ref()?).ok());
     let seconds = app.spec.secret_rotation_expiration_in_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     said.or(seconds.map(Duration::from_secs)).unwrap_or(DEFAULT_OVERLAP)
 }

@@ -2,7 +2,9 @@
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
 use super::ownership::holds_claim;
-use super::{Blocked, Call, Next, Observed, Remote, Step, api, context, credential, go_live, reconcile_requested};
+use super::{
+    Blocked, Call, Next, Observed, Remote, Step, api, context, credential, go_live, reconcile_requested, update,
+};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
@@ -40,7 +42,7 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
         return Err(not_taken(&changed));
     }
     let Some(api) = api(seen) else { return Ok(None) };
-    let update = Update { context: context(seen), fields: definition::update(api, fields, &changed), secret: None };
+    let update = Update { context: context(seen), fields: update(seen, api, fields, &changed), secret: None };
     Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update)))))
 }
 

@@ -504,6 +504,50 @@ fn an_organization_that_ceased_to_exist_is_told_to_the_api_once() {
     assert_eq!(step(restricted(synced()), published, |seen| seen.remote = listed(vanished.clone())), "Settled");
 }
 
+/// A resource whose spec is one line, and these.
+fn one_line(more: Value) -> OrgOAuthApp {
+    let mut app = app(json!({}));
+    let mut spec = json!({"orgId": "org-1"});
+    merge(&mut spec, more);
+    app.spec = serde_json::from_value(spec).unwrap();
+    app
+}
+
+#[test]
+fn a_name_that_somebody_gave_an_app_survives_changes_of_what_the_spec_says() {
+    let renamed =
+        shown(json!({"displayName": "Renamed", "description": "By hand", "grantTypes": ["client_credentials"]}));
+    let at_api = |remote: &Remote| {
+        let remote = remote.clone();
+        move |seen: &mut Observed| seen.remote = remote
+    };
+    let update =
+        r#"Update accessTokenTTL=60 description="By hand" displayName="Renamed" grantTypes=["client_credentials"]"#;
+    assert_eq!(step(one_line(json!({})), published, at_api(&renamed)), "Settled");
+    assert_eq!(step(one_line(json!({"accessTokenTTL": 60})), published, at_api(&renamed)), update);
+    // A secret is replaced by an update too.
+    assert_eq!(step(one_line(json!({})), staged(Apply::Replace), nothing), format!("Read {DERIVED}"));
+    assert_eq!(step(one_line(json!({})), staged(Apply::Replace), at_api(&renamed)), "Replace");
+}
+
+#[test]
+fn a_secret_of_an_app_without_grant_types_is_proven_by_a_token() {
+    assert_eq!(step(one_line(json!({})), staged(Apply::Rotate), nothing), "Prove next");
+}
+
+#[test]
+fn an_overlap_without_an_interval_shapes_requested_rotations_only() {
+    let spec = || json!({"rotation": {"overlap": "2h"}});
+    let years_later = |seen: &mut Observed| (seen.now, seen.remote) = (at(100_000), as_wanted());
+    assert_eq!(step(one_line(spec()), published, years_later), "Settled");
+    let mut asked = one_line(spec());
+    asked.metadata.annotations = Some([(crate::crd::ROTATE_REQUESTED.to_owned(), "now".to_owned())].into());
+    assert_eq!(step(asked, |_| published(&one_line(spec())), nothing), "Write Staged");
+    let sent = |seen: &mut Observed| seen.staged_now = true;
+    assert_eq!(step(one_line(spec()), staged(Apply::Rotate), sent), "Rotate 7200");
+    assert_eq!(step(one_line(json!({"rotation": {"interval": "720h"}})), staged(Apply::Rotate), sent), "Rotate 172800");
+}
+
 #[test]
 fn what_a_list_shows_otherwise_is_read_before_anything_is_done() {
     let other = shown(json!({"displayName": "Other"}));

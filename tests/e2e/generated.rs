@@ -100,6 +100,11 @@ impl Specs {
     fn whole(&mut self) -> Value {
         let mut fields = self.changeable();
         fields.insert("allowedScopes".into(), self.scopes());
+        for name in ["description", "allowedScopes"] {
+            if self.random.u8(..4) == 0 {
+                fields.insert(name.into(), Value::Null);
+            }
+        }
         if self.flavour == Flavour::Csp {
             self.flow(&mut fields);
             self.may(&mut fields, "serviceDefinitionId", |_| json!("service-1"));
@@ -129,7 +134,8 @@ impl Specs {
         if public {
             fields.insert("publicClient".into(), json!(true));
         }
-        fields.insert("grantTypes".into(), json!(grants));
+        let is_default = grants == ["client_credentials"];
+        fields.insert("grantTypes".into(), if is_default { Value::Null } else { json!(grants) });
     }
 }
 
