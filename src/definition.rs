@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 /// The fields of a request body under the API's names, without `id` and `secret`.
 pub type Fields = Map<String, Value>;
 
-/// The union of the documented create requests. [cpn-create, csp-struct]
+/// The union of the documented requests. [cpn-create, csp-struct, csp-upd-struct]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
@@ -37,6 +37,14 @@ struct Request<'a> {
     owner_only_secret_rotation: Option<bool>,
     secret_rotation_expiration_in_seconds: Option<i32>,
     service_definition_id: Option<&'a str>,
+    additional_attribute_masks: Option<&'a [String]>,
+    allowed_actors_audience_exchange: Option<&'a [String]>,
+    allowed_actors_client_delegate: Option<&'a [String]>,
+    cross_org_access_claims_supported: Option<bool>,
+    is_hidden: Option<bool>,
+    #[serde(rename = "groupDomainAppendedInIDToken")]
+    group_domain_appended_in_id_token: Option<bool>,
+    use_csp_issuer_url: Option<bool>,
 }
 
 /// The fields that Cloud Partner Navigator has. [cpn-create]
@@ -48,6 +56,9 @@ const NAVIGATOR_FIELDS: [&str; 6] = [
     "ownerOnlySecretRotation",
     "secretRotationExpirationInSeconds",
 ];
+
+/// What only an update can carry. [csp-upd-struct]
+const ONLY_IN_UPDATES: [&str; 2] = ["groupDomainAppendedInIDToken", "useCspIssuerUrl"];
 
 /// What a spec says, or one sentence that names every field which does not fit the API. Only these fields are compared.
 pub fn fields(api: Api, spec: &OrgOAuthAppSpec) -> Result<Fields, String> {
@@ -84,6 +95,13 @@ fn all_fields(spec: &OrgOAuthAppSpec) -> Fields {
         owner_only_secret_rotation: spec.owner_only_secret_rotation,
         secret_rotation_expiration_in_seconds: spec.secret_rotation_expiration_in_seconds,
         service_definition_id: spec.service_definition_id.as_deref(),
+        additional_attribute_masks: spec.additional_attribute_masks.as_deref(),
+        allowed_actors_audience_exchange: spec.allowed_actors_audience_exchange.as_deref(),
+        allowed_actors_client_delegate: spec.allowed_actors_client_delegate.as_deref(),
+        cross_org_access_claims_supported: spec.cross_org_access_claims_supported,
+        is_hidden: spec.is_hidden,
+        group_domain_appended_in_id_token: spec.group_domain_appended_in_id_token,
+        use_csp_issuer_url: spec.use_csp_issuer_url,
     };
     match serde_json::to_value(request) {
         Ok(Value::Object(fields)) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
@@ -150,7 +168,13 @@ fn names_resource(roles: Option<&[Role]>) -> bool {
 pub fn create(app: &OrgOAuthApp, defined: &Fields) -> Fields {
     let mut fields = defaults(app);
     fields.extend(defined.clone());
+    fields.retain(|name, _| !ONLY_IN_UPDATES.contains(&name.as_str()));
     fields
+}
+
+/// The fields that a create leaves to an update.
+pub fn left_by_create(defined: &Fields) -> Vec<String> {
+    ONLY_IN_UPDATES.iter().filter(|name| defined.contains_key(**name)).map(ToString::to_string).collect()
 }
 
 /// A name that tells people whose app it is, and no scopes. A name that Kubernetes accepts is a `displayName`.

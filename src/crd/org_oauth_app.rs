@@ -151,6 +151,35 @@ pub struct OrgOAuthAppSpec {
     #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_definition_id: Option<String>,
+    /// Masks of additional attributes; the API documents no more than the name. CloudServices only.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("additionalAttributeMasks", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_attribute_masks: Option<Vec<String>>,
+    /// The actors that are allowed for `audience_exchange`, a grant type of service organizations. CloudServices only.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsAudienceExchange", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_actors_audience_exchange: Option<Vec<String>>,
+    /// The actors that are allowed for `client_delegate`, a grant type of service organizations. CloudServices only.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsClientDelegate", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_actors_client_delegate: Option<Vec<String>>,
+    /// Whether access claims across organizations are supported; the API documents no more than the name. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_org_access_claims_supported: Option<bool>,
+    /// Whether the app is hidden; the API documents no more than the name. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_hidden: Option<bool>,
+    /// Whether the domain is appended to groups in an id token; the API documents no more than the name. A create cannot carry
+    /// it, so it costs a new app one update. CloudServices only.
+    #[serde(default, rename = "groupDomainAppendedInIDToken", skip_serializing_if = "Option::is_none")]
+    pub group_domain_appended_in_id_token: Option<bool>,
+    /// Chooses the issuer of the tokens; the API documents no more than the name. A create cannot carry it, so it costs a new
+    /// app one update. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_csp_issuer_url: Option<bool>,
     /// A client secret that you bring instead of one that the API generates: a key of a Secret in this namespace,
     /// which must carry the label `oauth-apps.dev/use: "true"`. When it changes, the app's secret is rotated to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -408,6 +437,13 @@ pub struct OrgOAuthAppStatus {
     /// When the remote app was last changed, as the API says.
     #[serde(default)]
     pub last_updated_at: Option<Time>,
+    /// When the remote app was last used, as the API says. Of an app that nothing else happens to, it may be old.
+    #[serde(default)]
+    pub last_used_at: Option<Time>,
+    /// The age of the client secret, as the API says; its unit is not documented. Of an app that nothing else happens to, it may
+    /// be old.
+    #[serde(default)]
+    pub secret_age: Option<i64>,
     /// The state of rotation.
     #[serde(default)]
     pub rotation: Option<RotationStatus>,

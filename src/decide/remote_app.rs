@@ -14,7 +14,7 @@ use crate::remote::{RemoteApp, Update};
 pub fn step(seen: &Observed, fields: &Fields) -> Next {
     let id = seen.client_id();
     match &seen.remote {
-        Remote::AsDefined => Ok(None),
+        Remote::AsDefined => after_create(seen, fields),
         Remote::Unread if is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() => {
             Ok(Some(Step::Call(Call::Look(id))))
         }
@@ -41,9 +41,18 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !seen.updated.is_empty() {
         return Err(not_taken(&changed));
     }
-    let Some(api) = api(seen) else { return Ok(None) };
-    let update = Update { context: context(seen), fields: update(seen, api, fields, &changed), secret: None };
-    Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update)))))
+    Ok(send(seen, fields, &changed))
+}
+
+/// What a create cannot carry follows in an update.
+fn after_create(seen: &Observed, fields: &Fields) -> Next {
+    let left = definition::left_by_create(fields);
+    Ok(if left.is_empty() || !seen.updated.is_empty() { None } else { send(seen, fields, &left) })
+}
+
+fn send(seen: &Observed, fields: &Fields, changed: &[String]) -> Option<Step> {
+    let update = Update { context: context(seen), fields: update(seen, api(seen)?, fields, changed), secret: None };
+    Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update))))
 }
 
 /// The fields that the API shows otherwise than the spec. What it may have made of a spec on its own is forgiven once it
@@ -65,9 +74,12 @@ pub fn is_synced(app: &OrgOAuthApp) -> bool {
 
 /// The fields that the API shows otherwise than the spec.
 pub fn drift(seen: &Observed) -> Vec<String> {
-    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return Vec::new() };
-    let fields = api(seen).and_then(|api| definition::fields(api, &seen.app.spec).ok());
-    fields.map(|fields| differing(seen, &fields, shown)).unwrap_or_default()
+    let fields = api(seen).and_then(|api| definition::fields(api, &seen.app.spec).ok()).unwrap_or_default();
+    match &seen.remote {
+        Remote::Shown(shown) | Remote::Listed(Some(shown)) => differing(seen, &fields, shown),
+        Remote::AsDefined if seen.updated.is_empty() => definition::left_by_create(&fields),
+        Remote::AsDefined | Remote::Unread | Remote::Listed(None) | Remote::Absent => Vec::new(),
+    }
 }
 
 fn cannot_change(fields: &[String]) -> Blocked {

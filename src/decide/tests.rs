@@ -531,6 +531,19 @@ fn a_name_that_somebody_gave_an_app_survives_changes_of_what_the_spec_says() {
 }
 
 #[test]
+fn what_a_create_cannot_carry_follows_in_one_update() {
+    let app = || one_line(json!({"useCspIssuerUrl": false, "accessTokenTTL": 60}));
+    let created = |seen: &mut Observed| seen.remote = Remote::AsDefined;
+    let update = r#"Update description="team/billing" displayName="billing" grantTypes=["client_credentials"] useCspIssuerUrl=false"#;
+    assert_eq!(step(app(), published, created), update);
+    let updated = |seen: &mut Observed| {
+        (seen.remote, seen.updated) = (Remote::AsDefined, vec!["useCspIssuerUrl".into()]);
+    };
+    assert_eq!(step(app(), published, updated), "Settled");
+    assert_eq!(step(one_line(json!({})), published, created), "Settled");
+}
+
+#[test]
 fn a_secret_of_an_app_without_grant_types_is_proven_by_a_token() {
     assert_eq!(step(one_line(json!({})), staged(Apply::Rotate), nothing), "Prove next");
 }

@@ -29,6 +29,9 @@ fn optional_fields() -> Value {
         "postLogoutRedirectUris": ["https://b.example.com"], "allowOpenRedirectUris": true, "publicClient": true,
         "forcePkce": true, "allowedOrgs": ["org-2"], "maxCharactersInAccessToken": 9000, "maxGroupsInIdToken": 20,
         "ownerOnlySecretRotation": true, "secretRotationExpirationInSeconds": 60, "serviceDefinitionId": "service-1",
+        "additionalAttributeMasks": ["mask"], "allowedActorsAudienceExchange": ["actor-1"],
+        "allowedActorsClientDelegate": ["actor-2"], "crossOrgAccessClaimsSupported": true, "isHidden": true,
+        "groupDomainAppendedInIDToken": true, "useCspIssuerUrl": true,
     })
 }
 
@@ -154,6 +157,15 @@ fn what_a_manifest_of_one_line_leaves_out_has_a_default_in_the_create() {
     assert_eq!(created(Api::CloudServices, &app(json!({}))), all);
     all["description"] = json!("");
     assert_eq!(created(Api::CloudServices, &app(json!({"description": ""}))), all, "what the spec says counts");
+}
+
+#[test]
+fn what_only_an_update_can_carry_is_left_out_of_the_create() {
+    let app = app(json!({"useCspIssuerUrl": false, "groupDomainAppendedInIDToken": true, "isHidden": true}));
+    let defined = fields(Api::CloudServices, &app.spec).unwrap();
+    let names = create(&app, &defined).keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(names, "allowedScopes description displayName grantTypes isHidden");
+    assert_eq!(left_by_create(&defined), ["groupDomainAppendedInIDToken", "useCspIssuerUrl"]);
 }
 
 #[test]

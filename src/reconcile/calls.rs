@@ -141,7 +141,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
                 self.seen.updated = fields;
-                self.seen.remote = shown.map_or(Remote::Unread, Remote::Shown);
+                self.seen.remote = match (shown, &self.seen.remote) {
+                    (Some(shown), _) => Remote::Shown(shown),
+                    // What was created in this pass needs no look.
+                    (None, Remote::AsDefined) => Remote::AsDefined,
+                    (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
+                };
                 Ok(())
             }
             Err(Fault::NotFound(_)) => {

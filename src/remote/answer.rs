@@ -183,6 +183,18 @@ pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
     Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
 }
 
+impl RemoteApp {
+    /// When it was last used, where the API says. [tcsp-resp]
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        time(self.fields.get("lastUsedAt"))
+    }
+
+    /// The age of its secret in a unit that is not documented, where the API says. [tcsp-resp]
+    pub fn secret_age(&self) -> Option<i64> {
+        self.fields.get("secretAge")?.as_i64()
+    }
+}
+
 fn entries<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {
     fields.get(name).and_then(Value::as_array).into_iter().flatten()
 }

@@ -132,13 +132,14 @@ fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
 
 #[test]
 fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
-    let fields = serde_json::Map::new();
-    let shown = |second| RemoteApp {
+    let shown = |second: i64| RemoteApp {
         id: ClientId("ooa-uid-1".into()),
         created_at: Some(at(second)),
         last_updated_at: Some(at(second + 1)),
         is_caller: false,
-        fields: fields.clone(),
+        fields: [("lastUsedAt".to_owned(), (second + 2).into()), ("secretAge".to_owned(), 7.into())]
+            .into_iter()
+            .collect(),
     };
     let with = |app: OrgOAuthApp, second| {
         let mut seen = seen(app, true);
@@ -147,6 +148,7 @@ fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
     };
     let first = with(app(), 10);
     assert_eq!((first.created_at.clone(), first.last_updated_at.clone()), (Some(Time(at(10))), Some(Time(at(11)))));
+    assert_eq!((first.last_used_at.clone(), first.secret_age), (Some(Time(at(12))), Some(7)));
     let mut settled = app();
     settled.status = Some(OrgOAuthAppStatus { drift: first.drift.clone(), ..first.clone() });
     assert_eq!(with(settled, 20).last_updated_at, first.last_updated_at, "worth no write of its own");

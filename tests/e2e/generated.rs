@@ -90,6 +90,12 @@ impl Specs {
             self.may(&mut fields, "forcePkce", |specs| json!(specs.chance()));
             self.may(&mut fields, "maxGroupsInIdToken", |specs| json!(specs.random.i32(1..99)));
             self.may(&mut fields, "maxCharactersInAccessToken", |specs| json!(specs.random.i32(-1..99)));
+            for name in ["additionalAttributeMasks", "allowedActorsAudienceExchange", "allowedActorsClientDelegate"] {
+                self.may(&mut fields, name, |specs| json!(specs.some(&["one", "two", "three"])));
+            }
+            for name in ["crossOrgAccessClaimsSupported", "isHidden"] {
+                self.may(&mut fields, name, |specs| json!(specs.chance()));
+            }
             self.may(&mut fields, "allowedOrgs", |specs| {
                 json!([specs.some(&["org-c", "org-a"]), vec!["org-b".into()]].concat())
             });

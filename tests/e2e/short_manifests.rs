@@ -92,6 +92,42 @@ async fn what_the_api_says_in_its_own_way_is_no_drift_and_a_wider_scope_is() {
 }
 
 #[tokio::test]
+async fn the_later_fields_of_cloud_services_are_created_updated_and_looked_after() {
+    let in_create = json!({
+        "additionalAttributeMasks": ["mask"], "allowedActorsAudienceExchange": ["actor-1"],
+        "allowedActorsClientDelegate": ["actor-2"], "crossOrgAccessClaimsSupported": true, "isHidden": true,
+    });
+    let in_update = json!({"groupDomainAppendedInIDToken": true, "useCspIssuerUrl": false});
+    let mut all = in_create.clone();
+    all.as_object_mut().unwrap().extend(in_update.as_object().unwrap().clone());
+    let (world, id) = one_line("later-fields", Flavour::Csp, all.clone()).await;
+    let sent = [bodies(&world, Operation::CreateApp).await, bodies(&world, Operation::UpdateApp).await];
+    for (bodies, fields) in sent.iter().zip([&in_create, &in_update]) {
+        assert_eq!(bodies.len(), 1);
+        let later: Map<_, _> = bodies[0].clone().into_iter().filter(|(name, _)| all.get(name).is_some()).collect();
+        assert_eq!(Value::Object(later), *fields);
+    }
+    for (name, value) in all.as_object().unwrap() {
+        edit(&world, &id, json!({name: null})).await;
+        let corrected = async || world.remote_app(&id).await.unwrap().fields.get(name) == Some(value);
+        world.until(&format!("{name} is put back"), corrected).await;
+    }
+}
+
+#[tokio::test]
+async fn status_says_when_an_app_was_used_and_how_old_its_secret_is_where_the_api_says_so() {
+    let (world, id) = one_line("last-used", Flavour::Csp, json!({})).await;
+    assert_eq!(world.app("billing").await.status.unwrap().secret_age, None);
+    edit(&world, &id, json!({"lastUsedAt": 1_764_000_000_000_i64, "secretAge": 12})).await;
+    world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "now").await;
+    let says = async || {
+        let status = world.app("billing").await.status.unwrap();
+        status.secret_age == Some(12) && status.last_used_at.is_some_and(|at| at.0.as_second() == 1_764_000_000)
+    };
+    world.until("status says so", says).await;
+}
+
+#[tokio::test]
 async fn an_overlap_without_an_interval_shapes_a_requested_rotation() {
     for (namespace, flavour) in [("overlap-csp", Flavour::Csp), ("overlap-cpn", Flavour::Cpn)] {
         let (world, id) = one_line(namespace, flavour, json!({"rotation": {"overlap": "4s"}})).await;

@@ -110,6 +110,13 @@ fn spec() -> BoxedStrategy<Value> {
             ("ownerOnlySecretRotation", flag()),
             ("secretRotationExpirationInSeconds", number(1..9)),
             ("serviceDefinitionId", "[a-z]{1,3}".prop_map(Value::from).boxed()),
+            ("additionalAttributeMasks", some_of(&["m1", "m2"])),
+            ("allowedActorsAudienceExchange", some_of(&["a1", "a2"])),
+            ("allowedActorsClientDelegate", some_of(&["a1", "a2"])),
+            ("crossOrgAccessClaimsSupported", flag()),
+            ("isHidden", flag()),
+            ("groupDomainAppendedInIDToken", flag()),
+            ("useCspIssuerUrl", flag()),
         ],
     )
 }

@@ -61,6 +61,20 @@ fn sizes() -> Vec<Rule> {
     };
     let orgs = |count| json!({"allowedOrgs": list(count, "o", 256)});
     let uris = |field: &str, count| web(json!({field: list(count, "u", 2048)}));
+    let texts = |field: &'static str| {
+        let sentence = match field {
+            "additionalAttributeMasks" => {
+                "additionalAttributeMasks must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them"
+            }
+            "allowedActorsAudienceExchange" => {
+                "allowedActorsAudienceExchange must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them"
+            }
+            _ => {
+                "allowedActorsClientDelegate must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them"
+            }
+        };
+        rule(field, json!({field: list(7, "x", 256)}), json!({field: list(8, "x", 256)}), sentence)
+    };
     let of_service =
         |count| json!({"roles": {"serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": roles(count, 256)}]}});
     let annotations = |letters: &str| {
@@ -122,6 +136,9 @@ fn sizes() -> Vec<Rule> {
             orgs(32),
             "allowedOrgs must hold at most 8192 bytes of text together, where each entry counts 8 more: shorten them",
         ),
+        texts("additionalAttributeMasks"),
+        texts("allowedActorsAudienceExchange"),
+        texts("allowedActorsClientDelegate"),
         rule("annotations have a size", annotations("ab"), annotations("abc"), secret_size),
         rule("templates and annotations count together", template("abc"), template("abcd"), secret_size),
     ]
@@ -264,6 +281,48 @@ fn documented() -> Vec<Rule> {
             json!({"maxGroupsInIdToken": i32::MAX}),
             json!({"maxGroupsInIdToken": i64::from(i32::MAX) + 1}),
             "integer with format int32 in spec.maxGroupsInIdToken",
+        ),
+        rule(
+            "documented: additionalAttributeMasks are text",
+            json!({"additionalAttributeMasks": ["mask"]}),
+            json!({"additionalAttributeMasks": [1]}),
+            "spec.additionalAttributeMasks[0]: Invalid value",
+        ),
+        rule(
+            "documented: allowedActorsAudienceExchange are text",
+            json!({"allowedActorsAudienceExchange": ["actor"]}),
+            json!({"allowedActorsAudienceExchange": [""]}),
+            "spec.allowedActorsAudienceExchange[0] in body should be at least 1 chars long",
+        ),
+        rule(
+            "documented: allowedActorsClientDelegate are named once",
+            json!({"allowedActorsClientDelegate": ["actor"]}),
+            json!({"allowedActorsClientDelegate": ["actor", "actor"]}),
+            "Duplicate value",
+        ),
+        rule(
+            "documented: crossOrgAccessClaimsSupported is a flag",
+            json!({"crossOrgAccessClaimsSupported": true}),
+            json!({"crossOrgAccessClaimsSupported": "yes"}),
+            "spec.crossOrgAccessClaimsSupported: Invalid value",
+        ),
+        rule(
+            "documented: isHidden is a flag",
+            json!({"isHidden": true}),
+            json!({"isHidden": 1}),
+            "spec.isHidden: Invalid value",
+        ),
+        rule(
+            "documented: groupDomainAppendedInIDToken is a flag",
+            json!({"groupDomainAppendedInIDToken": true}),
+            json!({"groupDomainAppendedInIDToken": "yes"}),
+            "spec.groupDomainAppendedInIDToken: Invalid value",
+        ),
+        rule(
+            "documented: useCspIssuerUrl is a flag",
+            json!({"useCspIssuerUrl": false}),
+            json!({"useCspIssuerUrl": "https://issuer.example.com"}),
+            "spec.useCspIssuerUrl: Invalid value",
         ),
         rule(
             "documented: ownerOnlySecretRotation is a flag",
