@@ -55,8 +55,7 @@ fn send(seen: &Observed, fields: &Fields, changed: &[String]) -> Option<Step> {
     Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update))))
 }
 
-/// The fields that the API shows otherwise than the spec. What it may have made of a spec on its own is forgiven once it
-/// was told that spec.
+/// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
 fn differing(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
     match is_synced(&seen.app) || !seen.updated.is_empty() {
         true => definition::differences(fields, &shown.fields),

@@ -488,7 +488,7 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
 }
 
 #[test]
-fn an_organization_that_ceased_to_exist_is_told_to_the_api_once() {
+fn an_organization_that_ceased_to_exist_is_sent_to_the_api_once() {
     let restricted = |more: Value| {
         let mut all = more;
         merge(&mut all, json!({"spec": {"allowedOrgs": ["org-2", "gone"]}}));
@@ -497,8 +497,8 @@ fn an_organization_that_ceased_to_exist_is_told_to_the_api_once() {
     let mut fields = json!({"displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"]});
     fields["allowedOrgs"] = json!([{"id": "org-2", "name": "two", "displayName": "Two"}]);
     let vanished = shown(fields);
-    let told = step(restricted(json!({})), published, |seen| seen.remote = vanished.clone());
-    assert!(told.contains(r#"allowedOrgs=["org-2","gone"]"#), "{told}");
+    let sent = step(restricted(json!({})), published, |seen| seen.remote = vanished.clone());
+    assert!(sent.contains(r#"allowedOrgs=["org-2","gone"]"#), "{sent}");
     let updated = |seen: &mut Observed| (seen.remote, seen.updated) = (vanished.clone(), vec!["allowedOrgs".into()]);
     assert_eq!(step(restricted(json!({})), published, updated), "Settled");
     assert_eq!(step(restricted(synced()), published, |seen| seen.remote = listed(vanished.clone())), "Settled");

@@ -27,13 +27,13 @@ enum Orgs {
     All,
 }
 
-/// The defined fields that the API shows otherwise than it was told.
+/// The defined fields that have drifted in the API.
 pub fn differences(defined: &Fields, shown: &Fields) -> Vec<String> {
     differing(defined, shown, Orgs::MayVanish)
 }
 
-/// The defined fields that the API has to be told. In contrast to `differences` it misses every organization of
-/// `allowedOrgs` that the API does not show, since the spec may name it for the first time.
+/// The defined fields to send to the API for a spec that it may not have yet. In contrast to `differences`, an organization of
+/// `allowedOrgs` that the API does not show counts, since the spec may name it for the first time.
 pub fn changes(defined: &Fields, shown: &Fields) -> Vec<String> {
     differing(defined, shown, Orgs::All)
 }

@@ -143,7 +143,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.seen.updated = fields;
                 self.seen.remote = match (shown, &self.seen.remote) {
                     (Some(shown), _) => Remote::Shown(shown),
-                    // What was created in this pass needs no look.
+                    // What this reconcile created needs no read.
                     (None, Remote::AsDefined) => Remote::AsDefined,
                     (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
                 };

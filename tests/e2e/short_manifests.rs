@@ -23,7 +23,7 @@ async fn bodies(world: &World, operation: Operation) -> Vec<Map<String, Value>> 
     calls.into_iter().map(|call| call.body.as_object().unwrap().clone()).collect()
 }
 
-/// Changes the app past the operator, and waits until the operator has looked at it.
+/// Changes the app past the operator, and waits until the operator has read it.
 async fn edit(world: &World, id: &str, fields: Value) {
     let fields = fields.as_object().unwrap().clone();
     world.control.human(Human::Edit { flavour: world.flavour, id: id.to_owned(), fields }).await.unwrap();
@@ -32,7 +32,7 @@ async fn edit(world: &World, id: &str, fields: Value) {
         Flavour::Cpn => Operation::GetApp,
     };
     let before = world.calls(operation).await;
-    world.until("it was looked at again", async || world.calls(operation).await >= before + 2).await;
+    world.until("it was read again", async || world.calls(operation).await >= before + 2).await;
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn what_the_api_says_in_its_own_way_is_no_drift_and_a_wider_scope_is() {
 }
 
 #[tokio::test]
-async fn the_later_fields_of_cloud_services_are_created_updated_and_looked_after() {
+async fn the_later_fields_of_cloud_services_are_created_updated_and_corrected() {
     let in_create = json!({
         "additionalAttributeMasks": ["mask"], "allowedActorsAudienceExchange": ["actor-1"],
         "allowedActorsClientDelegate": ["actor-2"], "crossOrgAccessClaimsSupported": true, "isHidden": true,
@@ -110,7 +110,7 @@ async fn the_later_fields_of_cloud_services_are_created_updated_and_looked_after
     for (name, value) in all.as_object().unwrap() {
         edit(&world, &id, json!({name: null})).await;
         let corrected = async || world.remote_app(&id).await.unwrap().fields.get(name) == Some(value);
-        world.until(&format!("{name} is put back"), corrected).await;
+        world.until(&format!("{name} is corrected"), corrected).await;
     }
 }
 
