@@ -66,6 +66,8 @@ fn with_times(observed: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStat
     OrgOAuthAppStatus {
         created_at: shown.created_at.map(Time).or(status.created_at),
         last_updated_at: shown.last_updated_at.map(Time).or(status.last_updated_at),
+        last_used_at: shown.last_used_at().map(Time).or(status.last_used_at),
+        secret_age: shown.secret_age().or(status.secret_age),
         ..status
     }
 }

@@ -5,7 +5,7 @@ use super::model::{Creation, SecretWriteProgress, is_provable, is_public};
 use super::ownership::is_intent;
 use super::rotation::with_pending;
 use super::{Call, Next, Observed, Remote, Step, WriteReason, after_fault};
-use crate::definition::Fields;
+use crate::definition::{self, Fields};
 use crate::remote::{Fault, NewApp};
 use crate::secret::{RotationMode, SecretContents};
 
@@ -31,12 +31,8 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     }
     let staged = observed.contents().pending.map(|pending| pending.secret);
     let secret = observed.provided_secret().cloned().or(staged);
-    Step::Call(Call::Create(NewApp {
-        id: observed.client_id(),
-        context: observed.context(),
-        fields: fields.clone(),
-        secret,
-    }))
+    let fields = definition::create(&observed.app, fields);
+    Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
 }
 
 /// The app is gone, and the Secret still holds a credential for it. The new secret is durable before the app is created,

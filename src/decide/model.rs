@@ -321,7 +321,7 @@ pub fn is_public(app: &OrgOAuthApp) -> bool {
 
 /// Whether a token request can show that a secret is valid.
 pub fn is_provable(app: &OrgOAuthApp) -> bool {
-    app.spec.grant_types.contains(&GrantType::ClientCredentials)
+    app.spec.grant_types().contains(&GrantType::ClientCredentials)
 }
 
 /// Whether the operator's finalizer is on the resource.

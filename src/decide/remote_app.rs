@@ -12,12 +12,12 @@ use crate::remote::{RemoteApp, Update};
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
     let id = observed.client_id();
     match &observed.remote {
-        Remote::AsDefined => Ok(None),
+        Remote::AsDefined => after_create(observed, fields),
         Remote::Unread if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() => {
             Ok(Some(Step::Call(Call::FindInList(id))))
         }
         Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
+        Remote::Listed(Some(listed)) if differing(observed, fields, listed).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Absent if holds_claim(observed) || observed.app.spec.id.is_none() => {
             Ok(Some(creation::create_again(observed, fields)))
@@ -28,7 +28,7 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
 }
 
 fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
-    let changed = definition::differences(fields, &shown.fields);
+    let changed = differing(observed, fields, shown);
     if changed.is_empty() {
         return Ok(None);
     }
@@ -39,16 +39,46 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !observed.updated.is_empty() {
         return Err(not_taken(&changed));
     }
-    let Some(address) = observed.address() else { return Ok(None) };
-    let fields = definition::update(address.api, fields, &changed);
+    Ok(send(observed, fields, changed))
+}
+
+/// What a create cannot carry follows in an update.
+fn after_create(observed: &Observed, fields: &Fields) -> Next {
+    let left = definition::left_by_create(fields);
+    Ok(if left.is_empty() || !observed.updated.is_empty() { None } else { send(observed, fields, left) })
+}
+
+fn send(observed: &Observed, fields: &Fields, changed: Vec<String>) -> Option<Step> {
+    let fields = update_fields(observed, fields, &changed)?;
     let update = Update { context: observed.context(), fields, secret: None };
-    Ok(Some(Step::Call(Call::Update(observed.client_id(), update, changed))))
+    Some(Step::Call(Call::Update(observed.client_id(), update, changed)))
+}
+
+/// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.
+pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Option<Fields> {
+    let shown = match &observed.remote {
+        Remote::Shown(shown) => Some(&shown.fields),
+        Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::AsDefined => None,
+    };
+    Some(definition::update(observed.address()?.api, &observed.app, fields, changed, shown))
+}
+
+/// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
+fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
+    match is_synced(&observed.app) || !observed.updated.is_empty() {
+        true => definition::differences(fields, &shown.fields),
+        false => definition::changes(fields, &shown.fields),
+    }
 }
 
 /// The fields that the API shows otherwise than the spec.
 pub fn drift(observed: &Observed) -> Vec<String> {
-    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &observed.remote else { return Vec::new() };
-    observed.desired.as_ref().map(|fields| definition::differences(fields, &shown.fields)).unwrap_or_default()
+    let Ok(fields) = &observed.desired else { return Vec::new() };
+    match &observed.remote {
+        Remote::Shown(shown) | Remote::Listed(Some(shown)) => differing(observed, fields, shown),
+        Remote::AsDefined if observed.updated.is_empty() => definition::left_by_create(fields),
+        Remote::AsDefined | Remote::Unread | Remote::Listed(None) | Remote::Absent => Vec::new(),
+    }
 }
 
 fn cannot_change(fields: &[String]) -> Blocked {

@@ -3,6 +3,7 @@
 
 use super::model::{PendingProgress, is_provable};
 use super::ownership::is_adopted_without_secret;
+use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, Step, WriteReason, creation};
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
@@ -43,8 +44,19 @@ fn replace(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
             Some(Step::WriteSecret(published, WriteReason::Replaced))
         }
         PendingProgress::Conflict { .. } => Some(rotation_in_progress(observed)),
-        PendingProgress::Found | PendingProgress::Staged => {
-            let fields = definition::update(observed.address()?.api, fields, &[]);
+        PendingProgress::Found | PendingProgress::Staged => send_replacement(observed, fields, secret),
+    }
+}
+
+/// What the API wants with each update and the spec leaves out is read before, so that it stays as it is.
+fn send_replacement(observed: &Observed, fields: &Fields, secret: &ClientSecret) -> Option<Step> {
+    let id = observed.client_id();
+    match &observed.remote {
+        Remote::Unread | Remote::Listed(_) if definition::update_repeats_shown(observed.address()?.api, fields) => {
+            Some(Step::Call(Call::Read(id)))
+        }
+        Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_) | Remote::AsDefined => {
+            let fields = update_fields(observed, fields, &[])?;
             let update = Update { context: observed.context(), fields, secret: Some(secret.clone()) };
             Some(Step::Call(Call::Replace(id, update)))
         }
@@ -111,7 +123,7 @@ pub fn write(observed: &Observed, contents: SecretContents, reason: WriteReason)
 
 /// How long the previous secret stays valid after a rotation.
 pub fn overlap_of(app: &OrgOAuthApp) -> Duration {
-    let said = app.spec.rotation.as_ref().and_then(|rotation| duration::parse(&rotation.overlap).ok());
+    let said = app.spec.rotation.as_ref().and_then(|rotation| duration::parse(rotation.overlap.as_ref()?).ok());
     let seconds = app.spec.secret_rotation_expiration_in_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     said.or(seconds.map(Duration::from_secs)).unwrap_or(DEFAULT_OVERLAP)
 }

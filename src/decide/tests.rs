@@ -555,6 +555,84 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
 }
 
 #[test]
+fn an_organization_that_ceased_to_exist_is_sent_to_the_api_once() {
+    let restricted = |more: Value| {
+        let mut all = more;
+        merge(&mut all, json!({"spec": {"allowedOrgs": ["org-2", "gone"]}}));
+        app(all)
+    };
+    let mut fields = json!({"displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"]});
+    fields["allowedOrgs"] = json!([{"id": "org-2", "name": "two", "displayName": "Two"}]);
+    let vanished = shown(fields);
+    let sent = step(restricted(json!({})), published, |observed| observed.remote = vanished.clone());
+    assert!(sent.contains(r#"allowedOrgs=["org-2","gone"]"#), "{sent}");
+    let updated =
+        |observed: &mut Observed| (observed.remote, observed.updated) = (vanished.clone(), vec!["allowedOrgs".into()]);
+    assert_eq!(step(restricted(json!({})), published, updated), "Settled");
+    assert_eq!(step(restricted(synced()), published, |observed| observed.remote = listed(vanished.clone())), "Settled");
+}
+
+/// A resource whose spec is one line, and these.
+fn one_line(more: Value) -> OrgOAuthApp {
+    let mut app = app(json!({}));
+    let mut spec = json!({"orgId": "org-1"});
+    merge(&mut spec, more);
+    app.spec = serde_json::from_value(spec).unwrap();
+    app
+}
+
+#[test]
+fn a_name_that_somebody_gave_an_app_survives_changes_of_what_the_spec_says() {
+    let renamed =
+        shown(json!({"displayName": "Renamed", "description": "By hand", "grantTypes": ["client_credentials"]}));
+    let at_api = |remote: &Remote| {
+        let remote = remote.clone();
+        move |observed: &mut Observed| observed.remote = remote
+    };
+    let update =
+        r#"Update accessTokenTTL=60 description="By hand" displayName="Renamed" grantTypes=["client_credentials"]"#;
+    assert_eq!(step(one_line(json!({})), published, at_api(&renamed)), "Settled");
+    assert_eq!(step(one_line(json!({"accessTokenTTL": 60})), published, at_api(&renamed)), update);
+    // A secret is replaced by an update too.
+    assert_eq!(step(one_line(json!({})), staged(RotationMode::Replace), nothing), format!("Read {DERIVED}"));
+    assert_eq!(step(one_line(json!({})), staged(RotationMode::Replace), at_api(&renamed)), "Replace");
+}
+
+#[test]
+fn what_a_create_cannot_carry_follows_in_one_update() {
+    let app = || one_line(json!({"useCspIssuerUrl": false, "accessTokenTTL": 60}));
+    let created = |observed: &mut Observed| observed.remote = Remote::AsDefined;
+    let update = r#"Update description="team/billing" displayName="billing" grantTypes=["client_credentials"] useCspIssuerUrl=false"#;
+    assert_eq!(step(app(), published, created), update);
+    let updated = |observed: &mut Observed| {
+        (observed.remote, observed.updated) = (Remote::AsDefined, vec!["useCspIssuerUrl".into()]);
+    };
+    assert_eq!(step(app(), published, updated), "Settled");
+    assert_eq!(step(one_line(json!({})), published, created), "Settled");
+}
+
+#[test]
+fn a_secret_of_an_app_without_grant_types_is_proven_by_a_token() {
+    assert_eq!(step(one_line(json!({})), staged(RotationMode::Overlap), nothing), "Prove next");
+}
+
+#[test]
+fn an_overlap_without_an_interval_shapes_requested_rotations_only() {
+    let spec = || json!({"rotation": {"overlap": "2h"}});
+    let years_later = |observed: &mut Observed| (observed.now, observed.remote) = (at(100_000), as_wanted());
+    assert_eq!(step(one_line(spec()), published, years_later), "Settled");
+    let mut asked = one_line(spec());
+    asked.metadata.annotations = Some([(crate::crd::ROTATE_REQUESTED.to_owned(), "now".to_owned())].into());
+    assert_eq!(step(asked, |_| published(&one_line(spec())), nothing), "Write Staged");
+    let sent = |observed: &mut Observed| pending(observed, PendingProgress::Staged);
+    assert_eq!(step(one_line(spec()), staged(RotationMode::Overlap), sent), "Rotate 7200");
+    assert_eq!(
+        step(one_line(json!({"rotation": {"interval": "720h"}})), staged(RotationMode::Overlap), sent),
+        "Rotate 172800"
+    );
+}
+
+#[test]
 fn what_a_list_shows_otherwise_is_read_before_anything_is_done() {
     let other = shown(json!({"displayName": "Other"}));
     for doubtful in [listed(other), Remote::Listed(None)] {

@@ -158,7 +158,7 @@ fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Timesta
 
 /// When the secret is due to be rotated; the same for every process that asks.
 pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
-    let interval = duration::parse(&app.spec.rotation.as_ref()?.interval).ok()?;
+    let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
     let mut hash = DefaultHasher::new();
     (app.uid(), contents.revision).hash(&mut hash);
     let part = SPREAD * (hash.finish() % 1000) as f64 / 1000.0;

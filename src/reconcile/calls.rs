@@ -146,7 +146,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
                 self.observed.updated = fields;
-                self.observed.remote = shown.map_or(Remote::Unread, Remote::Shown);
+                self.observed.remote = match (shown, &self.observed.remote) {
+                    (Some(shown), _) => Remote::Shown(shown),
+                    // What this reconcile created needs no read.
+                    (None, Remote::AsDefined) => Remote::AsDefined,
+                    (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
+                };
                 Ok(())
             }
             Err(Fault::NotFound(_)) => {

@@ -132,13 +132,14 @@ fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
 
 #[test]
 fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
-    let fields = serde_json::Map::new();
-    let shown = |second| RemoteApp {
+    let shown = |second: i64| RemoteApp {
         id: ClientId("ooa-uid-1".into()),
         created_at: Some(at(second)),
         last_updated_at: Some(at(second + 1)),
         is_caller: false,
-        fields: fields.clone(),
+        fields: [("lastUsedAt".to_owned(), (second + 2).into()), ("secretAge".to_owned(), 7.into())]
+            .into_iter()
+            .collect(),
     };
     let with = |app: OrgOAuthApp, second| {
         let mut observed = observed(app, true);
@@ -147,6 +148,7 @@ fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
     };
     let first = with(app(), 10);
     assert_eq!((first.created_at.clone(), first.last_updated_at.clone()), (Some(Time(at(10))), Some(Time(at(11)))));
+    assert_eq!((first.last_used_at.clone(), first.secret_age), (Some(Time(at(12))), Some(7)));
     let mut settled = app();
     settled.status = Some(OrgOAuthAppStatus { drift: first.drift.clone(), ..first.clone() });
     assert_eq!(with(settled, 20).last_updated_at, first.last_updated_at, "worth no write of its own");
@@ -172,7 +174,8 @@ fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
         for uid in ["uid-1", "uid-2", "uid-3"] {
             let mut rotating = app();
             rotating.metadata.uid = Some(uid.into());
-            rotating.spec.rotation = Some(crate::crd::Rotation { interval: interval.into(), overlap: "1500ms".into() });
+            rotating.spec.rotation =
+                Some(crate::crd::Rotation { interval: Some(interval.into()), overlap: Some("1500ms".into()) });
             let status = after(&observed(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));
             let read = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
             rotating.status = Some(read);
