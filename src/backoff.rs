@@ -81,6 +81,8 @@ fn pace(reason: Reason) -> Pace {
         | Reason::ApiConflict
         | Reason::RotationRunning
         | Reason::SecretNotProven
+        | Reason::AppNotShown
+        | Reason::Updating
         | Reason::SecretNotWritten
         | Reason::KubernetesRefused
         | Reason::FinalizerRemoved => PASSING,

@@ -1,6 +1,7 @@
 //! The only place with policy: from what was observed to the one next step. Pure; every step is derived again from what is
 //! seen, so a crash between two steps is the same as a restart.
 
+mod absence;
 mod blocked;
 mod creation;
 mod deletion;
@@ -21,8 +22,8 @@ pub use blocked::Blocked;
 pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
 pub use model::{
-    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Observed, PendingProgress, Remote, RoleAssignment,
-    SecretWriteProgress, client_id, org_id, reconcile_requested,
+    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, ListWitness, Observed, PendingProgress, Remembered, Remote,
+    RoleAssignment, SecretWriteProgress, SentChange, client_id, org_id, reconcile_requested,
 };
 pub use ownership::{comes_first, has_claim, holds_claim, recorded_claim, signed_claim};
 pub use plan::Plan;

@@ -74,6 +74,10 @@ pub enum Reason {
     RotationRunning,
     /// The API gives no token for the new secret.
     SecretNotProven,
+    /// The API answers 404 for an app that existed, and nothing confirms yet that it is gone.
+    AppNotShown,
+    /// The API accepted a change and does not show it yet.
+    Updating,
     /// Pods use the Secret of a resource that is being deleted.
     InUse,
     /// The secret in `clientSecretRef` cannot be used.
@@ -106,7 +110,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -142,6 +146,8 @@ impl Reason {
         Self::PlanPending,
         Self::RotationRunning,
         Self::SecretNotProven,
+        Self::AppNotShown,
+        Self::Updating,
         Self::InUse,
         Self::SecretRefInvalid,
         Self::SecretTampered,
@@ -196,6 +202,8 @@ impl Reason {
             Self::PlanPending => "PlanPending",
             Self::RotationRunning => "RotationRunning",
             Self::SecretNotProven => "SecretNotProven",
+            Self::AppNotShown => "AppNotShown",
+            Self::Updating => "Updating",
             Self::InUse => "InUse",
             Self::SecretRefInvalid => "SecretRefInvalid",
             Self::SecretTampered => "SecretTampered",
@@ -282,9 +290,10 @@ impl Reason {
             Self::Rejected => {
                 ("The API refused the request, in its own words.", "Change the spec as the message says.")
             }
-            Self::OrgNotFound => {
-                ("The API does not know the organization.", "Correct `orgId`: delete the resource and create it anew.")
-            }
+            Self::OrgNotFound => (
+                "The API answered 404 to the create of an app: it does not know the organization, or the identity of the connection may not see it.",
+                "Compare `orgId` with the organizations that the credentials of the `IamConnection` are for; the operator tries again slowly.",
+            ),
             Self::IdTaken => (
                 "An app with the id in `spec.id` exists that this resource did not create; it is left alone.",
                 "Choose another id: delete the resource and create it anew; or take the app over with `adoptionPolicy`.",
@@ -331,8 +340,16 @@ impl Reason {
                 "Nothing; it is tried again until the earlier one is over.",
             ),
             Self::SecretNotProven => (
-                "The API took a new client secret and gives no token for it, so consumers keep the present one.",
+                "The API accepted a new client secret, or may have, and issues no token for it yet, so consumers keep the current one.",
                 "See the message; the operator tries again by itself.",
+            ),
+            Self::AppNotShown => (
+                "The API answers 404 for an app that existed. It is created again only once a second read after a pause, the list of the organization and a refused token request confirm that it is gone.",
+                "Nothing; if it stays, see the message and look the app up in the console.",
+            ),
+            Self::Updating => (
+                "The API accepted a change and does not show it yet.",
+                "Nothing; after two minutes the reason becomes `ChangeNotTaken`.",
             ),
             Self::InUse => (
                 "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret.",

@@ -4,6 +4,7 @@
 mod access;
 mod calls;
 mod connection;
+mod memory;
 mod panic;
 mod perform;
 mod report;
@@ -21,6 +22,7 @@ use crate::reason::Reason;
 use crate::remote::{ClientId, ClientSecret, Iam, OrgId};
 use crate::status::{Checked, whole_seconds};
 use k8s_openapi::jiff::Timestamp;
+use memory::Memory;
 use secret_writes::SecretWrites;
 use std::future::Future;
 use std::sync::Arc;
@@ -61,6 +63,7 @@ pub struct Operator<C, D> {
     claiming: Keyed<ClientId, tokio::sync::Mutex<()>>,
     claim_key: ClaimKey,
     secret_writes: SecretWrites,
+    memory: Memory,
     clock: Clock,
     fresh: FreshSecret,
 }
@@ -96,7 +99,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (claiming, secret_writes) = (Keyed::default(), SecretWrites::default());
-        Self { cluster, connections, metrics, claiming, claim_key, secret_writes, clock, fresh }
+        let memory = Memory::default();
+        Self { cluster, connections, metrics, claiming, claim_key, secret_writes, memory, clock, fresh }
     }
 
     fn now(&self) -> Timestamp {
@@ -111,6 +115,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
         let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
+        observed.remembered = self.memory.recall(&observed.app);
         if self.secret_writes.are_accepted(&observed.app) {
             observed.secret_write = SecretWriteProgress::Accepted;
         }
@@ -119,6 +124,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.observed.app, message),
             ended => ended?,
         };
+        self.memory.remember(&pass.observed.app, &outcome, pass.observed.remembered.clone());
         pass.report(&outcome).await?;
         if outcome == Outcome::Gone {
             self.secret_writes.forget(&pass.observed.app);
@@ -171,7 +177,7 @@ impl Step {
             Self::Unclaim => "Unclaim",
             Self::TrySecret(_) => "TrySecret",
             Self::RemoveSecret(_) => "RemoveSecret",
-            Self::WriteSecret(_, WriteReason::Staged | WriteReason::StagedForCreate) => "Stage",
+            Self::WriteSecret(_, WriteReason::Staged) => "Stage",
             Self::WriteSecret(..) => "Write",
             Self::RemovePreviousTarget(_) => "RemovePreviousTarget",
             Self::ReleaseSecret(_) => "ReleaseSecret",
@@ -188,6 +194,7 @@ impl Call {
             Self::Authenticate => "Authenticate",
             Self::Read(_) => "ReadRemote",
             Self::FindInList(_) => "FindInList",
+            Self::ConfirmAbsence(..) => "ConfirmAbsence",
             Self::Create(_) => "Create",
             Self::Update(..) => "Update",
             Self::Replace(..) => "Replace",

@@ -262,6 +262,7 @@ mod tests {
             secret: ClientSecret::new("n".into()),
             mode: RotationMode::Overlap,
             since: Timestamp::UNIX_EPOCH,
+            accepted_at: Some(Timestamp::UNIX_EPOCH),
         };
         let previous = PreviousSecret { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
         let full = SecretContents { pending: Some(pending), previous: Some(previous), ..content(&app) };

@@ -3,11 +3,11 @@
 
 use super::model::{Creation, SecretWriteProgress, is_provable, is_public};
 use super::ownership::is_intent;
-use super::rotation::with_pending;
-use super::{Call, Next, Observed, Remote, Step, WriteReason, after_fault};
+use super::rotation::stage;
+use super::{Call, Next, Observed, Remote, Step, WriteReason, absence, after_fault};
 use crate::definition::{self, Fields};
 use crate::remote::{Fault, NewApp};
-use crate::secret::{RotationMode, SecretContents};
+use crate::secret::RotationMode;
 
 /// Only this reconcile has what the API issued.
 pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
@@ -35,15 +35,19 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
 }
 
-/// The app is gone, and the Secret still holds a credential for it. The new secret is durable before the app is created,
+/// The app is gone, and the Secret may still hold a credential for it. The new secret is durable before the app is created,
 /// since nothing could tell afterwards that the one in the Secret is of the app before.
 pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
     let contents = observed.contents();
-    let is_refused = matches!(observed.creation, Creation::Refused(_));
-    let is_staged = contents.current.is_none() || contents.pending.is_some() || observed.provided_secret().is_some();
-    match is_refused || is_staged {
+    if contents.current.is_none() || matches!(observed.creation, Creation::Refused(_)) {
+        return create(observed, fields);
+    }
+    if let Some(step) = absence::confirm(observed) {
+        return step;
+    }
+    match contents.pending.is_some() || observed.provided_secret().is_some() {
         true => create(observed, fields),
-        false => stage_for_create(observed, &contents),
+        false => stage(observed, &contents, &observed.generated_secret, RotationMode::Create),
     }
 }
 
@@ -63,17 +67,14 @@ fn stage_before_create(observed: &Observed) -> Option<Step> {
     let contents = observed.contents();
     let is_told_by_token = is_intent(observed) && is_provable(&observed.app);
     (is_told_by_token && contents.pending.is_none() && observed.provided_secret().is_none())
-        .then(|| stage_for_create(observed, &contents))
+        .then(|| stage(observed, &contents, &observed.generated_secret, RotationMode::Create))
 }
 
-fn stage_for_create(observed: &Observed, contents: &SecretContents) -> Step {
-    let contents = with_pending(observed, contents, &observed.generated_secret, RotationMode::Replace);
-    Step::WriteSecret(contents, WriteReason::StagedForCreate)
-}
-
-/// The API refused to create the app. Where it shows none, a chosen id is free for others again.
+/// The API refused to create the app. Where it shows none, a chosen id is free for others again, unless it says that the id
+/// is taken: then the app may be the one that an earlier create made, and is shown later.
 fn refused(observed: &Observed, fault: &Fault) -> Step {
-    match matches!(observed.remote, Remote::Absent) && is_intent(observed) {
+    let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, Fault::Conflict(_));
+    match is_free && is_intent(observed) {
         true => Step::Unclaim,
         false => Step::Finish(after_fault(&observed.app, fault.clone())),
     }

@@ -1,7 +1,8 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
-use super::model::{has_finalizer, is_observe_only};
+use super::absence::is_seen_twice;
+use super::model::{LAG, has_finalizer, is_observe_only};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
     restored_claim,
@@ -70,12 +71,24 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
         _ if observed.deletion.is_some() => delete_app(observed),
         (_, Remote::Shown(shown), _) if shown.is_caller => Ok(Step::DropFinalizer),
         (_, Remote::Unread | Remote::Listed(_), _) => Ok(Step::Call(Call::Read(observed.client_id()))),
-        (_, Remote::Absent | Remote::AsDefined, _) => delete_app(observed),
+        (_, Remote::Absent, _) => Ok(drop_absent(observed)),
+        (_, Remote::AsDefined, _) => delete_app(observed),
         (_, Remote::Shown(_), Possession::Unknown(secret)) => {
             Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret)))
         }
         (_, Remote::Shown(_), Possession::Proven | Possession::NotProvable) => delete_app(observed),
         (_, Remote::Shown(_), Possession::Refused) => Ok(remove_secrets(observed)),
+    }
+}
+
+/// An app that is not proven to be this resource's is never deleted unseen: what one 404 denies may be an app of others. What a
+/// create made whose answer was lost is shown in time.
+fn drop_absent(observed: &Observed) -> Step {
+    let pending = observed.contents().pending;
+    let may_appear = pending.is_some_and(|pending| observed.now < pending.since + LAG);
+    match is_seen_twice(observed) && !may_appear {
+        true => remove_secrets(observed),
+        false => absent_once(&observed.client_id()),
     }
 }
 
@@ -104,7 +117,10 @@ fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match (&observed.deletion, &observed.remote) {
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
-        (Some(_), Remote::Absent) => Ok(remove_secrets(observed)),
+        (Some(Deletion::Accepted), Remote::Absent) => Ok(remove_secrets(observed)),
+        (Some(Deletion::NotFound | Deletion::Failed | Deletion::NotOffered), Remote::Absent) => {
+            Ok(if is_seen_twice(observed) { remove_secrets(observed) } else { absent_once(&id) })
+        }
         (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) => Err(deletion_not_offered(&id)),
         (Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed), Remote::Shown(_) | Remote::AsDefined) => {
             Ok(Step::Finish(Outcome::Waiting {
@@ -169,6 +185,11 @@ pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
         }
         outcome @ (Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => outcome,
     }
+}
+
+fn absent_once(id: &ClientId) -> Step {
+    let message = format!("the API answers 404 for app {id}; a second read is to confirm that it is gone");
+    Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, until: None })
 }
 
 fn deletion_not_offered(id: &ClientId) -> Blocked {

@@ -32,8 +32,10 @@ fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {
         Fault::Forbidden(_) => blocked(Reason::Forbidden, text),
         Fault::Rejected(_) => blocked(Reason::Rejected, text),
         Fault::NotFound(_) => {
-            let message =
-                format!("{text}; spec.orgId is immutable: delete the resource and create it anew with the right one");
+            let org = &app.spec.org_id;
+            let message = format!(
+                "{text}; check that organization {org} exists and that the credentials of IamConnection {connection} are for it"
+            );
             blocked(Reason::OrgNotFound, message)
         }
     }

@@ -2,7 +2,7 @@
 //! Facts name their subject, so that none has to be cleared when something else changes.
 
 use super::validate::validate;
-use super::{Blocked, ownership};
+use super::{Blocked, drift, ownership};
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{
     ConditionStatus, ConditionType, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
@@ -11,7 +11,7 @@ use crate::crd::{
 use crate::definition::Fields;
 use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, OrgId, RemoteApp, Verification};
 use crate::secret::{ProvidedSecret, SecretContents, SecretState};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 /// Whether the resource's connection may be used.
@@ -144,6 +144,40 @@ pub enum SecretWriteProgress {
     Overridden,
 }
 
+/// How long the API may take to show, and to know, what it accepted. Nothing documents a time. (undocumented)
+pub const LAG: SignedDuration = SignedDuration::from_mins(2);
+
+/// What the list of the organization says of an app that a read does not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListWitness {
+    /// It was not asked.
+    Unasked,
+    /// There is no list.
+    NoList,
+    /// It shows the app.
+    Shows,
+    /// It does not show the app.
+    ShowsNot,
+}
+
+/// A change that the API accepted and was not seen to show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentChange {
+    /// The request fields that the spec stood for.
+    pub desired: Fields,
+    /// When it was sent.
+    pub at: Timestamp,
+}
+
+/// What a process remembers of a resource between two reconciles. To lose it costs time and nothing else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Remembered {
+    /// Since when the API does not show the app.
+    pub absent_since: Option<Timestamp>,
+    /// The change that was sent last.
+    pub sent: Option<SentChange>,
+}
+
 /// Everything that is known in a reconcile; each step that is performed adds to it.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -185,6 +219,10 @@ pub struct Observed {
     pub secret_write: SecretWriteProgress,
     /// The fields that were changed at the API in this reconcile.
     pub updated: Vec<String>,
+    /// What was remembered from earlier reconciles, and is remembered for later ones.
+    pub remembered: Remembered,
+    /// What the list says of an app that a read does not show.
+    pub list: ListWitness,
     /// What the API said to the deletion in this reconcile.
     pub deletion: Option<Deletion>,
     /// The pods that use the Secret, once they were looked for.
@@ -222,6 +260,8 @@ impl Observed {
             claim: ClaimProgress::Unchanged,
             secret_write: SecretWriteProgress::Unknown,
             updated: Vec::new(),
+            remembered: Remembered::default(),
+            list: ListWitness::Unasked,
             deletion: None,
             users: None,
             facts: Vec::new(),
@@ -232,6 +272,23 @@ impl Observed {
     pub fn saw(&mut self, app: OrgOAuthApp) {
         self.recorded_claim = ownership::recorded_claim(&app, &self.key);
         (self.app, self.is_uncached) = (app, true);
+    }
+
+    /// What a read or a list shows.
+    pub fn saw_remote(&mut self, remote: Remote) {
+        self.remote = remote;
+        match &self.remote {
+            Remote::Absent => {
+                self.remembered.absent_since.get_or_insert(self.now);
+            }
+            Remote::Shown(_) | Remote::Listed(Some(_)) => {
+                self.remembered.absent_since = None;
+                if drift(self).is_empty() {
+                    self.remembered.sent = None;
+                }
+            }
+            Remote::Unread | Remote::Listed(None) | Remote::AsDefined => {}
+        }
     }
 
     /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.

@@ -1,6 +1,7 @@
 //! Whose the app is: an id derived from the uid is the resource's by itself, any other one only by a claim that the
 //! operator signed. Nothing that a tenant can write proves anything, and what is not ours is never changed or deleted.
 
+use super::absence::confirm_free;
 use super::creation::try_secret;
 use super::model::{client_id, is_provable};
 use super::{
@@ -124,7 +125,8 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
         (IdOwner::None, Remote::Absent) => Ok(match &observed.creation {
             Creation::Refused(fault) => Step::Finish(after_fault(&observed.app, fault.clone())),
             Creation::NotTried | Creation::Issued(_) | Creation::Stored => {
-                try_secret(observed).unwrap_or(Step::Claim { id, origin: ClaimOrigin::New })
+                let first = confirm_free(observed).or_else(|| try_secret(observed));
+                first.unwrap_or(Step::Claim { id, origin: ClaimOrigin::New })
             }
         }),
         (IdOwner::None, Remote::Shown(_) | Remote::AsDefined) => claim_existing(observed, id),

@@ -1,9 +1,9 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
-use super::model::{is_synced, reconcile_requested};
+use super::model::{LAG, is_synced, reconcile_requested};
 use super::ownership::holds_claim;
-use super::{Blocked, Call, Next, Observed, Remote, Step, creation};
+use super::{Blocked, Call, Next, Observed, Outcome, Remote, Step, creation};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
@@ -36,10 +36,11 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !fixed.is_empty() {
         return Err(cannot_change(&fixed));
     }
-    if !observed.updated.is_empty() {
-        return Err(not_taken(&changed));
+    match observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields) {
+        None => Ok(send(observed, fields, changed)),
+        Some(sent) if observed.now < sent.at + LAG => Ok(Some(not_yet_shown(&changed))),
+        Some(_) => Err(not_taken(&changed)),
     }
-    Ok(send(observed, fields, changed))
 }
 
 /// What a create cannot carry follows in an update.
@@ -87,6 +88,11 @@ fn cannot_change(fields: &[String]) -> Blocked {
         fields.join(", spec.")
     );
     Blocked::new(Reason::ImmutableField, message)
+}
+
+fn not_yet_shown(fields: &[String]) -> Step {
+    let message = format!("the API accepted the change of spec.{} and does not show it yet", fields.join(", spec."));
+    Step::Finish(Outcome::Waiting { reason: Reason::Updating, message, until: None })
 }
 
 fn not_taken(fields: &[String]) -> Blocked {

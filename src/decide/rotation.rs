@@ -1,7 +1,7 @@
 //! The rotation: a secret is pending in the Secret before the API hears of it, then the API has it, then it is verified, then
-//! consumers find it. What the API did with a pending secret that was found is asked before it is sent again.
+//! consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
 
-use super::model::{PendingProgress, is_provable};
+use super::model::{LAG, PendingProgress, is_provable};
 use super::ownership::is_adopted_without_secret;
 use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, Step, WriteReason, creation};
@@ -26,23 +26,53 @@ pub fn apply_pending(
 ) -> Option<Step> {
     let is_gone = matches!(observed.remote, Remote::Absent);
     match pending.mode {
-        RotationMode::Replace if contents.current.is_none() && is_adopted_without_secret(observed) => {
-            // Pending for a create that did not come about; the app that was adopted instead has a secret of its own.
-            Some(write(observed, SecretContents { pending: None, ..contents.clone() }, WriteReason::Expired))
+        RotationMode::Create if contents.current.is_none() && is_adopted_without_secret(observed) => {
+            // The create did not come about; the app that was adopted instead has a secret of its own.
+            Some(discard(observed, contents))
         }
-        RotationMode::Replace | RotationMode::Overlap if is_gone => Some(creation::create(observed, fields)),
+        RotationMode::Create | RotationMode::Replace | RotationMode::Overlap if is_gone => {
+            Some(creation::create_again(observed, fields))
+        }
+        RotationMode::Create => created(observed, fields, contents, pending),
         RotationMode::Replace => replace(observed, contents, pending, fields),
         RotationMode::Overlap => Some(overlap(observed, contents, pending)),
     }
 }
 
-fn replace(observed: &Observed, contents: &SecretContents, pending: &PendingSecret, fields: &Fields) -> Option<Step> {
-    let (id, secret) = (observed.client_id(), &pending.secret);
-    match observed.progress(secret) {
-        PendingProgress::Accepted => {
-            let published = contents.publish(&observed.app, &id, Some(secret.clone()), observed.now);
-            Some(Step::WriteSecret(published, WriteReason::Replaced))
+/// The app exists, so either the create with this secret took hold and its answer was lost, or the app was never gone.
+fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pending: &PendingSecret) -> Option<Step> {
+    if let Remote::Unread | Remote::Listed(_) = &observed.remote {
+        return Some(Step::Call(Call::Read(observed.client_id())));
+    }
+    let current = contents.current.as_ref().filter(|_| is_provable(&observed.app));
+    let Some(current) = current else { return replace(observed, contents, pending, fields) };
+    match (observed.verification(&pending.secret), observed.verification(current)) {
+        (None, _) => Some(verify(observed, &pending.secret)),
+        (Some(Verification::Accepted), _) => Some(publish(observed, contents, &pending.secret)),
+        (Some(Verification::Refused(_)), None) => Some(verify(observed, current)),
+        (Some(Verification::Refused(_)), Some(Verification::Accepted)) => Some(discard(observed, contents)),
+        (Some(Verification::Refused(said)), Some(Verification::Refused(_))) => {
+            match observed.now < pending.since + LAG {
+                true => Some(not_verified(said)),
+                false => replace(observed, contents, pending, fields),
+            }
         }
+    }
+}
+
+fn discard(observed: &Observed, contents: &SecretContents) -> Step {
+    write(observed, SecretContents { pending: None, ..contents.clone() }, WriteReason::Expired)
+}
+
+fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
+    let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
+    Step::WriteSecret(published, WriteReason::Replaced)
+}
+
+fn replace(observed: &Observed, contents: &SecretContents, pending: &PendingSecret, fields: &Fields) -> Option<Step> {
+    let secret = &pending.secret;
+    match observed.progress(secret) {
+        PendingProgress::Accepted => Some(publish(observed, contents, secret)),
         PendingProgress::Conflict { .. } => Some(rotation_in_progress(observed)),
         PendingProgress::Found | PendingProgress::Staged => send_replacement(observed, fields, secret),
     }
@@ -63,29 +93,95 @@ fn send_replacement(observed: &Observed, fields: &Fields, secret: &ClientSecret)
     }
 }
 
-/// Sending it a second time could retire the one that consumers use, so where a token request can tell, it is asked
-/// first whether an earlier reconcile got through.
+/// That the API accepted it is durable at once, so that it is never sent again while the API may not know it yet.
 fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let secret = &pending.secret;
-    let verify = || Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()));
-    let send = || Step::Call(Call::Rotate(observed.client_id(), secret.clone(), overlap_of(&observed.app)));
-    let promote_since = |since| promote(observed, contents, secret, since);
-    match (observed.progress(secret), observed.verification(secret), is_provable(&observed.app)) {
-        (PendingProgress::Staged, _, _) => send(),
-        (PendingProgress::Found, Some(Verification::Accepted), _) => promote_since(pending.since),
-        (PendingProgress::Found, None, true) => verify(),
-        (PendingProgress::Found, Some(Verification::Refused(_)), _) | (PendingProgress::Found, None, false) => send(),
-        (PendingProgress::Accepted, Some(Verification::Refused(said)), _) => not_verified(said),
-        (PendingProgress::Accepted, None, true) => verify(),
-        (PendingProgress::Accepted, Some(Verification::Accepted), _) | (PendingProgress::Accepted, None, false) => {
-            promote_since(observed.now)
+    match (observed.progress(secret), pending.accepted_at) {
+        (PendingProgress::Staged, None) => send_rotation(observed, secret),
+        (PendingProgress::Found, None) => overlap_perhaps_sent(observed, contents, pending),
+        (PendingProgress::Accepted, None) => {
+            let pending = Some(PendingSecret { accepted_at: Some(observed.now), ..pending.clone() });
+            write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::Accepted)
         }
         // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
-        (PendingProgress::Conflict { was_found: true }, _, false) => promote_since(pending.since),
-        (PendingProgress::Conflict { was_found: false }, _, _) | (PendingProgress::Conflict { .. }, _, true) => {
-            rotation_in_progress(observed)
+        (PendingProgress::Conflict { was_found: true }, None) if !is_provable(&observed.app) => {
+            promote(observed, contents, secret, pending.since)
         }
+        (PendingProgress::Conflict { .. }, None) => rotation_in_progress(observed),
+        (_, Some(at)) => overlap_accepted(observed, contents, secret, at),
     }
+}
+
+fn send_rotation(observed: &Observed, secret: &ClientSecret) -> Step {
+    Step::Call(Call::Rotate(observed.client_id(), secret.clone(), overlap_of(&observed.app)))
+}
+
+/// Consumers find it once the API issues a token for it. One that the API accepted is not sent again while the current one
+/// works; if neither does, somebody replaced the secret in the console.
+fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, at: Timestamp) -> Step {
+    let said = match (observed.verification(secret), is_provable(&observed.app)) {
+        (None, true) => return verify(observed, secret),
+        (Some(Verification::Accepted), _) | (None, false) => return promote(observed, contents, secret, at),
+        (Some(Verification::Refused(said)), _) => said,
+    };
+    let has_ended = add(at, overlap_of(&observed.app)).is_none_or(|end| observed.now >= end);
+    match works_instead(observed, contents, at) {
+        Instead::NotKnownYet => not_verified(said),
+        Instead::Ask(current) => verify(observed, &current),
+        Instead::Current if has_ended => discard(observed, contents),
+        Instead::Current => not_verified(said),
+        Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
+    }
+}
+
+/// An earlier reconcile may have sent it. To send it a second time could retire the one that consumers use, so it is sent
+/// again only if the API has had time to know it, refuses it, and accepts the current one.
+fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
+    let secret = &pending.secret;
+    let said = match (observed.verification(secret), is_provable(&observed.app)) {
+        (None, true) => return verify(observed, secret),
+        (None, false) => return send_rotation(observed, secret),
+        (Some(Verification::Accepted), _) => return promote(observed, contents, secret, pending.since),
+        (Some(Verification::Refused(said)), _) => said,
+    };
+    match works_instead(observed, contents, pending.since) {
+        Instead::NotKnownYet => not_verified(said),
+        Instead::Ask(current) => verify(observed, &current),
+        // Staged again, so that the time of the second send is durable too.
+        Instead::Current => stage(observed, contents, secret, RotationMode::Overlap),
+        Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
+    }
+}
+
+/// What works while the API refuses the pending secret.
+enum Instead {
+    /// The API may not know it yet.
+    NotKnownYet,
+    /// The API has to be asked about the current secret.
+    Ask(ClientSecret),
+    /// The current secret, as far as is known.
+    Current,
+    /// Nothing.
+    Nothing,
+}
+
+fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Instead {
+    if observed.now < since + LAG {
+        return Instead::NotKnownYet;
+    }
+    // An adopted app has a secret that is not known.
+    let Some(current) = contents.current.as_ref().filter(|_| !contents.is_edited(&observed.app)) else {
+        return Instead::Current;
+    };
+    match observed.verification(current) {
+        None => Instead::Ask(current.clone()),
+        Some(Verification::Accepted) => Instead::Current,
+        Some(Verification::Refused(_)) => Instead::Nothing,
+    }
+}
+
+fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
+    Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))
 }
 
 /// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest
@@ -102,18 +198,8 @@ fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret
 
 /// The step that makes a secret pending.
 pub fn stage(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, mode: RotationMode) -> Step {
-    Step::WriteSecret(with_pending(observed, contents, secret, mode), WriteReason::Staged)
-}
-
-/// The same contents with this secret pending.
-pub fn with_pending(
-    observed: &Observed,
-    contents: &SecretContents,
-    secret: &ClientSecret,
-    mode: RotationMode,
-) -> SecretContents {
-    let pending = Some(PendingSecret { secret: secret.clone(), mode, since: observed.now });
-    SecretContents { client_id: Some(observed.client_id()), pending, ..contents.clone() }
+    let pending = Some(PendingSecret { secret: secret.clone(), mode, since: observed.now, accepted_at: None });
+    write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::Staged)
 }
 
 /// The step that writes these contents under the client id of the resource.
@@ -140,8 +226,7 @@ fn rotation_in_progress(observed: &Observed) -> Step {
 }
 
 fn not_verified(said: &str) -> Step {
-    let message = format!(
-        "the API accepted the new secret but does not issue a token for it; keeping the current secret: {said}"
-    );
+    let message =
+        format!("the API does not issue a token for the new client secret yet; keeping the current one: {said}");
     Step::Finish(Outcome::Waiting { reason: Reason::SecretNotProven, message, until: None })
 }

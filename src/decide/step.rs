@@ -62,8 +62,8 @@ pub enum WriteReason {
     HandedOut,
     /// A new secret is about to be sent to the API.
     Staged,
-    /// The same, with the create of the app.
-    StagedForCreate,
+    /// The API accepted the pending secret.
+    Accepted,
     /// The API has the staged secret, which replaces one that was lost or is not trusted.
     Replaced,
     /// The API has the staged secret beside the one before.
@@ -91,6 +91,8 @@ pub enum Call {
     Read(ClientId),
     /// Look it up in the list of its organization.
     FindInList(ClientId),
+    /// Ask the list of its organization, which must be so fresh, whether it shows an app that a read does not.
+    ConfirmAbsence(ClientId, Duration),
     /// Create the remote app.
     Create(NewApp),
     /// Change these fields of the remote app; the update carries more, since the API always wants some.
@@ -169,12 +171,11 @@ impl Step {
             | Self::FindUsers
             | Self::FindIdOwner
             | Self::AddFinalizer => Effect::Nothing,
-            Self::Claim { origin: ClaimOrigin::New, .. }
-            | Self::TrySecret(_)
-            | Self::WriteSecret(_, WriteReason::StagedForCreate) => Effect::Remote(Planned::Create),
+            Self::Claim { origin: ClaimOrigin::New, .. } | Self::TrySecret(_) => Effect::Remote(Planned::Create),
             Self::Claim { origin: ClaimOrigin::Adopted, .. } => Effect::Remote(Planned::Adopt),
             Self::WriteSecret(contents, WriteReason::Staged) => Effect::Remote(match contents.pending_mode() {
                 Some(RotationMode::Overlap) => Planned::RotateSecret,
+                Some(RotationMode::Create) => Planned::Create,
                 Some(RotationMode::Replace) | None => Planned::ReplaceSecret,
             }),
             Self::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
@@ -200,9 +201,12 @@ impl Step {
 impl Call {
     fn effect(&self) -> Effect {
         match self {
-            Self::Authenticate | Self::Read(_) | Self::FindInList(_) | Self::VerifySecret(..) | Self::ReadRoles(_) => {
-                Effect::Nothing
-            }
+            Self::Authenticate
+            | Self::Read(_)
+            | Self::FindInList(_)
+            | Self::ConfirmAbsence(..)
+            | Self::VerifySecret(..)
+            | Self::ReadRoles(_) => Effect::Nothing,
             Self::Create(_) => Effect::Remote(Planned::Create),
             Self::Update(_, _, changed) => Effect::Remote(Planned::Change(changed.clone())),
             Self::Replace(..) => Effect::Remote(Planned::ReplaceSecret),

@@ -9,7 +9,7 @@ use crate::secret::{
     PendingSecret, PreviousSecret, ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard,
 };
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -114,7 +114,7 @@ fn published(app: &OrgOAuthApp) -> SecretState {
 /// A Secret with a next value that waits to become valid.
 fn staged(mode: RotationMode) -> impl FnOnce(&OrgOAuthApp) -> SecretState {
     move |app| {
-        let pending = Some(PendingSecret { secret: value("next"), mode, since: at(1) });
+        let pending = Some(PendingSecret { secret: value("next"), mode, since: at(1), accepted_at: None });
         holding(app, &SecretContents { pending, ..content(app) })
     }
 }
@@ -419,16 +419,19 @@ fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_s
     };
     let unsigned = |app: &OrgOAuthApp, pending| holding(app, &SecretContents { pending, ..SecretContents::default() });
     let staged = |app: &OrgOAuthApp| {
-        unsigned(app, Some(PendingSecret { secret: value("next"), mode: RotationMode::Replace, since: at(1) }))
+        unsigned(
+            app,
+            Some(PendingSecret { secret: value("next"), mode: RotationMode::Replace, since: at(1), accepted_at: None }),
+        )
     };
     assert_eq!(step(intending(), free, with(Remote::Unread, None)), "Read chosen");
-    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write StagedForCreate");
+    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write Staged");
     let mut unowned = intending();
     unowned.spec.deletion_policy = DeletionPolicy::Retain;
     let mut observed = Observed::new(unowned, granted(), key(), at(2), value("fresh"));
     (observed.secret, observed.remote, observed.is_uncached) = (Some(SecretState::Absent), Remote::Absent, true);
     observed.secret_write = SecretWriteProgress::Accepted;
-    let Step::WriteSecret(held, WriteReason::StagedForCreate) = decide(&observed) else { panic!("nothing is staged") };
+    let Step::WriteSecret(held, WriteReason::Staged) = decide(&observed) else { panic!("nothing is staged") };
     let SecretState::Owned(_) = holding(&observed.app, &held) else {
         panic!("without an owner the claim says whose it is")
     };
@@ -545,13 +548,84 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
     let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
     let update = r#"Update description="Nightly" displayName="Billing" grantTypes=["client_credentials"]"#;
     assert_eq!(step(app(json!({})), published, |observed| observed.remote = other.clone()), update);
-    let updated =
-        |observed: &mut Observed| (observed.remote, observed.updated) = (other.clone(), vec!["displayName".into()]);
-    assert_eq!(step(app(json!({})), published, updated), "ChangeNotTaken");
-    // The new secret is durable before the app is created again.
-    assert_eq!(step(app(json!({})), published, |observed| observed.remote = Remote::Absent), "Write StagedForCreate");
-    let again = step(app(json!({})), staged(RotationMode::Replace), |observed| observed.remote = Remote::Absent);
-    assert_eq!(again, format!("Create {DERIVED}"));
+    let sent = |seconds: i64| {
+        let other = other.clone();
+        move |observed: &mut Observed| {
+            let desired = observed.desired.clone().unwrap();
+            observed.remembered.sent =
+                Some(SentChange { desired, at: observed.now - SignedDuration::from_secs(seconds) });
+            observed.remote = other;
+        }
+    };
+    assert_eq!(step(app(json!({})), published, sent(119)), "wait: Updating", "the API may show it later");
+    assert_eq!(step(app(json!({})), published, sent(120)), "ChangeNotTaken");
+    let respecified = app(json!({"spec": {"description": "Daily"}}));
+    let earlier = |observed: &mut Observed| {
+        sent(1)(observed);
+        observed.remembered.sent.as_mut().unwrap().desired.insert("description".into(), json!("Nightly"));
+    };
+    let next = r#"Update description="Daily" displayName="Billing" grantTypes=["client_credentials"]"#;
+    assert_eq!(step(respecified, published, earlier), next, "a further change does not wait");
+}
+
+/// The API does not show the app, for so many seconds.
+fn absent(seconds: i64, list: ListWitness) -> impl Fn(&mut Observed) {
+    move |observed: &mut Observed| {
+        observed.saw_remote(Remote::Absent);
+        observed.remembered.absent_since = Some(observed.now - SignedDuration::from_secs(seconds));
+        observed.list = list;
+    }
+}
+
+#[test]
+fn one_404_changes_nothing_and_an_app_is_gone_once_a_pause_the_list_and_a_token_request_say_so() {
+    let with = |witnesses: &dyn Fn(&mut Observed)| step(app(json!({})), published, |observed| witnesses(observed));
+    assert_eq!(with(&|observed| observed.saw_remote(Remote::Absent)), "wait: AppNotShown");
+    assert_eq!(with(&absent(9, ListWitness::ShowsNot)), "wait: AppNotShown");
+    assert!(with(&absent(10, ListWitness::Unasked)).starts_with("Call(ConfirmAbsence("));
+    assert_eq!(with(&absent(10, ListWitness::Shows)), "wait: AppNotShown");
+    for list in [ListWitness::NoList, ListWitness::ShowsNot] {
+        let answered = |answer: Verification| {
+            with(&move |observed: &mut Observed| {
+                absent(10, list)(observed);
+                verified(observed, answer.clone());
+            })
+        };
+        assert_eq!(with(&absent(10, list)), "Prove value");
+        assert_eq!(answered(Verification::Accepted), "wait: AppNotShown", "it works, so it is there");
+        // The new secret is durable before the app is created again.
+        assert_eq!(answered(Verification::Refused("no".into())), "Write Staged");
+    }
+    let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
+    assert_eq!(step(code, published, absent(10, ListWitness::ShowsNot)), "Write Staged", "no token can tell");
+    let nothing_to_lose = app(json!({}));
+    assert_eq!(step(nothing_to_lose, free, absent(0, ListWitness::Unasked)), format!("Create {DERIVED}"));
+}
+
+#[test]
+fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
+    let with = |remote: Remote, pending: Option<Verification>, current: Option<Verification>| {
+        step(app(json!({})), staged(RotationMode::Create), move |observed| {
+            observed.saw_remote(remote);
+            pending.into_iter().for_each(|answer| observed.verified(&value("next"), answer));
+            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
+        })
+    };
+    let (yes, no) = (|| Some(Verification::Accepted), || Some(Verification::Refused("no".into())));
+    assert_eq!(with(Remote::Unread, None, None), format!("Read {DERIVED}"));
+    assert_eq!(with(as_wanted(), None, None), "Prove next");
+    assert_eq!(with(as_wanted(), yes(), None), "Write Replaced", "the create took hold");
+    assert_eq!(with(as_wanted(), no(), None), "Prove value");
+    assert_eq!(with(as_wanted(), no(), yes()), "Write Expired", "the app was never gone");
+    assert_eq!(with(as_wanted(), no(), no()), "Replace");
+    let soon = |observed: &mut Observed| {
+        observed.saw_remote(as_wanted());
+        observed.now = at(1);
+        for secret in ["next", "value"] {
+            observed.verified(&value(secret), Verification::Refused("no".into()));
+        }
+    };
+    assert_eq!(step(app(json!({})), staged(RotationMode::Create), soon), "wait: SecretNotProven");
 }
 
 #[test]
@@ -660,18 +734,36 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
         step(app(synced()), staged(RotationMode::Overlap), |observed| pending(observed, PendingProgress::Staged)),
         "Rotate 172800"
     );
-    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), taken), "Prove next");
-    let proven = |proof| {
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), taken), "Write Accepted", "it is durable at once");
+    let proven = |proof| move |observed: &mut Observed| verified(observed, proof);
+    assert_eq!(step(app(synced()), accepted, nothing), "Prove next");
+    assert_eq!(step(app(synced()), accepted, proven(Verification::Accepted)), "Write Rotated");
+    let refused = |hours, current: Option<Verification>| {
         move |observed: &mut Observed| {
-            pending(observed, PendingProgress::Accepted);
-            verified(observed, proof)
+            observed.now = at(hours);
+            observed.verified(&value("next"), Verification::Refused("no".into()));
+            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
         }
     };
-    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), proven(Verification::Accepted)), "Write Rotated");
+    let then = |hours, current| step(app(synced()), accepted, refused(hours, current));
+    assert_eq!(then(1, None), "wait: SecretNotProven", "the API may not know it yet");
+    assert_eq!(then(2, None), "Prove value");
+    assert_eq!(then(2, Some(Verification::Accepted)), "wait: SecretNotProven", "it is never sent again");
     assert_eq!(
-        step(app(synced()), staged(RotationMode::Overlap), proven(Verification::Refused("no".into()))),
-        "wait: SecretNotProven"
+        then(49, Some(Verification::Accepted)),
+        "Write Expired",
+        "the overlap is over, and the current one works"
     );
+    assert_eq!(then(2, Some(Verification::Refused("no".into()))), "Write Staged", "neither works, so it is replaced");
+    let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
+    assert_eq!(step(code, accepted, nothing), "Write Rotated", "no token can tell");
+}
+
+/// A Secret with a next value that the API is known to have accepted.
+fn accepted(app: &OrgOAuthApp) -> SecretState {
+    let (since, accepted_at) = (at(1), Some(at(1)));
+    let pending = Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, since, accepted_at });
+    holding(app, &SecretContents { pending, ..content(app) })
 }
 
 #[test]
@@ -680,10 +772,19 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
     let conflict = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: true });
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), nothing), "Prove next");
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), known(Verification::Accepted)), "Write Rotated");
-    assert_eq!(
-        step(app(synced()), staged(RotationMode::Overlap), known(Verification::Refused("no".into()))),
-        "Rotate 172800"
-    );
+    let refused = |minutes: i64, current: Option<Verification>| {
+        move |observed: &mut Observed| {
+            observed.now = at(1) + SignedDuration::from_mins(minutes);
+            observed.verified(&value("next"), Verification::Refused("no".into()));
+            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
+        }
+    };
+    let again = |minutes, current| step(app(synced()), staged(RotationMode::Overlap), refused(minutes, current));
+    assert_eq!(again(1, None), "wait: SecretNotProven", "the API may not know it yet");
+    assert_eq!(again(2, None), "Prove value");
+    // Staged again, so that the time of a second send is durable too.
+    assert_eq!(again(2, Some(Verification::Accepted)), "Write Staged");
+    assert_eq!(again(2, Some(Verification::Refused("no".into()))), "Write Staged", "neither works, so it is replaced");
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), conflict), "wait: RotationRunning");
     let code = || app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(step(code(), staged(RotationMode::Overlap), nothing), "Rotate 172800");
@@ -878,7 +979,8 @@ fn an_immutable_secret_with_a_credential_is_fine_and_is_replaced_whole_when_it_m
     let due = app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
     let now = |observed: &mut Observed| (observed.now, observed.remote) = (at(11), as_wanted());
     assert_eq!(step(due.clone(), immutable, now), "Write Staged");
-    let pending = Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, since: at(1) });
+    let pending =
+        Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, since: at(1), accepted_at: None });
     let staged = immutable(&due).write(&due, &SecretContents { pending, ..content(&due) });
     let Some(SecretWrite::Recreate { old, new }) = staged else { panic!("{staged:?}") };
     assert_eq!(new.data.unwrap()["client-secret"], old.data.unwrap()["client-secret"], "it holds the current one");
@@ -978,8 +1080,47 @@ fn a_deleted_resource_goes_once_the_api_no_longer_shows_its_app() {
         let steps = [Remote::Unread, Remote::Absent, as_wanted()]
             .map(|remote| step(deleting(json!({})), free, after(deletion.clone(), remote)));
         let still_there = if deletion == Deletion::NotOffered { "DeletionNotOffered" } else { "wait: Deleting" };
-        assert_eq!(steps, [format!("Read {DERIVED}"), "DropFinalizer".into(), still_there.into()]);
+        let gone = if deletion == Deletion::Accepted { "DropFinalizer" } else { "wait: Deleting" };
+        assert_eq!(steps, [format!("Read {DERIVED}"), gone.into(), still_there.into()]);
+        let twice = |observed: &mut Observed| {
+            absent(10, ListWitness::Unasked)(observed);
+            observed.deletion = Some(deletion.clone());
+        };
+        assert_eq!(step(deleting(json!({})), free, twice), "DropFinalizer");
     }
+}
+
+#[test]
+fn an_app_that_is_not_proven_to_be_this_resources_is_never_deleted_unseen() {
+    let intending = || intending(deleting(json!({"spec": {"id": "chosen"}})));
+    let seen = |seconds| step(intending(), free, absent(seconds, ListWitness::Unasked));
+    assert_eq!(seen(0), "wait: Deleting");
+    assert_eq!(seen(10), "DropFinalizer");
+    let just_staged = |app: &OrgOAuthApp| {
+        let (since, accepted_at) = (at(1), None);
+        let pending = Some(PendingSecret { secret: value("next"), mode: RotationMode::Create, since, accepted_at });
+        holding(app, &SecretContents { pending, ..SecretContents::default() })
+    };
+    let soon = |observed: &mut Observed| {
+        absent(10, ListWitness::Unasked)(observed);
+        observed.now = at(1) + SignedDuration::from_secs(119);
+    };
+    assert_eq!(step(intending(), just_staged, soon), "wait: Deleting", "a create may still come to light");
+}
+
+#[test]
+fn a_chosen_id_of_an_app_without_tokens_of_its_own_needs_two_witnesses_that_it_is_free() {
+    let chosen = || app(json!({"spec": {"id": "chosen", "grantTypes": ["authorization_code"]}}));
+    let with = |seconds, list| {
+        step(chosen(), free, |observed| {
+            absent(seconds, list)(observed);
+            observed.id_owner = IdOwner::None;
+        })
+    };
+    assert!(with(0, ListWitness::Unasked).starts_with("Call(ConfirmAbsence("));
+    assert_eq!(with(0, ListWitness::Shows), "wait: AppNotShown");
+    assert_eq!(with(0, ListWitness::ShowsNot), "Claim chosen");
+    assert_eq!([with(0, ListWitness::NoList), with(10, ListWitness::NoList)], ["wait: AppNotShown", "Claim chosen"]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use super::{Connections, Flow, Pass};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
 use crate::decide::{
-    Blocked, Call, Creation, Outcome, PendingProgress, Remote, RoleAssignment, after_fault, may_be_old, org_id,
+    Blocked, Call, Creation, ListWitness, Outcome, PendingProgress, Remote, RoleAssignment, SentChange, after_fault,
+    may_be_old, org_id,
 };
 use crate::duration;
 use crate::reason::Reason;
@@ -52,15 +53,22 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::Read(id) => {
                 let shown = iam.read(&org, &id).await?;
-                self.observed.remote = shown.map_or(Remote::Absent, Remote::Shown);
+                self.observed.saw_remote(shown.map_or(Remote::Absent, Remote::Shown));
             }
             Call::FindInList(id) => {
-                self.observed.remote = match iam.look(&org, &id, self.max_age()).await? {
+                let remote = match iam.look(&org, &id, self.max_age()).await? {
                     Look::Listed(app) => Remote::Listed(Some(app)),
                     Look::NotListed => Remote::Listed(None),
                     Look::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
-                }
+                };
+                self.observed.saw_remote(remote);
             }
+            Call::ConfirmAbsence(id, max_age) => match iam.look(&org, &id, max_age).await? {
+                Look::Listed(_) => self.observed.list = ListWitness::Shows,
+                Look::NotListed => self.observed.list = ListWitness::ShowsNot,
+                Look::Read(None) => self.observed.list = ListWitness::NoList,
+                Look::Read(Some(shown)) => self.observed.saw_remote(Remote::Shown(shown)),
+            },
             Call::Create(app) => {
                 let answer = iam.create(&org, &app).await;
                 self.created(app, answer)?;
@@ -146,16 +154,19 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
                 self.observed.updated = fields;
-                self.observed.remote = match (shown, &self.observed.remote) {
+                let desired = self.observed.desired.clone().unwrap_or_default();
+                self.observed.remembered.sent = Some(SentChange { desired, at: self.observed.now });
+                let remote = match (shown, &self.observed.remote) {
                     (Some(shown), _) => Remote::Shown(shown),
                     // What this reconcile created needs no read.
                     (None, Remote::AsDefined) => Remote::AsDefined,
                     (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
                 };
+                self.observed.saw_remote(remote);
                 Ok(())
             }
             Err(Fault::NotFound(_)) => {
-                self.observed.remote = Remote::Absent;
+                self.observed.saw_remote(Remote::Absent);
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -167,7 +178,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match answer {
             Ok(()) => self.observed.came_to(secret, PendingProgress::Accepted),
             Err(Fault::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
-            Err(Fault::NotFound(_)) => self.observed.remote = Remote::Absent,
+            Err(Fault::NotFound(_)) => self.observed.saw_remote(Remote::Absent),
             Err(fault) => return Err(fault),
         }
         Ok(())

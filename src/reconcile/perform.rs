@@ -216,9 +216,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let before = self.version();
         self.observed.secret = Some(self.guard(secret));
         self.observed.secret_write = SecretWriteProgress::Written;
-        if let (WriteReason::Staged | WriteReason::StagedForCreate, Some(pending)) =
-            (because, self.observed.contents().pending)
-        {
+        if let (WriteReason::Staged, Some(pending)) = (because, self.observed.contents().pending) {
             self.observed.came_to(&pending.secret, PendingProgress::Staged);
         }
         match &self.observed.secret {
@@ -247,7 +245,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match because {
             WriteReason::HandedOut
             | WriteReason::Staged
-            | WriteReason::StagedForCreate
+            | WriteReason::Accepted
             | WriteReason::Expired
             | WriteReason::IdOnly
             | WriteReason::Signed => {}

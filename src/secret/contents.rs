@@ -42,6 +42,8 @@ pub enum RotationMode {
     Overlap,
     /// Instead of the current one, which nobody has or should have.
     Replace,
+    /// With the create of the app.
+    Create,
 }
 
 /// A secret that is durable here, and about to become valid at the API.
@@ -51,8 +53,10 @@ pub struct PendingSecret {
     pub secret: ClientSecret,
     /// How it becomes valid.
     pub mode: RotationMode,
-    /// Since when it waits.
+    /// When it was staged, and last sent unless the API is known to have accepted it.
     pub since: Timestamp,
+    /// When the API accepted it, if that is known.
+    pub accepted_at: Option<Timestamp>,
 }
 
 /// The secret before the current one.
@@ -102,7 +106,7 @@ impl SecretContents {
         Self {
             client_id: self::value(secret, &keys.client_id).map(ClientId),
             current: value(&keys.client_secret),
-            pending: staged(secret, value(&next_key(&keys))),
+            pending: PendingSecret::read(secret, value(&next_key(&keys))),
             previous: value(&previous_key(&keys))
                 .zip(previous_expires_at)
                 .map(|(secret, expires_at)| PreviousSecret { secret, expires_at }),
@@ -154,8 +158,12 @@ impl SecretContents {
     /// In the middle of a rotation, when the Secret holds most.
     pub fn largest(id: &ClientId, secret: Option<&ClientSecret>, extra: BTreeMap<String, ClientSecret>) -> Self {
         let (since, expires_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        let staged =
-            |secret: &ClientSecret| PendingSecret { secret: secret.clone(), mode: RotationMode::Replace, since };
+        let staged = |secret: &ClientSecret| PendingSecret {
+            secret: secret.clone(),
+            mode: RotationMode::Replace,
+            since,
+            accepted_at: Some(since),
+        };
         Self {
             client_id: Some(id.clone()),
             current: secret.cloned(),
@@ -203,13 +211,10 @@ impl SecretContents {
     }
 
     fn annotations(&self, keys: &SecretKeys) -> impl Iterator<Item = (String, String)> {
-        let next = self.pending.as_ref().map(|pending| match pending.mode {
-            RotationMode::Overlap => format!("rotate {}", pending.since),
-            RotationMode::Replace => format!("replace {}", pending.since),
-        });
+        let pending = self.pending.as_ref().map(PendingSecret::annotation);
         let said = [
             (KEYS, Some(format!("{},{}", keys.client_id, keys.client_secret))),
-            (NEXT, next),
+            (NEXT, pending),
             (REVISION, (self.revision > 0).then(|| self.revision.to_string())),
             (ROTATED_AT, self.rotated_at.map(|at| at.to_string())),
             (PREVIOUS_EXPIRES_AT, self.previous.as_ref().map(|previous| previous.expires_at.to_string())),
@@ -294,13 +299,30 @@ fn recorded_keys(secret: &Secret, app: &OrgOAuthApp) -> SecretKeys {
     )
 }
 
-/// A staged value whose annotation was taken away is applied in the way that certainly makes it valid.
-fn staged(secret: &Secret, value: Option<ClientSecret>) -> Option<PendingSecret> {
-    let said = secret.annotations().get(NEXT).and_then(|pending| pending.split_once(' '));
-    let since = said.and_then(|(_, since)| since.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let mode =
-        if said.is_some_and(|(mode, _)| mode == "rotate") { RotationMode::Overlap } else { RotationMode::Replace };
-    Some(PendingSecret { secret: value?, mode, since })
+impl PendingSecret {
+    /// Mode, time of staging, and time of acceptance if that is known.
+    fn annotation(&self) -> String {
+        let mode = match self.mode {
+            RotationMode::Overlap => "rotate",
+            RotationMode::Replace => "replace",
+            RotationMode::Create => "create",
+        };
+        let accepted = self.accepted_at.map(|at| format!(" {at}")).unwrap_or_default();
+        format!("{mode} {}{accepted}", self.since)
+    }
+
+    /// One whose annotation was taken away is applied in the way that certainly makes it valid.
+    fn read(secret: &Secret, value: Option<ClientSecret>) -> Option<Self> {
+        let mut said = secret.annotations().get(NEXT).map(String::as_str).unwrap_or_default().split(' ');
+        let mode = match said.next() {
+            Some("rotate") => RotationMode::Overlap,
+            Some("create") => RotationMode::Create,
+            Some(_) | None => RotationMode::Replace,
+        };
+        let mut time = || said.next().and_then(|time| time.parse().ok());
+        let since = time().unwrap_or(Timestamp::UNIX_EPOCH);
+        Some(Self { secret: value?, mode, since, accepted_at: time() })
+    }
 }
 
 /// A value that cannot be a credential is treated as missing, and never sent.

@@ -31,9 +31,15 @@ pub struct IamState {
     /// Whether there is a list of an organization's apps.
     pub lists: bool,
     pub generated: usize,
+    /// How long reads, lists and token requests show what was before a write.
+    pub lag: SignedDuration,
+    /// What there was since when, while there is a lag.
+    pub past: Vec<(Timestamp, BTreeMap<String, App>)>,
+    /// So many of the next reads answer falsely that there is no app.
+    pub false_absences: usize,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct App {
     pub secret: Option<String>,
     pub previous: Option<(String, Timestamp)>,
@@ -52,6 +58,19 @@ impl IamState {
     pub fn add(&mut self, id: &str, secret: &str) {
         let app = App { secret: Some(secret.into()), ..App::default() };
         self.apps.insert(id.into(), app);
+    }
+
+    /// Keeps what there is now, for those who see it late.
+    pub fn record(&mut self, now: Timestamp) {
+        if self.past.last().is_none_or(|(_, apps)| *apps != self.apps) {
+            self.past.push((now, self.apps.clone()));
+        }
+    }
+
+    /// The app as it is shown now.
+    fn shown(&self, id: &ClientId, now: Timestamp) -> Option<&App> {
+        let known = self.past.iter().rev().find(|(at, _)| *at <= now - self.lag);
+        known.map_or(&self.apps, |(_, apps)| apps).get(&id.0)
     }
 
     pub fn delete_by_hand(&mut self, id: &str) {
@@ -151,7 +170,10 @@ impl FakeIam {
             let now = outside.now;
             let iam = self.1(outside);
             (iam.calls, iam.writes) = (iam.calls + 1, iam.writes + 1);
-            act(iam, now)
+            iam.record(now);
+            let result = act(iam, now);
+            iam.record(now);
+            result
         };
         effect(&self.0, counted).await.unwrap_or_else(|Lost| Err(Fault::Unavailable("lost".into())))
     }
@@ -162,6 +184,7 @@ impl FakeIam {
         let now = outside.now;
         let iam = self.1(outside);
         iam.calls += 1;
+        iam.record(now);
         look(iam, now)
     }
 }
@@ -180,11 +203,18 @@ impl Iam for FakeIam {
     }
 
     async fn read(&self, _: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Fault> {
-        Ok(self.read(|iam, _| iam.apps.get(&id.0).map(|app| shown(id, app))).await)
+        let read = |iam: &mut IamState, now| match iam.false_absences {
+            0 => iam.shown(id, now).map(|app| shown(id, app)),
+            lies => {
+                iam.false_absences = lies - 1;
+                None
+            }
+        };
+        Ok(self.read(read).await)
     }
 
     async fn look(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Look, Fault> {
-        let look = |iam: &mut IamState, _| match (iam.lists, iam.apps.get(&id.0).map(|app| shown(id, app))) {
+        let look = |iam: &mut IamState, now| match (iam.lists, iam.shown(id, now).map(|app| shown(id, app))) {
             (false, app) => Look::Read(app),
             (true, Some(app)) => Look::Listed(app),
             (true, None) => Look::NotListed,
@@ -207,8 +237,7 @@ impl Iam for FakeIam {
     }
 
     async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Fault> {
-        let accepts =
-            |iam: &mut IamState, now| iam.apps.get(&id.0).is_some_and(|app| app.accepts(secret.expose(), now));
+        let accepts = |iam: &mut IamState, now| iam.shown(id, now).is_some_and(|app| app.accepts(secret.expose(), now));
         Ok(if self.read(accepts).await {
             Verification::Accepted
         } else {
@@ -230,7 +259,7 @@ impl Iam for FakeIam {
     }
 
     async fn roles(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Option<Roles>, Fault> {
-        Ok(self.read(|iam, _| iam.apps.get(&id.0).and_then(|app| app.roles.clone())).await)
+        Ok(self.read(|iam, now| iam.shown(id, now).and_then(|app| app.roles.clone())).await)
     }
 
     async fn add_to_organization(

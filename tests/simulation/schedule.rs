@@ -4,6 +4,7 @@
 use crate::invariants::{Written, assert_always, assert_at_rest};
 use crate::world::{How, World};
 use fastrand::Rng;
+use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 use oauth_app_operator::crd::OrgOAuthApp;
 use oauth_app_operator::secret::secret_name;
@@ -35,7 +36,13 @@ impl Life {
             foreign_secrets: vec![FOREIGN_SECRET.into()],
             ..Written::default()
         };
-        Self { world, random: Rng::with_seed(seed), written, once: Vec::new(), requests: 0 }
+        let mut random = Rng::with_seed(seed);
+        {
+            let mut outside = world.outside();
+            outside.iam.lag = SignedDuration::from_secs([0, 0, 4, 60][random.usize(0..4)]);
+            outside.tick = SignedDuration::from_secs(random.i64(0..30));
+        }
+        Self { world, random, written, once: Vec::new(), requests: 0 }
     }
 
     fn pick<T: Clone>(&mut self, of: &[T]) -> T {
@@ -237,7 +244,8 @@ impl Life {
     }
 
     fn trouble(&mut self) {
-        match self.random.u8(..6) {
+        match self.random.u8(..7) {
+            6 => self.world.outside().iam.false_absences = self.random.usize(1..3),
             0..3 => {
                 let (after, how) = (self.random.usize(..8), self.pick(&How::ALL));
                 self.world.cut_after(after, how);
@@ -299,6 +307,7 @@ impl Life {
     /// Nothing fails any more, and people ask for what they broke to be mended.
     async fn calm(&mut self) {
         self.world.uncut();
+        self.world.outside().iam.false_absences = 0;
         self.world.refuse_secrets(false);
         self.world.set_pods(&[]);
         self.excuse_half_rotated();

@@ -58,6 +58,8 @@ pub struct Outside {
     fresh: usize,
     /// So many of the next reconciles panic.
     pub panics: usize,
+    /// How much time goes by between two rounds of reconciles.
+    pub tick: SignedDuration,
     cut: Option<Cut>,
     effects: usize,
     killed: bool,
@@ -147,6 +149,7 @@ impl World {
             turns: None,
             fresh: 0,
             panics: 0,
+            tick: SignedDuration::ZERO,
             cut,
             effects: 0,
             killed: false,
@@ -182,7 +185,12 @@ impl World {
 
     /// One pass over each resource; a kill is followed by a start.
     pub async fn pass_over_all(&self) {
-        let apps = self.outside().cluster.apps();
+        let apps = {
+            let outside = &mut *self.outside();
+            outside.iam.record(outside.now);
+            outside.now += outside.tick;
+            outside.cluster.apps()
+        };
         for app in apps {
             let operator = self.operator.take().unwrap_or_else(|| self.start());
             let pass = operator.reconcile(app);
@@ -212,18 +220,20 @@ impl World {
         }
     }
 
-    /// Passes until two rounds over all resources have no effect.
+    /// Passes until the rounds over all resources have no effect for longer than the operator waits for anything.
     pub async fn run_to_rest(&self) {
+        let tick = std::mem::replace(&mut self.outside().tick, SignedDuration::from_secs(30));
         let mut quiet = 0;
-        for _ in 0..40 {
+        for _ in 0..120 {
             let before = self.effects();
             self.pass_over_all().await;
             quiet = if self.effects() == before { quiet + 1 } else { 0 };
-            if quiet == 2 {
+            if quiet == 6 {
+                self.outside().tick = tick;
                 return;
             }
         }
-        panic!("no rest after 40 rounds: {:?}", self.outside().cluster.apps());
+        panic!("no rest after 120 rounds: {:?}", self.outside().cluster.apps());
     }
 
     /// Cuts the operator at the effect after so many more.

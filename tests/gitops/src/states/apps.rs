@@ -173,6 +173,8 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::ApiConflict
         | Reason::RotationRunning
         | Reason::SecretNotProven
+        | Reason::AppNotShown
+        | Reason::Updating
         | Reason::SecretNotWritten
         | Reason::KubernetesRefused => Some(Outcome::Waiting { reason, message, until: None }),
         Reason::InvalidSpec

@@ -1,0 +1,62 @@
+//! Absence needs two witnesses: one 404 may be false, and a new secret for an app that exists cuts its consumers off.
+//! So an app that existed is gone only if a second read after a pause, the list, and a refused token request say so.
+
+use super::model::{LAG, ListWitness, is_provable};
+use super::{Call, Observed, Outcome, Step};
+use crate::reason::Reason;
+use crate::remote::Verification;
+use k8s_openapi::jiff::SignedDuration;
+use std::time::Duration;
+
+/// How long after the first read the second one may confirm it.
+const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether the API has not shown the app for a while.
+pub fn is_seen_twice(observed: &Observed) -> bool {
+    observed.remembered.absent_since.is_some_and(|since| observed.now >= since + PAUSE)
+}
+
+/// The step that confirms that the app is gone, or waits for it; `None` once it is confirmed.
+pub fn confirm(observed: &Observed) -> Option<Step> {
+    let (id, contents) = (observed.client_id(), observed.contents());
+    if contents.rotated_at.is_some_and(|at| observed.now < at + LAG) {
+        return Some(not_shown(observed, "it was created or changed less than two minutes ago"));
+    }
+    if !is_seen_twice(observed) {
+        return Some(not_shown(observed, "a second read is to confirm it"));
+    }
+    match observed.list {
+        ListWitness::Unasked => {
+            let since = observed.remembered.absent_since.unwrap_or(observed.now);
+            let age = Duration::try_from(observed.now.duration_since(since)).unwrap_or_default();
+            return Some(Step::Call(Call::ConfirmAbsence(id, age)));
+        }
+        ListWitness::Shows => return Some(not_shown(observed, "the list of its organization shows it")),
+        ListWitness::NoList | ListWitness::ShowsNot => {}
+    }
+    let current = contents.current.filter(|_| is_provable(&observed.app))?;
+    match observed.verification(&current) {
+        None => Some(Step::Call(Call::VerifySecret(id, current))),
+        Some(Verification::Accepted) => Some(not_shown(observed, "it issues tokens for its client secret")),
+        Some(Verification::Refused(_)) => None,
+    }
+}
+
+/// The step that makes sure that a chosen id is free; `None` once it is. Where no token can tell afterwards whose an app is, one
+/// false 404 could make an app of others look like one that was created.
+pub fn confirm_free(observed: &Observed) -> Option<Step> {
+    if is_provable(&observed.app) {
+        return None;
+    }
+    match observed.list {
+        ListWitness::Unasked => Some(Step::Call(Call::ConfirmAbsence(observed.client_id(), Duration::ZERO))),
+        ListWitness::Shows => Some(not_shown(observed, "the list of its organization shows it")),
+        ListWitness::NoList if !is_seen_twice(observed) => Some(not_shown(observed, "a second read is to confirm it")),
+        ListWitness::NoList | ListWitness::ShowsNot => None,
+    }
+}
+
+fn not_shown(observed: &Observed, why: &str) -> Step {
+    let message = format!("the API answers 404 for app {}, and {why}; nothing is changed", observed.client_id());
+    Step::Finish(Outcome::Waiting { reason: Reason::AppNotShown, message, until: None })
+}
