@@ -6,6 +6,7 @@
 
 mod bed;
 mod fields;
+mod lists;
 mod operations;
 mod tokens;
 mod trouble;
