@@ -24,7 +24,9 @@ use crate::crd::{
 use crate::credentials::{Brought, Content, OurSecret, Target, secret_name};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, NewApp, OrgId, Proof, RemoteApp, Update};
+use crate::remote::{
+    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, NewApp, OrgId, Proof, RemoteApp, Update,
+};
 use crate::template;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -110,7 +112,7 @@ pub enum Membership {
     /// It was not added to its organization.
     Absent,
     /// It has these.
-    Has(Roles),
+    Has(HeldRoles),
     /// It was given what the spec says in this pass.
     AsDefined,
 }

@@ -197,7 +197,8 @@ fn is_blank(value: &Value) -> bool {
         Value::Object(fields) => fields.is_empty(),
         // Less than zero is the same as not setting it. [csp-struct]
         Value::Number(number) => number.as_i64().is_some_and(|number| number < 0),
-        Value::Bool(true) | Value::String(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Bool(true) => false,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Whether the app has the roles in its organization that the spec says, neither more nor fewer.
-//! Without `spec.roles` they are somebody else's business.
+//! Whether the app has the roles in its organization that the spec says, neither more nor fewer; inherited ones count where
+//! they are desired, and stay where they are not. Without `spec.roles` they are somebody else's business.
 
 use super::remote_app::is_synced;
 use super::{Call, Membership, Next, Observed, Step, context, reconcile_requested};
@@ -15,7 +15,8 @@ pub fn step(seen: &Observed, _: &Fields) -> Next {
         Membership::Unread => Some(Step::Call(Call::ReadRoles(id))),
         Membership::Absent => Some(Step::Call(Call::AddToOrganization(id, context(seen), wanted.clone()))),
         Membership::Has(held) => {
-            let (add, remove) = (without(wanted, held), without(held, wanted));
+            let add = without(&without(wanted, &held.direct), &held.inherited);
+            let remove = without(&held.direct, wanted);
             let same = add == Roles::default() && remove == Roles::default();
             (!same).then_some(Step::Call(Call::ChangeRoles { id, add, remove }))
         }

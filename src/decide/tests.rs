@@ -1,7 +1,7 @@
 //! The policy, case by case: what was seen, and the one step that follows.
 
 use super::*;
-use crate::crd::DeletionPolicy;
+use crate::crd::{DeletionPolicy, Role};
 use crate::credentials::{Apply, Previous, SecretWrite, Staged, guard};
 use crate::remote::ClientSecret;
 use k8s_openapi::api::core::v1::Secret;
@@ -774,7 +774,10 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
         let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
         json!({"organizationRoles": names, "serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": names}]})
     };
-    let held = |names: &[&str]| serde_json::from_value::<Roles>(roles(names)).unwrap();
+    let named = |names: &[&str]| serde_json::from_value::<Roles>(roles(names)).unwrap();
+    let held = |direct: &[&str], inherited: &[&str]| {
+        Membership::Has(HeldRoles { direct: named(direct), inherited: named(inherited) })
+    };
     let wanting = || app(json!({"spec": {"roles": roles(&["a", "b"])}}));
     let with = |membership| move |seen: &mut Observed| (seen.remote, seen.membership) = (as_wanted(), membership);
     assert_eq!(
@@ -782,12 +785,30 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
         format!(r#"Call(ReadRoles(ClientId("{DERIVED}")))"#)
     );
     assert!(step(wanting(), published, with(Membership::Absent)).starts_with("Call(AddToOrganization("));
-    assert_eq!(step(wanting(), published, with(Membership::Has(held(&["b", "a"])))), "Settled");
-    let mut seen = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
-    (seen.secret, seen.remote, seen.membership) =
-        (Some(published(&wanting())), as_wanted(), Membership::Has(held(&["b", "c"])));
+    assert_eq!(step(wanting(), published, with(held(&["b", "a"], &[]))), "Settled");
+    assert_eq!(step(wanting(), published, with(held(&["a"], &["b", "c"]))), "Settled", "inherited ones count and stay");
+    let changes = |membership| {
+        let mut seen = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
+        (seen.secret, seen.remote, seen.membership) = (Some(published(&wanting())), as_wanted(), membership);
+        let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&seen) else { panic!("no change of roles") };
+        (add, remove)
+    };
+    assert_eq!(changes(held(&["b", "c"], &[])), (named(&["a"]), named(&["c"])));
+    assert_eq!(changes(held(&["c", "d"], &["b", "d"])), (named(&["a"]), named(&["c", "d"])));
+}
+
+#[test]
+fn a_role_on_a_resource_is_another_role() {
+    let on = |resource: &str| Roles {
+        organization_roles: vec![Role { name: "a".into(), resource: Some(resource.into()) }],
+        service_roles: Vec::new(),
+    };
+    let wanting = app(json!({"spec": {"roles": on("1")}}));
+    let mut seen = Observed::new(wanting.clone(), granted(), key(), at(2), value("fresh"));
+    let held = HeldRoles { direct: on("2"), inherited: Roles::default() };
+    (seen.secret, seen.remote, seen.membership) = (Some(published(&wanting)), as_wanted(), Membership::Has(held));
     let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&seen) else { panic!("no change of roles") };
-    assert_eq!((add, remove), (held(&["a"]), held(&["c"])));
+    assert_eq!((add, remove), (on("1"), on("2")));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
+#[derive(Clone)]
 pub struct Request {
     /// What is tried.
     pub operation: Operation,
@@ -28,6 +29,7 @@ pub struct Request {
 }
 
 /// The body of a request.
+#[derive(Clone)]
 pub enum Body {
     /// None.
     None,
@@ -122,10 +124,13 @@ impl Page {
     }
 }
 
-/// Body of a role change: names only, and nothing that is empty. [cpn-roles-patch]
-pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
+/// The form in which an operation takes roles.
+type RoleForm = fn(&[Role]) -> Result<Value, Fault>;
+
+/// Body of a role change, without what is empty. [cpn-roles-patch]
+pub fn role_changes(add: &Roles, remove: &Roles, form: RoleForm) -> Result<Value, Fault> {
     let mut body = Map::new();
-    let organization = changes(&add.organization_roles, &remove.organization_roles)?;
+    let organization = changes(&add.organization_roles, &remove.organization_roles, form)?;
     if !organization.is_empty() {
         body.insert("organizationRoles".into(), organization.into());
     }
@@ -136,7 +141,7 @@ pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
     let ids: BTreeSet<&String> =
         add.service_roles.iter().chain(&remove.service_roles).map(|s| &s.service_definition_id).collect();
     let services = ids.into_iter().map(|id| {
-        let mut service = changes(&of(add, id), &of(remove, id))?;
+        let mut service = changes(&of(add, id), &of(remove, id), form)?;
         service.insert("serviceDefinitionId".into(), id.clone().into());
         Ok(Value::Object(service))
     });
@@ -147,11 +152,11 @@ pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
     Ok(Value::Object(body))
 }
 
-fn changes(add: &[Role], remove: &[Role]) -> Result<Map<String, Value>, Fault> {
+fn changes(add: &[Role], remove: &[Role], form: RoleForm) -> Result<Map<String, Value>, Fault> {
     let mut changes = Map::new();
     for (name, roles) in [("rolesToAdd", add), ("rolesToRemove", remove)] {
         if !roles.is_empty() {
-            changes.insert(name.into(), role_names(roles)?);
+            changes.insert(name.into(), form(roles)?);
         }
     }
     Ok(changes)

@@ -8,5 +8,6 @@ mod bed;
 mod fields;
 mod lists;
 mod operations;
+mod roles;
 mod tokens;
 mod trouble;

@@ -1,7 +1,7 @@
 //! What happens to an app between its creation and its deletion: change, drift, adoption, roles, and who may do what.
 
 use crate::world::World;
-use iam_simulator::types::{CallFilter, Flavour, Human, Operation};
+use iam_simulator::types::{CallFilter, Flavour, Human, Membership, Operation};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Map, Value, json};
@@ -16,6 +16,18 @@ async fn ready(namespace: &str, flavour: Flavour, spec: Value) -> (World, String
 
 fn fields(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+impl World {
+    /// Waits until the operator has done all that the present spec says.
+    async fn until_synced(&self, name: &str) {
+        self.until(&format!("{name} is Synced"), async || {
+            let generation = self.app(name).await.metadata.generation;
+            let synced = self.condition(name, ConditionType::Synced).await;
+            synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+        })
+        .await;
+    }
 }
 
 async fn until_field(world: &World, id: &str, field: &str, value: Value) {
@@ -157,6 +169,30 @@ async fn roles_are_given_kept_and_taken() {
         let message = world.until_stalled("billing", "Rejected").await;
         assert!(message.contains("no-such-role"), "{message}");
     }
+}
+
+#[tokio::test]
+async fn inherited_roles_count_and_stay() {
+    let named = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
+    let wanting = |names: &[&str]| json!({"roles": {"organizationRoles": named(names)}});
+    let (world, id) = ready("inherited", Flavour::Csp, wanting(&["org_member"])).await;
+    let inherit = Human::InheritRoles {
+        flavour: Flavour::Csp,
+        id: id.clone(),
+        roles: vec!["developer".into()],
+        membership: Membership::Group,
+    };
+    world.control.human(inherit).await.unwrap();
+    world.change("billing", wanting(&["org_member", "developer"])).await;
+    world.until_synced("billing").await;
+    world.change("billing", wanting(&["support_user"])).await;
+    world.until_synced("billing").await;
+    let held = world.remote_app(&id).await.and_then(|app| app.roles).map(|roles| roles["organizationRoles"].clone());
+    assert_eq!(held, Some(named(&["developer", "support_user"])));
+    let changes = world.control.calls(&CallFilter::operation(Operation::PatchClientRoles)).await.unwrap();
+    let change = json!({"rolesToAdd": named(&["support_user"]), "rolesToRemove": named(&["org_member"])});
+    let sent: Vec<_> = changes.iter().map(|call| call.body["organizationRoles"].clone()).collect();
+    assert_eq!(sent, [change], "a role that is inherited is neither given nor taken");
 }
 
 #[tokio::test]

@@ -15,7 +15,6 @@ async fn ending(last_page: LastPage) -> Bed {
     let bed = Bed::new().await;
     bed.set(|s| {
         s.last_page = last_page;
-        s.expanded_clients = true;
         s.cpn_offers = CpnOffers { list: true, ..CpnOffers::default() };
     })
     .await;
