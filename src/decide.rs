@@ -150,6 +150,8 @@ pub struct Observed {
     pub claimed_now: bool,
     /// What the API said to a create in this pass that it refused.
     pub create_refused: Option<Fault>,
+    /// Why the API refused to add the app to its organization, which it does to a member too.
+    pub addition_refused: Option<Fault>,
     /// Handed out in this pass and not yet in the Secret.
     pub in_hand: Option<Credentials>,
     /// Whether Kubernetes takes the Secret, as far as is known.
@@ -200,6 +202,7 @@ impl Observed {
             rival: Rival::Unread,
             claimed_now: false,
             create_refused: None,
+            addition_refused: None,
             in_hand: None,
             secret_accepted: false,
             secret_overridden: false,

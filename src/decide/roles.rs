@@ -2,7 +2,7 @@
 //! they are desired, and stay where they are not. Without `spec.roles` they are somebody else's business.
 
 use super::remote_app::is_synced;
-use super::{Call, Membership, Next, Observed, Step, context, reconcile_requested};
+use super::{Call, Membership, Next, Observed, Step, after_fault, context, reconcile_requested};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::definition::Fields;
 
@@ -13,7 +13,10 @@ pub fn step(seen: &Observed, _: &Fields) -> Next {
     Ok(match &seen.membership {
         Membership::AsDefined => None,
         Membership::Unread => Some(Step::Call(Call::ReadRoles(id))),
-        Membership::Absent => Some(Step::Call(Call::AddToOrganization(id, context(seen), wanted.clone()))),
+        Membership::Absent => Some(match &seen.addition_refused {
+            Some(fault) => Step::Finish(after_fault(&seen.app, fault.clone())),
+            None => Step::Call(Call::AddToOrganization(id, context(seen), wanted.clone())),
+        }),
         Membership::Has(held) => {
             let add = without(&without(wanted, &held.direct), &held.inherited);
             let remove = without(&held.direct, wanted);
@@ -25,7 +28,7 @@ pub fn step(seen: &Observed, _: &Fields) -> Next {
 
 /// Whether roles that were read a while ago will do.
 pub fn may_be_old(seen: &Observed) -> bool {
-    is_synced(&seen.app) && reconcile_requested(&seen.app).is_none()
+    is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() && seen.addition_refused.is_none()
 }
 
 /// The roles in `all` that are not in `others`.

@@ -798,6 +798,26 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
 }
 
 #[test]
+fn a_refused_addition_to_the_organization_is_no_failure_if_the_app_is_a_member() {
+    let roles = |names: &[&str]| -> Roles {
+        let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        serde_json::from_value(json!({"organizationRoles": names})).unwrap()
+    };
+    let refused = |membership| {
+        move |seen: &mut Observed| {
+            seen.addition_refused = Some(Fault::Rejected("already a member".into()));
+            (seen.remote, seen.membership) = (as_wanted(), membership);
+        }
+    };
+    let held = |names: &[&str]| Membership::Has(HeldRoles { direct: roles(names), inherited: Roles::default() });
+    let wanting = || app(json!({"spec": {"roles": roles(&["a"])}}));
+    assert!(step(wanting(), published, refused(Membership::Unread)).starts_with("Call(ReadRoles("));
+    assert_eq!(step(wanting(), published, refused(held(&["a"]))), "Settled");
+    assert!(step(wanting(), published, refused(held(&[]))).starts_with("Call(ChangeRoles"));
+    assert_eq!(step(wanting(), published, refused(Membership::Absent)), "Rejected");
+}
+
+#[test]
 fn a_role_on_a_resource_is_another_role() {
     let on = |resource: &str| Roles {
         organization_roles: vec![Role { name: "a".into(), resource: Some(resource.into()) }],

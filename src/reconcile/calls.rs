@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_fault, drift, may_be_old, org_id};
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientId, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
+use crate::remote::{ClientId, Credentials, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,13 +80,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Call::Prove(id, secret) => self.seen.proof = Some(iam.prove(&org, &id, &secret).await?),
             Call::ReadRoles(id) => {
                 let max_age = if may_be_old(&self.seen) { self.max_age() } else { Duration::ZERO };
-                let held = iam.roles(&org, &id, max_age).await?;
-                self.seen.membership = held.map_or(Membership::Absent, Membership::Has);
+                let held = iam.roles(&org, &id, max_age).await;
+                self.roles_read(held)?;
             }
             Call::AddToOrganization(id, context, roles) => {
-                iam.add_to_organization(&org, &id, context, &roles).await?;
-                self.seen.membership = Membership::AsDefined;
-                self.note(Reason::RolesChanged, format!("App {id} was added to its organization."));
+                let answer = iam.add_to_organization(&org, &id, context, &roles).await;
+                self.added(id, answer)?;
             }
             Call::ChangeRoles { id, add, remove } => {
                 iam.change_roles(&org, &id, &add, &remove).await?;
@@ -128,6 +127,30 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 Ok(())
             }
             Err(fault @ Fault::Unavailable(_)) => Err(fault),
+        }
+    }
+
+    /// Where the roles cannot be read to find out why an addition was refused, the refusal of the addition says more.
+    fn roles_read(&mut self, held: Result<Option<HeldRoles>, Fault>) -> Result<(), Fault> {
+        let why = |fault: Fault| self.seen.addition_refused.clone().filter(|_| fault.is_refusal()).unwrap_or(fault);
+        self.seen.membership = held.map_err(why)?.map_or(Membership::Absent, Membership::Has);
+        Ok(())
+    }
+
+    fn added(&mut self, id: ClientId, answer: Result<(), Fault>) -> Result<(), Fault> {
+        match answer {
+            Ok(()) => {
+                self.seen.membership = Membership::AsDefined;
+                self.note(Reason::RolesChanged, format!("App {id} was added to its organization."));
+                Ok(())
+            }
+            // Refused perhaps because the app is a member already: the API is asked.
+            Err(fault) if fault.is_refusal() => {
+                self.seen.membership = Membership::Unread;
+                self.seen.addition_refused = Some(fault);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
         }
     }
 

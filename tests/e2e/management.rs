@@ -1,7 +1,7 @@
 //! What happens to an app between its creation and its deletion: change, drift, adoption, roles, and who may do what.
 
 use crate::world::World;
-use iam_simulator::types::{CallFilter, Flavour, Human, Membership, Operation};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Human, Membership, Operation};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Map, Value, json};
@@ -193,6 +193,33 @@ async fn inherited_roles_count_and_stay() {
     let change = json!({"rolesToAdd": named(&["support_user"]), "rolesToRemove": named(&["org_member"])});
     let sent: Vec<_> = changes.iter().map(|call| call.body["organizationRoles"].clone()).collect();
     assert_eq!(sent, [change], "a role that is inherited is neither given nor taken");
+}
+
+/// Somebody adds the app between the operator's look at its roles and its own addition.
+#[tokio::test]
+async fn an_app_that_is_a_member_already_gets_its_roles() {
+    for (namespace, flavour) in [("member-csp", Flavour::Csp), ("member-cpn", Flavour::Cpn)] {
+        let world = World::running(namespace, flavour).await;
+        for status in [400, 403, 404, 409, 200] {
+            let name = format!("billing-{status}");
+            world.control.set(|s| s.already_member_status = status).await.unwrap();
+            let late = Fault::once(Action::Latency { ms: 1500 }).on(Operation::AddClients).flavour(flavour);
+            world.control.fault(late).await.unwrap();
+            world.control.clear_calls().await.unwrap();
+            world.create(&name, json!({"roles": {"organizationRoles": [{"name": "org_member"}]}})).await;
+            let arrived = async || world.calls(Operation::AddClients).await == 1;
+            world.until("the app is about to be added", arrived).await;
+            let calls = world.control.calls(&CallFilter::operation(Operation::AddClients)).await.unwrap();
+            let (id, roles) = (calls[0].client_ids[0].clone(), vec!["developer".to_owned()]);
+            world.control.human(Human::GrantRoles { flavour, id: id.clone(), roles }).await.unwrap();
+            world.until_ready(&name).await;
+            let roles = world.remote_app(&id).await.unwrap().roles.unwrap();
+            assert_eq!(roles["organizationRoles"], json!([{"name": "org_member"}]), "{flavour:?} {status}");
+            assert_eq!(world.calls(Operation::AddClients).await, 1, "{flavour:?} {status}");
+        }
+        let events = world.kubectl(&["get", "events"]);
+        assert!(!events.contains("Warning"), "{events}");
+    }
 }
 
 #[tokio::test]
