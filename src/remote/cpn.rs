@@ -3,7 +3,7 @@
 
 use super::answer::Answer;
 use super::dialect::Dialect;
-use super::request::{Body, Request, create_body, role_changes, role_names, update_body};
+use super::request::{Body, Request, create_body, overlap_seconds, role_changes, role_names, update_body};
 use super::{
     ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
 };
@@ -74,13 +74,18 @@ impl Dialect for CloudPartnerNavigator {
     }
 
     /// [cpn-secret-post]
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request {
-        let body = json!({
-            "newClientSecret": secret.expose(), "secretExpirationTimeInSeconds": overlap.as_secs(),
-        });
-        Request::new(Operation::RotateSecret, Method::POST, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
-            .body(Body::Json(body))
-            .carrying(Some(secret))
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<Request, Fault> {
+        let body =
+            json!({"newClientSecret": secret.expose(), "secretExpirationTimeInSeconds": overlap_seconds(overlap)?});
+        let path = ["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"];
+        let request = Request::new(Operation::RotateSecret, Method::POST, &path);
+        Ok(request.body(Body::Json(body)).carrying(Some(secret)))
     }
 
     /// By analogy; no page about it was found. (undocumented)

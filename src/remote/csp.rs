@@ -3,7 +3,7 @@
 
 use super::answer::Answer;
 use super::dialect::Dialect;
-use super::request::{Body, Request, create_body, role_changes, update_body};
+use super::request::{Body, Request, create_body, overlap_seconds, role_changes, update_body};
 use super::{
     ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
 };
@@ -77,13 +77,18 @@ impl Dialect for CloudServices {
     }
 
     /// [csp-secret-post]
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request {
-        let body = json!({
-            "newClientSecret": secret.expose(), "secretRotationExpirationInSeconds": overlap.as_secs(),
-        });
-        request(Operation::RotateSecret, Method::POST, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
-            .body(Body::Json(body))
-            .carrying(Some(secret))
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<Request, Fault> {
+        let body =
+            json!({"newClientSecret": secret.expose(), "secretRotationExpirationInSeconds": overlap_seconds(overlap)?});
+        let path = ["orgs", &org.0, "oauth-apps", &id.0, "secret"];
+        let request = request(Operation::RotateSecret, Method::POST, &path);
+        Ok(request.body(Body::Json(body)).carrying(Some(secret)))
     }
 
     /// On the collection, with the ids in the body. [csp-delete]

@@ -36,7 +36,13 @@ pub trait Dialect: Send + Sync {
     fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request;
 
     /// Gives an app a new secret beside the present one.
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request;
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<Request, Fault>;
 
     /// Deletes apps.
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request;

@@ -224,7 +224,8 @@ impl Iam for HttpIam {
         overlap: Duration,
     ) -> Result<(), Fault> {
         let caller = self.caller();
-        let answer = caller.call(&self.lane(org), caller.dialect().rotate_secret(org, id, secret, overlap)).await?;
+        let request = caller.dialect().rotate_secret(org, id, secret, overlap)?;
+        let answer = caller.call(&self.lane(org), request).await?;
         self.identity.apps.changed(id);
         caller.succeeded(answer).map(drop)
     }

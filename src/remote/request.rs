@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
 #[derive(Clone)]
@@ -172,6 +173,16 @@ pub fn role_names(roles: &[Role]) -> Result<Value, Fault> {
         ))),
     };
     roles.iter().map(name).collect()
+}
+
+/// An overlap in whole seconds, rounded up, of which the API takes as many as an int32 holds.
+/// [csp-rot-struct, cpn-secret-post]
+pub fn overlap_seconds(overlap: Duration) -> Result<i32, Fault> {
+    let seconds = overlap.as_secs().saturating_add(u64::from(overlap.subsec_nanos() > 0));
+    let too_long = |_| {
+        Fault::Rejected(format!("an overlap of {seconds} seconds is longer than the {} that the API takes", i32::MAX))
+    };
+    i32::try_from(seconds).map_err(too_long)
 }
 
 /// Body of an exchange or a write that creates: the same in both APIs. [cpn-create, csp-create]

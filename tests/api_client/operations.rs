@@ -173,6 +173,33 @@ async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
 }
 
 #[tokio::test]
+async fn an_overlap_is_sent_whole_or_not_at_all() {
+    let bed = Bed::new().await;
+    for (flavour, field) in [(CSP, "secretRotationExpirationInSeconds"), (CPN, "secretExpirationTimeInSeconds")] {
+        let iam = bed.iam(flavour);
+        let secret = ClientSecret::new("Rotated_secret_1".into());
+        let longest = u64::try_from(i32::MAX).unwrap();
+        let rotate = async |name: &str, overlap| iam.rotate_secret(&org(), &id(name), &secret, overlap).await;
+        for (n, overlap, sent) in [
+            (1, Duration::from_secs(longest), longest),
+            (2, Duration::from_millis(1500), 2),
+            (3, Duration::from_secs(48 * 3600), 48 * 3600),
+        ] {
+            let name = format!("billing-{n}");
+            iam.create(&org(), &app(flavour, &name)).await.unwrap();
+            assert_eq!(rotate(&name, overlap).await, Ok(()), "{flavour:?} {overlap:?}");
+            assert_eq!(bed.calls(Operation::RotateSecret).await.pop().unwrap().body[field], sent, "{flavour:?}");
+        }
+        bed.control.clear_calls().await.unwrap();
+        for overlap in [Duration::from_secs(longest + 1), Duration::from_secs(1 << 32), Duration::MAX] {
+            let refused = rotate("billing-1", overlap).await;
+            assert!(matches!(&refused, Err(Fault::Rejected(said)) if said.contains("2147483647")), "{refused:?}");
+        }
+        assert_eq!(bed.count(Operation::RotateSecret).await, 0, "{flavour:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_changed_app_is_shown_where_the_answer_shows_it() {
     let bed = Bed::new().await;
     for flavour in BOTH {
