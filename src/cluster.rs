@@ -8,16 +8,16 @@ pub mod lenient;
 pub mod watched;
 
 use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
-use crate::credentials::SecretWrite;
 use crate::reason::Reason;
+use crate::secret::SecretWrite;
 use k8s_openapi::api::core::v1::Secret;
 use std::{collections::BTreeMap, future::Future};
 
 /// Why Kubernetes did not do as asked. Messages hold no secret value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClusterFault {
-    /// The object changed, went away or came into being meanwhile: what was seen is stale.
-    #[error("what was seen is stale")]
+    /// The object changed, went away or came into being meanwhile: what was observed is stale.
+    #[error("what was observed is stale")]
     Stale,
     /// Kubernetes refuses the write, in its words.
     #[error("{0}")]
@@ -56,13 +56,13 @@ pub trait Cluster: Send + Sync + 'static {
         asking: &str,
     ) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
 
-    /// Adds the finalizer if the resource is still as it was seen.
+    /// Adds the finalizer if the resource is still as it was observed.
     fn add_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;
 
     /// Removes the finalizer; a resource that is gone already is a success.
     fn drop_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<(), ClusterFault>> + Send;
 
-    /// Writes status if the resource is still as it was seen.
+    /// Writes status if the resource is still as it was observed.
     fn write_status(
         &self,
         app: &OrgOAuthApp,

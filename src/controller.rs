@@ -17,13 +17,13 @@ use crate::cluster::kubernetes::{Asking, Kubernetes, Released};
 use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::ClusterConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::credentials::client_secret;
 use crate::decide::Outcome;
 use crate::duration;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
+use crate::secret::client_secret;
 use admission::Admission;
 use attempts::Attempts;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
@@ -71,7 +71,7 @@ struct Shop {
 }
 
 /// Runs until `shutdown`, then ends when the passes under way have ended. Calls `synced` when all watches have
-/// brought their first list.
+/// provided their first list.
 pub async fn run(
     client: Client,
     settings: Settings,

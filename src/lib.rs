@@ -6,7 +6,7 @@
 //! - [`reconcile`]: one pass over one resource; the only place with effects
 //! - [`decide`]: what to do next, from what was seen; the only place with policy
 //! - [`status`] and [`reason`]: what users and tools read
-//! - [`credentials`]: the Secret, and the one guard of every read and write of it
+//! - [`secret`]: the Secret, and the one guard of every read and write of it
 //! - [`template`]: further keys of the Secret, filled in
 //! - [`claim`]: the signed record that an app is a resource's
 //! - [`secret_value`] and [`text`]: what comes from outside: credentials within limits, and text that is fit to be shown
@@ -29,7 +29,6 @@ pub mod cluster;
 pub mod connections;
 pub mod controller;
 pub mod crd;
-pub mod credentials;
 pub mod decide;
 pub mod definition;
 pub mod duration;
@@ -46,6 +45,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod remote;
 pub mod run;
+pub mod secret;
 pub mod secret_value;
 pub mod server;
 pub mod status;

@@ -12,7 +12,9 @@ mod secret_writes;
 use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::{Because, Blocked, Call, Observed, Outcome, Step, decide, outcome_with_retain_hint};
+use crate::decide::{
+    Blocked, Call, Observed, Outcome, SecretWriteProgress, Step, WriteReason, decide, outcome_with_retain_hint,
+};
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -66,14 +68,14 @@ pub struct Operator<C, D> {
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Makes a client secret that nobody has seen; an error when there is no randomness to be had.
+/// Makes a client secret that nobody has observed; an error when there is no randomness to be had.
 pub type FreshSecret = Arc<dyn Fn() -> Result<ClientSecret, String> + Send + Sync>;
 
 /// A pass under way.
 struct Pass<'a, C: Cluster, D: Connections> {
     operator: &'a Operator<C, D>,
     connection: Option<Arc<IamConnection>>,
-    seen: Observed,
+    observed: Observed,
     happened: Vec<Happening>,
 }
 
@@ -101,23 +103,25 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         whole_seconds((self.clock)())
     }
 
-    /// Brings one resource as far as it can be brought now.
+    /// Brings one resource as far as it can be provided now.
     ///
     /// # Errors
-    /// When Kubernetes does not answer, or what was seen turns out stale: the pass is to be repeated.
+    /// When Kubernetes does not answer, or what was observed turns out stale: the pass is to be repeated.
     pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
-        let mut seen = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
-        seen.secret_accepted = self.secret_writes.are_accepted(&seen.app);
-        let mut pass = Pass { operator: self, connection, seen, happened: Vec::new() };
+        let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
+        if self.secret_writes.are_accepted(&observed.app) {
+            observed.secret_write = SecretWriteProgress::Accepted;
+        }
+        let mut pass = Pass { operator: self, connection, observed, happened: Vec::new() };
         let outcome = match pass.run().await {
-            Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.seen.app, message),
+            Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.observed.app, message),
             ended => ended?,
         };
         pass.report(&outcome).await?;
         if outcome == Outcome::Gone {
-            self.secret_writes.forget(&pass.seen.app);
+            self.secret_writes.forget(&pass.observed.app);
         }
         Ok(outcome)
     }
@@ -126,7 +130,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     async fn run(&mut self) -> Result<Outcome, ClusterFault> {
         for _ in 0..MAX_STEPS {
-            let step = decide(&self.seen);
+            let step = decide(&self.observed);
             tracing::debug!(step = step.name(), "next step");
             if let Flow::End(outcome) = self.perform(step).await? {
                 return Ok(outcome);
@@ -157,19 +161,19 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::ReadSecret => "ReadSecret",
-            Self::ReadFormerSecret(_) => "ReadFormerSecret",
-            Self::ReadBroughtSecret => "ReadBroughtSecret",
+            Self::ReadPreviousTarget(_) => "ReadPreviousTarget",
+            Self::ReadProvidedSecret => "ReadProvidedSecret",
             Self::ReadResource => "ReadResource",
             Self::FindUsers => "FindUsers",
-            Self::FindRival => "FindRival",
+            Self::FindIdOwner => "FindIdOwner",
             Self::AddFinalizer => "AddFinalizer",
             Self::Claim { .. } => "Claim",
             Self::Unclaim => "Unclaim",
             Self::TrySecret(_) => "TrySecret",
             Self::RemoveSecret(_) => "RemoveSecret",
-            Self::Write(_, Because::Staged) => "Stage",
-            Self::Write(..) => "Write",
-            Self::RemoveFormer(_) => "RemoveFormer",
+            Self::WriteSecret(_, WriteReason::Staged | WriteReason::StagedForCreate) => "Stage",
+            Self::WriteSecret(..) => "Write",
+            Self::RemovePreviousTarget(_) => "RemovePreviousTarget",
             Self::ReleaseSecret(_) => "ReleaseSecret",
             Self::DropFinalizer => "DropFinalizer",
             Self::Finish(_) => "Finish",
@@ -183,12 +187,12 @@ impl Call {
         match self {
             Self::Authenticate => "Authenticate",
             Self::Read(_) => "ReadRemote",
-            Self::Look(_) => "Look",
+            Self::FindInList(_) => "FindInList",
             Self::Create(_) => "Create",
             Self::Update(..) => "Update",
             Self::Replace(..) => "Replace",
             Self::Rotate(..) => "Rotate",
-            Self::Prove(..) => "Prove",
+            Self::VerifySecret(..) => "VerifySecret",
             Self::ReadRoles(_) => "ReadRoles",
             Self::AddToOrganization(..) => "AddToOrganization",
             Self::ChangeRoles { .. } => "ChangeRoles",

@@ -82,7 +82,7 @@ impl fmt::Debug for ClientSecret {
 }
 
 /// What create and regenerate hand out, once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Credentials {
     /// The app.
     pub client_id: ClientId,
@@ -91,7 +91,7 @@ pub struct Credentials {
 }
 
 /// The body of a create: the fields that the spec sets, under the API's names, and nothing else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NewApp {
     /// Chosen before the call, so that a repeated create cannot make a second app.
     pub id: ClientId,
@@ -105,7 +105,7 @@ pub struct NewApp {
 
 /// The body of an update: what differs, and what the API always wants beside it. An absent field is kept.
 /// [cpn-patch, csp-patch]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     /// The `context` query parameter. [cpn-patch]
     pub context: Option<Context>,
@@ -129,7 +129,7 @@ pub enum Look {
 
 /// What the API says to a token request with a client's own credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum Verification {
     /// It gave a token, so the secret is valid.
     Accepted,
     /// It gave none, in its words, scrubbed and cut.
@@ -251,7 +251,7 @@ pub trait Iam: Send + Sync + 'static {
         org: &OrgId,
         id: &ClientId,
         secret: &ClientSecret,
-    ) -> impl Future<Output = Result<Proof, Fault>> + Send;
+    ) -> impl Future<Output = Result<Verification, Fault>> + Send;
 
     /// Deletes an app, together with others of its organization that are deleted at the same time. [csp-delete]
     fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Fault>> + Send;

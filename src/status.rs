@@ -6,13 +6,13 @@ mod connection;
 pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
-use crate::credentials::{Target, secret_name};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, RotationWaits, drift, holds_claim, next_rotation, reconcile_requested,
-    requested_rotation_waits, signed_claim,
+    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, next_rotation,
+    reconcile_requested, requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
+use crate::secret::{SecretState, secret_name};
 use crate::text::clean;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -21,25 +21,25 @@ use k8s_openapi::jiff::Timestamp;
 const LONGEST_MESSAGE: usize = 2048;
 
 /// The status after a pass. `Outcome::Gone` has none.
-pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppStatus {
-    let app = &seen.app;
+pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppStatus {
+    let app = &observed.app;
     let before = app.status.clone().unwrap_or_default();
     let old = before.clone();
-    let published = is_published(seen);
-    let id = seen.client_id().0;
-    let is_claimed = published == Some(true) || holds_claim(seen);
+    let published = is_published(observed);
+    let id = observed.client_id().0;
+    let is_claimed = published == Some(true) || holds_claim(observed);
     let status = OrgOAuthAppStatus {
         observed_generation: app.metadata.generation,
         client_id: if published == Some(true) { Some(id) } else { old.client_id },
         // What does not verify may do so again, with a key that is restored.
-        claim: signed_claim(seen).filter(|_| is_claimed).or(old.claim),
+        claim: signed_claim(observed).filter(|_| is_claimed).or(old.claim),
         // While a former Secret is still there, it is the one to remember.
-        secret_name: match (published, &seen.former) {
-            (Some(true), None | Some(Target::Free | Target::Foreign)) => Some(secret_name(app)),
+        secret_name: match (published, &observed.previous_target) {
+            (Some(true), None | Some(SecretState::Absent | SecretState::Foreign)) => Some(secret_name(app)),
             _ => old.secret_name,
         },
-        rotation: rotation(seen).or(old.rotation),
-        drift: Some(drift(seen)).filter(|fields| !fields.is_empty()),
+        rotation: rotation(observed).or(old.rotation),
+        drift: Some(drift(observed)).filter(|fields| !fields.is_empty()),
         last_handled_reconcile_at: match outcome {
             // Who is suspended has handled nothing, and who waits will come back to it.
             Outcome::Suspended | Outcome::Waiting { .. } => old.last_handled_reconcile_at,
@@ -47,43 +47,45 @@ pub fn after(seen: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuthAppS
                 reconcile_requested(app).cloned().or(old.last_handled_reconcile_at)
             }
         },
-        last_handled_rotate_at: seen
+        last_handled_rotate_at: observed
             .secret
             .as_ref()
-            .map_or(old.last_handled_rotate_at, |_| seen.content().rotate_requested),
-        conditions: conditions(seen, outcome, published)
+            .map_or(old.last_handled_rotate_at, |_| observed.contents().rotate_requested),
+        conditions: conditions(observed, outcome, published)
             .into_iter()
             .map(|said| said.after(&old.conditions, app.metadata.generation, now))
             .collect(),
         ..old
     };
-    if status == before { status } else { with_times(seen, status) }
+    if status == before { status } else { with_times(observed, status) }
 }
 
 /// The times of the remote app ride along with a status that is written anyway; they are worth no write of their own.
-fn with_times(seen: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStatus {
-    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return status };
+fn with_times(observed: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStatus {
+    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &observed.remote else { return status };
     OrgOAuthAppStatus {
         created_at: shown.created_at.map(Time).or(status.created_at),
         last_updated_at: shown.last_updated_at.map(Time).or(status.last_updated_at),
+        last_used_at: shown.last_used_at().map(Time).or(status.last_used_at),
+        secret_age: shown.secret_age().or(status.secret_age),
         ..status
     }
 }
 
 /// Whether the Secret holds a credential; `None` when it was not looked at.
-fn is_published(seen: &Observed) -> Option<bool> {
-    let public = seen.app.spec.public_client == Some(true);
-    let content = seen.content();
-    seen.secret.as_ref().map(|_| content.client_id.is_some() && (public || content.current.is_some()))
+fn is_published(observed: &Observed) -> Option<bool> {
+    let public = observed.app.spec.public_client == Some(true);
+    let content = observed.contents();
+    observed.secret.as_ref().map(|_| content.client_id.is_some() && (public || content.current.is_some()))
 }
 
 /// What the Secret says of rotation; `None` when it was not looked at or holds no secret.
-fn rotation(seen: &Observed) -> Option<RotationStatus> {
-    let content = seen.content();
+fn rotation(observed: &Observed) -> Option<RotationStatus> {
+    let content = observed.contents();
     (content.revision > 0).then(|| RotationStatus {
         revision: Some(content.revision),
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
-        next_at: next_rotation(&seen.app, &content).map(whole_seconds).map(Time),
+        next_at: next_rotation(&observed.app, &content).map(whole_seconds).map(Time),
         previous_expires_at: content.previous.map(|previous| Time(whole_seconds(previous.expires_at))),
     })
 }
@@ -116,15 +118,16 @@ impl Said {
     }
 }
 
-fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<Said> {
+fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<Said> {
     use ConditionStatus::{False, True, Unknown};
     use ConditionType::{Ready, Reconciling, Stalled, Synced};
     let said = |kind, status, reason, message: &str| Said { kind, status, reason, message: message.into() };
-    let ready_message = ready_message(seen);
+    let ready_message = ready_message(observed);
     let mut conditions = match outcome {
         Outcome::Observed(plan) => {
             let message = format!("managementPolicy Full would {plan}.");
-            let ready = published == Some(true) && plan.leaves_credential() && !seen.content().is_tampered(&seen.app);
+            let ready =
+                published == Some(true) && plan.leaves_credential() && !observed.contents().is_edited(&observed.app);
             vec![
                 if ready {
                     said(Ready, True, Reason::Provisioned, &ready_message)
@@ -139,7 +142,7 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
         Outcome::Suspended => {
             let message = "spec.suspend is set; nothing is looked at.";
             vec![
-                if keeps_ready(seen, published) {
+                if keeps_ready(observed, published) {
                     said(Ready, True, Reason::Provisioned, &ready_message)
                 } else {
                     said(Ready, False, Reason::Suspended, message)
@@ -162,7 +165,7 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
             said(Synced, False, *reason, message),
         ],
         Outcome::Waiting { reason, message, .. } => vec![
-            if keeps_ready(seen, published) {
+            if keeps_ready(observed, published) {
                 said(Ready, True, Reason::Provisioned, &ready_message)
             } else {
                 said(Ready, False, *reason, message)
@@ -172,25 +175,25 @@ fn conditions(seen: &Observed, outcome: &Outcome, published: Option<bool>) -> Ve
             said(Synced, Unknown, *reason, message),
         ],
     };
-    conditions.push(secret_published(seen, published, &conditions[0]));
+    conditions.push(secret_published(observed, published, &conditions[0]));
     conditions
 }
 
 /// While the operator waits, a credential that was good stays good.
-fn keeps_ready(seen: &Observed, published: Option<bool>) -> bool {
-    let was_ready = seen.app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
-    was_ready && published != Some(false) && seen.app.metadata.deletion_timestamp.is_none()
+fn keeps_ready(observed: &Observed, published: Option<bool>) -> bool {
+    let was_ready = observed.app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
+    was_ready && published != Some(false) && observed.app.metadata.deletion_timestamp.is_none()
 }
 
-fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> Said {
+fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) -> Said {
     let kind = ConditionType::SecretPublished;
-    let name = secret_name(&seen.app);
+    let name = secret_name(&observed.app);
     match published {
         Some(true) => Said {
             kind,
             status: ConditionStatus::True,
             reason: Reason::Provisioned,
-            message: match seen.secret_overridden {
+            message: match observed.secret_write == SecretWriteProgress::Overridden {
                 false => format!("Secret {name} holds a credential."),
                 true => format!(
                     "Secret {name} holds a credential; an admission policy of the cluster sets its labels or annotations otherwise than the spec."
@@ -205,7 +208,7 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
         },
         None => Said {
             kind,
-            status: seen.app.condition(kind).map_or(ConditionStatus::Unknown, |c| c.status),
+            status: observed.app.condition(kind).map_or(ConditionStatus::Unknown, |c| c.status),
             reason: ready.reason,
             message: format!("Secret {name} was not looked at."),
         },
@@ -213,9 +216,9 @@ fn secret_published(seen: &Observed, published: Option<bool>, ready: &Said) -> S
 }
 
 /// A request that has to wait would otherwise seem to be forgotten.
-fn ready_message(seen: &Observed) -> String {
-    let message = provisioned_message(&seen.client_id(), &seen.app);
-    match requested_rotation_waits(seen) {
+fn ready_message(observed: &Observed) -> String {
+    let message = provisioned_message(&observed.client_id(), &observed.app);
+    match requested_rotation_waits(observed) {
         Some(RotationWaits::ForPrevious) => format!(
             "{message} The rotation that was asked for waits until the previous secret ends, at status.rotation.previousExpiresAt; to end all former secrets at once, delete the Secret."
         ),

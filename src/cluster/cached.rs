@@ -57,25 +57,29 @@ impl io::Write for Room {
     }
 }
 
-/// A resource without the parts of its spec and status that can be large.
-pub fn outline(mut app: OrgOAuthApp) -> OrgOAuthApp {
-    app.spec = OrgOAuthAppSpec {
-        display_name: String::new(),
-        description: String::new(),
-        allowed_scopes: Default::default(),
-        redirect_uris: None,
-        post_logout_redirect_uris: None,
-        allowed_orgs: None,
-        roles: None,
-        secret: Default::default(),
-        ..app.spec
+/// A resource with those parts of its spec and status only that others need, and of which none can be large.
+pub fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
+    let spec = OrgOAuthAppSpec {
+        connection_ref: app.spec.connection_ref,
+        org_id: app.spec.org_id,
+        id: app.spec.id,
+        rotation: app.spec.rotation,
+        adoption_policy: app.spec.adoption_policy,
+        management_policy: app.spec.management_policy,
+        deletion_policy: app.spec.deletion_policy,
+        suspend: app.spec.suspend,
+        ..OrgOAuthAppSpec::default()
     };
-    app.status = app.status.map(|status| OrgOAuthAppStatus {
-        drift: None,
+    let status = app.status.map(|status| OrgOAuthAppStatus {
+        client_id: status.client_id,
+        claim: status.claim,
+        adopted: status.adopted,
+        secret_name: status.secret_name,
+        rotation: status.rotation,
         conditions: status.conditions.into_iter().map(without_message).collect(),
-        ..status
+        ..OrgOAuthAppStatus::default()
     });
-    app
+    OrgOAuthApp { metadata: app.metadata, spec, status }
 }
 
 fn without_message(condition: Condition) -> Condition {

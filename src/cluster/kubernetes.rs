@@ -1,5 +1,5 @@
 //! The real cluster: each method of the port is one request to the API server, bounded in time.
-//! Writes carry the `resourceVersion` that was seen, so that a race ends in a refusal.
+//! Writes carry the `resourceVersion` that was observed, so that a race ends in a refusal.
 
 mod events;
 mod pods;
@@ -15,9 +15,9 @@ use super::{Cluster, ClusterFault, Happening};
 use crate::crd::{
     DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
 };
-use crate::credentials::SecretWrite;
 use crate::fence::Fence;
 use crate::metrics::{self, Metrics};
+use crate::secret::SecretWrite;
 use events::Events;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -154,7 +154,7 @@ impl Kubernetes {
 }
 
 /// The uid beside the `resourceVersion` keeps a write from a namesake that was created anew.
-fn seen(app: &OrgOAuthApp) -> Value {
+fn observed(app: &OrgOAuthApp) -> Value {
     json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
 }
 
@@ -203,14 +203,14 @@ impl Cluster for Kubernetes {
     }
 
     async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, ClusterFault> {
-        let mut metadata = seen(app);
+        let mut metadata = observed(app);
         let finalizers = app.finalizers().iter().map(String::as_str).chain([FINALIZER]);
         metadata["finalizers"] = finalizers.collect();
         self.patch(app, None, json!({"metadata": metadata})).await
     }
 
     async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
-        let mut metadata = seen(app);
+        let mut metadata = observed(app);
         metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
         self.released.remember(app.uid().unwrap_or_default());
         match self.patch(app, None, json!({"metadata": metadata})).await {
@@ -232,7 +232,7 @@ impl Cluster for Kubernetes {
     }
 
     async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
-        self.patch(app, Some("status"), json!({"metadata": seen(app), "status": status})).await
+        self.patch(app, Some("status"), json!({"metadata": observed(app), "status": status})).await
     }
 
     async fn write_connection_status(
@@ -286,7 +286,7 @@ impl Cluster for Kubernetes {
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
         let found = self.watched.namespace(namespace);
-        // A resource that is seen before its namespace: the watch of namespaces lags.
+        // A resource that is observed before its namespace: the watch of namespaces lags.
         Ok(found.ok_or(ClusterFault::Stale)?.metadata.labels.clone().unwrap_or_default())
     }
 

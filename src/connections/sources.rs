@@ -3,10 +3,10 @@
 
 use crate::cluster::lenient::Lenient;
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
-use crate::credentials;
 use crate::decide::Blocked;
 use crate::reason::Reason;
 use crate::remote::{ApiCredentials, token_expiry};
+use crate::secret;
 use crate::secret_value;
 use crate::status::{Expiry, Proven};
 use crate::text::clean;
@@ -143,7 +143,7 @@ impl Sources {
         let api: Api<Lenient<Secret>> = Api::namespaced(self.client.clone(), namespace);
         let found = bounded(&what, api.get_opt(kept.secret_name())).await?;
         let secret = match kept.tenant {
-            Some(_) => credentials::consented(&what, found).map_err(Unread::Wrong)?,
+            Some(_) => secret::consented(&what, found).map_err(Unread::Wrong)?,
             None => there(&what, found)?,
         };
         let credentials = match &kept.form {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a team says about its app.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "oauth-apps.dev",
     version = "v1alpha1",
@@ -40,15 +40,18 @@ use std::collections::BTreeMap;
     validation = Rule::new("(has(self.publicClient) && self.publicClient) == (has(oldSelf.publicClient) && oldSelf.publicClient)").message("publicClient is immutable: delete the resource and create it anew").field_path(".publicClient"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.clientSecretRef)").message("a public client has no secret: remove clientSecretRef or publicClient").field_path(".clientSecretRef"),
     validation = Rule::new("!has(self.clientSecretRef) || !has(self.rotation)").message("rotation makes secrets, clientSecretRef brings them: remove one of the two, and to rotate a secret that you bring, change it").field_path(".rotation"),
-    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !('client_credentials' in self.grantTypes)").message("a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient").field_path(".grantTypes"),
+    validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.grantTypes)").message("adoptionPolicy needs grantTypes: name those that the app has, since without them it would get client_credentials only").field_path(".grantTypes"),
+    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || has(self.grantTypes)").message("a public client needs grantTypes, since the default is client_credentials, which it cannot use: set grantTypes, such as [authorization_code], or remove publicClient").field_path(".grantTypes"),
+    validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.grantTypes) || !('client_credentials' in self.grantTypes)").message("a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient").field_path(".grantTypes"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.rotation)").message("a public client has no secret to rotate: remove rotation or publicClient").field_path(".rotation"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || self.adoptionPolicy != 'AdoptAndRotate'").message("a public client has no secret to rotate: set adoptionPolicy to Adopt").field_path(".adoptionPolicy"),
     validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || !has(self.redirectUris)").message("allowOpenRedirectUris excludes redirectUris: remove one of the two").field_path(".redirectUris"),
     validation = Rule::new("(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) == (has(oldSelf.allowOpenRedirectUris) && oldSelf.allowOpenRedirectUris)").message("allowOpenRedirectUris is immutable: delete the resource and create it anew").field_path(".allowOpenRedirectUris"),
-    validation = Rule::new("!has(self.redirectUris) || size(self.redirectUris) == 0 || 'authorization_code' in self.grantTypes").message("redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris").field_path(".redirectUris"),
-    validation = Rule::new("!has(self.postLogoutRedirectUris) || size(self.postLogoutRedirectUris) == 0 || 'authorization_code' in self.grantTypes").message("postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris").field_path(".postLogoutRedirectUris"),
+    validation = Rule::new("!has(self.redirectUris) || size(self.redirectUris) == 0 || (has(self.grantTypes) && 'authorization_code' in self.grantTypes)").message("redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris").field_path(".redirectUris"),
+    validation = Rule::new("!has(self.postLogoutRedirectUris) || size(self.postLogoutRedirectUris) == 0 || (has(self.grantTypes) && 'authorization_code' in self.grantTypes)").message("postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris").field_path(".postLogoutRedirectUris"),
     validation = Rule::new("!has(self.accessTokenTTL) || !has(self.refreshTokenTTL) || self.accessTokenTTL < self.refreshTokenTTL").message("refreshTokenTTL must be greater than accessTokenTTL").field_path(".refreshTokenTTL"),
-    validation = Rule::new("!has(self.refreshTokenTTL) || !('client_delegate' in self.grantTypes) || self.refreshTokenTTL <= 1209600").message("with the grant type client_delegate refreshTokenTTL is at most 1209600, which is 14 days").field_path(".refreshTokenTTL"),
+    validation = Rule::new("!has(self.refreshTokenTTL) || !has(self.grantTypes) || !('client_delegate' in self.grantTypes) || self.refreshTokenTTL <= 1209600").message("with the grant type client_delegate refreshTokenTTL is at most 1209600, which is 14 days").field_path(".refreshTokenTTL"),
+    validation = Rule::new("!has(self.rotation) || !has(self.rotation.interval) || has(self.rotation.overlap) || !self.rotation.interval.matches('^([0-9]+(ms|s|m|h))+$') || duration(self.rotation.interval).getSeconds() > (has(self.secretRotationExpirationInSeconds) ? self.secretRotationExpirationInSeconds : 172800)").message("without rotation.overlap the previous secret stays valid for secretRotationExpirationInSeconds, or for 48h, which must be shorter than rotation.interval: set rotation.overlap").field_path(".rotation"),
     validation = Rule::new("!has(oldSelf.allowedOrgs) || has(self.allowedOrgs)").message("an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it anew").field_path(".allowedOrgs"),
 )]
 #[serde(rename_all = "camelCase")]
@@ -70,21 +73,27 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The name that the vendor's console shows: letters, digits, spaces and any of - _ . ` ' : @ & ,
+    /// When absent, the app is created with the name of this resource, and the name is not managed.
     /// The API documents no limit; 256 characters are the operator's.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[\\p{L}\\p{M}\\p{N} \\-_.`\':@&,]+$') && self.trim() != ''").message("displayName consists of letters, digits, spaces and any of - _ . ` ' : @ & ,"))]
-    pub display_name: String,
-    /// What the app is for, as the vendor's console shows it. The API documents no limit; 4096 characters are the
-    /// operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What the app is for, as the vendor's console shows it. When absent, the app is created with `namespace/name` of this
+    /// resource, and the description is not managed. The API documents no limit; 4096 characters are the operator's.
     #[schemars(length(max = 4096))]
-    pub description: String,
-    /// The OAuth grant types of the app. `audience_exchange`, `client_delegate` and `context_switch` are for service
-    /// organizations. CloudPartnerNavigator has `client_credentials` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The OAuth grant types of the app; `[client_credentials]` when absent. `audience_exchange`, `client_delegate` and
+    /// `context_switch` are for service organizations. CloudPartnerNavigator has `client_credentials` only.
     #[schemars(length(min = 1, max = 6))]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    pub grant_types: Vec<GrantType>,
-    /// What tokens of the app may carry at most; may be `{}`. Scopes cap, they do not grant: see `roles`.
-    pub allowed_scopes: AllowedScopes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_types: Option<Vec<GrantType>>,
+    /// What tokens of the app may carry at most; may be `{}`. Scopes cap, they do not grant: see `roles`. When absent, the
+    /// app is created with `{}`, and its scopes are not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_scopes: Option<AllowedScopes>,
     /// Lifetime of access tokens, in seconds. When absent the API chooses; CloudServices documents 10 minutes.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "accessTokenTTL", skip_serializing_if = "Option::is_none")]
@@ -144,6 +153,35 @@ pub struct OrgOAuthAppSpec {
     #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_definition_id: Option<String>,
+    /// Masks of additional attributes; the API documents no more than the name. CloudServices only.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("additionalAttributeMasks", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_attribute_masks: Option<Vec<String>>,
+    /// The actors that are allowed for `audience_exchange`, a grant type of service organizations. CloudServices only.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsAudienceExchange", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_actors_audience_exchange: Option<Vec<String>>,
+    /// The actors that are allowed for `client_delegate`, a grant type of service organizations. CloudServices only.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsClientDelegate", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_actors_client_delegate: Option<Vec<String>>,
+    /// Whether access claims across organizations are supported; the API documents no more than the name. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_org_access_claims_supported: Option<bool>,
+    /// Whether the app is hidden; the API documents no more than the name. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_hidden: Option<bool>,
+    /// Whether the domain is appended to groups in an id token; the API documents no more than the name. A create cannot carry
+    /// it, so it costs a new app one update. CloudServices only.
+    #[serde(default, rename = "groupDomainAppendedInIDToken", skip_serializing_if = "Option::is_none")]
+    pub group_domain_appended_in_id_token: Option<bool>,
+    /// Chooses the issuer of the tokens; the API documents no more than the name. A create cannot carry it, so it costs a new
+    /// app one update. CloudServices only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_csp_issuer_url: Option<bool>,
     /// A client secret that you bring instead of one that the API generates: a key of a Secret in this namespace,
     /// which must carry the label `oauth-apps.dev/use: "true"`. When it changes, the app's secret is rotated to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,7 +193,8 @@ pub struct OrgOAuthAppSpec {
     /// to it are taken from it; roles that it inherits count where they are listed here, and stay where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
-    /// Renews the client secret regularly: the previous one stays valid for a while, under a key of its own in the Secret.
+    /// How the client secret is rotated, by interval or on request: the previous one stays valid for a while, under a key of
+    /// its own in the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
     /// Whether an app that exists already under `id` is taken over: `Never`, `Adopt` keeps its secret,
@@ -309,20 +348,23 @@ pub struct ServiceRoles {
     pub service_roles: Vec<Role>,
 }
 
-/// When the client secret is renewed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// How the client secret is rotated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("![self.interval, self.overlap].all(d, d.matches('^([0-9]+(ms|s|m|h))+$')) || duration(self.overlap) < duration(self.interval)").message("overlap must be shorter than interval").field_path(".overlap"),
+    validation = Rule::new("!has(self.interval) || !has(self.overlap) || ![self.interval, self.overlap].all(d, d.matches('^([0-9]+(ms|s|m|h))+$')) || duration(self.overlap) < duration(self.interval)").message("overlap must be shorter than interval").field_path(".overlap"),
 )]
 pub struct Rotation {
-    /// How often, such as `720h`; at least one minute.
+    /// How often, such as `720h`; at least one minute. When absent, only on request.
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1m')").message("interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days"))]
-    pub interval: String,
-    /// How long the previous secret stays valid, such as `48h`; shorter than `interval`, at most 2147483647 seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// How long the previous secret stays valid, such as `48h`; shorter than `interval`, at most 2147483647 seconds. When
+    /// absent, `secretRotationExpirationInSeconds`, or else 48 hours.
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('2147483647s')").message("overlap is a duration of at least 1s and at most 2147483647s, such as 48h"))]
-    pub overlap: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
 }
 
 /// Whether an app that exists already is taken over.
@@ -359,6 +401,13 @@ pub enum DeletionPolicy {
     DeleteWhenUnused,
 }
 
+impl OrgOAuthAppSpec {
+    /// The grant types of the app, also where the spec names none.
+    pub fn grant_types(&self) -> &[GrantType] {
+        self.grant_types.as_deref().unwrap_or(&[GrantType::ClientCredentials])
+    }
+}
+
 impl OrgOAuthApp {
     /// A condition of the present status.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
@@ -391,6 +440,13 @@ pub struct OrgOAuthAppStatus {
     /// When the remote app was last changed, as the API says.
     #[serde(default)]
     pub last_updated_at: Option<Time>,
+    /// When the remote app was last used, as the API says. Of an app that nothing else happens to, it may be old.
+    #[serde(default)]
+    pub last_used_at: Option<Time>,
+    /// The age of the client secret, as the API says; its unit is not documented. Of an app that nothing else happens to, it may
+    /// be old.
+    #[serde(default)]
+    pub secret_age: Option<i64>,
     /// The state of rotation.
     #[serde(default)]
     pub rotation: Option<RotationStatus>,

@@ -1,16 +1,17 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
+use super::model::{has_finalizer, is_observe_only};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
     restored_claim,
 };
-use super::{Access, Blocked, Call, Observed, Outcome, Remote, Rival, Step, observes, read_secrets};
-use crate::crd::{DeletionPolicy, FINALIZER};
-use crate::credentials::{OurSecret, Target, secret_name};
+use super::secrets::read as read_secrets;
+use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Step};
+use crate::crd::DeletionPolicy;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Deletion};
-use kube::ResourceExt;
+use crate::secret::{OwnedSecret, SecretState, secret_name};
 
 /// So many pods are named; who finds these finds the others.
 const NAMED_PODS: usize = 5;
@@ -18,90 +19,92 @@ const NAMED_PODS: usize = 5;
 const RETAIN_HINT: &str = "to delete this resource without its app, set spec.deletionPolicy to Retain";
 
 /// The next step of a deletion.
-pub fn step(seen: &Observed) -> Result<Step, Blocked> {
-    let app = &seen.app;
-    if !app.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+pub fn step(observed: &Observed) -> Result<Step, Blocked> {
+    let app = &observed.app;
+    if !has_finalizer(app) {
         return Ok(Step::Finish(Outcome::Gone));
     }
     match app.spec.deletion_policy {
         // Who only observes writes nothing to the API, deletion included.
-        _ if observes(app) => Ok(release(seen)),
-        DeletionPolicy::Retain => Ok(release(seen)),
-        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => delete(seen),
+        _ if is_observe_only(app) => Ok(release(observed)),
+        DeletionPolicy::Retain => Ok(release(observed)),
+        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => delete(observed),
     }
 }
 
 /// Where status does not say at which API the app was made, the claim on the Secret may.
-fn delete(seen: &Observed) -> Result<Step, Blocked> {
-    if !holds_claim(seen)
-        && let Some(step) = read_secrets(seen)
+fn delete(observed: &Observed) -> Result<Step, Blocked> {
+    if !holds_claim(observed)
+        && let Some(step) = read_secrets(observed)
     {
         return Ok(step);
     }
-    match ownership(seen) {
-        Ownership::Ours => delete_app(seen),
-        Ownership::Intended => delete_proven(seen, proof_of_creation(seen)),
-        Ownership::Unproven if key_is_lost(seen) => Err(with_retain_hint(&lost_key(seen))),
-        Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(seen, &endpoint))),
-        Ownership::Unproven => delete_restored(seen),
+    match ownership(observed) {
+        Ownership::Ours => delete_app(observed),
+        Ownership::Intended => delete_proven(observed, proof_of_creation(observed)),
+        Ownership::Unproven if key_is_lost(observed) => Err(with_retain_hint(&lost_key(observed))),
+        Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(observed, &endpoint))),
+        Ownership::Unproven => delete_restored(observed),
     }
 }
 
 /// An app on which status has no claim is deleted by the claim on the Secret only; without one it is left as it is.
-fn delete_restored(seen: &Observed) -> Result<Step, Blocked> {
-    if restored_claim(seen).is_none() {
-        return Ok(remove_secrets(seen));
+fn delete_restored(observed: &Observed) -> Result<Step, Blocked> {
+    if restored_claim(observed).is_none() {
+        return Ok(remove_secrets(observed));
     }
-    match &seen.rival {
-        Rival::Unread => Ok(Step::FindRival),
-        Rival::Has(_) => Ok(Step::DropFinalizer),
-        Rival::None => delete_proven(seen, proof_of_restore(seen)),
+    match &observed.id_owner {
+        IdOwner::Unread => Ok(Step::FindIdOwner),
+        IdOwner::Has(_) => Ok(Step::DropFinalizer),
+        IdOwner::None => delete_proven(observed, proof_of_restore(observed)),
     }
 }
 
 /// Whether an app under the id is this resource's is found out by the secret that only this resource and its app have.
-fn delete_proven(seen: &Observed, possession: Possession) -> Result<Step, Blocked> {
-    if let Some(step) = read_secrets(seen) {
+fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Blocked> {
+    if let Some(step) = read_secrets(observed) {
         return Ok(step);
     }
-    match (&seen.access, &seen.remote, possession) {
+    match (&observed.access, &observed.remote, possession) {
         (Access::Refused(blocked), _, _) => Err(with_retain_hint(blocked)),
-        _ if seen.deletion.is_some() => delete_app(seen),
+        _ if observed.deletion.is_some() => delete_app(observed),
         (_, Remote::Shown(shown), _) if shown.is_caller => Ok(Step::DropFinalizer),
-        (_, Remote::Unread | Remote::Listed(_), _) => Ok(Step::Call(Call::Read(seen.client_id()))),
-        (_, Remote::Absent | Remote::AsDefined, _) => delete_app(seen),
-        (_, Remote::Shown(_), Possession::Unknown(secret)) => Ok(Step::Call(Call::Prove(seen.client_id(), secret))),
-        (_, Remote::Shown(_), Possession::Proven | Possession::NotProvable) => delete_app(seen),
-        (_, Remote::Shown(_), Possession::Refused) => Ok(remove_secrets(seen)),
+        (_, Remote::Unread | Remote::Listed(_), _) => Ok(Step::Call(Call::Read(observed.client_id()))),
+        (_, Remote::Absent | Remote::AsDefined, _) => delete_app(observed),
+        (_, Remote::Shown(_), Possession::Unknown(secret)) => {
+            Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret)))
+        }
+        (_, Remote::Shown(_), Possession::Proven | Possession::NotProvable) => delete_app(observed),
+        (_, Remote::Shown(_), Possession::Refused) => Ok(remove_secrets(observed)),
     }
 }
 
-fn lost_key(seen: &Observed) -> Blocked {
+fn lost_key(observed: &Observed) -> Blocked {
     let message = format!(
         "the claim on app {} in status does not verify, since the key that signed it is not the operator's any more; restore that key",
-        seen.client_id()
+        observed.client_id()
     );
     Blocked::new(Reason::IdTaken, message)
 }
 
-fn delete_app(seen: &Observed) -> Result<Step, Blocked> {
-    let waits_for_users = seen.app.spec.deletion_policy == DeletionPolicy::DeleteWhenUnused;
-    match &seen.users {
+fn delete_app(observed: &Observed) -> Result<Step, Blocked> {
+    let waits_for_users = observed.app.spec.deletion_policy == DeletionPolicy::DeleteWhenUnused;
+    match &observed.users {
         None if waits_for_users => Ok(Step::FindUsers),
-        Some(users) if waits_for_users && !users.is_empty() => Ok(Step::Finish(in_use(seen, users))),
-        Some(_) | None => delete_remote(seen, seen.client_id()),
+        Some(users) if waits_for_users && !users.is_empty() => Ok(Step::Finish(in_use(observed, users))),
+        Some(_) | None => delete_remote(observed, observed.client_id()),
     }
 }
 
 /// Whatever the API says to a deletion, the app is gone only when the API no longer shows it.
-fn delete_remote(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    if let Access::Refused(blocked) = &seen.access {
+fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
+    if let Access::Refused(blocked) = &observed.access {
         return Err(with_retain_hint(blocked));
     }
-    match (&seen.deletion, &seen.remote) {
+    match (&observed.deletion, &observed.remote) {
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
-        (Some(_), Remote::Absent) => Ok(remove_secrets(seen)),
+        (Some(_), Remote::Absent) => Ok(remove_secrets(observed)),
         (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) => Err(deletion_not_offered(&id)),
         (Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed), Remote::Shown(_) | Remote::AsDefined) => {
             Ok(Step::Finish(Outcome::Waiting {
@@ -114,29 +117,29 @@ fn delete_remote(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
 }
 
 /// The Secrets that Kubernetes does not delete with the resource go before the finalizer.
-fn remove_secrets(seen: &Observed) -> Step {
-    let left = |secret: &&OurSecret| !secret.is_collected(&seen.app);
-    read_secrets(seen).unwrap_or_else(|| match owned_secrets(seen).find(left) {
+fn remove_secrets(observed: &Observed) -> Step {
+    let left = |secret: &&OwnedSecret| !secret.is_collected(&observed.app);
+    read_secrets(observed).unwrap_or_else(|| match owned_secrets(observed).find(left) {
         Some(secret) => Step::RemoveSecret(secret.clone()),
         None => Step::DropFinalizer,
     })
 }
 
-fn release(seen: &Observed) -> Step {
-    read_secrets(seen).unwrap_or_else(|| match owned_secrets(seen).next() {
+fn release(observed: &Observed) -> Step {
+    read_secrets(observed).unwrap_or_else(|| match owned_secrets(observed).next() {
         Some(secret) => Step::ReleaseSecret(secret.clone()),
         None => Step::DropFinalizer,
     })
 }
 
-fn owned_secrets(seen: &Observed) -> impl Iterator<Item = &OurSecret> {
-    [&seen.secret, &seen.former].into_iter().flatten().filter_map(|target| match target {
-        Target::Ours(secret) => Some(secret),
-        Target::Free | Target::Foreign => None,
+fn owned_secrets(observed: &Observed) -> impl Iterator<Item = &OwnedSecret> {
+    [&observed.secret, &observed.previous_target].into_iter().flatten().filter_map(|target| match target {
+        SecretState::Owned(secret) => Some(secret),
+        SecretState::Absent | SecretState::Foreign => None,
     })
 }
 
-fn in_use(seen: &Observed, users: &[String]) -> Outcome {
+fn in_use(observed: &Observed, users: &[String]) -> Outcome {
     let more = users.len().saturating_sub(NAMED_PODS);
     let mut named = users.iter().take(NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 {
@@ -146,7 +149,7 @@ fn in_use(seen: &Observed, users: &[String]) -> Outcome {
         reason: Reason::InUse,
         message: format!(
             "Secret {} is used by pods {named}; the app is deleted when they are gone, or at once with spec.deletionPolicy Delete",
-            secret_name(&seen.app)
+            secret_name(&observed.app)
         ),
         until: None,
     }

@@ -1,4 +1,4 @@
-//! What a call that brought nothing means for the pass: wait, or tell a person.
+//! What a call that provided nothing means for the pass: wait, or tell a person.
 //! Pure; how long to wait is `backoff`'s business.
 
 use super::deletion::outcome_with_retain_hint;
@@ -7,7 +7,7 @@ use crate::crd::OrgOAuthApp;
 use crate::reason::Reason;
 use crate::remote::Fault;
 
-/// What a call that brought nothing means for the pass.
+/// What a call that provided nothing means for the pass.
 pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
     let outcome = outcome_of(app, fault);
     if app.metadata.deletion_timestamp.is_some() { outcome_with_retain_hint(outcome) } else { outcome }

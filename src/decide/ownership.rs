@@ -1,15 +1,17 @@
 //! Whose the app is: an id derived from the uid is the resource's by itself, any other one only by a claim that the
 //! operator signed. Nothing that a tenant can write proves anything, and what is not ours is never changed or deleted.
 
+use super::creation::try_secret;
+use super::model::{client_id, is_provable};
 use super::{
-    Access, Blocked, Call, ClaimOrigin, Next, Observed, Remote, Rival, Step, after_fault, attach, client_id,
-    credential, go_live, is_provable, try_secret,
+    Access, Blocked, Call, ClaimOrigin, ClaimProgress, Creation, IdOwner, Next, Observed, Remote, Step, after_fault,
 };
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp, SignedClaim};
-use crate::credentials::Target;
+use crate::definition::Fields;
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Proof};
+use crate::remote::{ClientId, ClientSecret, Verification};
+use crate::secret::SecretState;
 use kube::ResourceExt;
 
 /// Whose the app of a resource's client id is.
@@ -29,58 +31,58 @@ pub enum Ownership {
 }
 
 /// What is to be done until the app is ours to change.
-pub fn step(seen: &Observed) -> Next {
-    match ownership(seen) {
-        Ownership::Ours => Ok(attach(seen)),
-        Ownership::Intended => intended(seen, seen.client_id()),
-        Ownership::Elsewhere { endpoint } => Err(endpoint_changed(seen, &endpoint)),
-        Ownership::Unproven => claim(seen, seen.client_id()).map(Some),
+pub fn step(observed: &Observed, _: &Fields) -> Next {
+    match ownership(observed) {
+        Ownership::Ours => Ok(None),
+        Ownership::Intended => intended(observed, observed.client_id()),
+        Ownership::Elsewhere { endpoint } => Err(endpoint_changed(observed, &endpoint)),
+        Ownership::Unproven => claim(observed, observed.client_id()).map(Some),
     }
 }
 
-/// Whose the app is, as far as it was seen.
-pub fn ownership(seen: &Observed) -> Ownership {
-    let claim = status_claim(seen).or_else(|| restored_claim(seen));
-    match (claim, address(seen)) {
+/// Whose the app is, as far as it was observed.
+pub fn ownership(observed: &Observed) -> Ownership {
+    let claim = status_claim(observed).cloned().or_else(|| restored_claim(observed));
+    match (claim, observed.address()) {
         (Some(claim), Some(address)) if !address.made(&claim) => Ownership::Elsewhere { endpoint: claim.endpoint },
-        _ if is_derived(seen) || is_created(seen) => Ownership::Ours,
-        _ if holds_claim(seen) => Ownership::Intended,
+        _ if is_derived(observed) || is_created(observed) => Ownership::Ours,
+        _ if holds_claim(observed) => Ownership::Intended,
         _ => Ownership::Unproven,
     }
 }
 
 /// Whether the app was made under a claim of this very resource, as status, the Secret or the create in this reconcile says.
-fn is_created(seen: &Observed) -> bool {
-    let on_secret = || restored_claim(seen).is_some_and(|claim| seen.app.uid().as_ref() == Some(&claim.uid));
-    let now = || holds_claim(seen) && matches!(seen.remote, Remote::AsDefined);
-    status_claim(seen).is_some_and(|claim| claim.created) || on_secret() || now()
+fn is_created(observed: &Observed) -> bool {
+    let on_secret = || restored_claim(observed).is_some_and(|claim| observed.app.uid().as_ref() == Some(&claim.uid));
+    let now = || holds_claim(observed) && matches!(observed.remote, Remote::AsDefined);
+    status_claim(observed).is_some_and(|claim| claim.created) || on_secret() || now()
 }
 
 /// Whether status has a claim that only records the intent to create an app.
-pub fn is_intent(seen: &Observed) -> bool {
-    status_claim(seen).is_some_and(|claim| !claim.created)
+pub fn is_intent(observed: &Observed) -> bool {
+    status_claim(observed).is_some_and(|claim| !claim.created)
 }
 
 /// Whether status has a claim of this resource that the operator signed.
-pub fn holds_claim(seen: &Observed) -> bool {
-    status_claim(seen).is_some()
+pub fn holds_claim(observed: &Observed) -> bool {
+    status_claim(observed).is_some()
 }
 
 /// The client id that a claim gives the resource, where the spec chooses none.
-pub fn claimed_id(seen: &Observed) -> Option<ClientId> {
-    let claim = status_claim(seen).or_else(|| restored_claim(seen))?;
+pub fn claimed_id(observed: &Observed) -> Option<ClientId> {
+    let claim = status_claim(observed).cloned().or_else(|| restored_claim(observed))?;
     Some(ClientId(claim.client_id))
 }
 
 /// The claim on an app that is ours, or about to be created, as the operator signs it now.
-pub fn signed_claim(seen: &Observed) -> Option<SignedClaim> {
-    let address = address(seen)?;
-    let created = match ownership(seen) {
+pub fn signed_claim(observed: &Observed) -> Option<SignedClaim> {
+    let address = observed.address()?;
+    let created = match ownership(observed) {
         Ownership::Ours => true,
         Ownership::Intended => false,
         Ownership::Elsewhere { .. } | Ownership::Unproven => return None,
     };
-    Some(seen.key.sign(&seen.app, address, &seen.client_id(), created))
+    Some(observed.key.sign(&observed.app, address, &observed.client_id(), created))
 }
 
 /// The claim in status of a resource, if the operator signed it for this uid and for the id that the spec chooses.
@@ -90,63 +92,60 @@ pub fn recorded_claim(app: &OrgOAuthApp, key: &ClaimKey) -> Option<SignedClaim> 
     is_ours.then(|| claim.clone())
 }
 
-fn status_claim(seen: &Observed) -> Option<SignedClaim> {
-    recorded_claim(&seen.app, &seen.key)
+fn status_claim(observed: &Observed) -> Option<&SignedClaim> {
+    observed.recorded_claim.as_ref()
 }
 
 /// The claim that the operator left on the Secret for a resource of this namespace and name; the guard of Secrets has
 /// verified it.
-pub fn restored_claim(seen: &Observed) -> Option<SignedClaim> {
-    let targets = [&seen.former, &seen.secret].into_iter().flatten();
-    let mut claims = targets.filter_map(|target: &Target| target.content(&seen.app).claim);
-    claims.find(|claim| claim.created && fits(&seen.app, claim))
+pub fn restored_claim(observed: &Observed) -> Option<SignedClaim> {
+    let targets = [&observed.previous_target, &observed.secret].into_iter().flatten();
+    let mut claims = targets.filter_map(|target: &SecretState| target.contents(&observed.app).claim);
+    claims.find(|claim| claim.created && fits(&observed.app, claim))
 }
 
 fn fits(app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
     app.spec.id.as_ref().is_none_or(|id| *id == claim.client_id)
 }
 
-fn is_derived(seen: &Observed) -> bool {
-    seen.app.spec.id.is_none() && seen.client_id() == client_id(&seen.app)
-}
-
-fn address(seen: &Observed) -> Option<&ApiAddress> {
-    match &seen.access {
-        Access::Granted { address, .. } => Some(address),
-        Access::Refused(_) => None,
-    }
+fn is_derived(observed: &Observed) -> bool {
+    observed.app.spec.id.is_none() && observed.client_id() == client_id(&observed.app)
 }
 
 /// Before an id without a claim is used, no other resource may have it and the operator may not call as it; then the API
 /// must say that it is free, or the app must be adopted or be found again. The claim is durable before anything is
 /// created. The finalizer comes last, so that a resource which never gets the id can be deleted without the API.
-fn claim(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    match (&seen.rival, &seen.remote) {
-        (Rival::Unread, _) => Ok(Step::FindRival),
-        (Rival::Has(other), _) => Err(id_conflict(&seen.app, &id, other)),
-        (Rival::None, Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
-        (Rival::None, Remote::Shown(app)) if app.is_caller => Err(id_of_the_operator(&id)),
-        (Rival::None, Remote::Absent) => Ok(match &seen.create_refused {
-            Some(fault) => Step::Finish(after_fault(&seen.app, fault.clone())),
-            None => try_secret(seen).unwrap_or_else(|| claim_as(seen, id, ClaimOrigin::New)),
+fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
+    match (&observed.id_owner, &observed.remote) {
+        (IdOwner::Unread, _) => Ok(Step::FindIdOwner),
+        (IdOwner::Has(other), _) => Err(id_conflict(&observed.app, &id, other)),
+        (IdOwner::None, Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
+        (IdOwner::None, Remote::Shown(app)) if app.is_caller => Err(id_of_the_operator(&id)),
+        (IdOwner::None, Remote::Absent) => Ok(match &observed.creation {
+            Creation::Refused(fault) => Step::Finish(after_fault(&observed.app, fault.clone())),
+            Creation::NotTried | Creation::Issued(_) | Creation::Stored => {
+                try_secret(observed).unwrap_or(Step::Claim { id, origin: ClaimOrigin::New })
+            }
         }),
-        (Rival::None, Remote::Shown(_) | Remote::AsDefined) => claim_existing(seen, id),
+        (IdOwner::None, Remote::Shown(_) | Remote::AsDefined) => claim_existing(observed, id),
     }
 }
 
 /// Between the claim and the answer to the create anybody may have created an app with the id, so what is there is the
 /// resource's only if it has the secret that was staged before the create. Where no token can tell, the claim has to do.
-fn intended(seen: &Observed, id: ClientId) -> Next {
-    match (&seen.remote, proof_of_creation(seen)) {
+fn intended(observed: &Observed, id: ClientId) -> Next {
+    match (&observed.remote, proof_of_creation(observed)) {
         (Remote::Unread | Remote::Listed(_), _) => Ok(Some(Step::Call(Call::Read(id)))),
-        (Remote::Absent | Remote::AsDefined, _) => Ok(attach(seen)),
+        (Remote::Absent | Remote::AsDefined, _) => Ok(None),
         (Remote::Shown(app), _) if app.is_caller => Err(id_of_the_operator(&id)),
-        (Remote::Shown(_), Possession::Unknown(secret)) => Ok(Some(Step::Call(Call::Prove(id, secret)))),
-        (Remote::Shown(_), Possession::NotProvable) if seen.claimed_now => Ok(Some(Step::Unclaim)),
+        (Remote::Shown(_), Possession::Unknown(secret)) => Ok(Some(Step::Call(Call::VerifySecret(id, secret)))),
         (Remote::Shown(_), Possession::Refused) => Ok(Some(Step::Unclaim)),
-        (Remote::Shown(_), Possession::Proven | Possession::NotProvable) => {
-            Ok(Some(claim_as(seen, id, ClaimOrigin::Created)))
-        }
+        (Remote::Shown(_), Possession::Proven) => Ok(Some(Step::Claim { id, origin: ClaimOrigin::Created })),
+        (Remote::Shown(_), Possession::NotProvable) => Ok(Some(match observed.claim {
+            // It was free when the claim was recorded, and the create was refused.
+            ClaimProgress::Recorded(_) => Step::Unclaim,
+            ClaimProgress::Unchanged | ClaimProgress::TakenBack => Step::Claim { id, origin: ClaimOrigin::Created },
+        })),
     }
 }
 
@@ -163,60 +162,58 @@ pub enum Possession {
 }
 
 /// Whether an app under the id is the one that this resource created.
-pub fn proof_of_creation(seen: &Observed) -> Possession {
-    let staged = seen.content().next.map(|next| next.secret);
-    possession(seen, credential::brought(seen).cloned().or(staged))
+pub fn proof_of_creation(observed: &Observed) -> Possession {
+    let staged = observed.contents().pending.map(|pending| pending.secret);
+    possession(observed, observed.provided_secret().cloned().or(staged))
 }
 
 /// Whether an app under the id has the secret that consumers find.
-pub fn proof_of_restore(seen: &Observed) -> Possession {
-    let content = seen.content();
-    possession(seen, content.current.filter(|_| content.client_id.as_ref() == Some(&seen.client_id())))
+pub fn proof_of_restore(observed: &Observed) -> Possession {
+    let content = observed.contents();
+    possession(observed, content.current.filter(|_| content.client_id.as_ref() == Some(&observed.client_id())))
 }
 
-fn possession(seen: &Observed, secret: Option<ClientSecret>) -> Possession {
-    match (secret, &seen.proof) {
-        _ if !is_provable(&seen.app) => Possession::NotProvable,
-        (Some(secret), None) => Possession::Unknown(secret),
-        (Some(_), Some(Proof::Accepted)) => Possession::Proven,
-        (Some(_), Some(Proof::Refused(_))) | (None, _) => Possession::Refused,
+fn possession(observed: &Observed, secret: Option<ClientSecret>) -> Possession {
+    let Some(secret) = secret.filter(|_| is_provable(&observed.app)) else {
+        return if is_provable(&observed.app) { Possession::Refused } else { Possession::NotProvable };
+    };
+    match observed.verification(&secret) {
+        None => Possession::Unknown(secret),
+        Some(Verification::Accepted) => Possession::Proven,
+        Some(Verification::Refused(_)) => Possession::Refused,
     }
-}
-
-fn claim_as(seen: &Observed, id: ClientId, origin: ClaimOrigin) -> Step {
-    attach(seen).or_else(|| go_live(seen)).unwrap_or(Step::Claim { id, origin })
 }
 
 /// The app exists: it was the resource's before a restore, as the possession of a credential that works says, or a claim on
 /// the Secret where no token can tell; or the spec adopts it. A claim alone is not enough, since it may be a copy from before
 /// the app was deleted and made again by somebody else.
-fn claim_existing(seen: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    match proof_of_restore(seen) {
-        Possession::Unknown(secret) => return Ok(Step::Call(Call::Prove(id, secret))),
-        Possession::Proven => return Ok(claim_as(seen, id, ClaimOrigin::Restored)),
-        Possession::NotProvable if restored_claim(seen).is_some() => {
-            return Ok(claim_as(seen, id, ClaimOrigin::Restored));
+fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
+    match proof_of_restore(observed) {
+        Possession::Unknown(secret) => return Ok(Step::Call(Call::VerifySecret(id, secret))),
+        Possession::Proven => return Ok(Step::Claim { id, origin: ClaimOrigin::Restored }),
+        Possession::NotProvable if restored_claim(observed).is_some() => {
+            return Ok(Step::Claim { id, origin: ClaimOrigin::Restored });
         }
         Possession::NotProvable | Possession::Refused => {}
     }
-    match seen.app.spec.adoption_policy {
-        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate if may_adopt(seen) => {
-            Ok(claim_as(seen, id, ClaimOrigin::Adopted))
+    match observed.app.spec.adoption_policy {
+        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate if may_adopt(observed) => {
+            Ok(Step::Claim { id, origin: ClaimOrigin::Adopted })
         }
-        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Err(adoption_not_allowed(seen)),
+        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Err(adoption_not_allowed(observed)),
         AdoptionPolicy::Never => Err(id_taken(&id)),
     }
 }
 
-fn may_adopt(seen: &Observed) -> bool {
-    match &seen.access {
+fn may_adopt(observed: &Observed) -> bool {
+    match &observed.access {
         Access::Granted { adoption, .. } => *adoption,
         Access::Refused(_) => false,
     }
 }
 
-fn adoption_not_allowed(seen: &Observed) -> Blocked {
-    let connection = &seen.app.spec.connection_ref.name;
+fn adoption_not_allowed(observed: &Observed) -> Blocked {
+    let connection = &observed.app.spec.connection_ref.name;
     let message = format!(
         "IamConnection {connection} does not allow adoption; ask the platform team to set adoption in its spec.grants[].allow, or choose another spec.id"
     );
@@ -224,8 +221,17 @@ fn adoption_not_allowed(seen: &Observed) -> Blocked {
 }
 
 /// Whether the app existed before and was adopted, so that its secret is not the operator's to replace unasked.
-pub fn is_adopted(app: &OrgOAuthApp) -> bool {
+fn is_adopted(app: &OrgOAuthApp) -> bool {
     app.status.as_ref().is_some_and(|status| status.adopted == Some(true))
+}
+
+/// Whether the app was adopted, or would be if something were done, and its secret may not be replaced: somebody uses it.
+pub fn is_adopted_without_secret(observed: &Observed) -> bool {
+    let keeps_secret = match observed.app.spec.adoption_policy {
+        AdoptionPolicy::Never | AdoptionPolicy::Adopt => true,
+        AdoptionPolicy::AdoptAndRotate => false,
+    };
+    keeps_secret && (is_adopted(&observed.app) || ownership(observed) == Ownership::Unproven)
 }
 
 /// Whether another resource has a claim on the client id at this API.
@@ -242,10 +248,10 @@ pub fn has_claim(
 }
 
 /// The claim in status is this resource's and does not verify: the key that signed it is gone.
-pub fn key_is_lost(seen: &Observed) -> bool {
-    let claim = seen.app.status.as_ref().and_then(|status| status.claim.as_ref());
-    let is_own = claim.is_some_and(|claim| seen.app.uid().as_ref() == Some(&claim.uid));
-    is_own && !holds_claim(seen) && !is_derived(seen)
+pub fn key_is_lost(observed: &Observed) -> bool {
+    let claim = observed.app.status.as_ref().and_then(|status| status.claim.as_ref());
+    let is_own = claim.is_some_and(|claim| observed.app.uid().as_ref() == Some(&claim.uid));
+    is_own && !holds_claim(observed) && !is_derived(observed)
 }
 
 /// Whether another resource, of which neither has a claim, comes first to a client id: it derives it from its uid, or chose the
@@ -282,11 +288,11 @@ fn id_taken(id: &ClientId) -> Blocked {
 }
 
 /// The same id at another address names another app.
-pub fn endpoint_changed(seen: &Observed, made_at: &str) -> Blocked {
-    let connection = &seen.app.spec.connection_ref.name;
+pub fn endpoint_changed(observed: &Observed, made_at: &str) -> Blocked {
+    let connection = &observed.app.spec.connection_ref.name;
     let message = format!(
         "app {} was made at {made_at}, and IamConnection {connection} names another API now; restore the connection, or add that address to its spec.formerEndpoints if both are the same API",
-        seen.client_id()
+        observed.client_id()
     );
     Blocked::new(Reason::EndpointChanged, message)
 }

@@ -1,13 +1,6 @@
 //! What `managementPolicy: Observe` makes of the policy: the same steps, of which those that change something at the API
-//! are said instead of done.
+//! are told instead of done.
 
-use super::{
-    Because, Blocked, Call, ClaimOrigin, Observed, Outcome, Step, admit, credential, look_at_secrets, ownership,
-    remote_app, roles,
-};
-use crate::crd::AdoptionPolicy;
-use crate::credentials::Apply;
-use crate::remote::Update;
 use std::fmt;
 
 /// What would be done at the API. It holds names of fields and never a value.
@@ -31,6 +24,8 @@ pub enum Planned {
     AddToOrganization,
     /// Give roles and take roles.
     ChangeRoles,
+    /// Delete the app.
+    Delete,
 }
 
 impl Plan {
@@ -39,10 +34,23 @@ impl Plan {
         self.0.is_empty()
     }
 
+    /// One more thing would be done. An app that would be created has everything else from then on.
+    pub fn add(&mut self, planned: Planned) {
+        match planned {
+            Planned::Create => self.0 = vec![Planned::Create],
+            planned => self.0.push(planned),
+        }
+    }
+
+    /// Whether what follows depends on an app that does not exist.
+    pub fn creates(&self) -> bool {
+        self.0.contains(&Planned::Create)
+    }
+
     /// Whether the credential of the Secret would stay as it is, if there is one.
     pub fn leaves_credential(&self) -> bool {
         self.0.iter().all(|planned| match planned {
-            Planned::Create | Planned::Adopt | Planned::ReplaceSecret => false,
+            Planned::Create | Planned::Adopt | Planned::ReplaceSecret | Planned::Delete => false,
             Planned::Change(_) | Planned::RotateSecret | Planned::AddToOrganization | Planned::ChangeRoles => true,
         })
     }
@@ -65,77 +73,7 @@ impl fmt::Display for Planned {
             Self::RotateSecret => f.write_str("rotate the client secret"),
             Self::AddToOrganization => f.write_str("add the app to its organization"),
             Self::ChangeRoles => f.write_str("change the roles of the app"),
+            Self::Delete => f.write_str("delete the app"),
         }
-    }
-}
-
-/// The next step for a resource that only observes.
-pub fn observe(seen: &Observed) -> Result<Step, Blocked> {
-    if seen.app.spec.suspend {
-        return Ok(Step::Finish(Outcome::Suspended));
-    }
-    let fields = admit(seen)?;
-    if let Some(step) = look_at_secrets(seen)? {
-        return Ok(step);
-    }
-    let mut plan = Vec::new();
-    if let Some(step) = ownership::step(seen)? {
-        match planned(seen, &step) {
-            Some(Planned::Adopt) => plan.push(Planned::Adopt),
-            Some(only) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![only])))),
-            None => return Ok(step),
-        }
-    }
-    // An app that is taken over keeps its secret, unless the policy says to replace it.
-    let keeps_secret = !plan.is_empty() && seen.app.spec.adoption_policy == AdoptionPolicy::Adopt;
-    let credential = if keeps_secret { |_: &_, _: &_| Ok(None) } else { credential::step };
-    for part in [credential, remote_app::step, roles::step] {
-        let Some(step) = part(seen, &fields)? else { continue };
-        match planned(seen, &step) {
-            Some(Planned::Create) => return Ok(Step::Finish(Outcome::Observed(Plan(vec![Planned::Create])))),
-            Some(next) => plan.push(next),
-            None => return Ok(step),
-        }
-    }
-    if plan.is_empty() {
-        credential::last(seen, &fields)?;
-        return Ok(Step::Finish(Outcome::Settled { wake: credential::wake(seen) }));
-    }
-    Ok(Step::Finish(Outcome::Observed(Plan(plan))))
-}
-
-/// What a step would do at the API, or lead to; `None` for a step that only looks or keeps the Secret in order.
-fn planned(seen: &Observed, step: &Step) -> Option<Planned> {
-    match step {
-        Step::Claim { origin: ClaimOrigin::Adopted, .. } => Some(Planned::Adopt),
-        Step::Claim { origin: ClaimOrigin::New, .. } | Step::Call(Call::Create(_)) => Some(Planned::Create),
-        Step::Write(content, Because::Staged) => match content.next.as_ref().map(|next| next.apply) {
-            Some(Apply::Rotate) => Some(Planned::RotateSecret),
-            Some(Apply::Replace) | None => Some(Planned::ReplaceSecret),
-        },
-        Step::Call(Call::Replace(..)) => Some(Planned::ReplaceSecret),
-        Step::Call(Call::Rotate(..)) => Some(Planned::RotateSecret),
-        Step::Call(Call::Update(_, Update { .. })) => Some(Planned::Change(remote_app::drift(seen))),
-        Step::Call(Call::AddToOrganization(..)) => Some(Planned::AddToOrganization),
-        Step::Call(Call::ChangeRoles { .. }) => Some(Planned::ChangeRoles),
-        Step::Call(
-            Call::Authenticate | Call::Read(_) | Call::Look(_) | Call::Prove(..) | Call::ReadRoles(_) | Call::Delete(_),
-        )
-        | Step::ReadSecret
-        | Step::ReadFormerSecret(_)
-        | Step::ReadBroughtSecret
-        | Step::ReadResource
-        | Step::FindUsers
-        | Step::FindRival
-        | Step::AddFinalizer
-        | Step::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
-        | Step::TrySecret(_)
-        | Step::RemoveSecret(_)
-        | Step::Unclaim
-        | Step::Write(..)
-        | Step::RemoveFormer(_)
-        | Step::ReleaseSecret(_)
-        | Step::DropFinalizer
-        | Step::Finish(_) => None,
     }
 }

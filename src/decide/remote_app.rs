@@ -1,34 +1,34 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
+use super::model::{is_synced, reconcile_requested};
 use super::ownership::holds_claim;
-use super::{Blocked, Call, Next, Observed, Remote, Step, api, context, credential, go_live, reconcile_requested};
-use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use super::{Blocked, Call, Next, Observed, Remote, Step, creation};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
 
 /// What is to be done until the API has what the spec says.
-pub fn step(seen: &Observed, fields: &Fields) -> Next {
-    let id = seen.client_id();
-    match &seen.remote {
-        Remote::AsDefined => Ok(None),
-        Remote::Unread if is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() => {
-            Ok(Some(Step::Call(Call::Look(id))))
+pub fn step(observed: &Observed, fields: &Fields) -> Next {
+    let id = observed.client_id();
+    match &observed.remote {
+        Remote::AsDefined => after_create(observed, fields),
+        Remote::Unread if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() => {
+            Ok(Some(Step::Call(Call::FindInList(id))))
         }
         Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Listed(Some(listed)) if definition::differences(fields, &listed.fields).is_empty() => Ok(None),
+        Remote::Listed(Some(listed)) if differing(observed, fields, listed).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Absent if holds_claim(seen) || seen.app.spec.id.is_none() => {
-            Ok(Some(credential::create_again(seen, fields)))
+        Remote::Absent if holds_claim(observed) || observed.app.spec.id.is_none() => {
+            Ok(Some(creation::create_again(observed, fields)))
         }
         Remote::Absent => Ok(None),
-        Remote::Shown(shown) => change(seen, fields, shown),
+        Remote::Shown(shown) => change(observed, fields, shown),
     }
 }
 
-fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
-    let changed = definition::differences(fields, &shown.fields);
+fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
+    let changed = differing(observed, fields, shown);
     if changed.is_empty() {
         return Ok(None);
     }
@@ -36,27 +36,49 @@ fn change(seen: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !fixed.is_empty() {
         return Err(cannot_change(&fixed));
     }
-    if !seen.updated.is_empty() {
+    if !observed.updated.is_empty() {
         return Err(not_taken(&changed));
     }
-    let Some(api) = api(seen) else { return Ok(None) };
-    let update = Update { context: context(seen), fields: definition::update(api, fields, &changed), secret: None };
-    Ok(Some(go_live(seen).unwrap_or(Step::Call(Call::Update(seen.client_id(), update)))))
+    Ok(send(observed, fields, changed))
 }
 
-/// Whether status says that the API has the present spec.
-pub fn is_synced(app: &OrgOAuthApp) -> bool {
-    let generation = app.metadata.generation;
-    let synced = app.condition(ConditionType::Synced);
-    app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
-        && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+/// What a create cannot carry follows in an update.
+fn after_create(observed: &Observed, fields: &Fields) -> Next {
+    let left = definition::left_by_create(fields);
+    Ok(if left.is_empty() || !observed.updated.is_empty() { None } else { send(observed, fields, left) })
+}
+
+fn send(observed: &Observed, fields: &Fields, changed: Vec<String>) -> Option<Step> {
+    let fields = update_fields(observed, fields, &changed)?;
+    let update = Update { context: observed.context(), fields, secret: None };
+    Some(Step::Call(Call::Update(observed.client_id(), update, changed)))
+}
+
+/// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.
+pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Option<Fields> {
+    let shown = match &observed.remote {
+        Remote::Shown(shown) => Some(&shown.fields),
+        Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::AsDefined => None,
+    };
+    Some(definition::update(observed.address()?.api, &observed.app, fields, changed, shown))
+}
+
+/// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
+fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
+    match is_synced(&observed.app) || !observed.updated.is_empty() {
+        true => definition::differences(fields, &shown.fields),
+        false => definition::changes(fields, &shown.fields),
+    }
 }
 
 /// The fields that the API shows otherwise than the spec.
-pub fn drift(seen: &Observed) -> Vec<String> {
-    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &seen.remote else { return Vec::new() };
-    let fields = api(seen).and_then(|api| definition::fields(api, &seen.app.spec).ok());
-    fields.map(|fields| definition::differences(&fields, &shown.fields)).unwrap_or_default()
+pub fn drift(observed: &Observed) -> Vec<String> {
+    let Ok(fields) = &observed.desired else { return Vec::new() };
+    match &observed.remote {
+        Remote::Shown(shown) | Remote::Listed(Some(shown)) => differing(observed, fields, shown),
+        Remote::AsDefined if observed.updated.is_empty() => definition::left_by_create(fields),
+        Remote::AsDefined | Remote::Unread | Remote::Listed(None) | Remote::Absent => Vec::new(),
+    }
 }
 
 fn cannot_change(fields: &[String]) -> Blocked {

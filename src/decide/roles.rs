@@ -1,23 +1,20 @@
 //! Whether the app has the roles in its organization that the spec says, neither more nor fewer; inherited ones count where
 //! they are desired, and stay where they are not. Without `spec.roles` they are somebody else's business.
 
-use super::remote_app::is_synced;
-use super::{Call, Membership, Next, Observed, Step, after_fault, context, reconcile_requested};
+use super::model::{is_synced, reconcile_requested};
+use super::{Call, Next, Observed, RoleAssignment, Step};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::definition::Fields;
 
 /// What is to be done until the app has its roles.
-pub fn step(seen: &Observed, _: &Fields) -> Next {
-    let Some(wanted) = &seen.app.spec.roles else { return Ok(None) };
-    let id = seen.client_id();
-    Ok(match &seen.membership {
-        Membership::AsDefined => None,
-        Membership::Unread => Some(Step::Call(Call::ReadRoles(id))),
-        Membership::Absent => Some(match &seen.addition_refused {
-            Some(fault) => Step::Finish(after_fault(&seen.app, fault.clone())),
-            None => Step::Call(Call::AddToOrganization(id, context(seen), wanted.clone())),
-        }),
-        Membership::Has(held) => {
+pub fn step(observed: &Observed, _: &Fields) -> Next {
+    let Some(wanted) = &observed.app.spec.roles else { return Ok(None) };
+    let id = observed.client_id();
+    Ok(match &observed.roles {
+        RoleAssignment::AsDefined => None,
+        RoleAssignment::Unread | RoleAssignment::AdditionRefused(_) => Some(Step::Call(Call::ReadRoles(id))),
+        RoleAssignment::Absent => Some(Step::Call(Call::AddToOrganization(id, observed.context(), wanted.clone()))),
+        RoleAssignment::Has(held) => {
             let add = without(&without(wanted, &held.direct), &held.inherited);
             let remove = without(&held.direct, wanted);
             let same = add == Roles::default() && remove == Roles::default();
@@ -27,8 +24,9 @@ pub fn step(seen: &Observed, _: &Fields) -> Next {
 }
 
 /// Whether roles that were read a while ago will do.
-pub fn may_be_old(seen: &Observed) -> bool {
-    is_synced(&seen.app) && reconcile_requested(&seen.app).is_none() && seen.addition_refused.is_none()
+pub fn may_be_old(observed: &Observed) -> bool {
+    let was_refused = matches!(observed.roles, RoleAssignment::AdditionRefused(_));
+    is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() && !was_refused
 }
 
 /// The roles in `all` that are not in `others`.

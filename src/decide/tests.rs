@@ -1,11 +1,17 @@
-//! The policy, case by case: what was seen, and the one step that follows.
+//! The policy, case by case: what was observed, and the one step that follows.
 
 use super::*;
-use crate::crd::{DeletionPolicy, Role};
-use crate::credentials::{Apply, Previous, SecretWrite, Staged, guard};
-use crate::remote::ClientSecret;
+use crate::claim::{ApiAddress, ClaimKey};
+use crate::crd::{Api, DeletionPolicy, FINALIZER, OrgOAuthApp, Role, Roles};
+use crate::reason::Reason;
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, RemoteApp, Verification};
+use crate::secret::{
+    PendingSecret, PreviousSecret, ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard,
+};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 const DERIVED: &str = "ooa-uid-1";
 
@@ -85,8 +91,8 @@ fn at(hour: i64) -> Timestamp {
     Timestamp::from_second(hour * 3600).unwrap()
 }
 
-fn holding(app: &OrgOAuthApp, content: &Content) -> Target {
-    match Target::Free.write(app, content) {
+fn holding(app: &OrgOAuthApp, content: &SecretContents) -> SecretState {
+    match SecretState::Absent.write(app, content) {
         Some(SecretWrite::Create(secret)) => guard(app, &key(), Some(secret)),
         other => panic!("{other:?}"),
     }
@@ -96,20 +102,20 @@ fn value(value: &str) -> ClientSecret {
     ClientSecret::new(value.into())
 }
 
-fn content(app: &OrgOAuthApp) -> Content {
+fn content(app: &OrgOAuthApp) -> SecretContents {
     let claim = Some(key().sign(app, &address(), &client_id(app), true));
-    Content { claim, ..Content::default().publish(app, &client_id(app), Some(value("value")), at(0)) }
+    SecretContents { claim, ..SecretContents::default().publish(app, &client_id(app), Some(value("value")), at(0)) }
 }
 
-fn published(app: &OrgOAuthApp) -> Target {
+fn published(app: &OrgOAuthApp) -> SecretState {
     holding(app, &content(app))
 }
 
 /// A Secret with a next value that waits to become valid.
-fn staged(apply: Apply) -> impl FnOnce(&OrgOAuthApp) -> Target {
+fn staged(mode: RotationMode) -> impl FnOnce(&OrgOAuthApp) -> SecretState {
     move |app| {
-        let next = Some(Staged { secret: value("next"), apply, since: at(1) });
-        holding(app, &Content { next, ..content(app) })
+        let pending = Some(PendingSecret { secret: value("next"), mode, since: at(1) });
+        holding(app, &SecretContents { pending, ..content(app) })
     }
 }
 
@@ -135,13 +141,40 @@ fn listed(remote: Remote) -> Remote {
     }
 }
 
-/// The step that follows from a resource, its Secret and what else a pass has seen.
-fn step(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Target, also: impl FnOnce(&mut Observed)) -> String {
+/// The step that follows from a resource, its Secret and what else a pass has observed.
+fn step(
+    app: OrgOAuthApp,
+    secret: impl FnOnce(&OrgOAuthApp) -> SecretState,
+    also: impl FnOnce(&mut Observed),
+) -> String {
     let target = secret(&app);
-    let mut seen = Observed::new(app, granted(), key(), at(2), value("fresh"));
-    (seen.secret, seen.live, seen.secret_accepted) = (Some(target), true, true);
-    also(&mut seen);
-    say(decide(&seen))
+    let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
+    (observed.secret, observed.is_uncached) = (Some(target), true);
+    observed.secret_write = SecretWriteProgress::Accepted;
+    also(&mut observed);
+    say(decide(&observed))
+}
+
+const CLAIMED_NOW: ClaimProgress = ClaimProgress::Recorded(ClaimOrigin::New);
+
+fn connect(observed: &mut Observed, access: Access) {
+    (observed.desired, observed.access) = (validate::validate(&observed.app, &access), access);
+}
+
+/// The secret that is pending has come so far.
+fn pending(observed: &mut Observed, progress: PendingProgress) {
+    let secret = observed.contents().pending.unwrap().secret;
+    observed.came_to(&secret, progress);
+}
+
+/// Whichever secret the API is asked about, it answers so.
+fn verified(observed: &mut Observed, answer: impl Into<Option<Verification>>) {
+    let (contents, provided) = (observed.contents(), observed.provided_secret().cloned());
+    let secrets = [contents.current, contents.pending.map(|pending| pending.secret), provided];
+    let answer = answer.into();
+    for secret in secrets.into_iter().flatten() {
+        answer.iter().for_each(|answer| observed.verified(&secret, answer.clone()));
+    }
 }
 
 fn say(step: Step) -> String {
@@ -153,14 +186,14 @@ fn say(step: Step) -> String {
         Step::Finish(outcome) => format!("{outcome:?}"),
         Step::Call(Call::Create(app)) => format!("Create {}", app.id),
         Step::Call(Call::Read(id)) => format!("Read {id}"),
-        Step::Call(Call::Look(id)) => format!("Look {id}"),
-        Step::Call(Call::Update(_, update)) => {
+        Step::Call(Call::FindInList(id)) => format!("Look {id}"),
+        Step::Call(Call::Update(_, update, _)) => {
             let fields: Vec<_> = update.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("Update {}", fields.join(" "))
         }
         Step::Call(Call::Replace(..)) => "Replace".into(),
         Step::Call(Call::Rotate(_, _, overlap)) => format!("Rotate {}", overlap.as_secs()),
-        Step::Call(Call::Prove(_, secret)) => format!("Prove {}", secret.expose()),
+        Step::Call(Call::VerifySecret(_, secret)) => format!("Prove {}", secret.expose()),
         Step::Call(Call::Delete(id)) => format!("Delete {id}"),
         Step::Claim { id, origin: ClaimOrigin::New } => format!("Claim {id}"),
         Step::Claim { id, origin: ClaimOrigin::Adopted } => format!("Adopt {id}"),
@@ -169,17 +202,17 @@ fn say(step: Step) -> String {
         Step::TrySecret(_) => "TrySecret".into(),
         Step::RemoveSecret(secret) => format!("RemoveSecret {}", secret.name()),
         Step::ReleaseSecret(_) => "ReleaseSecret".into(),
-        Step::Write(_, because) => format!("Write {because:?}"),
+        Step::WriteSecret(_, because) => format!("Write {because:?}"),
         step => format!("{step:?}"),
     }
 }
 
-fn free(_: &OrgOAuthApp) -> Target {
-    Target::Free
+fn free(_: &OrgOAuthApp) -> SecretState {
+    SecretState::Absent
 }
 
-fn foreign(_: &OrgOAuthApp) -> Target {
-    Target::Foreign
+fn foreign(_: &OrgOAuthApp) -> SecretState {
+    SecretState::Foreign
 }
 
 fn nothing(_: &mut Observed) {}
@@ -187,26 +220,27 @@ fn nothing(_: &mut Observed) {}
 #[test]
 fn a_new_app_takes_these_steps() {
     let bare = || app(json!({"metadata": {"finalizers": []}}));
-    let mut seen = Observed::new(bare(), granted(), key(), at(2), value("fresh"));
-    assert_eq!(say(decide(&seen)), "ReadSecret");
-    seen.secret = Some(Target::Free);
-    assert_eq!(say(decide(&seen)), "Call(Authenticate)");
-    seen.authenticated = true;
-    assert_eq!(say(decide(&seen)), "AddFinalizer");
+    let mut observed = Observed::new(bare(), granted(), key(), at(2), value("fresh"));
+    assert_eq!(say(decide(&observed)), "ReadSecret");
+    observed.secret = Some(SecretState::Absent);
+    assert_eq!(say(decide(&observed)), "Call(Authenticate)");
+    observed.authenticated = true;
+    assert_eq!(say(decide(&observed)), "AddFinalizer");
     assert_eq!(
         say(decide(&{
-            let mut seen = seen.clone();
-            seen.app = app(json!({}));
-            seen
+            let mut observed = observed.clone();
+            observed.saw(app(json!({})));
+            observed
         })),
         "TrySecret"
     );
-    (seen.app, seen.live, seen.secret_accepted) = (app(json!({})), true, true);
-    assert_eq!(say(decide(&seen)), format!("Create {DERIVED}"));
-    (seen.remote, seen.in_hand) = (Remote::AsDefined, Some(credentials("value")));
-    assert_eq!(say(decide(&seen)), "Write HandedOut");
-    (seen.secret, seen.in_hand) = (Some(published(&seen.app)), None);
-    assert_eq!(say(decide(&seen)), "Settled");
+    observed.saw(app(json!({})));
+    observed.secret_write = SecretWriteProgress::Accepted;
+    assert_eq!(say(decide(&observed)), format!("Create {DERIVED}"));
+    (observed.remote, observed.creation) = (Remote::AsDefined, Creation::Issued(credentials("value")));
+    assert_eq!(say(decide(&observed)), "Write HandedOut");
+    (observed.secret, observed.creation) = (Some(published(&observed.app)), Creation::Stored);
+    assert_eq!(say(decide(&observed)), "Settled");
 }
 
 #[test]
@@ -225,25 +259,31 @@ fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
     assert_eq!(step(app(note), free, nothing), "SecretTooLarge");
     assert_eq!(step(app(json!({"spec": {"context": "TENANT"}})), free, nothing), "InvalidSpec");
     let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
-    assert_eq!(step(app(json!({})), free, |seen| seen.access = refused), "NotGranted");
+    assert_eq!(step(app(json!({})), free, |observed| connect(observed, refused)), "NotGranted");
     assert_eq!(step(app(json!({})), foreign, nothing), "SecretConflict");
-    assert_eq!(step(app(json!({})), foreign, |seen| seen.in_hand = Some(credentials("v"))), "SecretConflict");
+    assert_eq!(
+        step(app(json!({})), foreign, |observed| observed.creation = Creation::Issued(credentials("v"))),
+        "SecretConflict"
+    );
 }
 
 #[test]
 fn nothing_is_created_or_regenerated_from_a_cache_that_may_lag() {
-    assert_eq!(step(app(json!({})), free, |seen| seen.live = false), "ReadResource");
-    let lagging = |seen: &mut Observed| (seen.live, seen.remote) = (false, as_wanted());
+    assert_eq!(step(app(json!({})), free, |observed| observed.is_uncached = false), "ReadResource");
+    let lagging = |observed: &mut Observed| (observed.is_uncached, observed.remote) = (false, as_wanted());
     assert_eq!(step(app(json!({})), free, lagging), "ReadResource");
     let claiming = app(json!({"spec": {"id": "chosen"}}));
-    let about_to_claim = |s: &mut Observed| (s.live, s.rival, s.remote) = (false, Rival::None, Remote::Absent);
+    let about_to_claim =
+        |s: &mut Observed| (s.is_uncached, s.id_owner, s.remote) = (false, IdOwner::None, Remote::Absent);
     assert_eq!(step(claiming, free, about_to_claim), "ReadResource");
 }
 
 #[test]
 fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
     let refused = |remote| {
-        move |seen: &mut Observed| (seen.create_refused, seen.remote) = (Some(Fault::Conflict("exists".into())), remote)
+        move |observed: &mut Observed| {
+            (observed.creation, observed.remote) = (Creation::Refused(Fault::Conflict("exists".into())), remote)
+        }
     };
     assert_eq!(step(app(json!({})), free, refused(Remote::Unread)), format!("Read {DERIVED}"));
     assert_eq!(step(app(json!({})), free, refused(as_wanted())), "Write Staged");
@@ -254,51 +294,53 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
 fn an_app_that_was_published_before_is_read_before_its_secret_is_replaced() {
     let before = || claimed(app(synced()));
     assert_eq!(step(before(), free, nothing), format!("Read {DERIVED}"));
-    assert_eq!(step(before(), free, |seen| seen.remote = as_wanted()), "Write Staged");
-    assert_eq!(step(before(), free, |seen| seen.remote = Remote::Absent), format!("Create {DERIVED}"));
+    assert_eq!(step(before(), free, |observed| observed.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(before(), free, |observed| observed.remote = Remote::Absent), format!("Create {DERIVED}"));
 }
 
 #[test]
 fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     let chosen = || app(json!({"spec": {"id": "chosen"}, "metadata": {"finalizers": []}}));
-    let with = |rival, remote, authenticated| {
-        let also = |seen: &mut Observed| (seen.rival, seen.remote, seen.authenticated) = (rival, remote, authenticated);
+    let with = |id_owner, remote, authenticated| {
+        let also = |observed: &mut Observed| {
+            (observed.id_owner, observed.remote, observed.authenticated) = (id_owner, remote, authenticated)
+        };
         step(chosen(), free, also)
     };
-    assert_eq!(with(Rival::Unread, Remote::Unread, false), "FindRival");
-    assert_eq!(with(Rival::Has(Box::new(chosen())), Remote::Unread, false), "IdConflict");
-    assert_eq!(with(Rival::None, Remote::Unread, false), "Read chosen");
-    assert_eq!(with(Rival::None, as_wanted(), false), "IdTaken");
-    assert_eq!(with(Rival::None, Remote::Absent, true), "AddFinalizer");
+    assert_eq!(with(IdOwner::Unread, Remote::Unread, false), "FindIdOwner");
+    assert_eq!(with(IdOwner::Has(Box::new(chosen())), Remote::Unread, false), "IdConflict");
+    assert_eq!(with(IdOwner::None, Remote::Unread, false), "Read chosen");
+    assert_eq!(with(IdOwner::None, as_wanted(), false), "IdTaken");
+    assert_eq!(with(IdOwner::None, Remote::Absent, true), "AddFinalizer");
     let attached = app(json!({"spec": {"id": "chosen"}}));
-    let ready = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, Remote::Absent);
+    let ready = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
     assert_eq!(step(attached, free, ready), "Claim chosen");
     let claimed = || claimed(app(json!({"spec": {"id": "chosen"}})));
-    let now = |seen: &mut Observed| (seen.claimed_now, seen.remote) = (true, Remote::Absent);
+    let now = |observed: &mut Observed| (observed.claim, observed.remote) = (CLAIMED_NOW, Remote::Absent);
     assert_eq!(step(claimed(), free, now), "Create chosen");
-    assert_eq!(step(claimed(), free, |seen| seen.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(claimed(), free, |observed| observed.remote = as_wanted()), "Write Staged");
 }
 
 #[test]
 fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
     let claimed = intending(app(json!({"spec": {"id": "chosen"}})));
-    let taken = |seen: &mut Observed| {
-        (seen.claimed_now, seen.remote) = (true, as_wanted());
-        seen.create_refused = Some(Fault::Conflict("exists".into()));
+    let taken = |observed: &mut Observed| {
+        (observed.claim, observed.remote) = (CLAIMED_NOW, as_wanted());
+        observed.creation = Creation::Refused(Fault::Conflict("exists".into()));
     };
     assert_eq!(step(claimed, free, taken), "Unclaim");
 }
 
 #[test]
 fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
-    let refused = |seen: &mut Observed| {
-        (seen.claimed_now, seen.rival, seen.remote) = (true, Rival::None, Remote::Absent);
-        seen.create_refused = Some(Fault::Rejected("no".into()));
+    let refused = |observed: &mut Observed| {
+        (observed.claim, observed.id_owner, observed.remote) = (CLAIMED_NOW, IdOwner::None, Remote::Absent);
+        observed.creation = Creation::Refused(Fault::Rejected("no".into()));
     };
     assert_eq!(step(intending(app(json!({"spec": {"id": "chosen"}}))), free, refused), "Unclaim");
     let junk = |app: &OrgOAuthApp| {
         let claim = Some(key().sign(app, &address(), &client_id(app), false));
-        holding(app, &Content { claim, ..content(app) })
+        holding(app, &SecretContents { claim, ..content(app) })
     };
     assert_eq!(
         step(intending(app(json!({"spec": {"id": "chosen"}}))), junk, refused),
@@ -310,15 +352,16 @@ fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
 }
 
 /// A resource that chose an id, with what its status and its Secret say; the API shows the app, and nobody else has it.
-fn chosen_with(status: impl FnOnce(&mut OrgOAuthApp), secret: impl FnOnce(&OrgOAuthApp) -> Target) -> String {
+fn chosen_with(status: impl FnOnce(&mut OrgOAuthApp), secret: impl FnOnce(&OrgOAuthApp) -> SecretState) -> String {
     let mut app = app(json!({"spec": {"id": "victim"}}));
     status(&mut app);
-    step(app, secret, |seen| (seen.rival, seen.remote) = (Rival::None, as_wanted()))
+    step(app, secret, |observed| (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted()))
 }
 
 #[test]
 fn nothing_that_a_tenant_can_write_makes_an_app_its_own() {
-    let forged_secret = |app: &OrgOAuthApp| holding(app, &Content { claim: None, current: None, ..content(app) });
+    let forged_secret =
+        |app: &OrgOAuthApp| holding(app, &SecretContents { claim: None, current: None, ..content(app) });
     assert_eq!(chosen_with(|_| {}, forged_secret), "IdTaken", "a Secret with the client id");
     let client_id = |app: &mut OrgOAuthApp| app.status.get_or_insert_default().client_id = Some("victim".into());
     assert_eq!(chosen_with(client_id, free), "IdTaken", "a client id in status");
@@ -348,41 +391,57 @@ fn a_resource_restored_without_its_status_finds_its_app_by_the_claim_on_its_secr
     let secret = published(&before);
     before.metadata.uid = Some("uid-2".into());
     let restored = |_: &OrgOAuthApp| secret.clone();
-    let seen = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
-    assert_eq!(step(before.clone(), restored, nothing), "FindRival");
-    assert_eq!(step(before.clone(), restored, seen), "Prove value", "with another uid a claim may be a copy");
+    let observed = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+    assert_eq!(step(before.clone(), restored, nothing), "FindIdOwner");
+    assert_eq!(step(before.clone(), restored, observed), "Prove value", "with another uid a claim may be a copy");
     let proven = |proof| {
-        move |seen: &mut Observed| (seen.rival, seen.remote, seen.proof) = (Rival::None, as_wanted(), Some(proof))
+        move |observed: &mut Observed| {
+            (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+            verified(observed, proof)
+        }
     };
-    assert_eq!(step(before.clone(), restored, proven(Proof::Accepted)), format!("Restore {DERIVED}"));
-    assert_eq!(step(before, restored, proven(Proof::Refused("no".into()))), "IdTaken", "made again by somebody else");
+    assert_eq!(step(before.clone(), restored, proven(Verification::Accepted)), format!("Restore {DERIVED}"));
+    assert_eq!(
+        step(before, restored, proven(Verification::Refused("no".into()))),
+        "IdTaken",
+        "made again by somebody else"
+    );
 }
 
 #[test]
 fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_staged_before_the_create() {
     let intending = || intending(app(json!({"spec": {"id": "chosen"}})));
-    let with = |remote, proof: Option<Proof>| move |seen: &mut Observed| (seen.remote, seen.proof) = (remote, proof);
-    let unsigned = |app: &OrgOAuthApp, next| holding(app, &Content { next, ..Content::default() });
-    let staged =
-        |app: &OrgOAuthApp| unsigned(app, Some(Staged { secret: value("next"), apply: Apply::Replace, since: at(1) }));
+    let with = |remote, proof: Option<Verification>| {
+        move |observed: &mut Observed| {
+            observed.remote = remote;
+            verified(observed, proof)
+        }
+    };
+    let unsigned = |app: &OrgOAuthApp, pending| holding(app, &SecretContents { pending, ..SecretContents::default() });
+    let staged = |app: &OrgOAuthApp| {
+        unsigned(app, Some(PendingSecret { secret: value("next"), mode: RotationMode::Replace, since: at(1) }))
+    };
     assert_eq!(step(intending(), free, with(Remote::Unread, None)), "Read chosen");
-    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write Staged");
+    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write StagedForCreate");
     let mut unowned = intending();
     unowned.spec.deletion_policy = DeletionPolicy::Retain;
-    let mut seen = Observed::new(unowned, granted(), key(), at(2), value("fresh"));
-    (seen.secret, seen.remote, seen.live, seen.secret_accepted) = (Some(Target::Free), Remote::Absent, true, true);
-    let Step::Write(held, Because::Staged) = decide(&seen) else { panic!("nothing is staged") };
-    let Target::Ours(_) = holding(&seen.app, &held) else { panic!("without an owner the claim says whose it is") };
+    let mut observed = Observed::new(unowned, granted(), key(), at(2), value("fresh"));
+    (observed.secret, observed.remote, observed.is_uncached) = (Some(SecretState::Absent), Remote::Absent, true);
+    observed.secret_write = SecretWriteProgress::Accepted;
+    let Step::WriteSecret(held, WriteReason::StagedForCreate) = decide(&observed) else { panic!("nothing is staged") };
+    let SecretState::Owned(_) = holding(&observed.app, &held) else {
+        panic!("without an owner the claim says whose it is")
+    };
     assert!(!held.claim.unwrap().created);
     assert_eq!(step(intending(), staged, with(Remote::Absent, None)), "Create chosen");
     assert_eq!(step(intending(), staged, with(as_wanted(), None)), "Prove next");
-    assert_eq!(step(intending(), staged, with(as_wanted(), Some(Proof::Accepted))), "Created chosen");
-    assert_eq!(step(intending(), staged, with(as_wanted(), Some(Proof::Refused("no".into())))), "Unclaim");
+    assert_eq!(step(intending(), staged, with(as_wanted(), Some(Verification::Accepted))), "Created chosen");
+    assert_eq!(step(intending(), staged, with(as_wanted(), Some(Verification::Refused("no".into())))), "Unclaim");
     assert_eq!(step(intending(), free, with(as_wanted(), None)), "Unclaim", "made by somebody else meanwhile");
     let deleting = || with_claim(deleting(json!({"spec": {"id": "chosen"}})), false);
     assert_eq!(step(deleting(), staged, with(as_wanted(), None)), "Prove next");
-    assert_eq!(step(deleting(), staged, with(as_wanted(), Some(Proof::Accepted))), "Delete chosen");
-    let refused = with(as_wanted(), Some(Proof::Refused("no".into())));
+    assert_eq!(step(deleting(), staged, with(as_wanted(), Some(Verification::Accepted))), "Delete chosen");
+    let refused = with(as_wanted(), Some(Verification::Refused("no".into())));
     assert_eq!(step(deleting(), free, refused), "DropFinalizer", "it is left alone");
 }
 
@@ -399,23 +458,26 @@ fn a_lost_key_leaves_no_app_behind_and_says_so() {
 
 #[test]
 fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_works() {
-    let unsigned = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
+    let unsigned = |app: &OrgOAuthApp| holding(app, &SecretContents { claim: None, ..content(app) });
     assert_eq!(chosen_with(|_| {}, unsigned), "Prove value");
-    let proven = |proof: Proof| {
-        let also = |seen: &mut Observed| {
-            (seen.rival, seen.remote, seen.proof) = (Rival::None, as_wanted(), Some(proof));
+    let proven = |proof: Verification| {
+        let also = |observed: &mut Observed| {
+            {
+                (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+                verified(observed, proof)
+            };
         };
         step(app(json!({"spec": {"id": "victim"}})), unsigned, also)
     };
-    assert_eq!(proven(Proof::Accepted), "Restore victim");
-    assert_eq!(proven(Proof::Refused("no".into())), "IdTaken");
+    assert_eq!(proven(Verification::Accepted), "Restore victim");
+    assert_eq!(proven(Verification::Refused("no".into())), "IdTaken");
 }
 
 #[test]
 fn an_app_that_was_made_at_another_address_is_left_alone_until_an_administrator_says_it_is_the_same() {
-    let moved = |former: &[String]| {
-        let address = ApiAddress::new(Api::CloudServices, "https://new.example.com", former);
-        move |seen: &mut Observed| seen.access = Access::Granted { address, context: None, adoption: true }
+    let moved = |previous_target: &[String]| {
+        let address = ApiAddress::new(Api::CloudServices, "https://new.example.com", previous_target);
+        move |observed: &mut Observed| connect(observed, Access::Granted { address, context: None, adoption: true })
     };
     let before = "https://IAM.example.com/".to_owned();
     for app in [app(json!({})), app(json!({"spec": {"id": "chosen"}}))] {
@@ -457,7 +519,7 @@ fn of_two_resources_with_one_id_the_claim_decides_and_then_the_age() {
 #[test]
 fn what_is_settled_is_left_alone_and_what_was_edited_is_put_back() {
     assert_eq!(step(app(synced()), published, nothing), format!("Look {DERIVED}"));
-    assert_eq!(step(app(synced()), published, |seen| seen.remote = listed(as_wanted())), "Settled");
+    assert_eq!(step(app(synced()), published, |observed| observed.remote = listed(as_wanted())), "Settled");
     let other_label = app(json!({"spec": {"secret": {"labels": {"team": "a"}}}}));
     let edited = move |_: &OrgOAuthApp| published(&other_label);
     assert_eq!(step(app(json!({"spec": {"secret": {"labels": {"team": "b"}}}})), edited, nothing), "Write PutBack");
@@ -469,29 +531,112 @@ fn what_kubernetes_makes_of_the_secret_is_not_fought_over() {
     let changed = move |_: &OrgOAuthApp| published(&other_label);
     let mut more = synced();
     merge(&mut more, json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
-    assert_eq!(step(app(more), changed, |seen| (seen.published_now, seen.remote) = (true, as_wanted())), "Settled");
+    assert_eq!(
+        step(app(more), changed, |observed| (observed.secret_write, observed.remote) =
+            (SecretWriteProgress::Written, as_wanted())),
+        "Settled"
+    );
 }
 
 #[test]
 fn a_changed_spec_is_compared_with_what_the_api_shows() {
     assert_eq!(step(app(json!({})), published, nothing), format!("Read {DERIVED}"));
-    assert_eq!(step(app(json!({})), published, |seen| seen.remote = as_wanted()), "Settled");
+    assert_eq!(step(app(json!({})), published, |observed| observed.remote = as_wanted()), "Settled");
     let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
     let update = r#"Update description="Nightly" displayName="Billing" grantTypes=["client_credentials"]"#;
-    assert_eq!(step(app(json!({})), published, |seen| seen.remote = other.clone()), update);
-    let updated = |seen: &mut Observed| (seen.remote, seen.updated) = (other.clone(), vec!["displayName".into()]);
+    assert_eq!(step(app(json!({})), published, |observed| observed.remote = other.clone()), update);
+    let updated =
+        |observed: &mut Observed| (observed.remote, observed.updated) = (other.clone(), vec!["displayName".into()]);
     assert_eq!(step(app(json!({})), published, updated), "ChangeNotTaken");
     // The new secret is durable before the app is created again.
-    assert_eq!(step(app(json!({})), published, |seen| seen.remote = Remote::Absent), "Write Staged");
-    let again = step(app(json!({})), staged(Apply::Replace), |seen| seen.remote = Remote::Absent);
+    assert_eq!(step(app(json!({})), published, |observed| observed.remote = Remote::Absent), "Write StagedForCreate");
+    let again = step(app(json!({})), staged(RotationMode::Replace), |observed| observed.remote = Remote::Absent);
     assert_eq!(again, format!("Create {DERIVED}"));
+}
+
+#[test]
+fn an_organization_that_ceased_to_exist_is_sent_to_the_api_once() {
+    let restricted = |more: Value| {
+        let mut all = more;
+        merge(&mut all, json!({"spec": {"allowedOrgs": ["org-2", "gone"]}}));
+        app(all)
+    };
+    let mut fields = json!({"displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"]});
+    fields["allowedOrgs"] = json!([{"id": "org-2", "name": "two", "displayName": "Two"}]);
+    let vanished = shown(fields);
+    let sent = step(restricted(json!({})), published, |observed| observed.remote = vanished.clone());
+    assert!(sent.contains(r#"allowedOrgs=["org-2","gone"]"#), "{sent}");
+    let updated =
+        |observed: &mut Observed| (observed.remote, observed.updated) = (vanished.clone(), vec!["allowedOrgs".into()]);
+    assert_eq!(step(restricted(json!({})), published, updated), "Settled");
+    assert_eq!(step(restricted(synced()), published, |observed| observed.remote = listed(vanished.clone())), "Settled");
+}
+
+/// A resource whose spec is one line, and these.
+fn one_line(more: Value) -> OrgOAuthApp {
+    let mut app = app(json!({}));
+    let mut spec = json!({"orgId": "org-1"});
+    merge(&mut spec, more);
+    app.spec = serde_json::from_value(spec).unwrap();
+    app
+}
+
+#[test]
+fn a_name_that_somebody_gave_an_app_survives_changes_of_what_the_spec_says() {
+    let renamed =
+        shown(json!({"displayName": "Renamed", "description": "By hand", "grantTypes": ["client_credentials"]}));
+    let at_api = |remote: &Remote| {
+        let remote = remote.clone();
+        move |observed: &mut Observed| observed.remote = remote
+    };
+    let update =
+        r#"Update accessTokenTTL=60 description="By hand" displayName="Renamed" grantTypes=["client_credentials"]"#;
+    assert_eq!(step(one_line(json!({})), published, at_api(&renamed)), "Settled");
+    assert_eq!(step(one_line(json!({"accessTokenTTL": 60})), published, at_api(&renamed)), update);
+    // A secret is replaced by an update too.
+    assert_eq!(step(one_line(json!({})), staged(RotationMode::Replace), nothing), format!("Read {DERIVED}"));
+    assert_eq!(step(one_line(json!({})), staged(RotationMode::Replace), at_api(&renamed)), "Replace");
+}
+
+#[test]
+fn what_a_create_cannot_carry_follows_in_one_update() {
+    let app = || one_line(json!({"useCspIssuerUrl": false, "accessTokenTTL": 60}));
+    let created = |observed: &mut Observed| observed.remote = Remote::AsDefined;
+    let update = r#"Update description="team/billing" displayName="billing" grantTypes=["client_credentials"] useCspIssuerUrl=false"#;
+    assert_eq!(step(app(), published, created), update);
+    let updated = |observed: &mut Observed| {
+        (observed.remote, observed.updated) = (Remote::AsDefined, vec!["useCspIssuerUrl".into()]);
+    };
+    assert_eq!(step(app(), published, updated), "Settled");
+    assert_eq!(step(one_line(json!({})), published, created), "Settled");
+}
+
+#[test]
+fn a_secret_of_an_app_without_grant_types_is_proven_by_a_token() {
+    assert_eq!(step(one_line(json!({})), staged(RotationMode::Overlap), nothing), "Prove next");
+}
+
+#[test]
+fn an_overlap_without_an_interval_shapes_requested_rotations_only() {
+    let spec = || json!({"rotation": {"overlap": "2h"}});
+    let years_later = |observed: &mut Observed| (observed.now, observed.remote) = (at(100_000), as_wanted());
+    assert_eq!(step(one_line(spec()), published, years_later), "Settled");
+    let mut asked = one_line(spec());
+    asked.metadata.annotations = Some([(crate::crd::ROTATE_REQUESTED.to_owned(), "now".to_owned())].into());
+    assert_eq!(step(asked, |_| published(&one_line(spec())), nothing), "Write Staged");
+    let sent = |observed: &mut Observed| pending(observed, PendingProgress::Staged);
+    assert_eq!(step(one_line(spec()), staged(RotationMode::Overlap), sent), "Rotate 7200");
+    assert_eq!(
+        step(one_line(json!({"rotation": {"interval": "720h"}})), staged(RotationMode::Overlap), sent),
+        "Rotate 172800"
+    );
 }
 
 #[test]
 fn what_a_list_shows_otherwise_is_read_before_anything_is_done() {
     let other = shown(json!({"displayName": "Other"}));
     for doubtful in [listed(other), Remote::Listed(None)] {
-        assert_eq!(step(app(synced()), published, |seen| seen.remote = doubtful), format!("Read {DERIVED}"));
+        assert_eq!(step(app(synced()), published, |observed| observed.remote = doubtful), format!("Read {DERIVED}"));
     }
     let mut asked = synced();
     merge(&mut asked, json!({"metadata": {"annotations": {"oauth-apps.dev/reconcile-requested-at": "1"}}}));
@@ -503,50 +648,62 @@ fn a_field_that_no_update_can_carry_is_said() {
     let open = shown(json!({"displayName": "Billing", "description": "Nightly", "grantTypes": ["client_credentials"],
                             "publicClient": true}));
     let closed = app(json!({"spec": {"publicClient": false}}));
-    assert_eq!(step(closed, published, |seen| seen.remote = open), "ImmutableField");
+    assert_eq!(step(closed, published, |observed| observed.remote = open), "ImmutableField");
 }
 
 #[test]
 fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
-    let taken = |seen: &mut Observed| seen.applied = Some(Applied::Taken);
-    assert_eq!(step(app(synced()), staged(Apply::Replace), nothing), "Replace");
-    assert_eq!(step(app(synced()), staged(Apply::Replace), taken), "Write Replaced");
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), |seen| seen.staged_now = true), "Rotate 172800");
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), taken), "Prove next");
-    let proven = |proof| move |seen: &mut Observed| (seen.applied, seen.proof) = (Some(Applied::Taken), Some(proof));
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), proven(Proof::Accepted)), "Write Rotated");
+    let taken = |observed: &mut Observed| pending(observed, PendingProgress::Accepted);
+    assert_eq!(step(app(synced()), staged(RotationMode::Replace), nothing), "Replace");
+    assert_eq!(step(app(synced()), staged(RotationMode::Replace), taken), "Write Replaced");
     assert_eq!(
-        step(app(synced()), staged(Apply::Rotate), proven(Proof::Refused("no".into()))),
+        step(app(synced()), staged(RotationMode::Overlap), |observed| pending(observed, PendingProgress::Staged)),
+        "Rotate 172800"
+    );
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), taken), "Prove next");
+    let proven = |proof| {
+        move |observed: &mut Observed| {
+            pending(observed, PendingProgress::Accepted);
+            verified(observed, proof)
+        }
+    };
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), proven(Verification::Accepted)), "Write Rotated");
+    assert_eq!(
+        step(app(synced()), staged(RotationMode::Overlap), proven(Verification::Refused("no".into()))),
         "wait: SecretNotProven"
     );
 }
 
 #[test]
 fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
-    let known = |proof| move |seen: &mut Observed| seen.proof = Some(proof);
-    let conflict = |seen: &mut Observed| seen.applied = Some(Applied::Conflict);
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), nothing), "Prove next");
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), known(Proof::Accepted)), "Write Rotated");
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), known(Proof::Refused("no".into()))), "Rotate 172800");
-    assert_eq!(step(app(synced()), staged(Apply::Rotate), conflict), "wait: RotationRunning");
+    let known = |proof| move |observed: &mut Observed| verified(observed, proof);
+    let conflict = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: true });
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), nothing), "Prove next");
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), known(Verification::Accepted)), "Write Rotated");
+    assert_eq!(
+        step(app(synced()), staged(RotationMode::Overlap), known(Verification::Refused("no".into()))),
+        "Rotate 172800"
+    );
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), conflict), "wait: RotationRunning");
     let code = || app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
-    assert_eq!(step(code(), staged(Apply::Rotate), nothing), "Rotate 172800");
-    assert_eq!(step(code(), staged(Apply::Rotate), conflict), "Write Rotated");
-    let now = |seen: &mut Observed| (seen.applied, seen.staged_now) = (Some(Applied::Conflict), true);
-    assert_eq!(step(code(), staged(Apply::Rotate), now), "wait: RotationRunning");
+    assert_eq!(step(code(), staged(RotationMode::Overlap), nothing), "Rotate 172800");
+    assert_eq!(step(code(), staged(RotationMode::Overlap), conflict), "Write Rotated");
+    let now = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: false });
+    assert_eq!(step(code(), staged(RotationMode::Overlap), now), "wait: RotationRunning");
 }
 
 #[test]
 fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
     let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
-    let after = |hours| step(rotating(), published, |seen| (seen.now, seen.remote) = (at(hours), as_wanted()));
+    let after =
+        |hours| step(rotating(), published, |observed| (observed.now, observed.remote) = (at(hours), as_wanted()));
     assert!(after(8).starts_with("Settled { wake: Some("), "{}", after(8));
     assert_eq!(after(10), "Write Staged");
     let overlapping = |app: &OrgOAuthApp| {
-        let previous = Some(Previous { secret: value("before"), expires_at: at(12) });
-        holding(app, &Content { previous, ..content(app) })
+        let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(12) });
+        holding(app, &SecretContents { previous, ..content(app) })
     };
-    let at_hour = |hour| move |seen: &mut Observed| (seen.now, seen.remote) = (at(hour), as_wanted());
+    let at_hour = |hour| move |observed: &mut Observed| (observed.now, observed.remote) = (at(hour), as_wanted());
     assert!(step(rotating(), overlapping, at_hour(11)).starts_with("Settled"));
     assert_eq!(step(app(json!({})), overlapping, at_hour(12)), "Write Expired");
 }
@@ -571,20 +728,20 @@ fn a_request_to_rotate_is_fulfilled_once_per_value() {
     };
     let before = |_: &OrgOAuthApp| published(&app(synced()));
     assert_eq!(step(asked(), before, nothing), "Write Staged");
-    assert_eq!(step(asked(), published, |seen| seen.remote = as_wanted()), "Settled");
+    assert_eq!(step(asked(), published, |observed| observed.remote = as_wanted()), "Settled");
 }
 
-/// A Secret of revision `revision` that says that it was rotated at this second, seen at second 1000 by an app that asks.
+/// A Secret of revision `revision` that says that it was rotated at this second, observed at second 1000 by an app that asks.
 fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
     let mut asked = synced();
     merge(&mut asked, json!({"metadata": {"annotations": {"oauth-apps.dev/rotate-requested-at": "2"}}}));
     merge(&mut asked, json!({"status": {"rotation": status}}));
     let second = |second| Timestamp::from_second(second).unwrap();
     let (app, before) = (app(asked), app(synced()));
-    let held = Content { revision, rotated_at: Some(second(rotated_at)), ..content(&before) };
-    let mut seen = Observed::new(app, granted(), key(), second(1000), value("fresh"));
-    (seen.secret, seen.remote, seen.live) = (Some(holding(&before, &held)), as_wanted(), true);
-    seen
+    let held = SecretContents { revision, rotated_at: Some(second(rotated_at)), ..content(&before) };
+    let mut observed = Observed::new(app, granted(), key(), second(1000), value("fresh"));
+    (observed.secret, observed.remote, observed.is_uncached) = (Some(holding(&before, &held)), as_wanted(), true);
+    observed
 }
 
 #[test]
@@ -601,11 +758,11 @@ fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
 #[test]
 fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute() {
     let after = |rotated_at| {
-        let mut seen = asked_again(2, rotated_at, json!({}));
-        let edited = Content { current: Some(value("other")), ..seen.content() };
-        seen.secret = Some(holding(&seen.app, &edited));
-        seen.proof = Some(Proof::Refused("no".into()));
-        say(decide(&seen))
+        let mut observed = asked_again(2, rotated_at, json!({}));
+        let edited = SecretContents { current: Some(value("other")), ..observed.contents() };
+        observed.secret = Some(holding(&observed.app, &edited));
+        verified(&mut observed, Verification::Refused("no".into()));
+        say(decide(&observed))
     };
     assert_eq!([after(940), after(941)], ["Write Staged", "wait: RotationRunning"]);
 }
@@ -621,11 +778,16 @@ fn what_is_edited_in_the_secret_brings_no_rotation_forward() {
 
 #[test]
 fn an_edited_value_is_proven_or_reported() {
-    let edited = |app: &OrgOAuthApp| holding(app, &Content { current: Some(value("other")), ..content(app) });
-    let known = |proof| move |seen: &mut Observed| (seen.proof, seen.remote) = (Some(proof), as_wanted());
+    let edited = |app: &OrgOAuthApp| holding(app, &SecretContents { current: Some(value("other")), ..content(app) });
+    let known = |proof| {
+        move |observed: &mut Observed| {
+            verified(observed, proof);
+            observed.remote = as_wanted();
+        }
+    };
     assert_eq!(step(app(json!({})), edited, nothing), "Prove other");
-    assert_eq!(step(app(json!({})), edited, known(Proof::Accepted)), "Write Proven");
-    assert_eq!(step(app(json!({})), edited, known(Proof::Refused("no".into()))), "SecretTampered");
+    assert_eq!(step(app(json!({})), edited, known(Verification::Accepted)), "Write Proven");
+    assert_eq!(step(app(json!({})), edited, known(Verification::Refused("no".into()))), "SecretTampered");
 }
 
 #[test]
@@ -635,40 +797,45 @@ fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
         merge(&mut renamed, json!({"spec": {"secret": {"name": "new"}}}));
         app(renamed)
     };
-    assert_eq!(step(renamed(), free, nothing), r#"ReadFormerSecret("billing")"#);
+    assert_eq!(step(renamed(), free, nothing), r#"ReadPreviousTarget("billing")"#);
     let former = || Some(published(&app(json!({}))));
-    assert_eq!(step(renamed(), free, |seen| seen.former = former()), "Write Moved");
-    assert!(step(renamed(), published, |seen| seen.former = former()).starts_with("RemoveFormer"));
-    assert_eq!(step(renamed(), published, |seen| seen.former = Some(Target::Foreign)), format!("Look {DERIVED}"));
+    assert_eq!(step(renamed(), free, |observed| observed.previous_target = former()), "Write Moved");
+    assert!(
+        step(renamed(), published, |observed| observed.previous_target = former()).starts_with("RemovePreviousTarget")
+    );
+    assert_eq!(
+        step(renamed(), published, |observed| observed.previous_target = Some(SecretState::Foreign)),
+        format!("Look {DERIVED}")
+    );
 }
 
 #[test]
 fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
     let adopting = |policy: &str| app(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}}));
-    let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, as_wanted());
+    let found = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
     assert_eq!(step(adopting("Never"), free, found), "IdTaken");
     assert_eq!(step(adopting("Adopt"), free, found), "Adopt chosen");
-    let not_allowed = |seen: &mut Observed| {
-        found(seen);
-        seen.access = Access::Granted { address: address(), context: None, adoption: false };
+    let not_allowed = |observed: &mut Observed| {
+        found(observed);
+        connect(observed, Access::Granted { address: address(), context: None, adoption: false });
     };
     assert_eq!(step(adopting("Adopt"), free, not_allowed), "NotAllowed", "the grant must allow it too");
-    let operator = |seen: &mut Observed| {
-        found(seen);
-        let Remote::Shown(app) = &mut seen.remote else { panic!("it is shown") };
+    let operator = |observed: &mut Observed| {
+        found(observed);
+        let Remote::Shown(app) = &mut observed.remote else { panic!("it is shown") };
         app.is_caller = true;
     };
     assert_eq!(step(adopting("AdoptAndRotate"), free, operator), "IdTaken", "the operator's own identity");
     let adopted = |policy: &str| {
         claimed(app(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}, "status": {"adopted": true}})))
     };
-    assert_eq!(step(adopted("Adopt"), free, |seen| seen.remote = as_wanted()), "Write IdOnly");
-    assert_eq!(step(adopted("AdoptAndRotate"), free, |seen| seen.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(adopted("Adopt"), free, |observed| observed.remote = as_wanted()), "Write IdOnly");
+    assert_eq!(step(adopted("AdoptAndRotate"), free, |observed| observed.remote = as_wanted()), "Write Staged");
     let id_only = |app: &OrgOAuthApp| {
-        let Content { client_id, claim, .. } = content(app);
-        holding(app, &Content { client_id, claim, ..Content::default() })
+        let SecretContents { client_id, claim, .. } = content(app);
+        holding(app, &SecretContents { client_id, claim, ..SecretContents::default() })
     };
-    assert_eq!(step(adopted("Adopt"), id_only, |seen| seen.remote = as_wanted()), "SecretUnknown");
+    assert_eq!(step(adopted("Adopt"), id_only, |observed| observed.remote = as_wanted()), "SecretUnknown");
 }
 
 #[test]
@@ -679,15 +846,16 @@ fn a_secret_that_is_brought_for_an_adopted_app_is_proven_before_it_is_published(
         spec["grantTypes"] = json!([grants]);
         claimed(app(json!({"spec": spec, "status": {"adopted": true}})))
     };
-    let with = |proof: Option<Proof>| {
-        move |seen: &mut Observed| {
-            (seen.remote, seen.proof) = (as_wanted(), proof);
-            seen.brought = Some(Brought::Value(value("mine")));
+    let with = |proof: Option<Verification>| {
+        move |observed: &mut Observed| {
+            observed.remote = as_wanted();
+            observed.provided = Some(ProvidedSecret::Value(value("mine")));
+            verified(observed, proof);
         }
     };
     assert_eq!(step(bringing("client_credentials"), free, with(None)), "Prove mine");
-    assert_eq!(step(bringing("client_credentials"), free, with(Some(Proof::Accepted))), "Write Proven");
-    let refused = Proof::Refused("401".into());
+    assert_eq!(step(bringing("client_credentials"), free, with(Some(Verification::Accepted))), "Write Proven");
+    let refused = Verification::Refused("401".into());
     assert_eq!(step(bringing("client_credentials"), free, with(Some(refused))), "SecretRefInvalid");
     assert_eq!(step(bringing("authorization_code"), free, with(None)), "Write Proven", "no token can be asked for");
 }
@@ -695,23 +863,23 @@ fn a_secret_that_is_brought_for_an_adopted_app_is_proven_before_it_is_published(
 #[test]
 fn a_secret_that_cannot_be_used_is_said_before_any_call() {
     let bringing = || app(json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}}));
-    assert_eq!(step(bringing(), free, nothing), "ReadBroughtSecret");
-    let missing = Some(Brought::Missing("no".into()));
-    assert_eq!(step(bringing(), free, |seen| seen.brought = missing), "SecretRefInvalid");
+    assert_eq!(step(bringing(), free, nothing), "ReadProvidedSecret");
+    let missing = Some(ProvidedSecret::Missing("no".into()));
+    assert_eq!(step(bringing(), free, |observed| observed.provided = missing), "SecretRefInvalid");
 }
 
 #[test]
 fn an_immutable_secret_with_a_credential_is_fine_and_is_replaced_whole_when_it_must_change() {
-    let immutable = |app: &OrgOAuthApp| match Target::Free.write(app, &content(app)) {
+    let immutable = |app: &OrgOAuthApp| match SecretState::Absent.write(app, &content(app)) {
         Some(SecretWrite::Create(secret)) => guard(app, &key(), Some(Secret { immutable: Some(true), ..secret })),
         other => panic!("{other:?}"),
     };
-    assert_eq!(step(app(json!({})), immutable, |seen| seen.remote = as_wanted()), "Settled");
+    assert_eq!(step(app(json!({})), immutable, |observed| observed.remote = as_wanted()), "Settled");
     let due = app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
-    let now = |seen: &mut Observed| (seen.now, seen.remote) = (at(11), as_wanted());
+    let now = |observed: &mut Observed| (observed.now, observed.remote) = (at(11), as_wanted());
     assert_eq!(step(due.clone(), immutable, now), "Write Staged");
-    let next = Some(Staged { secret: value("next"), apply: Apply::Rotate, since: at(1) });
-    let staged = immutable(&due).write(&due, &Content { next, ..content(&due) });
+    let pending = Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, since: at(1) });
+    let staged = immutable(&due).write(&due, &SecretContents { pending, ..content(&due) });
     let Some(SecretWrite::Recreate { old, new }) = staged else { panic!("{staged:?}") };
     assert_eq!(new.data.unwrap()["client-secret"], old.data.unwrap()["client-secret"], "it holds the current one");
     assert_eq!((new.immutable, new.metadata.resource_version), (None, None));
@@ -726,21 +894,23 @@ fn a_secret_that_a_policy_sets_otherwise_is_written_once() {
     let overridden = move |_: &OrgOAuthApp| published(&other_label);
     let app = || app(json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
     assert_eq!(step(app(), overridden.clone(), nothing), "Write PutBack");
-    let known = |seen: &mut Observed| (seen.secret_overridden, seen.remote) = (true, as_wanted());
+    let known = |observed: &mut Observed| {
+        (observed.secret_write, observed.remote) = (SecretWriteProgress::Overridden, as_wanted())
+    };
     assert_eq!(step(app(), overridden, known), "Settled");
 }
 
 #[test]
 fn a_claim_signed_with_a_former_key_or_address_is_signed_again_without_a_word() {
-    let (former, rotated) = ([9; 32], ClaimKey::new(&[1; 32], [&[9; 32][..]]).unwrap());
+    let (previous_target, rotated) = ([9; 32], ClaimKey::new(&[1; 32], [&[9; 32][..]]).unwrap());
     let signed_before = |app: &OrgOAuthApp| {
-        let claim = Some(ClaimKey::new(&former, []).unwrap().sign(app, &address(), &client_id(app), true));
-        match Target::Free.write(app, &Content { claim, ..content(app) }) {
+        let claim = Some(ClaimKey::new(&previous_target, []).unwrap().sign(app, &address(), &client_id(app), true));
+        match SecretState::Absent.write(app, &SecretContents { claim, ..content(app) }) {
             Some(SecretWrite::Create(secret)) => guard(app, &rotated, Some(secret)),
             other => panic!("{other:?}"),
         }
     };
-    let now = |seen: &mut Observed| (seen.key, seen.remote) = (rotated.clone(), as_wanted());
+    let now = |observed: &mut Observed| (observed.key, observed.remote) = (rotated.clone(), as_wanted());
     assert_eq!(step(app(json!({})), signed_before, now), "Write Signed");
 }
 
@@ -753,17 +923,17 @@ fn who_observes_plans_and_writes_nothing_to_the_api() {
     };
     assert_eq!(step(observing(json!({})), free, nothing), "plan: create the app");
     let chosen = observing(json!({"spec": {"id": "chosen"}}));
-    let is_free = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, Remote::Absent);
+    let is_free = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
     assert_eq!(step(chosen, free, is_free), "plan: create the app");
     let adopting = |policy| observing(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}}));
     let other = shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}));
-    let found = |seen: &mut Observed| (seen.rival, seen.remote) = (Rival::None, other.clone());
+    let found = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, other.clone());
     assert_eq!(step(adopting("Adopt"), free, found), "plan: adopt the app, change displayName");
     let replaced = "plan: adopt the app, replace the client secret, change displayName";
     assert_eq!(step(adopting("AdoptAndRotate"), free, found), replaced);
-    let drifted = |seen: &mut Observed| seen.remote = other.clone();
+    let drifted = |observed: &mut Observed| observed.remote = other.clone();
     assert_eq!(step(observing(json!({})), published, drifted), "plan: change displayName");
-    assert_eq!(step(observing(json!({})), published, |seen| seen.remote = as_wanted()), "Settled");
+    assert_eq!(step(observing(json!({})), published, |observed| observed.remote = as_wanted()), "Settled");
     let leaving = deleting(json!({"spec": {"managementPolicy": "Observe"}}));
     assert_eq!(step(leaving, free, nothing), "DropFinalizer");
 }
@@ -776,45 +946,33 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
     };
     let named = |names: &[&str]| serde_json::from_value::<Roles>(roles(names)).unwrap();
     let held = |direct: &[&str], inherited: &[&str]| {
-        Membership::Has(HeldRoles { direct: named(direct), inherited: named(inherited) })
+        RoleAssignment::Has(HeldRoles { direct: named(direct), inherited: named(inherited) })
     };
+    let refused = || RoleAssignment::AdditionRefused(Fault::Rejected("already a member".into()));
     let wanting = || app(json!({"spec": {"roles": roles(&["a", "b"])}}));
-    let with = |membership| move |seen: &mut Observed| (seen.remote, seen.membership) = (as_wanted(), membership);
+    let with = |roles| move |observed: &mut Observed| (observed.remote, observed.roles) = (as_wanted(), roles);
     assert_eq!(
-        step(wanting(), published, with(Membership::Unread)),
+        step(wanting(), published, with(RoleAssignment::Unread)),
         format!(r#"Call(ReadRoles(ClientId("{DERIVED}")))"#)
     );
-    assert!(step(wanting(), published, with(Membership::Absent)).starts_with("Call(AddToOrganization("));
+    assert!(step(wanting(), published, with(RoleAssignment::Absent)).starts_with("Call(AddToOrganization("));
+    assert!(step(wanting(), published, with(refused())).starts_with("Call(ReadRoles("));
     assert_eq!(step(wanting(), published, with(held(&["b", "a"], &[]))), "Settled");
     assert_eq!(step(wanting(), published, with(held(&["a"], &["b", "c"]))), "Settled", "inherited ones count and stay");
-    let changes = |membership| {
-        let mut seen = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
-        (seen.secret, seen.remote, seen.membership) = (Some(published(&wanting())), as_wanted(), membership);
-        let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&seen) else { panic!("no change of roles") };
-        (add, remove)
-    };
-    assert_eq!(changes(held(&["b", "c"], &[])), (named(&["a"]), named(&["c"])));
-    assert_eq!(changes(held(&["c", "d"], &["b", "d"])), (named(&["a"]), named(&["c", "d"])));
+    let mut observed = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
+    (observed.secret, observed.remote, observed.roles) =
+        (Some(published(&wanting())), as_wanted(), held(&["b", "c"], &[]));
+    assert_eq!(say(decide(&observed)), "ReadResource", "no role is changed from a cache that may lag");
+    observed.is_uncached = true;
+    assert_eq!(role_changes(&observed), (named(&["a"]), named(&["c"])));
+    observed.roles = held(&["c", "d"], &["b", "d"]);
+    assert_eq!(role_changes(&observed), (named(&["a"]), named(&["c", "d"])));
 }
 
-#[test]
-fn a_refused_addition_to_the_organization_is_no_failure_if_the_app_is_a_member() {
-    let roles = |names: &[&str]| -> Roles {
-        let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
-        serde_json::from_value(json!({"organizationRoles": names})).unwrap()
-    };
-    let refused = |membership| {
-        move |seen: &mut Observed| {
-            seen.addition_refused = Some(Fault::Rejected("already a member".into()));
-            (seen.remote, seen.membership) = (as_wanted(), membership);
-        }
-    };
-    let held = |names: &[&str]| Membership::Has(HeldRoles { direct: roles(names), inherited: Roles::default() });
-    let wanting = || app(json!({"spec": {"roles": roles(&["a"])}}));
-    assert!(step(wanting(), published, refused(Membership::Unread)).starts_with("Call(ReadRoles("));
-    assert_eq!(step(wanting(), published, refused(held(&["a"]))), "Settled");
-    assert!(step(wanting(), published, refused(held(&[]))).starts_with("Call(ChangeRoles"));
-    assert_eq!(step(wanting(), published, refused(Membership::Absent)), "Rejected");
+/// The roles that are given and the roles that are taken.
+fn role_changes(observed: &Observed) -> (Roles, Roles) {
+    let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(observed) else { panic!("no change of roles") };
+    (add, remove)
 }
 
 #[test]
@@ -824,22 +982,40 @@ fn a_role_on_a_resource_is_another_role() {
         service_roles: Vec::new(),
     };
     let wanting = app(json!({"spec": {"roles": on("1")}}));
-    let mut seen = Observed::new(wanting.clone(), granted(), key(), at(2), value("fresh"));
+    let mut observed = Observed::new(wanting.clone(), granted(), key(), at(2), value("fresh"));
     let held = HeldRoles { direct: on("2"), inherited: Roles::default() };
-    (seen.secret, seen.remote, seen.membership) = (Some(published(&wanting)), as_wanted(), Membership::Has(held));
-    let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&seen) else { panic!("no change of roles") };
-    assert_eq!((add, remove), (on("1"), on("2")));
+    (observed.secret, observed.remote, observed.roles) =
+        (Some(published(&wanting)), as_wanted(), RoleAssignment::Has(held));
+    observed.is_uncached = true;
+    assert_eq!(role_changes(&observed), (on("1"), on("2")));
+}
+
+#[test]
+fn after_a_refused_addition_the_roles_of_now_are_read() {
+    let synced = app(json!({
+        "metadata": {"generation": 1},
+        "status": {"observedGeneration": 1, "conditions": [{
+            "type": "Synced", "status": "True", "reason": "Synced", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
+    }));
+    let mut observed = Observed::new(synced, granted(), key(), at(2), value("fresh"));
+    assert!(may_be_old(&observed));
+    observed.roles = RoleAssignment::AdditionRefused(Fault::Rejected("already a member".into()));
+    assert!(!may_be_old(&observed));
 }
 
 #[test]
 fn a_public_client_has_no_secret_to_regenerate() {
     let public = || claimed(app(json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}})));
-    assert_eq!(step(public(), free, |seen| seen.remote = as_wanted()), "Write IdOnly");
+    assert_eq!(step(public(), free, |observed| observed.remote = as_wanted()), "Write IdOnly");
 }
 
 #[test]
 fn a_deleted_resource_goes_once_the_api_no_longer_shows_its_app() {
-    let after = |deletion, remote| move |seen: &mut Observed| (seen.deletion, seen.remote) = (Some(deletion), remote);
+    let after = |deletion, remote| {
+        move |observed: &mut Observed| (observed.deletion, observed.remote) = (Some(deletion), remote)
+    };
     assert_eq!(step(deleting(json!({})), free, nothing), format!("Delete {DERIVED}"));
     for deletion in [Deletion::Accepted, Deletion::NotFound, Deletion::Failed, Deletion::NotOffered] {
         let steps = [Remote::Unread, Remote::Absent, as_wanted()]
@@ -872,30 +1048,38 @@ fn an_id_that_was_never_claimed_is_never_deleted() {
 #[test]
 fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
     let chosen = || deleting(json!({"spec": {"id": "chosen"}}));
-    let forged = |app: &OrgOAuthApp| holding(app, &Content { claim: None, ..content(app) });
+    let forged = |app: &OrgOAuthApp| holding(app, &SecretContents { claim: None, ..content(app) });
     assert_eq!(step(chosen(), forged, nothing), "DropFinalizer", "a Secret with the client id proves nothing");
     let mut before = chosen();
     before.metadata.uid = Some("uid-0".into());
     let restored = |_: &OrgOAuthApp| published(&before);
-    let with = |rival, remote, proof| {
-        step(chosen(), restored, |seen| (seen.rival, seen.remote, seen.proof) = (rival, remote, proof))
+    let with = |id_owner, remote, proof| {
+        step(chosen(), restored, |observed| {
+            (observed.id_owner, observed.remote) = (id_owner, remote);
+            verified(observed, proof)
+        })
     };
-    assert_eq!(with(Rival::Unread, Remote::Unread, None), "FindRival");
-    assert_eq!(with(Rival::Has(Box::new(chosen())), Remote::Unread, None), "DropFinalizer", "another resource has it");
-    assert_eq!(with(Rival::None, Remote::Unread, None), "Read chosen");
-    assert_eq!(with(Rival::None, as_wanted(), None), "Prove value");
-    assert_eq!(with(Rival::None, as_wanted(), Some(Proof::Accepted)), "Delete chosen");
-    let refused = Some(Proof::Refused("no".into()));
-    assert_ne!(with(Rival::None, as_wanted(), refused), "Delete chosen", "made again by somebody else");
+    assert_eq!(with(IdOwner::Unread, Remote::Unread, None), "FindIdOwner");
+    assert_eq!(
+        with(IdOwner::Has(Box::new(chosen())), Remote::Unread, None),
+        "DropFinalizer",
+        "another resource has it"
+    );
+    assert_eq!(with(IdOwner::None, Remote::Unread, None), "Read chosen");
+    assert_eq!(with(IdOwner::None, as_wanted(), None), "Prove value");
+    assert_eq!(with(IdOwner::None, as_wanted(), Some(Verification::Accepted)), "Delete chosen");
+    let refused = Some(Verification::Refused("no".into()));
+    assert_ne!(with(IdOwner::None, as_wanted(), refused), "Delete chosen", "made again by somebody else");
     let Remote::Shown(app) = as_wanted() else { panic!("it is shown") };
     let operator = Remote::Shown(RemoteApp { is_caller: true, ..app });
-    assert_eq!(with(Rival::None, operator, None), "DropFinalizer", "the operator's own client");
+    assert_eq!(with(IdOwner::None, operator, None), "DropFinalizer", "the operator's own client");
 }
 
 #[test]
 fn a_secret_that_kubernetes_does_not_collect_is_removed_with_its_app() {
-    let gone = |seen: &mut Observed| {
-        (seen.deletion, seen.remote, seen.users) = (Some(Deletion::Accepted), Remote::Absent, Some(Vec::new()));
+    let gone = |observed: &mut Observed| {
+        (observed.deletion, observed.remote, observed.users) =
+            (Some(Deletion::Accepted), Remote::Absent, Some(Vec::new()));
     };
     let unused = deleting(json!({"spec": {"deletionPolicy": "DeleteWhenUnused"}}));
     assert_eq!(step(unused, published, gone), "RemoveSecret billing");
@@ -905,16 +1089,16 @@ fn a_secret_that_kubernetes_does_not_collect_is_removed_with_its_app() {
 #[test]
 fn deletion_without_a_connection_says_how_to_let_go_and_retain_does() {
     let refused = || Access::Refused(Blocked::new(Reason::ConnectionNotFound, "there is no IamConnection x"));
-    let mut seen = Observed::new(claimed(deleting(json!({}))), refused(), key(), at(2), value("fresh"));
-    let Step::Finish(Outcome::Blocked(blocked)) = decide(&seen) else { panic!("not blocked") };
+    let mut observed = Observed::new(claimed(deleting(json!({}))), refused(), key(), at(2), value("fresh"));
+    let Step::Finish(Outcome::Blocked(blocked)) = decide(&observed) else { panic!("not blocked") };
     assert_eq!(blocked.reason, Reason::ConnectionNotFound);
     assert!(blocked.message.ends_with("to delete this resource without its app, set spec.deletionPolicy to Retain"));
-    seen.app.spec.deletion_policy = DeletionPolicy::Retain;
-    assert_eq!(say(decide(&seen)), "ReadSecret");
-    seen.secret = Some(published(&seen.app));
-    assert_eq!(say(decide(&seen)), "ReleaseSecret");
-    seen.secret = Some(guard(&seen.app, &key(), Some(Secret::default())));
-    assert_eq!(say(decide(&seen)), "DropFinalizer");
+    observed.app.spec.deletion_policy = DeletionPolicy::Retain;
+    assert_eq!(say(decide(&observed)), "ReadSecret");
+    observed.secret = Some(published(&observed.app));
+    assert_eq!(say(decide(&observed)), "ReleaseSecret");
+    observed.secret = Some(guard(&observed.app, &key(), Some(Secret::default())));
+    assert_eq!(say(decide(&observed)), "DropFinalizer");
 }
 
 #[test]

@@ -12,6 +12,16 @@ fn spec(more: Value) -> OrgOAuthAppSpec {
     serde_json::from_value(spec).unwrap()
 }
 
+/// A resource whose manifest has one line of spec, and these.
+fn app(more: Value) -> OrgOAuthApp {
+    let mut spec = json!({"orgId": "org-1"});
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let metadata = json!({"name": "billing-export", "namespace": "team"});
+    let app =
+        json!({"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": metadata, "spec": spec});
+    serde_json::from_value(app).unwrap()
+}
+
 /// Every optional field of the documented create request with a value that is not blank.
 fn optional_fields() -> Value {
     json!({
@@ -19,6 +29,9 @@ fn optional_fields() -> Value {
         "postLogoutRedirectUris": ["https://b.example.com"], "allowOpenRedirectUris": true, "publicClient": true,
         "forcePkce": true, "allowedOrgs": ["org-2"], "maxCharactersInAccessToken": 9000, "maxGroupsInIdToken": 20,
         "ownerOnlySecretRotation": true, "secretRotationExpirationInSeconds": 60, "serviceDefinitionId": "service-1",
+        "additionalAttributeMasks": ["mask"], "allowedActorsAudienceExchange": ["actor-1"],
+        "allowedActorsClientDelegate": ["actor-2"], "crossOrgAccessClaimsSupported": true, "isHidden": true,
+        "groupDomainAppendedInIDToken": true, "useCspIssuerUrl": true,
     })
 }
 
@@ -135,15 +148,60 @@ fn every_field_that_differs_is_named() {
 }
 
 #[test]
+fn what_a_manifest_of_one_line_leaves_out_has_a_default_in_the_create() {
+    let created = |api, app: &OrgOAuthApp| Value::Object(create(app, &fields(api, &app.spec).unwrap()));
+    let names = json!({"displayName": "billing-export", "description": "team/billing-export", "allowedScopes": {}});
+    assert_eq!(created(Api::CloudPartnerNavigator, &app(json!({}))), names);
+    let mut all = names;
+    all["grantTypes"] = json!(["client_credentials"]);
+    assert_eq!(created(Api::CloudServices, &app(json!({}))), all);
+    all["description"] = json!("");
+    assert_eq!(created(Api::CloudServices, &app(json!({"description": ""}))), all, "what the spec says counts");
+}
+
+#[test]
+fn what_only_an_update_can_carry_is_left_out_of_the_create() {
+    let app = app(json!({"useCspIssuerUrl": false, "groupDomainAppendedInIDToken": true, "isHidden": true}));
+    let defined = fields(Api::CloudServices, &app.spec).unwrap();
+    let names = create(&app, &defined).keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(names, "allowedScopes description displayName grantTypes isHidden");
+    assert_eq!(left_by_create(&defined), ["groupDomainAppendedInIDToken", "useCspIssuerUrl"]);
+}
+
+#[test]
+fn what_a_spec_leaves_out_is_not_compared_but_for_grant_types() {
+    let defined = fields(Api::CloudServices, &app(json!({})).spec).unwrap();
+    let mut shown = json!({
+        "displayName": "Renamed", "description": "By hand", "accessTokenTTL": 600, "grantTypes": ["client_credentials"],
+        "allowedScopes": {"generalScopes": ["openid"]},
+    });
+    assert_eq!(differences(&defined, shown.as_object().unwrap()), Vec::<String>::new());
+    shown["grantTypes"] = json!(["client_credentials", "authorization_code"]);
+    assert_eq!(differences(&defined, shown.as_object().unwrap()), ["grantTypes"]);
+}
+
+#[test]
 fn an_update_carries_what_changed_and_what_the_api_always_wants() {
-    let fields = super::fields(Api::CloudServices, &spec(json!({"accessTokenTTL": 60, "forcePkce": true}))).unwrap();
-    let names = |api, changed: &[&str]| {
+    let app = app(json!({"displayName": "Billing", "accessTokenTTL": 60, "forcePkce": true}));
+    let defined = fields(Api::CloudServices, &app.spec).unwrap();
+    let body = |api, changed: &[&str], shown: Option<&Value>| {
         let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
-        update(api, &fields, &changed).keys().cloned().collect::<Vec<_>>().join(" ")
+        let shown = shown.map(|shown| shown.as_object().unwrap());
+        Value::Object(update(api, &app, &defined, &changed, shown))
     };
-    let triple = "description displayName grantTypes";
-    assert_eq!(names(Api::CloudServices, &["accessTokenTTL"]), format!("accessTokenTTL {triple}"));
-    assert_eq!(names(Api::CloudPartnerNavigator, &["accessTokenTTL"]), "accessTokenTTL");
-    assert_eq!(names(Api::CloudPartnerNavigator, &[]), "");
+    assert_eq!(body(Api::CloudPartnerNavigator, &["accessTokenTTL"], None), json!({"accessTokenTTL": 60}));
+    assert_eq!(body(Api::CloudPartnerNavigator, &[], None), json!({}));
+    let mut all = json!({
+        "accessTokenTTL": 60, "displayName": "Billing", "grantTypes": ["client_credentials"],
+        "description": "team/billing-export",
+    });
+    assert_eq!(body(Api::CloudServices, &["accessTokenTTL"], None), all);
+    let shown = json!({"displayName": "Renamed", "description": "By hand", "grantTypes": ["refresh_token"]});
+    all["description"] = json!("By hand");
+    assert_eq!(
+        body(Api::CloudServices, &["accessTokenTTL"], Some(&shown)),
+        all,
+        "only what the spec leaves out is kept"
+    );
     assert_eq!(cannot_change(&["publicClient".into(), "forcePkce".into()]), ["publicClient"]);
 }

@@ -171,6 +171,11 @@ fn each_field_that_gives_an_app_more_needs_its_allowance() {
     let limited = json!([{"name": "support", "resource": "instance:1"}]);
     for (spec, enough, too_little) in [
         (json!({}), json!({"grantTypes": ["client_credentials"]}), json!({"grantTypes": ["authorization_code"]})),
+        (
+            json!({ "grantTypes": null }),
+            json!({"grantTypes": ["client_credentials"]}),
+            json!({"grantTypes": ["authorization_code"]}),
+        ),
         (json!({"grantTypes": ["client_delegate"]}), json!(null), json!({"grantTypes": ["client_credentials"]})),
         (json!({"allowedScopes": {"generalScopes": ["openid"]}}), json!({}), json!({"generalScopes": []})),
         (

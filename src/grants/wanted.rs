@@ -40,7 +40,7 @@ pub fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
         return Vec::new();
     }
     let spec = &app.spec;
-    let mut all: Vec<Wanted<'_>> = spec.grant_types.iter().copied().map(Wanted::GrantType).collect();
+    let mut all: Vec<Wanted<'_>> = spec.grant_types().iter().copied().map(Wanted::GrantType).collect();
     let uris = [&spec.redirect_uris, &spec.post_logout_redirect_uris];
     all.extend(uris.into_iter().flatten().flatten().map(|uri| Wanted::RedirectUri(uri)));
     if spec.allow_open_redirect_uris == Some(true) {
@@ -52,18 +52,19 @@ pub fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
 }
 
 fn scopes(app: &OrgOAuthApp) -> impl Iterator<Item = Wanted<'_>> {
-    let scopes = &app.spec.allowed_scopes;
-    let general = scopes.general_scopes.iter().flatten().map(|scope| Wanted::GeneralScope(scope));
-    let organization = scopes.organization_scopes.iter().flat_map(|scopes| {
-        let every = every(scopes.all_roles, scopes.all_permissions, scopes.permissions.as_deref());
-        named(scopes.roles.as_deref()).chain(every).map(Wanted::OrganizationRole)
-    });
-    let services = scopes.services_scopes.iter().flatten().flat_map(|scopes| {
-        let every = every(scopes.all_roles, scopes.all_permissions, scopes.permissions.as_deref());
-        let asked = [Asked::None].into_iter().chain(named(scopes.roles.as_deref())).chain(every);
-        asked.map(|asked| Wanted::ServiceRole(&scopes.service_definition_id, asked))
-    });
-    general.chain(organization).chain(services)
+    app.spec.allowed_scopes.iter().flat_map(|scopes| {
+        let general = scopes.general_scopes.iter().flatten().map(|scope| Wanted::GeneralScope(scope));
+        let organization = scopes.organization_scopes.iter().flat_map(|scopes| {
+            let every = every(scopes.all_roles, scopes.all_permissions, scopes.permissions.as_deref());
+            named(scopes.roles.as_deref()).chain(every).map(Wanted::OrganizationRole)
+        });
+        let services = scopes.services_scopes.iter().flatten().flat_map(|scopes| {
+            let every = every(scopes.all_roles, scopes.all_permissions, scopes.permissions.as_deref());
+            let asked = [Asked::None].into_iter().chain(named(scopes.roles.as_deref())).chain(every);
+            asked.map(|asked| Wanted::ServiceRole(&scopes.service_definition_id, asked))
+        });
+        general.chain(organization).chain(services)
+    })
 }
 
 fn roles(app: &OrgOAuthApp) -> impl Iterator<Item = Wanted<'_>> {

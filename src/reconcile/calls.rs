@@ -1,13 +1,15 @@
-//! Performs one call to the API and folds what it brought into what is seen.
+//! Performs one call to the API and folds what it provided into what is observed.
 //! A fault of the API ends the pass; what that means is decided in `decide`.
 
 use super::{Connections, Flow, Pass};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Applied, Blocked, Call, Membership, Outcome, Remote, after_fault, drift, may_be_old, org_id};
+use crate::decide::{
+    Blocked, Call, Creation, Outcome, PendingProgress, Remote, RoleAssignment, after_fault, may_be_old, org_id,
+};
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientId, Credentials, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
+use crate::remote::{ClientId, ClientSecret, Credentials, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +22,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         };
         match self.ask(&iam, call).await {
             Ok(()) => Flow::Next,
-            Err(fault) => Flow::End(after_fault(&self.seen.app, fault)),
+            Err(fault) => Flow::End(after_fault(&self.observed.app, fault)),
         }
     }
 
     async fn open(&self) -> Result<Arc<D::Iam>, Blocked> {
         match &self.connection {
             Some(connection) => {
-                let namespace = self.seen.app.namespace().unwrap_or_default();
+                let namespace = self.observed.app.namespace().unwrap_or_default();
                 self.operator.connections.open(connection, &namespace).await
             }
             None => Err(Blocked::new(Reason::ConnectionNotFound, "there is no connection")),
@@ -42,18 +44,18 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), Fault> {
-        let org = org_id(&self.seen.app);
+        let org = org_id(&self.observed.app);
         match call {
             Call::Authenticate => {
                 iam.authenticate(&org).await?;
-                self.seen.authenticated = true;
+                self.observed.authenticated = true;
             }
             Call::Read(id) => {
                 let shown = iam.read(&org, &id).await?;
-                self.seen.remote = shown.map_or(Remote::Absent, Remote::Shown);
+                self.observed.remote = shown.map_or(Remote::Absent, Remote::Shown);
             }
-            Call::Look(id) => {
-                self.seen.remote = match iam.look(&org, &id, self.max_age()).await? {
+            Call::FindInList(id) => {
+                self.observed.remote = match iam.look(&org, &id, self.max_age()).await? {
                     Look::Listed(app) => Remote::Listed(Some(app)),
                     Look::NotListed => Remote::Listed(None),
                     Look::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
@@ -63,23 +65,26 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let answer = iam.create(&org, &app).await;
                 self.created(app, answer)?;
             }
-            Call::Update(id, update) => {
-                // The update carries more, since the API always wants some fields.
-                let changed = drift(&self.seen);
+            Call::Update(id, update, changed) => {
                 let answer = iam.update(&org, &id, &update).await;
                 self.updated(id, changed, answer)?;
             }
             Call::Replace(id, update) => {
                 let answer = iam.update(&org, &id, &update).await.map(drop);
-                self.applied(answer)?;
+                if let Some(secret) = &update.secret {
+                    self.sent(secret, answer)?;
+                }
             }
             Call::Rotate(id, secret, overlap) => {
                 let answer = iam.rotate_secret(&org, &id, &secret, overlap).await;
-                self.applied(answer)?;
+                self.sent(&secret, answer)?;
             }
-            Call::Prove(id, secret) => self.seen.proof = Some(iam.prove(&org, &id, &secret).await?),
+            Call::VerifySecret(id, secret) => {
+                let verification = iam.prove(&org, &id, &secret).await?;
+                self.observed.verified(&secret, verification);
+            }
             Call::ReadRoles(id) => {
-                let max_age = if may_be_old(&self.seen) { self.max_age() } else { Duration::ZERO };
+                let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
                 let held = iam.roles(&org, &id, max_age).await;
                 self.roles_read(held)?;
             }
@@ -89,12 +94,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::ChangeRoles { id, add, remove } => {
                 iam.change_roles(&org, &id, &add, &remove).await?;
-                self.seen.membership = Membership::AsDefined;
+                self.observed.roles = RoleAssignment::AsDefined;
                 self.note(Reason::RolesChanged, format!("The roles of app {id} were changed."));
             }
             Call::Delete(id) => {
-                self.seen.deletion = Some(iam.delete(&org, &id).await?);
-                self.seen.remote = Remote::Unread;
+                self.observed.deletion = Some(iam.delete(&org, &id).await?);
+                self.observed.remote = Remote::Unread;
             }
         }
         Ok(())
@@ -103,9 +108,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
         match answer {
             Ok(credentials) => {
-                let again = self.seen.content().revision > 0;
-                self.seen.remote = Remote::AsDefined;
-                self.seen.in_hand = Some(credentials);
+                let again = self.observed.contents().revision > 0;
+                self.observed.remote = Remote::AsDefined;
+                self.observed.creation = Creation::Issued(credentials);
                 match again {
                     false => self.note(Reason::Created, format!("App {} created.", app.id)),
                     true => self.note(Reason::Recreated, format!("App {} was gone and is created again.", app.id)),
@@ -114,40 +119,50 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
             Err(fault @ (Fault::Conflict(_) | Fault::Rejected(_))) => {
-                self.seen.remote = Remote::Unread;
-                self.seen.create_refused = Some(fault);
+                self.observed.remote = Remote::Unread;
+                self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
             // Nothing was created.
             Err(
                 fault @ (Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Credentials(_) | Fault::Throttled { .. }),
             ) => {
-                self.seen.remote = Remote::Absent;
-                self.seen.create_refused = Some(fault);
+                self.observed.remote = Remote::Absent;
+                self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
             Err(fault @ Fault::Unavailable(_)) => Err(fault),
         }
     }
 
-    /// Where the roles cannot be read to find out why an addition was refused, the refusal of the addition says more.
+    /// A refused addition was no failure if the app is a member. If it is none, or nobody may read that, the refusal counts.
     fn roles_read(&mut self, held: Result<Option<HeldRoles>, Fault>) -> Result<(), Fault> {
-        let why = |fault: Fault| self.seen.addition_refused.clone().filter(|_| fault.is_refusal()).unwrap_or(fault);
-        self.seen.membership = held.map_err(why)?.map_or(Membership::Absent, Membership::Has);
+        let refusal = match &self.observed.roles {
+            RoleAssignment::AdditionRefused(fault) => Some(fault.clone()),
+            RoleAssignment::Unread | RoleAssignment::Absent | RoleAssignment::Has(_) | RoleAssignment::AsDefined => {
+                None
+            }
+        };
+        self.observed.roles = match (held, refusal) {
+            (Ok(Some(held)), _) => RoleAssignment::Has(held),
+            (Ok(None), None) => RoleAssignment::Absent,
+            (Ok(None), Some(refusal)) => return Err(refusal),
+            (Err(fault), Some(refusal)) if fault.is_refusal() => return Err(refusal),
+            (Err(fault), _) => return Err(fault),
+        };
         Ok(())
     }
 
     fn added(&mut self, id: ClientId, answer: Result<(), Fault>) -> Result<(), Fault> {
         match answer {
             Ok(()) => {
-                self.seen.membership = Membership::AsDefined;
+                self.observed.roles = RoleAssignment::AsDefined;
                 self.note(Reason::RolesChanged, format!("App {id} was added to its organization."));
                 Ok(())
             }
             // Refused perhaps because the app is a member already: the API is asked.
             Err(fault) if fault.is_refusal() => {
-                self.seen.membership = Membership::Unread;
-                self.seen.addition_refused = Some(fault);
+                self.observed.roles = RoleAssignment::AdditionRefused(fault);
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -163,24 +178,29 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match answer {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
-                self.seen.updated = fields;
-                self.seen.remote = shown.map_or(Remote::Unread, Remote::Shown);
+                self.observed.updated = fields;
+                self.observed.remote = match (shown, &self.observed.remote) {
+                    (Some(shown), _) => Remote::Shown(shown),
+                    // What this reconcile created needs no read.
+                    (None, Remote::AsDefined) => Remote::AsDefined,
+                    (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
+                };
                 Ok(())
             }
             Err(Fault::NotFound(_)) => {
-                self.seen.remote = Remote::Absent;
+                self.observed.remote = Remote::Absent;
                 Ok(())
             }
             Err(fault) => Err(fault),
         }
     }
 
-    fn applied(&mut self, answer: Result<(), Fault>) -> Result<(), Fault> {
-        self.seen.proof = None;
+    fn sent(&mut self, secret: &ClientSecret, answer: Result<(), Fault>) -> Result<(), Fault> {
+        let was_found = self.observed.progress(secret) == PendingProgress::Found;
         match answer {
-            Ok(()) => self.seen.applied = Some(Applied::Taken),
-            Err(Fault::Conflict(_)) => self.seen.applied = Some(Applied::Conflict),
-            Err(Fault::NotFound(_)) => self.seen.remote = Remote::Absent,
+            Ok(()) => self.observed.came_to(secret, PendingProgress::Accepted),
+            Err(Fault::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
+            Err(Fault::NotFound(_)) => self.observed.remote = Remote::Absent,
             Err(fault) => return Err(fault),
         }
         Ok(())

@@ -48,8 +48,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         // The reconcile may have changed it before it failed.
         let Some(app) = self.cluster.read_app(&namespace, &app.name_any()).await? else { return Ok(()) };
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
-        let seen = Observed::new(app, Access::Refused(blocked.clone()), self.claim_key.clone(), self.now(), fresh);
-        let mut pass = Pass { operator: self, connection: None, seen, happened: Vec::new() };
+        let observed = Observed::new(app, Access::Refused(blocked.clone()), self.claim_key.clone(), self.now(), fresh);
+        let mut pass = Pass { operator: self, connection: None, observed, happened: Vec::new() };
         pass.report(&Outcome::Blocked(blocked)).await
     }
 }

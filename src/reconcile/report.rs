@@ -4,18 +4,18 @@
 use super::{Connections, Pass};
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
-use crate::credentials::secret_name;
 use crate::decide::Outcome;
 use crate::reason::Reason;
+use crate::secret::secret_name;
 use crate::status;
 
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), ClusterFault> {
         let happening = self.happening(outcome);
         if *outcome != Outcome::Gone {
-            let status = status::after(&self.seen, outcome, self.operator.now());
-            if self.seen.app.status.as_ref() != Some(&status) {
-                self.seen.app = self.operator.cluster.write_status(&self.seen.app, &status).await?;
+            let status = status::after(&self.observed, outcome, self.operator.now());
+            if self.observed.app.status.as_ref() != Some(&status) {
+                self.observed.app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
             }
         }
         if let Some(happening) = happening {
@@ -23,14 +23,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             if happening.warning {
                 tracing::warn!(reason = happening.reason.as_str(), "{}", happening.message);
             }
-            self.operator.cluster.tell(&self.seen.app, &happening).await;
+            self.operator.cluster.tell(&self.observed.app, &happening).await;
         }
         Ok(())
     }
 
     /// At most one Event a pass: the reason why it cannot go on if that is new, else what was done.
     fn happening(&self, outcome: &Outcome) -> Option<Happening> {
-        let app = &self.seen.app;
+        let app = &self.observed.app;
         match outcome {
             Outcome::Blocked(blocked)
                 if !is_said(app, ConditionType::Stalled, ConditionStatus::True, blocked.reason) =>

@@ -2,7 +2,7 @@
 //! which ones it took and undid, as a policy does that sets labels, so that they are not repeated.
 
 use crate::crd::OrgOAuthApp;
-use crate::credentials::OurSecret;
+use crate::secret::OwnedSecret;
 use kube::ResourceExt;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,13 +43,13 @@ impl SecretWrites {
     }
 
     /// Whether writing this Secret for this generation of the spec changed nothing before.
-    pub fn is_overridden(&self, app: &OrgOAuthApp, secret: &OurSecret) -> bool {
+    pub fn is_overridden(&self, app: &OrgOAuthApp, secret: &OwnedSecret) -> bool {
         let written = app.uid().and_then(|uid| self.state().overridden.get(&uid).cloned());
         written == Some((secret.version(), app.metadata.generation))
     }
 
     /// A write of this Secret changed nothing.
-    pub fn overridden(&self, app: &OrgOAuthApp, secret: &OurSecret) {
+    pub fn overridden(&self, app: &OrgOAuthApp, secret: &OwnedSecret) {
         let version = (secret.version(), app.metadata.generation);
         self.state().overridden.insert(app.uid().unwrap_or_default(), version);
     }

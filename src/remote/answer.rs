@@ -173,6 +173,18 @@ pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
     Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
 }
 
+impl RemoteApp {
+    /// When it was last used, where the API says. [tcsp-resp]
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        time(self.fields.get("lastUsedAt"))
+    }
+
+    /// The age of its secret in a unit that is not documented, where the API says. [tcsp-resp]
+    pub fn secret_age(&self) -> Option<i64> {
+        self.fields.get("secretAge")?.as_i64()
+    }
+}
+
 /// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.
 /// (undocumented)
 fn time(value: Option<&Value>) -> Option<Timestamp> {

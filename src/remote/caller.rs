@@ -10,7 +10,9 @@ use super::request::Request;
 use super::scrub::Known;
 use super::token::{AccessToken, Granted, Slot, Tokens};
 use super::wire::Wire;
-use super::{ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Proof, Settings, grant};
+use super::{
+    ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Settings, Verification, grant,
+};
 use crate::crd::Api;
 use crate::fair_queue::Flow;
 use crate::fence::Fence;
@@ -116,15 +118,15 @@ impl Caller {
     }
 
     /// Asks for a token with the credential of an app.
-    pub async fn prove(&self, lane: &Lane<'_>, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
+    pub async fn prove(&self, lane: &Lane<'_>, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Fault> {
         let _entered = lane.enter().await?;
         let credentials = ApiCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
         let request = self.dialect().exchange(lane.org(), &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
-            200..300 => Ok(Proof::Accepted),
+            200..300 => Ok(Verification::Accepted),
             408 | 425 => Err(answer.fault()),
-            400..500 => Ok(Proof::Refused(answer.refusal())),
+            400..500 => Ok(Verification::Refused(answer.refusal())),
             _ => Err(answer.fault()),
         }
     }

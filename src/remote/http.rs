@@ -10,7 +10,7 @@ use super::listing::{APP_FIELDS, Listing, MEMBER_FIELDS};
 use super::request::{Page, Request};
 use super::survey::Survey;
 use super::{ApiCredentials, ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, LoadCredentials};
-use super::{Look, ManagedIds, NewApp, OrgId, Proof, RemoteApp, Update};
+use super::{Look, ManagedIds, NewApp, OrgId, RemoteApp, Update, Verification};
 use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
 use serde_json::Value;
@@ -230,7 +230,7 @@ impl Iam for HttpIam {
         caller.succeeded(answer).map(drop)
     }
 
-    async fn prove(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
+    async fn prove(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Fault> {
         self.caller().prove(&self.lane(org), id, secret).await
     }
 

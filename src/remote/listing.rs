@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// The fields of an app that the operator compares or shows. [cpn-resp, csp-resp]
-pub const APP_FIELDS: [&str; 21] = [
+pub const APP_FIELDS: [&str; 30] = [
     "id",
     "clientId",
     "displayName",
@@ -31,8 +31,17 @@ pub const APP_FIELDS: [&str; 21] = [
     "ownerOnlySecretRotation",
     "secretRotationExpirationInSeconds",
     "serviceDefinitionId",
+    "additionalAttributeMasks",
+    "allowedActorsAudienceExchange",
+    "allowedActorsClientDelegate",
+    "crossOrgAccessClaimsSupported",
+    "isHidden",
+    "groupDomainAppendedInIDToken",
+    "useCspIssuerUrl",
     "createdAt",
     "lastUpdatedAt",
+    "lastUsedAt",
+    "secretAge",
 ];
 /// The fields of an app's membership in its organization. [cpn-clients-get, csp-clients]
 pub const MEMBER_FIELDS: [&str; 4] = ["id", "clientId", "organizationRoles", "serviceRoles"];

@@ -3,9 +3,9 @@
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::Api;
-use crate::credentials::{Content, guard};
 use crate::decide::Access;
 use crate::remote::{ClientId, ClientSecret, RemoteApp};
+use crate::secret::{SecretContents, guard};
 use serde_json::json;
 
 fn app() -> OrgOAuthApp {
@@ -21,15 +21,15 @@ fn key() -> ClaimKey {
     ClaimKey::new(&[1; 32], []).unwrap()
 }
 
-fn seen(app: OrgOAuthApp, published: bool) -> Observed {
+fn observed(app: OrgOAuthApp, published: bool) -> Observed {
     let id = ClientId("ooa-uid-1".into());
-    let content = Content::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
-    let secret = match Target::Free.write(&app, &content) {
-        Some(crate::credentials::SecretWrite::Create(secret)) if published => Some(secret),
+    let content = SecretContents::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
+    let secret = match SecretState::Absent.write(&app, &content) {
+        Some(crate::secret::SecretWrite::Create(secret)) if published => Some(secret),
         _ => None,
     };
     let target = guard(&app, &key(), secret);
-    let mut seen = Observed::new(
+    let mut observed = Observed::new(
         app,
         Access::Granted {
             address: ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]),
@@ -40,8 +40,8 @@ fn seen(app: OrgOAuthApp, published: bool) -> Observed {
         at(0),
         ClientSecret::new("fresh".into()),
     );
-    seen.secret = Some(target);
-    seen
+    observed.secret = Some(target);
+    observed
 }
 
 fn at(second: i64) -> Timestamp {
@@ -70,22 +70,22 @@ fn each_outcome_reads_as_kstatus_expects() {
         (blocked(), true, "FFTFT Rejected"),
         (waiting(), false, "FTFUF ConnectionUnavailable"),
     ] {
-        assert_eq!(short(&after(&seen(app(), published), &outcome, at(1))), expected);
+        assert_eq!(short(&after(&observed(app(), published), &outcome, at(1))), expected);
     }
 }
 
 #[test]
 fn while_the_api_is_down_ready_keeps_its_last_truth() {
     let mut ready = app();
-    ready.status = Some(after(&seen(app(), true), &Outcome::Settled { wake: None }, at(1)));
-    assert_eq!(short(&after(&seen(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
-    assert_eq!(short(&after(&seen(ready, false), &waiting(), at(2))), "FTFUF ConnectionUnavailable");
+    ready.status = Some(after(&observed(app(), true), &Outcome::Settled { wake: None }, at(1)));
+    assert_eq!(short(&after(&observed(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
+    assert_eq!(short(&after(&observed(ready, false), &waiting(), at(2))), "FTFUF ConnectionUnavailable");
 }
 
 #[test]
 fn a_message_is_one_line_within_its_limit_whatever_it_repeats() {
     let message = format!("create app: 400: no\n\u{202e}{}", "x".repeat(1 << 20));
-    let status = after(&seen(app(), false), &Outcome::Blocked(Blocked::new(Reason::Rejected, message)), at(1));
+    let status = after(&observed(app(), false), &Outcome::Blocked(Blocked::new(Reason::Rejected, message)), at(1));
     let message = &status.conditions[0].message;
     assert!(message.starts_with("create app: 400: no xxx") && message.len() <= LONGEST_MESSAGE, "{message}");
 }
@@ -93,29 +93,29 @@ fn a_message_is_one_line_within_its_limit_whatever_it_repeats() {
 #[test]
 fn the_same_state_gives_the_same_status() {
     let mut app = app();
-    let first = after(&seen(app.clone(), true), &Outcome::Settled { wake: None }, at(1));
+    let first = after(&observed(app.clone(), true), &Outcome::Settled { wake: None }, at(1));
     app.status = Some(first.clone());
-    assert_eq!(after(&seen(app, true), &Outcome::Settled { wake: None }, at(99)), first);
+    assert_eq!(after(&observed(app, true), &Outcome::Settled { wake: None }, at(99)), first);
 }
 
 #[test]
 fn a_transition_time_moves_only_with_its_condition() {
     let mut app = app();
-    app.status = Some(after(&seen(app.clone(), false), &waiting(), at(1)));
-    let later = after(&seen(app, false), &blocked(), at(5));
+    app.status = Some(after(&observed(app.clone(), false), &waiting(), at(1)));
+    let later = after(&observed(app, false), &blocked(), at(5));
     let times: Vec<i64> = later.conditions.iter().map(|c| c.last_transition_time.0.as_second()).collect();
     assert_eq!(times, [1, 5, 5, 5, 1]);
 }
 
 #[test]
 fn a_published_credential_is_named_with_the_generation_that_was_looked_at() {
-    let status = after(&seen(app(), true), &Outcome::Settled { wake: None }, at(1));
+    let status = after(&observed(app(), true), &Outcome::Settled { wake: None }, at(1));
     assert_eq!(status.client_id.as_deref(), Some("ooa-uid-1"));
     assert_eq!(status.secret_name.as_deref(), Some("billing"));
     assert_eq!(status.observed_generation, Some(3));
     assert_eq!(status.conditions[0].message, "App ooa-uid-1 exists and its credential is in Secret billing.");
     assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
-    assert_eq!(after(&seen(app(), false), &waiting(), at(1)).client_id, None);
+    assert_eq!(after(&observed(app(), false), &waiting(), at(1)).client_id, None);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
     let mut asked = app();
     let annotations = [("oauth-apps.dev/reconcile-requested-at".to_owned(), "noon".to_owned())];
     asked.metadata.annotations = Some(annotations.into());
-    let echo = |outcome| after(&seen(asked.clone(), true), &outcome, at(1)).last_handled_reconcile_at;
+    let echo = |outcome| after(&observed(asked.clone(), true), &outcome, at(1)).last_handled_reconcile_at;
     assert_eq!(echo(Outcome::Settled { wake: None }).as_deref(), Some("noon"));
     assert_eq!(echo(blocked()).as_deref(), Some("noon"));
     assert_eq!(echo(waiting()), None);
@@ -132,21 +132,23 @@ fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
 
 #[test]
 fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
-    let fields = serde_json::Map::new();
-    let shown = |second| RemoteApp {
+    let shown = |second: i64| RemoteApp {
         id: ClientId("ooa-uid-1".into()),
         created_at: Some(at(second)),
         last_updated_at: Some(at(second + 1)),
         is_caller: false,
-        fields: fields.clone(),
+        fields: [("lastUsedAt".to_owned(), (second + 2).into()), ("secretAge".to_owned(), 7.into())]
+            .into_iter()
+            .collect(),
     };
     let with = |app: OrgOAuthApp, second| {
-        let mut seen = seen(app, true);
-        seen.remote = Remote::Listed(Some(shown(second)));
-        after(&seen, &Outcome::Settled { wake: None }, at(1))
+        let mut observed = observed(app, true);
+        observed.remote = Remote::Listed(Some(shown(second)));
+        after(&observed, &Outcome::Settled { wake: None }, at(1))
     };
     let first = with(app(), 10);
     assert_eq!((first.created_at.clone(), first.last_updated_at.clone()), (Some(Time(at(10))), Some(Time(at(11)))));
+    assert_eq!((first.last_used_at.clone(), first.secret_age), (Some(Time(at(12))), Some(7)));
     let mut settled = app();
     settled.status = Some(OrgOAuthAppStatus { drift: first.drift.clone(), ..first.clone() });
     assert_eq!(with(settled, 20).last_updated_at, first.last_updated_at, "worth no write of its own");
@@ -156,13 +158,13 @@ fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
 fn a_public_client_is_published_without_a_secret() {
     let mut public = app();
     public.spec.public_client = Some(true);
-    let content = Content { client_id: Some(ClientId("ooa-uid-1".into())), ..Content::default() };
-    let Some(crate::credentials::SecretWrite::Create(secret)) = Target::Free.write(&public, &content) else {
+    let content = SecretContents { client_id: Some(ClientId("ooa-uid-1".into())), ..SecretContents::default() };
+    let Some(crate::secret::SecretWrite::Create(secret)) = SecretState::Absent.write(&public, &content) else {
         panic!("not a create")
     };
-    let mut seen = seen(public.clone(), false);
-    seen.secret = Some(guard(&public, &key(), Some(secret)));
-    let status = after(&seen, &Outcome::Settled { wake: None }, at(1));
+    let mut observed = observed(public.clone(), false);
+    observed.secret = Some(guard(&public, &key(), Some(secret)));
+    let status = after(&observed, &Outcome::Settled { wake: None }, at(1));
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
 }
 
@@ -172,12 +174,13 @@ fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
         for uid in ["uid-1", "uid-2", "uid-3"] {
             let mut rotating = app();
             rotating.metadata.uid = Some(uid.into());
-            rotating.spec.rotation = Some(crate::crd::Rotation { interval: interval.into(), overlap: "1500ms".into() });
-            let status = after(&seen(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));
+            rotating.spec.rotation =
+                Some(crate::crd::Rotation { interval: Some(interval.into()), overlap: Some("1500ms".into()) });
+            let status = after(&observed(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));
             let read = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
             rotating.status = Some(read);
             assert_eq!(
-                Some(&after(&seen(rotating.clone(), true), &Outcome::Settled { wake: None }, at(9))),
+                Some(&after(&observed(rotating.clone(), true), &Outcome::Settled { wake: None }, at(9))),
                 rotating.status.as_ref()
             );
         }

@@ -53,6 +53,11 @@ fn services() -> Map<String, Value> {
         "refreshTokenTTL": 86_400,
         "secretRotationExpirationInSeconds": 3600,
         "serviceDefinitionId": "service-1",
+        "additionalAttributeMasks": ["mask-1", "mask-2"],
+        "allowedActorsAudienceExchange": ["actor-1"],
+        "allowedActorsClientDelegate": ["actor-1", "actor-2"],
+        "crossOrgAccessClaimsSupported": true,
+        "isHidden": true,
     }))
 }
 
@@ -124,7 +129,7 @@ async fn travels(flavour: Flavour) {
 
 #[tokio::test]
 async fn every_field_of_cloud_services_travels() {
-    assert_eq!(services().len() + 3, 20, "all but id and secret, and one that stands for itself");
+    assert_eq!(services().len() + 3, 25, "all but id and secret, and one that stands for itself");
     travels(CSP).await;
 }
 

@@ -5,7 +5,7 @@ use crate::bed::{BOTH, Bed, CPN, CSP, app, id, least, map, org};
 use iam_simulator::sha256_hex;
 use iam_simulator::types::{Action, FailedForm, Fault as Ordered, Flavour, MissingOnDelete, Operation};
 use oauth_app_operator::crd::Context;
-use oauth_app_operator::remote::{ClientSecret, Deletion, Fault, Iam, Look, OrgId, Proof, Update};
+use oauth_app_operator::remote::{ClientSecret, Deletion, Fault, Iam, Look, OrgId, Update, Verification};
 use serde_json::json;
 use std::time::Duration;
 
@@ -163,10 +163,14 @@ async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
         let (next, other) =
             (ClientSecret::new("Rotated_secret_1".into()), ClientSecret::new("Rotated_secret_2".into()));
         let prove = async |secret: &ClientSecret| iam.prove(&org(), &id("billing-export"), secret).await.unwrap();
-        assert!(matches!(prove(&next).await, Proof::Refused(_)), "{flavour:?}");
+        assert!(matches!(prove(&next).await, Verification::Refused(_)), "{flavour:?}");
         let hour = Duration::from_secs(3600);
         assert_eq!(iam.rotate_secret(&org(), &id("billing-export"), &next, hour).await, Ok(()), "{flavour:?}");
-        assert_eq!((prove(&next).await, prove(&first).await), (Proof::Accepted, Proof::Accepted), "{flavour:?}");
+        assert_eq!(
+            (prove(&next).await, prove(&first).await),
+            (Verification::Accepted, Verification::Accepted),
+            "{flavour:?}"
+        );
         let again = iam.rotate_secret(&org(), &id("billing-export"), &other, hour).await;
         assert_eq!(matches!(again, Err(Fault::Conflict(_))), flavour == CSP, "{again:?}");
     }

@@ -90,6 +90,12 @@ impl Specs {
             self.may(&mut fields, "forcePkce", |specs| json!(specs.chance()));
             self.may(&mut fields, "maxGroupsInIdToken", |specs| json!(specs.random.i32(1..99)));
             self.may(&mut fields, "maxCharactersInAccessToken", |specs| json!(specs.random.i32(-1..99)));
+            for name in ["additionalAttributeMasks", "allowedActorsAudienceExchange", "allowedActorsClientDelegate"] {
+                self.may(&mut fields, name, |specs| json!(specs.some(&["one", "two", "three"])));
+            }
+            for name in ["crossOrgAccessClaimsSupported", "isHidden"] {
+                self.may(&mut fields, name, |specs| json!(specs.chance()));
+            }
             self.may(&mut fields, "allowedOrgs", |specs| {
                 json!([specs.some(&["org-c", "org-a"]), vec!["org-b".into()]].concat())
             });
@@ -100,6 +106,11 @@ impl Specs {
     fn whole(&mut self) -> Value {
         let mut fields = self.changeable();
         fields.insert("allowedScopes".into(), self.scopes());
+        for name in ["description", "allowedScopes"] {
+            if self.random.u8(..4) == 0 {
+                fields.insert(name.into(), Value::Null);
+            }
+        }
         if self.flavour == Flavour::Csp {
             self.flow(&mut fields);
             self.may(&mut fields, "serviceDefinitionId", |_| json!("service-1"));
@@ -129,7 +140,8 @@ impl Specs {
         if public {
             fields.insert("publicClient".into(), json!(true));
         }
-        fields.insert("grantTypes".into(), json!(grants));
+        let is_default = grants == ["client_credentials"];
+        fields.insert("grantTypes".into(), if is_default { Value::Null } else { json!(grants) });
     }
 }
 

@@ -29,6 +29,7 @@ mod refusals;
 mod rotation;
 mod schema;
 mod scrape;
+mod short_manifests;
 mod table;
 mod tenancy;
 mod traces;

@@ -8,8 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use oauth_app_operator::cluster::{Cluster, ClusterFault, Happening};
 use oauth_app_operator::crd::{FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
-use oauth_app_operator::credentials::SecretWrite;
 use oauth_app_operator::decide::client_id;
+use oauth_app_operator::secret::SecretWrite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -113,16 +113,20 @@ impl ClusterState {
         }
     }
 
-    fn change(&mut self, seen: &OrgOAuthApp, edit: impl FnOnce(&mut OrgOAuthApp)) -> Result<OrgOAuthApp, ClusterFault> {
+    fn change(
+        &mut self,
+        observed: &OrgOAuthApp,
+        edit: impl FnOnce(&mut OrgOAuthApp),
+    ) -> Result<OrgOAuthApp, ClusterFault> {
         let version = self.next_version();
-        let app = self.apps.get_mut(&seen.name_any()).ok_or(ClusterFault::Stale)?;
-        if app.uid() != seen.uid() || app.resource_version() != seen.resource_version() {
+        let app = self.apps.get_mut(&observed.name_any()).ok_or(ClusterFault::Stale)?;
+        if app.uid() != observed.uid() || app.resource_version() != observed.resource_version() {
             return Err(ClusterFault::Stale);
         }
         edit(app);
         app.metadata.resource_version = Some(version);
         let changed = app.clone();
-        self.collect(&seen.name_any());
+        self.collect(&observed.name_any());
         Ok(changed)
     }
 

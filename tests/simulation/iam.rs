@@ -8,7 +8,8 @@ use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::reconcile::Connections;
 use oauth_app_operator::remote::{
-    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, OrgId, Proof, RemoteApp, Update,
+    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, OrgId, RemoteApp, Update,
+    Verification,
 };
 use oauth_app_operator::status::{Checked, Proven};
 use serde_json::{Map, Value, json};
@@ -71,8 +72,8 @@ impl IamState {
         *self.creations.entry(app.id.0.clone()).or_default() += 1;
         self.generated += 1;
         let public = app.fields.get("publicClient") == Some(&Value::Bool(true));
-        let brought = app.secret.as_ref().map(|secret| secret.expose().to_owned());
-        let secret = (!public).then(|| brought.unwrap_or(format!("created-{}", self.generated)));
+        let provided = app.secret.as_ref().map(|secret| secret.expose().to_owned());
+        let secret = (!public).then(|| provided.unwrap_or(format!("created-{}", self.generated)));
         let new = App { secret: secret.clone(), fields: app.fields.clone(), ..App::default() };
         self.apps.insert(app.id.0.clone(), new);
         Ok(Credentials { client_id: app.id.clone(), client_secret: secret.map(ClientSecret::new) })
@@ -206,10 +207,14 @@ impl Iam for FakeIam {
         self.write(|iam, now| iam.rotate(id, new, overlap, now)).await
     }
 
-    async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Proof, Fault> {
+    async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Fault> {
         let accepts =
             |iam: &mut IamState, now| iam.apps.get(&id.0).is_some_and(|app| app.accepts(secret.expose(), now));
-        Ok(if self.read(accepts).await { Proof::Accepted } else { Proof::Refused("invalid client".into()) })
+        Ok(if self.read(accepts).await {
+            Verification::Accepted
+        } else {
+            Verification::Refused("invalid client".into())
+        })
     }
 
     async fn delete(&self, _: &OrgId, id: &ClientId) -> Result<Deletion, Fault> {

@@ -65,7 +65,7 @@ fn no_value_leaks(world: &World) {
     let outside = world.outside();
     let statuses = outside.cluster.apps().into_iter().map(|app| json!(app.status).to_string());
     for text in statuses.chain(outside.said.iter().cloned()) {
-        for value in ["created-", "fresh-", "brought-", "by-hand-"] {
+        for value in ["created-", "fresh-", "provided-", "by-hand-"] {
             assert!(!text.contains(value), "invariant 7, no value leaks: {text}");
         }
     }

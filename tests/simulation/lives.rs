@@ -131,7 +131,7 @@ async fn a_value_edited_while_the_previous_one_is_valid_is_mended_on_request_wit
 #[tokio::test(start_paused = true)]
 async fn an_edited_value_of_a_brought_secret_is_put_back() {
     cut_everywhere(async |world| {
-        world.bring("mine", "brought-1");
+        world.bring("mine", "provided-1");
         create(world, json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
         let writes = world.remote_writes();
         world.consumers_may_fail();
@@ -227,13 +227,13 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
 #[tokio::test(start_paused = true)]
 async fn a_brought_secret_is_used_and_followed_when_it_changes() {
     cut_everywhere(async |world| {
-        world.bring("mine", "brought-1");
+        world.bring("mine", "provided-1");
         create(world, json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
-        assert_eq!(world.data("billing", "client-secret").as_deref(), Some("brought-1"));
-        world.bring("mine", "brought-2");
+        assert_eq!(world.data("billing", "client-secret").as_deref(), Some("provided-1"));
+        world.bring("mine", "provided-2");
         settle(world).await;
-        assert_eq!(world.data("billing", "client-secret").as_deref(), Some("brought-2"));
-        assert_eq!(world.data("billing", "client-secret.previous").as_deref(), Some("brought-1"));
+        assert_eq!(world.data("billing", "client-secret").as_deref(), Some("provided-2"));
+        assert_eq!(world.data("billing", "client-secret.previous").as_deref(), Some("provided-1"));
     })
     .await;
 }
@@ -243,8 +243,8 @@ async fn an_app_is_adopted_with_the_secret_that_is_brought() {
     cut_everywhere(async |world| {
         world.add_foreign_app("billing-export");
         world.bring("mine", "foreign");
-        let brought = json!({"name": "mine", "key": "value"});
-        create(world, json!({"id": "billing-export", "adoptionPolicy": "Adopt", "clientSecretRef": brought})).await;
+        let provided = json!({"name": "mine", "key": "value"});
+        create(world, json!({"id": "billing-export", "adoptionPolicy": "Adopt", "clientSecretRef": provided})).await;
         assert_eq!(world.replacements() + world.rotations(), 0, "its secret stays");
         assert_eq!(world.remote("billing-export").unwrap().fields["displayName"], "Billing");
     })

@@ -6,7 +6,7 @@ use crate::world::{How, World};
 use fastrand::Rng;
 use kube::ResourceExt;
 use oauth_app_operator::crd::OrgOAuthApp;
-use oauth_app_operator::credentials::secret_name;
+use oauth_app_operator::secret::secret_name;
 use serde_json::json;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -29,7 +29,7 @@ impl Life {
         let world = World::new(None);
         world.outside().cluster.secrets.insert(FOREIGN_SECRET.into(), Default::default());
         world.add_foreign_app("foreign-id");
-        world.bring("mine", "brought-0");
+        world.bring("mine", "provided-0");
         let written = Written {
             foreign_apps: vec!["foreign-id".into()],
             foreign_secrets: vec![FOREIGN_SECRET.into()],
@@ -150,7 +150,7 @@ impl Life {
                 self.world.annotate(&name, &annotation, &self.requests.to_string());
             }
             6 => {
-                let value = format!("brought-{}", self.random.u8(..3));
+                let value = format!("provided-{}", self.random.u8(..3));
                 self.world.bring("mine", &value);
             }
             7 => {

@@ -20,6 +20,11 @@ fn public(more: Value) -> Value {
     super::merged(web(json!({"publicClient": true})), &more)
 }
 
+/// Without all that has a default.
+fn one_line(more: Value) -> Value {
+    super::merged(json!({"displayName": null, "description": null, "grantTypes": null, "allowedScopes": null}), &more)
+}
+
 fn organization(scopes: Value) -> Value {
     json!({"allowedScopes": {"organizationScopes": scopes}})
 }
@@ -57,6 +62,20 @@ fn sizes() -> Vec<Rule> {
     };
     let orgs = |count| json!({"allowedOrgs": list(count, "o", 256)});
     let uris = |field: &str, count| web(json!({field: list(count, "u", 2048)}));
+    let texts = |field: &'static str| {
+        let sentence = match field {
+            "additionalAttributeMasks" => {
+                "additionalAttributeMasks must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them"
+            }
+            "allowedActorsAudienceExchange" => {
+                "allowedActorsAudienceExchange must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them"
+            }
+            _ => {
+                "allowedActorsClientDelegate must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them"
+            }
+        };
+        rule(field, json!({field: list(7, "x", 256)}), json!({field: list(8, "x", 256)}), sentence)
+    };
     let of_service =
         |count| json!({"roles": {"serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": roles(count, 256)}]}});
     let annotations = |letters: &str| {
@@ -118,6 +137,9 @@ fn sizes() -> Vec<Rule> {
             orgs(32),
             "allowedOrgs must hold at most 8192 bytes of text together, where each entry counts 8 more: shorten them",
         ),
+        texts("additionalAttributeMasks"),
+        texts("allowedActorsAudienceExchange"),
+        texts("allowedActorsClientDelegate"),
         rule("annotations have a size", annotations("ab"), annotations("abc"), secret_size),
         rule("templates and annotations count together", template("abc"), template("abcd"), secret_size),
     ]
@@ -129,16 +151,10 @@ fn documented() -> Vec<Rule> {
     let uris = || json!({"redirectUris": ["https://a.example.com"]});
     vec![
         rule(
-            "documented: description is required",
-            json!({}),
-            json!({"description": null}),
-            "spec.description: Required value",
-        ),
-        rule(
-            "documented: grantTypes are required",
-            json!({}),
-            json!({"grantTypes": null}),
-            "spec.grantTypes: Required value",
+            "one line is enough",
+            one_line(json!({})),
+            json!({"orgId": null, "displayName": null, "description": null, "grantTypes": null, "allowedScopes": null}),
+            "spec.orgId: Required value",
         ),
         rule("documented: a grant type at least", json!({}), json!({"grantTypes": []}), "should have at least 1 items"),
         rule(
@@ -152,18 +168,6 @@ fn documented() -> Vec<Rule> {
             json!({}),
             json!({"grantTypes": ["client_credentials", "client_credentials"]}),
             "Duplicate value",
-        ),
-        rule(
-            "documented: displayName is required",
-            json!({}),
-            json!({"displayName": null}),
-            "spec.displayName: Required value",
-        ),
-        rule(
-            "documented: allowedScopes are required",
-            json!({}),
-            json!({"allowedScopes": null}),
-            "spec.allowedScopes: Required value",
         ),
         rule(
             "displayName has known characters",
@@ -274,6 +278,54 @@ fn documented() -> Vec<Rule> {
             "spec.maxGroupsInIdToken: Invalid value",
         ),
         rule(
+            "documented: numbers have 32 bits",
+            json!({"maxGroupsInIdToken": i32::MAX}),
+            json!({"maxGroupsInIdToken": i64::from(i32::MAX) + 1}),
+            "integer with format int32 in spec.maxGroupsInIdToken",
+        ),
+        rule(
+            "documented: additionalAttributeMasks are text",
+            json!({"additionalAttributeMasks": ["mask"]}),
+            json!({"additionalAttributeMasks": [1]}),
+            "spec.additionalAttributeMasks[0]: Invalid value",
+        ),
+        rule(
+            "documented: allowedActorsAudienceExchange are text",
+            json!({"allowedActorsAudienceExchange": ["actor"]}),
+            json!({"allowedActorsAudienceExchange": [""]}),
+            "spec.allowedActorsAudienceExchange[0] in body should be at least 1 chars long",
+        ),
+        rule(
+            "documented: allowedActorsClientDelegate are named once",
+            json!({"allowedActorsClientDelegate": ["actor"]}),
+            json!({"allowedActorsClientDelegate": ["actor", "actor"]}),
+            "Duplicate value",
+        ),
+        rule(
+            "documented: crossOrgAccessClaimsSupported is a flag",
+            json!({"crossOrgAccessClaimsSupported": true}),
+            json!({"crossOrgAccessClaimsSupported": "yes"}),
+            "spec.crossOrgAccessClaimsSupported: Invalid value",
+        ),
+        rule(
+            "documented: isHidden is a flag",
+            json!({"isHidden": true}),
+            json!({"isHidden": 1}),
+            "spec.isHidden: Invalid value",
+        ),
+        rule(
+            "documented: groupDomainAppendedInIDToken is a flag",
+            json!({"groupDomainAppendedInIDToken": true}),
+            json!({"groupDomainAppendedInIDToken": "yes"}),
+            "spec.groupDomainAppendedInIDToken: Invalid value",
+        ),
+        rule(
+            "documented: useCspIssuerUrl is a flag",
+            json!({"useCspIssuerUrl": false}),
+            json!({"useCspIssuerUrl": "https://issuer.example.com"}),
+            "spec.useCspIssuerUrl: Invalid value",
+        ),
+        rule(
             "documented: ownerOnlySecretRotation is a flag",
             json!({"ownerOnlySecretRotation": true}),
             json!({"ownerOnlySecretRotation": 1}),
@@ -298,6 +350,12 @@ fn documented() -> Vec<Rule> {
             "a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient",
         ),
         rule(
+            "documented: a public client does not use client_credentials, which is the default",
+            public(json!({})),
+            one_line(json!({"publicClient": true})),
+            "a public client needs grantTypes, since the default is client_credentials, which it cannot use: set grantTypes, such as [authorization_code], or remove publicClient",
+        ),
+        rule(
             "documented: a public client does not rotate",
             public(json!({})),
             public(json!({"rotation": {"interval": "2h", "overlap": "1h"}})),
@@ -308,6 +366,18 @@ fn documented() -> Vec<Rule> {
             web(uris()),
             uris(),
             "redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris",
+        ),
+        rule(
+            "redirectUris are not for the default grant type",
+            web(uris()),
+            one_line(uris()),
+            "redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris",
+        ),
+        rule(
+            "postLogoutRedirectUris are not for the default grant type",
+            one_line(json!({"postLogoutRedirectUris": [], "refreshTokenTTL": 1209601})),
+            one_line(json!({"postLogoutRedirectUris": ["https://a.example.com"]})),
+            "postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris",
         ),
         rule(
             "documented: the secret is brought by reference",
@@ -434,6 +504,7 @@ fn integers() -> Vec<Rule> {
 fn own() -> Vec<Rule> {
     let secret = |secret: Value| json!({ "secret": secret });
     let rotation = |interval: &str, overlap: &str| json!({"rotation": {"interval": interval, "overlap": overlap}});
+    let default_overlap = "without rotation.overlap the previous secret stays valid for secretRotationExpirationInSeconds, or for 48h, which must be shorter than rotation.interval: set rotation.overlap";
     vec![
         rule("orgId is required", json!({}), json!({"orgId": null}), "spec.orgId: Required value"),
         rule(
@@ -459,6 +530,12 @@ fn own() -> Vec<Rule> {
             json!({"id": "billing", "adoptionPolicy": "AdoptAndRotate"}),
             json!({"adoptionPolicy": "Adopt"}),
             "adoptionPolicy needs id, the client id of the app to adopt",
+        ),
+        rule(
+            "adoption does not take grant types away unasked",
+            json!({"id": "billing", "adoptionPolicy": "Adopt"}),
+            one_line(json!({"id": "billing", "adoptionPolicy": "Adopt"})),
+            "adoptionPolicy needs grantTypes: name those that the app has, since without them it would get client_credentials only",
         ),
         rule(
             "adoptionPolicy is one of three",
@@ -591,6 +668,30 @@ fn own() -> Vec<Rule> {
             rotation("2h", "1h"),
             rotation("2h", "2h"),
             "overlap must be shorter than interval",
+        ),
+        rule(
+            "an interval without an overlap is longer than the default overlap",
+            json!({"rotation": {"interval": "49h"}}),
+            json!({"rotation": {"interval": "48h"}}),
+            default_overlap,
+        ),
+        rule(
+            "an interval without an overlap is longer than that of the app",
+            json!({"rotation": {"interval": "2h"}, "secretRotationExpirationInSeconds": 3600}),
+            json!({"rotation": {"interval": "1h"}, "secretRotationExpirationInSeconds": 3600}),
+            default_overlap,
+        ),
+        rule(
+            "an overlap is enough, for rotations on request",
+            json!({"rotation": {"overlap": "72h"}}),
+            json!({"rotation": {"overlap": "soon"}}),
+            "overlap is a duration of at least 1s, such as 48h",
+        ),
+        rule(
+            "an interval is enough, and a duration",
+            json!({"rotation": {"interval": "720h"}}),
+            json!({"rotation": {"interval": "monthly"}}),
+            "interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days",
         ),
         rule(
             "a role in a service names it",

@@ -3,10 +3,10 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
-use oauth_app_operator::credentials::{Content, SecretWrite, Target, guard};
 use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Step, client_id, decide};
 use oauth_app_operator::reason::Reason;
 use oauth_app_operator::remote::{ClientSecret, RemoteApp};
+use oauth_app_operator::secret::{SecretContents, SecretState, SecretWrite, guard};
 use oauth_app_operator::status;
 use serde_json::{Map, json};
 
@@ -87,20 +87,22 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         app.metadata.deletion_timestamp = serde_json::from_value(deleted["deletionTimestamp"].clone()).unwrap();
     }
     let claim = Some(key().sign(&app, &address(), &client_id(&app), true));
-    let published = Content::default().publish(&app, &client_id(&app), Some(ClientSecret::new("value".into())), at(0));
-    let content = Content { claim, ..published };
-    let written = match Target::Free.write(&app, &content) {
+    let published =
+        SecretContents::default().publish(&app, &client_id(&app), Some(ClientSecret::new("value".into())), at(0));
+    let content = SecretContents { claim, ..published };
+    let written = match SecretState::Absent.write(&app, &content) {
         Some(SecretWrite::Create(secret)) => secret,
         other => panic!("{other:?}"),
     };
     let secret = match scene.secret {
         Secret::NotRead => None,
-        Secret::Missing => Some(Target::Free),
+        Secret::Missing => Some(SecretState::Absent),
         Secret::Published => Some(guard(&app, &key(), Some(written))),
     };
     let access = Access::Granted { address: address(), context: None, adoption: true };
-    let seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
-    Observed { secret, authenticated: true, ..seen }
+    let mut seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
+    (seen.secret, seen.authenticated) = (secret, true);
+    seen
 }
 
 fn states_of(scene: Scene) -> Vec<State> {
@@ -207,7 +209,8 @@ fn observed(app: &OrgOAuthApp, scene: Scene) -> Vec<(Observed, Outcome)> {
     let shown = RemoteApp { id: client_id(&app), fields, created_at: None, last_updated_at: None, is_caller: false };
     let remotes = [Remote::Absent, Remote::Shown(shown)];
     let planned = remotes.into_iter().filter_map(|remote| {
-        let seen = Observed { remote, ..seen(app.clone(), scene) };
+        let mut seen = seen(app.clone(), scene);
+        seen.remote = remote;
         match decide(&seen) {
             Step::Finish(outcome @ Outcome::Observed(_)) => Some((seen, outcome)),
             _ => None,

@@ -1,10 +1,10 @@
 //! The Kubernetes Secret of an app: the one guard of every read and write of it.
-//! Pure: a `SecretWrite` can only be had from a `Target` that the guard found free or ours.
+//! Pure: a `SecretWrite` can only be had from a `SecretState` that the guard found free or ours.
 
-mod content;
+mod contents;
 mod generate;
 
-pub use content::{Apply, Content, Previous, Staged};
+pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
 pub use generate::client_secret;
 
 use crate::claim::ClaimKey;
@@ -16,18 +16,18 @@ use kube::ResourceExt;
 
 /// The Secret's name, as the guard sees it.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum SecretState {
     /// No object has the name.
-    Free,
+    Absent,
     /// The object is controlled by this resource.
-    Ours(OurSecret),
+    Owned(OwnedSecret),
     /// The object is somebody else's and is left alone.
     Foreign,
 }
 
 /// A Secret that this resource controls, and the operator's claim on it if it is there and verifies.
-#[derive(Clone)]
-pub struct OurSecret {
+#[derive(Clone, PartialEq)]
+pub struct OwnedSecret {
     secret: Box<Secret>,
     claim: Option<SignedClaim>,
 }
@@ -37,9 +37,9 @@ pub struct OurSecret {
 pub enum SecretWrite {
     /// Create it; fails if the name was taken meanwhile.
     Create(Secret),
-    /// Replace it; fails if it was changed meanwhile, because it carries the `resourceVersion` that was seen.
+    /// Replace it; fails if it was changed meanwhile, because it carries the `resourceVersion` that was observed.
     Replace(Secret),
-    /// Delete the immutable one that was seen, and create the other one under its name.
+    /// Delete the immutable one that was observed, and create the other one under its name.
     Recreate {
         /// What is deleted; fails if it was changed meanwhile.
         old: Box<Secret>,
@@ -50,9 +50,9 @@ pub enum SecretWrite {
     Delete(Secret),
 }
 
-impl std::fmt::Debug for OurSecret {
+impl std::fmt::Debug for OwnedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OurSecret({})", self.name())
+        write!(f, "OwnedSecret({})", self.name())
     }
 }
 
@@ -75,20 +75,20 @@ pub fn secret_name(app: &OrgOAuthApp) -> String {
 /// The guard: says whether the object under the Secret's name may be touched. It may if the resource controls it, or if
 /// the operator's claim on it says that it was written for a resource of this namespace and name, and no other object
 /// controls it.
-pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Target {
-    let Some(secret) = existing else { return Target::Free };
-    let claim = content::claim(&secret).filter(|claim| key.verifies(app, claim));
+pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> SecretState {
+    let Some(secret) = existing else { return SecretState::Absent };
+    let claim = contents::claim(&secret).filter(|claim| key.verifies(app, claim));
     let (uid, claimed) = (app.uid(), claim.as_ref().map(|claim| &claim.uid));
     let ours = match controller(&secret) {
         Some(controller) => Some(controller) == uid.as_ref() || Some(controller) == claimed,
         None => claim.is_some(),
     };
-    if ours { Target::Ours(OurSecret { secret: Box::new(secret), claim }) } else { Target::Foreign }
+    if ours { SecretState::Owned(OwnedSecret { secret: Box::new(secret), claim }) } else { SecretState::Foreign }
 }
 
 /// The secret that a user brings with `clientSecretRef`.
 #[derive(Clone, Debug)]
-pub enum Brought {
+pub enum ProvidedSecret {
     /// Its value.
     Value(ClientSecret),
     /// Why there is none, as one sentence.
@@ -109,17 +109,21 @@ pub fn consented(what: &str, existing: Option<Secret>) -> Result<Secret, String>
 }
 
 /// The secret that `clientSecretRef` names.
-pub fn brought(reference: &KeyRef, existing: Option<Secret>) -> Brought {
+pub fn provided(reference: &KeyRef, existing: Option<Secret>) -> ProvidedSecret {
     let KeyRef { name, key } = reference;
     let secret = match consented(&format!("Secret {name}"), existing) {
         Ok(secret) => secret,
-        Err(why) => return Brought::Missing(format!("{why}, or correct spec.clientSecretRef.name")),
+        Err(why) => return ProvidedSecret::Missing(format!("{why}, or correct spec.clientSecretRef.name")),
     };
     let value = secret.data.as_ref().and_then(|data| data.get(key));
     match value.map(|value| secret_value::read(&value.0, secret_value::CREDENTIAL)) {
-        Some(Ok(value)) => Brought::Value(ClientSecret::new(value.to_owned())),
-        Some(Err(error)) => Brought::Missing(format!("key {key} of Secret {name} {error}: put a client secret there")),
-        None => Brought::Missing(format!("Secret {name} has no key {key}; add it or correct spec.clientSecretRef.key")),
+        Some(Ok(value)) => ProvidedSecret::Value(ClientSecret::new(value.to_owned())),
+        Some(Err(error)) => {
+            ProvidedSecret::Missing(format!("key {key} of Secret {name} {error}: put a client secret there"))
+        }
+        None => ProvidedSecret::Missing(format!(
+            "Secret {name} has no key {key}; add it or correct spec.clientSecretRef.key"
+        )),
     }
 }
 
@@ -128,37 +132,39 @@ fn controller(secret: &Secret) -> Option<&String> {
     owners.filter(|owner| owner.controller == Some(true)).map(|owner| &owner.uid).next()
 }
 
-impl Target {
+impl SecretState {
     /// The write that makes the Secret hold this, `None` for a foreign object.
-    pub fn write(&self, app: &OrgOAuthApp, content: &Content) -> Option<SecretWrite> {
+    pub fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
         match self {
-            Self::Free => Some(SecretWrite::Create(content.render(app, Secret::default()))),
-            Self::Ours(secret) => Some(secret.write(app, content)),
+            Self::Absent => Some(SecretWrite::Create(content.render(app, Secret::default()))),
+            Self::Owned(secret) => Some(secret.write(app, content)),
             Self::Foreign => None,
         }
     }
 
     /// What the Secret holds; nothing where it is free or foreign.
-    pub fn content(&self, app: &OrgOAuthApp) -> Content {
+    pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
         match self {
-            Self::Ours(OurSecret { secret, claim }) => Content { claim: claim.clone(), ..Content::read(app, secret) },
-            Self::Free | Self::Foreign => Content::default(),
+            Self::Owned(OwnedSecret { secret, claim }) => {
+                SecretContents { claim: claim.clone(), ..SecretContents::read(app, secret) }
+            }
+            Self::Absent | Self::Foreign => SecretContents::default(),
         }
     }
 }
 
-impl OurSecret {
+impl OwnedSecret {
     /// Kubernetes lets nobody change the data of an immutable Secret.
-    fn write(&self, app: &OrgOAuthApp, content: &Content) -> SecretWrite {
+    fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> SecretWrite {
         let new = content.render(app, Secret::clone(&self.secret));
         match self.is_immutable() && new.data != self.secret.data {
             false => SecretWrite::Replace(new),
-            true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(content::as_new(new)) },
+            true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(contents::as_new(new)) },
         }
     }
 
     /// Whether it is exactly what writing this would make it.
-    pub fn is(&self, app: &OrgOAuthApp, content: &Content) -> bool {
+    pub fn matches(&self, app: &OrgOAuthApp, content: &SecretContents) -> bool {
         content.render(app, Secret::clone(&self.secret)) == *self.secret
     }
 
@@ -195,8 +201,8 @@ impl OurSecret {
     /// The write that takes off every mark of the operator, so that the Secret outlives its resource.
     pub fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
         let mut secret = Secret::clone(&self.secret);
-        content::disown(app, &mut secret);
-        content::take_marks_off(&mut secret);
+        contents::disown(app, &mut secret);
+        contents::take_marks_off(&mut secret);
         SecretWrite::Replace(secret)
     }
 
@@ -226,9 +232,9 @@ mod tests {
         .unwrap()
     }
 
-    fn content(app: &OrgOAuthApp) -> Content {
+    fn content(app: &OrgOAuthApp) -> SecretContents {
         let secret = Some(ClientSecret::new("value-1".into()));
-        Content::default().publish(app, &ClientId("id-1".into()), secret, Timestamp::UNIX_EPOCH)
+        SecretContents::default().publish(app, &ClientId("id-1".into()), secret, Timestamp::UNIX_EPOCH)
     }
 
     fn key() -> ClaimKey {
@@ -242,9 +248,9 @@ mod tests {
         }
     }
 
-    fn ours(app: &OrgOAuthApp, secret: Secret) -> OurSecret {
+    fn ours(app: &OrgOAuthApp, secret: Secret) -> OwnedSecret {
         match guard(app, &key(), Some(secret)) {
-            Target::Ours(secret) => secret,
+            SecretState::Owned(secret) => secret,
             other => panic!("{other:?}"),
         }
     }
@@ -252,24 +258,28 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let app = app(json!({"keys": {"clientId": "ID"}, "labels": {"team": "a"}, "annotations": {"note": "b"}}));
-        let next = Staged { secret: ClientSecret::new("n".into()), apply: Apply::Rotate, since: Timestamp::UNIX_EPOCH };
-        let previous = Previous { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
-        let full = Content { next: Some(next), previous: Some(previous), ..content(&app) };
-        let Some(SecretWrite::Create(secret)) = Target::Free.write(&app, &full) else { panic!("not a create") };
+        let pending = PendingSecret {
+            secret: ClientSecret::new("n".into()),
+            mode: RotationMode::Overlap,
+            since: Timestamp::UNIX_EPOCH,
+        };
+        let previous = PreviousSecret { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
+        let full = SecretContents { pending: Some(pending), previous: Some(previous), ..content(&app) };
+        let Some(SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &full) else { panic!("not a create") };
         let keys: Vec<_> = secret.data.as_ref().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["ID", "client-secret", "client-secret.next", "client-secret.previous"]);
         assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
         let target = guard(&app, &key(), Some(secret.clone()));
-        assert_eq!(target.content(&app), full);
-        assert!(ours(&app, secret).is(&app, &full) && !full.is_tampered(&app));
+        assert_eq!(target.contents(&app), full);
+        assert!(ours(&app, secret).matches(&app, &full) && !full.is_edited(&app));
     }
 
     #[test]
     fn under_new_keys_the_credential_is_found_and_moved() {
         let (old, new) = (app(json!({})), app(json!({"keys": {"clientId": "ID", "clientSecret": "KEY"}})));
         let target = guard(&new, &key(), Some(published(&old)));
-        assert_eq!(target.content(&new), content(&old));
-        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.content(&new)) else {
+        assert_eq!(target.contents(&new), content(&old));
+        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.contents(&new)) else {
             panic!("not a replace")
         };
         assert_eq!(moved.data.unwrap().keys().collect::<Vec<_>>(), ["ID", "KEY"]);
@@ -284,9 +294,9 @@ mod tests {
         owned_by_another.owner_references_mut()[0].uid = "uid-2".into();
         for foreign in [Secret::default(), owned_not_controlled, owned_by_another] {
             let target = guard(&app, &key(), Some(foreign));
-            assert!(matches!(target, Target::Foreign));
+            assert!(matches!(target, SecretState::Foreign));
             assert!(target.write(&app, &content(&app)).is_none());
-            assert_eq!(target.content(&app), Content::default());
+            assert_eq!(target.contents(&app), SecretContents::default());
         }
     }
 
@@ -296,7 +306,7 @@ mod tests {
         let is_whole = |edit: fn(&mut Secret)| {
             let mut secret = published(&app);
             edit(&mut secret);
-            ours(&app, secret).is(&app, &content(&app))
+            ours(&app, secret).matches(&app, &content(&app))
         };
         assert!(!is_whole(|s| drop(s.labels_mut().insert("team".into(), "b".into()))));
         assert!(!is_whole(|s| drop(s.annotations_mut().remove("oauth-apps.dev/revision"))));
@@ -328,8 +338,8 @@ mod tests {
         let app = app(json!({}));
         let mut secret = published(&app);
         secret.data.as_mut().unwrap().insert("client-secret".into(), ByteString(b"edited".to_vec()));
-        let content = guard(&app, &key(), Some(secret)).content(&app);
-        assert!(content.is_tampered(&app) && content.was_published(&app, &ClientSecret::new("value-1".into())));
+        let content = guard(&app, &key(), Some(secret)).contents(&app);
+        assert!(content.is_edited(&app) && content.was_published(&app, &ClientSecret::new("value-1".into())));
     }
 
     #[test]
@@ -340,14 +350,14 @@ mod tests {
             for key in ["client-secret", "client-secret.next", "client-secret.previous"] {
                 secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.to_vec()));
             }
-            guard(&app, &key(), Some(secret)).content(&app)
+            guard(&app, &key(), Some(secret)).contents(&app)
         };
         for value in [&b""[..], &[b'x'; 1025], b"a\0b", &[0xff]] {
             let content = edited(value);
-            assert_eq!((content.current, content.next, content.previous), (None, None, None), "{value:?}");
+            assert_eq!((content.current, content.pending, content.previous), (None, None, None), "{value:?}");
         }
         let content = edited(b"value-1\n");
-        assert!(!content.is_tampered(&app), "a line break that an editor left is put right");
+        assert!(!content.is_edited(&app), "a line break that an editor left is put right");
     }
 
     #[test]
@@ -367,12 +377,12 @@ mod tests {
             let mut secret = Secret::default();
             secret.labels_mut().insert(USE_LABEL.into(), label.into());
             secret.data = Some([("value".to_owned(), ByteString(value.to_vec()))].into());
-            brought(&reference, Some(secret))
+            provided(&reference, Some(secret))
         };
-        assert!(matches!(handed("true", b"x"), Brought::Value(_)));
-        let why = |brought| match brought {
-            Brought::Missing(why) => why,
-            Brought::Value(_) => panic!("it was read"),
+        assert!(matches!(handed("true", b"x"), ProvidedSecret::Value(_)));
+        let why = |provided| match provided {
+            ProvidedSecret::Missing(why) => why,
+            ProvidedSecret::Value(_) => panic!("it was read"),
         };
         assert!(why(handed("false", b"x")).contains("lacks the label"));
         for (value, said) in [(&b""[..], "is empty"), (&[0xff], "is not UTF-8 text"), (b"a\tb", "holds a control")] {
@@ -380,8 +390,8 @@ mod tests {
             assert!(why.starts_with(&format!("key value of Secret mine {said}")), "{why}");
         }
         assert!(why(handed("true", &[b'x'; 1025])).contains("key value of Secret mine is longer than 1 KiB"));
-        assert!(matches!(handed("true", b"x\n"), Brought::Value(value) if value.expose() == "x"));
-        assert!(why(brought(&reference, None)).contains("there is no Secret mine"));
+        assert!(matches!(handed("true", b"x\n"), ProvidedSecret::Value(value) if value.expose() == "x"));
+        assert!(why(provided(&reference, None)).contains("there is no Secret mine"));
     }
 
     #[test]

@@ -37,27 +37,27 @@ const MOST_ANNOTATIONS: usize = 256 << 10;
 
 /// How a next secret becomes valid at the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Apply {
+pub enum RotationMode {
     /// Beside the current one, which stays valid for a while.
-    Rotate,
+    Overlap,
     /// Instead of the current one, which nobody has or should have.
     Replace,
 }
 
 /// A secret that is durable here, and about to become valid at the API.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Staged {
+pub struct PendingSecret {
     /// Its value.
     pub secret: ClientSecret,
     /// How it becomes valid.
-    pub apply: Apply,
+    pub mode: RotationMode,
     /// Since when it waits.
     pub since: Timestamp,
 }
 
 /// The secret before the current one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Previous {
+pub struct PreviousSecret {
     /// Its value.
     pub secret: ClientSecret,
     /// When the API stops to accept it.
@@ -66,15 +66,15 @@ pub struct Previous {
 
 /// What the Secret holds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Content {
+pub struct SecretContents {
     /// The app's client id.
     pub client_id: Option<ClientId>,
     /// The secret that consumers use; none for a public client.
     pub current: Option<ClientSecret>,
     /// The secret that is about to replace it.
-    pub next: Option<Staged>,
+    pub pending: Option<PendingSecret>,
     /// The secret before it, while it is valid.
-    pub previous: Option<Previous>,
+    pub previous: Option<PreviousSecret>,
     /// Counts the secrets that were published.
     pub revision: i64,
     /// When the current one was published.
@@ -90,7 +90,7 @@ pub struct Content {
     pub extra: BTreeMap<String, ClientSecret>,
 }
 
-impl Content {
+impl SecretContents {
     /// Reads a Secret of ours. What an edit took away is read from status instead.
     pub(super) fn read(app: &OrgOAuthApp, secret: &Secret) -> Self {
         let annotation = |name: &str| secret.annotations().get(name).cloned();
@@ -102,10 +102,10 @@ impl Content {
         Self {
             client_id: self::value(secret, &keys.client_id).map(ClientId),
             current: value(&keys.client_secret),
-            next: staged(secret, value(&next_key(&keys))),
+            pending: staged(secret, value(&next_key(&keys))),
             previous: value(&previous_key(&keys))
                 .zip(previous_expires_at)
-                .map(|(secret, expires_at)| Previous { secret, expires_at }),
+                .map(|(secret, expires_at)| PreviousSecret { secret, expires_at }),
             revision: annotation(REVISION).and_then(|n| n.parse().ok()).or(said.revision).unwrap_or_default(),
             rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
@@ -116,7 +116,7 @@ impl Content {
     }
 
     /// Whether the value that consumers use is not the one that was published.
-    pub fn is_tampered(&self, app: &OrgOAuthApp) -> bool {
+    pub fn is_edited(&self, app: &OrgOAuthApp) -> bool {
         self.current.as_ref().is_some_and(|current| self.checksum.as_ref() != Some(&checksum(app, current)))
     }
 
@@ -134,11 +134,16 @@ impl Content {
             revision: self.revision.saturating_add(i64::from(secret.is_some())),
             rotate_requested: app.annotations().get(ROTATE_REQUESTED).cloned(),
             current: secret,
-            next: None,
+            pending: None,
             previous: None,
             claim: self.claim.clone(),
             extra: BTreeMap::new(),
         }
+    }
+
+    /// How the pending secret becomes valid.
+    pub fn pending_mode(&self) -> Option<RotationMode> {
+        self.pending.as_ref().map(|pending| pending.mode)
     }
 
     /// A client secret that is as long as any can be, also where a template encodes it.
@@ -149,12 +154,13 @@ impl Content {
     /// In the middle of a rotation, when the Secret holds most.
     pub fn largest(id: &ClientId, secret: Option<&ClientSecret>, extra: BTreeMap<String, ClientSecret>) -> Self {
         let (since, expires_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        let staged = |secret: &ClientSecret| Staged { secret: secret.clone(), apply: Apply::Replace, since };
+        let staged =
+            |secret: &ClientSecret| PendingSecret { secret: secret.clone(), mode: RotationMode::Replace, since };
         Self {
             client_id: Some(id.clone()),
             current: secret.cloned(),
-            next: secret.map(staged),
-            previous: secret.map(|secret| Previous { secret: secret.clone(), expires_at }),
+            pending: secret.map(staged),
+            previous: secret.map(|secret| PreviousSecret { secret: secret.clone(), expires_at }),
             extra,
             ..Self::default()
         }
@@ -197,9 +203,9 @@ impl Content {
     }
 
     fn annotations(&self, keys: &SecretKeys) -> impl Iterator<Item = (String, String)> {
-        let next = self.next.as_ref().map(|next| match next.apply {
-            Apply::Rotate => format!("rotate {}", next.since),
-            Apply::Replace => format!("replace {}", next.since),
+        let next = self.pending.as_ref().map(|pending| match pending.mode {
+            RotationMode::Overlap => format!("rotate {}", pending.since),
+            RotationMode::Replace => format!("replace {}", pending.since),
         });
         let said = [
             (KEYS, Some(format!("{},{}", keys.client_id, keys.client_secret))),
@@ -219,7 +225,7 @@ impl Content {
         let values = [
             (keys.client_id.clone(), self.client_id.as_ref().map(|id| id.0.clone())),
             (keys.client_secret.clone(), self.current.as_ref().map(text)),
-            (next_key(keys), self.next.as_ref().map(|next| text(&next.secret))),
+            (next_key(keys), self.pending.as_ref().map(|pending| text(&pending.secret))),
             (previous_key(keys), self.previous.as_ref().map(|previous| text(&previous.secret))),
         ];
         let extra = self.extra.iter().map(|(key, value)| (key.clone(), Some(text(value))));
@@ -289,11 +295,12 @@ fn recorded_keys(secret: &Secret, app: &OrgOAuthApp) -> SecretKeys {
 }
 
 /// A staged value whose annotation was taken away is applied in the way that certainly makes it valid.
-fn staged(secret: &Secret, value: Option<ClientSecret>) -> Option<Staged> {
-    let said = secret.annotations().get(NEXT).and_then(|next| next.split_once(' '));
+fn staged(secret: &Secret, value: Option<ClientSecret>) -> Option<PendingSecret> {
+    let said = secret.annotations().get(NEXT).and_then(|pending| pending.split_once(' '));
     let since = said.and_then(|(_, since)| since.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let apply = if said.is_some_and(|(apply, _)| apply == "rotate") { Apply::Rotate } else { Apply::Replace };
-    Some(Staged { secret: value?, apply, since })
+    let mode =
+        if said.is_some_and(|(mode, _)| mode == "rotate") { RotationMode::Overlap } else { RotationMode::Replace };
+    Some(PendingSecret { secret: value?, mode, since })
 }
 
 /// A value that cannot be a credential is treated as missing, and never sent.

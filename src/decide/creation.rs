@@ -1,0 +1,80 @@
+//! The creation of the app: the Secret is tried, the secret of a chosen id is durable before, and what the API refuses is
+//! told. Credentials that the API issued are written before anything else is done.
+
+use super::model::{Creation, SecretWriteProgress, is_provable, is_public};
+use super::ownership::is_intent;
+use super::rotation::with_pending;
+use super::{Call, Next, Observed, Remote, Step, WriteReason, after_fault};
+use crate::definition::{self, Fields};
+use crate::remote::{Fault, NewApp};
+use crate::secret::{RotationMode, SecretContents};
+
+/// Only this reconcile has what the API issued.
+pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
+    Ok(match &observed.creation {
+        Creation::Issued(issued) => {
+            let secret = issued.client_secret.clone();
+            let contents = observed.contents().publish(&observed.app, &issued.client_id, secret, observed.now);
+            Some(Step::WriteSecret(contents, WriteReason::HandedOut))
+        }
+        Creation::NotTried | Creation::Refused(_) | Creation::Stored => None,
+    })
+}
+
+/// Creates the app, or says why it was refused.
+pub fn create(observed: &Observed, fields: &Fields) -> Step {
+    if let Creation::Refused(fault) = &observed.creation {
+        return refused(observed, fault);
+    }
+    if let Some(step) = try_secret(observed).or_else(|| stage_before_create(observed)) {
+        return step;
+    }
+    let staged = observed.contents().pending.map(|pending| pending.secret);
+    let secret = observed.provided_secret().cloned().or(staged);
+    let fields = definition::create(&observed.app, fields);
+    Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
+}
+
+/// The app is gone, and the Secret still holds a credential for it. The new secret is durable before the app is created,
+/// since nothing could tell afterwards that the one in the Secret is of the app before.
+pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
+    let contents = observed.contents();
+    let is_refused = matches!(observed.creation, Creation::Refused(_));
+    let is_staged = contents.current.is_none() || contents.pending.is_some() || observed.provided_secret().is_some();
+    match is_refused || is_staged {
+        true => create(observed, fields),
+        false => stage_for_create(observed, &contents),
+    }
+}
+
+/// A Secret that Kubernetes would refuse is found out before the API hears of the app.
+pub fn try_secret(observed: &Observed) -> Option<Step> {
+    if observed.secret_write != SecretWriteProgress::Unknown {
+        return None;
+    }
+    let sample = (!is_public(&observed.app)).then(|| observed.generated_secret.clone());
+    let contents = observed.contents().publish(&observed.app, &observed.client_id(), sample, observed.now);
+    Some(Step::TrySecret(contents))
+}
+
+/// Under a chosen id the app is created with a secret that is durable before: it tells afterwards whether an app that is there
+/// is the one that was created.
+fn stage_before_create(observed: &Observed) -> Option<Step> {
+    let contents = observed.contents();
+    let is_told_by_token = is_intent(observed) && is_provable(&observed.app);
+    (is_told_by_token && contents.pending.is_none() && observed.provided_secret().is_none())
+        .then(|| stage_for_create(observed, &contents))
+}
+
+fn stage_for_create(observed: &Observed, contents: &SecretContents) -> Step {
+    let contents = with_pending(observed, contents, &observed.generated_secret, RotationMode::Replace);
+    Step::WriteSecret(contents, WriteReason::StagedForCreate)
+}
+
+/// The API refused to create the app. Where it shows none, a chosen id is free for others again.
+fn refused(observed: &Observed, fault: &Fault) -> Step {
+    match matches!(observed.remote, Remote::Absent) && is_intent(observed) {
+        true => Step::Unclaim,
+        false => Step::Finish(after_fault(&observed.app, fault.clone())),
+    }
+}

@@ -1,0 +1,60 @@
+//! The first secret: the Secret holds no credential, so the app is created, or the secret of the one that is there is found,
+//! provided or replaced.
+
+use super::model::{ClaimOrigin, ClaimProgress, Creation, is_provable, is_public};
+use super::ownership::{holds_claim, is_adopted_without_secret};
+use super::rotation::{stage, write};
+use super::{Blocked, Call, Observed, Remote, Step, WriteReason, creation};
+use crate::definition::Fields;
+use crate::reason::Reason;
+use crate::remote::Verification;
+use crate::secret::RotationMode;
+
+/// The step that leads to a first secret.
+pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
+    match &observed.remote {
+        Remote::Unread | Remote::Listed(_) if may_exist(observed) => Ok(Step::Call(Call::Read(observed.client_id()))),
+        Remote::Unread | Remote::Listed(_) | Remote::Absent => Ok(creation::create(observed, fields)),
+        Remote::Shown(_) | Remote::AsDefined => secret_of_existing(observed),
+    }
+}
+
+/// An app whose id was claimed before, or whose create was refused, is looked for before it is created.
+fn may_exist(observed: &Observed) -> bool {
+    let is_claimed_now = match observed.claim {
+        ClaimProgress::Recorded(ClaimOrigin::New | ClaimOrigin::Adopted) => true,
+        ClaimProgress::Recorded(ClaimOrigin::Created | ClaimOrigin::Restored)
+        | ClaimProgress::Unchanged
+        | ClaimProgress::TakenBack => false,
+    };
+    let was_claimed = holds_claim(observed) && !is_claimed_now;
+    was_claimed || matches!(observed.creation, Creation::Refused(_))
+}
+
+fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
+    let (app, contents) = (&observed.app, observed.contents());
+    match (observed.provided_secret(), is_adopted_without_secret(observed)) {
+        _ if is_public(app) => Ok(write(observed, contents, WriteReason::IdOnly)),
+        (None, true) => Ok(write(observed, contents, WriteReason::IdOnly)),
+        (Some(secret), true) => match (observed.verification(secret), is_provable(app)) {
+            (None, true) => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))),
+            (Some(Verification::Refused(said)), _) => Err(not_the_apps(observed, said)),
+            (Some(Verification::Accepted), _) | (None, false) => {
+                let published = contents.publish(app, &observed.client_id(), Some(secret.clone()), observed.now);
+                Ok(Step::WriteSecret(published, WriteReason::Proven))
+            }
+        },
+        (provided, false) => {
+            let secret = provided.unwrap_or(&observed.generated_secret);
+            Ok(stage(observed, &contents, secret, RotationMode::Replace))
+        }
+    }
+}
+
+fn not_the_apps(observed: &Observed, said: &str) -> Blocked {
+    let message = format!(
+        "the API gives app {} no token for the secret in spec.clientSecretRef: {said}; provide the secret that it has, or set spec.adoptionPolicy to AdoptAndRotate",
+        observed.client_id()
+    );
+    Blocked::new(Reason::SecretRefInvalid, message)
+}

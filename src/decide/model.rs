@@ -1,0 +1,346 @@
+//! What is known in a reconcile: the resource, what was read, and how far each thing that it began has come.
+//! Facts name their subject, so that none has to be cleared when something else changes.
+
+use super::validate::validate;
+use super::{Blocked, ownership};
+use crate::claim::{ApiAddress, ClaimKey};
+use crate::crd::{
+    ConditionStatus, ConditionType, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
+    RECONCILE_REQUESTED, SignedClaim,
+};
+use crate::definition::Fields;
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, OrgId, RemoteApp, Verification};
+use crate::secret::{ProvidedSecret, SecretContents, SecretState};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+/// Whether the resource's connection may be used.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// It may.
+    Granted {
+        /// Which API.
+        address: ApiAddress,
+        /// The connection's `context`, which a resource may override.
+        context: Option<Context>,
+        /// Whether apps that exist already may be taken over.
+        adoption: bool,
+    },
+    /// It may not.
+    Refused(Blocked),
+}
+
+/// What is known of the remote app in this pass.
+#[derive(Clone, Debug)]
+pub enum Remote {
+    /// Not asked in this pass.
+    Unread,
+    /// The list of its organization shows it so, or does not show it; the list may be a while old.
+    Listed(Option<RemoteApp>),
+    /// The API says that there is none.
+    Absent,
+    /// The API shows it.
+    Shown(RemoteApp),
+    /// Created in this pass from the present spec.
+    AsDefined,
+}
+
+/// Whether another resource has the id that `spec.id` names.
+#[derive(Clone, Debug)]
+pub enum IdOwner {
+    /// Not looked for in this pass.
+    Unread,
+    /// None has.
+    None,
+    /// This one has.
+    Has(Box<OrgOAuthApp>),
+}
+
+/// How an app comes to be a resource's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimOrigin {
+    /// Its id is free, and it is about to be created.
+    New,
+    /// It was created under the claim that recorded the intent, as is known now.
+    Created,
+    /// It exists, and the spec adopts it.
+    Adopted,
+    /// It was this resource's before a restore.
+    Restored,
+}
+
+/// The roles of the app in its organization.
+#[derive(Clone, Debug)]
+pub enum RoleAssignment {
+    /// Not asked in this pass.
+    Unread,
+    /// It was not added to its organization.
+    Absent,
+    /// The API refused to add it, which it does to a member too.
+    AdditionRefused(Fault),
+    /// It has these.
+    Has(HeldRoles),
+    /// It was given what the spec says in this pass.
+    AsDefined,
+}
+
+/// How far the creation of the app has come in this reconcile.
+#[derive(Clone, Debug)]
+pub enum Creation {
+    /// The API was not asked to create it.
+    NotTried,
+    /// The API refused.
+    Refused(Fault),
+    /// The API created it and issued these credentials, which only this reconcile has.
+    Issued(Credentials),
+    /// The credentials were written to the Secret, or could not be and are given up.
+    Stored,
+}
+
+/// What this reconcile did about the claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimProgress {
+    /// Nothing: it is as it was found.
+    Unchanged,
+    /// It was recorded.
+    Recorded(ClaimOrigin),
+    /// It was taken back.
+    TakenBack,
+}
+
+/// How far a pending secret has come in this reconcile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PendingProgress {
+    /// It was found: an earlier reconcile may have sent it.
+    Found,
+    /// It was staged in this reconcile, so that the API cannot know it.
+    Staged,
+    /// The API accepted it.
+    Accepted,
+    /// The API refused it with 409, since another rotation is in progress; perhaps the one that an earlier reconcile began with
+    /// it, if it was found.
+    Conflict {
+        /// Whether it was found.
+        was_found: bool,
+    },
+}
+
+/// What this reconcile learned about one client secret.
+#[derive(Clone, Debug)]
+struct SecretFacts {
+    secret: ClientSecret,
+    progress: PendingProgress,
+    verification: Option<Verification>,
+}
+
+/// What Kubernetes does with writes of the Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretWriteProgress {
+    /// Not known.
+    Unknown,
+    /// It accepts them.
+    Accepted,
+    /// It accepted one in this reconcile; what still differs then is its own doing.
+    Written,
+    /// It accepted the last one and left the Secret as it was, as a policy does that sets labels.
+    Overridden,
+}
+
+/// Everything that is known in a reconcile; each step that is performed adds to it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The resource.
+    pub app: OrgOAuthApp,
+    /// What the operator signs claims with.
+    pub key: ClaimKey,
+    /// When the reconcile began.
+    pub now: Timestamp,
+    /// A secret that nobody has seen, should the reconcile need one.
+    pub generated_secret: ClientSecret,
+    /// Whether `app` was read or written in this reconcile, and is not from a cache that may lag.
+    pub is_uncached: bool,
+    /// The connection.
+    pub access: Access,
+    /// The request fields that the spec stands for, or why it is refused.
+    pub desired: Result<Fields, Blocked>,
+    /// The claim in status, if the operator signed it for this resource.
+    pub recorded_claim: Option<SignedClaim>,
+    /// The Secret, once it was read.
+    pub secret: Option<SecretState>,
+    /// The Secret under the name that an earlier spec gave it, once it was read.
+    pub previous_target: Option<SecretState>,
+    /// The secret that the user provides, once it was read.
+    pub provided: Option<ProvidedSecret>,
+    /// Whether an access token is there.
+    pub authenticated: bool,
+    /// The remote app.
+    pub remote: Remote,
+    /// Its roles.
+    pub roles: RoleAssignment,
+    /// Another resource with the same id.
+    pub id_owner: IdOwner,
+    /// The creation.
+    pub creation: Creation,
+    /// The claim.
+    pub claim: ClaimProgress,
+    /// Writes of the Secret.
+    pub secret_write: SecretWriteProgress,
+    /// The fields that were changed at the API in this reconcile.
+    pub updated: Vec<String>,
+    /// What the API said to the deletion in this reconcile.
+    pub deletion: Option<Deletion>,
+    /// The pods that use the Secret, once they were looked for.
+    pub users: Option<Vec<String>>,
+    /// Of the few secrets that a reconcile has to do with.
+    facts: Vec<SecretFacts>,
+}
+
+impl Observed {
+    /// The start of a reconcile.
+    pub fn new(
+        app: OrgOAuthApp,
+        access: Access,
+        key: ClaimKey,
+        now: Timestamp,
+        generated_secret: ClientSecret,
+    ) -> Self {
+        Self {
+            desired: validate(&app, &access),
+            recorded_claim: ownership::recorded_claim(&app, &key),
+            app,
+            key,
+            now,
+            generated_secret,
+            is_uncached: false,
+            access,
+            secret: None,
+            previous_target: None,
+            provided: None,
+            authenticated: false,
+            remote: Remote::Unread,
+            roles: RoleAssignment::Unread,
+            id_owner: IdOwner::Unread,
+            creation: Creation::NotTried,
+            claim: ClaimProgress::Unchanged,
+            secret_write: SecretWriteProgress::Unknown,
+            updated: Vec::new(),
+            deletion: None,
+            users: None,
+            facts: Vec::new(),
+        }
+    }
+
+    /// The resource as Kubernetes has it now.
+    pub fn saw(&mut self, app: OrgOAuthApp) {
+        self.recorded_claim = ownership::recorded_claim(&app, &self.key);
+        (self.app, self.is_uncached) = (app, true);
+    }
+
+    /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.
+    pub fn client_id(&self) -> ClientId {
+        ownership::claimed_id(self).unwrap_or_else(|| client_id(&self.app))
+    }
+
+    /// What the Secret holds; nothing while it was not read.
+    pub fn contents(&self) -> SecretContents {
+        self.secret.as_ref().map(|secret| secret.contents(&self.app)).unwrap_or_default()
+    }
+
+    /// The secret that the user provides.
+    pub fn provided_secret(&self) -> Option<&ClientSecret> {
+        match &self.provided {
+            Some(ProvidedSecret::Value(secret)) => Some(secret),
+            Some(ProvidedSecret::Missing(_)) | None => None,
+        }
+    }
+
+    /// The kind of organization that calls are about.
+    pub fn context(&self) -> Option<Context> {
+        match &self.access {
+            Access::Granted { context, .. } => self.app.spec.context.or(*context),
+            Access::Refused(_) => None,
+        }
+    }
+
+    /// The API, if it may be used.
+    pub fn address(&self) -> Option<&ApiAddress> {
+        match &self.access {
+            Access::Granted { address, .. } => Some(address),
+            Access::Refused(_) => None,
+        }
+    }
+
+    /// How far a secret has come in this reconcile.
+    pub fn progress(&self, secret: &ClientSecret) -> PendingProgress {
+        self.facts(secret).map_or(PendingProgress::Found, |facts| facts.progress)
+    }
+
+    /// What the API said to a token request with a secret, since it last changed what it knows of it.
+    pub fn verification(&self, secret: &ClientSecret) -> Option<&Verification> {
+        self.facts(secret)?.verification.as_ref()
+    }
+
+    /// A secret came further. What was verified before says nothing about it any more.
+    pub fn came_to(&mut self, secret: &ClientSecret, progress: PendingProgress) {
+        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
+    }
+
+    /// The API answered a token request with a secret.
+    pub fn verified(&mut self, secret: &ClientSecret, verification: Verification) {
+        let progress = self.progress(secret);
+        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: Some(verification) });
+    }
+
+    fn facts(&self, secret: &ClientSecret) -> Option<&SecretFacts> {
+        self.facts.iter().find(|facts| facts.secret == *secret)
+    }
+
+    fn replace_facts(&mut self, facts: SecretFacts) {
+        self.facts.retain(|known| known.secret != facts.secret);
+        self.facts.push(facts);
+    }
+}
+
+/// The client id that a resource begins with: chosen by the user, or derived from the uid.
+pub fn client_id(app: &OrgOAuthApp) -> ClientId {
+    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
+}
+
+/// The organization of a resource.
+pub fn org_id(app: &OrgOAuthApp) -> OrgId {
+    OrgId(app.spec.org_id.clone())
+}
+
+/// Whether the spec says to write nothing to the API.
+pub fn is_observe_only(app: &OrgOAuthApp) -> bool {
+    app.spec.management_policy == ManagementPolicy::Observe
+}
+
+/// Whether the app has no secret.
+pub fn is_public(app: &OrgOAuthApp) -> bool {
+    app.spec.public_client == Some(true)
+}
+
+/// Whether a token request can show that a secret is valid.
+pub fn is_provable(app: &OrgOAuthApp) -> bool {
+    app.spec.grant_types().contains(&GrantType::ClientCredentials)
+}
+
+/// Whether the operator's finalizer is on the resource.
+pub fn has_finalizer(app: &OrgOAuthApp) -> bool {
+    app.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// A value of the request annotation that was not acted upon yet.
+pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
+    let handled = app.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
+}
+
+/// Whether status says that the API has the present spec.
+pub fn is_synced(app: &OrgOAuthApp) -> bool {
+    let generation = app.metadata.generation;
+    let synced = app.condition(ConditionType::Synced);
+    app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
+        && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+}

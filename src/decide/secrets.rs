@@ -1,0 +1,59 @@
+//! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one under a name
+//! that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
+
+use super::{Blocked, Next, Observed, Outcome, Step};
+use crate::crd::OrgOAuthApp;
+use crate::definition::Fields;
+use crate::reason::Reason;
+use crate::secret::{ProvidedSecret, SecretState, secret_name};
+
+/// What is to be done until the Secrets are known.
+pub fn step(observed: &Observed, _: &Fields) -> Next {
+    let app = &observed.app;
+    match &observed.secret {
+        Some(SecretState::Foreign) => return Err(secret_conflict(app)),
+        Some(SecretState::Owned(secret)) if secret.is_being_deleted() => {
+            return Ok(Some(secret_being_deleted(app)));
+        }
+        Some(SecretState::Owned(_) | SecretState::Absent) | None => {}
+    }
+    if let Some(step) = read(observed) {
+        return Ok(Some(step));
+    }
+    match (&app.spec.client_secret_ref, &observed.provided) {
+        (Some(_), None) => Ok(Some(Step::ReadProvidedSecret)),
+        (Some(_), Some(ProvidedSecret::Missing(why))) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
+        (Some(_), Some(ProvidedSecret::Value(_))) | (None, _) => Ok(None),
+    }
+}
+
+/// The Secret, and the one under the name that an earlier spec gave it.
+pub fn read(observed: &Observed) -> Option<Step> {
+    match (&observed.secret, &observed.previous_target, previous_target_name(&observed.app)) {
+        (None, _, _) => Some(Step::ReadSecret),
+        (Some(_), None, Some(name)) => Some(Step::ReadPreviousTarget(name)),
+        (Some(_), Some(_), _) | (Some(_), None, None) => None,
+    }
+}
+
+/// The name under which status says that the credential is, when the spec no longer names it.
+fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
+    let name = app.status.as_ref()?.secret_name.clone()?;
+    (name != secret_name(app)).then_some(name)
+}
+
+fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
+    let name = secret_name(app);
+    let message = format!(
+        "Secret {name} exists and is not controlled by this resource; remove it or choose another spec.secret.name"
+    );
+    Blocked::new(Reason::SecretConflict, message)
+}
+
+fn secret_being_deleted(app: &OrgOAuthApp) -> Step {
+    Step::Finish(Outcome::Waiting {
+        reason: Reason::SecretNotWritten,
+        message: format!("Secret {} is being deleted and kept by a finalizer; remove its finalizers", secret_name(app)),
+        until: None,
+    })
+}

@@ -1,0 +1,215 @@
+//! The one next step of a reconcile, what it affects, and how a reconcile ends.
+//! A new step says in `effect` what it affects, and with that which preconditions it has.
+
+use super::Blocked;
+use super::model::ClaimOrigin;
+use super::plan::{Plan, Planned};
+use crate::crd::{Context, Roles};
+use crate::reason::Reason;
+use crate::remote::{ClientId, ClientSecret, NewApp, Update};
+use crate::secret::{OwnedSecret, RotationMode, SecretContents};
+use k8s_openapi::jiff::Timestamp;
+use std::time::{Duration, Instant};
+
+/// The one next thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Read the Secret.
+    ReadSecret,
+    /// Read the Secret under the name that an earlier spec gave it.
+    ReadPreviousTarget(String),
+    /// Read the secret that the user provides.
+    ReadProvidedSecret,
+    /// Read the resource itself, past the cache.
+    ReadResource,
+    /// Look for pods that use the Secret.
+    FindUsers,
+    /// Call the API.
+    Call(Call),
+    /// Look for another resource with the same id.
+    FindIdOwner,
+    /// Add the finalizer.
+    AddFinalizer,
+    /// Record in status that the id is about to be used.
+    Claim {
+        /// The id.
+        id: ClientId,
+        /// How the app comes to be the resource's.
+        origin: ClaimOrigin,
+    },
+    /// Take that record back.
+    Unclaim,
+    /// Find out whether Kubernetes would take a Secret that holds this.
+    TrySecret(SecretContents),
+    /// Make the Secret hold this.
+    WriteSecret(SecretContents, WriteReason),
+    /// Remove a Secret that Kubernetes does not delete with the resource.
+    RemoveSecret(OwnedSecret),
+    /// Remove a Secret that was written under an earlier name.
+    RemovePreviousTarget(OwnedSecret),
+    /// Take the marks of the operator off the Secret.
+    ReleaseSecret(OwnedSecret),
+    /// Let the resource go.
+    DropFinalizer,
+    /// Nothing more in this reconcile.
+    Finish(Outcome),
+}
+
+/// Why the Secret is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteReason {
+    /// The API handed a credential out.
+    HandedOut,
+    /// A new secret is about to be sent to the API.
+    Staged,
+    /// The same, with the create of the app.
+    StagedForCreate,
+    /// The API has the staged secret, which replaces one that was lost or is not trusted.
+    Replaced,
+    /// The API has the staged secret beside the one before.
+    Rotated,
+    /// The secret before the current one is no longer valid.
+    Expired,
+    /// The spec names another Secret.
+    Moved,
+    /// The value is not the published one, and the API accepts it.
+    Proven,
+    /// Only the client id is known.
+    IdOnly,
+    /// It differs from what it should be.
+    PutBack,
+    /// Only the claim on it is not the one that the operator signs now.
+    Signed,
+}
+
+/// One call to the API.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Make sure that there is an access token.
+    Authenticate,
+    /// Read the remote app.
+    Read(ClientId),
+    /// Look it up in the list of its organization.
+    FindInList(ClientId),
+    /// Create the remote app.
+    Create(NewApp),
+    /// Change these fields of the remote app; the update carries more, since the API always wants some.
+    Update(ClientId, Update, Vec<String>),
+    /// Make the staged secret the only valid one.
+    Replace(ClientId, Update),
+    /// Make the staged secret valid beside the current one, for so long.
+    Rotate(ClientId, ClientSecret, Duration),
+    /// Ask for a token with this secret.
+    VerifySecret(ClientId, ClientSecret),
+    /// Read the roles of the app.
+    ReadRoles(ClientId),
+    /// Add the app to its organization.
+    AddToOrganization(ClientId, Option<Context>, Roles),
+    /// Give roles and take roles.
+    ChangeRoles {
+        /// The app.
+        id: ClientId,
+        /// The roles that it lacks.
+        add: Roles,
+        /// The roles that it should not have.
+        remove: Roles,
+    },
+    /// Delete the remote app.
+    Delete(ClientId),
+}
+
+/// How a reconcile ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is as the spec says.
+    Settled {
+        /// When something is to be done again, before the next look for drift.
+        wake: Option<Timestamp>,
+    },
+    /// Nothing was written to the API, because the spec says so; this is what would be.
+    Observed(Plan),
+    /// The spec says that nothing is to be done.
+    Suspended,
+    /// The resource is let go.
+    Gone,
+    /// A person must change something.
+    Blocked(Blocked),
+    /// It goes on by itself later.
+    Waiting {
+        /// Why.
+        reason: Reason,
+        /// One sentence.
+        message: String,
+        /// Not before this instant.
+        until: Option<Instant>,
+    },
+}
+
+/// What a step affects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads, or ends the reconcile.
+    Nothing,
+    /// It ends the reconcile with everything as it should be.
+    Settled,
+    /// It changes what Kubernetes has, in order to keep it true.
+    Kubernetes,
+    /// It changes the API, or is a step towards it.
+    Remote(Planned),
+}
+
+impl Step {
+    /// What it affects.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::ReadSecret
+            | Self::ReadPreviousTarget(_)
+            | Self::ReadProvidedSecret
+            | Self::ReadResource
+            | Self::FindUsers
+            | Self::FindIdOwner
+            | Self::AddFinalizer => Effect::Nothing,
+            Self::Claim { origin: ClaimOrigin::New, .. }
+            | Self::TrySecret(_)
+            | Self::WriteSecret(_, WriteReason::StagedForCreate) => Effect::Remote(Planned::Create),
+            Self::Claim { origin: ClaimOrigin::Adopted, .. } => Effect::Remote(Planned::Adopt),
+            Self::WriteSecret(contents, WriteReason::Staged) => Effect::Remote(match contents.pending_mode() {
+                Some(RotationMode::Overlap) => Planned::RotateSecret,
+                Some(RotationMode::Replace) | None => Planned::ReplaceSecret,
+            }),
+            Self::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
+            | Self::Unclaim
+            | Self::WriteSecret(..)
+            | Self::RemoveSecret(_)
+            | Self::RemovePreviousTarget(_)
+            | Self::ReleaseSecret(_)
+            | Self::DropFinalizer => Effect::Kubernetes,
+            Self::Finish(Outcome::Settled { .. }) => Effect::Settled,
+            Self::Finish(
+                Outcome::Observed(_)
+                | Outcome::Suspended
+                | Outcome::Gone
+                | Outcome::Blocked(_)
+                | Outcome::Waiting { .. },
+            ) => Effect::Nothing,
+            Self::Call(call) => call.effect(),
+        }
+    }
+}
+
+impl Call {
+    fn effect(&self) -> Effect {
+        match self {
+            Self::Authenticate | Self::Read(_) | Self::FindInList(_) | Self::VerifySecret(..) | Self::ReadRoles(_) => {
+                Effect::Nothing
+            }
+            Self::Create(_) => Effect::Remote(Planned::Create),
+            Self::Update(_, _, changed) => Effect::Remote(Planned::Change(changed.clone())),
+            Self::Replace(..) => Effect::Remote(Planned::ReplaceSecret),
+            Self::Rotate(..) => Effect::Remote(Planned::RotateSecret),
+            Self::AddToOrganization(..) => Effect::Remote(Planned::AddToOrganization),
+            Self::ChangeRoles { .. } => Effect::Remote(Planned::ChangeRoles),
+            Self::Delete(_) => Effect::Remote(Planned::Delete),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The upkeep of a credential that is in the Secret: whether another secret is wanted and what holds it up, whether an edited
+//! value is valid, and whether the Secret holds what it should.
+
+use super::first_secret;
+use super::model::{SecretWriteProgress, is_provable, is_public};
+use super::ownership::is_adopted_without_secret;
+use super::rotation::{add, apply_pending, stage, write};
+use super::validate::with_template_keys;
+use super::{Blocked, Call, Next, Observed, Outcome, Step, WriteReason};
+use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
+use crate::definition::Fields;
+use crate::duration;
+use crate::reason::Reason;
+use crate::remote::{ClientSecret, Verification};
+use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second.
+const SPREAD: f64 = 0.1;
+/// The least time between two rotations, however often they are requested.
+const ROTATION_PACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is to be done until the Secret holds a credential that is neither due nor requested to be replaced.
+pub fn step(observed: &Observed, fields: &Fields) -> Next {
+    let contents = observed.contents();
+    if let Some(step) = migrate_secret(observed, &contents) {
+        return Ok(Some(step));
+    }
+    match (&contents.pending, is_complete(observed, &contents)) {
+        (Some(pending), _) => Ok(apply_pending(observed, fields, &contents, pending)),
+        (None, true) => maintain(observed, contents),
+        (None, false) => first_secret::issue(observed, fields).map(Some),
+    }
+}
+
+/// While the old Secret exists it is authoritative; the one under the new name may be stale.
+fn migrate_secret(observed: &Observed, contents: &SecretContents) -> Option<Step> {
+    let Some(SecretState::Owned(old)) = &observed.previous_target else { return None };
+    let moved = SecretState::Owned(old.clone()).contents(&observed.app);
+    // The claim and further keys are made again, so they are not compared.
+    let (claim, extra) = (contents.claim.clone(), contents.extra.clone());
+    let moved = SecretContents { client_id: Some(observed.client_id()), claim, extra, ..moved };
+    if *contents == moved || (!is_complete(observed, &moved) && moved.pending.is_none()) {
+        return Some(Step::RemovePreviousTarget(old.clone()));
+    }
+    Some(Step::WriteSecret(moved, WriteReason::Moved))
+}
+
+fn is_complete(observed: &Observed, contents: &SecretContents) -> bool {
+    let needs_none =
+        is_public(&observed.app) || (is_adopted_without_secret(observed) && observed.provided_secret().is_none());
+    contents.current.is_some() || (needs_none && contents.client_id.is_some())
+}
+
+/// The Secret holds a credential: is it time for another one, and does the Secret hold what it should?
+fn maintain(observed: &Observed, contents: SecretContents) -> Next {
+    if let Some(step) = rotation_step(observed, &contents) {
+        return Ok(Some(step));
+    }
+    if contents.previous.as_ref().is_some_and(|previous| previous.expires_at <= observed.now) {
+        let contents = SecretContents { previous: None, ..contents };
+        return Ok(Some(write(observed, contents, WriteReason::Expired)));
+    }
+    if let Some(step) = verify_edited_value(observed, &contents) {
+        return Ok(Some(step));
+    }
+    restore(observed, contents)
+}
+
+/// What differs from what it should be is written again, unless Kubernetes made it so.
+fn restore(observed: &Observed, contents: SecretContents) -> Next {
+    let app = &observed.app;
+    let wanted = with_template_keys(observed, SecretContents { client_id: Some(observed.client_id()), ..contents })?;
+    let may_differ = match observed.secret_write {
+        SecretWriteProgress::Written | SecretWriteProgress::Overridden => false,
+        SecretWriteProgress::Unknown | SecretWriteProgress::Accepted => true,
+    };
+    Ok(match &observed.secret {
+        Some(SecretState::Owned(secret)) if may_differ && !secret.matches(app, &wanted) => {
+            let as_signed = SecretContents { claim: secret.claim().cloned(), ..wanted.clone() };
+            let is_signed_anew = secret.matches(app, &as_signed);
+            let reason = if is_signed_anew { WriteReason::Signed } else { WriteReason::PutBack };
+            Some(Step::WriteSecret(wanted, reason))
+        }
+        Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign) | None => None,
+    })
+}
+
+/// Which secret is wanted instead of the current one.
+enum Wanted<'a> {
+    /// None.
+    Current,
+    /// The current one again, which was edited.
+    Restored(&'a ClientSecret),
+    /// The one that the user provides now.
+    Provided(&'a ClientSecret, RotationMode),
+    /// A generated one.
+    Generated,
+}
+
+fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
+    let app = &observed.app;
+    let is_requested = is_requested(app, contents);
+    let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
+    match observed.provided_secret() {
+        _ if is_public(app) => Wanted::Current,
+        Some(secret) if !contents.was_published(app, secret) => Wanted::Provided(secret, RotationMode::Overlap),
+        Some(secret) if is_requested => Wanted::Provided(secret, RotationMode::Replace),
+        Some(secret) if contents.is_edited(app) => Wanted::Restored(secret),
+        None if is_requested || is_due => Wanted::Generated,
+        Some(_) | None => Wanted::Current,
+    }
+}
+
+/// While the previous secret is valid the API may refuse a further one, so that is waited out; and requests have a pace.
+fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
+    let app = &observed.app;
+    let previous_is_valid = previous_is_valid(contents, observed.now);
+    let has_pace = paced_until(observed, contents).is_none();
+    match (wanted(observed, contents), previous_is_valid, has_pace) {
+        (Wanted::Current, _, _) => None,
+        (Wanted::Restored(_), true, _) => None,
+        (Wanted::Restored(secret), false, _) => {
+            let contents = SecretContents { current: Some(secret.clone()), ..contents.clone() };
+            Some(write(observed, contents, WriteReason::PutBack))
+        }
+        (Wanted::Provided(..) | Wanted::Generated, _, false) | (Wanted::Provided(..), true, true) => None,
+        (Wanted::Provided(secret, mode), false, true) => Some(stage(observed, contents, secret, mode)),
+        (Wanted::Generated, false, true) => {
+            Some(stage(observed, contents, &observed.generated_secret, RotationMode::Overlap))
+        }
+        // The published value is already invalid, so it is replaced without waiting for the overlap.
+        (Wanted::Generated, true, true) => (is_requested(app, contents) && contents.is_edited(app))
+            .then(|| stage(observed, contents, &observed.generated_secret, RotationMode::Replace)),
+    }
+}
+
+fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
+    app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| contents.rotate_requested.as_ref() != Some(asked))
+}
+
+fn previous_is_valid(contents: &SecretContents, now: Timestamp) -> bool {
+    contents.previous.as_ref().is_some_and(|previous| previous.expires_at > now)
+}
+
+/// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
+/// status says too when that was; the first secret is no rotation.
+fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let said = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+    let revision = contents.revision.max(said.revision.unwrap_or_default());
+    let times = [contents.rotated_at, said.rotated_at.map(|at| at.0)];
+    // A time that is yet to come is wrong, and says nothing.
+    let last = times.into_iter().flatten().filter(|at| *at <= observed.now).max()?;
+    last.checked_add(ROTATION_PACE).ok().filter(|until| revision > 1 && *until > observed.now)
+}
+
+/// When the secret is due to be rotated; the same for every process that asks.
+pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
+    let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
+    let mut hash = DefaultHasher::new();
+    (app.uid(), contents.revision).hash(&mut hash);
+    let part = SPREAD * (hash.finish() % 1000) as f64 / 1000.0;
+    add(contents.rotated_at?, interval.mul_f64(1.0 - part))
+}
+
+/// When something in the Secret is to change next.
+pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
+    let contents = observed.contents();
+    let expiry = contents.previous.as_ref().map(|previous| previous.expires_at);
+    let paced = is_requested(&observed.app, &contents).then(|| paced_until(observed, &contents)).flatten();
+    [next_rotation(&observed.app, &contents), expiry, paced].into_iter().flatten().min()
+}
+
+/// Why a rotation that somebody asked for has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationWaits {
+    /// Until the previous secret ends.
+    ForPrevious,
+    /// Until a minute has passed since the last rotation.
+    ForPace,
+}
+
+/// Whether somebody asked for a rotation that has to wait, and why.
+pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
+    let contents = observed.contents();
+    if is_public(&observed.app) || !is_requested(&observed.app, &contents) {
+        return None;
+    }
+    // What was edited is replaced without waiting for the previous secret to end.
+    match previous_is_valid(&contents, observed.now) && !contents.is_edited(&observed.app) {
+        true => Some(RotationWaits::ForPrevious),
+        false => paced_until(observed, &contents).map(|_| RotationWaits::ForPace),
+    }
+}
+
+/// A value that is not the published one may still be one that the API accepts, such as one pasted from the console.
+fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option<Step> {
+    let app = &observed.app;
+    let current = contents.current.as_ref().filter(|_| contents.is_edited(app))?;
+    let trust = || {
+        let trusted = contents.publish(app, &observed.client_id(), Some(current.clone()), observed.now);
+        Some(Step::WriteSecret(trusted, WriteReason::Proven))
+    };
+    match (observed.verification(current), is_provable(app)) {
+        (Some(Verification::Accepted), _) => trust(),
+        (Some(Verification::Refused(_)), _) => None,
+        (None, true) => Some(Step::Call(Call::VerifySecret(observed.client_id(), current.clone()))),
+        // Nothing says what was published, and nothing can say what the API accepts.
+        (None, false) => contents.checksum.is_none().then(trust).flatten(),
+    }
+}
+
+/// What is reported when nothing else is left to do, and the credential is still not a good one.
+pub fn final_check(observed: &Observed) -> Next {
+    let contents = observed.contents();
+    if contents.is_edited(&observed.app) {
+        return match requested_rotation_waits(observed) {
+            Some(RotationWaits::ForPace) => Ok(Some(paced(&observed.app))),
+            Some(RotationWaits::ForPrevious) | None => Err(secret_edited(&observed.app)),
+        };
+    }
+    if contents.current.is_none() && !is_public(&observed.app) {
+        return Err(secret_unknown(observed));
+    }
+    Ok(None)
+}
+
+fn paced(app: &OrgOAuthApp) -> Step {
+    let name = secret_name(app);
+    Step::Finish(Outcome::Waiting {
+        reason: Reason::RotationRunning,
+        message: format!(
+            "the client secret in Secret {name} was edited; the requested rotation, which replaces it, waits until a minute has passed since the last one (status.rotation.rotatedAt)"
+        ),
+        until: None,
+    })
+}
+
+fn secret_edited(app: &OrgOAuthApp) -> Blocked {
+    let message = format!(
+        "the client secret in Secret {} was edited, and the API does not show what it was; set the annotation {ROTATE_REQUESTED} to a new value to replace it",
+        secret_name(app)
+    );
+    Blocked::new(Reason::SecretTampered, message)
+}
+
+fn secret_unknown(observed: &Observed) -> Blocked {
+    let message = format!(
+        "app {} is adopted and Secret {} holds its id only, since the API does not show its secret; provide it with spec.clientSecretRef, replace it with spec.adoptionPolicy AdoptAndRotate, or rotate it with the annotation {ROTATE_REQUESTED}, which leaves the present one valid for the overlap",
+        observed.client_id(),
+        secret_name(&observed.app),
+    );
+    Blocked::new(Reason::SecretUnknown, message)
+}
