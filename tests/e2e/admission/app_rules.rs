@@ -685,7 +685,7 @@ fn own() -> Vec<Rule> {
             "an overlap is enough, for rotations on request",
             json!({"rotation": {"overlap": "72h"}}),
             json!({"rotation": {"overlap": "soon"}}),
-            "overlap is a duration of at least 1s, such as 48h",
+            "overlap is a duration of at least 1s and at most 2147483647s, such as 48h",
         ),
         rule(
             "an interval is enough, and a duration",
