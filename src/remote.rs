@@ -151,6 +151,15 @@ pub struct RemoteApp {
     pub last_updated_at: Option<Timestamp>,
 }
 
+/// The roles of an app in its organization.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeldRoles {
+    /// Given to the app itself.
+    pub direct: Roles,
+    /// Held through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
+    pub inherited: Roles,
+}
+
 /// What the API says to a deletion. Whether the app is gone is found out by reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -191,6 +200,16 @@ pub enum Fault {
     /// 400, 422 and whatever else the API will not do for this request.
     #[error("{0}")]
     Rejected(String),
+}
+
+impl Fault {
+    /// Whether the API answered and will not do it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Forbidden(_) | Self::NotFound(_) | Self::Conflict(_) | Self::Rejected(_) => true,
+            Self::Unavailable(_) | Self::Throttled { .. } | Self::Credentials(_) => false,
+        }
+    }
 }
 
 /// An IAM service with the identity that one `IamConnection` gives.
@@ -238,13 +257,13 @@ pub trait Iam: Send + Sync + 'static {
     fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Fault>> + Send;
 
     /// The roles of an app in its organization, not older than `max_age`; `None` when it was not added to it.
-    /// [cpn-clients-get, csp-clients]
+    /// [cpn-clients-get, csp-clients, py-csptools]
     fn roles(
         &self,
         org: &OrgId,
         id: &ClientId,
         max_age: Duration,
-    ) -> impl Future<Output = Result<Option<Roles>, Fault>> + Send;
+    ) -> impl Future<Output = Result<Option<HeldRoles>, Fault>> + Send;
 
     /// Adds an app to its organization; a failure that a success names is a fault too. [cpn-clients-post, csp-clients]
     fn add_to_organization(

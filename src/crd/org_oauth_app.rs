@@ -95,12 +95,12 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_scopes: Option<AllowedScopes>,
     /// Lifetime of access tokens, in seconds. When absent the API chooses; CloudServices documents 10 minutes.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "accessTokenTTL", skip_serializing_if = "Option::is_none")]
     pub access_token_ttl: Option<i32>,
     /// Lifetime of refresh tokens, in seconds; greater than `accessTokenTTL`, at most 14 days with `client_delegate`.
     /// When absent the API chooses; CloudServices documents 90 days. CloudServices only.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "refreshTokenTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_ttl: Option<i32>,
     /// Where an authorization may return to; needs the grant type `authorization_code` and excludes
@@ -133,9 +133,11 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,
     /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent. CloudServices only.
+    #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_characters_in_access_token: Option<i32>,
     /// Limit of groups in an id token. CloudServices only.
+    #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_groups_in_id_token: Option<i32>,
     /// Forbids the app to rotate its own secret; the operator still can.
@@ -143,7 +145,7 @@ pub struct OrgOAuthAppSpec {
     pub owner_only_secret_rotation: Option<bool>,
     /// How long the old secret stays valid after a rotation that does not say, in seconds. When absent the API
     /// chooses; CloudServices documents 48 hours.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_rotation_expiration_in_seconds: Option<i32>,
     /// The definition id of the service that uses the app; CloudServices wants it in production for web apps with
@@ -187,7 +189,8 @@ pub struct OrgOAuthAppSpec {
     /// The Secret that the operator writes in this namespace.
     #[serde(default)]
     pub secret: SecretTarget,
-    /// Adds the app to its organization with these roles, so that its tokens can do something.
+    /// Adds the app to its organization with these roles, so that its tokens can do something. Other roles that were given
+    /// to it are taken from it; roles that it inherits count where they are listed here, and stay where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
     /// How the client secret is rotated, by interval or on request: the previous one stays valid for a while, under a key of
@@ -356,10 +359,10 @@ pub struct Rotation {
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1m')").message("interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// How long the previous secret stays valid, such as `48h`; shorter than `interval`. When absent,
-    /// `secretRotationExpirationInSeconds`, or else 48 hours.
+    /// How long the previous secret stays valid, such as `48h`; shorter than `interval`, at most 2147483647 seconds. When
+    /// absent, `secretRotationExpirationInSeconds`, or else 48 hours.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("overlap is a duration of at least 1s, such as 48h"))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('2147483647s')").message("overlap is a duration of at least 1s and at most 2147483647s, such as 48h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<String>,
 }

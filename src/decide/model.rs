@@ -6,10 +6,10 @@ use super::{Blocked, drift, ownership};
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{
     ConditionStatus, ConditionType, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
-    RECONCILE_REQUESTED, Roles, SignedClaim,
+    RECONCILE_REQUESTED, SignedClaim,
 };
 use crate::definition::Fields;
-use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, OrgId, RemoteApp, Verification};
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, OrgId, RemoteApp, Verification};
 use crate::secret::{ProvidedSecret, SecretContents, SecretState};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -76,8 +76,10 @@ pub enum RoleAssignment {
     Unread,
     /// It was not added to its organization.
     Absent,
+    /// The API refused to add it, which it does to a member too.
+    AdditionRefused(Fault),
     /// It has these.
-    Has(Roles),
+    Has(HeldRoles),
     /// It was given what the spec says in this pass.
     AsDefined,
 }

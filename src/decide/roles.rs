@@ -1,5 +1,5 @@
-//! Whether the app has the roles in its organization that the spec says, neither more nor fewer.
-//! Without `spec.roles` they are somebody else's business.
+//! Whether the app has the roles in its organization that the spec says, neither more nor fewer; inherited ones count where
+//! they are desired, and stay where they are not. Without `spec.roles` they are somebody else's business.
 
 use super::model::{is_synced, reconcile_requested};
 use super::{Call, Next, Observed, RoleAssignment, Step};
@@ -12,10 +12,11 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
     let id = observed.client_id();
     Ok(match &observed.roles {
         RoleAssignment::AsDefined => None,
-        RoleAssignment::Unread => Some(Step::Call(Call::ReadRoles(id))),
+        RoleAssignment::Unread | RoleAssignment::AdditionRefused(_) => Some(Step::Call(Call::ReadRoles(id))),
         RoleAssignment::Absent => Some(Step::Call(Call::AddToOrganization(id, observed.context(), wanted.clone()))),
         RoleAssignment::Has(held) => {
-            let (add, remove) = (without(wanted, held), without(held, wanted));
+            let add = without(&without(wanted, &held.direct), &held.inherited);
+            let remove = without(&held.direct, wanted);
             let same = add == Roles::default() && remove == Roles::default();
             (!same).then_some(Step::Call(Call::ChangeRoles { id, add, remove }))
         }
@@ -24,7 +25,8 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 
 /// Whether roles that were read a while ago will do.
 pub fn may_be_old(observed: &Observed) -> bool {
-    is_synced(&observed.app) && reconcile_requested(&observed.app).is_none()
+    let was_refused = matches!(observed.roles, RoleAssignment::AdditionRefused(_));
+    is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() && !was_refused
 }
 
 /// The roles in `all` that are not in `others`.

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
-use crate::crd::{Api, DeletionPolicy, FINALIZER, OrgOAuthApp, Roles};
+use crate::crd::{Api, DeletionPolicy, FINALIZER, OrgOAuthApp, Role, Roles};
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, RemoteApp, Verification};
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, RemoteApp, Verification};
 use crate::secret::{
     PendingSecret, PreviousSecret, ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard,
 };
@@ -1046,7 +1046,11 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
         let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
         json!({"organizationRoles": names, "serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": names}]})
     };
-    let held = |names: &[&str]| serde_json::from_value::<Roles>(roles(names)).unwrap();
+    let named = |names: &[&str]| serde_json::from_value::<Roles>(roles(names)).unwrap();
+    let held = |direct: &[&str], inherited: &[&str]| {
+        RoleAssignment::Has(HeldRoles { direct: named(direct), inherited: named(inherited) })
+    };
+    let refused = || RoleAssignment::AdditionRefused(Fault::Rejected("already a member".into()));
     let wanting = || app(json!({"spec": {"roles": roles(&["a", "b"])}}));
     let with = |roles| move |observed: &mut Observed| (observed.remote, observed.roles) = (as_wanted(), roles);
     assert_eq!(
@@ -1054,14 +1058,53 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
         format!(r#"Call(ReadRoles(ClientId("{DERIVED}")))"#)
     );
     assert!(step(wanting(), published, with(RoleAssignment::Absent)).starts_with("Call(AddToOrganization("));
-    assert_eq!(step(wanting(), published, with(RoleAssignment::Has(held(&["b", "a"])))), "Settled");
+    assert!(step(wanting(), published, with(refused())).starts_with("Call(ReadRoles("));
+    assert_eq!(step(wanting(), published, with(held(&["b", "a"], &[]))), "Settled");
+    assert_eq!(step(wanting(), published, with(held(&["a"], &["b", "c"]))), "Settled", "inherited ones count and stay");
     let mut observed = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
     (observed.secret, observed.remote, observed.roles) =
-        (Some(published(&wanting())), as_wanted(), RoleAssignment::Has(held(&["b", "c"])));
+        (Some(published(&wanting())), as_wanted(), held(&["b", "c"], &[]));
     assert_eq!(say(decide(&observed)), "ReadResource", "no role is changed from a cache that may lag");
     observed.is_uncached = true;
-    let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(&observed) else { panic!("no change of roles") };
-    assert_eq!((add, remove), (held(&["a"]), held(&["c"])));
+    assert_eq!(role_changes(&observed), (named(&["a"]), named(&["c"])));
+    observed.roles = held(&["c", "d"], &["b", "d"]);
+    assert_eq!(role_changes(&observed), (named(&["a"]), named(&["c", "d"])));
+}
+
+/// The roles that are given and the roles that are taken.
+fn role_changes(observed: &Observed) -> (Roles, Roles) {
+    let Step::Call(Call::ChangeRoles { add, remove, .. }) = decide(observed) else { panic!("no change of roles") };
+    (add, remove)
+}
+
+#[test]
+fn a_role_on_a_resource_is_another_role() {
+    let on = |resource: &str| Roles {
+        organization_roles: vec![Role { name: "a".into(), resource: Some(resource.into()) }],
+        service_roles: Vec::new(),
+    };
+    let wanting = app(json!({"spec": {"roles": on("1")}}));
+    let mut observed = Observed::new(wanting.clone(), granted(), key(), at(2), value("fresh"));
+    let held = HeldRoles { direct: on("2"), inherited: Roles::default() };
+    (observed.secret, observed.remote, observed.roles) =
+        (Some(published(&wanting)), as_wanted(), RoleAssignment::Has(held));
+    observed.is_uncached = true;
+    assert_eq!(role_changes(&observed), (on("1"), on("2")));
+}
+
+#[test]
+fn after_a_refused_addition_the_roles_of_now_are_read() {
+    let synced = app(json!({
+        "metadata": {"generation": 1},
+        "status": {"observedGeneration": 1, "conditions": [{
+            "type": "Synced", "status": "True", "reason": "Synced", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
+    }));
+    let mut observed = Observed::new(synced, granted(), key(), at(2), value("fresh"));
+    assert!(may_be_old(&observed));
+    observed.roles = RoleAssignment::AdditionRefused(Fault::Rejected("already a member".into()));
+    assert!(!may_be_old(&observed));
 }
 
 #[test]

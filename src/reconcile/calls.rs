@@ -10,7 +10,7 @@ use crate::decide::{
 };
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Credentials, Fault, Iam, Look, NewApp, RemoteApp};
+use crate::remote::{ClientId, ClientSecret, Credentials, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,13 +93,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::ReadRoles(id) => {
                 let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
-                let held = iam.roles(&org, &id, max_age).await?;
-                self.observed.roles = held.map_or(RoleAssignment::Absent, RoleAssignment::Has);
+                let held = iam.roles(&org, &id, max_age).await;
+                self.roles_read(held)?;
             }
             Call::AddToOrganization(id, context, roles) => {
-                iam.add_to_organization(&org, &id, context, &roles).await?;
-                self.observed.roles = RoleAssignment::AsDefined;
-                self.note(Reason::RolesChanged, format!("App {id} was added to its organization."));
+                let answer = iam.add_to_organization(&org, &id, context, &roles).await;
+                self.added(id, answer)?;
             }
             Call::ChangeRoles { id, add, remove } => {
                 iam.change_roles(&org, &id, &add, &remove).await?;
@@ -141,6 +140,40 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 Ok(())
             }
             Err(fault @ Fault::Unavailable(_)) => Err(fault),
+        }
+    }
+
+    /// A refused addition was no failure if the app is a member. If it is none, or nobody may read that, the refusal counts.
+    fn roles_read(&mut self, held: Result<Option<HeldRoles>, Fault>) -> Result<(), Fault> {
+        let refusal = match &self.observed.roles {
+            RoleAssignment::AdditionRefused(fault) => Some(fault.clone()),
+            RoleAssignment::Unread | RoleAssignment::Absent | RoleAssignment::Has(_) | RoleAssignment::AsDefined => {
+                None
+            }
+        };
+        self.observed.roles = match (held, refusal) {
+            (Ok(Some(held)), _) => RoleAssignment::Has(held),
+            (Ok(None), None) => RoleAssignment::Absent,
+            (Ok(None), Some(refusal)) => return Err(refusal),
+            (Err(fault), Some(refusal)) if fault.is_refusal() => return Err(refusal),
+            (Err(fault), _) => return Err(fault),
+        };
+        Ok(())
+    }
+
+    fn added(&mut self, id: ClientId, answer: Result<(), Fault>) -> Result<(), Fault> {
+        match answer {
+            Ok(()) => {
+                self.observed.roles = RoleAssignment::AsDefined;
+                self.note(Reason::RolesChanged, format!("App {id} was added to its organization."));
+                Ok(())
+            }
+            // Refused perhaps because the app is a member already: the API is asked.
+            Err(fault) if fault.is_refusal() => {
+                self.observed.roles = RoleAssignment::AdditionRefused(fault);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
         }
     }
 

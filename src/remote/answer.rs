@@ -9,7 +9,7 @@ use super::listing::{APP_FIELDS, documented};
 use super::request::Quote;
 use super::scrub::{Known, scrub};
 use super::wire::Payload;
-use super::{ClientId, Credentials, Deletion, Fault, Operation, RemoteApp, Roles};
+use super::{ClientId, Credentials, Deletion, Fault, HeldRoles, Operation, RemoteApp};
 use crate::secret_value;
 use body::{CredentialsBody, Failure, IssuedSecret, PartialSuccess};
 use error_body::{ErrorBody, RequestIds};
@@ -150,14 +150,20 @@ impl Answer {
     }
 
     /// The roles of the one app that it shows. [cpn-clients-get]
-    pub fn roles(&self) -> Result<Roles, Fault> {
-        self.object(Roles::default())
+    pub fn roles(&self) -> Result<HeldRoles, Fault> {
+        self.object(HeldRoles::default())
+    }
+
+    /// Whether it is a success that shows the roles of an app in the form of the list. (undocumented)
+    pub fn shows_roles(&self) -> bool {
+        let roles = documented(&self.body, &["organizationRoles", "serviceRoles"]);
+        (200..300).contains(&self.status) && roles.is_some_and(|roles| &*roles != "{}")
     }
 }
 
 /// The roles of an app as an entry of a list shows them; `None` when it is not an object. [csp-clients]
-pub fn roles(entry: &[u8]) -> Option<Roles> {
-    json::read_object(entry, Roles::default())
+pub fn roles(entry: &[u8]) -> Option<HeldRoles> {
+    json::read_object(entry, HeldRoles::default())
 }
 
 /// An app as an entry of a list shows it. [csp-list]

@@ -2,8 +2,8 @@
 //! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
 
 use super::answer::Answer;
-use super::dialect::{Dialect, Members};
-use super::request::{Body, Request, create_body, role_changes, role_names, update_body};
+use super::dialect::Dialect;
+use super::request::{Body, Request, create_body, overlap_seconds, role_changes, role_names, update_body};
 use super::{
     ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
 };
@@ -74,13 +74,18 @@ impl Dialect for CloudPartnerNavigator {
     }
 
     /// [cpn-secret-post]
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request {
-        let body = json!({
-            "newClientSecret": secret.expose(), "secretExpirationTimeInSeconds": overlap.as_secs(),
-        });
-        Request::new(Operation::RotateSecret, Method::POST, &["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"])
-            .body(Body::Json(body))
-            .carrying(Some(secret))
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<Request, Fault> {
+        let body =
+            json!({"newClientSecret": secret.expose(), "secretExpirationTimeInSeconds": overlap_seconds(overlap)?});
+        let path = ["v2", "orgs", &org.0, "oauth-apps", &id.0, "secret"];
+        let request = Request::new(Operation::RotateSecret, Method::POST, &path);
+        Ok(request.body(Body::Json(body)).carrying(Some(secret)))
     }
 
     /// By analogy; no page about it was found. (undocumented)
@@ -114,14 +119,19 @@ impl Dialect for CloudPartnerNavigator {
     }
 
     /// [cpn-clients-get]
-    fn members(&self, org: &OrgId, id: &ClientId) -> Members {
-        Members::One(Request::new(Operation::ReadClient, Method::GET, &["v2", "orgs", &org.0, "clients", &id.0]))
+    fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request {
+        Request::new(Operation::ReadClient, Method::GET, &["v2", "orgs", &org.0, "clients", &id.0])
+    }
+
+    fn list_clients(&self, _: &OrgId) -> Option<Request> {
+        None
     }
 
     /// [cpn-roles-patch]
     fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault> {
         let path = ["v2", "clients", &id.0, "orgs", &org.0, "roles"];
-        Ok(Request::new(Operation::ChangeRoles, Method::PATCH, &path).body(Body::Json(role_changes(add, remove)?)))
+        let body = Body::Json(role_changes(add, remove, role_names)?);
+        Ok(Request::new(Operation::ChangeRoles, Method::PATCH, &path).body(body))
     }
 }
 

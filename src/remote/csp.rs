@@ -2,8 +2,8 @@
 //! Requests are exactly what its documentation shows.
 
 use super::answer::Answer;
-use super::dialect::{Dialect, Members};
-use super::request::{Body, Request, create_body, role_changes, update_body};
+use super::dialect::Dialect;
+use super::request::{Body, Request, create_body, overlap_seconds, role_changes, update_body};
 use super::{
     ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
 };
@@ -77,13 +77,18 @@ impl Dialect for CloudServices {
     }
 
     /// [csp-secret-post]
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request {
-        let body = json!({
-            "newClientSecret": secret.expose(), "secretRotationExpirationInSeconds": overlap.as_secs(),
-        });
-        request(Operation::RotateSecret, Method::POST, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
-            .body(Body::Json(body))
-            .carrying(Some(secret))
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<Request, Fault> {
+        let body =
+            json!({"newClientSecret": secret.expose(), "secretRotationExpirationInSeconds": overlap_seconds(overlap)?});
+        let path = ["orgs", &org.0, "oauth-apps", &id.0, "secret"];
+        let request = request(Operation::RotateSecret, Method::POST, &path);
+        Ok(request.body(Body::Json(body)).carrying(Some(secret)))
     }
 
     /// On the collection, with the ids in the body. [csp-delete]
@@ -116,14 +121,19 @@ impl Dialect for CloudServices {
         Ok(request(Operation::AddAppToOrganization, Method::POST, &path).body(Body::Json(body)))
     }
 
-    /// [csp-clients]
-    fn members(&self, org: &OrgId, _: &ClientId) -> Members {
-        Members::List(request(Operation::ListClients, Method::GET, &["orgs", &org.0, "clients"]))
+    /// Seen in a client; whether the API has it is found out by asking. [py-csptools]
+    fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request {
+        request(Operation::ReadClient, Method::GET, &["clients", &id.0, "orgs", &org.0, "roles"])
     }
 
-    /// [py-csptools]
+    /// [csp-clients]
+    fn list_clients(&self, org: &OrgId) -> Option<Request> {
+        Some(request(Operation::ListClients, Method::GET, &["orgs", &org.0, "clients"]))
+    }
+
+    /// A role can be one on a resource. [py-csptools, py-perf]
     fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault> {
-        let body = Body::Json(role_changes(add, remove)?);
+        let body = Body::Json(role_changes(add, remove, |roles| Ok(json!(roles)))?);
         Ok(request(Operation::ChangeRoles, Method::PATCH, &["clients", &id.0, "orgs", &org.0, "roles"]).body(body))
     }
 }

@@ -36,7 +36,13 @@ pub trait Dialect: Send + Sync {
     fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request;
 
     /// Gives an app a new secret beside the present one.
-    fn rotate_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret, overlap: Duration) -> Request;
+    fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+    ) -> Result<Request, Fault>;
 
     /// Deletes apps.
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request;
@@ -47,17 +53,12 @@ pub trait Dialect: Send + Sync {
     /// Adds an app to its organization.
     fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Fault>;
 
-    /// Reads the roles of apps in their organization.
-    fn members(&self, org: &OrgId, id: &ClientId) -> Members;
+    /// Reads the roles of an app in its organization.
+    fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request;
+
+    /// A page of the apps that were added to an organization, with their roles; `None` where there is no such list.
+    fn list_clients(&self, org: &OrgId) -> Option<Request>;
 
     /// Gives roles to an app and takes roles from it.
     fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Fault>;
-}
-
-/// How an API shows the roles of apps.
-pub enum Members {
-    /// One app at a time.
-    One(Request),
-    /// All apps of an organization, page by page.
-    List(Request),
 }

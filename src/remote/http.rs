@@ -5,13 +5,12 @@ use super::answer;
 use super::batch::Batches;
 use super::caller::Caller;
 pub use super::caller::Service;
-use super::dialect::Members;
 use super::gate::Lane;
 use super::listing::{APP_FIELDS, Listing, MEMBER_FIELDS};
 use super::request::{Page, Request};
 use super::survey::Survey;
-use super::{ApiCredentials, ClientId, ClientSecret, Credentials, Deletion, Fault, Iam, LoadCredentials, Look};
-use super::{ManagedIds, NewApp, OrgId, RemoteApp, Update, Verification};
+use super::{ApiCredentials, ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, LoadCredentials};
+use super::{Look, ManagedIds, NewApp, OrgId, RemoteApp, Update, Verification};
 use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
 use serde_json::Value;
@@ -19,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, time::Duration};
+use tokio::sync::OnceCell;
 
 /// One of the two APIs with one identity, called for one flow. Clones for other flows share tokens, lists and batches.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ struct Identity {
     /// Operations that the API turned out not to have.
     no_list: AtomicBool,
     no_page_limit: AtomicBool,
+    /// Whether an API with a list of clients can also read the roles of one app, once an answer has told.
+    reads_roles: OnceCell<bool>,
 }
 
 impl fmt::Debug for HttpIam {
@@ -55,6 +57,7 @@ impl HttpIam {
             deletions: Arc::default(),
             no_list: AtomicBool::new(false),
             no_page_limit: AtomicBool::new(false),
+            reads_roles: OnceCell::new(),
         };
         Self { identity: Arc::new(identity), flow: owner }
     }
@@ -84,14 +87,14 @@ impl HttpIam {
         org: &OrgId,
         asked: &ClientId,
         fields: &[&'static str],
-        request: impl Fn() -> Request,
+        request: Request,
     ) -> Result<Option<Entries>, Fault> {
         let lane = self.caller().shared_lane(org, &self.flow);
         let mut managed = (self.identity.managed)(org);
         managed.insert(asked.clone());
         let (mut listing, mut page) = (Listing::new(fields, managed), self.first_page());
         loop {
-            let answer = self.caller().call(&lane, request().page(&page)).await?;
+            let answer = self.caller().call(&lane, request.clone().page(&page)).await?;
             if answer.status == 400 && page == self.first_page() && page.limit.is_some() {
                 self.identity.no_page_limit.store(true, Ordering::Relaxed);
                 page = self.first_page();
@@ -115,6 +118,41 @@ impl HttpIam {
 
     fn has_list(&self) -> bool {
         !self.identity.no_list.load(Ordering::Relaxed)
+    }
+
+    async fn roles_of_one(&self, org: &OrgId, id: &ClientId) -> Result<Option<HeldRoles>, Fault> {
+        let caller = self.caller();
+        match caller.succeeded(caller.call(&self.lane(org), caller.dialect().read_roles(org, id)).await?) {
+            Ok(answer) => answer.roles().map(Some),
+            Err(Fault::NotFound(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Asks once for the roles of an app that the list shows: a 404 then says that the API has no such operation, and not
+    /// that the app is no member. [py-csptools]
+    async fn find_out_whether_roles_of_one_can_be_read(&self, org: &OrgId, id: &ClientId) {
+        let ask = async || {
+            let answer = self.caller().call(&self.lane(org), self.caller().dialect().read_roles(org, id)).await?;
+            Ok::<_, Fault>(answer.shows_roles())
+        };
+        // Without an answer nothing is learned, and the list has told what was wanted all the same.
+        self.identity.reads_roles.get_or_try_init(ask).await.ok();
+    }
+
+    async fn listed_roles(
+        &self,
+        org: &OrgId,
+        id: &ClientId,
+        max_age: Duration,
+        request: Request,
+    ) -> Result<Option<HeldRoles>, Fault> {
+        let list = async {
+            let entries = self.pages(org, id, &MEMBER_FIELDS, request).await?;
+            entries.ok_or_else(|| Fault::Rejected("list clients: the API has no such operation".into()))
+        };
+        let found = self.identity.members.find(org, id, max_age, list).await?;
+        Ok(found.and_then(|text| answer::roles(text.as_bytes())))
     }
 }
 
@@ -152,7 +190,7 @@ impl Iam for HttpIam {
     async fn look(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Look, Fault> {
         if self.has_list() {
             let list = async {
-                let entries = self.pages(org, id, &APP_FIELDS, || self.caller().dialect().list(org)).await?;
+                let entries = self.pages(org, id, &APP_FIELDS, self.caller().dialect().list(org)).await?;
                 self.identity.no_list.store(entries.is_none(), Ordering::Relaxed);
                 Ok(entries.unwrap_or_default())
             };
@@ -186,7 +224,8 @@ impl Iam for HttpIam {
         overlap: Duration,
     ) -> Result<(), Fault> {
         let caller = self.caller();
-        let answer = caller.call(&self.lane(org), caller.dialect().rotate_secret(org, id, secret, overlap)).await?;
+        let request = caller.dialect().rotate_secret(org, id, secret, overlap)?;
+        let answer = caller.call(&self.lane(org), request).await?;
         self.identity.apps.changed(id);
         caller.succeeded(answer).map(drop)
     }
@@ -203,23 +242,17 @@ impl Iam for HttpIam {
         answer
     }
 
-    async fn roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<Roles>, Fault> {
-        let caller = self.caller();
-        match caller.dialect().members(org, id) {
-            Members::One(request) => match caller.succeeded(caller.call(&self.lane(org), request).await?) {
-                Ok(answer) => answer.roles().map(Some),
-                Err(Fault::NotFound(_)) => Ok(None),
-                Err(fault) => Err(fault),
-            },
-            Members::List(_) => {
-                let request = || match caller.dialect().members(org, id) {
-                    Members::One(request) | Members::List(request) => request,
-                };
-                let list = async { Ok(self.pages(org, id, &MEMBER_FIELDS, request).await?.unwrap_or_default()) };
-                let found = self.identity.members.find(org, id, max_age, list).await?;
-                Ok(found.and_then(|text| answer::roles(text.as_bytes())))
-            }
+    /// All apps of an organization share a list, so one is read alone only when its roles of now are wanted.
+    async fn roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<HeldRoles>, Fault> {
+        let Some(list) = self.caller().dialect().list_clients(org) else { return self.roles_of_one(org, id).await };
+        if max_age.is_zero() && self.identity.reads_roles.get() == Some(&true) {
+            return self.roles_of_one(org, id).await;
         }
+        let listed = self.listed_roles(org, id, max_age, list).await?;
+        if listed.is_some() {
+            self.find_out_whether_roles_of_one_can_be_read(org, id).await;
+        }
+        Ok(listed)
     }
 
     async fn add_to_organization(

@@ -75,18 +75,23 @@ impl<'a> Listing<'a> {
         Self { fields, managed, kept: HashMap::new(), pages: HashSet::new(), entries: 0, bytes: 0, kept_bytes: 0 }
     }
 
-    /// Takes a page, and says which one is next. Of a link only its numbers are taken, since it may lead anywhere.
-    /// [csp-paged]
+    /// Takes a page, and says which one is next. A list ends with a page that has no link or no entry, or with the last of
+    /// `totalResults` entries. Of a link only its numbers are taken, since it may lead anywhere. [csp-paged, py-csptools]
     pub fn add(&mut self, answer: &Answer) -> Result<Option<Page>, Fault> {
         let malformed = |_| answer.malformed("it is not a JSON object");
-        let [results, next] = members(&answer.body, &["results", "nextLink"]).map_err(malformed)?;
+        let names = ["results", "totalResults", "nextLink"];
+        let [results, total, next] = members(&answer.body, &names).map_err(malformed)?;
         let results = results.ok_or_else(|| answer.malformed("it has no results"))?;
+        let before = self.entries;
         let read =
             serde_json::Deserializer::from_str(results.get()).deserialize_seq(Entries(|entry| self.entry(entry)));
         read.map_err(|_| answer.malformed("an entry is not an object"))?;
         self.bytes += answer.body.len();
+        let total = total.and_then(|total| serde_json::from_str::<usize>(total.get()).ok());
+        let is_last = self.entries == before || total.is_some_and(|total| self.entries >= total);
         let link = next.and_then(|next| serde_json::from_str::<String>(next.get()).ok());
-        let Some(page) = link.filter(|link| !link.is_empty()).map(|link| Page::of_link(&link)) else { return Ok(None) };
+        let link = link.filter(|link| !is_last && !link.is_empty());
+        let Some(page) = link.map(|link| Page::of_link(&link)) else { return Ok(None) };
         let is_long = page.start.iter().chain(&page.limit).any(|text| text.len() > LONGEST_START);
         let is_over = self.pages.len() >= MOST_PAGES || self.entries > MOST_ENTRIES || self.bytes > MOST_BYTES;
         if is_long || is_over || !self.pages.insert(page.clone()) {
@@ -236,7 +241,7 @@ mod tests {
     }
 
     fn next(link: &str) -> Result<Option<Page>, Fault> {
-        listing(&[]).add(&answer(&format!(r#"{{"results":[],"nextLink":{link}}}"#)))
+        listing(&[]).add(&answer(&format!(r#"{{"results":[{{}}],"nextLink":{link}}}"#)))
     }
 
     #[test]
@@ -284,11 +289,28 @@ mod tests {
             })
         };
         let said = "list apps: 200: the answer cannot be used: the list does not end".to_owned();
-        assert_eq!(endless("[]"), Some((MOST_PAGES + 1, said.clone())));
+        assert_eq!(endless("[{}]"), Some((MOST_PAGES + 1, said.clone())));
         let many = format!("[{}{{}}]", "{},".repeat(999));
         assert_eq!(endless(&many), Some((101, said.clone())));
         let large = format!(r#"[{{"x":"{}"}}]"#, "x".repeat(4 << 20));
         assert_eq!(endless(&large), Some((32, said)));
+    }
+
+    #[test]
+    fn a_list_ends_without_a_link_with_an_empty_page_or_with_the_last_of_all_entries() {
+        let goes_on = |rest: &str| {
+            let mut listing = listing(&[]);
+            let first = r#"{"results":[{},{}],"totalResults":4,"nextLink":"/?pageStart=2"}"#;
+            assert!(listing.add(&answer(first)).unwrap().is_some());
+            listing.add(&answer(&format!("{{{rest}}}"))).unwrap().is_some()
+        };
+        let link = r#""nextLink":"/?pageStart=4""#;
+        assert!(!goes_on(r#""results":[{}],"totalResults":4"#));
+        assert!(!goes_on(&format!(r#""results":[],"totalResults":4,{link}"#)));
+        assert!(!goes_on(&format!(r#""results":[{{}},{{}}],"totalResults":4,{link}"#)));
+        for total in ["5", "null", "-1", r#""4""#, "4.5", "1e99"] {
+            assert!(goes_on(&format!(r#""results":[{{}},{{}}],"totalResults":{total},{link}"#)), "{total}");
+        }
     }
 
     #[test]

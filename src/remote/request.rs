@@ -8,8 +8,10 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 /// What is sent. It can hold a secret, so it has no `Debug`.
+#[derive(Clone)]
 pub struct Request {
     /// What is tried.
     pub operation: Operation,
@@ -28,6 +30,7 @@ pub struct Request {
 }
 
 /// The body of a request.
+#[derive(Clone)]
 pub enum Body {
     /// None.
     None,
@@ -122,10 +125,13 @@ impl Page {
     }
 }
 
-/// Body of a role change: names only, and nothing that is empty. [cpn-roles-patch]
-pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
+/// The form in which an operation takes roles.
+type RoleForm = fn(&[Role]) -> Result<Value, Fault>;
+
+/// Body of a role change, without what is empty. [cpn-roles-patch]
+pub fn role_changes(add: &Roles, remove: &Roles, form: RoleForm) -> Result<Value, Fault> {
     let mut body = Map::new();
-    let organization = changes(&add.organization_roles, &remove.organization_roles)?;
+    let organization = changes(&add.organization_roles, &remove.organization_roles, form)?;
     if !organization.is_empty() {
         body.insert("organizationRoles".into(), organization.into());
     }
@@ -136,7 +142,7 @@ pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
     let ids: BTreeSet<&String> =
         add.service_roles.iter().chain(&remove.service_roles).map(|s| &s.service_definition_id).collect();
     let services = ids.into_iter().map(|id| {
-        let mut service = changes(&of(add, id), &of(remove, id))?;
+        let mut service = changes(&of(add, id), &of(remove, id), form)?;
         service.insert("serviceDefinitionId".into(), id.clone().into());
         Ok(Value::Object(service))
     });
@@ -147,11 +153,11 @@ pub fn role_changes(add: &Roles, remove: &Roles) -> Result<Value, Fault> {
     Ok(Value::Object(body))
 }
 
-fn changes(add: &[Role], remove: &[Role]) -> Result<Map<String, Value>, Fault> {
+fn changes(add: &[Role], remove: &[Role], form: RoleForm) -> Result<Map<String, Value>, Fault> {
     let mut changes = Map::new();
     for (name, roles) in [("rolesToAdd", add), ("rolesToRemove", remove)] {
         if !roles.is_empty() {
-            changes.insert(name.into(), role_names(roles)?);
+            changes.insert(name.into(), form(roles)?);
         }
     }
     Ok(changes)
@@ -167,6 +173,16 @@ pub fn role_names(roles: &[Role]) -> Result<Value, Fault> {
         ))),
     };
     roles.iter().map(name).collect()
+}
+
+/// An overlap in whole seconds, rounded up, of which the API takes as many as an int32 holds.
+/// [csp-rot-struct, cpn-secret-post]
+pub fn overlap_seconds(overlap: Duration) -> Result<i32, Fault> {
+    let seconds = overlap.as_secs().saturating_add(u64::from(overlap.subsec_nanos() > 0));
+    let too_long = |_| {
+        Fault::Rejected(format!("an overlap of {seconds} seconds is longer than the {} that the API takes", i32::MAX))
+    };
+    i32::try_from(seconds).map_err(too_long)
 }
 
 /// Body of an exchange or a write that creates: the same in both APIs. [cpn-create, csp-create]

@@ -6,6 +6,8 @@
 
 mod bed;
 mod fields;
+mod lists;
 mod operations;
+mod roles;
 mod tokens;
 mod trouble;

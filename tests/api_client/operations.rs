@@ -4,7 +4,7 @@
 use crate::bed::{BOTH, Bed, CPN, CSP, app, id, least, map, org};
 use iam_simulator::sha256_hex;
 use iam_simulator::types::{Action, FailedForm, Fault as Ordered, Flavour, MissingOnDelete, Operation};
-use oauth_app_operator::crd::{Context, Role, Roles, ServiceRoles};
+use oauth_app_operator::crd::Context;
 use oauth_app_operator::remote::{ClientSecret, Deletion, Fault, Iam, Look, OrgId, Update, Verification};
 use serde_json::json;
 use std::time::Duration;
@@ -124,50 +124,6 @@ async fn deletion_where_it_is_not_documented() {
     assert_eq!(iam.read(&org(), &id("billing-export")).await, Ok(None));
 }
 
-fn roles(resource: Option<&str>) -> Roles {
-    let role = |name: &str| Role { name: name.into(), resource: resource.map(str::to_owned) };
-    let service = ServiceRoles { service_definition_id: "service-1".into(), service_roles: vec![role("user")] };
-    Roles { organization_roles: vec![role("org_member")], service_roles: vec![service] }
-}
-
-#[tokio::test]
-async fn an_app_is_added_to_its_organization() {
-    let bed = Bed::new().await;
-    for (flavour, context) in [(CSP, None), (CPN, Some(Context::Provider))] {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        assert_eq!(iam.roles(&org(), &id("billing-export"), Duration::ZERO).await, Ok(None), "{flavour:?}");
-        let added = iam.add_to_organization(&org(), &id("billing-export"), context, &roles(None)).await;
-        assert_eq!(added, Ok(()), "{flavour:?}");
-        assert_eq!(
-            iam.roles(&org(), &id("billing-export"), Duration::ZERO).await,
-            Ok(Some(roles(None))),
-            "{flavour:?}"
-        );
-        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
-        assert!(stored.roles.unwrap().to_string().contains("org_member"));
-        let body = bed.calls(Operation::AddClients).await.pop().unwrap().body;
-        let service = json!([{"serviceDefinitionId": "service-1", "serviceRoles": [{"name": "user"}]}]);
-        let sent = json!({
-            "ids": ["billing-export"], "organizationRoles": [{"name": "org_member"}], "serviceRoles": service,
-        });
-        assert_eq!(body, sent, "{flavour:?}");
-    }
-    assert_eq!(bed.calls(Operation::AddClients).await.pop().unwrap().query, "context=PROVIDER");
-}
-
-#[tokio::test]
-async fn what_cannot_be_added_is_said_so() {
-    let bed = Bed::new().await;
-    let iam = bed.iam(CPN);
-    let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &Roles::default()).await;
-    let says_why = |said: &str| said.starts_with("add app to organization: ") && said.contains("absent-app");
-    assert!(matches!(&fault, Err(Fault::Rejected(said)) if says_why(said)), "{fault:?}");
-    let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &roles(Some("instance:1"))).await;
-    assert!(matches!(&fault, Err(Fault::Rejected(said)) if said.contains("org_member")), "{fault:?}");
-    assert_eq!(bed.count(Operation::AddClients).await, 1);
-}
-
 #[tokio::test]
 async fn what_the_documentation_asks_for_beside_the_body_is_there() {
     let bed = Bed::new().await;
@@ -221,6 +177,33 @@ async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
 }
 
 #[tokio::test]
+async fn an_overlap_is_sent_whole_or_not_at_all() {
+    let bed = Bed::new().await;
+    for (flavour, field) in [(CSP, "secretRotationExpirationInSeconds"), (CPN, "secretExpirationTimeInSeconds")] {
+        let iam = bed.iam(flavour);
+        let secret = ClientSecret::new("Rotated_secret_1".into());
+        let longest = u64::try_from(i32::MAX).unwrap();
+        let rotate = async |name: &str, overlap| iam.rotate_secret(&org(), &id(name), &secret, overlap).await;
+        for (n, overlap, sent) in [
+            (1, Duration::from_secs(longest), longest),
+            (2, Duration::from_millis(1500), 2),
+            (3, Duration::from_secs(48 * 3600), 48 * 3600),
+        ] {
+            let name = format!("billing-{n}");
+            iam.create(&org(), &app(flavour, &name)).await.unwrap();
+            assert_eq!(rotate(&name, overlap).await, Ok(()), "{flavour:?} {overlap:?}");
+            assert_eq!(bed.calls(Operation::RotateSecret).await.pop().unwrap().body[field], sent, "{flavour:?}");
+        }
+        bed.control.clear_calls().await.unwrap();
+        for overlap in [Duration::from_secs(longest + 1), Duration::from_secs(1 << 32), Duration::MAX] {
+            let refused = rotate("billing-1", overlap).await;
+            assert!(matches!(&refused, Err(Fault::Rejected(said)) if said.contains("2147483647")), "{refused:?}");
+        }
+        assert_eq!(bed.count(Operation::RotateSecret).await, 0, "{flavour:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_changed_app_is_shown_where_the_answer_shows_it() {
     let bed = Bed::new().await;
     for flavour in BOTH {
@@ -231,24 +214,6 @@ async fn a_changed_app_is_shown_where_the_answer_shows_it() {
         let update = Update { context: None, fields, secret: None };
         let shown = iam.update(&org(), &id("billing-export"), &update).await.unwrap();
         assert_eq!(shown.unwrap().fields["displayName"], "Other", "{flavour:?}");
-    }
-}
-
-#[tokio::test]
-async fn roles_are_given_and_taken() {
-    let bed = Bed::new().await;
-    let named = |name: &str| Role { name: name.into(), resource: None };
-    let of = |name: &str| Roles { organization_roles: vec![named(name)], service_roles: Vec::new() };
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await.unwrap();
-        let changed = iam.change_roles(&org(), &id("billing-export"), &of("developer"), &roles(None)).await;
-        assert_eq!(changed, Ok(()), "{flavour:?}");
-        let held = iam.roles(&org(), &id("billing-export"), Duration::from_secs(60)).await;
-        assert_eq!(held, Ok(Some(of("developer"))), "{flavour:?}");
-        let again = iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await;
-        assert!(matches!(again, Err(Fault::Rejected(_))), "{again:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happens to an app between its creation and its deletion: change, drift, adoption, roles, and who may do what.
 
 use crate::world::World;
-use iam_simulator::types::{CallFilter, Flavour, Human, Operation};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Human, Membership, Operation};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Map, Value, json};
@@ -16,6 +16,18 @@ async fn ready(namespace: &str, flavour: Flavour, spec: Value) -> (World, String
 
 fn fields(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+impl World {
+    /// Waits until the operator has done all that the present spec says.
+    async fn until_synced(&self, name: &str) {
+        self.until(&format!("{name} is Synced"), async || {
+            let generation = self.app(name).await.metadata.generation;
+            let synced = self.condition(name, ConditionType::Synced).await;
+            synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+        })
+        .await;
+    }
 }
 
 async fn until_field(world: &World, id: &str, field: &str, value: Value) {
@@ -156,6 +168,57 @@ async fn roles_are_given_kept_and_taken() {
         world.change("billing", named("no-such-role")).await;
         let message = world.until_stalled("billing", "Rejected").await;
         assert!(message.contains("no-such-role"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn inherited_roles_count_and_stay() {
+    let named = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
+    let wanting = |names: &[&str]| json!({"roles": {"organizationRoles": named(names)}});
+    let (world, id) = ready("inherited", Flavour::Csp, wanting(&["org_member"])).await;
+    let inherit = Human::InheritRoles {
+        flavour: Flavour::Csp,
+        id: id.clone(),
+        roles: vec!["developer".into()],
+        membership: Membership::Group,
+    };
+    world.control.human(inherit).await.unwrap();
+    world.change("billing", wanting(&["org_member", "developer"])).await;
+    world.until_synced("billing").await;
+    world.change("billing", wanting(&["support_user"])).await;
+    world.until_synced("billing").await;
+    let held = world.remote_app(&id).await.and_then(|app| app.roles).map(|roles| roles["organizationRoles"].clone());
+    assert_eq!(held, Some(named(&["developer", "support_user"])));
+    let changes = world.control.calls(&CallFilter::operation(Operation::PatchClientRoles)).await.unwrap();
+    let change = json!({"rolesToAdd": named(&["support_user"]), "rolesToRemove": named(&["org_member"])});
+    let sent: Vec<_> = changes.iter().map(|call| call.body["organizationRoles"].clone()).collect();
+    assert_eq!(sent, [change], "a role that is inherited is neither given nor taken");
+}
+
+/// Somebody adds the app between the operator's look at its roles and its own addition.
+#[tokio::test]
+async fn an_app_that_is_a_member_already_gets_its_roles() {
+    for (namespace, flavour) in [("member-csp", Flavour::Csp), ("member-cpn", Flavour::Cpn)] {
+        let world = World::running(namespace, flavour).await;
+        for status in [400, 403, 404, 409, 200] {
+            let name = format!("billing-{status}");
+            world.control.set(|s| s.already_member_status = status).await.unwrap();
+            let late = Fault::once(Action::Latency { ms: 1500 }).on(Operation::AddClients).flavour(flavour);
+            world.control.fault(late).await.unwrap();
+            world.control.clear_calls().await.unwrap();
+            world.create(&name, json!({"roles": {"organizationRoles": [{"name": "org_member"}]}})).await;
+            let arrived = async || world.calls(Operation::AddClients).await == 1;
+            world.until("the app is about to be added", arrived).await;
+            let calls = world.control.calls(&CallFilter::operation(Operation::AddClients)).await.unwrap();
+            let (id, roles) = (calls[0].client_ids[0].clone(), vec!["developer".to_owned()]);
+            world.control.human(Human::GrantRoles { flavour, id: id.clone(), roles }).await.unwrap();
+            world.until_ready(&name).await;
+            let roles = world.remote_app(&id).await.unwrap().roles.unwrap();
+            assert_eq!(roles["organizationRoles"], json!([{"name": "org_member"}]), "{flavour:?} {status}");
+            assert_eq!(world.calls(Operation::AddClients).await, 1, "{flavour:?} {status}");
+        }
+        let events = world.kubectl(&["get", "events"]);
+        assert!(!events.contains("Warning"), "{events}");
     }
 }
 

@@ -8,7 +8,8 @@ use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::reconcile::Connections;
 use oauth_app_operator::remote::{
-    ClientId, ClientSecret, Credentials, Deletion, Fault, Iam, Look, NewApp, OrgId, RemoteApp, Update, Verification,
+    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, OrgId, RemoteApp, Update,
+    Verification,
 };
 use oauth_app_operator::status::{Checked, Proven};
 use serde_json::{Map, Value, json};
@@ -258,8 +259,9 @@ impl Iam for FakeIam {
         self.write(delete).await
     }
 
-    async fn roles(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Option<Roles>, Fault> {
-        Ok(self.read(|iam, now| iam.shown(id, now).and_then(|app| app.roles.clone())).await)
+    async fn roles(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Option<HeldRoles>, Fault> {
+        let direct = self.read(|iam, now| iam.shown(id, now).and_then(|app| app.roles.clone())).await;
+        Ok(direct.map(|direct| HeldRoles { direct, inherited: Roles::default() }))
     }
 
     async fn add_to_organization(

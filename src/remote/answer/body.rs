@@ -4,8 +4,9 @@
 use super::error_body::first_text;
 use super::json::{AnyValue, FromAnyValue, skip, take};
 use crate::crd::{Role, ServiceRoles};
-use crate::remote::{ClientSecret, Roles};
+use crate::remote::{ClientSecret, HeldRoles};
 use serde::de::{MapAccess, SeqAccess};
+use std::collections::HashSet;
 
 /// What create and regenerate hand out. It can hold a secret, so it has no `Debug`.
 #[derive(Default)]
@@ -123,32 +124,89 @@ impl<F: Fn(&Failure) -> bool> FromAnyValue for FailureList<'_, F> {
 }
 
 /// The roles of an app in its organization. [cpn-clients-get, csp-clients]
-impl FromAnyValue for Roles {
+impl FromAnyValue for HeldRoles {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "organizationRoles" => self.organization_roles = take(map)?,
-            "serviceRoles" => self.service_roles = take(map)?,
+            "organizationRoles" => {
+                let RoleList { direct, inherited } = take(map)?;
+                (self.direct.organization_roles, self.inherited.organization_roles) = (direct, inherited);
+            }
+            "serviceRoles" => {
+                let ServiceList { direct, inherited } = take(map)?;
+                (self.direct.service_roles, self.inherited.service_roles) = (direct, inherited);
+            }
             _ => skip(map)?,
         }
         Ok(())
     }
 }
 
-/// Entries without a name are left out.
-impl FromAnyValue for Vec<Role> {
+/// The roles in each service. Entries without the id of a service are left out.
+#[derive(Default)]
+struct ServiceList {
+    direct: Vec<ServiceRoles>,
+    inherited: Vec<ServiceRoles>,
+}
+
+impl FromAnyValue for ServiceList {
     fn entries<'de, A: SeqAccess<'de>>(&mut self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(AnyValue(RoleEntry { name, resource })) = entries.next_element()? {
-            self.extend(name.map(|name| Role { name, resource }));
+        while let Some(AnyValue(ServiceEntry { id, names, roles })) = entries.next_element()? {
+            let Some(id) = id else { continue };
+            let RoleList { direct, inherited } = roles.with_names(names);
+            let of_service = |roles: Vec<Role>| {
+                let service = ServiceRoles { service_definition_id: id.clone(), service_roles: roles };
+                (!service.service_roles.is_empty()).then_some(service)
+            };
+            self.direct.extend(of_service(direct));
+            self.inherited.extend(of_service(inherited));
         }
         Ok(())
     }
 }
 
-/// Entries without the id of a service are left out.
-impl FromAnyValue for Vec<ServiceRoles> {
+/// The roles in one service: their names, or objects, or both.
+#[derive(Default)]
+struct ServiceEntry {
+    id: Option<String>,
+    names: RoleList,
+    roles: RoleList,
+}
+
+impl FromAnyValue for ServiceEntry {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "serviceDefinitionId" => self.id = take(map)?,
+            "serviceRoleNames" => self.names = take(map)?,
+            "serviceRoles" => self.roles = take(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// A list of roles. Entries without a name are left out.
+#[derive(Default)]
+struct RoleList {
+    direct: Vec<Role>,
+    inherited: Vec<Role>,
+}
+
+impl RoleList {
+    /// With the roles of a list of names that it does not have; a name alone does not tell how a role is held.
+    fn with_names(mut self, names: Self) -> Self {
+        let known: HashSet<String> = self.direct.iter().chain(&self.inherited).map(|role| role.name.clone()).collect();
+        self.direct.extend(names.direct.into_iter().filter(|role| !known.contains(&role.name)));
+        self
+    }
+}
+
+impl FromAnyValue for RoleList {
     fn entries<'de, A: SeqAccess<'de>>(&mut self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(AnyValue(ServiceEntry { id, service_roles })) = entries.next_element()? {
-            self.extend(id.map(|service_definition_id| ServiceRoles { service_definition_id, service_roles }));
+        while let Some(AnyValue(entry)) = entries.next_element::<AnyValue<RoleEntry>>()? {
+            let list = if entry.is_inherited() { &mut self.inherited } else { &mut self.direct };
+            // An empty resource is none. (undocumented)
+            let resource = entry.resource.filter(|resource| !resource.is_empty());
+            list.extend(entry.name.map(|name| Role { name, resource }));
         }
         Ok(())
     }
@@ -159,6 +217,15 @@ impl FromAnyValue for Vec<ServiceRoles> {
 struct RoleEntry {
     name: Option<String>,
     resource: Option<String>,
+    membership_type: Option<String>,
+}
+
+impl RoleEntry {
+    /// Whether the app has it through a group or a bundle. [tcsp-role-binding]
+    fn is_inherited(&self) -> bool {
+        let membership_type = self.membership_type.as_ref().filter(|text| !text.is_empty());
+        membership_type.is_some_and(|text| !text.eq_ignore_ascii_case("DIRECT"))
+    }
 }
 
 impl FromAnyValue for RoleEntry {
@@ -170,24 +237,7 @@ impl FromAnyValue for RoleEntry {
         match name {
             "name" => self.name = take(map)?,
             "resource" => self.resource = take(map)?,
-            _ => skip(map)?,
-        }
-        Ok(())
-    }
-}
-
-/// The roles in one service.
-#[derive(Default)]
-struct ServiceEntry {
-    id: Option<String>,
-    service_roles: Vec<Role>,
-}
-
-impl FromAnyValue for ServiceEntry {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "serviceDefinitionId" => self.id = take(map)?,
-            "serviceRoles" => self.service_roles = take(map)?,
+            "membershipType" => self.membership_type = take(map)?,
             _ => skip(map)?,
         }
         Ok(())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::crd::{Role, ServiceRoles};
+use crate::crd::{Role, Roles, ServiceRoles};
 use serde_json::json;
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -177,9 +177,60 @@ fn roles_are_read_in_every_form() {
             "serviceRoles":[{"serviceDefinitionId":"s","serviceRoles":[{"name":"c"}]},{"serviceRoles":["d"]}]}"#,
     );
     let service = ServiceRoles { service_definition_id: "s".into(), service_roles: vec![role("c")] };
-    let roles = Roles { organization_roles: vec![role("a"), role("b")], service_roles: vec![service] };
-    assert_eq!(read.roles(), Ok(roles));
-    assert_eq!(answer(200, "{}").roles(), Ok(Roles::default()));
+    let direct = Roles { organization_roles: vec![role("a"), role("b")], service_roles: vec![service] };
+    assert_eq!(read.roles(), Ok(HeldRoles { direct, inherited: Roles::default() }));
+    assert_eq!(answer(200, "{}").roles(), Ok(HeldRoles::default()));
+}
+
+fn held(body: &str) -> HeldRoles {
+    answer(200, body).roles().unwrap()
+}
+
+#[test]
+fn a_role_is_inherited_when_its_membership_is_anything_but_direct() {
+    let entry = |membership: &str| format!(r#"{{"organizationRoles":[{{"name":"a"{membership}}}]}}"#);
+    for direct in ["", r#","membershipType":null"#, r#","membershipType":"""#, r#","membershipType":"direct""#] {
+        let HeldRoles { direct, inherited } = held(&entry(direct));
+        assert_eq!((direct.organization_roles.len(), inherited), (1, Roles::default()));
+    }
+    for inherited in ["GROUP", "Nested", "BUNDLE", "something-new"] {
+        let HeldRoles { direct, inherited } = held(&entry(&format!(r#","membershipType":"{inherited}""#)));
+        assert_eq!((direct, inherited.organization_roles.len()), (Roles::default(), 1));
+    }
+}
+
+#[test]
+fn names_of_service_roles_add_what_the_roles_themselves_do_not_show() {
+    let names = |roles: &Roles| -> Vec<(String, Option<String>)> {
+        let roles = roles.service_roles.iter().flat_map(|service| &service.service_roles);
+        roles.map(|role| (role.name.clone(), role.resource.clone())).collect()
+    };
+    let service = |rest: &str| held(&format!(r#"{{"serviceRoles":[{{"serviceDefinitionId":"s",{rest}}}]}}"#));
+    let only_names = service(r#""serviceRoleNames":["a","b"]"#);
+    assert_eq!(names(&only_names.direct), [("a".into(), None), ("b".into(), None)]);
+    let both = service(
+        r#""serviceRoleNames":["a","b","c"],
+            "serviceRoles":[{"name":"a","resource":"r"},{"name":"b","membershipType":"GROUP"}]"#,
+    );
+    assert_eq!(names(&both.direct), [("a".into(), Some("r".into())), ("c".into(), None)]);
+    assert_eq!(names(&both.inherited), [("b".into(), None)]);
+}
+
+#[test]
+fn an_empty_resource_is_none() {
+    for none in ["", r#","resource":null"#, r#","resource":"""#] {
+        let read = held(&format!(r#"{{"organizationRoles":[{{"name":"a"{none}}}]}}"#));
+        assert_eq!(read.direct.organization_roles, [Role { name: "a".into(), resource: None }], "{none}");
+    }
+}
+
+#[test]
+fn an_answer_shows_roles_if_it_has_the_fields_of_the_list() {
+    assert!(answer(200, r#"{"organizationRoles":[]}"#).shows_roles());
+    assert!(answer(200, r#"{"serviceRoles":[]}"#).shows_roles());
+    for (status, body) in [(404, r#"{"organizationRoles":[]}"#), (200, "{}"), (200, r#"{"roles":[]}"#), (200, "[]")] {
+        assert!(!answer(status, body).shows_roles(), "{status} {body}");
+    }
 }
 
 #[test]
@@ -259,18 +310,19 @@ fn roles_of_unexpected_types_are_left_out() {
         let no_list = if value.starts_with('[') { "{}" } else { value };
         let body =
             format!(r#"{{"x":{{"organizationRoles":["a"]}},"organizationRoles":{no_list},"serviceRoles":{value}}}"#);
-        assert_eq!(read(&body), Roles::default(), "{value}");
+        assert_eq!(read(&body), HeldRoles::default(), "{value}");
         let roles = format!(r#"[{value},{{"name":{value}}},{{"x":{value},"name":"a","resource":{value}}}]"#);
         let body = format!(
             r#"{{"organizationRoles":{roles},"serviceRoles":[{value},{{"serviceDefinitionId":{value},"serviceRoles":["b"]}},
                 {{"serviceDefinitionId":"s","serviceRoles":{roles}}}]}}"#
         );
         let service = ServiceRoles { service_definition_id: "s".into(), service_roles: vec![role("a")] };
-        assert_eq!(read(&body), Roles { organization_roles: vec![role("a")], service_roles: vec![service] }, "{value}");
+        let direct = Roles { organization_roles: vec![role("a")], service_roles: vec![service] };
+        assert_eq!(read(&body), HeldRoles { direct, inherited: Roles::default() }, "{value}");
     }
     let body = r#"{"organizationRoles":[{"resource":"instance:1","name":"a","displayName":"A"}]}"#;
     let limited = Role { resource: Some("instance:1".into()), ..role("a") };
-    assert_eq!(answer(200, body).roles().unwrap().organization_roles, [limited]);
+    assert_eq!(answer(200, body).roles().unwrap().direct.organization_roles, [limited]);
 }
 
 #[test]
@@ -282,7 +334,7 @@ fn the_last_of_repeated_fields_counts() {
     assert_eq!(read(r#"{"failed":["billing-export"],"failed":[]}"#).deletion(&id()), Ok(Deletion::Accepted));
     assert_eq!(read(r#"{"failures":["billing-export"],"failures":null}"#).added(&id()), Ok(()));
     assert_eq!(read(r#"{"message":"old","error":"new","message":7}"#).message().as_deref(), Some("new"));
-    assert_eq!(read(r#"{"organizationRoles":["a"],"organizationRoles":{}}"#).roles(), Ok(Roles::default()));
+    assert_eq!(read(r#"{"organizationRoles":["a"],"organizationRoles":{}}"#).roles(), Ok(HeldRoles::default()));
 }
 
 #[test]

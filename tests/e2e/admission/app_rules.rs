@@ -37,6 +37,7 @@ pub fn rules() -> Vec<Rule> {
     let mut rules = documented();
     rules.extend(scopes());
     rules.extend(own());
+    rules.extend(integers());
     rules.extend(sizes());
     rules.extend(templates());
     rules
@@ -470,6 +471,35 @@ fn scopes() -> Vec<Rule> {
     ]
 }
 
+/// The API takes int32, so each integer that is sent has its limits; the rows are named by the field.
+fn integers() -> Vec<Rule> {
+    let (least, largest) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    let at_most = |field: &'static str| {
+        let refusal = "in body should be less than or equal to 2147483647";
+        rule(field, json!({field: largest}), json!({field: largest + 1}), refusal)
+    };
+    let at_least = |field: &'static str| {
+        let refusal = "in body should be greater than or equal to -2147483648";
+        rule(field, json!({field: least}), json!({field: least - 1}), refusal)
+    };
+    let rotation = |overlap: i64| json!({"rotation": {"interval": "1000000h", "overlap": format!("{overlap}s")}});
+    vec![
+        at_most("accessTokenTTL"),
+        at_most("refreshTokenTTL"),
+        at_most("secretRotationExpirationInSeconds"),
+        at_most("maxCharactersInAccessToken"),
+        at_least("maxCharactersInAccessToken"),
+        at_most("maxGroupsInIdToken"),
+        at_least("maxGroupsInIdToken"),
+        rule(
+            "rotation.overlap",
+            rotation(largest),
+            rotation(largest + 1),
+            "overlap is a duration of at least 1s and at most 2147483647s, such as 48h",
+        ),
+    ]
+}
+
 /// What the operator adds to the documented request.
 fn own() -> Vec<Rule> {
     let secret = |secret: Value| json!({ "secret": secret });
@@ -589,7 +619,7 @@ fn own() -> Vec<Rule> {
             "an overlap is a duration",
             rotation("2h", "1s"),
             rotation("2h", "0s"),
-            "overlap is a duration of at least 1s, such as 48h",
+            "overlap is a duration of at least 1s and at most 2147483647s, such as 48h",
         ),
         rule(
             "a public client is adopted as it is",
@@ -655,7 +685,7 @@ fn own() -> Vec<Rule> {
             "an overlap is enough, for rotations on request",
             json!({"rotation": {"overlap": "72h"}}),
             json!({"rotation": {"overlap": "soon"}}),
-            "overlap is a duration of at least 1s, such as 48h",
+            "overlap is a duration of at least 1s and at most 2147483647s, such as 48h",
         ),
         rule(
             "an interval is enough, and a duration",

@@ -75,7 +75,7 @@ fn list_clients(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["pageStart", "pageLimit"])?;
     call.no_body()?;
     let window = if scene.settings.expanded_clients {
-        Window::of_clients(call)?
+        Window::of_clients(scene.settings, call)?
     } else {
         Window::of_apps(scene.settings, call)?
     };

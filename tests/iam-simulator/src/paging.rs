@@ -26,13 +26,13 @@ impl Window {
     }
 
     /// From 1, with a limit of 1 to 200 that is 200 by default `[csp-clients]`.
-    pub fn of_clients(call: &Call) -> Result<Self, Refusal> {
+    pub fn of_clients(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
         let start = call.query_number("pageStart")?.unwrap_or(1);
         let limit = call.query_number("pageLimit")?.unwrap_or(200);
         if start < 1 || !(1..=200).contains(&limit) {
             return Err(Refusal::bad("pageStart must be at least 1 and pageLimit 1 to 200"));
         }
-        Ok(Self { first: 1, start, limit })
+        Ok(Self { first: 1, start, limit: limit.min(settings.max_page_limit) })
     }
 
     /// The page of `all`.
@@ -45,7 +45,10 @@ impl Window {
             LastPage::Empty => !results.is_empty(),
             LastPage::Growing => true,
         };
-        let mut body = json!({"results": results, "totalResults": all.len()});
+        let mut body = json!({ "results": results });
+        if settings.shows_total {
+            body["totalResults"] = json!(all.len());
+        }
         if goes_on {
             body["nextLink"] = json!(self.link(call, start + limit));
         }

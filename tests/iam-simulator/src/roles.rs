@@ -1,5 +1,5 @@
 //! The roles of an app in an organization, and the forms in which the APIs show them.
-//! A role that comes through a group is shown and counts, and cannot be taken away `[csp-clients]`.
+//! A role that comes through a group is shown and counts, and cannot be taken away `[tcsp-role-binding]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

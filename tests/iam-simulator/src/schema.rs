@@ -245,11 +245,15 @@ pub const SEARCH: Shape = Shape::Object(&[
 const SERVICE_ROLES: Shape =
     Shape::List(&Shape::Object(&[must("serviceDefinitionId", &Shape::Text), may("serviceRoles", &NAMES)]), 0, MANY);
 
+/// As the list shows them; that they can be given on a resource here too is undocumented.
+const SERVICE_ROLES_ON_RESOURCES: Shape =
+    Shape::List(&Shape::Object(&[must("serviceDefinitionId", &Shape::Text), may("serviceRoles", &ROLES)]), 0, MANY);
+
 /// `[csp-clients]`.
 pub const CSP_ADD_CLIENTS: Shape = Shape::Object(&[
     must("ids", &Shape::List(&Shape::Text, 1, 10)),
     may("organizationRoles", &ROLES),
-    may("serviceRoles", &SERVICE_ROLES),
+    may("serviceRoles", &SERVICE_ROLES_ON_RESOURCES),
     may("customRoles", &NAMES),
     may("organizationRoleNames", &TEXTS),
 ]);

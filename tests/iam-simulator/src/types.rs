@@ -140,7 +140,7 @@ pub struct PermsSeed {
     pub perms: Vec<String>,
 }
 
-/// How an app has a role; one that is not direct is inherited and cannot be removed `[csp-clients]`.
+/// How an app has a role; one that is not direct is inherited and cannot be removed `[tcsp-role-binding]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Membership {

@@ -8,10 +8,9 @@ use common::*;
 use iam_simulator::types::{Flavour, Human, Membership};
 use serde_json::{Value, json};
 
-/// A simulator that shows clients in full, with an app in each API.
-async fn expanded() -> Bed {
+/// A simulator with an app in each API.
+async fn with_an_app() -> Bed {
     let bed = Bed::new().await;
-    bed.set(|s| s.expanded_clients = true).await;
     for flavour in [CSP, CPN] {
         bed.create(flavour, "an-app").await;
     }
@@ -53,8 +52,9 @@ fn org_role(name: &str, resource: Value, membership: &str) -> Value {
 }
 
 #[tokio::test]
-async fn off_an_entry_has_a_client_id_and_names_of_roles() {
+async fn an_entry_can_have_a_client_id_and_names_of_roles_only() {
     let bed = Bed::new().await;
+    bed.set(|s| s.expanded_clients = false).await;
     bed.create(CSP, "an-app").await;
     bed.add(json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer", "resource": "instance:1"}]})).await;
     let roles = json!([{"name": "developer"}]);
@@ -63,7 +63,7 @@ async fn off_an_entry_has_a_client_id_and_names_of_roles() {
 
 #[tokio::test]
 async fn an_entry_has_all_that_is_documented() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     bed.add(json!({
         "ids": ["an-app"], "organizationRoles": [{"name": "developer"}], "customRoles": [{"name": "auditor"}],
         "serviceRoles": [{"serviceDefinitionId": "svc", "serviceRoles": [{"name": "user"}]}],
@@ -82,7 +82,7 @@ async fn an_entry_has_all_that_is_documented() {
 
 #[tokio::test]
 async fn an_inherited_role_says_how_it_is_inherited() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     for (membership, shown) in
         [(Membership::Group, "GROUP"), (Membership::Nested, "NESTED"), (Membership::Bundle, "BUNDLE")]
     {
@@ -94,7 +94,7 @@ async fn an_inherited_role_says_how_it_is_inherited() {
 
 #[tokio::test]
 async fn an_inherited_role_cannot_be_removed() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     for flavour in [CSP, CPN] {
         bed.inherit(flavour, "developer", Membership::Group).await;
         let change = json!({"rolesToAdd": [{"name": "org_member"}], "rolesToRemove": [{"name": "developer"}]});
@@ -107,7 +107,7 @@ async fn an_inherited_role_cannot_be_removed() {
 
 #[tokio::test]
 async fn a_role_that_is_direct_and_inherited_stays_inherited_when_it_is_removed() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     bed.inherit(CSP, "developer", Membership::Group).await;
     bed.patch_roles(CSP, json!({"rolesToAdd": [{"name": "developer"}]})).await.ok(200);
     assert_eq!(bed.only_client().await["organizationRoles"].as_array().unwrap().len(), 2);
@@ -118,7 +118,7 @@ async fn a_role_that_is_direct_and_inherited_stays_inherited_when_it_is_removed(
 
 #[tokio::test]
 async fn an_inherited_role_counts_in_tokens() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     bed.inherit(CPN, "developer", Membership::Group).await;
     let scopes = json!({"organizationScopes": {"roles": [{"name": "developer"}]}});
     bed.cpn("PATCH", "oauth-apps/an-app", json!({ "allowedScopes": scopes })).await.ok(200);
@@ -129,7 +129,7 @@ async fn an_inherited_role_counts_in_tokens() {
 
 #[tokio::test]
 async fn a_role_can_be_given_on_a_resource_and_taken_from_it() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     let on = |resource: &str| json!({"name": "developer", "resource": resource});
     bed.add(json!({"ids": ["an-app"], "organizationRoles": [on("instance:1")]})).await;
     bed.patch_roles(CSP, json!({"rolesToAdd": [on("instance:2")], "rolesToRemove": [on("instance:1")]})).await.ok(200);
@@ -139,7 +139,7 @@ async fn a_role_can_be_given_on_a_resource_and_taken_from_it() {
 
 #[tokio::test]
 async fn clients_are_counted_from_1() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     bed.create(CSP, "b-app").await;
     bed.add(json!({"ids": ["an-app", "b-app"]})).await;
     let page = async |query: &str| bed.csp("GET", &format!("clients?{query}"), Value::Null).await.ok(200);
@@ -153,7 +153,7 @@ async fn clients_are_counted_from_1() {
 
 #[tokio::test]
 async fn a_page_of_clients_has_200_by_default_and_at_most() {
-    let bed = expanded().await;
+    let bed = with_an_app().await;
     let page = bed.csp("GET", "clients?pageStart=2", Value::Null).await.ok(200);
     assert!(page["prevLink"].as_str().unwrap().ends_with("?pageStart=1&pageLimit=200"));
     bed.csp("GET", "clients?pageLimit=200", Value::Null).await.ok(200);
@@ -163,16 +163,16 @@ async fn a_page_of_clients_has_200_by_default_and_at_most() {
 }
 
 #[tokio::test]
-async fn the_roles_of_one_client_are_unreadable_by_default() {
-    let bed = expanded().await;
+async fn the_roles_of_one_client_can_be_unreadable() {
+    let bed = with_an_app().await;
+    bed.set(|s| s.client_roles_readable = false).await;
     bed.add(json!({"ids": ["an-app"]})).await;
     bed.csp_roles().await.ok(404);
 }
 
 #[tokio::test]
 async fn the_roles_of_one_client_can_be_read() {
-    let bed = expanded().await;
-    bed.set(|s| s.client_roles_readable = true).await;
+    let bed = with_an_app().await;
     bed.csp_roles().await.ok(404);
     bed.add(json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer"}]})).await;
     let roles = bed.csp_roles().await.ok(200);

@@ -15,7 +15,6 @@ async fn ending(last_page: LastPage) -> Bed {
     let bed = Bed::new().await;
     bed.set(|s| {
         s.last_page = last_page;
-        s.expanded_clients = true;
         s.cpn_offers = CpnOffers { list: true, ..CpnOffers::default() };
     })
     .await;
@@ -75,5 +74,15 @@ async fn an_empty_list_ends_on_its_first_page() {
         bed.set(|s| s.last_page = last_page).await;
         let page = bed.csp("GET", "oauth-apps", Value::Null).await.ok(200);
         assert_eq!((&page["totalResults"], page["nextLink"].is_string()), (&json!(0), link));
+    }
+}
+
+#[tokio::test]
+async fn a_page_can_leave_out_how_many_entries_there_are() {
+    let bed = ending(LastPage::NoLink).await;
+    bed.set(|s| s.shows_total = false).await;
+    for (flavour, list) in LISTS {
+        let page = bed.org_call(flavour, "GET", &format!("{list}?pageLimit=2"), Value::Null).await.ok(200);
+        assert_eq!((page["results"].as_array().unwrap().len(), page.get("totalResults")), (2, None));
     }
 }

@@ -190,7 +190,7 @@ async fn roles_give_rights_as_far_as_scopes_let_them() {
     assert_eq!(perms().await, json!(["csp:org_owner", "external/svc/user"]));
     assert_eq!(create("by-app").await, 200);
     let listed = bed.csp("GET", "clients", Value::Null).await.ok(200);
-    assert_eq!(listed["results"][0]["organizationRoles"], json!([{"name": "org_owner"}]));
+    assert_eq!(listed["results"][0]["organizationRoles"][0]["name"], "org_owner");
     let removed = bed.csp("DELETE", "clients", json!({"ids": ["an-app", "nobody"]})).await.ok(200);
     assert_eq!(removed, json!({"succeeded": ["an-app"], "failed": ["nobody"]}));
 }

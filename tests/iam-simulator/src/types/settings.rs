@@ -53,6 +53,8 @@ pub struct Settings {
     pub max_page_limit: usize,
     /// How a list ends.
     pub last_page: LastPage,
+    /// Whether a page says how many entries the whole list has `[csp-paged]`.
+    pub shows_total: bool,
     /// CSP: the clients of an organization are listed from 1 by up to 200, with all that is documented of them, and
     /// their roles can be bound to resources `[csp-clients]`, `[py-perf]`.
     pub expanded_clients: bool,
@@ -102,9 +104,10 @@ impl Default for Settings {
             default_page_limit: 20,
             max_page_limit: 200,
             last_page: LastPage::NoLink,
-            expanded_clients: false,
+            shows_total: true,
+            expanded_clients: true,
             already_member_status: 400,
-            client_roles_readable: false,
+            client_roles_readable: true,
             timestamps: TimeUnit::Milliseconds,
             managing_roles: names(&["org_owner", "org_admin", "developer"]),
             org_roles: names(&["org_member", "org_owner", "org_admin", "developer", "support_user"]),
