@@ -17,6 +17,7 @@ mod hostile_load;
 mod hostile_tenant;
 mod hostile_text;
 mod kill;
+mod lag;
 mod life;
 mod management;
 mod metrics;
