@@ -6,7 +6,7 @@ use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyR
 use crate::credentials;
 use crate::decide::Blocked;
 use crate::reason::Reason;
-use crate::remote::{ApiCredentials, token_expiry};
+use crate::remote::{ApiCredentials, CredentialsKind, token_expiry};
 use crate::secret_value;
 use crate::status::{Expiry, Proven};
 use crate::text::clean;
@@ -60,6 +60,14 @@ impl Kept {
     /// The namespace of the tenant whose they are.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// Which kind they are.
+    pub fn kind(&self) -> CredentialsKind {
+        match &self.form {
+            Form::ApiToken(_) => CredentialsKind::ApiToken,
+            Form::Client(_) => CredentialsKind::ClientCredentials,
+        }
     }
 
     fn secret_name(&self) -> &str {

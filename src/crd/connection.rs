@@ -393,6 +393,16 @@ pub struct IamConnectionStatus {
     /// The `metadata.generation` that was looked at.
     #[serde(default)]
     pub observed_generation: Option<i64>,
+    /// The organization of the access token: that of the API token, or the one that owns the OAuth app of
+    /// `clientCredentials`, which gets a token of its own for each other organization. Absent when the token does not say.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// The roles that the access token carries in that organization, at most 32 of them. `csp:developer` suffices for apps
+    /// and their secrets.
+    #[schemars(length(max = 32), inner(length(max = 256)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
     /// The resources that name this connection and that a grant covers; not counted by an operator that watches some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,

@@ -121,7 +121,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             // Nothing was created.
             Err(
-                fault @ (Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Credentials(_) | Fault::Throttled { .. }),
+                fault @ (Fault::WrongOrganization(_)
+                | Fault::Forbidden(_)
+                | Fault::NotFound(_)
+                | Fault::Credentials(_)
+                | Fault::Throttled { .. }),
             ) => {
                 self.seen.remote = Remote::Absent;
                 self.seen.create_refused = Some(fault);

@@ -7,5 +7,6 @@
 mod bed;
 mod fields;
 mod operations;
+mod organizations;
 mod tokens;
 mod trouble;

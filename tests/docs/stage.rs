@@ -243,7 +243,7 @@ fn seed() -> Seed {
         org_id: org.into(),
         orgs: None,
     });
-    Seed { orgs: orgs.into(), api_tokens: api_tokens.into(), clients: clients.into() }
+    Seed { orgs: orgs.into(), api_tokens: api_tokens.into(), clients: clients.into(), ..Seed::default() }
 }
 
 /// The apps that readers have from before: id and secret.

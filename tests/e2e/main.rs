@@ -22,6 +22,7 @@ mod management;
 mod metrics;
 mod obstacles;
 mod operator;
+mod organizations;
 mod process;
 mod promtool;
 mod proxy;
