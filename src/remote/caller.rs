@@ -2,6 +2,7 @@
 //! A call is repeated in one case only: the API refused the access token, and a new one was got.
 
 use super::answer::Answer;
+use super::claims::IP_POLICY;
 use super::cpn::CloudPartnerNavigator;
 use super::csp::CloudServices;
 use super::dialect::Dialect;
@@ -155,11 +156,7 @@ impl Caller {
         }
         // All who wait for the token share what comes of it, so it must not hang on one of them.
         let shared = self.shared_lane(org, lane.flow());
-        let held = self.obtain(&shared, Some(org)).await?;
-        match held.token.claims().is_for(org) {
-            Some(false) => Err(wrong_organization(held.token.claims(), org)),
-            Some(true) | None => Ok(held),
-        }
+        self.obtain(&shared, Some(org)).await
     }
 
     /// The token for the organization that owns the credentials.
@@ -200,11 +197,10 @@ impl Caller {
             let granted = self.exchange(lane, org, credentials).await;
             self.service.meter.refreshed(match &granted {
                 Ok(_) => Refresh::Granted,
-                Err(Fault::Credentials(_) | Fault::Forbidden(_)) => Refresh::Refused,
+                Err(Fault::Credentials(_) | Fault::WrongOrganization(_) | Fault::Forbidden(_)) => Refresh::Refused,
                 Err(
                     Fault::Unavailable(_)
                     | Fault::Throttled { .. }
-                    | Fault::WrongOrganization(_)
                     | Fault::NotFound(_)
                     | Fault::Conflict(_)
                     | Fault::Rejected(_),
@@ -224,9 +220,12 @@ impl Caller {
     ) -> Result<Granted, Fault> {
         let request = self.dialect().exchange(org, &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
-        let refusal = || format!("{}; {}", answer.refusal(), taken_by(&request, credentials.kind()));
+        let refusal = || {
+            let ip_policy = if answer.status == 403 { IP_POLICY } else { "" };
+            format!("{}; {}{ip_policy}", answer.refusal(), taken_by(&request, credentials.kind()))
+        };
         match (answer.status, org) {
-            (200..300, _) => grant::read(&answer),
+            (200..300, org) => granted_for(org, grant::read(&answer)?),
             (408 | 425, _) => Err(answer.fault()),
             // The credentials may be good for other organizations, so this says nothing about the connection.
             (400 | 402..500, Some(org)) => Err(Fault::Forbidden(format!(
@@ -338,6 +337,14 @@ impl Caller {
             Ok(Err(answer)) => ids.iter().map(|id| answer.deletion(id)).collect(),
             Err(fault) => ids.iter().map(|_| Err(fault.clone())).collect(),
         }
+    }
+}
+
+/// A token that was asked for by name must be for that organization.
+fn granted_for(org: Option<&OrgId>, granted: Granted) -> Result<Granted, Fault> {
+    match org {
+        Some(org) if granted.claims.is_for(org) == Some(false) => Err(wrong_organization(&granted.claims, org)),
+        Some(_) | None => Ok(granted),
     }
 }
 

@@ -17,13 +17,18 @@ const LONGEST: usize = 256;
 const LISTED: usize = 200;
 /// Each of these suffices for every operation on apps and their secrets, the least one first. [csp-create]
 const SUFFICIENT: [&str; 3] = ["developer", "org_admin", "org_owner"];
+/// What stands before the name of a role in the organization. [tanzu-framework]
+const IN_ORGANIZATION: &str = "csp:";
+/// Another cause of a 403, after the first. [kb-327459]
+pub const IP_POLICY: &str = "; an IP policy of the organization can also be the cause";
 
 /// What an access token says of itself, as far as it can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenClaims {
-    /// The organization that it is for. [tanzu-framework, hcs-core]
+    /// The organization that it is for. [tanzu-framework]
     pub organization: Option<OrgId>,
-    /// The roles that it carries, sorted, so that two tokens with the same roles say the same. [tanzu-framework]
+    /// The roles that it carries, those in the organization first, and sorted, so that two tokens with the same roles say
+    /// the same. [tanzu-framework]
     pub roles: Option<Vec<String>>,
 }
 
@@ -35,7 +40,9 @@ impl TokenClaims {
         let organization = organization.filter(|id| !id.is_empty() && clean(id, LONGEST) == *id);
         let roles = claims.get("perms").and_then(Value::as_array).map(|perms| {
             let roles: BTreeSet<String> = perms.iter().filter_map(Value::as_str).map(|p| clean(p, LONGEST)).collect();
-            roles.into_iter().filter(|role| !role.is_empty()).take(MOST_ROLES).collect()
+            let (of_org, others): (Vec<_>, Vec<_>) =
+                roles.into_iter().partition(|role| role.starts_with(IN_ORGANIZATION));
+            of_org.into_iter().chain(others).filter(|role| !role.is_empty()).take(MOST_ROLES).collect()
         });
         Self { organization: organization.map(|id| OrgId(id.to_owned())), roles }
     }
@@ -59,11 +66,11 @@ impl TokenClaims {
             (true, true) => "which may not suffice for roles",
         };
         let joined = if self.suffices() { "," } else { "" };
-        format!("{has}{joined} {needs}; an IP policy of the organization can also be the cause")
+        format!("{has}{joined} {needs}{IP_POLICY}")
     }
 
     fn suffices(&self) -> bool {
-        let sufficient = |role: &String| SUFFICIENT.contains(&role.strip_prefix("csp:").unwrap_or(role));
+        let sufficient = |role: &String| SUFFICIENT.contains(&role.strip_prefix(IN_ORGANIZATION).unwrap_or(role));
         self.roles.as_ref().is_some_and(|roles| roles.iter().any(sufficient))
     }
 }
@@ -109,6 +116,8 @@ pub mod tests {
             of(json!({"context_name": "org-1", "perms": ["csp:org_owner", "csp:developer", "csp:developer", 7]}));
         assert_eq!(read.organization, Some(OrgId("org-1".into())));
         assert_eq!(read.roles, Some(vec!["csp:developer".into(), "csp:org_owner".into()]));
+        let read = of(json!({"perms": ["a/user", "csp:org_owner"]}));
+        assert_eq!(read.roles, Some(vec!["csp:org_owner".into(), "a/user".into()]), "what counts is not cut");
         let many: Vec<String> = (0..1000).map(|n| format!("role-{n}\n{}", "x".repeat(1000))).collect();
         let roles = of(json!({ "perms": many })).roles.unwrap();
         assert_eq!(roles.len(), 32);

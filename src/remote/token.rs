@@ -212,7 +212,7 @@ impl Slot {
                 Ok(token)
             }
             Err(fault) => {
-                if matches!(fault, Fault::Credentials(_) | Fault::Forbidden(_)) {
+                if matches!(fault, Fault::Credentials(_) | Fault::WrongOrganization(_) | Fault::Forbidden(_)) {
                     state.refuse(credentials, fault.clone());
                 }
                 Err(fault)

@@ -81,6 +81,19 @@ async fn an_api_token_is_compared_with_the_organization_before_any_call() {
 }
 
 #[tokio::test]
+async fn a_token_for_another_organization_than_was_asked_for_is_not_used() {
+    let bed = two_organizations().await;
+    bed.control.set(|s| s.ignore_org_id = true).await.unwrap();
+    let iam = bed.iam(CSP);
+    for _ in 0..3 {
+        let fault = iam.read(&other(), &id("absent-app")).await.unwrap_err();
+        assert!(matches!(fault, Fault::WrongOrganization(_)), "{fault:?}");
+    }
+    assert_eq!(bed.control.stats().await.unwrap().calls, 2, "two exchanges and no call");
+    assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+}
+
+#[tokio::test]
 async fn a_token_that_does_not_say_its_organization_is_tried() {
     let bed = two_organizations().await;
     bed.control.set(|s| s.opaque_tokens = true).await.unwrap();
@@ -109,7 +122,7 @@ async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_a
             let fault = iam.authenticate(&made_up).await.unwrap_err();
             let Fault::Forbidden(said) = fault else { panic!("{fault:?}") };
             assert!(said.starts_with("the API gives no access token for organization made-up: 403: "), "{said}");
-            assert!(said.contains(advice) && !said.contains("Hidden"), "{said}");
+            assert!(said.contains(advice) && said.contains("an IP policy") && !said.contains("Hidden"), "{said}");
         }
         assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}: not asked again for a minute");
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));

@@ -64,7 +64,8 @@ impl Desk<'_> {
         if value(&form, "grant_type") != Some("client_credentials") {
             return Err(Refusal::bad("unsupported_grant_type: grant_type must be client_credentials"));
         }
-        let mut grant = self.basic(call, value(&form, "orgId"))?;
+        let org = value(&form, "orgId").filter(|_| !self.settings.ignore_org_id);
+        let mut grant = self.basic(call, org)?;
         grant.lifetime = shortened(grant.lifetime, value(&form, "accessTokenValiditySeconds"))?;
         let access = self.issue(&grant);
         Ok(csp_tokens(&access, None, grant.lifetime))

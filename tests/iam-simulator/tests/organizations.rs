@@ -97,6 +97,13 @@ async fn client_credentials_give_a_token_for_the_organization_that_is_asked_for(
 }
 
 #[tokio::test]
+async fn the_organization_that_is_asked_for_can_be_ignored() {
+    let bed = scoped().await;
+    bed.set(|s| s.ignore_org_id = true).await;
+    assert_eq!(claims(&operator_token(&bed, CSP, OTHER).await)["context_name"], ORG);
+}
+
+#[tokio::test]
 async fn no_token_is_given_for_an_organization_that_does_not_exist() {
     let bed = scoped().await;
     for flavour in [CSP, CPN] {
