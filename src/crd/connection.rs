@@ -133,12 +133,13 @@ pub struct KeyRef {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCredentials {
-    /// An API token of a user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_token: Option<ApiToken>,
-    /// Id and secret of an OAuth app.
+    /// Recommended: id and secret of an OAuth app with the grant type `client_credentials` and the role `developer`. It gets
+    /// an access token for each organization to which it was added; with CloudPartnerNavigator for its own only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<ClientCredentials>,
+    /// An API token of a user, which belongs to one organization: apps of others are `Stalled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_token: Option<ApiToken>,
     /// Whose Secret it is: `Operator`, in the operator's namespace, or `Tenant`, in the namespace of the app, where it
     /// must carry the label `oauth-apps.dev/use: "true"`.
     #[serde(default)]
