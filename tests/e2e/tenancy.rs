@@ -101,7 +101,7 @@ async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
     let message = world.until_connection("Ready", "True", "Provisioned").await;
     assert!(message.contains("Each namespace brings credentials of its own"), "{message}");
 
-    let mut other = world.manifest("billing", json!({}));
+    let mut other = world.manifest("billing", json!({"orgId": "org-of-tenant-b"}));
     other["metadata"]["namespace"] = "tenant-b".into();
     plane().kubectl_with_input(&["apply", "-f", "-"], &other.to_string()).unwrap();
     let reason = || {
