@@ -97,6 +97,7 @@ fn pace(reason: Reason) -> Pace {
         | Reason::SecretRefInvalid
         | Reason::TemplateInvalid
         | Reason::NotAllowed
+        | Reason::WrongOrganization
         | Reason::EndpointChanged
         | Reason::SecretTooLarge
         | Reason::Unreadable

@@ -15,7 +15,7 @@ use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
 use crate::remote::http::{HttpIam, Service};
-use crate::remote::{ClientId, Fault, LoadCredentials, ManagedIds, OrgId, Settings};
+use crate::remote::{ClientId, Fault, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
 use crate::status::{Checked, Expiry, Proven};
 use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -90,8 +90,8 @@ impl ClusterConnections {
         let tenant = tenant.map(str::to_owned);
         let (kept, now) = (Kept::of(connection, tenant.clone()).ok()?, Instant::now());
         let owner = tenant.clone().map_or(Flow::Operator, Flow::Namespace);
-        let (service, credentials, managed) = (opened.service.clone(), self.load(kept), self.managed(connection));
-        let new = || Identity { iam: HttpIam::new(service, credentials, managed, owner), used: now };
+        let (service, kind, managed) = (opened.service.clone(), kept.kind(), self.managed(connection));
+        let new = || Identity { iam: HttpIam::new(service, kind, self.load(kept), managed, owner), used: now };
         let identity = opened.identities.get_or_insert_with(tenant, new, |_, identity| now < identity.used + IDLE);
         identity.used = now;
         Some(identity.iam.clone())
@@ -220,14 +220,14 @@ impl ClusterConnections {
     }
 }
 
-fn proven(answer: Result<(), Fault>, secret: &str) -> Proven {
+fn proven(answer: Result<TokenClaims, Fault>, secret: &str) -> Proven {
     match answer {
-        Ok(()) => Proven::Accepted,
+        Ok(claims) => Proven::Accepted(claims),
         Err(Fault::Unavailable(message)) => Proven::Unreachable(message),
         Err(Fault::Throttled { .. }) => Proven::Delayed("the API asks to wait".into()),
+        Err(Fault::Forbidden(message) | Fault::WrongOrganization(message)) => Proven::Undecided(message),
         Err(
             Fault::Credentials(message)
-            | Fault::Forbidden(message)
             | Fault::NotFound(message)
             | Fault::Conflict(message)
             | Fault::Rejected(message),

@@ -40,7 +40,9 @@ pub enum Reason {
     ConnectionInvalid,
     /// No grant of the connection covers this namespace and organization.
     NotGranted,
-    /// The API answered 403.
+    /// The access token of the connection is for another organization.
+    WrongOrganization,
+    /// The API answered 403, or gives no access token for the organization.
     Forbidden,
     /// The API answered 400 or 422.
     Rejected,
@@ -110,7 +112,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -129,6 +131,7 @@ impl Reason {
         Self::ConnectionNotFound,
         Self::ConnectionInvalid,
         Self::NotGranted,
+        Self::WrongOrganization,
         Self::Forbidden,
         Self::Rejected,
         Self::OrgNotFound,
@@ -185,6 +188,7 @@ impl Reason {
             Self::ConnectionNotFound => "ConnectionNotFound",
             Self::ConnectionInvalid => "ConnectionInvalid",
             Self::NotGranted => "NotGranted",
+            Self::WrongOrganization => "WrongOrganization",
             Self::Forbidden => "Forbidden",
             Self::Rejected => "Rejected",
             Self::OrgNotFound => "OrgNotFound",
@@ -283,9 +287,13 @@ impl Reason {
                 "No grant of the `IamConnection` covers this namespace and organization, so no call is made.",
                 "Ask the platform team for a grant. To delete the resource without one, set `deletionPolicy: Retain`.",
             ),
+            Self::WrongOrganization => (
+                "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No call is made with it.",
+                "Use `clientCredentials` of an OAuth app that was added to both organizations, or an `IamConnection` with credentials of that organization.",
+            ),
             Self::Forbidden => (
-                "The API answered 403: the connection's identity lacks a role in the organization.",
-                "Give it one; the operator tries again slowly by itself.",
+                "The API answered 403, or gives no access token for the organization: the connection's identity lacks a role in it, or an IP policy of the organization keeps the operator out.",
+                "The message says which roles the identity has: `developer` suffices for apps and their secrets. The operator tries again slowly by itself.",
             ),
             Self::Rejected => {
                 ("The API refused the request, in its own words.", "Change the spec as the message says.")

@@ -46,8 +46,8 @@ pub trait Connections: Send + Sync + 'static {
         namespace: &str,
     ) -> impl Future<Output = Result<Arc<Self::Iam>, Blocked>> + Send;
 
-    /// Whether the connection can be used now; what was replaced since it was opened is taken up. An API whose tokens
-    /// are for one organization is asked about `org`.
+    /// Whether the connection can be used now; what was replaced since it was opened is taken up. An API whose exchanges
+    /// must name an organization is asked about `org`.
     fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = Checked> + Send;
 }
 

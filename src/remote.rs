@@ -5,6 +5,7 @@ mod answer;
 mod batch;
 mod ca;
 mod caller;
+mod claims;
 mod cpn;
 mod csp;
 mod dialect;
@@ -22,9 +23,9 @@ mod survey;
 mod token;
 mod wire;
 
-pub use grant::expiry as token_expiry;
+pub use claims::{TokenClaims, expiry as token_expiry};
 pub use operation::Operation;
-pub use settings::{ApiCredentials, LoadCredentials, ManagedIds, Settings};
+pub use settings::{ApiCredentials, CredentialsKind, LoadCredentials, ManagedIds, Settings};
 
 use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;
@@ -188,7 +189,10 @@ pub enum Fault {
     /// The connection's credentials are missing, unusable or refused; no call was made with them.
     #[error("{0}")]
     Credentials(String),
-    /// 403.
+    /// The access token is for another organization; no call was made with it.
+    #[error("{0}")]
+    WrongOrganization(String),
+    /// 403, or no access token for the organization from credentials that may be good for others.
     #[error("{0}")]
     Forbidden(String),
     /// 404, where it means more than an absent app.
@@ -207,7 +211,7 @@ impl Fault {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Forbidden(_) | Self::NotFound(_) | Self::Conflict(_) | Self::Rejected(_) => true,
-            Self::Unavailable(_) | Self::Throttled { .. } | Self::Credentials(_) => false,
+            Self::Unavailable(_) | Self::Throttled { .. } | Self::Credentials(_) | Self::WrongOrganization(_) => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::cluster::lenient::Lenient;
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
 use crate::decide::Blocked;
 use crate::reason::Reason;
-use crate::remote::{ApiCredentials, token_expiry};
+use crate::remote::{ApiCredentials, CredentialsKind, token_expiry};
 use crate::secret;
 use crate::secret_value;
 use crate::status::{Expiry, Proven};
@@ -60,6 +60,14 @@ impl Kept {
     /// The namespace of the tenant whose they are.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// Which kind they are.
+    pub fn kind(&self) -> CredentialsKind {
+        match &self.form {
+            Form::ApiToken(_) => CredentialsKind::ApiToken,
+            Form::Client(_) => CredentialsKind::ClientCredentials,
+        }
     }
 
     fn secret_name(&self) -> &str {

@@ -133,12 +133,13 @@ pub struct KeyRef {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCredentials {
-    /// An API token of a user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_token: Option<ApiToken>,
-    /// Id and secret of an OAuth app.
+    /// Recommended: id and secret of an OAuth app with the grant type `client_credentials` and the role `developer`. It gets
+    /// an access token for each organization to which it was added; with CloudPartnerNavigator for its own only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<ClientCredentials>,
+    /// An API token of a user, which belongs to one organization: apps of others are `Stalled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_token: Option<ApiToken>,
     /// Whose Secret it is: `Operator`, in the operator's namespace, or `Tenant`, in the namespace of the app, where it
     /// must carry the label `oauth-apps.dev/use: "true"`.
     #[serde(default)]
@@ -393,6 +394,16 @@ pub struct IamConnectionStatus {
     /// The `metadata.generation` that was looked at.
     #[serde(default)]
     pub observed_generation: Option<i64>,
+    /// The organization of the access token: that of the API token, or the one that owns the OAuth app of
+    /// `clientCredentials`, which gets a token of its own for each other organization. Absent when the token does not say.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// The roles that the access token carries in that organization, at most 32 of them. `csp:developer` suffices for apps
+    /// and their secrets.
+    #[schemars(length(max = 32), inner(length(max = 256)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
     /// The resources that name this connection and that a grant covers; not counted by an operator that watches some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,

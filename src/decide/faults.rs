@@ -29,7 +29,10 @@ fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {
             waiting(Reason::CredentialsUnavailable, message, None)
         }
         Fault::Conflict(_) => waiting(Reason::ApiConflict, text, None),
-        Fault::Forbidden(_) => blocked(Reason::Forbidden, text),
+        Fault::WrongOrganization(_) => {
+            blocked(Reason::WrongOrganization, format!("IamConnection {connection}: {text}"))
+        }
+        Fault::Forbidden(_) => blocked(Reason::Forbidden, format!("IamConnection {connection}: {text}")),
         Fault::Rejected(_) => blocked(Reason::Rejected, text),
         Fault::NotFound(_) => {
             let org = &app.spec.org_id;

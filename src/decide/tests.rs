@@ -1251,6 +1251,7 @@ fn every_fault_says_whether_a_person_is_needed() {
         (Fault::Credentials(text()), "wait: CredentialsUnavailable"),
         (Fault::Conflict(text()), "wait: ApiConflict"),
         (Fault::Forbidden(text()), "Forbidden"),
+        (Fault::WrongOrganization(text()), "WrongOrganization"),
         (Fault::Rejected(text()), "Rejected"),
         (Fault::NotFound(text()), "OrgNotFound"),
     ] {

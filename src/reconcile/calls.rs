@@ -133,7 +133,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             // Nothing was created.
             Err(
-                fault @ (Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Credentials(_) | Fault::Throttled { .. }),
+                fault @ (Fault::WrongOrganization(_)
+                | Fault::Forbidden(_)
+                | Fault::NotFound(_)
+                | Fault::Credentials(_)
+                | Fault::Throttled { .. }),
             ) => {
                 self.observed.remote = Remote::Absent;
                 self.observed.creation = Creation::Refused(fault);

@@ -25,6 +25,8 @@ pub struct Answer {
     pub status: u16,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
+    /// What the operator knows of an error beside what the API says.
+    pub note: Option<String>,
     /// The body.
     pub body: Payload,
     /// How much of an error may be repeated.
@@ -77,6 +79,7 @@ impl Answer {
             Some(message) => format!("{}: {}: {message}", self.operation, self.status),
             None => format!("{}: {}{}", self.operation, self.status, reason(self.status)),
         };
+        let said = self.note.iter().fold(said, |said, note| format!("{said}; {note}"));
         match self.status {
             403 => Fault::Forbidden(said),
             404 => Fault::NotFound(said),
@@ -200,13 +203,8 @@ fn time(value: Option<&Value>) -> Option<Timestamp> {
 }
 
 fn reason(status: u16) -> String {
-    match status {
-        300..400 => " (a redirect, which is not followed)".into(),
-        status => {
-            let known = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-            known.map(|reason| format!(" ({reason})")).unwrap_or_default()
-        }
-    }
+    let known = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    known.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,17 +2,17 @@
 //! A call is repeated in one case only: the API refused the access token, and a new one was got.
 
 use super::answer::Answer;
+use super::claims::IP_POLICY;
 use super::cpn::CloudPartnerNavigator;
 use super::csp::CloudServices;
 use super::dialect::Dialect;
 use super::gate::{self, Gate, Lane};
 use super::request::Request;
 use super::scrub::Known;
-use super::token::{AccessToken, Granted, Slot, Tokens};
+use super::token::{AccessToken, Granted, Held, Tokens};
 use super::wire::Wire;
-use super::{
-    ApiCredentials, ClientId, ClientSecret, Deletion, Fault, LoadCredentials, OrgId, Settings, Verification, grant,
-};
+use super::{ApiCredentials, ClientId, ClientSecret, CredentialsKind, Deletion, Fault, LoadCredentials};
+use super::{OrgId, Settings, TokenClaims, Verification, grant};
 use crate::crd::Api;
 use crate::fair_queue::Flow;
 use crate::fence::Fence;
@@ -53,6 +53,7 @@ impl Service {
 /// What it takes to make a call.
 pub struct Caller {
     service: Service,
+    kind: CredentialsKind,
     tokens: Tokens,
     /// Whose identity it is.
     owner: Flow,
@@ -60,8 +61,8 @@ pub struct Caller {
 
 impl Caller {
     /// Makes no call; `credentials` are read when the first token is needed.
-    pub fn new(service: Service, credentials: LoadCredentials, owner: Flow) -> Self {
-        Self { service, tokens: Tokens::new(credentials), owner }
+    pub fn new(service: Service, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
+        Self { service, kind, tokens: Tokens::new(credentials), owner }
     }
 
     /// What is particular to the API.
@@ -84,22 +85,24 @@ impl Caller {
         self.fresh_token(lane).await.map(drop)
     }
 
-    /// Whether the API takes these credentials, which are those of now: a token that came from others is dropped.
-    /// `None` where the API wants to know an organization and none is given.
-    pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<(), Fault>> {
+    /// Whether the API takes these credentials, which are those of now, and what the token says that it gives for them: a
+    /// token that came from others is dropped. `None` where the API wants to know an organization and none is given.
+    pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<TokenClaims, Fault>> {
         self.tokens.keep_only(credentials);
-        let nobody = OrgId(String::new());
-        let lane = match org {
-            Some(org) => self.lane(org, &self.owner),
-            None if self.dialect().token_of(&nobody).is_some() => return None,
-            None => self.service.gate.token_lane(&self.owner),
+        let token = match self.must_name_organization() {
+            false => self.fresh_own_token().await,
+            true => {
+                // A token that serves already proves them, whatever the API says about another organization.
+                let org = self.tokens.served().or_else(|| org.cloned())?;
+                self.fresh_token(&self.lane(&org, &self.owner)).await
+            }
         };
         // While a token serves none is asked for, so that alone would not show that the API is gone.
-        match self.fresh_token(&lane).await {
+        match token {
             Ok(_) if self.service.gate.is_silent() => {
                 Some(Err(Fault::Unavailable("the last calls to the API brought no answer".into())))
             }
-            token => Some(token.map(drop)),
+            token => Some(token.map(|token| token.claims().clone())),
         }
     }
 
@@ -108,20 +111,76 @@ impl Caller {
         Ok(self.fresh_token(lane).await?.is_of(app))
     }
 
+    fn must_name_organization(&self) -> bool {
+        self.dialect().must_name_organization(self.kind)
+    }
+
     async fn fresh_token(&self, lane: &Lane<'_>) -> Result<Arc<AccessToken>, Fault> {
-        let slot = self.tokens.slot(self.dialect().token_of(lane.org()));
-        if let Some(token) = slot.fresh() {
-            return Ok(token);
+        if let Some(held) = self.held(lane.org())? {
+            return Ok(held.token);
         }
         let _entered = lane.enter().await?;
-        self.token(lane, &slot).await
+        Ok(self.token(lane).await?.token)
+    }
+
+    async fn fresh_own_token(&self) -> Result<Arc<AccessToken>, Fault> {
+        if let Some(held) = self.tokens.fresh(None) {
+            return Ok(held.token);
+        }
+        let _entered = self.service.gate.token_lane(&self.owner).enter().await?;
+        Ok(self.own_token().await?.token)
+    }
+
+    /// A token for this organization that needs no exchange.
+    fn held(&self, org: &OrgId) -> Result<Option<Held>, Fault> {
+        if let Some(held) = self.tokens.fresh(Some(org.clone())) {
+            return Ok(Some(held));
+        }
+        match self.tokens.fresh(None) {
+            Some(own) if self.serves(&own.token, org)? => Ok(Some(own)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// A token for the organization: the own one of the credentials, or one that an exchange is asked for by name.
+    async fn token(&self, lane: &Lane<'_>) -> Result<Held, Fault> {
+        let org = lane.org();
+        if let Some(held) = self.held(org)? {
+            return Ok(held);
+        }
+        if !self.must_name_organization() {
+            let own = self.own_token().await?;
+            if self.serves(&own.token, org)? {
+                return Ok(own);
+            }
+        }
+        // All who wait for the token share what comes of it, so it must not hang on one of them.
+        let shared = self.shared_lane(org, lane.flow());
+        self.obtain(&shared, Some(org)).await
+    }
+
+    /// The token for the organization that owns the credentials.
+    async fn own_token(&self) -> Result<Held, Fault> {
+        self.obtain(&self.service.gate.token_lane(&self.owner), None).await
+    }
+
+    /// Whether the own token of the credentials is good for calls about this organization. One that does not say for which
+    /// it is counts for every organization, unless the credentials give a token for each.
+    fn serves(&self, own: &AccessToken, org: &OrgId) -> Result<bool, Fault> {
+        match (self.kind, own.claims().is_for(org)) {
+            (CredentialsKind::ApiToken, Some(false)) => Err(wrong_organization(own.claims(), org)),
+            (CredentialsKind::ApiToken, None) | (_, Some(true)) => Ok(true),
+            (CredentialsKind::ClientCredentials, Some(false) | None) => Ok(false),
+        }
     }
 
     /// Asks for a token with the credential of an app.
     pub async fn prove(&self, lane: &Lane<'_>, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Fault> {
         let _entered = lane.enter().await?;
         let credentials = ApiCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
-        let request = self.dialect().exchange(lane.org(), &credentials);
+        // The app's own organization is the one that owns it.
+        let org = self.dialect().must_name_organization(credentials.kind()).then_some(lane.org());
+        let request = self.dialect().exchange(org, &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
             200..300 => Ok(Verification::Accepted),
@@ -132,21 +191,16 @@ impl Caller {
     }
 
     /// The exchange runs in the place of the call that needs it, so it counts as a call under way.
-    async fn token(&self, lane: &Lane<'_>, slot: &Slot) -> Result<Arc<AccessToken>, Fault> {
-        // All who wait for the token share what comes of it, so it must not hang on one of them.
-        let shared = match self.dialect().token_of(lane.org()) {
-            Some(org) => self.shared_lane(&org, lane.flow()),
-            None => self.service.gate.token_lane(&self.owner),
-        };
+    async fn obtain(&self, lane: &Lane<'_>, org: Option<&OrgId>) -> Result<Held, Fault> {
+        let slot = self.tokens.slot(org.cloned());
         let exchange = async |credentials| {
-            let granted = self.exchange(&shared, lane.org(), credentials).await;
+            let granted = self.exchange(lane, org, credentials).await;
             self.service.meter.refreshed(match &granted {
                 Ok(_) => Refresh::Granted,
-                Err(Fault::Credentials(_)) => Refresh::Refused,
+                Err(Fault::Credentials(_) | Fault::WrongOrganization(_) | Fault::Forbidden(_)) => Refresh::Refused,
                 Err(
                     Fault::Unavailable(_)
                     | Fault::Throttled { .. }
-                    | Fault::Forbidden(_)
                     | Fault::NotFound(_)
                     | Fault::Conflict(_)
                     | Fault::Rejected(_),
@@ -154,17 +208,33 @@ impl Caller {
             });
             granted
         };
-        slot.token(exchange).await
+        let token = slot.token(exchange).await?;
+        Ok(Held { slot, token })
     }
 
-    async fn exchange(&self, lane: &Lane<'_>, org: &OrgId, credentials: ApiCredentials) -> Result<Granted, Fault> {
+    async fn exchange(
+        &self,
+        lane: &Lane<'_>,
+        org: Option<&OrgId>,
+        credentials: ApiCredentials,
+    ) -> Result<Granted, Fault> {
         let request = self.dialect().exchange(org, &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
-        match answer.status {
-            200..300 => grant::read(&answer),
+        let refusal = || {
+            let ip_policy = if answer.status == 403 { IP_POLICY } else { "" };
+            format!("{}; {}{ip_policy}", answer.refusal(), taken_by(&request, credentials.kind()))
+        };
+        match (answer.status, org) {
+            (200..300, org) => granted_for(org, grant::read(&answer)?),
+            (408 | 425, _) => Err(answer.fault()),
+            // The credentials may be good for other organizations, so this says nothing about the connection.
+            (400 | 402..500, Some(org)) => Err(Fault::Forbidden(format!(
+                "the API gives no access token for organization {org}: {}; {}",
+                refusal(),
+                self.dialect().advice_without_token()
+            ))),
             // A bad API token is answered with 400 or 404. [auth-apitok, image-builder-test]
-            408 | 425 => Err(answer.fault()),
-            400..500 => Err(Fault::Credentials(format!("the API refuses the credentials: {}", answer.refusal()))),
+            (400..500, _) => Err(Fault::Credentials(format!("the API refuses the credentials: {}", refusal()))),
             _ => Err(answer.fault()),
         }
     }
@@ -176,14 +246,13 @@ impl Caller {
 
     async fn call_authenticated(&self, lane: &Lane<'_>, request: Request) -> Result<Answer, Fault> {
         let _entered = lane.enter().await?;
-        let slot = self.tokens.slot(self.dialect().token_of(lane.org()));
-        let token = self.token(lane, &slot).await?;
+        let Held { slot, token } = self.token(lane).await?;
         let answer = self.with_token(lane, &request, &token).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         slot.drop_token(&token).await;
-        let token = self.token(lane, &slot).await?;
+        let Held { slot, token } = self.token(lane).await?;
         let answer = self.with_token(lane, &request, &token).await?;
         if answer.status != 401 {
             return Ok(answer);
@@ -198,7 +267,12 @@ impl Caller {
         let value = SecretString::from(format!("{before}{}", token.expose()));
         let value = HeaderValue::from_str(value.expose_secret());
         let value = value.map_err(|_| Fault::Unavailable("the access token cannot be sent".into()))?;
-        self.attempt(lane, request, Some((HeaderName::from_static(name), value)), token.known().clone()).await
+        let header = Some((HeaderName::from_static(name), value));
+        let mut answer = self.attempt(lane, request, header, token.known().clone()).await?;
+        if answer.status == 403 {
+            answer.note = Some(token.claims().why_forbidden(request.operation));
+        }
+        Ok(answer)
     }
 
     /// One HTTP exchange, unless the lane is paused or the fence closed; a 429 pauses the lane.
@@ -262,6 +336,32 @@ impl Caller {
             Ok(Ok(deletion)) => ids.iter().map(|_| Ok(deletion.clone())).collect(),
             Ok(Err(answer)) => ids.iter().map(|id| answer.deletion(id)).collect(),
             Err(fault) => ids.iter().map(|_| Err(fault.clone())).collect(),
+        }
+    }
+}
+
+/// A token that was asked for by name must be for that organization.
+fn granted_for(org: Option<&OrgId>, granted: Granted) -> Result<Granted, Fault> {
+    match org {
+        Some(org) if granted.claims.is_for(org) == Some(false) => Err(wrong_organization(&granted.claims, org)),
+        Some(_) | None => Ok(granted),
+    }
+}
+
+fn wrong_organization(claims: &TokenClaims, org: &OrgId) -> Fault {
+    let own = claims.organization.as_ref().map(ToString::to_string).unwrap_or_default();
+    Fault::WrongOrganization(format!(
+        "its access token is for organization {own}, and spec.orgId is {org}; use clientCredentials of an OAuth app that was added to both, or an IamConnection with credentials of organization {org}"
+    ))
+}
+
+/// Which kind of credentials the endpoint of an exchange takes.
+fn taken_by(request: &Request, kind: CredentialsKind) -> String {
+    let path = request.path.join("/");
+    match kind {
+        CredentialsKind::ApiToken => format!("/{path} takes an API token, and no client id and secret of an OAuth app"),
+        CredentialsKind::ClientCredentials => {
+            format!("/{path} takes client id and secret of an OAuth app with client_credentials, and no API token")
         }
     }
 }

@@ -5,7 +5,8 @@ use super::answer::Answer;
 use super::dialect::Dialect;
 use super::request::{Body, Request, create_body, overlap_seconds, role_changes, role_names, update_body};
 use super::{
-    ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
+    ApiCredentials, ClientId, ClientSecret, Context, CredentialsKind, Deletion, Fault, NewApp, Operation, OrgId, Roles,
+    Update,
 };
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -16,22 +17,28 @@ use std::time::Duration;
 pub struct CloudPartnerNavigator;
 
 impl Dialect for CloudPartnerNavigator {
-    /// API tokens are per organization, and the exchange of a client names one. [cpn-guide, cpn-account-token]
-    fn token_of(&self, org: &OrgId) -> Option<OrgId> {
-        Some(org.clone())
+    /// The exchange of a client names one. [cpn-account-token]
+    fn must_name_organization(&self, kind: CredentialsKind) -> bool {
+        kind == CredentialsKind::ClientCredentials
     }
 
-    fn exchange(&self, org: &OrgId, credentials: &ApiCredentials) -> Request {
+    fn exchange(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Request {
         let (path, body): (&[&str], _) = match credentials {
             ApiCredentials::ApiToken(token) => {
                 (&["v1", "authn", "accesstoken"], json!({"refreshToken": token.expose_secret()}))
             }
             ApiCredentials::Client { id, secret } => (
-                &["v1", "authn", "accounts", &org.0, "accesstoken"],
+                // Without an organization the path is none, and is not sent.
+                &["v1", "authn", "accounts", org.map_or("", |org| &org.0), "accesstoken"],
                 json!({"clientId": id, "clientSecret": secret.expose_secret()}),
             ),
         };
         Request::new(Operation::GetAccessToken, Method::POST, path).body(Body::Json(body)).secretive()
+    }
+
+    /// [cpn-reseller]
+    fn advice_without_token(&self) -> &'static str {
+        "an OAuth app serves its own organization only: use an IamConnection with one of that organization"
     }
 
     /// [cpn-guide]
@@ -144,7 +151,15 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let known = Known::default();
-        Answer { operation: Operation::ReadApp, status, retry_after: None, body: body.into(), quote: Quote::Any, known }
+        Answer {
+            operation: Operation::ReadApp,
+            status,
+            retry_after: None,
+            note: None,
+            body: body.into(),
+            quote: Quote::Any,
+            known,
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::answer::Answer;
 use super::dialect::Dialect;
 use super::request::{Body, Request, create_body, overlap_seconds, role_changes, update_body};
 use super::{
-    ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, Operation, OrgId, Roles, Update,
+    ApiCredentials, ClientId, ClientSecret, Context, CredentialsKind, Deletion, Fault, NewApp, Operation, OrgId, Roles,
+    Update,
 };
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -20,23 +21,28 @@ fn request(operation: Operation, method: Method, path: &[&str]) -> Request {
 }
 
 impl Dialect for CloudServices {
-    /// One token serves every organization that the identity may manage. [auth-apitok, vmc-org]
-    fn token_of(&self, _: &OrgId) -> Option<OrgId> {
-        None
+    /// Without one, the token is for the organization that owns the app. [auth-token]
+    fn must_name_organization(&self, _: CredentialsKind) -> bool {
+        false
     }
 
-    fn exchange(&self, _: &OrgId, credentials: &ApiCredentials) -> Request {
-        let operation = Operation::GetAccessToken;
+    fn exchange(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Request {
         let (path, fields, basic): (&[&str], _, _) = match credentials {
             ApiCredentials::ApiToken(token) => {
                 (&["auth", "api-tokens", "authorize"], vec![("api_token", token.expose_secret().to_owned())], None)
             }
             ApiCredentials::Client { id, secret } => {
-                let fields = vec![("grant_type", "client_credentials".to_owned())];
+                let mut fields = vec![("grant_type", "client_credentials".to_owned())];
+                fields.extend(org.map(|org| ("orgId", org.0.clone())));
                 (&["auth", "authorize"], fields, Some((id.clone(), secret.clone())))
             }
         };
-        request(operation, Method::POST, path).body(Body::Form { fields, basic }).secretive()
+        request(Operation::GetAccessToken, Method::POST, path).body(Body::Form { fields, basic }).secretive()
+    }
+
+    /// [csp-index]
+    fn advice_without_token(&self) -> &'static str {
+        "add the OAuth app of clientCredentials to that organization with the role developer"
     }
 
     /// [csp-security, kb-437409]
@@ -146,7 +152,15 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let known = Known::default();
-        Answer { operation: Operation::ReadApp, status, retry_after: None, body: body.into(), quote: Quote::Any, known }
+        Answer {
+            operation: Operation::ReadApp,
+            status,
+            retry_after: None,
+            note: None,
+            body: body.into(),
+            quote: Quote::Any,
+            known,
+        }
     }
 
     #[test]

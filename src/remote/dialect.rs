@@ -3,16 +3,22 @@
 
 use super::answer::Answer;
 use super::request::Request;
-use super::{ApiCredentials, ClientId, ClientSecret, Context, Deletion, Fault, NewApp, OrgId, Roles, Update};
+use super::{
+    ApiCredentials, ClientId, ClientSecret, Context, CredentialsKind, Deletion, Fault, NewApp, OrgId, Roles, Update,
+};
 use std::time::Duration;
 
 /// One of the two APIs: its paths, its header, its request forms, and what its refusals mean.
 pub trait Dialect: Send + Sync {
-    /// Whose access token a call about this organization needs; `None` when one serves all.
-    fn token_of(&self, org: &OrgId) -> Option<OrgId>;
+    /// Whether an exchange of such credentials must name an organization.
+    fn must_name_organization(&self, kind: CredentialsKind) -> bool;
 
-    /// Exchanges credentials for an access token.
-    fn exchange(&self, org: &OrgId, credentials: &ApiCredentials) -> Request;
+    /// Exchanges credentials for an access token: for this organization, where they give tokens for several, or for the
+    /// one that owns them.
+    fn exchange(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Request;
+
+    /// What to do where client credentials give no token for an organization.
+    fn advice_without_token(&self) -> &'static str;
 
     /// The header that carries an access token, and what stands before the token in it.
     fn token_header(&self) -> (&'static str, &'static str);

@@ -1,13 +1,11 @@
 //! The answer to a token exchange: the access token, and how long it lives.
 //! Cloud Services says so in the answer, Cloud Partner Navigator only inside the token.
 
-use super::Fault;
 use super::answer::Answer;
 use super::token::Granted;
+use super::{Fault, TokenClaims, claims};
 use crate::secret_value;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use k8s_openapi::jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -27,51 +25,32 @@ pub fn read(answer: &Answer) -> Result<Granted, Fault> {
         return Err(answer.malformed("its access token cannot stand in a header"));
     }
     let lifetime = lifetime(body.get("expires_in"), token, Timestamp::now());
-    Ok(Granted { token: token.to_owned().into(), lifetime })
+    Ok(Granted { token: token.to_owned().into(), lifetime, claims: TokenClaims::of(token) })
 }
 
 fn lifetime(expires_in: Option<&Value>, token: &str, now: Timestamp) -> Duration {
     let said = expires_in.and_then(|value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()));
-    let seconds = said.or_else(|| lifetime_within(token, now)).filter(|seconds| *seconds > 0);
+    let seconds = said.or_else(|| claims::lifetime(token, now)).filter(|seconds| *seconds > 0);
     let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
     seconds.map_or(CAUTIOUS, Duration::from_secs).min(LONGEST)
-}
-
-/// By the claims of a JWT; with `iat`, two clocks that differ do no harm.
-fn lifetime_within(token: &str, now: Timestamp) -> Option<i64> {
-    let claim = claims(token)?;
-    claim("exp")?.checked_sub(claim("iat").unwrap_or(now.as_second()))
-}
-
-/// When a token ends, where it says so: an API token may be opaque or a JWT. (undocumented)
-pub fn expiry(token: &SecretString) -> Option<Timestamp> {
-    Timestamp::from_second(claims(token.expose_secret())?("exp")?).ok()
-}
-
-/// The numbers that a JWT claims.
-fn claims(token: &str) -> Option<impl Fn(&str) -> Option<i64>> {
-    let payload = token.split('.').nth(1)?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()?;
-    Some(move |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::remote::Operation;
+    use crate::remote::claims::tests::jwt;
     use crate::remote::request::Quote;
     use crate::remote::scrub::Known;
+    use secrecy::ExposeSecret;
     use serde_json::json;
-
-    fn jwt(claims: &Value) -> String {
-        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
-    }
 
     fn answer(body: &str) -> Answer {
         Answer {
             operation: Operation::GetAccessToken,
             status: 200,
             retry_after: None,
+            note: None,
             body: body.into(),
             quote: Quote::MessageOnly,
             known: Known::default(),
@@ -100,6 +79,14 @@ mod tests {
         for (expires_in, token, seconds) in cases {
             assert_eq!(lifetime(expires_in.as_ref(), &token, now).as_secs(), seconds, "{expires_in:?} {token}");
         }
+    }
+
+    #[test]
+    fn a_token_is_read_with_what_it_says_of_itself() {
+        let token = jwt(&json!({"context_name": "org-1", "perms": []}));
+        let granted = read(&answer(&json!({ "access_token": token }).to_string())).ok().unwrap();
+        assert_eq!(granted.claims, TokenClaims::of(&token));
+        assert!(granted.claims.organization.is_some());
     }
 
     #[test]

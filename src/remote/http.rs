@@ -9,8 +9,8 @@ use super::gate::Lane;
 use super::listing::{APP_FIELDS, Listing, MEMBER_FIELDS};
 use super::request::{Page, Request};
 use super::survey::Survey;
-use super::{ApiCredentials, ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, LoadCredentials};
-use super::{Look, ManagedIds, NewApp, OrgId, RemoteApp, Update, Verification};
+use super::{ApiCredentials, ClientId, ClientSecret, Credentials, CredentialsKind, Deletion, Fault, HeldRoles, Iam};
+use super::{LoadCredentials, Look, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims, Update, Verification};
 use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
 use serde_json::Value;
@@ -48,9 +48,15 @@ impl fmt::Debug for HttpIam {
 
 impl HttpIam {
     /// An identity of a service and whose it is. Makes no call; `credentials` are read when the first token is needed.
-    pub fn new(service: Service, credentials: LoadCredentials, managed: ManagedIds, owner: Flow) -> Self {
+    pub fn new(
+        service: Service,
+        kind: CredentialsKind,
+        credentials: LoadCredentials,
+        managed: ManagedIds,
+        owner: Flow,
+    ) -> Self {
         let identity = Identity {
-            caller: Caller::new(service, credentials, owner.clone()),
+            caller: Caller::new(service, kind, credentials, owner.clone()),
             managed,
             apps: Survey::new(),
             members: Survey::new(),
@@ -75,9 +81,9 @@ impl HttpIam {
         self.caller().lane(org, &self.flow)
     }
 
-    /// Whether the API takes these credentials, which are those of now: a token that came from others is dropped.
-    /// `None` where the API wants to know an organization and none is given.
-    pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<(), Fault>> {
+    /// Whether the API takes these credentials, which are those of now, and what the token says that it gives for them: a
+    /// token that came from others is dropped. `None` where the API wants to know an organization and none is given.
+    pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<TokenClaims, Fault>> {
         self.caller().check(org, credentials).await
     }
 
@@ -201,7 +207,12 @@ impl Iam for HttpIam {
                 }
                 // Who may not list may still read, and what is said of one app says more than what is said of a list.
                 Ok(_) | Err(Fault::Forbidden(_) | Fault::NotFound(_) | Fault::Conflict(_) | Fault::Rejected(_)) => {}
-                Err(fault @ (Fault::Unavailable(_) | Fault::Throttled { .. } | Fault::Credentials(_))) => {
+                Err(
+                    fault @ (Fault::Unavailable(_)
+                    | Fault::Throttled { .. }
+                    | Fault::Credentials(_)
+                    | Fault::WrongOrganization(_)),
+                ) => {
                     return Err(fault);
                 }
             }

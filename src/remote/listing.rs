@@ -233,7 +233,7 @@ mod tests {
 
     fn answer(body: &str) -> Answer {
         let (operation, quote, known) = (Operation::ListApps, Quote::Any, Known::default());
-        Answer { operation, status: 200, retry_after: None, body: body.into(), quote, known }
+        Answer { operation, status: 200, retry_after: None, note: None, body: body.into(), quote, known }
     }
 
     fn listing(managed: &[&str]) -> Listing<'static> {

@@ -61,6 +61,20 @@ impl Operation {
         }
     }
 
+    /// Whether it reads or gives roles, for which it is not documented which role the caller needs.
+    pub fn is_about_roles(self) -> bool {
+        match self {
+            Self::AddAppToOrganization | Self::ReadClient | Self::ListClients | Self::ChangeRoles => true,
+            Self::GetAccessToken
+            | Self::CreateApp
+            | Self::ReadApp
+            | Self::ListApps
+            | Self::UpdateApp
+            | Self::RotateSecret
+            | Self::DeleteApp => false,
+        }
+    }
+
     /// In words.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -90,7 +90,15 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn answer(operation: Operation, status: u16, body: Vec<u8>, quote: Quote) -> Answer {
-    Answer { operation, status, retry_after: None, body: body.into(), quote, known: Known::default().with(SECRET) }
+    Answer {
+        operation,
+        status,
+        retry_after: None,
+        note: None,
+        body: body.into(),
+        quote,
+        known: Known::default().with(SECRET),
+    }
 }
 
 fn is_fit_to_be_shown(said: &str) -> bool {

@@ -46,6 +46,25 @@ pub enum ApiCredentials {
     },
 }
 
+/// The two kinds of credentials, which differ in the organizations that they give access tokens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsKind {
+    /// It belongs to one organization. [csp-index]
+    ApiToken,
+    /// They give a token for each organization to which the app was added. [csp-index]
+    ClientCredentials,
+}
+
+impl ApiCredentials {
+    /// Which kind they are.
+    pub fn kind(&self) -> CredentialsKind {
+        match self {
+            Self::ApiToken(_) => CredentialsKind::ApiToken,
+            Self::Client { .. } => CredentialsKind::ClientCredentials,
+        }
+    }
+}
+
 /// Reads the credentials where they are kept, each time anew and in bounded time, since all who need a token wait for it;
 /// an error is a sentence without a secret.
 pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ApiCredentials, String>> + Send + Sync>;

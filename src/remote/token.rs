@@ -2,12 +2,12 @@
 //! Credentials that were refused are not tried again until they change or a minute has passed.
 
 use super::scrub::Known;
-use super::{ApiCredentials, ClientId, Fault, LoadCredentials, OrgId};
+use super::{ApiCredentials, ClientId, Fault, LoadCredentials, OrgId, TokenClaims};
 use crate::keyed::PrunedMap;
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,11 +24,14 @@ pub struct Granted {
     pub token: SecretString,
     /// How long it lives.
     pub lifetime: Duration,
+    /// What it says of itself.
+    pub claims: TokenClaims,
 }
 
 /// An access token and the credentials that it came from.
 pub struct AccessToken {
     value: SecretString,
+    claims: TokenClaims,
     credentials: ApiCredentials,
     known: Known,
     renew_at: Instant,
@@ -39,12 +42,17 @@ impl AccessToken {
     fn new(granted: Granted, credentials: ApiCredentials, asked_at: Instant) -> Self {
         let known = Known::of(&credentials).with(granted.token.expose_secret());
         let (renew_at, expires_at) = (asked_at + renew_after(granted.lifetime), asked_at + granted.lifetime);
-        Self { value: granted.token, credentials, known, renew_at, expires_at }
+        Self { value: granted.token, claims: granted.claims, credentials, known, renew_at, expires_at }
     }
 
     /// For the header of a call.
     pub fn expose(&self) -> &str {
         self.value.expose_secret()
+    }
+
+    /// What it says of itself.
+    pub fn claims(&self) -> &TokenClaims {
+        &self.claims
     }
 
     /// Whether it came from the credentials of this app.
@@ -78,21 +86,45 @@ impl Tokens {
         Self { load, slots: Mutex::default() }
     }
 
-    /// The slot of the token that serves this organization, or every one.
+    /// The slot of the token for this organization, or of the one for the organization that owns the credentials.
     pub fn slot(&self, org: Option<OrgId>) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let of_use = |_: &Option<OrgId>, slot: &Arc<Slot>| Arc::strong_count(slot) > 1 || slot.is_of_use();
-        slots.get_or_insert_with(org, || Arc::new(Slot::new(self.load.clone())), of_use).clone()
+        self.slots().get_or_insert_with(org, || Arc::new(Slot::new(self.load.clone())), of_use).clone()
+    }
+
+    /// The same with its token, if there is one that needs no renewal.
+    pub fn fresh(&self, org: Option<OrgId>) -> Option<Held> {
+        let slot = self.slots().get(&org)?.clone();
+        slot.fresh().map(|token| Held { slot, token })
+    }
+
+    /// The first organization for which there is a token that needs no renewal.
+    pub fn served(&self) -> Option<OrgId> {
+        let slots = self.slots();
+        let fresh = slots.iter().filter(|(_, slot)| slot.fresh().is_some());
+        fresh.filter_map(|(org, _)| org.clone()).min()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, PrunedMap<Option<OrgId>, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops the tokens that came from other credentials than these, which are those of now.
     pub fn keep_only(&self, credentials: &ApiCredentials) {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots();
         // A slot that is locked is being renewed, with credentials that were read just now.
         for mut state in slots.iter().filter_map(|(_, slot)| slot.state.try_lock().ok()) {
             state.held = state.held.take().filter(|token| token.credentials == *credentials);
         }
     }
+}
+
+/// A token and the slot that keeps it.
+pub struct Held {
+    /// The slot.
+    pub slot: Arc<Slot>,
+    /// The token.
+    pub token: Arc<AccessToken>,
 }
 
 /// One token. Who renews it holds the lock, so all others wait for that one exchange; whoever is cut off in
@@ -180,7 +212,7 @@ impl Slot {
                 Ok(token)
             }
             Err(fault) => {
-                if matches!(fault, Fault::Credentials(_)) {
+                if matches!(fault, Fault::Credentials(_) | Fault::WrongOrganization(_) | Fault::Forbidden(_)) {
                     state.refuse(credentials, fault.clone());
                 }
                 Err(fault)

@@ -6,6 +6,7 @@ use super::request::{Body, Request};
 use super::scrub::{Known, scrub};
 use super::{Fault, Settings, ca};
 use crate::metrics::{Answered, Meter};
+use crate::text::clean;
 use crate::traces;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, redirect};
@@ -27,6 +28,8 @@ const LARGEST: usize = 256 << 10;
 const LARGE_AT_ONCE: usize = 2;
 /// Shorter than what load balancers keep, so that a call seldom meets a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(30);
+/// The longest name of a host, in bytes.
+const LONGEST_HOST: usize = 255;
 const CONNECT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -144,13 +147,14 @@ impl Wire {
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.map(str::to_owned);
+        let note = response.status().is_redirection().then(|| redirect(&response));
         // What is said of a failure needs no more than the rest.
         let limit = if request.operation.is_list() && response.status().is_success() { LARGEST_PAGE } else { LARGEST };
         let Some(body) = read(response, limit, &self.large).await.map_err(fault)? else {
             let fault = Fault::Unavailable(format!("{}: {status}: the answer is too large", request.operation));
             return Err(Lost { answered: Answered::Error, fault });
         };
-        Ok(Answer { operation: request.operation, status, retry_after, body, quote: request.quote, known })
+        Ok(Answer { operation: request.operation, status, retry_after, note, body, quote: request.quote, known })
     }
 
     fn lost(&self, request: &Request, known: &Known, error: reqwest::Error) -> Lost {
@@ -200,6 +204,16 @@ fn url(endpoint: &Url, request: &Request) -> Result<Url, Fault> {
         url.query_pairs_mut().extend_pairs(&request.query);
     }
     Ok(url)
+}
+
+/// Where a redirect leads: the host alone, since the rest could repeat what was sent.
+fn redirect(response: &Response) -> String {
+    let location = response.headers().get("location").and_then(|location| location.to_str().ok());
+    let target = location.and_then(|location| response.url().join(location).ok());
+    match target.as_ref().and_then(Url::host_str).map(|host| clean(host, LONGEST_HOST)) {
+        Some(host) => format!("a redirect to {host} is not followed"),
+        None => "a redirect is not followed".into(),
+    }
 }
 
 /// The body, unless it is too large.

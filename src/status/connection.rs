@@ -7,7 +7,7 @@ use crate::crd::{
 };
 use crate::decide::{Blocked, org_id};
 use crate::reason::Reason;
-use crate::remote::OrgId;
+use crate::remote::{OrgId, TokenClaims};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -33,8 +33,8 @@ impl Checked {
 /// Whether a connection can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proven {
-    /// The API gave an access token for the credentials.
-    Accepted,
+    /// The API gave an access token for the credentials, which says this.
+    Accepted(TokenClaims),
     /// Each namespace brings credentials of its own.
     ByEachNamespace,
     /// The API could not be asked yet, for want of an organization.
@@ -43,6 +43,8 @@ pub enum Proven {
     Unreachable(String),
     /// It could not be found out now: the API asks to wait, or Kubernetes gave no usable answer.
     Delayed(String),
+    /// The API gives no token for the only organization that it could be asked about.
+    Undecided(String),
     /// A person must change something.
     Wrong(Blocked),
 }
@@ -105,10 +107,24 @@ pub fn of_connection(
         None => last.cloned(),
     };
     let expiring = expiring(&checked.expiry, now).map(|said| said.after(&old.conditions, generation, now));
+    let claims = claims(&checked.proven, &old);
     IamConnectionStatus {
         observed_generation: generation,
+        organization: claims.organization.map(|org| org.0),
+        roles: claims.roles,
         apps: counts.or(old.apps),
         conditions: ready.into_iter().chain(expiring).collect(),
+    }
+}
+
+/// What the access token says of itself; where there is none now, the last truth stays.
+fn claims(proven: &Proven, old: &IamConnectionStatus) -> TokenClaims {
+    match proven {
+        Proven::Accepted(claims) => claims.clone(),
+        Proven::ByEachNamespace | Proven::Wrong(_) => TokenClaims::default(),
+        Proven::NotAsked | Proven::Unreachable(_) | Proven::Delayed(_) | Proven::Undecided(_) => {
+            TokenClaims { organization: old.organization.clone().map(OrgId), roles: old.roles.clone() }
+        }
     }
 }
 
@@ -118,7 +134,7 @@ fn ready(proven: &Proven, last: Option<&Condition>) -> Option<Said> {
         Some(Said { kind: ConditionType::Ready, status, reason, message: message.to_owned() })
     };
     match proven {
-        Proven::Accepted => said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials."),
+        Proven::Accepted(_) => said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials."),
         Proven::ByEachNamespace => said(
             ConditionStatus::True,
             Reason::Provisioned,
@@ -131,7 +147,10 @@ fn ready(proven: &Proven, last: Option<&Condition>) -> Option<Said> {
         Proven::Delayed(message) if last.is_none() => {
             said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
-        Proven::NotAsked | Proven::Delayed(_) => None,
+        Proven::Undecided(message) if last.is_none() => {
+            said(ConditionStatus::Unknown, Reason::CredentialsUnavailable, message)
+        }
+        Proven::NotAsked | Proven::Delayed(_) | Proven::Undecided(_) => None,
         Proven::Wrong(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message),
     }
 }
@@ -176,6 +195,10 @@ mod tests {
         .unwrap()
     }
 
+    fn accepted() -> Proven {
+        Proven::Accepted(TokenClaims::default())
+    }
+
     fn after(connection: &mut IamConnection, proven: Proven, second: i64) -> Condition {
         let status = of_connection(connection, &Checked::without_expiry(proven), None, at(second));
         connection.status = Some(status.clone());
@@ -185,9 +208,9 @@ mod tests {
     #[test]
     fn a_connection_says_whether_the_api_takes_its_credentials() {
         let mut connection = connection();
-        let good = after(&mut connection, Proven::Accepted, 1);
+        let good = after(&mut connection, accepted(), 1);
         assert_eq!((good.status, good.observed_generation), (ConditionStatus::True, Some(4)));
-        assert_eq!(after(&mut connection, Proven::Accepted, 9), good, "the same again");
+        assert_eq!(after(&mut connection, accepted(), 9), good, "the same again");
         let wrong = Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"));
         let bad = after(&mut connection, wrong, 9);
         assert_eq!((bad.status, bad.reason.as_str()), (ConditionStatus::False, "CredentialsUnavailable"));
@@ -197,10 +220,10 @@ mod tests {
     #[test]
     fn a_connection_whose_api_is_down_is_not_said_to_be_ready() {
         let mut connection = connection();
-        after(&mut connection, Proven::Accepted, 1);
+        after(&mut connection, accepted(), 1);
         let unknown = after(&mut connection, Proven::Unreachable("no answer".into()), 2);
         assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "no answer"));
-        assert_eq!(after(&mut connection, Proven::Accepted, 3).status, ConditionStatus::True);
+        assert_eq!(after(&mut connection, accepted(), 3).status, ConditionStatus::True);
     }
 
     #[test]
@@ -208,7 +231,7 @@ mod tests {
         let mut connection = connection();
         let delayed = || Proven::Delayed("asks to wait".into());
         assert_eq!(after(&mut connection, delayed(), 1).status, ConditionStatus::Unknown);
-        let good = after(&mut connection, Proven::Accepted, 2);
+        let good = after(&mut connection, accepted(), 2);
         assert_eq!(after(&mut connection, delayed(), 3), good);
         assert_eq!(after(&mut connection, Proven::NotAsked, 3), good);
         connection.metadata.generation = Some(5);
@@ -217,10 +240,37 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_says_what_its_token_says_for_as_long_as_it_is_not_refused() {
+        let mut connection = connection();
+        let claims =
+            TokenClaims { organization: Some(OrgId("org-1".into())), roles: Some(vec!["csp:developer".into()]) };
+        let mut of = |proven| {
+            let status = of_connection(&connection, &Checked::without_expiry(proven), None, at(1));
+            connection.status = Some(status.clone());
+            (status.organization, status.roles)
+        };
+        let known = (Some("org-1".to_owned()), Some(vec!["csp:developer".to_owned()]));
+        assert_eq!(of(Proven::Accepted(claims)), known);
+        assert_eq!(of(Proven::Unreachable("no answer".into())), known);
+        assert_eq!(of(Proven::Undecided("403".into())), known);
+        assert_eq!(of(Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"))), (None, None));
+    }
+
+    #[test]
+    fn one_organization_without_a_token_says_nothing_about_the_connection() {
+        let mut connection = connection();
+        let refused = || Proven::Undecided("no token for org-9".into());
+        let unknown = after(&mut connection, refused(), 1);
+        assert_eq!((unknown.status, unknown.reason.as_str()), (ConditionStatus::Unknown, "CredentialsUnavailable"));
+        let good = after(&mut connection, accepted(), 2);
+        assert_eq!(after(&mut connection, refused(), 3), good);
+    }
+
+    #[test]
     fn credentials_that_end_within_two_weeks_are_said_to_expire() {
         let now = at(1_000_000_000);
         let of = |expiry| {
-            let checked = Checked { proven: Proven::Accepted, expiry };
+            let checked = Checked { proven: accepted(), expiry };
             let conditions = of_connection(&connection(), &checked, None, now).conditions;
             conditions.get(1).map(|condition| (condition.r#type, condition.status))
         };

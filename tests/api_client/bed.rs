@@ -9,7 +9,8 @@ use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::fence::Fence;
 use oauth_app_operator::metrics::Meter;
 use oauth_app_operator::remote::http::{HttpIam, Service};
-use oauth_app_operator::remote::{ApiCredentials, ClientId, LoadCredentials, ManagedIds, NewApp, OrgId, Settings};
+use oauth_app_operator::remote::{ApiCredentials, ClientId, CredentialsKind, LoadCredentials};
+use oauth_app_operator::remote::{ManagedIds, NewApp, OrgId, Settings};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -62,13 +63,19 @@ impl Bed {
     }
 
     pub fn iam_with(&self, settings: Settings) -> (HttpIam, Kept) {
-        let kept: Kept = Arc::new(Mutex::new(Ok(client())));
-        (build(&settings, &kept, &[]), kept)
+        self.iam_as(settings, client())
+    }
+
+    /// A client with these credentials, which can be replaced by others of their kind.
+    pub fn iam_as(&self, settings: Settings, credentials: ApiCredentials) -> (HttpIam, Kept) {
+        let kind = credentials.kind();
+        let kept: Kept = Arc::new(Mutex::new(Ok(credentials)));
+        (build(&settings, kind, &kept, &[]), kept)
     }
 
     /// A client that keeps these apps of a list; others keep what they were asked for.
     pub fn iam_managing(&self, flavour: Flavour, apps: &[ClientId]) -> HttpIam {
-        build(&self.settings(flavour), &Arc::new(Mutex::new(Ok(client()))), apps)
+        build(&self.settings(flavour), client().kind(), &Arc::new(Mutex::new(Ok(client()))), apps)
     }
 
     pub async fn calls(&self, operation: Operation) -> Vec<CallView> {
@@ -80,10 +87,10 @@ impl Bed {
     }
 }
 
-fn build(settings: &Settings, credentials: &Kept, managed: &[ClientId]) -> HttpIam {
+fn build(settings: &Settings, kind: CredentialsKind, credentials: &Kept, managed: &[ClientId]) -> HttpIam {
     let managed: HashSet<ClientId> = managed.iter().cloned().collect();
     let managed: ManagedIds = Arc::new(move |_| managed.clone());
-    HttpIam::new(Service::new(settings).unwrap(), load(credentials), managed, Flow::Operator)
+    HttpIam::new(Service::new(settings).unwrap(), kind, load(credentials), managed, Flow::Operator)
 }
 
 pub fn load(kept: &Kept) -> LoadCredentials {

@@ -8,6 +8,7 @@ mod bed;
 mod fields;
 mod lists;
 mod operations;
+mod organizations;
 mod roles;
 mod tokens;
 mod trouble;

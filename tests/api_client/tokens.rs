@@ -1,18 +1,17 @@
 //! Access tokens: both kinds of credentials, renewal once for all, and credentials that the API refuses.
 //! The simulator counts the exchanges.
 
-use crate::bed::{API_TOKEN, BOTH, Bed, CPN, CSP, api_token, app, client, id, org};
+use crate::bed::{API_TOKEN, BOTH, Bed, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
-use iam_simulator::types::{Action, ApiTokenSeed, Fault as Order, Operation, Seed};
-use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, OrgId};
+use iam_simulator::types::{Action, Fault as Order, Operation};
+use oauth_app_operator::remote::{ApiCredentials, Fault, Iam};
 
 #[tokio::test]
 async fn both_kinds_of_credentials_give_a_token() {
     let bed = Bed::new().await;
     for flavour in BOTH {
         for (credentials, name) in [(client(), "by-client"), (api_token(API_TOKEN), "by-token")] {
-            let (iam, kept) = bed.iam_with(bed.settings(flavour));
-            *kept.lock().unwrap() = Ok(credentials);
+            let (iam, _) = bed.iam_as(bed.settings(flavour), credentials);
             iam.create(&org(), &app(flavour, name)).await.unwrap();
         }
     }
@@ -78,8 +77,7 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
             for status in [400, 404] {
                 bed.control.set(|s| s.bad_api_token_status = status).await.unwrap();
                 bed.control.clear_calls().await.unwrap();
-                let (iam, kept) = bed.iam_with(bed.settings(flavour));
-                *kept.lock().unwrap() = Ok(wrong.clone());
+                let (iam, kept) = bed.iam_as(bed.settings(flavour), wrong.clone());
                 for _ in 0..5 {
                     let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
                     let Fault::Credentials(said) = &fault else { panic!("{fault:?}") };
@@ -118,23 +116,4 @@ async fn a_second_401_means_the_credentials() {
         let counts = (bed.count(Operation::GetApp).await, bed.count(Operation::Token).await);
         assert_eq!(counts, (2, 2), "{flavour:?}: no further call");
     }
-}
-
-#[tokio::test]
-async fn one_organization_with_bad_credentials_leaves_the_others_alone() {
-    let bed = Bed::new().await;
-    bed.control.seed_org(CPN, "org-2", false).await.unwrap();
-    let limited = ApiTokenSeed {
-        flavour: CPN,
-        value: "Hidden-Limited-1".into(),
-        org_id: "org-1".into(),
-        orgs: Some(vec!["org-1".into()]),
-        passcode: None,
-    };
-    bed.control.seed(&Seed { api_tokens: vec![limited], ..Seed::default() }).await.unwrap();
-    let (iam, kept) = bed.iam_with(bed.settings(CPN));
-    *kept.lock().unwrap() = Ok(api_token("Hidden-Limited-1"));
-    let fault = iam.read(&OrgId("org-2".into()), &id("absent-app")).await.unwrap_err();
-    assert!(matches!(fault, Fault::Forbidden(_)), "{fault:?}");
-    assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
 }

@@ -26,7 +26,8 @@ const INSTALL: &str = "\
 kubectl apply -k deploy
 ";
 const FIRST_APP: &str = "\
-kubectl -n oauth-app-operator create secret generic iam-credentials --from-file=api-token=token.txt
+kubectl -n oauth-app-operator create secret generic iam-credentials \\
+  --from-file=client-id=client-id.txt --from-file=client-secret=client-secret.txt
 kubectl apply -f deploy/examples/iam-connection.yaml
 kubectl create namespace billing
 kubectl apply -f deploy/examples/org-oauth-app.yaml
@@ -156,14 +157,16 @@ impl Stage {
         Ok(())
     }
 
-    /// A directory like a checkout after `cargo build`, in which the reader has also saved a token and the certificate of a
-    /// private authority.
+    /// A directory like a checkout after `cargo build`, in which the reader has also saved a credential and the certificate of
+    /// a private authority.
     fn lay_out_checkout(&self) -> std::io::Result<()> {
         let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")), &self.shell.directory);
         for directory in ["crds", "deploy"] {
             shell::copy(&from.join(directory), &to.join(directory), &|text| self.adapted(text))?;
         }
-        std::fs::write(to.join("token.txt"), IDENTITY)?;
+        for file in ["client-id.txt", "client-secret.txt"] {
+            std::fs::write(to.join(file), IDENTITY)?;
+        }
         std::fs::write(to.join("ca.pem"), self.simulator.ca_pem())?;
         let built = Path::new(env!("CARGO_BIN_EXE_oauth-app-operator")).ancestors().nth(2).unwrap_or(from);
         symlink(built, to.join("target"))?;

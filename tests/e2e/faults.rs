@@ -129,12 +129,15 @@ async fn a_missing_role_is_said_in_the_words_of_the_api() {
     world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "Forbidden").await;
-    assert!(message.contains("Organization owner needed"), "{message}");
+    let why =
+        "create app: 403: Organization owner needed; the token has csp:org_owner in organization org-of-forbidden";
+    assert!(message.starts_with("IamConnection forbidden: ") && message.contains(why), "{message}");
 }
 
 #[tokio::test]
 async fn an_unknown_organization_is_said_plainly() {
     let world = World::running("no-org", Flavour::Csp).await;
+    world.control.set(|settings| settings.org_scoped_tokens = false).await.unwrap();
     world.create("billing", json!({"orgId": "unknown-org"})).await;
     world.until_stalled("billing", "OrgNotFound").await;
 }

@@ -142,10 +142,9 @@ async fn a_forged_secret_does_not_take_the_operators_own_client() {
         r#"{"stringData":{"id":"victim"}}"#,
     ];
     plane().kubectl(&id).unwrap();
-    let pair = json!({"secretRef": {"name": name, "clientIdKey": "id", "clientSecretKey": "token"}});
     let namespaces = json!({"from": "Names", "names": [world.namespace, neighbors.attacker]});
     let grants = json!([{"namespaces": namespaces, "orgs": {"from": "All"}}]);
-    world.connect(json!({"credentials": {"apiToken": null, "clientCredentials": pair}, "grants": grants})).await;
+    world.connect(json!({"grants": grants})).await;
     neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
     neighbors.forge_secret("victim");
     neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));

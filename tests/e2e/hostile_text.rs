@@ -93,14 +93,17 @@ async fn a_published_secret_that_is_edited_to_a_huge_one_is_not_sent_to_the_api(
 
 #[tokio::test]
 async fn credentials_of_a_connection_that_cannot_be_any_are_refused_by_name() {
-    let world = World::running("hostile-token", Flavour::Csp).await;
+    let world = World::new("hostile-token", Flavour::Csp).await;
+    let credentials = world.give_api_token().await;
+    world.connect(credentials).await;
+    world.operator().start();
     world.create("billing", json!({"suspend": true})).await;
     world.until_connection("Ready", "True", "Provisioned").await;
     for (token, why) in [
         ("x".repeat((16 << 10) + 1), "is longer than 16 KiB"),
         ("api-token\tof-somebody".to_owned(), "holds a control character"),
     ] {
-        world.store_credentials(&token).await;
+        world.store_api_token(&token).await;
         let says = async || {
             let ready = world.connection_condition("Ready").await.unwrap();
             ready[0] == "False"
@@ -108,7 +111,7 @@ async fn credentials_of_a_connection_that_cannot_be_any_are_refused_by_name() {
         };
         world.until(why, says).await;
     }
-    world.store_credentials("api-token-of-hostile-token\n").await;
+    world.store_api_token("api-token-of-hostile-token\n").await;
     world.until_connection("Ready", "True", "Provisioned").await;
 }
 

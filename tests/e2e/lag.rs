@@ -31,9 +31,8 @@ async fn one_false_404_replaces_no_secret_that_consumers_use() {
         world.control.fault(denied).await.unwrap();
         world.annotate("billing", RECONCILE, "1").await;
         world.until_reason("billing", ConditionType::Reconciling, "AppNotShown").await;
-        let handled = async || {
-            world.app("billing").await.status.unwrap().last_handled_reconcile_at.as_deref() == Some("1")
-        };
+        let handled =
+            async || world.app("billing").await.status.unwrap().last_handled_reconcile_at.as_deref() == Some("1");
         world.until("it is looked at again", handled).await;
         world.until_ready("billing").await;
         assert_eq!(world.credential("billing").await, before, "{flavour:?}");

@@ -80,16 +80,11 @@ async fn a_manifest_becomes_an_app_of_cloud_partner_navigator_and_a_credential()
 }
 
 #[tokio::test]
-async fn the_operator_may_be_an_oauth_app_itself() {
-    for (namespace, flavour) in [("client-csp", Flavour::Csp), ("client-cpn", Flavour::Cpn)] {
+async fn the_operator_may_use_an_api_token_of_the_organization() {
+    for (namespace, flavour) in [("token-csp", Flavour::Csp), ("token-cpn", Flavour::Cpn)] {
         let world = World::new(namespace, flavour).await;
-        world.control.seed_client(flavour, &world.org, "operator-id", "Operator-secret-1!").await.unwrap();
-        world.store_credentials("Operator-secret-1!").await;
-        let pair = json!({"secretRef": {"name": namespace, "clientIdKey": "id", "clientSecretKey": "token"}});
-        let id = json!({"stringData": {"id": "operator-id"}}).to_string();
-        let patch = ["-n", "oauth-app-operator", "patch", "secret", namespace, "--type=merge", "-p", &id];
-        crate::cluster::plane().kubectl(&patch).unwrap();
-        world.connect(json!({"credentials": {"apiToken": null, "clientCredentials": pair}})).await;
+        let credentials = world.give_api_token().await;
+        world.connect(credentials).await;
         world.operator().start();
         world.create("billing", json!({})).await;
         world.until_ready("billing").await;

@@ -23,6 +23,7 @@ mod management;
 mod metrics;
 mod obstacles;
 mod operator;
+mod organizations;
 mod process;
 mod promtool;
 mod proxy;

@@ -154,8 +154,7 @@ async fn the_app_as_which_the_operator_calls_is_not_adopted() {
     let patch = json!({"stringData": {"id": id}}).to_string();
     let patch = ["-n", "oauth-app-operator", "patch", "secret", "adopt-operator", "--type=merge", "-p", &patch];
     crate::cluster::plane().kubectl(&patch).unwrap();
-    let pair = json!({"secretRef": {"name": "adopt-operator", "clientIdKey": "id", "clientSecretKey": "token"}});
-    world.connect(json!({"credentials": {"apiToken": null, "clientCredentials": pair}})).await;
+    world.connect(json!({})).await;
     world.operator().start();
     world.create("thief", json!({"id": id, "adoptionPolicy": "AdoptAndRotate"})).await;
     let message = world.until_stalled("thief", "IdTaken").await;

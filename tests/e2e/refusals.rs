@@ -276,7 +276,8 @@ async fn a_namespace_that_is_deleted_with_the_credentials_of_its_tenant_ends_and
     let literal = "--from-literal=token=token-of-tenant-ends";
     world.kubectl(&["create", "secret", "generic", "tenant-token", literal]);
     world.kubectl(&["label", "secret", "tenant-token", "oauth-apps.dev/use=true"]);
-    let credentials = json!({"source": "Tenant", "apiToken": {"secretRef": {"name": "tenant-token", "key": "token"}}});
+    let api_token = json!({"secretRef": {"name": "tenant-token", "key": "token"}});
+    let credentials = json!({"source": "Tenant", "clientCredentials": null, "apiToken": api_token});
     world.connect(json!({ "credentials": credentials })).await;
     world.operator().start();
     world.create("billing", json!({})).await;

@@ -79,7 +79,8 @@ async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
     for (org, token) in [("org-of-tenant-a", "token-of-tenant-a"), ("org-of-tenant-b", "token-of-tenant-b")] {
         world.control.seed_api_token(world.flavour, org, token).await.unwrap();
     }
-    let credentials = json!({"source": "Tenant", "apiToken": {"secretRef": {"name": "tenant-token", "key": "token"}}});
+    let api_token = json!({"secretRef": {"name": "tenant-token", "key": "token"}});
+    let credentials = json!({"source": "Tenant", "clientCredentials": null, "apiToken": api_token});
     let grants = json!([{"namespaces": {"from": "Names", "names": ["tenant-a", "tenant-b"]}, "orgs": {"from": "All"}}]);
     world.connect(json!({"credentials": credentials, "grants": grants})).await;
     world.operator().watch_too("tenant-b");
@@ -100,7 +101,7 @@ async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
     let message = world.until_connection("Ready", "True", "Provisioned").await;
     assert!(message.contains("Each namespace brings credentials of its own"), "{message}");
 
-    let mut other = world.manifest("billing", json!({}));
+    let mut other = world.manifest("billing", json!({"orgId": "org-of-tenant-b"}));
     other["metadata"]["namespace"] = "tenant-b".into();
     plane().kubectl_with_input(&["apply", "-f", "-"], &other.to_string()).unwrap();
     let reason = || {

@@ -17,6 +17,9 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+/// The OAuth app as which the operator calls.
+const OPERATOR_ID: &str = "operator";
+
 const DEADLINE: Duration = Duration::from_secs(90);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -70,16 +73,34 @@ impl World {
         self.namespace.clone()
     }
 
-    /// The API token of the operator, known to the simulator and stored where the connection looks for it.
+    /// The OAuth app as which the operator calls, known to the simulator and stored where the connection looks for it.
     pub async fn give_credentials(&self) {
-        let token = format!("api-token-of-{}", self.namespace);
-        self.control.seed_api_token(self.flavour, &self.org, &token).await.unwrap();
-        self.store_credentials(&token).await;
+        let secret = format!("Of_operator1-{}", self.namespace);
+        self.control.seed_client(self.flavour, &self.org, OPERATOR_ID, &secret).await.unwrap();
+        self.store_credentials(&secret).await;
     }
 
-    pub async fn store_credentials(&self, token: &str) {
+    pub async fn store_credentials(&self, secret: &str) {
+        self.known(secret);
+        self.store_secret(json!({"id": OPERATOR_ID, "secret": secret})).await;
+    }
+
+    /// An API token of the organization in the place of the OAuth app: what the connection says then.
+    pub async fn give_api_token(&self) -> Value {
+        let token = format!("api-token-of-{}", self.namespace);
+        self.control.seed_api_token(self.flavour, &self.org, &token).await.unwrap();
+        self.store_api_token(&token).await;
+        let reference = json!({"secretRef": {"name": self.connection_name(), "key": "token"}});
+        json!({"credentials": {"clientCredentials": null, "apiToken": reference}})
+    }
+
+    pub async fn store_api_token(&self, token: &str) {
         self.known(token);
-        let secret = json!({"metadata": {"name": self.connection_name()}, "stringData": {"token": token}});
+        self.store_secret(json!({ "token": token })).await;
+    }
+
+    async fn store_secret(&self, data: Value) {
+        let secret = json!({"metadata": {"name": self.connection_name()}, "stringData": data});
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let params = PatchParams::apply("test").force();
         let body = with_kind("v1", "Secret", secret);
@@ -96,7 +117,9 @@ impl World {
         let mut all = json!({
             "api": api, "endpoint": self.simulator.endpoint(self.flavour),
             "caBundle": {"configMapRef": {"name": name, "key": "ca.crt"}},
-            "credentials": {"apiToken": {"secretRef": {"name": name, "key": "token"}}},
+            "credentials": {"clientCredentials": {"secretRef": {
+                "name": name, "clientIdKey": "id", "clientSecretKey": "secret",
+            }}},
             "grants": [{"namespaces": {"from": "Names", "names": [self.namespace]}, "orgs": {"from": "All"}, "allow": everything()}],
             "limits": {"timeout": "5s"}, "resyncInterval": "1s",
         });

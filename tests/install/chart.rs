@@ -84,7 +84,8 @@ fn the_notes_tell_the_next_steps() {
     let said = notes(&[]);
     for line in [
         "No image is published yet",
-        "kubectl -n platform create secret generic iam-credentials --from-file=api-token=token.txt",
+        "kubectl -n platform create secret generic iam-credentials",
+        "--from-file=client-id=client-id.txt --from-file=client-secret=client-secret.txt",
         "kind: IamConnection",
         "kubectl wait --for=condition=Ready iamc/default",
     ] {

@@ -28,7 +28,7 @@ impl Site {
         let simulator = Simulator::spawn();
         let control = simulator.control();
         control.seed_org(Flavour::Csp, ORG, true).await.unwrap();
-        control.seed_api_token(Flavour::Csp, ORG, "the-api-token").await.unwrap();
+        control.seed_client(Flavour::Csp, ORG, "the-operator", "the-operator").await.unwrap();
         Self { replicas: Vec::new(), plane: ControlPlane::start().unwrap(), control, simulator }
     }
 
@@ -115,7 +115,7 @@ impl Site {
     pub fn connect_by(&self, connection: &Value) {
         self.apply_as_admin(&json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "iam-credentials", "namespace": NAME},
-                "stringData": {"api-token": "the-api-token"}},
+                "stringData": {"client-id": "the-operator", "client-secret": "the-operator"}},
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "simulator", "namespace": NAME},
                 "data": {"ca.crt": self.authority()}},
         ]}));

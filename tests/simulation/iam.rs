@@ -8,8 +8,8 @@ use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::reconcile::Connections;
 use oauth_app_operator::remote::{
-    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, OrgId, RemoteApp, Update,
-    Verification,
+    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, OrgId, RemoteApp, TokenClaims,
+    Update, Verification,
 };
 use oauth_app_operator::status::{Checked, Proven};
 use serde_json::{Map, Value, json};
@@ -159,7 +159,7 @@ impl Connections for FakeConnections {
     }
 
     async fn check(&self, _: &IamConnection, _: Option<&OrgId>) -> Checked {
-        Checked::without_expiry(Proven::Accepted)
+        Checked::without_expiry(Proven::Accepted(TokenClaims::default()))
     }
 }
 

@@ -7,6 +7,7 @@ fn answer(status: u16, body: &str) -> Answer {
         operation: Operation::CreateApp,
         status,
         retry_after: None,
+        note: None,
         body: body.into(),
         quote: Quote::Any,
         known: Known::default().with("Hidden-Value-1"),
@@ -57,7 +58,8 @@ fn the_words_are_found_wherever_they_stand() {
         assert_eq!(answer.message(), None, "{body}");
         assert_eq!(answer.fault().to_string(), "create app: 400 (Bad Request)");
     }
-    assert_eq!(answer(302, "").fault().to_string(), "create app: 302 (a redirect, which is not followed)");
+    let redirect = Answer { note: Some("a redirect".into()), ..answer(302, "") };
+    assert_eq!(redirect.fault().to_string(), "create app: 302 (Found); a redirect");
     assert_eq!(answer(599, "").fault().to_string(), "create app: 599");
 }
 

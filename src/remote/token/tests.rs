@@ -38,7 +38,7 @@ impl Rig {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let number = exchanges.fetch_add(1, Ordering::Relaxed) + 1;
             let lifetime = Duration::from_secs(answer?);
-            Ok(Granted { token: format!("token-{number}").into(), lifetime })
+            Ok(Granted { token: format!("token-{number}").into(), lifetime, claims: TokenClaims::default() })
         };
         self.slot.token(exchange).await
     }
@@ -178,7 +178,7 @@ async fn a_new_token_that_is_refused_condemns_its_credentials() {
 }
 
 #[test]
-fn one_token_serves_one_organization_or_all() {
+fn each_organization_has_a_token_of_its_own() {
     let load: LoadCredentials = Arc::new(|| async { Err("never".to_owned()) }.boxed());
     let tokens = Tokens::new(load);
     let org = |id: &str| Some(OrgId(id.into()));
@@ -192,17 +192,19 @@ async fn tokens_of_made_up_organizations_are_forgotten_and_those_that_serve_are_
     let load: LoadCredentials = Arc::new(|| async { Ok(ApiCredentials::ApiToken("a".to_owned().into())) }.boxed());
     let tokens = Tokens::new(load);
     let exchange = |answer: Result<(), Fault>| async move {
-        answer.map(|()| Granted { token: "token".to_owned().into(), lifetime: Duration::from_secs(86_400) })
+        let (token, lifetime) = ("token".to_owned().into(), Duration::from_secs(86_400));
+        answer.map(|()| Granted { token, lifetime, claims: TokenClaims::default() })
     };
     let real = tokens.slot(Some(OrgId("real".into())));
     real.token(|_| exchange(Ok(()))).await.unwrap();
     drop(real);
     for n in 0..10_000 {
         let slot = tokens.slot(Some(OrgId(format!("made-up-{n}"))));
-        let refused = slot.token(|_| exchange(Err(Fault::Credentials("no such organization".into())))).await;
+        let refused = slot.token(|_| exchange(Err(Fault::Forbidden("no such organization".into())))).await;
         assert!(refused.is_err());
         seconds(1).await;
     }
-    assert!(tokens.slots.lock().unwrap().len() < 200);
-    assert!(tokens.slot(Some(OrgId("real".into()))).fresh().is_some());
+    assert!(tokens.slots().len() < 200);
+    assert!(tokens.fresh(Some(OrgId("real".into()))).is_some());
+    assert_eq!(tokens.served(), Some(OrgId("real".into())));
 }

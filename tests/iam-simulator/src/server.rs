@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Either, Full, channel::Channel};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderValue, LOCATION};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -166,6 +167,7 @@ async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<R
             refuse(*status, &format!("cannot handle {}", call.quoted(*spelling)))
         }
         Some(Action::ExpiredToken) => refuse(401, "the access token has expired"),
+        Some(Action::Redirect { location }) => return Ok(redirect(location)),
         Some(Action::ConnectionReset) => return Err(Abort::Reset),
         Some(Action::ResponseLost) => {
             visit.perform(call);
@@ -200,6 +202,16 @@ fn text(answer: &Answer) -> String {
 
 fn respond(answer: &Answer) -> Response<Body> {
     response(answer, Either::Left(Full::from(text(answer))))
+}
+
+/// 302 to another address, without a body.
+fn redirect(location: &str) -> Response<Body> {
+    let found = Answer { status: 302, body: None, retry_after: None };
+    let mut redirect = respond(&found);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        redirect.headers_mut().insert(LOCATION, location);
+    }
+    redirect
 }
 
 /// The answer as 200 with its JSON broken off in the middle.

@@ -54,6 +54,7 @@ async fn cpn_creates_with_and_without_a_body() {
 #[tokio::test]
 async fn an_id_is_taken_once() {
     let bed = Bed::new().await;
+    bed.set(|s| s.org_scoped_tokens = false).await;
     for flavour in [CSP, CPN] {
         bed.create(flavour, "same-id").await;
     }

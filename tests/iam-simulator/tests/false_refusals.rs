@@ -96,6 +96,7 @@ fn cpn_samples() -> Vec<Sample> {
 /// A simulator whose organizations have an app and an API token each.
 async fn two_organizations() -> Bed {
     let bed = Bed::new().await;
+    bed.set(|s| s.org_scoped_tokens = false).await;
     for flavour in [CSP, CPN] {
         for org in [ORG, OTHER] {
             bed.control.seed_org(flavour, org, false).await.unwrap();

@@ -40,6 +40,17 @@ async fn a_reset_connection_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_redirect_names_its_target_and_changes_nothing() {
+    let bed = Bed::new().await;
+    bed.order(Fault::once(Action::Redirect { location: "https://elsewhere.example.com/".into() })).await;
+    let create = bed.request(CSP, "POST", &format!("orgs/{ORG}/oauth-apps")).json(&create_body("redirected"));
+    let redirect = create.send().await.unwrap();
+    let target = redirect.headers()["location"].to_str().unwrap();
+    assert_eq!((redirect.status().as_u16(), target), (302, "https://elsewhere.example.com/"));
+    assert_eq!(bed.control.apps().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn too_many_requests_can_say_how_long() {
     let bed = Bed::new().await;
     bed.order(Fault::once(Action::TooManyRequests { retry_after: Some(7) })).await;

@@ -16,7 +16,6 @@ async fn scoped() -> Bed {
     for flavour in [CSP, CPN] {
         bed.control.seed_org(flavour, OTHER, false).await.unwrap();
     }
-    bed.set(|s| s.org_scoped_tokens = true).await;
     bed
 }
 
@@ -42,6 +41,17 @@ async fn off_a_token_manages_every_organization_of_its_identity() {
     bed.set(|s| s.org_scoped_tokens = false).await;
     for flavour in [CSP, CPN] {
         assert_eq!(bed.status_with(bed.token(flavour), flavour, OTHER).await, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_token_can_say_nothing_of_itself() {
+    let bed = scoped().await;
+    bed.set(|s| s.opaque_tokens = true).await;
+    for flavour in [CSP, CPN] {
+        let token = operator_token(&bed, flavour, OTHER).await;
+        assert!(!token.contains('.'), "{token}");
+        assert_eq!(bed.status_with(&token, flavour, OTHER).await, 404);
     }
 }
 
@@ -84,6 +94,13 @@ async fn client_credentials_give_a_token_for_the_organization_that_is_asked_for(
         assert_eq!(bed.status_with(&token, flavour, OTHER).await, 404);
         assert_eq!(bed.status_with(&token, flavour, ORG).await, 403);
     }
+}
+
+#[tokio::test]
+async fn the_organization_that_is_asked_for_can_be_ignored() {
+    let bed = scoped().await;
+    bed.set(|s| s.ignore_org_id = true).await;
+    assert_eq!(claims(&operator_token(&bed, CSP, OTHER).await)["context_name"], ORG);
 }
 
 #[tokio::test]

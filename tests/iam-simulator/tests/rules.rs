@@ -394,6 +394,7 @@ async fn headers_and_paths_are_judged_too() {
     bed.csp("PUT", "oauth-apps", Value::Null).await.ok(405);
     bed.csp("GET", "oauth-apps/", Value::Null).await.ok(404);
     bed.call(CSP, "GET", "orgs", Value::Null).await.ok(404);
+    bed.set(|s| s.org_scoped_tokens = false).await;
     bed.call(CSP, "GET", "orgs/nowhere/oauth-apps", Value::Null).await.ok(404);
     bed.call(CPN, "GET", "v2/orgs/nowhere/oauth-apps/x", Value::Null).await.ok(403);
 }

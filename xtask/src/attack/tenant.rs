@@ -30,14 +30,16 @@ const IDENTITY: &str = "the-operator";
 /// Creates the connection that both use.
 pub async fn connect(stage: &Stage) -> Result<(), Box<dyn Error>> {
     let control = stage.simulator.control();
-    control.seed_api_token(Flavour::Csp, NEIGHBOR, IDENTITY).await?;
+    control.seed_client(Flavour::Csp, NEIGHBOR, IDENTITY, IDENTITY).await?;
     for org in [NEIGHBOR, ATTACKER] {
         control.seed_org(Flavour::Csp, org, true).await?;
     }
     let connection = json!({
         "api": "CloudServices", "endpoint": stage.simulator.endpoint(Flavour::Csp), "resyncInterval": "10s",
         "caBundle": {"configMapRef": {"name": "iam", "key": "ca.crt"}},
-        "credentials": {"apiToken": {"secretRef": {"name": "iam", "key": "token"}}},
+        "credentials": {"clientCredentials": {"secretRef": {
+            "name": "iam", "clientIdKey": "id", "clientSecretKey": "secret",
+        }}},
         "grants": [{
             "namespaces": {"from": "Names", "names": [ATTACKER, NEIGHBOR]}, "orgs": {"from": "All"},
             "allow": {"organizationRoles": ["*"], "adoption": true},
@@ -47,7 +49,7 @@ pub async fn connect(stage: &Stage) -> Result<(), Box<dyn Error>> {
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "iam", "namespace": OPERATOR},
          "data": {"ca.crt": stage.simulator.ca_pem()}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "iam", "namespace": OPERATOR},
-         "stringData": {"token": IDENTITY}},
+         "stringData": {"id": IDENTITY, "secret": IDENTITY}},
         {"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"}, "spec": connection},
     ]});
     stage.plane.kubectl_with_input(&["apply", "-f", "-"], &list.to_string())?;

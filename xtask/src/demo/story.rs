@@ -32,7 +32,7 @@ const CLOUD_SERVICES: Scene = Scene {
     flavour: Flavour::Csp,
     connection: "deploy/examples/iam-connection.yaml",
     app: "deploy/examples/org-oauth-app.yaml",
-    credentials: ("iam-credentials", &["api-token"]),
+    credentials: ("iam-credentials", &["client-id", "client-secret"]),
 };
 
 const NAVIGATOR: Scene = Scene {
@@ -43,7 +43,7 @@ const NAVIGATOR: Scene = Scene {
     credentials: ("navigator-credentials", &["client-id", "client-secret"]),
 };
 
-/// Who the operator is at the simulator: its API token, and its client id and secret.
+/// Who the operator is at the simulator: its client id, and its secret.
 const IDENTITY: &str = "demo-operator";
 
 /// Tells on a stage that is set.
@@ -114,7 +114,6 @@ impl<'a> Story<'a> {
 
     async fn connect(&self, scene: &Scene, org: &str) -> Result<(), Box<dyn Error>> {
         self.control.seed_org(scene.flavour, org, false).await?;
-        self.control.seed_api_token(scene.flavour, org, IDENTITY).await?;
         self.control.seed_client(scene.flavour, org, IDENTITY, IDENTITY).await?;
         let identity = self.stage.plane.directory().join("identity.txt");
         std::fs::write(&identity, IDENTITY)?;

@@ -61,12 +61,13 @@ pub async fn happens(narrator: &Narrator, stage: &Stage) -> Result<Chapters, Box
 
 async fn connect(narrator: &Narrator, stage: &Stage, control: &Control, client: Client) -> Result<(), Box<dyn Error>> {
     control.seed_org(Flavour::Csp, ORG, false).await?;
-    control.seed_api_token(Flavour::Csp, ORG, IDENTITY).await?;
+    control.seed_client(Flavour::Csp, ORG, IDENTITY, IDENTITY).await?;
     let (name, key) = AUTHORITY;
     let file = format!("--from-file={key}={}", stage.simulator.listening().ca_file);
     kubectl(narrator, &stage.plane, &["-n", "oauth-app-operator", "create", "configmap", name, &file])?;
     kubectl(narrator, &stage.plane, &["create", "namespace", NAMESPACE])?;
-    let secret = json!({"metadata": {"name": "iam-credentials"}, "stringData": {"api-token": IDENTITY}});
+    let pair = json!({"client-id": IDENTITY, "client-secret": IDENTITY});
+    let secret = json!({"metadata": {"name": "iam-credentials"}, "stringData": pair});
     let secrets: Api<Secret> = Api::namespaced(client, "oauth-app-operator");
     secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
     let connection = manifests::towards(stage.simulator.endpoint(Flavour::Csp), &std::fs::read_to_string(CONNECTION)?)?;

@@ -195,6 +195,7 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::ChangeNotTaken
         | Reason::TemplateInvalid
         | Reason::NotAllowed
+        | Reason::WrongOrganization
         | Reason::EndpointChanged
         | Reason::SecretTooLarge
         | Reason::Unreadable

@@ -4,6 +4,7 @@ use super::{Class, State, at, default_status};
 use oauth_app_operator::crd::{AppCounts, IamConnection};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::reason::Reason;
+use oauth_app_operator::remote::TokenClaims;
 use oauth_app_operator::status::{Checked, Expiry, Proven, of_connection};
 use serde_json::json;
 
@@ -32,14 +33,15 @@ fn connection() -> IamConnection {
     .unwrap()
 }
 
-fn proofs() -> [Proven; 7] {
+fn proofs() -> [Proven; 8] {
     let wrong = |reason| Proven::Wrong(Blocked::new(reason, "what is wrong"));
     [
-        Proven::Accepted,
+        Proven::Accepted(TokenClaims::default()),
         Proven::ByEachNamespace,
         Proven::NotAsked,
         Proven::Unreachable("no answer".into()),
         Proven::Delayed("asks to wait".into()),
+        Proven::Undecided("no token for an organization".into()),
         wrong(Reason::CredentialsUnavailable),
         wrong(Reason::ConnectionInvalid),
     ]
@@ -65,11 +67,11 @@ fn state(before: Option<Proven>, checked: Checked) -> State {
 /// What is not known leaves the last truth.
 fn class(proven: &Proven, before: Option<Class>) -> Class {
     match proven {
-        Proven::Accepted | Proven::ByEachNamespace => Class::Settled,
+        Proven::Accepted(_) | Proven::ByEachNamespace => Class::Settled,
         Proven::Wrong(_) => Class::Refused,
         Proven::NotAsked => before.unwrap_or(Class::Unproven),
         Proven::Unreachable(_) => Class::Waiting,
-        Proven::Delayed(_) => before.unwrap_or(Class::Waiting),
+        Proven::Delayed(_) | Proven::Undecided(_) => before.unwrap_or(Class::Waiting),
     }
 }
 

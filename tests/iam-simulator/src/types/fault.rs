@@ -155,6 +155,11 @@ pub enum Action {
         #[serde(default)]
         performed: bool,
     },
+    /// 302 to another address; the change is not made.
+    Redirect {
+        /// The `Location` header.
+        location: String,
+    },
     /// The change is made and the connection closed without an answer.
     ResponseLost,
     /// The connection is reset before the change.

@@ -16,6 +16,10 @@ pub struct Settings {
     /// A token is good for the organization to which it belongs and no other; a CSP app may be added to further
     /// organizations and gets tokens for them by `orgId` `[csp-index]`.
     pub org_scoped_tokens: bool,
+    /// CSP: `orgId` in a token request has no effect, as where nobody knows it (undocumented).
+    pub ignore_org_id: bool,
+    /// Access tokens say nothing of themselves (undocumented).
+    pub opaque_tokens: bool,
     /// Answer to an API token that is not known: 400 or 404, since both are documented `[auth-apitok]`.
     pub bad_api_token_status: u16,
     /// Answer to a create with an id that exists: unknown, so 409 or 400.
@@ -85,7 +89,9 @@ impl Default for Settings {
             down: false,
             latency_ms: 0,
             token_lifetime_seconds: 1800,
-            org_scoped_tokens: false,
+            org_scoped_tokens: true,
+            ignore_org_id: false,
+            opaque_tokens: false,
             bad_api_token_status: 404,
             existing_id_status: 409,
             cpn_offers: CpnOffers::default(),

@@ -1,0 +1,228 @@
+//! Tokens and organizations: which exchange is made for which organization, and what is said where one gets no token.
+//! The simulator gives tokens that are good for one organization, unless a test says otherwise.
+
+use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
+use futures::future::join_all;
+use iam_simulator::types::{CallView, ClientSeed, Flavour, Operation, Seed};
+use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, OrgId, TokenClaims};
+use serde_json::Value;
+
+const OTHER: &str = "org-2";
+
+fn other() -> OrgId {
+    OrgId(OTHER.into())
+}
+
+async fn two_organizations() -> Bed {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        bed.control.seed_org(flavour, OTHER, false).await.unwrap();
+    }
+    bed
+}
+
+/// The organization that an exchange names.
+fn named(call: &CallView) -> Option<String> {
+    match call.flavour {
+        Some(CSP) => call.body["orgId"].as_str().map(str::to_owned),
+        Some(CPN) | None => call.path.split('/').rev().nth(1).map(str::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn client_credentials_get_one_token_for_each_organization() {
+    let bed = two_organizations().await;
+    for (flavour, exchanges) in [(CSP, [None, Some("org-2")]), (CPN, [Some("org-1"), Some("org-2")])] {
+        bed.control.clear_calls().await.unwrap();
+        let iam = bed.iam(flavour);
+        for round in 0..3 {
+            for (org, name) in [(org(), "own"), (other(), "other")] {
+                iam.create(&org, &app(flavour, &format!("{name}-{round}"))).await.unwrap();
+            }
+        }
+        let asked: Vec<_> = bed.calls(Operation::Token).await.iter().map(named).collect();
+        assert_eq!(asked, exchanges.map(|org| org.map(str::to_owned)), "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_of_one_organization_is_renewed_alone() {
+    let bed = two_organizations().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        for org in [org(), other()] {
+            iam.authenticate(&org).await.unwrap();
+        }
+        bed.control.revoke_tokens().await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        assert_eq!(iam.read(&other(), &id("absent-app")).await, Ok(None));
+        let asked: Vec<_> = bed.calls(Operation::Token).await.iter().map(named).collect();
+        assert_eq!(asked, [Some(OTHER.to_owned())], "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_token_is_compared_with_the_organization_before_any_call() {
+    let bed = two_organizations().await;
+    for flavour in BOTH {
+        bed.control.clear_calls().await.unwrap();
+        let (iam, _) = bed.iam_as(bed.settings(flavour), api_token(API_TOKEN));
+        for n in 0..20 {
+            let made_up = OrgId(format!("made-up-{n}"));
+            for fault in [iam.authenticate(&made_up).await, iam.read(&made_up, &id("absent-app")).await.map(drop)] {
+                let Err(Fault::WrongOrganization(said)) = fault else { panic!("{fault:?}") };
+                assert!(said.contains("organization org-1,") && said.contains(&format!("is made-up-{n};")), "{said}");
+            }
+        }
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}: one token, whatever is asked about");
+        assert_eq!(bed.control.stats().await.unwrap().calls, 2, "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_another_organization_than_was_asked_for_is_not_used() {
+    let bed = two_organizations().await;
+    bed.control.set(|s| s.ignore_org_id = true).await.unwrap();
+    let iam = bed.iam(CSP);
+    for _ in 0..3 {
+        let fault = iam.read(&other(), &id("absent-app")).await.unwrap_err();
+        assert!(matches!(fault, Fault::WrongOrganization(_)), "{fault:?}");
+    }
+    assert_eq!(bed.control.stats().await.unwrap().calls, 2, "two exchanges and no call");
+    assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_say_its_organization_is_tried() {
+    let bed = two_organizations().await;
+    bed.control.set(|s| s.opaque_tokens = true).await.unwrap();
+    for flavour in BOTH {
+        let (iam, _) = bed.iam_as(bed.settings(flavour), api_token(API_TOKEN));
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
+        let fault = iam.read(&other(), &id("absent-app")).await.unwrap_err();
+        let unknown = "the token does not say which roles it has in the organization and needs developer";
+        assert!(matches!(&fault, Fault::Forbidden(said) if said.contains(unknown)), "{fault:?}");
+        let iam = bed.iam(flavour);
+        for org in [org(), other()] {
+            assert_eq!(iam.read(&org, &id("absent-app")).await, Ok(None), "{flavour:?}: asked for by name");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_alone() {
+    let bed = Bed::new().await;
+    for (flavour, advice) in [(CSP, "add the OAuth app of clientCredentials"), (CPN, "use an IamConnection with one")] {
+        let iam = bed.iam(flavour);
+        iam.authenticate(&org()).await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        let made_up = OrgId("made-up".into());
+        for _ in 0..5 {
+            let fault = iam.authenticate(&made_up).await.unwrap_err();
+            let Fault::Forbidden(said) = fault else { panic!("{fault:?}") };
+            assert!(said.starts_with("the API gives no access token for organization made-up: 403: "), "{said}");
+            assert!(said.contains(advice) && said.contains("an IP policy") && !said.contains("Hidden"), "{said}");
+        }
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}: not asked again for a minute");
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+        assert!(iam.check(Some(&made_up), &client()).await.unwrap().is_ok(), "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn made_up_organizations_do_not_take_the_token_of_another() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        iam.authenticate(&org()).await.unwrap();
+        let made_up: Vec<OrgId> = (0..200).map(|n| OrgId(format!("made-up-{n}"))).collect();
+        let refused = join_all(made_up.iter().map(|org| iam.authenticate(org))).await;
+        assert!(refused.iter().all(Result::is_err));
+        bed.control.clear_calls().await.unwrap();
+        iam.authenticate(&org()).await.unwrap();
+        assert_eq!(bed.count(Operation::Token).await, 0, "{flavour:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_403_says_what_the_token_has_and_what_it_needs() {
+    let bed = Bed::new().await;
+    for flavour in BOTH {
+        bed.control.seed_perms(flavour, "operator", &["csp:org_member", "external/svc/user"]).await.unwrap();
+        let fault = bed.iam(flavour).read(&org(), &id("absent-app")).await.unwrap_err();
+        let said = "read app: 403: operator has no permission for organization org-1; the token has csp:org_member, \
+                    external/svc/user in organization org-1 and needs developer, org_admin or org_owner; an IP policy of the \
+                    organization can also be the cause";
+        assert_eq!(fault, Fault::Forbidden(said.into()), "{flavour:?}");
+        bed.control.seed_perms(flavour, "operator", &["csp:developer"]).await.unwrap();
+        assert_eq!(bed.iam(flavour).read(&org(), &id("absent-app")).await, Ok(None), "developer suffices");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_exchange_says_which_kind_of_credentials_is_taken() {
+    let bed = Bed::new().await;
+    let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
+    for (flavour, credentials, takes) in [
+        (CSP, api_token("Hidden-Wr0ng-4711"), "/csp/gateway/am/api/auth/api-tokens/authorize takes an API token"),
+        (CSP, wrong.clone(), "/csp/gateway/am/api/auth/authorize takes client id and secret of an OAuth app"),
+        (CPN, api_token("Hidden-Wr0ng-4711"), "/v1/authn/accesstoken takes an API token"),
+        (CPN, wrong, "/v1/authn/accounts/org-1/accesstoken takes client id and secret of an OAuth app"),
+    ] {
+        let (iam, _) = bed.iam_as(bed.settings(flavour), credentials);
+        let fault = iam.authenticate(&org()).await.unwrap_err();
+        assert!(matches!(&fault, Fault::Credentials(said) if said.contains(takes)), "{fault:?}");
+        assert!(!fault.to_string().contains("Hidden"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_the_organization_and_the_roles_of_the_token() {
+    let bed = two_organizations().await;
+    for flavour in BOTH {
+        bed.control.seed_perms(flavour, "operator", &["csp:org_member", "csp:developer"]).await.unwrap();
+        bed.control.seed_perms(flavour, API_TOKEN, &[]).await.unwrap();
+        let says = |roles: &[&str]| {
+            let roles = roles.iter().map(ToString::to_string).collect();
+            Ok(TokenClaims { organization: Some(org()), roles: Some(roles) })
+        };
+        let checked = bed.iam(flavour).check(Some(&org()), &client()).await;
+        assert_eq!(checked, Some(says(&["csp:developer", "csp:org_member"])), "{flavour:?}");
+        let (iam, _) = bed.iam_as(bed.settings(flavour), api_token(API_TOKEN));
+        assert_eq!(iam.check(Some(&other()), &api_token(API_TOKEN)).await, Some(says(&[])), "{flavour:?}");
+    }
+}
+
+/// A client that the simulator lets into its own organization alone.
+async fn seed_limited(bed: &Bed, flavour: Flavour) {
+    let (id, org_id) = ("limited".to_owned(), "org-1".to_owned());
+    let limited = ClientSeed { flavour, id, secret: CLIENT_SECRET.into(), org_id, orgs: Some(vec!["org-1".into()]) };
+    bed.control.seed(&Seed { clients: vec![limited], ..Seed::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_an_exchange_names_an_organization_the_one_that_gives_a_token_proves_the_credentials() {
+    let bed = two_organizations().await;
+    seed_limited(&bed, CPN).await;
+    let limited = ApiCredentials::Client { id: "limited".into(), secret: CLIENT_SECRET.to_owned().into() };
+    let (iam, _) = bed.iam_as(bed.settings(CPN), limited.clone());
+    assert_eq!(iam.check(None, &limited).await, None);
+    let undecided = iam.check(Some(&other()), &limited).await;
+    assert!(matches!(undecided, Some(Err(Fault::Forbidden(_)))), "{undecided:?}");
+    iam.authenticate(&org()).await.unwrap();
+    assert!(matches!(iam.check(Some(&other()), &limited).await, Some(Ok(_))));
+}
+
+#[tokio::test]
+async fn an_app_proves_its_secret_in_its_own_organization() {
+    let bed = two_organizations().await;
+    for flavour in BOTH {
+        let iam = bed.iam(flavour);
+        let made = iam.create(&other(), &app(flavour, "billing-export")).await.unwrap();
+        bed.control.clear_calls().await.unwrap();
+        iam.prove(&other(), &made.client_id, &made.client_secret.unwrap()).await.unwrap();
+        let body: Vec<Value> = bed.calls(Operation::Token).await.into_iter().map(|call| call.body).collect();
+        assert!(body.iter().all(|body| body.get("orgId").is_none()), "{body:?}");
+    }
+}
