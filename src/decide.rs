@@ -25,7 +25,7 @@ pub use model::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, ListWitness, Observed, PendingProgress, Remembered, Remote,
     RoleAssignment, SecretWriteProgress, SentChange, client_id, org_id, reconcile_requested,
 };
-pub use ownership::{comes_first, has_claim, holds_claim, recorded_claim, signed_claim};
+pub use ownership::{comes_first, has_claim, holds_claim, is_ours, recorded_claim, signed_claim};
 pub use plan::Plan;
 pub use remote_app::drift;
 pub use roles::may_be_old;
@@ -34,7 +34,6 @@ pub use upkeep::{RotationWaits, next_rotation, requested_rotation_waits};
 
 use crate::definition::Fields;
 use model::{has_finalizer, is_observe_only};
-use ownership::Ownership;
 use step::Effect;
 
 /// A step, or `None` where nothing is to be done.
@@ -101,7 +100,7 @@ fn enforce(observed: &Observed, step: Step) -> Step {
 
 /// An app that exists has its finalizer back before anything else, whether the API answers or not.
 fn protect(observed: &Observed) -> Option<Step> {
-    let exists = observed.contents().client_id.is_some() && ownership::ownership(observed) == Ownership::Ours;
+    let exists = observed.contents().client_id.is_some() && is_ours(observed);
     (exists && !has_finalizer(&observed.app)).then_some(Step::AddFinalizer)
 }
 

@@ -7,7 +7,7 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, next_rotation,
+    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, is_ours, next_rotation,
     reconcile_requested, requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
@@ -72,11 +72,13 @@ fn with_times(observed: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStat
     }
 }
 
-/// Whether the Secret holds a credential; `None` when it was not looked at.
+/// Whether the Secret holds a credential of the resource's app; `None` when it was not looked at. What a tenant writes into a Secret
+/// does not make an app its own.
 fn is_published(observed: &Observed) -> Option<bool> {
     let public = observed.app.spec.public_client == Some(true);
-    let content = observed.contents();
-    observed.secret.as_ref().map(|_| content.client_id.is_some() && (public || content.current.is_some()))
+    let contents = observed.contents();
+    let holds = contents.client_id.is_some() && (public || contents.current.is_some());
+    observed.secret.as_ref().map(|_| holds && is_ours(observed))
 }
 
 /// What the Secret says of rotation; `None` when it was not looked at or holds no secret.

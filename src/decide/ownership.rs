@@ -52,6 +52,11 @@ pub fn ownership(observed: &Observed) -> Ownership {
     }
 }
 
+/// Whether the app is known to be the resource's.
+pub fn is_ours(observed: &Observed) -> bool {
+    ownership(observed) == Ownership::Ours
+}
+
 /// Whether the app was made under a claim of this very resource, as status, the Secret or the create in this reconcile says.
 fn is_created(observed: &Observed) -> bool {
     let on_secret = || restored_claim(observed).is_some_and(|claim| observed.app.uid().as_ref() == Some(&claim.uid));

@@ -131,6 +131,17 @@ fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
 }
 
 #[test]
+fn a_forged_secret_is_not_reported_as_a_credential_of_the_resource() {
+    let mut app = app();
+    app.spec.id = Some("victim".into());
+    let blocked = Outcome::Blocked(Blocked::new(Reason::IdConflict, "another has it"));
+    let status = after(&observed(app, true), &blocked, at(1));
+    assert_eq!((status.client_id, status.secret_name), (None, None));
+    let published = status.conditions.iter().find(|c| c.r#type == ConditionType::SecretPublished).unwrap();
+    assert_eq!(published.status, ConditionStatus::False);
+}
+
+#[test]
 fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
     let shown = |second: i64| RemoteApp {
         id: ClientId("ooa-uid-1".into()),
