@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 /// The OAuth app as which the operator calls.
 const OPERATOR_ID: &str = "operator";
 
-const DEADLINE: Duration = Duration::from_secs(90);
+/// Longer than the operator waits for an API that may lag, which is two minutes.
+const DEADLINE: Duration = Duration::from_secs(240);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub struct World {
