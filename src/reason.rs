@@ -258,7 +258,7 @@ impl Reason {
             ),
             Self::CredentialsUnavailable => (
                 "The credentials of the `IamConnection` are missing, or the API refuses them. Once no access token is left that still serves, no app of that connection is touched.",
-                "Mend the Secret that the `IamConnection` names; it is taken up within a minute.",
+                "Ask the platform team to correct the Secret that `spec.credentials` of the `IamConnection` names; with `source: Tenant` that Secret is in your namespace. It is picked up within a minute. If the message has a 404, compare `spec.endpoint` of the `IamConnection` too: a wrong path in it shows as a 404.",
             ),
             Self::CredentialsExpiring => (
                 "The credentials of the `IamConnection` end within 14 days, as their Secret or the API token says.",
@@ -304,11 +304,11 @@ impl Reason {
             ),
             Self::IdTaken => (
                 "An app with the id in `spec.id` exists that this resource did not create; it is left alone.",
-                "Choose another id: delete the resource and create it anew; or take the app over with `adoptionPolicy`.",
+                "Delete the resource and create it again with another id, since `id` is immutable; or take the app over with `adoptionPolicy`.",
             ),
             Self::IdConflict => (
-                "Another `OrgOAuthApp` has the client id in `spec.id` and came first; the message says which.",
-                "Delete one of the two.",
+                "Another `OrgOAuthApp` has the client id in `spec.id` and came first. The message names it only if it is in the same namespace.",
+                "Delete one of the two. If the other one is to stay, create this resource again with another id: `id` is immutable.",
             ),
             Self::SecretConflict => (
                 "The name of the Secret is taken by an object that this resource does not control; it is left alone and no call is made.",

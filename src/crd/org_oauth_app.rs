@@ -90,8 +90,8 @@ pub struct OrgOAuthAppSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<GrantType>>,
-    /// What tokens of the app may carry at most; may be `{}`. Scopes cap, they do not grant: see `roles`. When absent, the
-    /// app is created with `{}`, and its scopes are not managed.
+    /// What tokens of the app may carry at most; may be `{}`. Scopes cap, they do not grant: allow each role of `roles` here
+    /// too, or no token carries it. When absent, the app is created with `{}`, and its scopes are not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_scopes: Option<AllowedScopes>,
     /// Lifetime of access tokens, in seconds. When absent the API chooses; CloudServices documents 10 minutes.
@@ -182,15 +182,18 @@ pub struct OrgOAuthAppSpec {
     /// app one update. CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_csp_issuer_url: Option<bool>,
-    /// A client secret that you bring instead of one that the API generates: a key of a Secret in this namespace,
-    /// which must carry the label `oauth-apps.dev/use: "true"`. When it changes, the app's secret is rotated to it.
+    /// A client secret that you provide instead of one that the API generates: a key of a Secret in this namespace,
+    /// which must carry the label `oauth-apps.dev/use: "true"`. When it changes, the app's secret is rotated to it. The API
+    /// documents that a secret has at least 8 characters, among them a lower case letter, an upper case letter, a digit and
+    /// a special character, such as `_`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<KeyRef>,
     /// The Secret that the operator writes in this namespace.
     #[serde(default)]
     pub secret: SecretTarget,
-    /// Adds the app to its organization with these roles, so that its tokens can do something. Other roles that were given
-    /// to it are taken from it; roles that it inherits count where they are listed here, and stay where they are not.
+    /// Adds the app to its organization with these roles. A token carries a role only if `allowedScopes` allows it too, and
+    /// the default `{}` allows none: name the role in both. Other roles that were given to the app are taken from it; roles
+    /// that it inherits count where they are listed here, and stay where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
     /// How the client secret is rotated, by interval or on request: the previous one stays valid for a while, under a key of

@@ -24,8 +24,9 @@ fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {
         }
         Fault::Throttled { until } => waiting(Reason::Throttled, text, Some(until)),
         Fault::Credentials(_) => {
-            let message =
-                format!("IamConnection {connection}: {text}; mend the Secret that its spec.credentials names");
+            let message = format!(
+                "IamConnection {connection}: {text}; ask the platform team to correct the Secret that its spec.credentials names (with source Tenant it is in the namespace of the app)"
+            );
             waiting(Reason::CredentialsUnavailable, message, None)
         }
         Fault::Conflict(_) => waiting(Reason::ApiConflict, text, None),

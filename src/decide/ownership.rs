@@ -272,7 +272,9 @@ pub fn comes_first(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> boo
 fn id_conflict(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> Blocked {
     let message = match app.namespace() == other.namespace() {
         true => format!("OrgOAuthApp {} has the id {id}; delete one of the two", other.name_any()),
-        false => format!("an OrgOAuthApp of another namespace has the id {id}; choose another id"),
+        false => format!(
+            "an OrgOAuthApp of another namespace has the id {id}; delete this resource and create it again with another id"
+        ),
     };
     Blocked::new(Reason::IdConflict, message)
 }
@@ -288,7 +290,7 @@ fn id_taken(id: &ClientId) -> Blocked {
             format!("app {id} exists and nothing proves that it is this resource's; adopt it with spec.adoptionPolicy")
         }
         false => format!(
-            "an app with spec.id {id} exists that this resource did not create; choose another id, or adopt it with spec.adoptionPolicy"
+            "an app with spec.id {id} exists that this resource did not create; delete this resource and create it again with another id, or adopt the app with spec.adoptionPolicy"
         ),
     };
     Blocked::new(Reason::IdTaken, message)

@@ -36,7 +36,7 @@ kubectl -n billing wait --for=condition=Ready ooa/billing-export
 
 const OPERATOR: &str = "oauth-app-operator";
 /// The identity that the reader has at the API.
-const IDENTITY: &str = "Readers-own-token1";
+const IDENTITY: &str = "Readers_own_token1";
 /// The organizations of `deploy/examples`.
 const ORGANIZATIONS: [(Flavour, &str); 2] =
     [(Flavour::Csp, "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10"), (Flavour::Cpn, "b7c1d6a2-4f0e-4c0d-8f51-5a7f1f2f9d33")];
@@ -250,7 +250,7 @@ fn seed() -> Seed {
 }
 
 /// The apps that readers have from before: id and secret.
-const BY_HAND: [(&str, &str); 2] = [("billing-2024", "Made-by-hand1"), ("reports-2024", "Made-by-hand2")];
+const BY_HAND: [(&str, &str); 2] = [("billing-2024", "Made_by_hand1"), ("reports-2024", "Made_by_hand2")];
 
 async fn make_apps_by_hand(simulator: &Simulator) {
     let (flavour, org_id) = ORGANIZATIONS[0];

@@ -39,15 +39,20 @@ enum Command {
     Dependencies(dependencies::Args),
     /// Write the parts of the documentation that repeat the code.
     Docs(docs::Args),
-    /// Render deploy/install.yaml from the chart.
-    Manifests(manifests::Args),
     /// Write the settings of Argo CD from their Lua.
     Gitops(gitops::Args),
+    /// Render deploy/install.yaml from the chart.
+    Manifests(manifests::Args),
     /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a story.
     Picture(picture::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
     Simulate(simulate::Args),
     /// Provide what the tests need and run them all.
+    ///
+    /// The first time it provides a control plane (etcd, kube-apiserver, kube-controller-manager and kubectl), helm and
+    /// promtool: downloaded, or built from their sources, which takes minutes. They are kept in the user's cache directory.
+    ///
+    /// To run one test of the whole: `cargo xtask test -- --test e2e NAME`.
     Test(test::Args),
 }
 
@@ -59,8 +64,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Dependencies(args) => dependencies::run(&args),
         Command::Docs(args) => docs::run(&args),
-        Command::Manifests(args) => manifests::run(&args),
         Command::Gitops(args) => gitops::run(&args),
+        Command::Manifests(args) => manifests::run(&args),
         Command::Picture(args) => picture::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
