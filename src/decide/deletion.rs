@@ -114,7 +114,13 @@ fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     if let Access::Refused(blocked) = &observed.access {
         return Err(with_retain_hint(blocked));
     }
+    let was_absent = observed.remembered.absent_since.is_some();
     match (&observed.deletion, &observed.remote) {
+        // A second read is to confirm the first one, and nothing has to be deleted before.
+        (None, Remote::Unread | Remote::Listed(_)) if was_absent => {
+            Ok(if is_seen_twice(observed) { Step::Call(Call::Read(id)) } else { absent_once(&id) })
+        }
+        (None, Remote::Absent) if is_seen_twice(observed) => Ok(remove_secrets(observed)),
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (Some(Deletion::Accepted), Remote::Absent) => Ok(remove_secrets(observed)),

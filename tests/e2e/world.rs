@@ -332,8 +332,7 @@ impl World {
         let encoded = |value: &String| base64::engine::general_purpose::STANDARD.encode(value);
         let forms = known.iter().flat_map(|value| [value.clone(), encoded(value)]);
         // Access tokens are not known here, but each begins so, as does what Kubernetes continues a list with.
-        let text = text.replace("continue=eyJ", "");
-        forms.chain(["eyJ".into()]).filter(|form| text.contains(form.as_str())).collect()
+        forms.chain([".eyJ".into()]).filter(|form| text.contains(form.as_str())).collect()
     }
 
     fn assert_no_leak(&self) {
@@ -390,6 +389,6 @@ async fn a_leak_would_be_found() {
     let encoded = base64::engine::general_purpose::STANDARD.encode("a-known-value");
     assert_eq!(world.find_leaks("says a-known-value here"), ["a-known-value"]);
     assert_eq!(world.find_leaks(&format!("says {encoded} here")), [encoded]);
-    assert_eq!(world.find_leaks("Bearer eyJhbGciOi"), ["eyJ"]);
+    assert_eq!(world.find_leaks("Bearer eyJhbGciOi.eyJpc3MiOi"), [".eyJ"]);
     assert!(world.find_leaks("says nothing").is_empty());
 }
