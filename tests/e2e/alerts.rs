@@ -86,7 +86,7 @@ async fn a_rotation_is_refused() -> Case {
     world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
     world.operator().start();
     world.until_metric("rotations_overdue", &[], |count| count == 1.0).await;
-    let series = until_it_grows(&world, "remote_calls_total", &[("operation", "rotate secret")]).await;
+    let series = until_it_grows(&world, "reconciles_total", &[("outcome", "waiting")]).await;
     firing("a rotation is refused", series, &["OAuthAppRotationOverdue"])
 }
 

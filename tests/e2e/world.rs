@@ -331,7 +331,7 @@ impl World {
         let known = self.known_secrets.lock().unwrap();
         let encoded = |value: &String| base64::engine::general_purpose::STANDARD.encode(value);
         let forms = known.iter().flat_map(|value| [value.clone(), encoded(value)]);
-        // Access tokens are not known here, but each begins so, as does what Kubernetes continues a list with.
+        // Access tokens are not known here, but the payload of each begins so.
         forms.chain([".eyJ".into()]).filter(|form| text.contains(form.as_str())).collect()
     }
 
