@@ -41,6 +41,13 @@ pub struct Measured {
     pub processor: f64,
 }
 
+impl Measured {
+    /// From when the API server told of an app until it was Ready, for each.
+    pub fn ready_since_told(&self) -> Vec<Duration> {
+        self.ready.iter().zip(&self.watched).map(|(ready, told)| ready.saturating_sub(*told)).collect()
+    }
+}
+
 /// Measures.
 pub struct Probe {
     neighbor: Tenant,
