@@ -289,8 +289,14 @@ impl Observed {
                     self.remembered.sent = None;
                 }
             }
-            Remote::Unread | Remote::Listed(None) | Remote::AsDefined => {}
+            Remote::AsDefined => self.exists(),
+            Remote::Unread | Remote::Listed(None) => {}
         }
+    }
+
+    /// The API did something with the app, so what was absent before is no witness any more.
+    pub fn exists(&mut self) {
+        self.remembered.absent_since = None;
     }
 
     /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.

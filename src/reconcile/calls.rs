@@ -117,7 +117,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match answer {
             Ok(credentials) => {
                 let again = self.observed.contents().revision > 0;
-                self.observed.remote = Remote::AsDefined;
+                self.observed.saw_remote(Remote::AsDefined);
                 self.observed.creation = Creation::Issued(credentials);
                 match again {
                     false => self.note(Reason::Created, format!("App {} created.", app.id)),
@@ -190,6 +190,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         match answer {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
+                self.observed.exists();
                 self.observed.updated = fields;
                 let desired = self.observed.desired.clone().unwrap_or_default();
                 self.observed.remembered.sent = Some(SentChange { desired, at: self.observed.now });
@@ -213,7 +214,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn sent(&mut self, secret: &ClientSecret, answer: Result<(), Fault>) -> Result<(), Fault> {
         let was_found = self.observed.progress(secret) == PendingProgress::Found;
         match answer {
-            Ok(()) => self.observed.came_to(secret, PendingProgress::Accepted),
+            Ok(()) => {
+                self.observed.exists();
+                self.observed.came_to(secret, PendingProgress::Accepted);
+            }
             Err(Fault::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
             Err(Fault::NotFound(_)) => self.observed.saw_remote(Remote::Absent),
             Err(fault) => return Err(fault),
