@@ -1,7 +1,7 @@
 //! Absence needs two witnesses: one 404 may be false, and a new secret for an app that exists cuts its consumers off.
 //! So an app that existed is gone only if a second read after a pause, the list, and a refused token request say so.
 
-use super::model::{LAG, ListWitness, is_provable};
+use super::model::{ListWitness, is_provable, is_recent};
 use super::{Call, Observed, Outcome, Step};
 use crate::reason::Reason;
 use crate::remote::Verification;
@@ -20,7 +20,7 @@ pub fn is_seen_twice(observed: &Observed) -> bool {
 pub fn confirm(observed: &Observed) -> Option<Step> {
     let (id, contents) = (observed.client_id(), observed.contents());
     // Where a token can tell, a secret that was staged for the create never replaces one that works.
-    if !is_provable(&observed.app) && contents.rotated_at.is_some_and(|at| observed.now < at + LAG) {
+    if !is_provable(&observed.app) && contents.rotated_at.is_some_and(|at| is_recent(at, observed.now)) {
         return Some(not_shown(observed, "it was created or changed less than two minutes ago"));
     }
     if !is_seen_twice(observed) {

@@ -1,7 +1,7 @@
 //! The creation of the app: the Secret is tried, the secret of a chosen id is durable before, and what the API refuses is
 //! told. Credentials that the API issued are written before anything else is done.
 
-use super::model::{Creation, SecretWriteProgress, is_provable, is_public};
+use super::model::{Creation, PendingProgress, SecretWriteProgress, is_provable, is_public, is_recent};
 use super::ownership::is_intent;
 use super::rotation::stage;
 use super::{Call, Next, Observed, Remote, Step, WriteReason, absence, after_fault};
@@ -74,7 +74,11 @@ fn stage_before_create(observed: &Observed) -> Option<Step> {
 /// is taken: then the app may be the one that an earlier create made, and is shown later.
 fn refused(observed: &Observed, fault: &Fault) -> Step {
     let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, Fault::Conflict(_));
-    match is_free && is_intent(observed) {
+    // An earlier create with the pending secret may have taken hold, and be shown later.
+    let may_appear = observed.contents().pending.is_some_and(|pending| {
+        observed.progress(&pending.secret) == PendingProgress::Found && is_recent(pending.since, observed.now)
+    });
+    match is_free && !may_appear && is_intent(observed) {
         true => Step::Unclaim,
         false => Step::Finish(after_fault(&observed.app, fault.clone())),
     }

@@ -2,7 +2,7 @@
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
 use super::absence::is_seen_twice;
-use super::model::{LAG, has_finalizer, is_observe_only};
+use super::model::{has_finalizer, is_observe_only, is_recent};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
     restored_claim,
@@ -85,7 +85,7 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
 /// create made whose answer was lost is shown in time.
 fn drop_absent(observed: &Observed) -> Step {
     let pending = observed.contents().pending;
-    let may_appear = pending.is_some_and(|pending| observed.now < pending.since + LAG);
+    let may_appear = pending.is_some_and(|pending| is_recent(pending.since, observed.now));
     match is_seen_twice(observed) && !may_appear {
         true => remove_secrets(observed),
         false => absent_once(&observed.client_id()),
@@ -114,13 +114,13 @@ fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     if let Access::Refused(blocked) = &observed.access {
         return Err(with_retain_hint(blocked));
     }
-    let was_absent = observed.remembered.absent_since.is_some();
+    let was_absent = observed.remembered.deletion_sent && observed.remembered.absent_since.is_some();
     match (&observed.deletion, &observed.remote) {
         // A second read is to confirm the first one, and nothing has to be deleted before.
         (None, Remote::Unread | Remote::Listed(_)) if was_absent => {
             Ok(if is_seen_twice(observed) { Step::Call(Call::Read(id)) } else { absent_once(&id) })
         }
-        (None, Remote::Absent) if is_seen_twice(observed) => Ok(remove_secrets(observed)),
+        (None, Remote::Absent) if was_absent && is_seen_twice(observed) => Ok(remove_secrets(observed)),
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (Some(Deletion::Accepted), Remote::Absent) => Ok(remove_secrets(observed)),

@@ -149,6 +149,12 @@ pub enum SecretWriteProgress {
 /// How long the API may take to show, and to know, what it accepted. Nothing documents a time. (undocumented)
 pub const LAG: SignedDuration = SignedDuration::from_mins(2);
 
+/// Whether that was less than the longest lag ago. A time that is yet to come is wrong, and says nothing: tenants can write
+/// the times of a Secret.
+pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.duration_since(at) < LAG
+}
+
 /// What the list of the organization says of an app that a read does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListWitness {
@@ -178,6 +184,8 @@ pub struct Remembered {
     pub absent_since: Option<Timestamp>,
     /// The change that was sent last.
     pub sent: Option<SentChange>,
+    /// Whether a deletion was sent.
+    pub deletion_sent: bool,
 }
 
 /// Everything that is known in a reconcile; each step that is performed adds to it.
@@ -350,6 +358,9 @@ impl Observed {
 
     /// The API answered a token request with a secret.
     pub fn verified(&mut self, secret: &ClientSecret, verification: Verification) {
+        if verification == Verification::Accepted {
+            self.exists();
+        }
         let progress = self.progress(secret);
         self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: Some(verification) });
     }

@@ -141,6 +141,9 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
 /// Between the claim and the answer to the create anybody may have created an app with the id, so what is there is the
 /// resource's only if it has the secret that was staged before the create. Where no token can tell, the claim has to do.
 fn intended(observed: &Observed, id: ClientId) -> Next {
+    if let IdOwner::Has(other) = &observed.id_owner {
+        return Err(id_conflict(&observed.app, &id, other));
+    }
     match (&observed.remote, proof_of_creation(observed)) {
         (Remote::Unread | Remote::Listed(_), _) => Ok(Some(Step::Call(Call::Read(id)))),
         (Remote::Absent | Remote::AsDefined, _) => Ok(None),

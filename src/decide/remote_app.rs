@@ -1,7 +1,7 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
-use super::model::{LAG, is_synced, reconcile_requested};
+use super::model::{is_recent, is_synced, reconcile_requested};
 use super::ownership::holds_claim;
 use super::{Blocked, Call, Next, Observed, Outcome, Remote, Step, creation};
 use crate::definition::{self, Fields};
@@ -38,7 +38,7 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     }
     match observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields) {
         None => Ok(send(observed, fields, changed)),
-        Some(sent) if observed.now < sent.at + LAG => Ok(Some(not_yet_shown(&changed))),
+        Some(sent) if is_recent(sent.at, observed.now) => Ok(Some(not_yet_shown(&changed))),
         Some(_) => Err(not_taken(&changed)),
     }
 }

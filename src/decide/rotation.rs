@@ -1,7 +1,7 @@
 //! The rotation: a secret is pending in the Secret before the API hears of it, then the API has it, then it is verified, then
 //! consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
 
-use super::model::{LAG, PendingProgress, is_provable};
+use super::model::{Creation, PendingProgress, is_provable, is_recent};
 use super::ownership::is_adopted_without_secret;
 use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, Step, WriteReason, creation};
@@ -44,6 +44,11 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
     if let Remote::Unread | Remote::Listed(_) = &observed.remote {
         return Some(Step::Call(Call::Read(observed.client_id())));
     }
+    let is_denied = matches!(observed.creation, Creation::Refused(_));
+    if is_denied && contents.current.is_some() && observed.progress(&pending.secret) == PendingProgress::Staged {
+        // The only create with this secret was refused.
+        return Some(discard(observed, contents));
+    }
     let current = contents.current.as_ref().filter(|_| is_provable(&observed.app));
     let Some(current) = current else { return replace(observed, contents, pending, fields) };
     match (observed.verification(&pending.secret), observed.verification(current)) {
@@ -52,7 +57,7 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
         (Some(Verification::Refused(_)), None) => Some(verify(observed, current)),
         (Some(Verification::Refused(_)), Some(Verification::Accepted)) => Some(discard(observed, contents)),
         (Some(Verification::Refused(said)), Some(Verification::Refused(_))) => {
-            match observed.now < pending.since + LAG {
+            match is_recent(pending.since, observed.now) {
                 true => Some(not_verified(said)),
                 false => replace(observed, contents, pending, fields),
             }
@@ -166,7 +171,7 @@ enum Instead {
 }
 
 fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Instead {
-    if observed.now < since + LAG {
+    if is_recent(since, observed.now) {
         return Instead::NotKnownYet;
     }
     // An adopted app has a secret that is not known.

@@ -64,7 +64,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.saw_remote(remote);
             }
             Call::ConfirmAbsence(id, max_age) => match iam.look(&org, &id, max_age).await? {
-                Look::Listed(_) => self.observed.list = ListWitness::Shows,
+                Look::Listed(_) => {
+                    self.observed.exists();
+                    self.observed.list = ListWitness::Shows;
+                }
                 Look::NotListed => self.observed.list = ListWitness::ShowsNot,
                 Look::Read(None) => self.observed.list = ListWitness::NoList,
                 Look::Read(Some(shown)) => self.observed.saw_remote(Remote::Shown(shown)),
@@ -106,6 +109,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.note(Reason::RolesChanged, format!("The roles of app {id} were changed."));
             }
             Call::Delete(id) => {
+                self.observed.remembered.deletion_sent = true;
                 self.observed.deletion = Some(iam.delete(&org, &id).await?);
                 self.observed.remote = Remote::Unread;
             }

@@ -303,6 +303,13 @@ impl World {
         restored.unwrap_or_else(|| client_id(app).0)
     }
 
+    /// Whether the Secret holds a secret that is about to become the current one, under whatever key.
+    pub fn has_pending(&self, name: &str) -> bool {
+        let outside = self.outside();
+        let secret = outside.cluster.secrets.get(name).and_then(|secret| secret.data.as_ref());
+        secret.is_some_and(|data| data.keys().any(|key| key.ends_with(".next")))
+    }
+
     pub fn pass_time(&self, hours: i64) {
         let mut outside = self.outside();
         outside.now += SignedDuration::from_hours(hours);
