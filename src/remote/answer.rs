@@ -73,6 +73,17 @@ impl Answer {
         Some(scrub(said, &self.known, &ids)).filter(|said| !said.is_empty())
     }
 
+    /// Whether a token request was refused because its credentials are wrong. Any other refusal says nothing about them: a policy,
+    /// a grant type or something between the operator and the API may be the cause.
+    pub fn refuses_credentials(&self) -> bool {
+        let names_them = || json::read::<ErrorBody>(&self.body).is_some_and(|body| body.names_invalid_credentials());
+        match self.status {
+            401 => !self.is_html(),
+            400..500 => names_them(),
+            _ => false,
+        }
+    }
+
     /// What an error status means.
     pub fn fault(&self) -> Fault {
         let said = match self.message() {

@@ -184,9 +184,8 @@ impl Caller {
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
         match answer.status {
             200..300 => Ok(Verification::Accepted),
-            408 | 425 => Err(answer.fault()),
-            400..500 => Ok(Verification::Refused(answer.refusal())),
-            _ => Err(answer.fault()),
+            _ if answer.refuses_credentials() => Ok(Verification::Refused(answer.refusal())),
+            _ => Err(Fault::Unavailable(answer.fault().to_string())),
         }
     }
 

@@ -27,6 +27,13 @@ impl ErrorBody {
     }
 }
 
+impl ErrorBody {
+    /// Whether the code of OAuth says that the credentials are wrong. (RFC 6749, 5.2)
+    pub fn names_invalid_credentials(&self) -> bool {
+        self.error.as_deref().is_some_and(|code| ["invalid_client", "invalid_grant"].contains(&code))
+    }
+}
+
 impl FromAnyValue for ErrorBody {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
