@@ -23,7 +23,7 @@ pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
 pub use model::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, ListWitness, Observed, PendingProgress, Remembered, Remote,
-    RoleAssignment, SecretWriteProgress, SentChange, client_id, org_id, reconcile_requested,
+    RoleAssignment, SecretWriteProgress, SentChange, Validity, client_id, has_finalizer, org_id, reconcile_requested,
 };
 pub use ownership::{comes_first, has_claim, holds_claim, is_ours, recorded_claim, signed_claim};
 pub use plan::Plan;
@@ -33,15 +33,30 @@ pub use step::{Call, Outcome, Step, WriteReason};
 pub use upkeep::{RotationWaits, next_rotation, requested_rotation_waits};
 
 use crate::definition::Fields;
-use model::{has_finalizer, is_observe_only};
+use model::is_observe_only;
 use step::Effect;
 
 /// A step, or `None` where nothing is to be done.
 type Next = Result<Option<Step>, Blocked>;
 
+/// What the parts that follow do while one waits for something.
+#[derive(Clone, Copy)]
+enum WhileWaiting {
+    /// They wait too, since they depend on it.
+    Stop,
+    /// They go on.
+    GoOn,
+}
+
 /// What is seen to, in this order: the next part has its turn when the one before has nothing left to do.
-const PARTS: [fn(&Observed, &Fields) -> Next; 6] =
-    [secrets::step, creation::publish_issued, ownership::step, upkeep::step, remote_app::step, roles::step];
+const PARTS: [(fn(&Observed, &Fields) -> Next, WhileWaiting); 6] = [
+    (secrets::step, WhileWaiting::Stop),
+    (creation::publish_issued, WhileWaiting::Stop),
+    (ownership::step, WhileWaiting::Stop),
+    (upkeep::step, WhileWaiting::GoOn),
+    (remote_app::step, WhileWaiting::Stop),
+    (roles::step, WhileWaiting::Stop),
+];
 
 /// The next step.
 pub fn decide(observed: &Observed) -> Step {
@@ -58,9 +73,13 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
         return Ok(Step::Finish(Outcome::Suspended));
     }
     let fields = observed.desired.as_ref().map_err(Blocked::clone)?;
-    let mut plan = Plan::default();
-    for part in PARTS {
+    let (mut plan, mut waiting) = (Plan::default(), None);
+    for (part, while_waiting) in PARTS {
         let Some(step) = part(observed, fields)? else { continue };
+        if let (Step::Finish(Outcome::Waiting { .. }), WhileWaiting::GoOn) = (&step, while_waiting) {
+            waiting = Some(step);
+            continue;
+        }
         match (is_observe_only(&observed.app), step.effect()) {
             (false, _) | (true, Effect::Nothing | Effect::Settled) => return Ok(step),
             // Nothing is kept true for an app that is still to be created or adopted.
@@ -76,7 +95,7 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
         return Ok(Step::Finish(Outcome::Observed(plan)));
     }
     let settled = Step::Finish(Outcome::Settled { wake: upkeep::next_deadline(observed) });
-    Ok(upkeep::final_check(observed)?.unwrap_or(settled))
+    Ok(waiting.or(upkeep::final_check(observed)?).unwrap_or(settled))
 }
 
 /// What has to be done before a step: the finalizer is there before something depends on it, and nothing is created or changed

@@ -100,12 +100,20 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
         self.entries.entry(key).or_insert_with(make)
     }
 
+    /// Keeps this value under the key; then what is not `of_use` may be forgotten before.
+    pub fn insert(&mut self, key: K, value: V, of_use: impl Fn(&K, &V) -> bool) {
+        if self.entries.len() >= self.prune_at && !self.entries.contains_key(&key) {
+            self.retain(of_use);
+        }
+        self.entries.insert(key, value);
+    }
+
     /// Forgets the value of this key.
-    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q)
+    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
-        self.entries.remove(key);
+        self.entries.remove(key)
     }
 
     /// Keeps only what is of use.

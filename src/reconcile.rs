@@ -115,16 +115,20 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let (access, connection) = self.access(&app).await?;
         let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
         let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
-        observed.remembered = self.memory.recall(&observed.app);
+        let recalled = self.memory.take(&observed.app);
+        observed.remembered = recalled.remembered.clone();
         if self.secret_writes.are_accepted(&observed.app) {
             observed.secret_write = SecretWriteProgress::Accepted;
         }
         let mut pass = Pass { operator: self, connection, observed, happened: Vec::new() };
-        let outcome = match pass.run().await {
+        let ended = pass.run().await;
+        if !matches!(ended, Ok(Outcome::Gone)) {
+            self.memory.keep(&pass.observed.app, recalled, pass.observed.remembered.clone());
+        }
+        let outcome = match ended {
             Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.observed.app, message),
             ended => ended?,
         };
-        self.memory.remember(&pass.observed.app, &outcome, pass.observed.remembered.clone());
         pass.report(&outcome).await?;
         if outcome == Outcome::Gone {
             self.secret_writes.forget(&pass.observed.app);

@@ -133,8 +133,10 @@ pub enum Look {
 pub enum Verification {
     /// It gave a token, so the secret is valid.
     Accepted,
-    /// It gave none, in its words, scrubbed and cut.
+    /// It refused these credentials, in its words, scrubbed and cut.
     Refused(String),
+    /// It gave none for another cause, in its words, scrubbed and cut.
+    NotKnown(String),
 }
 
 /// An app as the API shows it.
@@ -214,6 +216,20 @@ impl Fault {
             Self::Unavailable(_) | Self::Throttled { .. } | Self::Credentials(_) | Self::WrongOrganization(_) => false,
         }
     }
+
+    /// Whether the call may have taken hold all the same.
+    pub fn may_have_taken_hold(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Throttled { .. }
+            | Self::Credentials(_)
+            | Self::WrongOrganization(_)
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::Rejected(_) => false,
+        }
+    }
 }
 
 /// An IAM service with the identity that one `IamConnection` gives.
@@ -248,7 +264,8 @@ pub trait Iam: Send + Sync + 'static {
         overlap: Duration,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Asks for a token with an app's own credentials, for apps with the grant type client_credentials.
+    /// Asks for a token with an app's own credentials, for apps with the grant type client_credentials. Every answer but a
+    /// fault of the service itself is a verification.
     /// [vmc-org, cpn-account-token]
     fn prove(
         &self,

@@ -1,10 +1,9 @@
 //! Absence needs two witnesses: one 404 may be false, and a new secret for an app that exists cuts its consumers off.
 //! So an app that existed is gone only if a second read after a pause, the list, and a refused token request say so.
 
-use super::model::{ListWitness, is_provable, is_recent};
+use super::model::{ListWitness, Validity, is_provable, is_recent};
 use super::{Call, Observed, Outcome, Step};
 use crate::reason::Reason;
-use crate::remote::Verification;
 use k8s_openapi::jiff::SignedDuration;
 use std::time::Duration;
 
@@ -35,11 +34,12 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
         ListWitness::Shows => return Some(not_shown(observed, "the list of its organization shows it")),
         ListWitness::NoList | ListWitness::ShowsNot => {}
     }
-    let current = contents.current.filter(|_| is_provable(&observed.app))?;
-    match observed.verification(&current) {
-        None => Some(Step::Call(Call::VerifySecret(id, current))),
-        Some(Verification::Accepted) => Some(not_shown(observed, "it issues tokens for its client secret")),
-        Some(Verification::Refused(_)) => None,
+    let current = contents.current?;
+    match observed.validity(&current) {
+        Validity::NotAsked => Some(Step::Call(Call::VerifySecret(id, current))),
+        Validity::Valid => Some(not_shown(observed, "it issues tokens for its client secret")),
+        // However the API says that it issues none.
+        Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable => None,
     }
 }
 

@@ -4,8 +4,8 @@
 use super::absence::is_seen_twice;
 use super::model::{has_finalizer, is_observe_only, is_recent};
 use super::ownership::{
-    Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, ownership, proof_of_creation, proof_of_restore,
-    restored_claim,
+    Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, owner_not_known, ownership, proof_of_creation,
+    proof_of_restore, restored_claim,
 };
 use super::secrets::read as read_secrets;
 use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Step};
@@ -78,6 +78,9 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
         }
         (_, Remote::Shown(_), Possession::Proven | Possession::NotProvable) => delete_app(observed),
         (_, Remote::Shown(_), Possession::Refused) => Ok(remove_secrets(observed)),
+        (_, Remote::Shown(_), Possession::NotKnown(said)) => {
+            Ok(Step::Finish(outcome_with_retain_hint(owner_not_known(&observed.client_id(), &said))))
+        }
     }
 }
 
@@ -118,24 +121,39 @@ fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match (&observed.deletion, &observed.remote) {
         // A second read is to confirm the first one, and nothing has to be deleted before.
         (None, Remote::Unread | Remote::Listed(_)) if was_absent => {
-            Ok(if is_seen_twice(observed) { Step::Call(Call::Read(id)) } else { absent_once(&id) })
+            Ok(if is_known_absent(observed) { Step::Call(Call::Read(id)) } else { absent_once(&id) })
         }
-        (None, Remote::Absent) if was_absent && is_seen_twice(observed) => Ok(remove_secrets(observed)),
+        (None, Remote::Absent) if was_absent && is_known_absent(observed) => Ok(remove_secrets(observed)),
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (Some(Deletion::Accepted), Remote::Absent) => Ok(remove_secrets(observed)),
         (Some(Deletion::NotFound | Deletion::Failed | Deletion::NotOffered), Remote::Absent) => {
-            Ok(if is_seen_twice(observed) { remove_secrets(observed) } else { absent_once(&id) })
+            Ok(if is_known_absent(observed) { remove_secrets(observed) } else { absent_once(&id) })
         }
-        (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) => Err(deletion_not_offered(&id)),
-        (Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed), Remote::Shown(_) | Remote::AsDefined) => {
-            Ok(Step::Finish(Outcome::Waiting {
-                reason: Reason::Deleting,
-                message: format!("app {id} is being deleted; the API still shows it"),
-                until: None,
-            }))
+        (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) if !was_accepted(observed) => {
+            Err(deletion_not_offered(&id))
         }
+        (
+            Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed | Deletion::NotOffered),
+            Remote::Shown(_) | Remote::AsDefined,
+        ) => Ok(still_shown(&id)),
     }
+}
+
+/// Whether the app is gone, and no create without an answer can bring it to light.
+fn is_known_absent(observed: &Observed) -> bool {
+    let may_appear = observed.remembered.unanswered_create.is_some_and(|at| is_recent(at, observed.now));
+    is_seen_twice(observed) && !may_appear
+}
+
+/// Whether the API accepted a deletion so short a while ago that it may still show the app.
+fn was_accepted(observed: &Observed) -> bool {
+    observed.remembered.deletion_accepted.is_some_and(|at| is_recent(at, observed.now))
+}
+
+fn still_shown(id: &ClientId) -> Step {
+    let message = format!("app {id} is being deleted; the API still shows it");
+    Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, until: None })
 }
 
 /// The Secrets that Kubernetes does not delete with the resource go before the finalizer.

@@ -1,13 +1,12 @@
 //! The first secret: the Secret holds no credential, so the app is created, or the secret of the one that is there is found,
 //! provided or replaced.
 
-use super::model::{ClaimOrigin, ClaimProgress, Creation, is_provable, is_public};
+use super::model::{ClaimOrigin, ClaimProgress, Creation, Validity, is_public};
 use super::ownership::{holds_claim, is_adopted_without_secret};
 use super::rotation::{stage, write};
 use super::{Blocked, Call, Observed, Remote, Step, WriteReason, creation};
 use crate::definition::Fields;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::RotationMode;
 
 /// The step that leads to a first secret.
@@ -36,10 +35,10 @@ fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
     match (observed.provided_secret(), is_adopted_without_secret(observed)) {
         _ if is_public(app) => Ok(write(observed, contents, WriteReason::IdOnly)),
         (None, true) => Ok(write(observed, contents, WriteReason::IdOnly)),
-        (Some(secret), true) => match (observed.verification(secret), is_provable(app)) {
-            (None, true) => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))),
-            (Some(Verification::Refused(said)), _) => Err(not_the_apps(observed, said)),
-            (Some(Verification::Accepted), _) | (None, false) => {
+        (Some(secret), true) => match observed.validity(secret) {
+            Validity::NotAsked => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))),
+            Validity::Invalid(said) | Validity::NotKnown(said) => Err(not_the_apps(observed, said)),
+            Validity::Valid | Validity::NotProvable => {
                 let published = contents.publish(app, &observed.client_id(), Some(secret.clone()), observed.now);
                 Ok(Step::WriteSecret(published, WriteReason::Proven))
             }

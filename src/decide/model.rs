@@ -123,6 +123,23 @@ pub enum PendingProgress {
         /// Whether it was found.
         was_found: bool,
     },
+    /// It was found, and the API refused every request with it, so that it cannot know it.
+    Refused,
+}
+
+/// Whether a client secret is valid, as far as this reconcile knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity<'a> {
+    /// The app can have no token of its own, so nothing can tell.
+    NotProvable,
+    /// The API was not asked.
+    NotAsked,
+    /// The API issued a token for it.
+    Valid,
+    /// The API refused it, in these words.
+    Invalid(&'a str),
+    /// The API issued no token for another cause, in these words.
+    NotKnown(&'a str),
 }
 
 /// What this reconcile learned about one client secret.
@@ -168,7 +185,7 @@ pub enum ListWitness {
     ShowsNot,
 }
 
-/// A change that the API accepted and was not seen to show.
+/// A change that the API accepted, and may not show yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SentChange {
     /// The request fields that the spec stood for.
@@ -184,8 +201,14 @@ pub struct Remembered {
     pub absent_since: Option<Timestamp>,
     /// The change that was sent last.
     pub sent: Option<SentChange>,
+    /// When a create was sent that got no answer.
+    pub unanswered_create: Option<Timestamp>,
+    /// The pending secret, if the API refused every request with it.
+    pub refused: Option<ClientSecret>,
     /// Whether a deletion was sent.
     pub deletion_sent: bool,
+    /// When the API accepted a deletion.
+    pub deletion_accepted: Option<Timestamp>,
 }
 
 /// Everything that is known in a reconcile; each step that is performed adds to it.
@@ -292,8 +315,10 @@ impl Observed {
                 self.remembered.absent_since.get_or_insert(self.now);
             }
             Remote::Shown(_) | Remote::Listed(Some(_)) => {
-                self.remembered.absent_since = None;
-                if drift(self).is_empty() {
+                self.exists();
+                // What is shown may be from before the change, so it is remembered for as long as that.
+                let may_be_old = self.remembered.sent.as_ref().is_some_and(|sent| is_recent(sent.at, self.now));
+                if !may_be_old && drift(self).is_empty() {
                     self.remembered.sent = None;
                 }
             }
@@ -304,7 +329,7 @@ impl Observed {
 
     /// The API did something with the app, so what was absent before is no witness any more.
     pub fn exists(&mut self) {
-        self.remembered.absent_since = None;
+        (self.remembered.absent_since, self.remembered.unanswered_create) = (None, None);
     }
 
     /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.
@@ -343,12 +368,24 @@ impl Observed {
 
     /// How far a secret has come in this reconcile.
     pub fn progress(&self, secret: &ClientSecret) -> PendingProgress {
-        self.facts(secret).map_or(PendingProgress::Found, |facts| facts.progress)
+        let found = match self.remembered.refused.as_ref() == Some(secret) {
+            true => PendingProgress::Refused,
+            false => PendingProgress::Found,
+        };
+        self.facts(secret).map_or(found, |facts| facts.progress)
     }
 
-    /// What the API said to a token request with a secret, since it last changed what it knows of it.
-    pub fn verification(&self, secret: &ClientSecret) -> Option<&Verification> {
-        self.facts(secret)?.verification.as_ref()
+    /// What a token request said of a secret, since the API last changed what it knows of it.
+    pub fn validity(&self, secret: &ClientSecret) -> Validity<'_> {
+        if !is_provable(&self.app) {
+            return Validity::NotProvable;
+        }
+        match self.facts(secret).and_then(|facts| facts.verification.as_ref()) {
+            None => Validity::NotAsked,
+            Some(Verification::Accepted) => Validity::Valid,
+            Some(Verification::Refused(said)) => Validity::Invalid(said),
+            Some(Verification::NotKnown(said)) => Validity::NotKnown(said),
+        }
     }
 
     /// A secret came further. What was verified before says nothing about it any more.

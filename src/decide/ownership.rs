@@ -3,15 +3,16 @@
 
 use super::absence::confirm_free;
 use super::creation::try_secret;
-use super::model::{client_id, is_provable};
+use super::model::{Validity, client_id, is_provable};
 use super::{
-    Access, Blocked, Call, ClaimOrigin, ClaimProgress, Creation, IdOwner, Next, Observed, Remote, Step, after_fault,
+    Access, Blocked, Call, ClaimOrigin, ClaimProgress, Creation, IdOwner, Next, Observed, Outcome, Remote, Step,
+    after_fault,
 };
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp, SignedClaim};
 use crate::definition::Fields;
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Verification};
+use crate::remote::{ClientId, ClientSecret};
 use crate::secret::SecretState;
 use kube::ResourceExt;
 
@@ -43,8 +44,7 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 
 /// Whose the app is, as far as it was observed.
 pub fn ownership(observed: &Observed) -> Ownership {
-    let claim = status_claim(observed).cloned().or_else(|| restored_claim(observed));
-    match (claim, observed.address()) {
+    match (claim_on_app(observed), observed.address()) {
         (Some(claim), Some(address)) if !address.made(&claim) => Ownership::Elsewhere { endpoint: claim.endpoint },
         _ if is_derived(observed) || is_created(observed) => Ownership::Ours,
         _ if holds_claim(observed) => Ownership::Intended,
@@ -57,11 +57,17 @@ pub fn is_ours(observed: &Observed) -> bool {
     ownership(observed) == Ownership::Ours
 }
 
-/// Whether the app was made under a claim of this very resource, as status, the Secret or the create in this reconcile says.
+/// The claim in status, else the one on the Secret.
+fn claim_on_app(observed: &Observed) -> Option<SignedClaim> {
+    status_claim(observed).cloned().or_else(|| restored_claim(observed))
+}
+
+/// Whether the app was made under the claim in status, as that claim, the one on the Secret or the create in this reconcile
+/// says. Without a claim in status another resource may have claimed the app meanwhile.
 fn is_created(observed: &Observed) -> bool {
     let on_secret = || restored_claim(observed).is_some_and(|claim| observed.app.uid().as_ref() == Some(&claim.uid));
-    let now = || holds_claim(observed) && matches!(observed.remote, Remote::AsDefined);
-    status_claim(observed).is_some_and(|claim| claim.created) || on_secret() || now()
+    let now = || matches!(observed.remote, Remote::AsDefined);
+    status_claim(observed).is_some_and(|claim| claim.created || on_secret() || now())
 }
 
 /// Whether status has a claim that only records the intent to create an app.
@@ -76,8 +82,7 @@ pub fn holds_claim(observed: &Observed) -> bool {
 
 /// The client id that a claim gives the resource, where the spec chooses none.
 pub fn claimed_id(observed: &Observed) -> Option<ClientId> {
-    let claim = status_claim(observed).cloned().or_else(|| restored_claim(observed))?;
-    Some(ClientId(claim.client_id))
+    claim_on_app(observed).map(|claim| ClientId(claim.client_id))
 }
 
 /// The claim on an app that is ours, or about to be created, as the operator signs it now.
@@ -150,6 +155,7 @@ fn intended(observed: &Observed, id: ClientId) -> Next {
         (Remote::Shown(app), _) if app.is_caller => Err(id_of_the_operator(&id)),
         (Remote::Shown(_), Possession::Unknown(secret)) => Ok(Some(Step::Call(Call::VerifySecret(id, secret)))),
         (Remote::Shown(_), Possession::Refused) => Ok(Some(Step::Unclaim)),
+        (Remote::Shown(_), Possession::NotKnown(said)) => Ok(Some(Step::Finish(owner_not_known(&id, &said)))),
         (Remote::Shown(_), Possession::Proven) => Ok(Some(Step::Claim { id, origin: ClaimOrigin::Created })),
         (Remote::Shown(_), Possession::NotProvable) => Ok(Some(match observed.claim {
             // It was free when the claim was recorded, and the create was refused.
@@ -167,6 +173,8 @@ pub enum Possession {
     Proven,
     /// It does not, or there is no secret to ask with.
     Refused,
+    /// The API issued no token for another cause, in its words.
+    NotKnown(String),
     /// The app can have no token of its own.
     NotProvable,
 }
@@ -184,13 +192,15 @@ pub fn proof_of_restore(observed: &Observed) -> Possession {
 }
 
 fn possession(observed: &Observed, secret: Option<ClientSecret>) -> Possession {
-    let Some(secret) = secret.filter(|_| is_provable(&observed.app)) else {
+    let Some(secret) = secret else {
         return if is_provable(&observed.app) { Possession::Refused } else { Possession::NotProvable };
     };
-    match observed.verification(&secret) {
-        None => Possession::Unknown(secret),
-        Some(Verification::Accepted) => Possession::Proven,
-        Some(Verification::Refused(_)) => Possession::Refused,
+    match observed.validity(&secret) {
+        Validity::NotProvable => Possession::NotProvable,
+        Validity::Valid => Possession::Proven,
+        Validity::Invalid(_) => Possession::Refused,
+        Validity::NotKnown(said) => Possession::NotKnown(said.to_owned()),
+        Validity::NotAsked => Possession::Unknown(secret),
     }
 }
 
@@ -201,10 +211,13 @@ fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match proof_of_restore(observed) {
         Possession::Unknown(secret) => return Ok(Step::Call(Call::VerifySecret(id, secret))),
         Possession::Proven => return Ok(Step::Claim { id, origin: ClaimOrigin::Restored }),
+        Possession::NotKnown(said) if restored_claim(observed).is_some() => {
+            return Ok(Step::Finish(owner_not_known(&id, &said)));
+        }
         Possession::NotProvable if restored_claim(observed).is_some() => {
             return Ok(Step::Claim { id, origin: ClaimOrigin::Restored });
         }
-        Possession::NotProvable | Possession::Refused => {}
+        Possession::NotProvable | Possession::Refused | Possession::NotKnown(_) => {}
     }
     match observed.app.spec.adoption_policy {
         AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate if may_adopt(observed) => {
@@ -213,6 +226,12 @@ fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
         AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => Err(adoption_not_allowed(observed)),
         AdoptionPolicy::Never => Err(id_taken(&id)),
     }
+}
+
+/// Whether the app is this resource's is found out later.
+pub fn owner_not_known(id: &ClientId, said: &str) -> Outcome {
+    let message = format!("app {id} exists, and a token request does not say whether it is this resource's: {said}");
+    Outcome::Waiting { reason: Reason::SecretNotProven, message, until: None }
 }
 
 fn may_adopt(observed: &Observed) -> bool {

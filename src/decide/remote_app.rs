@@ -7,6 +7,10 @@ use super::{Blocked, Call, Next, Observed, Outcome, Remote, Step, creation};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
+use k8s_openapi::jiff::SignedDuration;
+
+/// When a change that the API did not take is sent again. Longer than the longest delay between two reconciles that wait.
+const ANOTHER_ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is to be done until the API has what the spec says.
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
@@ -28,7 +32,8 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
 }
 
 fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
-    let changed = differing(observed, fields, shown);
+    let mut changed = differing(observed, fields, shown);
+    changed.extend(taken_back(observed, fields).into_iter().filter(|name| !changed.contains(name)).collect::<Vec<_>>());
     if changed.is_empty() {
         return Ok(None);
     }
@@ -36,11 +41,38 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if !fixed.is_empty() {
         return Err(cannot_change(&fixed));
     }
-    match observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields) {
-        None => Ok(send(observed, fields, changed)),
-        Some(sent) if is_recent(sent.at, observed.now) => Ok(Some(not_yet_shown(&changed))),
-        Some(_) => Err(not_taken(&changed)),
+    match sent_before(observed, fields) {
+        SentBefore::No => Ok(send(observed, fields, changed)),
+        SentBefore::MayNotShowYet => Ok(Some(not_yet_shown(&changed))),
+        SentBefore::NotTaken => Err(not_taken(&changed)),
     }
+}
+
+/// Whether the API accepted these very fields before.
+enum SentBefore {
+    /// No, or so long ago that it is worth another attempt.
+    No,
+    /// It may not show them yet.
+    MayNotShowYet,
+    /// It would show them by now.
+    NotTaken,
+}
+
+fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
+    let Some(sent) = observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields) else {
+        return SentBefore::No;
+    };
+    match is_recent(sent.at, observed.now) {
+        true => SentBefore::MayNotShowYet,
+        false if observed.now.duration_since(sent.at) < ANOTHER_ATTEMPT => SentBefore::NotTaken,
+        false => SentBefore::No,
+    }
+}
+
+/// The fields that were sent otherwise so short a while ago that the API may still show them as they were before.
+fn taken_back(observed: &Observed, fields: &Fields) -> Vec<String> {
+    let sent = observed.remembered.sent.as_ref().filter(|sent| is_recent(sent.at, observed.now));
+    sent.map(|sent| definition::changes(fields, &sent.desired)).unwrap_or_default()
 }
 
 /// What a create cannot carry follows in an update.

@@ -1,7 +1,7 @@
 //! The rotation: a secret is pending in the Secret before the API hears of it, then the API has it, then it is verified, then
 //! consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
 
-use super::model::{Creation, PendingProgress, is_provable, is_recent};
+use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent};
 use super::ownership::is_adopted_without_secret;
 use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, Step, WriteReason, creation};
@@ -9,7 +9,7 @@ use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientSecret, Update, Verification};
+use crate::remote::{ClientSecret, Update};
 use crate::secret::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -26,6 +26,12 @@ pub fn apply_pending(
 ) -> Option<Step> {
     let is_gone = matches!(observed.remote, Remote::Absent);
     match pending.mode {
+        // Perhaps sent, nobody knows when; from now on it is known.
+        RotationMode::Unknown => {
+            let (mode, since) = (RotationMode::Overlap, observed.now);
+            let pending = Some(PendingSecret { mode, since, ..pending.clone() });
+            Some(write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::PutBack))
+        }
         RotationMode::Create if contents.current.is_none() && is_adopted_without_secret(observed) => {
             // The create did not come about; the app that was adopted instead has a secret of its own.
             Some(discard(observed, contents))
@@ -49,19 +55,17 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
         // The only create with this secret was refused.
         return Some(discard(observed, contents));
     }
-    let current = contents.current.as_ref().filter(|_| is_provable(&observed.app));
-    let Some(current) = current else { return replace(observed, contents, pending, fields) };
-    match (observed.verification(&pending.secret), observed.verification(current)) {
-        (None, _) => Some(verify(observed, &pending.secret)),
-        (Some(Verification::Accepted), _) => Some(publish(observed, contents, &pending.secret)),
-        (Some(Verification::Refused(_)), None) => Some(verify(observed, current)),
-        (Some(Verification::Refused(_)), Some(Verification::Accepted)) => Some(discard(observed, contents)),
-        (Some(Verification::Refused(said)), Some(Verification::Refused(_))) => {
-            match is_recent(pending.since, observed.now) {
-                true => Some(not_verified(said)),
-                false => replace(observed, contents, pending, fields),
-            }
+    let Some(current) = &contents.current else { return replace(observed, contents, pending, fields) };
+    match (observed.validity(&pending.secret), observed.validity(current)) {
+        (Validity::NotProvable, _) | (_, Validity::NotProvable) => replace(observed, contents, pending, fields),
+        (Validity::NotAsked, _) => Some(verify(observed, &pending.secret)),
+        (Validity::Valid, _) => Some(publish(observed, contents, &pending.secret)),
+        (Validity::Invalid(_) | Validity::NotKnown(_), Validity::NotAsked) => Some(verify(observed, current)),
+        (Validity::Invalid(_), Validity::Valid) => Some(discard(observed, contents)),
+        (Validity::Invalid(_), Validity::Invalid(_)) if !is_recent(pending.since, observed.now) => {
+            replace(observed, contents, pending, fields)
         }
+        (Validity::Invalid(said) | Validity::NotKnown(said), _) => Some(not_verified(said)),
     }
 }
 
@@ -79,7 +83,9 @@ fn replace(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
     match observed.progress(secret) {
         PendingProgress::Accepted => Some(publish(observed, contents, secret)),
         PendingProgress::Conflict { .. } => Some(rotation_in_progress(observed)),
-        PendingProgress::Found | PendingProgress::Staged => send_replacement(observed, fields, secret),
+        PendingProgress::Found | PendingProgress::Staged | PendingProgress::Refused => {
+            send_replacement(observed, fields, secret)
+        }
     }
 }
 
@@ -104,6 +110,8 @@ fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
     match (observed.progress(secret), pending.accepted_at) {
         (PendingProgress::Staged, None) => send_rotation(observed, secret),
         (PendingProgress::Found, None) => overlap_perhaps_sent(observed, contents, pending),
+        // Staged again, so that the time of the next request is durable before it.
+        (PendingProgress::Refused, None) => stage(observed, contents, secret, RotationMode::Overlap),
         (PendingProgress::Accepted, None) => {
             let pending = Some(PendingSecret { accepted_at: Some(observed.now), ..pending.clone() });
             write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::Accepted)
@@ -124,10 +132,11 @@ fn send_rotation(observed: &Observed, secret: &ClientSecret) -> Step {
 /// Consumers find it once the API issues a token for it. One that the API accepted is not sent again while the current one
 /// works; if neither does, somebody replaced the secret in the console.
 fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, at: Timestamp) -> Step {
-    let said = match (observed.verification(secret), is_provable(&observed.app)) {
-        (None, true) => return verify(observed, secret),
-        (Some(Verification::Accepted), _) | (None, false) => return promote(observed, contents, secret, at),
-        (Some(Verification::Refused(said)), _) => said,
+    let said = match observed.validity(secret) {
+        Validity::NotAsked => return verify(observed, secret),
+        Validity::Valid | Validity::NotProvable => return promote(observed, contents, secret, at),
+        Validity::NotKnown(said) => return not_verified(said),
+        Validity::Invalid(said) => said,
     };
     let has_ended = add(at, overlap_of(&observed.app)).is_none_or(|end| observed.now >= end);
     match works_instead(observed, contents, at) {
@@ -143,11 +152,12 @@ fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &Cli
 /// again only if the API has had time to know it, refuses it, and accepts the current one.
 fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let secret = &pending.secret;
-    let said = match (observed.verification(secret), is_provable(&observed.app)) {
-        (None, true) => return verify(observed, secret),
-        (None, false) => return send_rotation(observed, secret),
-        (Some(Verification::Accepted), _) => return promote(observed, contents, secret, pending.since),
-        (Some(Verification::Refused(said)), _) => said,
+    let said = match observed.validity(secret) {
+        Validity::NotAsked => return verify(observed, secret),
+        Validity::NotProvable => return send_rotation(observed, secret),
+        Validity::Valid => return promote(observed, contents, secret, pending.since),
+        Validity::NotKnown(said) => return not_verified(said),
+        Validity::Invalid(said) => said,
     };
     match works_instead(observed, contents, pending.since) {
         Instead::NotKnownYet => not_verified(said),
@@ -160,7 +170,7 @@ fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending:
 
 /// What works while the API refuses the pending secret.
 enum Instead {
-    /// The API may not know it yet.
+    /// Not known: the API may not know the pending one yet, or does not say.
     NotKnownYet,
     /// The API has to be asked about the current secret.
     Ask(ClientSecret),
@@ -178,10 +188,11 @@ fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestam
     let Some(current) = contents.current.as_ref().filter(|_| !contents.is_edited(&observed.app)) else {
         return Instead::Current;
     };
-    match observed.verification(current) {
-        None => Instead::Ask(current.clone()),
-        Some(Verification::Accepted) => Instead::Current,
-        Some(Verification::Refused(_)) => Instead::Nothing,
+    match observed.validity(current) {
+        Validity::NotAsked => Instead::Ask(current.clone()),
+        Validity::Valid | Validity::NotProvable => Instead::Current,
+        Validity::NotKnown(_) => Instead::NotKnownYet,
+        Validity::Invalid(_) => Instead::Nothing,
     }
 }
 

@@ -176,7 +176,7 @@ impl Step {
             Self::WriteSecret(contents, WriteReason::Staged) => Effect::Remote(match contents.pending_mode() {
                 Some(RotationMode::Overlap) => Planned::RotateSecret,
                 Some(RotationMode::Create) => Planned::Create,
-                Some(RotationMode::Replace) | None => Planned::ReplaceSecret,
+                Some(RotationMode::Replace | RotationMode::Unknown) | None => Planned::ReplaceSecret,
             }),
             Self::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
             | Self::Unclaim

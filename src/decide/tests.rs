@@ -386,7 +386,7 @@ fn nothing_that_a_tenant_can_write_makes_an_app_its_own() {
 
 #[test]
 fn a_resource_restored_without_its_status_finds_its_app_by_the_claim_on_its_secret() {
-    assert_eq!(chosen_with(|_| {}, published), "Settled");
+    assert_eq!(chosen_with(|_| {}, published), "Prove value", "another resource may have claimed it meanwhile");
     let mut before = app(json!({}));
     let secret = published(&before);
     before.metadata.uid = Some("uid-2".into());
@@ -559,6 +559,7 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
     };
     assert_eq!(step(app(json!({})), published, sent(119)), "wait: Updating", "the API may show it later");
     assert_eq!(step(app(json!({})), published, sent(120)), "ChangeNotTaken");
+    assert_eq!(step(app(json!({})), published, sent(600)), update, "after a while it is tried again");
     let respecified = app(json!({"spec": {"description": "Daily"}}));
     let earlier = |observed: &mut Observed| {
         sent(1)(observed);
@@ -566,6 +567,18 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
     };
     let next = r#"Update description="Daily" displayName="Billing" grantTypes=["client_credentials"]"#;
     assert_eq!(step(respecified, published, earlier), next, "a further change does not wait");
+    let taken_back = |seconds| {
+        step(app(json!({})), published, move |observed| {
+            let mut desired = observed.desired.clone().unwrap();
+            desired.insert("description".into(), json!("Daily"));
+            let at = observed.now - SignedDuration::from_secs(seconds);
+            observed.remembered.sent = Some(SentChange { desired, at });
+            observed.saw_remote(as_wanted());
+        })
+    };
+    let back = r#"Update description="Nightly" displayName="Billing" grantTypes=["client_credentials"]"#;
+    assert_eq!(taken_back(119), back, "the API may show what was before both changes");
+    assert_eq!(taken_back(120), "Settled");
 }
 
 /// The API does not show the app, for so many seconds.
@@ -740,7 +753,7 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
     assert_eq!(step(app(synced()), accepted, proven(Verification::Accepted)), "Write Rotated");
     let refused = |hours, current: Option<Verification>| {
         move |observed: &mut Observed| {
-            observed.now = at(hours);
+            (observed.now, observed.remote) = (at(hours), as_wanted());
             observed.verified(&value("next"), Verification::Refused("no".into()));
             current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
         }
@@ -769,12 +782,17 @@ fn accepted(app: &OrgOAuthApp) -> SecretState {
 #[test]
 fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
     let known = |proof| move |observed: &mut Observed| verified(observed, proof);
-    let conflict = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: true });
+    let conflict = |was_found| {
+        move |observed: &mut Observed| {
+            observed.remote = shown(Value::Object(observed.desired.clone().unwrap()));
+            pending(observed, PendingProgress::Conflict { was_found });
+        }
+    };
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), nothing), "Prove next");
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), known(Verification::Accepted)), "Write Rotated");
     let refused = |minutes: i64, current: Option<Verification>| {
         move |observed: &mut Observed| {
-            observed.now = at(1) + SignedDuration::from_mins(minutes);
+            (observed.now, observed.remote) = (at(1) + SignedDuration::from_mins(minutes), as_wanted());
             observed.verified(&value("next"), Verification::Refused("no".into()));
             current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
         }
@@ -785,12 +803,38 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
     // Staged again, so that the time of a second send is durable too.
     assert_eq!(again(2, Some(Verification::Accepted)), "Write Staged");
     assert_eq!(again(2, Some(Verification::Refused("no".into()))), "Write Staged", "neither works, so it is replaced");
-    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), conflict), "wait: RotationRunning");
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), conflict(true)), "wait: RotationRunning");
     let code = || app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(step(code(), staged(RotationMode::Overlap), nothing), "Rotate 172800");
-    assert_eq!(step(code(), staged(RotationMode::Overlap), conflict), "Write Rotated");
-    let now = |observed: &mut Observed| pending(observed, PendingProgress::Conflict { was_found: false });
-    assert_eq!(step(code(), staged(RotationMode::Overlap), now), "wait: RotationRunning");
+    assert_eq!(step(code(), staged(RotationMode::Overlap), conflict(true)), "Write Rotated");
+    assert_eq!(step(code(), staged(RotationMode::Overlap), conflict(false)), "wait: RotationRunning");
+}
+
+#[test]
+fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
+    let refused = |observed: &mut Observed| observed.remembered.refused = Some(value("next"));
+    let again = |app, mode| step(app, staged(mode), refused);
+    assert_eq!(again(app(synced()), RotationMode::Overlap), "Write Staged", "the time of the request is durable");
+    let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
+    assert_eq!(again(code, RotationMode::Overlap), "Write Staged");
+    assert_eq!(again(app(synced()), RotationMode::Replace), "Replace");
+    let another = |observed: &mut Observed| observed.remembered.refused = Some(value("another"));
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), another), "Prove next");
+}
+
+#[test]
+fn while_a_secret_waits_for_the_api_the_rest_of_the_spec_is_kept_true() {
+    let waiting = |answer: Verification, remote: Remote| {
+        step(app(synced()), staged(RotationMode::Overlap), |observed| {
+            (observed.now, observed.remote) = (at(2), remote);
+            observed.verified(&value("next"), answer);
+            observed.verified(&value("value"), Verification::Accepted);
+        })
+    };
+    let no_grant = || Verification::NotKnown("unauthorized_client".into());
+    let drifted = || shown(json!({"displayName": "Other", "description": "Nightly", "grantTypes": []}));
+    assert!(waiting(no_grant(), drifted()).starts_with("Update "), "such as the grant type that it waits for");
+    assert_eq!(waiting(no_grant(), as_wanted()), "wait: SecretNotProven", "however long, it is not sent again");
 }
 
 #[test]
@@ -1130,7 +1174,18 @@ fn a_deleted_resource_goes_once_the_api_no_longer_shows_its_app() {
             observed.deletion = Some(deletion.clone());
         };
         assert_eq!(step(deleting(json!({})), free, twice), "DropFinalizer");
+        let created_just_now = |observed: &mut Observed| {
+            twice(observed);
+            observed.remembered.unanswered_create = Some(observed.now - SignedDuration::from_secs(119));
+        };
+        let may_appear = if deletion == Deletion::Accepted { "DropFinalizer" } else { "wait: Deleting" };
+        assert_eq!(step(deleting(json!({})), free, created_just_now), may_appear, "its answer was lost");
     }
+    let accepted_before = |observed: &mut Observed| {
+        after(Deletion::NotOffered, as_wanted())(observed);
+        observed.remembered.deletion_accepted = Some(observed.now - SignedDuration::from_secs(119));
+    };
+    assert_eq!(step(deleting(json!({})), free, accepted_before), "wait: Deleting", "the API may show it later");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! value is valid, and whether the Secret holds what it should.
 
 use super::first_secret;
-use super::model::{SecretWriteProgress, is_provable, is_public};
+use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
 use super::rotation::{add, apply_pending, stage, write};
 use super::validate::with_template_keys;
@@ -11,7 +11,7 @@ use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::definition::Fields;
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientSecret, Verification};
+use crate::remote::ClientSecret;
 use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -203,12 +203,12 @@ fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option
         let trusted = contents.publish(app, &observed.client_id(), Some(current.clone()), observed.now);
         Some(Step::WriteSecret(trusted, WriteReason::Proven))
     };
-    match (observed.verification(current), is_provable(app)) {
-        (Some(Verification::Accepted), _) => trust(),
-        (Some(Verification::Refused(_)), _) => None,
-        (None, true) => Some(Step::Call(Call::VerifySecret(observed.client_id(), current.clone()))),
+    match observed.validity(current) {
+        Validity::Valid => trust(),
+        Validity::Invalid(_) | Validity::NotKnown(_) => None,
+        Validity::NotAsked => Some(Step::Call(Call::VerifySecret(observed.client_id(), current.clone()))),
         // Nothing says what was published, and nothing can say what the API accepts.
-        (None, false) => contents.checksum.is_none().then(trust).flatten(),
+        Validity::NotProvable => contents.checksum.is_none().then(trust).flatten(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::decide::{
 };
 use crate::duration;
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Credentials, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
+use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,7 +110,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::Delete(id) => {
                 self.observed.remembered.deletion_sent = true;
-                self.observed.deletion = Some(iam.delete(&org, &id).await?);
+                let deletion = iam.delete(&org, &id).await?;
+                if deletion == Deletion::Accepted {
+                    self.observed.remembered.deletion_accepted.get_or_insert(self.observed.now);
+                }
+                self.observed.deletion = Some(deletion);
                 self.observed.remote = Remote::Unread;
             }
         }
@@ -135,7 +139,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
-            // Nothing was created.
+            // This request created nothing.
             Err(
                 fault @ (Fault::WrongOrganization(_)
                 | Fault::Forbidden(_)
@@ -147,7 +151,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
-            Err(fault @ Fault::Unavailable(_)) => Err(fault),
+            Err(fault @ Fault::Unavailable(_)) => {
+                self.observed.remembered.unanswered_create = Some(self.observed.now);
+                Err(fault)
+            }
         }
     }
 
@@ -216,7 +223,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     fn sent(&mut self, secret: &ClientSecret, answer: Result<(), Fault>) -> Result<(), Fault> {
-        let was_found = self.observed.progress(secret) == PendingProgress::Found;
+        let progress = self.observed.progress(secret);
+        let was_found = progress == PendingProgress::Found;
+        let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_hold());
+        // An earlier request with a secret that was found may have taken hold.
+        self.observed.remembered.refused = (is_refused && !was_found).then(|| secret.clone());
         match answer {
             Ok(()) => {
                 self.observed.exists();

@@ -2,45 +2,59 @@
 //! Only what is worth it is kept, and not for long, so that it does not grow with what tenants make and remove.
 
 use crate::crd::OrgOAuthApp;
-use crate::decide::{Outcome, Remembered};
-use crate::reason::Reason;
+use crate::decide::Remembered;
+use crate::keyed::PrunedMap;
 use kube::ResourceExt;
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longer than the longest delay between two reconciles that wait for something.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 
+/// By uid.
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<String, (Remembered, Instant)>>);
+pub struct Memory(Mutex<PrunedMap<String, Entry>>);
+
+/// What is remembered of one resource, as it has been since then.
+struct Entry {
+    remembered: Remembered,
+    since: Instant,
+}
+
+/// What a reconcile began with.
+pub struct Recalled {
+    /// What was remembered.
+    pub remembered: Remembered,
+    since: Instant,
+}
 
 impl Memory {
-    /// What is remembered of a resource.
-    pub fn recall(&self, app: &OrgOAuthApp) -> Remembered {
+    /// Takes out what is remembered of a resource: a reconcile that is cut leaves nothing behind that it may have made wrong.
+    pub fn take(&self, app: &OrgOAuthApp) -> Recalled {
         let uid = app.uid().unwrap_or_default();
-        self.entries().get(&uid).map(|(remembered, _)| remembered.clone()).unwrap_or_default()
-    }
-
-    /// What is to be remembered after a reconcile that ended so.
-    pub fn remember(&self, app: &OrgOAuthApp, outcome: &Outcome, remembered: Remembered) {
-        let (uid, now) = (app.uid().unwrap_or_default(), Instant::now());
-        let mut entries = self.entries();
-        entries.retain(|_, (_, since)| now < *since + KEPT_FOR);
-        // After that the next attempt sends the change again.
-        let is_over = *outcome == Outcome::Gone || is_not_taken(outcome);
-        if is_over || remembered == Remembered::default() {
-            entries.remove(&uid);
-        } else {
-            entries.insert(uid, (remembered, now));
+        match self.entries().remove(&uid).filter(Entry::is_of_use) {
+            Some(Entry { remembered, since }) => Recalled { remembered, since },
+            None => Recalled { remembered: Remembered::default(), since: Instant::now() },
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<String, (Remembered, Instant)>> {
+    /// What is to be remembered after a reconcile that began with `before`. What did not change grows old.
+    pub fn keep(&self, app: &OrgOAuthApp, before: Recalled, remembered: Remembered) {
+        if remembered == Remembered::default() {
+            return;
+        }
+        let since = if remembered == before.remembered { before.since } else { Instant::now() };
+        let entry = Entry { remembered, since };
+        self.entries().insert(app.uid().unwrap_or_default(), entry, |_, entry| entry.is_of_use());
+    }
+
+    fn entries(&self) -> MutexGuard<'_, PrunedMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_not_taken(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Blocked(blocked) if blocked.reason == Reason::ChangeNotTaken)
+impl Entry {
+    fn is_of_use(&self) -> bool {
+        self.since.elapsed() < KEPT_FOR
+    }
 }

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::decide::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, SecretWriteProgress, Step,
-    WriteReason, comes_first, has_claim,
+    WriteReason, comes_first, has_claim, has_finalizer,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -36,6 +36,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::FindIdOwner => self.observed.id_owner = self.find_id_owner().await?,
             Step::AddFinalizer => {
                 let app = self.operator.cluster.add_finalizer(&self.observed.app).await?;
+                if !has_finalizer(&app) {
+                    return Ok(overridden("the finalizer of the resource"));
+                }
                 self.observed.saw(app);
             }
             Step::Claim { id, origin } => self.claim(id, origin).await?,
@@ -201,7 +204,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Ok(secret) => {
                 self.secret_accepted();
                 self.wrote(secret, because);
-                Ok(Flow::Next)
+                Ok(match self.holds(&content) {
+                    true => Flow::Next,
+                    false => overridden(&format!("what the operator writes to Secret {}", self.secret_name())),
+                })
             }
             Err(ClusterFault::Stale) => {
                 self.observed.secret = None;
@@ -210,6 +216,17 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(message)),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Whether the Secret says what was written. Further keys and the claim are compared when they are put back.
+    fn holds(&self, written: &SecretContents) -> bool {
+        let read = self.observed.contents();
+        let (claim, extra) = (read.claim.clone(), read.extra.clone());
+        read == SecretContents { claim, extra, ..written.clone() }
+    }
+
+    fn secret_name(&self) -> String {
+        secret_name(&self.observed.app)
     }
 
     fn wrote(&mut self, secret: Option<Secret>, because: WriteReason) {
@@ -293,4 +310,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
         Ok(Flow::End(Outcome::Gone))
     }
+}
+
+/// A policy of the cluster that undoes a write would undo it again, and what comes next depends on it.
+fn overridden(what: &str) -> Flow {
+    let message = format!("an admission policy of the cluster changes {what}, so the operator cannot go on");
+    Flow::End(Outcome::Waiting { reason: Reason::KubernetesRefused, message, until: None })
 }

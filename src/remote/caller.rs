@@ -185,7 +185,10 @@ impl Caller {
         match answer.status {
             200..300 => Ok(Verification::Accepted),
             _ if answer.refuses_credentials() => Ok(Verification::Refused(answer.refusal())),
-            _ => Err(Fault::Unavailable(answer.fault().to_string())),
+            _ => match answer.fault() {
+                fault if fault.may_have_taken_hold() => Err(fault),
+                _ => Ok(Verification::NotKnown(answer.refusal())),
+            },
         }
     }
 

@@ -44,6 +44,8 @@ pub enum RotationMode {
     Replace,
     /// With the create of the app.
     Create,
+    /// Not known, since somebody took the annotation away that says it.
+    Unknown,
 }
 
 /// A secret that is durable here, and about to become valid at the API.
@@ -306,18 +308,19 @@ impl PendingSecret {
             RotationMode::Overlap => "rotate",
             RotationMode::Replace => "replace",
             RotationMode::Create => "create",
+            RotationMode::Unknown => "unknown",
         };
         let accepted = self.accepted_at.map(|at| format!(" {at}")).unwrap_or_default();
         format!("{mode} {}{accepted}", self.since)
     }
 
-    /// One whose annotation was taken away is applied in the way that certainly makes it valid.
     fn read(secret: &Secret, value: Option<ClientSecret>) -> Option<Self> {
         let mut said = secret.annotations().get(NEXT).map(String::as_str).unwrap_or_default().split(' ');
         let mode = match said.next() {
             Some("rotate") => RotationMode::Overlap,
             Some("create") => RotationMode::Create,
-            Some(_) | None => RotationMode::Replace,
+            Some("replace") => RotationMode::Replace,
+            Some(_) | None => RotationMode::Unknown,
         };
         let mut time = || said.next().and_then(|time| time.parse().ok());
         let since = time().unwrap_or(Timestamp::UNIX_EPOCH);
