@@ -81,6 +81,7 @@ fn pace(reason: Reason) -> Pace {
         | Reason::ApiConflict
         | Reason::RotationRunning
         | Reason::SecretNotProven
+        | Reason::CredentialRefused
         | Reason::AppNotShown
         | Reason::Updating
         | Reason::SecretNotWritten

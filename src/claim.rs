@@ -46,10 +46,13 @@ impl ApiAddress {
     }
 }
 
-/// Case of the host, a default port, dot segments and slashes at the end make no difference.
+/// Case of the host, a default port, dot segments and slashes at the end make no difference. What is no address of the web is
+/// left as it is, since the rules of others differ.
 fn normalize(endpoint: &str) -> String {
     let trimmed = endpoint.trim_end_matches('/');
-    let Ok(url) = Url::parse(trimmed) else { return trimmed.to_owned() };
+    let Some(url) = Url::parse(trimmed).ok().filter(|url| matches!(url.scheme(), "https" | "http")) else {
+        return trimmed.to_owned();
+    };
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path().trim_end_matches('/'))
@@ -237,7 +240,7 @@ mod tests {
         }
 
         #[test]
-        fn every_endpoint_is_normalized_once(endpoint in ".*") {
+        fn every_endpoint_is_normalized_once(endpoint in "(https?:|[a-z]*:)?.*") {
             let once = normalize(&endpoint);
             prop_assert_eq!(normalize(&once), once);
         }

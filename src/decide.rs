@@ -10,6 +10,7 @@ mod first_secret;
 mod model;
 mod ownership;
 mod plan;
+mod proof;
 mod remote_app;
 mod roles;
 mod rotation;
@@ -27,6 +28,7 @@ pub use model::{
 };
 pub use ownership::{comes_first, has_claim, holds_claim, is_ours, recorded_claim, signed_claim};
 pub use plan::Plan;
+pub use proof::{is_proven, proven_at, refused};
 pub use remote_app::drift;
 pub use roles::may_be_old;
 pub use step::{Call, Outcome, Step, WriteReason};
@@ -39,6 +41,9 @@ use step::Effect;
 /// A step, or `None` where nothing is to be done.
 type Next = Result<Option<Step>, Blocked>;
 
+/// One thing that is seen to.
+type Part = fn(&Observed, &Fields) -> Next;
+
 /// What the parts that follow do while one waits for something.
 #[derive(Clone, Copy)]
 enum WhileWaiting {
@@ -49,13 +54,14 @@ enum WhileWaiting {
 }
 
 /// What is seen to, in this order: the next part has its turn when the one before has nothing left to do.
-const PARTS: [(fn(&Observed, &Fields) -> Next, WhileWaiting); 6] = [
+const PARTS: [(Part, WhileWaiting); 7] = [
     (secrets::step, WhileWaiting::Stop),
     (creation::publish_issued, WhileWaiting::Stop),
     (ownership::step, WhileWaiting::Stop),
     (upkeep::step, WhileWaiting::GoOn),
     (remote_app::step, WhileWaiting::Stop),
     (roles::step, WhileWaiting::Stop),
+    (proof::step, WhileWaiting::GoOn),
 ];
 
 /// The next step.
@@ -77,7 +83,7 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
     for (part, while_waiting) in PARTS {
         let Some(step) = part(observed, fields)? else { continue };
         if let (Step::Finish(Outcome::Waiting { .. }), WhileWaiting::GoOn) = (&step, while_waiting) {
-            waiting = Some(step);
+            waiting.get_or_insert(step);
             continue;
         }
         match (is_observe_only(&observed.app), step.effect()) {

@@ -76,6 +76,8 @@ pub enum Reason {
     RotationRunning,
     /// The API gives no token for the new secret.
     SecretNotProven,
+    /// The API gives no token for the secret that consumers find.
+    CredentialRefused,
     /// The API answers 404 for an app that existed, and nothing confirms yet that it is gone.
     AppNotShown,
     /// The API accepted a change and does not show it yet.
@@ -112,7 +114,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -149,6 +151,7 @@ impl Reason {
         Self::PlanPending,
         Self::RotationRunning,
         Self::SecretNotProven,
+        Self::CredentialRefused,
         Self::AppNotShown,
         Self::Updating,
         Self::InUse,
@@ -206,6 +209,7 @@ impl Reason {
             Self::PlanPending => "PlanPending",
             Self::RotationRunning => "RotationRunning",
             Self::SecretNotProven => "SecretNotProven",
+            Self::CredentialRefused => "CredentialRefused",
             Self::AppNotShown => "AppNotShown",
             Self::Updating => "Updating",
             Self::InUse => "InUse",
@@ -348,8 +352,12 @@ impl Reason {
                 "Nothing; it is tried again until the earlier one is over.",
             ),
             Self::SecretNotProven => (
-                "The API accepted a new client secret, or may have, and issues no token for it yet, so consumers keep the current one.",
+                "The API accepted a client secret, or may have, and issues no token for it yet. Where there is one that works, consumers keep it.",
                 "See the message; the operator tries again by itself.",
+            ),
+            Self::CredentialRefused => (
+                "The API issues no token for the client secret that consumers find: for two minutes after it was published, or any more.",
+                "See the message for the API's words. One that was valid before is replaced by itself under `managementPolicy: Full`; else the operator asks again until it is valid.",
             ),
             Self::AppNotShown => (
                 "The API answers 404 for an app that existed. It is created again only once a second read after a pause, the list of the organization and a refused token request confirm that it is gone.",

@@ -7,8 +7,8 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, is_ours, next_rotation,
-    reconcile_requested, requested_rotation_waits, signed_claim,
+    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, is_ours, is_proven,
+    next_rotation, proven_at, reconcile_requested, refused, requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -89,6 +89,8 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
         next_at: next_rotation(&observed.app, &content).map(whole_seconds).map(Time),
         previous_expires_at: content.previous.map(|previous| Time(whole_seconds(previous.expires_at))),
+        verified_at: proven_at(observed).map(whole_seconds).map(Time),
+        verified_revision: proven_at(observed).map(|_| content.revision),
     })
 }
 
@@ -128,13 +130,17 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
     let mut conditions = match outcome {
         Outcome::Observed(plan) => {
             let message = format!("managementPolicy Full would {plan}.");
-            let ready =
-                published == Some(true) && plan.leaves_credential() && !observed.contents().is_edited(&observed.app);
+            let contents = observed.contents();
+            let is_good = published == Some(true) && plan.leaves_credential() && !contents.is_edited(&observed.app);
             vec![
-                if ready {
-                    said(Ready, True, Reason::Provisioned, &ready_message)
-                } else {
-                    said(Ready, False, Reason::PlanPending, &message)
+                match refused(observed, &contents) {
+                    None if is_good && is_proven(observed) => said(Ready, True, Reason::Provisioned, &ready_message),
+                    None => said(Ready, False, Reason::PlanPending, &message),
+                    Some(why) => {
+                        let message =
+                            format!("the API does not issue a token for the client secret now: {why}; {message}");
+                        said(Ready, False, Reason::CredentialRefused, &message)
+                    }
                 },
                 said(Reconciling, False, Reason::PlanPending, ""),
                 said(Stalled, False, Reason::PlanPending, ""),
@@ -184,7 +190,7 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
 /// While the operator waits, a credential that was good stays good.
 fn keeps_ready(observed: &Observed, published: Option<bool>) -> bool {
     let was_ready = observed.app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
-    was_ready && published != Some(false) && observed.app.metadata.deletion_timestamp.is_none()
+    was_ready && published != Some(false) && is_proven(observed) && observed.app.metadata.deletion_timestamp.is_none()
 }
 
 fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) -> Said {

@@ -69,6 +69,16 @@ pub struct IamConnectionSpec {
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("resyncInterval is a duration of at least 1s, such as 10m"))]
     #[serde(default = "default_resync_interval")]
     pub resync_interval: String,
+    /// How often the operator asks for a token with what a Secret holds, to know that it is still valid, such as `24h`; at least
+    /// `1s`.
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("credentialCheckInterval is a duration of at least 1s, such as 24h"))]
+    #[serde(default = "default_credential_check_interval")]
+    pub credential_check_interval: String,
+}
+
+fn default_credential_check_interval() -> String {
+    "24h".into()
 }
 
 fn default_resync_interval() -> String {

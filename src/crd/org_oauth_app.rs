@@ -504,4 +504,10 @@ pub struct RotationStatus {
     /// Until when the previous secret is valid.
     #[serde(default)]
     pub previous_expires_at: Option<Time>,
+    /// When the API last issued a token for the current secret; absent for an app that can have none.
+    #[serde(default)]
+    pub verified_at: Option<Time>,
+    /// The revision of the secret for which it did.
+    #[serde(default)]
+    pub verified_revision: Option<i64>,
 }

@@ -13,6 +13,7 @@ use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRo
 use crate::secret::{ProvidedSecret, SecretContents, SecretState};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use std::time::Duration;
 
 /// Whether the resource's connection may be used.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub enum Access {
         context: Option<Context>,
         /// Whether apps that exist already may be taken over.
         adoption: bool,
+        /// How often a token is asked for with what a Secret holds.
+        credential_check_interval: Duration,
     },
     /// It may not.
     Refused(Blocked),
@@ -147,7 +150,14 @@ pub enum Validity<'a> {
 struct SecretFacts {
     secret: ClientSecret,
     progress: PendingProgress,
-    verification: Option<Verification>,
+    verification: Option<Answered>,
+}
+
+/// What the API answered to a token request, and when.
+#[derive(Clone, Debug)]
+struct Answered {
+    verification: Verification,
+    at: Timestamp,
 }
 
 /// What Kubernetes does with writes of the Secret.
@@ -203,12 +213,21 @@ pub struct Remembered {
     pub sent: Option<SentChange>,
     /// When a create was sent that got no answer.
     pub unanswered_create: Option<Timestamp>,
-    /// The pending secret, if the API refused every request with it.
-    pub refused: Option<ClientSecret>,
+    /// The pending secret, if the API refused every request to set it.
+    pub refused_pending: Option<ClientSecret>,
+    /// A secret for which the API issues no token, and since when.
+    pub refused: Option<(ClientSecret, Timestamp)>,
     /// Whether a deletion was sent.
     pub deletion_sent: bool,
     /// When the API accepted a deletion.
     pub deletion_accepted: Option<Timestamp>,
+}
+
+impl Remembered {
+    /// Since when the API refuses a secret, if it does.
+    pub fn refused_since(&self, secret: &ClientSecret) -> Option<Timestamp> {
+        self.refused.as_ref().filter(|(refused, _)| refused == secret).map(|(_, since)| *since)
+    }
 }
 
 /// Everything that is known in a reconcile; each step that is performed adds to it.
@@ -368,7 +387,7 @@ impl Observed {
 
     /// How far a secret has come in this reconcile.
     pub fn progress(&self, secret: &ClientSecret) -> PendingProgress {
-        let found = match self.remembered.refused.as_ref() == Some(secret) {
+        let found = match self.remembered.refused_pending.as_ref() == Some(secret) {
             true => PendingProgress::Refused,
             false => PendingProgress::Found,
         };
@@ -380,7 +399,7 @@ impl Observed {
         if !is_provable(&self.app) {
             return Validity::NotProvable;
         }
-        match self.facts(secret).and_then(|facts| facts.verification.as_ref()) {
+        match self.answered(secret).map(|answered| &answered.verification) {
             None => Validity::NotAsked,
             Some(Verification::Accepted) => Validity::Valid,
             Some(Verification::Refused(said)) => Validity::Invalid(said),
@@ -388,18 +407,36 @@ impl Observed {
         }
     }
 
+    /// When the API answered to the token request that `validity` is about.
+    pub fn answered_at(&self, secret: &ClientSecret) -> Option<Timestamp> {
+        self.answered(secret).map(|answered| answered.at)
+    }
+
     /// A secret came further. What was verified before says nothing about it any more.
     pub fn came_to(&mut self, secret: &ClientSecret, progress: PendingProgress) {
         self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
     }
 
-    /// The API answered a token request with a secret.
-    pub fn verified(&mut self, secret: &ClientSecret, verification: Verification) {
-        if verification == Verification::Accepted {
-            self.exists();
+    /// The API answered a token request with a secret, at that time.
+    pub fn verified(&mut self, secret: &ClientSecret, verification: Verification, at: Timestamp) {
+        match &verification {
+            Verification::Accepted => {
+                self.exists();
+                self.remembered.refused = self.remembered.refused.take().filter(|(refused, _)| refused != secret);
+            }
+            Verification::Refused(_) if self.contents().current.as_ref() == Some(secret) => {
+                let since = self.remembered.refused_since(secret).unwrap_or(self.now);
+                self.remembered.refused = Some((secret.clone(), since));
+            }
+            Verification::Refused(_) | Verification::NotKnown(_) => {}
         }
         let progress = self.progress(secret);
-        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: Some(verification) });
+        let verification = Some(Answered { verification, at });
+        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification });
+    }
+
+    fn answered(&self, secret: &ClientSecret) -> Option<&Answered> {
+        self.facts(secret)?.verification.as_ref()
     }
 
     fn facts(&self, secret: &ClientSecret) -> Option<&SecretFacts> {

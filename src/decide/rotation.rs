@@ -205,6 +205,7 @@ fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
 fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, since: Timestamp) -> Step {
     let app = &observed.app;
     let good = contents.current.clone().filter(|_| !contents.is_edited(app));
+    let good = good.filter(|secret| !matches!(observed.validity(secret), Validity::Invalid(_)));
     let previous = good.zip(add(since, overlap_of(app)));
     let previous = previous.map(|(secret, expires_at)| PreviousSecret { secret, expires_at });
     let published = contents.publish(app, &observed.client_id(), Some(secret.clone()), observed.now);

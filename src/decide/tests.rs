@@ -9,9 +9,10 @@ use crate::secret::{
     PendingSecret, PreviousSecret, ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard,
 };
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const DERIVED: &str = "ooa-uid-1";
 
@@ -80,7 +81,12 @@ fn with_claim(mut app: OrgOAuthApp, created: bool) -> OrgOAuthApp {
 }
 
 fn granted() -> Access {
-    Access::Granted { address: address(), context: None, adoption: true }
+    access(address(), true)
+}
+
+fn access(address: ApiAddress, adoption: bool) -> Access {
+    let credential_check_interval = Duration::from_secs(1000 * 3600);
+    Access::Granted { address, context: None, adoption, credential_check_interval }
 }
 
 fn credentials(value: &str) -> Credentials {
@@ -141,6 +147,16 @@ fn listed(remote: Remote) -> Remote {
     }
 }
 
+/// With a token that was issued for what the Secret holds.
+fn proven(mut app: OrgOAuthApp, secret: &SecretState) -> OrgOAuthApp {
+    let revision = secret.contents(&app).revision;
+    if revision > 0 {
+        let rotation = app.status.get_or_insert_default().rotation.get_or_insert_default();
+        (rotation.verified_revision, rotation.verified_at) = (Some(revision), Some(Time(at(0))));
+    }
+    app
+}
+
 /// The step that follows from a resource, its Secret and what else a pass has observed.
 fn step(
     app: OrgOAuthApp,
@@ -148,6 +164,7 @@ fn step(
     also: impl FnOnce(&mut Observed),
 ) -> String {
     let target = secret(&app);
+    let app = proven(app, &target);
     let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
     (observed.secret, observed.is_uncached) = (Some(target), true);
     observed.secret_write = SecretWriteProgress::Accepted;
@@ -173,7 +190,7 @@ fn verified(observed: &mut Observed, answer: impl Into<Option<Verification>>) {
     let secrets = [contents.current, contents.pending.map(|pending| pending.secret), provided];
     let answer = answer.into();
     for secret in secrets.into_iter().flatten() {
-        answer.iter().for_each(|answer| observed.verified(&secret, answer.clone()));
+        answer.iter().for_each(|answer| observed.verified(&secret, answer.clone(), observed.now));
     }
 }
 
@@ -181,7 +198,8 @@ fn say(step: Step) -> String {
     match step {
         Step::Finish(Outcome::Blocked(blocked)) => blocked.reason.as_str().into(),
         Step::Finish(Outcome::Waiting { reason, .. }) => format!("wait: {}", reason.as_str()),
-        Step::Finish(Outcome::Settled { wake: None }) => "Settled".into(),
+        // The next check of the credential is later than anything that is looked at here.
+        Step::Finish(Outcome::Settled { wake }) if wake.is_none_or(|at| at > self::at(500)) => "Settled".into(),
         Step::Finish(Outcome::Observed(plan)) => format!("plan: {plan}"),
         Step::Finish(outcome) => format!("{outcome:?}"),
         Step::Call(Call::Create(app)) => format!("Create {}", app.id),
@@ -240,6 +258,8 @@ fn a_new_app_takes_these_steps() {
     (observed.remote, observed.creation) = (Remote::AsDefined, Creation::Issued(credentials("value")));
     assert_eq!(say(decide(&observed)), "Write HandedOut");
     (observed.secret, observed.creation) = (Some(published(&observed.app)), Creation::Stored);
+    assert_eq!(say(decide(&observed)), "Prove value", "Ready means proven");
+    verified(&mut observed, Verification::Accepted);
     assert_eq!(say(decide(&observed)), "Settled");
 }
 
@@ -480,7 +500,7 @@ fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_work
 fn an_app_that_was_made_at_another_address_is_left_alone_until_an_administrator_says_it_is_the_same() {
     let moved = |previous_target: &[String]| {
         let address = ApiAddress::new(Api::CloudServices, "https://new.example.com", previous_target);
-        move |observed: &mut Observed| connect(observed, Access::Granted { address, context: None, adoption: true })
+        move |observed: &mut Observed| connect(observed, access(address, true))
     };
     let before = "https://IAM.example.com/".to_owned();
     for app in [app(json!({})), app(json!({"spec": {"id": "chosen"}}))] {
@@ -620,8 +640,8 @@ fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
     let with = |remote: Remote, pending: Option<Verification>, current: Option<Verification>| {
         step(app(json!({})), staged(RotationMode::Create), move |observed| {
             observed.saw_remote(remote);
-            pending.into_iter().for_each(|answer| observed.verified(&value("next"), answer));
-            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
+            pending.into_iter().for_each(|answer| observed.verified(&value("next"), answer, observed.now));
+            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer, observed.now));
         })
     };
     let (yes, no) = (|| Some(Verification::Accepted), || Some(Verification::Refused("no".into())));
@@ -635,7 +655,7 @@ fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
         observed.saw_remote(as_wanted());
         observed.now = at(1);
         for secret in ["next", "value"] {
-            observed.verified(&value(secret), Verification::Refused("no".into()));
+            observed.verified(&value(secret), Verification::Refused("no".into()), observed.now);
         }
     };
     assert_eq!(step(app(json!({})), staged(RotationMode::Create), soon), "wait: SecretNotProven");
@@ -653,8 +673,10 @@ fn an_organization_that_ceased_to_exist_is_sent_to_the_api_once() {
     let vanished = shown(fields);
     let sent = step(restricted(json!({})), published, |observed| observed.remote = vanished.clone());
     assert!(sent.contains(r#"allowedOrgs=["org-2","gone"]"#), "{sent}");
-    let updated =
-        |observed: &mut Observed| (observed.remote, observed.updated) = (vanished.clone(), vec!["allowedOrgs".into()]);
+    let updated = |observed: &mut Observed| {
+        (observed.remote, observed.updated) = (vanished.clone(), vec!["allowedOrgs".into()]);
+        verified(observed, Verification::Accepted);
+    };
     assert_eq!(step(restricted(json!({})), published, updated), "Settled");
     assert_eq!(step(restricted(synced()), published, |observed| observed.remote = listed(vanished.clone())), "Settled");
 }
@@ -693,6 +715,7 @@ fn what_a_create_cannot_carry_follows_in_one_update() {
     assert_eq!(step(app(), published, created), update);
     let updated = |observed: &mut Observed| {
         (observed.remote, observed.updated) = (Remote::AsDefined, vec!["useCspIssuerUrl".into()]);
+        verified(observed, Verification::Accepted);
     };
     assert_eq!(step(app(), published, updated), "Settled");
     assert_eq!(step(one_line(json!({})), published, created), "Settled");
@@ -706,7 +729,10 @@ fn a_secret_of_an_app_without_grant_types_is_proven_by_a_token() {
 #[test]
 fn an_overlap_without_an_interval_shapes_requested_rotations_only() {
     let spec = || json!({"rotation": {"overlap": "2h"}});
-    let years_later = |observed: &mut Observed| (observed.now, observed.remote) = (at(100_000), as_wanted());
+    let years_later = |observed: &mut Observed| {
+        (observed.now, observed.remote) = (at(100_000), as_wanted());
+        verified(observed, Verification::Accepted);
+    };
     assert_eq!(step(one_line(spec()), published, years_later), "Settled");
     let mut asked = one_line(spec());
     asked.metadata.annotations = Some([(crate::crd::ROTATE_REQUESTED.to_owned(), "now".to_owned())].into());
@@ -754,8 +780,8 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
     let refused = |hours, current: Option<Verification>| {
         move |observed: &mut Observed| {
             (observed.now, observed.remote) = (at(hours), as_wanted());
-            observed.verified(&value("next"), Verification::Refused("no".into()));
-            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
+            observed.verified(&value("next"), Verification::Refused("no".into()), observed.now);
+            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer, observed.now));
         }
     };
     let then = |hours, current| step(app(synced()), accepted, refused(hours, current));
@@ -793,8 +819,8 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
     let refused = |minutes: i64, current: Option<Verification>| {
         move |observed: &mut Observed| {
             (observed.now, observed.remote) = (at(1) + SignedDuration::from_mins(minutes), as_wanted());
-            observed.verified(&value("next"), Verification::Refused("no".into()));
-            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer));
+            observed.verified(&value("next"), Verification::Refused("no".into()), observed.now);
+            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer, observed.now));
         }
     };
     let again = |minutes, current| step(app(synced()), staged(RotationMode::Overlap), refused(minutes, current));
@@ -812,14 +838,111 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
 
 #[test]
 fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
-    let refused = |observed: &mut Observed| observed.remembered.refused = Some(value("next"));
+    let refused = |observed: &mut Observed| observed.remembered.refused_pending = Some(value("next"));
     let again = |app, mode| step(app, staged(mode), refused);
     assert_eq!(again(app(synced()), RotationMode::Overlap), "Write Staged", "the time of the request is durable");
     let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(again(code, RotationMode::Overlap), "Write Staged");
     assert_eq!(again(app(synced()), RotationMode::Replace), "Replace");
-    let another = |observed: &mut Observed| observed.remembered.refused = Some(value("another"));
+    let another = |observed: &mut Observed| observed.remembered.refused_pending = Some(value("another"));
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), another), "Prove next");
+}
+
+/// A resource whose Secret was published at hour 0 and for which a token was issued at the hour that is given; it is looked at in
+/// hour 2, after `also`.
+fn proven_in_hour(hour: Option<i64>, more: Value, also: impl FnOnce(&mut Observed)) -> String {
+    let mut app = app(more);
+    let rotation = app.status.get_or_insert_default().rotation.get_or_insert_default();
+    (rotation.verified_at, rotation.verified_revision) = (hour.map(|hour| Time(at(hour))), Some(1));
+    let secret = published(&app);
+    let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
+    (observed.secret, observed.remote, observed.is_uncached) = (Some(secret), as_wanted(), true);
+    observed.secret_write = SecretWriteProgress::Accepted;
+    also(&mut observed);
+    say(decide(&observed))
+}
+
+#[test]
+fn an_app_is_ready_once_the_api_issued_a_token_for_what_its_secret_holds() {
+    let after = |seconds: i64, answer: Verification| {
+        proven_in_hour(None, json!({}), |observed| {
+            observed.now = at(0) + SignedDuration::from_secs(seconds);
+            verified(observed, answer);
+        })
+    };
+    assert_eq!(proven_in_hour(None, json!({}), nothing), "Prove value");
+    assert_eq!(after(1, Verification::Accepted), "Settled");
+    for refusal in [Verification::Refused("no".into()), Verification::NotKnown("no".into())] {
+        assert_eq!(after(119, refusal.clone()), "wait: SecretNotProven");
+        assert_eq!(after(120, refusal), "wait: CredentialRefused", "it goes on by itself and is not replaced");
+    }
+    let code = json!({"spec": {"grantTypes": ["authorization_code"]}});
+    assert_ne!(proven_in_hour(None, code, nothing), "Prove value", "no token can tell");
+    assert_eq!(proven_in_hour(Some(3), json!({}), nothing), "Prove value", "a time that is yet to come is wrong");
+}
+
+#[test]
+fn what_the_secret_holds_is_proven_again_from_time_to_time_and_when_the_app_was_changed() {
+    let last_updated = |seconds: i64| {
+        move |observed: &mut Observed| {
+            let Remote::Shown(shown) = &mut observed.remote else { panic!("it is shown") };
+            shown.last_updated_at = Some(at(1) + SignedDuration::from_secs(seconds));
+        }
+    };
+    assert_eq!(proven_in_hour(Some(1), json!({}), nothing), "Settled");
+    assert_eq!(proven_in_hour(Some(1), json!({}), last_updated(0)), "Settled");
+    assert_eq!(proven_in_hour(Some(1), json!({}), last_updated(1)), "Prove value");
+    assert_eq!(proven_in_hour(Some(1), json!({}), last_updated(7200)), "Settled", "yet to come");
+    let changed = |observed: &mut Observed| observed.updated = vec!["description".into()];
+    assert_eq!(proven_in_hour(Some(1), json!({}), changed), "Prove value", "by the operator");
+    let asked = json!({"metadata": {"annotations": {"oauth-apps.dev/reconcile-requested-at": "now"}}});
+    assert_eq!(proven_in_hour(Some(1), asked, nothing), "Prove value");
+    let after = |hours: i64| proven_in_hour(Some(1), json!({}), move |observed| observed.now = at(1 + hours));
+    assert_eq!((after(799), after(1000)), ("Settled".into(), "Prove value".into()));
+}
+
+#[test]
+fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a_minute_apart() {
+    let refused = |since: i64| {
+        move |observed: &mut Observed| {
+            let since = observed.now - SignedDuration::from_secs(since);
+            observed.remembered.refused = Some((value("value"), since));
+            verified(observed, Verification::Refused("no".into()));
+        }
+    };
+    let soon = Timestamp::from_second(7200 + 1).unwrap();
+    assert_eq!(proven_in_hour(Some(1), json!({}), refused(59)), format!("Settled {{ wake: Some({soon}) }}"));
+    assert_eq!(proven_in_hour(Some(1), json!({}), refused(60)), "Write Staged");
+    let observing = json!({"spec": {"managementPolicy": "Observe"}});
+    assert_eq!(proven_in_hour(Some(1), observing, refused(60)), "plan: rotate the client secret");
+    let no_reason = |observed: &mut Observed| {
+        refused(60)(observed);
+        verified(observed, Verification::NotKnown("no".into()));
+    };
+    assert_eq!(proven_in_hour(Some(1), json!({}), no_reason), "Settled", "it may be valid");
+    let just_rotated = |observed: &mut Observed| {
+        refused(60)(observed);
+        let rotation = observed.app.status.as_mut().unwrap().rotation.as_mut().unwrap();
+        (rotation.revision, rotation.rotated_at) = (Some(2), Some(Time(observed.now)));
+    };
+    assert_eq!(proven_in_hour(Some(1), json!({}), just_rotated), "wait: CredentialRefused", "rotations have a pace");
+}
+
+#[test]
+fn a_secret_that_the_api_refuses_is_not_kept_as_the_previous_one() {
+    let promoted = |current: Verification| {
+        let app = app(synced());
+        let mut observed = Observed::new(app.clone(), granted(), key(), at(2), value("fresh"));
+        (observed.secret, observed.is_uncached) = (Some(accepted(&app)), true);
+        observed.verified(&value("value"), current, observed.now);
+        observed.verified(&value("next"), Verification::Accepted, observed.now);
+        match decide(&observed) {
+            Step::WriteSecret(contents, WriteReason::Rotated) => contents.previous.map(|previous| previous.secret),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(promoted(Verification::Accepted), Some(value("value")));
+    assert_eq!(promoted(Verification::Refused("no".into())), None);
 }
 
 #[test]
@@ -827,8 +950,8 @@ fn while_a_secret_waits_for_the_api_the_rest_of_the_spec_is_kept_true() {
     let waiting = |answer: Verification, remote: Remote| {
         step(app(synced()), staged(RotationMode::Overlap), |observed| {
             (observed.now, observed.remote) = (at(2), remote);
-            observed.verified(&value("next"), answer);
-            observed.verified(&value("value"), Verification::Accepted);
+            observed.verified(&value("next"), answer, observed.now);
+            observed.verified(&value("value"), Verification::Accepted, observed.now);
         })
     };
     let no_grant = || Verification::NotKnown("unauthorized_client".into());
@@ -884,8 +1007,9 @@ fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
     let second = |second| Timestamp::from_second(second).unwrap();
     let (app, before) = (app(asked), app(synced()));
     let held = SecretContents { revision, rotated_at: Some(second(rotated_at)), ..content(&before) };
-    let mut observed = Observed::new(app, granted(), key(), second(1000), value("fresh"));
-    (observed.secret, observed.remote, observed.is_uncached) = (Some(holding(&before, &held)), as_wanted(), true);
+    let secret = holding(&before, &held);
+    let mut observed = Observed::new(proven(app, &secret), granted(), key(), second(1000), value("fresh"));
+    (observed.secret, observed.remote, observed.is_uncached) = (Some(secret), as_wanted(), true);
     observed
 }
 
@@ -962,7 +1086,7 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
     assert_eq!(step(adopting("Adopt"), free, found), "Adopt chosen");
     let not_allowed = |observed: &mut Observed| {
         found(observed);
-        connect(observed, Access::Granted { address: address(), context: None, adoption: false });
+        connect(observed, access(address(), false));
     };
     assert_eq!(step(adopting("Adopt"), free, not_allowed), "NotAllowed", "the grant must allow it too");
     let operator = |observed: &mut Observed| {

@@ -4,6 +4,7 @@
 use super::first_secret;
 use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
+use super::proof::{next_check, refused};
 use super::rotation::{add, apply_pending, stage, write};
 use super::validate::with_template_keys;
 use super::{Blocked, Call, Next, Observed, Outcome, Step, WriteReason};
@@ -104,19 +105,19 @@ fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
     let app = &observed.app;
     let is_requested = is_requested(app, contents);
     let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
+    let is_refused = refused(observed, contents).is_some();
     match observed.provided_secret() {
         _ if is_public(app) => Wanted::Current,
         Some(secret) if !contents.was_published(app, secret) => Wanted::Provided(secret, RotationMode::Overlap),
-        Some(secret) if is_requested => Wanted::Provided(secret, RotationMode::Replace),
+        Some(secret) if is_requested || is_refused => Wanted::Provided(secret, RotationMode::Replace),
         Some(secret) if contents.is_edited(app) => Wanted::Restored(secret),
-        None if is_requested || is_due => Wanted::Generated,
+        None if is_requested || is_due || is_refused => Wanted::Generated,
         Some(_) | None => Wanted::Current,
     }
 }
 
 /// While the previous secret is valid the API may refuse a further one, so that is waited out; and requests have a pace.
 fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let app = &observed.app;
     let previous_is_valid = previous_is_valid(contents, observed.now);
     let has_pace = paced_until(observed, contents).is_none();
     match (wanted(observed, contents), previous_is_valid, has_pace) {
@@ -132,9 +133,15 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
             Some(stage(observed, contents, &observed.generated_secret, RotationMode::Overlap))
         }
         // The published value is already invalid, so it is replaced without waiting for the overlap.
-        (Wanted::Generated, true, true) => (is_requested(app, contents) && contents.is_edited(app))
+        (Wanted::Generated, true, true) => is_invalid(observed, contents)
             .then(|| stage(observed, contents, &observed.generated_secret, RotationMode::Replace)),
     }
+}
+
+/// Whether consumers find a value that is not valid, and that is to be replaced.
+fn is_invalid(observed: &Observed, contents: &SecretContents) -> bool {
+    let app = &observed.app;
+    (is_requested(app, contents) && contents.is_edited(app)) || refused(observed, contents).is_some()
 }
 
 fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
@@ -169,8 +176,10 @@ pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Tim
 pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
     let expiry = contents.previous.as_ref().map(|previous| previous.expires_at);
-    let paced = is_requested(&observed.app, &contents).then(|| paced_until(observed, &contents)).flatten();
-    [next_rotation(&observed.app, &contents), expiry, paced].into_iter().flatten().min()
+    let is_wanted = is_requested(&observed.app, &contents) || refused(observed, &contents).is_some();
+    let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
+    let check = next_check(observed, &contents);
+    [next_rotation(&observed.app, &contents), expiry, paced, check].into_iter().flatten().min()
 }
 
 /// Why a rotation that somebody asked for has to wait.

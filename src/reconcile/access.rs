@@ -6,10 +6,14 @@ use crate::claim::ApiAddress;
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
+use crate::duration;
 use crate::grants::{self, Decision, Place, Refusal, Wanted};
 use crate::reason::Reason;
 use kube::ResourceExt;
 use std::sync::Arc;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
     pub(super) async fn access(&self, app: &OrgOAuthApp) -> Result<(Access, Option<Arc<IamConnection>>), ClusterFault> {
@@ -19,9 +23,12 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             return Ok((Access::Refused(Blocked::new(Reason::ConnectionNotFound, message)), None));
         };
         let access = match self.judge(app, &connection, &grants::wanted(app)).await? {
-            Decision::Allowed { adoption } => {
-                Access::Granted { address: address(&connection), context: connection.spec.context, adoption }
-            }
+            Decision::Allowed { adoption } => Access::Granted {
+                address: address(&connection),
+                context: connection.spec.context,
+                adoption,
+                credential_check_interval: credential_check_interval(&connection),
+            },
             Decision::NotGranted => Access::Refused(not_granted(app)),
             Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
         };
@@ -56,6 +63,11 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let place = Place { namespace: &namespace, labels: &labels, org: &org_id(app) };
         Ok(grants::check(grants, &place, wanted))
     }
+}
+
+/// Anything that the schema does not admit stands for the default.
+fn credential_check_interval(connection: &IamConnection) -> Duration {
+    duration::parse(&connection.spec.credential_check_interval).unwrap_or(DAY)
 }
 
 fn address(connection: &IamConnection) -> ApiAddress {

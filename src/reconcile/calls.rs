@@ -92,7 +92,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::VerifySecret(id, secret) => {
                 let verification = iam.prove(&org, &id, &secret).await?;
-                self.observed.verified(&secret, verification);
+                let now = self.operator.now();
+                self.observed.verified(&secret, verification, now);
             }
             Call::ReadRoles(id) => {
                 let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
@@ -227,7 +228,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let was_found = progress == PendingProgress::Found;
         let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_hold());
         // An earlier request with a secret that was found may have taken hold.
-        self.observed.remembered.refused = (is_refused && !was_found).then(|| secret.clone());
+        self.observed.remembered.refused_pending = (is_refused && !was_found).then(|| secret.clone());
         match answer {
             Ok(()) => {
                 self.observed.exists();

@@ -3,8 +3,8 @@
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::Api;
-use crate::decide::Access;
-use crate::remote::{ClientId, ClientSecret, RemoteApp};
+use crate::decide::{Access, Plan};
+use crate::remote::{ClientId, ClientSecret, RemoteApp, Verification};
 use crate::secret::{SecretContents, guard};
 use serde_json::json;
 
@@ -35,6 +35,7 @@ fn observed(app: OrgOAuthApp, published: bool) -> Observed {
             address: ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]),
             context: None,
             adoption: true,
+            credential_check_interval: std::time::Duration::from_secs(86_400),
         },
         key(),
         at(0),
@@ -77,8 +78,20 @@ fn each_outcome_reads_as_kstatus_expects() {
 #[test]
 fn while_the_api_is_down_ready_keeps_its_last_truth() {
     let mut ready = app();
-    ready.status = Some(after(&observed(app(), true), &Outcome::Settled { wake: None }, at(1)));
+    let mut proven = observed(app(), true);
+    proven.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
+    ready.status = Some(after(&proven, &Outcome::Settled { wake: None }, at(1)));
     assert_eq!(short(&after(&observed(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
+    let secret = ClientSecret::new("value".into());
+    let mut refused = observed(ready.clone(), true);
+    (refused.now, refused.remembered.refused) = (at(61), Some((secret.clone(), at(1))));
+    refused.verified(&secret, Verification::Refused("no".into()), at(61));
+    assert_eq!(short(&after(&refused, &waiting(), at(61))), "FTFUT ConnectionUnavailable", "it is known to be invalid");
+    let plan = || Outcome::Observed(Plan::default());
+    assert_eq!(short(&after(&refused, &plan(), at(61))), "FFFFT CredentialRefused");
+    assert_eq!(short(&after(&observed(ready.clone(), true), &plan(), at(61))), "TFFFT Provisioned");
+    ready.status.as_mut().unwrap().rotation.as_mut().unwrap().verified_revision = Some(0);
+    assert_eq!(short(&after(&observed(ready.clone(), true), &waiting(), at(2))), "FTFUT ConnectionUnavailable");
     assert_eq!(short(&after(&observed(ready, false), &waiting(), at(2))), "FTFUF ConnectionUnavailable");
 }
 

@@ -26,6 +26,7 @@ mod operator;
 mod organizations;
 mod process;
 mod promtool;
+mod proof;
 mod proxy;
 mod refusals;
 mod rotation;

@@ -99,7 +99,12 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         Secret::Missing => Some(SecretState::Absent),
         Secret::Published => Some(guard(&app, &key(), Some(written))),
     };
-    let access = Access::Granted { address: address(), context: None, adoption: true };
+    let access = Access::Granted {
+        address: address(),
+        context: None,
+        adoption: true,
+        credential_check_interval: std::time::Duration::from_secs(86_400),
+    };
     let mut seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
     (seen.secret, seen.authenticated) = (secret, true);
     seen
@@ -173,6 +178,7 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::ApiConflict
         | Reason::RotationRunning
         | Reason::SecretNotProven
+        | Reason::CredentialRefused
         | Reason::AppNotShown
         | Reason::Updating
         | Reason::SecretNotWritten

@@ -1,0 +1,163 @@
+//! Ready means proven: for an app that can have tokens of its own, the API issued one for what the Secret holds. It is asked
+//! after each change of the Secret, after each change of the app by whomever, and from time to time.
+
+use super::model::{Validity, is_recent, reconcile_requested};
+use super::{Access, Call, Next, Observed, Outcome, Remote, Step};
+use crate::backoff::SPREAD;
+use crate::crd::OrgOAuthApp;
+use crate::definition::Fields;
+use crate::reason::Reason;
+use crate::remote::ClientSecret;
+use crate::secret::{SecretContents, secret_name};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A refusal counts only if another one follows this much later, since one answer may be false.
+const PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether a token is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// No.
+    No,
+    /// None was issued since the Secret was changed.
+    Unproven,
+    /// One was issued, a while ago.
+    Again,
+}
+
+/// What is to be done until a token was issued for what the Secret holds.
+pub fn step(observed: &Observed, _: &Fields) -> Next {
+    let contents = observed.contents();
+    // One that is about to be replaced waits for what comes of that.
+    let Some(current) = published(observed, &contents).filter(|_| contents.pending.is_none()) else { return Ok(None) };
+    Ok(match (due(observed, &contents), observed.validity(&current)) {
+        (Due::No, _) => None,
+        (Due::Unproven | Due::Again, Validity::Valid | Validity::NotProvable) => None,
+        (Due::Unproven | Due::Again, Validity::NotAsked) => {
+            Some(Step::Call(Call::VerifySecret(observed.client_id(), current)))
+        }
+        (Due::Unproven, Validity::Invalid(said) | Validity::NotKnown(said)) => {
+            Some(unproven(observed, &contents, said))
+        }
+        // It waits to be replaced, if it is refused for good; one answer says nothing.
+        (Due::Again, Validity::Invalid(_)) => refused(observed, &contents).map(|said| invalid(observed, said)),
+        (Due::Again, Validity::NotKnown(_)) => None,
+    })
+}
+
+/// What the API refuses, in its words, if it refused the published secret twice, a while apart, though it once issued a token
+/// for it: somebody replaced it at the API.
+pub fn refused<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
+    let current = published(observed, contents)?;
+    let since = observed.remembered.refused_since(&current)?;
+    let is_confirmed = is_recorded(&observed.app, contents) && observed.now.duration_since(since) >= PAUSE;
+    match observed.validity(&current) {
+        Validity::Invalid(said) if is_confirmed => Some(said),
+        Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => {
+            None
+        }
+    }
+}
+
+/// Whether the published secret is known to be valid, or nothing can tell.
+pub fn is_proven(observed: &Observed) -> bool {
+    let contents = observed.contents();
+    let Some(current) = published(observed, &contents) else { return true };
+    match observed.validity(&current) {
+        Validity::Valid | Validity::NotProvable => true,
+        Validity::NotAsked | Validity::Invalid(_) | Validity::NotKnown(_) => {
+            is_recorded(&observed.app, &contents) && refused(observed, &contents).is_none()
+        }
+    }
+}
+
+/// When the API last issued a token for the published secret, if it did since the Secret was changed.
+pub fn proven_at(observed: &Observed) -> Option<Timestamp> {
+    let contents = observed.contents();
+    let current = published(observed, &contents)?;
+    match observed.validity(&current) {
+        Validity::Valid => observed.answered_at(&current),
+        Validity::NotAsked | Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable => {
+            recorded(&observed.app, &contents)
+        }
+    }
+}
+
+/// When a token is to be asked for next, if nothing happens before.
+pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let current = published(observed, contents)?;
+    match (observed.validity(&current), observed.remembered.refused_since(&current)) {
+        (Validity::NotProvable, _) => None,
+        (_, Some(since)) => since.checked_add(PAUSE).ok().filter(|at| *at > observed.now),
+        (_, None) => expires(observed, proven_at(observed)?),
+    }
+}
+
+fn due(observed: &Observed, contents: &SecretContents) -> Due {
+    let Some(proven_at) = recorded(&observed.app, contents).filter(|at| *at <= observed.now) else {
+        return Due::Unproven;
+    };
+    let is_old = expires(observed, proven_at).is_some_and(|at| at <= observed.now);
+    let was_refused =
+        contents.current.as_ref().is_some_and(|current| observed.remembered.refused_since(current).is_some());
+    let is_asked = reconcile_requested(&observed.app).is_some();
+    let is_changed = !observed.updated.is_empty() || is_changed_after(observed, proven_at);
+    match is_old || was_refused || is_asked || is_changed {
+        true => Due::Again,
+        false => Due::No,
+    }
+}
+
+/// The secret that consumers find, if it is the one that was published. One that was edited is verified before it is trusted.
+fn published(observed: &Observed, contents: &SecretContents) -> Option<ClientSecret> {
+    contents.current.clone().filter(|_| !contents.is_edited(&observed.app))
+}
+
+fn is_recorded(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
+    recorded(app, contents).is_some()
+}
+
+/// When status says that a token was issued for this revision of the secret.
+fn recorded(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
+    let said = app.status.as_ref()?.rotation.as_ref()?;
+    said.verified_at.as_ref().map(|at| at.0).filter(|_| said.verified_revision == Some(contents.revision))
+}
+
+/// Whether the API changed the app in a later second than that, by whomever. A time that is yet to come is wrong, and says
+/// nothing.
+fn is_changed_after(observed: &Observed, proven_at: Timestamp) -> bool {
+    let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &observed.remote else { return false };
+    shown.last_updated_at.is_some_and(|at| at.as_second() > proven_at.as_second() && at <= observed.now)
+}
+
+/// When a proof of then is to be repeated; spread, so that apps of one age don't ask in one second.
+fn expires(observed: &Observed, proven_at: Timestamp) -> Option<Timestamp> {
+    let mut hash = DefaultHasher::new();
+    (observed.app.uid(), proven_at).hash(&mut hash);
+    let part = SPREAD * (hash.finish() % 1000) as f64 / 1000.0;
+    let interval = match &observed.access {
+        Access::Granted { credential_check_interval, .. } => credential_check_interval.mul_f64(1.0 - part),
+        Access::Refused(_) => return None,
+    };
+    proven_at.checked_add(SignedDuration::try_from(interval).ok()?).ok()
+}
+
+/// The Secret was published at once; it is Ready once the API knows it.
+fn unproven(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
+    match contents.rotated_at.is_some_and(|at| is_recent(at, observed.now)) {
+        true => waiting(observed, Reason::SecretNotProven, "yet", said),
+        false => invalid(observed, said),
+    }
+}
+
+fn invalid(observed: &Observed, said: &str) -> Step {
+    waiting(observed, Reason::CredentialRefused, "now", said)
+}
+
+fn waiting(observed: &Observed, reason: Reason, when: &str, said: &str) -> Step {
+    let name = secret_name(&observed.app);
+    let message = format!("the API does not issue a token for the client secret in Secret {name} {when}: {said}");
+    Step::Finish(Outcome::Waiting { reason, message, until: None })
+}
