@@ -54,6 +54,9 @@ fn normalize(endpoint: &str) -> String {
         return trimmed.to_owned();
     };
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    if host.is_empty() {
+        return trimmed.to_owned();
+    }
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path().trim_end_matches('/'))
 }

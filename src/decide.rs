@@ -31,7 +31,7 @@ pub use plan::Plan;
 pub use proof::{is_proven, proven_at, refused};
 pub use remote_app::drift;
 pub use roles::may_be_old;
-pub use step::{Call, Outcome, Step, WriteReason};
+pub use step::{Call, Outcome, RotationWrite, Step, WriteReason};
 pub use upkeep::{RotationWaits, next_rotation, requested_rotation_waits};
 
 use crate::definition::Fields;

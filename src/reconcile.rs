@@ -14,7 +14,7 @@ use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
-    Blocked, Call, Observed, Outcome, SecretWriteProgress, Step, WriteReason, decide, outcome_with_retain_hint,
+    Blocked, Call, Observed, Outcome, RotationWrite, SecretWriteProgress, Step, decide, outcome_with_retain_hint,
 };
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
@@ -170,7 +170,7 @@ fn kubernetes_refused(app: &OrgOAuthApp, message: String) -> Outcome {
 impl Step {
     fn name(&self) -> &'static str {
         match self {
-            Self::ReadSecret => "ReadSecret",
+            Self::ReadSecrets => "ReadSecrets",
             Self::ReadPreviousTarget(_) => "ReadPreviousTarget",
             Self::ReadProvidedSecret => "ReadProvidedSecret",
             Self::ReadResource => "ReadResource",
@@ -181,8 +181,9 @@ impl Step {
             Self::Unclaim => "Unclaim",
             Self::TrySecret(_) => "TrySecret",
             Self::RemoveSecret(_) => "RemoveSecret",
-            Self::WriteSecret(_, WriteReason::Staged) => "Stage",
-            Self::WriteSecret(..) => "Write",
+            Self::WriteSecret(..) => "WriteSecret",
+            Self::WriteRotation(_, RotationWrite::Staged) => "Stage",
+            Self::WriteRotation(..) => "WriteRotation",
             Self::RemovePreviousTarget(_) => "RemovePreviousTarget",
             Self::ReleaseSecret(_) => "ReleaseSecret",
             Self::DropFinalizer => "DropFinalizer",

@@ -1,4 +1,4 @@
-//! The Kubernetes Secret of an app: the one guard of every read and write of it.
+//! The Kubernetes Secrets of an app, of which consumers use one: the one guard of every read and write of them.
 //! Pure: a `SecretWrite` can only be had from a `SecretState` that the guard found free or ours.
 
 mod contents;
@@ -72,6 +72,11 @@ pub fn secret_name(app: &OrgOAuthApp) -> String {
     app.spec.secret.name.clone().unwrap_or_else(|| app.name_any())
 }
 
+/// The name of the Secret that holds the pending and the previous client secret while there are any.
+pub fn rotation_secret_name(app: &OrgOAuthApp) -> String {
+    format!("{}-rotation", app.name_any())
+}
+
 /// The guard: says whether the object under the Secret's name may be touched. It may if the resource controls it, or if
 /// the operator's claim on it says that it was written for a resource of this namespace and name, and no other object
 /// controls it.
@@ -137,12 +142,30 @@ impl SecretState {
     pub fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
         match self {
             Self::Absent => Some(SecretWrite::Create(content.render(app, Secret::default()))),
-            Self::Owned(secret) => Some(secret.write(app, content)),
+            Self::Owned(secret) => Some(secret.replace(|secret| content.render(app, secret))),
             Self::Foreign => None,
         }
     }
 
-    /// What the Secret holds; nothing where it is free or foreign.
+    /// The write that makes it hold what a rotation needs, `None` for a foreign object; it is not there while that is nothing.
+    pub fn write_rotation(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
+        match (self, content.rotation_is_empty()) {
+            (Self::Absent, false) => Some(SecretWrite::Create(content.render_rotation(app, Secret::default()))),
+            (Self::Owned(secret), false) => Some(secret.replace(|secret| content.render_rotation(app, secret))),
+            (Self::Owned(secret), true) => Some(secret.remove()),
+            (Self::Absent, true) | (Self::Foreign, _) => None,
+        }
+    }
+
+    /// The same contents with what this Secret holds of a rotation.
+    pub fn add_rotation(&self, app: &OrgOAuthApp, contents: SecretContents) -> SecretContents {
+        match self {
+            Self::Owned(OwnedSecret { secret, .. }) => contents.with_rotation(app, secret),
+            Self::Absent | Self::Foreign => contents,
+        }
+    }
+
+    /// What the Secret of consumers holds; nothing where it is free or foreign.
     pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
         match self {
             Self::Owned(OwnedSecret { secret, claim }) => {
@@ -155,8 +178,8 @@ impl SecretState {
 
 impl OwnedSecret {
     /// Kubernetes lets nobody change the data of an immutable Secret.
-    fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> SecretWrite {
-        let new = content.render(app, Secret::clone(&self.secret));
+    fn replace(&self, render: impl FnOnce(Secret) -> Secret) -> SecretWrite {
+        let new = render(Secret::clone(&self.secret));
         match self.is_immutable() && new.data != self.secret.data {
             false => SecretWrite::Replace(new),
             true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(contents::as_new(new)) },
@@ -261,17 +284,30 @@ mod tests {
         let pending = PendingSecret {
             secret: ClientSecret::new("n".into()),
             mode: RotationMode::Overlap,
+            follows: 1,
             since: Timestamp::UNIX_EPOCH,
             accepted_at: Some(Timestamp::UNIX_EPOCH),
         };
         let previous = PreviousSecret { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
         let full = SecretContents { pending: Some(pending), previous: Some(previous), ..content(&app) };
-        let Some(SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &full) else { panic!("not a create") };
-        let keys: Vec<_> = secret.data.as_ref().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["ID", "client-secret", "client-secret.next", "client-secret.previous"]);
+        let created = |write| match write {
+            Some(SecretWrite::Create(secret)) => secret,
+            other => panic!("{other:?}"),
+        };
+        let secret = created(SecretState::Absent.write(&app, &full));
+        let keys = |secret: &Secret| secret.data.as_ref().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&secret), ["ID", "client-secret"]);
         assert_eq!((secret.labels()["team"].as_str(), secret.annotations()["note"].as_str()), ("a", "b"));
         let target = guard(&app, &key(), Some(secret.clone()));
-        assert_eq!(target.contents(&app), full);
+        let rotation = created(SecretState::Absent.write_rotation(&app, &full));
+        assert_eq!((rotation.name_any().as_str(), rotation.labels().get("team")), ("billing-rotation", None));
+        assert_eq!(keys(&rotation), ["client-id", "pending", "previous"]);
+        let rotation = guard(&app, &key(), Some(rotation));
+        assert_eq!(rotation.add_rotation(&app, target.contents(&app)), full);
+        let empty = SecretContents { pending: None, previous: None, ..full.clone() };
+        assert!(matches!(rotation.write_rotation(&app, &empty), Some(SecretWrite::Delete(_))));
+        assert!(SecretState::Absent.write_rotation(&app, &empty).is_none());
+        assert!(SecretState::Foreign.write_rotation(&app, &full).is_none());
         assert!(ours(&app, secret).matches(&app, &full) && !full.is_edited(&app));
     }
 
@@ -348,10 +384,11 @@ mod tests {
         let app = app(json!({}));
         let edited = |value: &[u8]| {
             let mut secret = published(&app);
-            for key in ["client-secret", "client-secret.next", "client-secret.previous"] {
+            for key in ["client-secret", "pending", "previous"] {
                 secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.to_vec()));
             }
-            guard(&app, &key(), Some(secret)).contents(&app)
+            let secret = guard(&app, &key(), Some(secret));
+            secret.add_rotation(&app, secret.contents(&app))
         };
         for value in [&b""[..], &[b'x'; 1025], b"a\0b", &[0xff]] {
             let content = edited(value);

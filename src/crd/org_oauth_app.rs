@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
     category = "oauth",
     doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, and the Secret that holds its credential.",
     selectable = ".spec.id",
+    validation = Rule::new("size(self.metadata.name) <= 244").message("metadata.name has at most 244 characters, so that a Secret can be named after it with -rotation appended"),
+    validation = Rule::new("!has(self.spec.secret) || !has(self.spec.secret.name) || self.spec.secret.name != self.metadata.name + '-rotation'").message("the Secret named like this resource with -rotation appended holds what a rotation needs: name the other one otherwise").field_path(".spec.secret.name"),
     printcolumn(name = "CLIENT ID", type_ = "string", json_path = ".status.clientId"),
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
@@ -258,7 +260,7 @@ pub enum GrantType {
 /// The Secret that the operator writes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template || self.keys.clientSecret + '.next' in self.template || self.keys.clientSecret + '.previous' in self.template)").message("template must not use the keys of clientId and clientSecret, nor the latter with .next or .previous: name its keys otherwise").field_path(".template"),
+    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template || self.keys.tokenUrl in self.template)").message("template must not use the keys of clientId, clientSecret and tokenUrl: name its keys otherwise").field_path(".template"),
     validation = size::secret(),
 )]
 pub struct SecretTarget {
@@ -292,7 +294,7 @@ pub struct SecretTarget {
 /// The keys of the Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("self.clientId != self.clientSecret && self.clientId != self.clientSecret + '.next' && self.clientId != self.clientSecret + '.previous'").message("clientId and clientSecret need different keys").field_path(".clientSecret"),
+    validation = Rule::new("self.clientId != self.clientSecret && self.clientId != self.tokenUrl && self.clientSecret != self.tokenUrl").message("clientId, clientSecret and tokenUrl need different keys").field_path(".clientSecret"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeys {
@@ -301,12 +303,16 @@ pub struct SecretKeys {
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_id_key")]
     pub client_id: String,
-    /// The key of the client secret. With `.previous` appended it holds the previous one while that is valid, with
-    /// `.next` the next one for the moment of a rotation.
-    #[schemars(length(min = 1, max = 240))]
+    /// The key of the client secret.
+    #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_secret_key")]
     pub client_secret: String,
+    /// The key of the URL at which a token is to be had for them; left out where this is empty.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]*$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
+    #[serde(default = "default_token_url_key")]
+    pub token_url: String,
 }
 
 fn default_client_id_key() -> String {
@@ -317,9 +323,17 @@ fn default_client_secret_key() -> String {
     "client-secret".into()
 }
 
+fn default_token_url_key() -> String {
+    "token-url".into()
+}
+
 impl Default for SecretKeys {
     fn default() -> Self {
-        Self { client_id: default_client_id_key(), client_secret: default_client_secret_key() }
+        Self {
+            client_id: default_client_id_key(),
+            client_secret: default_client_secret_key(),
+            token_url: default_token_url_key(),
+        }
     }
 }
 

@@ -173,10 +173,12 @@ fn release(observed: &Observed) -> Step {
 }
 
 fn owned_secrets(observed: &Observed) -> impl Iterator<Item = &OwnedSecret> {
-    [&observed.secret, &observed.previous_target].into_iter().flatten().filter_map(|target| match target {
-        SecretState::Owned(secret) => Some(secret),
-        SecretState::Absent | SecretState::Foreign => None,
-    })
+    [&observed.secret, &observed.rotation_secret, &observed.previous_target].into_iter().flatten().filter_map(
+        |target| match target {
+            SecretState::Owned(secret) => Some(secret),
+            SecretState::Absent | SecretState::Foreign => None,
+        },
+    )
 }
 
 fn in_use(observed: &Observed, users: &[String]) -> Outcome {

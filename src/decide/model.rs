@@ -251,6 +251,8 @@ pub struct Observed {
     pub recorded_claim: Option<SignedClaim>,
     /// The Secret, once it was read.
     pub secret: Option<SecretState>,
+    /// The Secret of the rotation, read together with it.
+    pub rotation_secret: Option<SecretState>,
     /// The Secret under the name that an earlier spec gave it, once it was read.
     pub previous_target: Option<SecretState>,
     /// The secret that the user provides, once it was read.
@@ -302,6 +304,7 @@ impl Observed {
             is_uncached: false,
             access,
             secret: None,
+            rotation_secret: None,
             previous_target: None,
             provided: None,
             authenticated: false,
@@ -356,9 +359,13 @@ impl Observed {
         ownership::claimed_id(self).unwrap_or_else(|| client_id(&self.app))
     }
 
-    /// What the Secret holds; nothing while it was not read.
+    /// What both Secrets hold; nothing while they were not read.
     pub fn contents(&self) -> SecretContents {
-        self.secret.as_ref().map(|secret| secret.contents(&self.app)).unwrap_or_default()
+        let contents = self.secret.as_ref().map(|secret| secret.contents(&self.app)).unwrap_or_default();
+        match &self.rotation_secret {
+            Some(rotation) => rotation.add_rotation(&self.app, contents),
+            None => contents,
+        }
     }
 
     /// The secret that the user provides.

@@ -119,10 +119,12 @@ fn is_recorded(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
     recorded(app, contents).is_some()
 }
 
-/// When status says that a token was issued for this revision of the secret.
+/// When status says that a token was issued for this revision of the secret, since it was published: revisions begin anew when
+/// the Secret was deleted.
 fn recorded(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
     let said = app.status.as_ref()?.rotation.as_ref()?;
-    said.verified_at.as_ref().map(|at| at.0).filter(|_| said.verified_revision == Some(contents.revision))
+    let at = said.verified_at.as_ref().filter(|_| said.verified_revision == Some(contents.revision))?.0;
+    contents.rotated_at.is_none_or(|published| published.as_second() <= at.as_second()).then_some(at)
 }
 
 /// Whether the API changed the app in a later second than that, by whomever. A time that is yet to come is wrong, and says

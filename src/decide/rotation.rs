@@ -1,10 +1,10 @@
-//! The rotation: a secret is pending in the Secret before the API hears of it, then the API has it, then it is verified, then
-//! consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
+//! The rotation: a secret is pending in a Secret of its own before the API hears of it, then the API has it, then it is verified,
+//! then consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
 
 use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent};
 use super::ownership::is_adopted_without_secret;
 use super::remote_app::update_fields;
-use super::{Call, Observed, Outcome, Remote, Step, WriteReason, creation};
+use super::{Call, Observed, Outcome, Remote, RotationWrite, Step, WriteReason, creation};
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
 use crate::duration;
@@ -26,11 +26,18 @@ pub fn apply_pending(
 ) -> Option<Step> {
     let is_gone = matches!(observed.remote, Remote::Absent);
     match pending.mode {
+        mode if is_published(observed, contents, pending) => Some(finish(observed, contents, mode)),
         // Perhaps sent, nobody knows when; from now on it is known.
         RotationMode::Unknown => {
-            let (mode, since) = (RotationMode::Overlap, observed.now);
-            let pending = Some(PendingSecret { mode, since, ..pending.clone() });
-            Some(write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::PutBack))
+            let (mode, follows, since) = (RotationMode::Overlap, contents.revision, observed.now);
+            let pending = Some(PendingSecret { mode, follows, since, ..pending.clone() });
+            Some(write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::PutBack))
+        }
+        // Another process published a secret meanwhile, or somebody deleted the Secret in order to end all former ones.
+        RotationMode::Create | RotationMode::Replace | RotationMode::Overlap
+            if pending.follows != contents.revision =>
+        {
+            Some(discard(observed, contents))
         }
         RotationMode::Create if contents.current.is_none() && is_adopted_without_secret(observed) => {
             // The create did not come about; the app that was adopted instead has a secret of its own.
@@ -70,7 +77,23 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
 }
 
 fn discard(observed: &Observed, contents: &SecretContents) -> Step {
-    write(observed, SecretContents { pending: None, ..contents.clone() }, WriteReason::Expired)
+    write_rotation(observed, SecretContents { pending: None, ..contents.clone() }, RotationWrite::Over)
+}
+
+/// Whether consumers find the pending secret already, since it was staged.
+fn is_published(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> bool {
+    contents.current.as_ref() == Some(&pending.secret)
+        && contents.was_published(&observed.app, &pending.secret)
+        && contents.revision > pending.follows
+}
+
+/// Nothing is pending any more. Whatever replaced the former secret ended its validity, unless it was to overlap.
+fn finish(observed: &Observed, contents: &SecretContents, mode: RotationMode) -> Step {
+    let previous = match mode {
+        RotationMode::Overlap => contents.previous.clone(),
+        RotationMode::Replace | RotationMode::Create | RotationMode::Unknown => None,
+    };
+    write_rotation(observed, SecretContents { pending: None, previous, ..contents.clone() }, RotationWrite::Over)
 }
 
 fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
@@ -113,8 +136,10 @@ fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
         // Staged again, so that the time of the next request is durable before it.
         (PendingProgress::Refused, None) => stage(observed, contents, secret, RotationMode::Overlap),
         (PendingProgress::Accepted, None) => {
-            let pending = Some(PendingSecret { accepted_at: Some(observed.now), ..pending.clone() });
-            write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::Accepted)
+            let accepted = PendingSecret { accepted_at: Some(observed.now), ..pending.clone() };
+            let previous = previous_from(observed, contents, observed.now);
+            let contents = SecretContents { pending: Some(accepted), previous, ..contents.clone() };
+            write_rotation(observed, contents, RotationWrite::Accepted)
         }
         // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
         (PendingProgress::Conflict { was_found: true }, None) if !is_provable(&observed.app) => {
@@ -200,23 +225,37 @@ fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
     Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))
 }
 
-/// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest
-/// `since` and the overlap.
+/// Consumers find the pending secret once the present one is durable as the previous one, so that it is never lost.
 fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, since: Timestamp) -> Step {
+    let previous = previous_from(observed, contents, since);
+    if contents.previous != previous {
+        return write_rotation(observed, SecretContents { previous, ..contents.clone() }, RotationWrite::Accepted);
+    }
+    let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
+    Step::WriteSecret(published, WriteReason::Rotated)
+}
+
+/// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest
+/// `since` and the overlap. One that is not valid is not kept.
+fn previous_from(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Option<PreviousSecret> {
     let app = &observed.app;
     let good = contents.current.clone().filter(|_| !contents.is_edited(app));
     let good = good.filter(|secret| !matches!(observed.validity(secret), Validity::Invalid(_)));
     let previous = good.zip(add(since, overlap_of(app)));
     let previous = previous.map(|(secret, expires_at)| PreviousSecret { secret, expires_at });
-    let published = contents.publish(app, &observed.client_id(), Some(secret.clone()), observed.now);
-    let previous = previous.filter(|previous| previous.expires_at > observed.now);
-    Step::WriteSecret(SecretContents { previous, ..published }, WriteReason::Rotated)
+    previous.filter(|previous| previous.expires_at > observed.now)
 }
 
 /// The step that makes a secret pending.
 pub fn stage(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, mode: RotationMode) -> Step {
-    let pending = Some(PendingSecret { secret: secret.clone(), mode, since: observed.now, accepted_at: None });
-    write(observed, SecretContents { pending, ..contents.clone() }, WriteReason::Staged)
+    let (follows, since) = (contents.revision, observed.now);
+    let pending = Some(PendingSecret { secret: secret.clone(), mode, follows, since, accepted_at: None });
+    write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::Staged)
+}
+
+/// The step that writes what these contents say of the rotation.
+pub fn write_rotation(observed: &Observed, contents: SecretContents, reason: RotationWrite) -> Step {
+    Step::WriteRotation(SecretContents { client_id: Some(observed.client_id()), ..contents }, reason)
 }
 
 /// The step that writes these contents under the client id of the resource.

@@ -1,21 +1,24 @@
-//! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one under a name
-//! that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
+//! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one of its rotation, the
+//! one under a name that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
 
 use super::{Blocked, Next, Observed, Outcome, Step};
 use crate::crd::OrgOAuthApp;
 use crate::definition::Fields;
 use crate::reason::Reason;
-use crate::secret::{ProvidedSecret, SecretState, secret_name};
+use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_name};
 
 /// What is to be done until the Secrets are known.
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let app = &observed.app;
-    match &observed.secret {
-        Some(SecretState::Foreign) => return Err(secret_conflict(app)),
-        Some(SecretState::Owned(secret)) if secret.is_being_deleted() => {
-            return Ok(Some(secret_being_deleted(app)));
+    for (secret, name) in [(&observed.secret, secret_name(app)), (&observed.rotation_secret, rotation_secret_name(app))]
+    {
+        match secret {
+            Some(SecretState::Foreign) => return Err(secret_conflict(app, &name)),
+            Some(SecretState::Owned(secret)) if secret.is_being_deleted() => {
+                return Ok(Some(secret_being_deleted(&name)));
+            }
+            Some(SecretState::Owned(_) | SecretState::Absent) | None => {}
         }
-        Some(SecretState::Owned(_) | SecretState::Absent) | None => {}
     }
     if let Some(step) = read(observed) {
         return Ok(Some(step));
@@ -30,7 +33,7 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 /// The Secret, and the one under the name that an earlier spec gave it.
 pub fn read(observed: &Observed) -> Option<Step> {
     match (&observed.secret, &observed.previous_target, previous_target_name(&observed.app)) {
-        (None, _, _) => Some(Step::ReadSecret),
+        (None, _, _) => Some(Step::ReadSecrets),
         (Some(_), None, Some(name)) => Some(Step::ReadPreviousTarget(name)),
         (Some(_), Some(_), _) | (Some(_), None, None) => None,
     }
@@ -42,18 +45,19 @@ fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
     (name != secret_name(app)).then_some(name)
 }
 
-fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
-    let name = secret_name(app);
-    let message = format!(
-        "Secret {name} exists and is not controlled by this resource; remove it or choose another spec.secret.name"
-    );
+fn secret_conflict(app: &OrgOAuthApp, name: &str) -> Blocked {
+    let other = match name == rotation_secret_name(app) {
+        true => "",
+        false => " or choose another spec.secret.name",
+    };
+    let message = format!("Secret {name} exists and is not controlled by this resource; remove it{other}");
     Blocked::new(Reason::SecretConflict, message)
 }
 
-fn secret_being_deleted(app: &OrgOAuthApp) -> Step {
+fn secret_being_deleted(name: &str) -> Step {
     Step::Finish(Outcome::Waiting {
         reason: Reason::SecretNotWritten,
-        message: format!("Secret {} is being deleted and kept by a finalizer; remove its finalizers", secret_name(app)),
+        message: format!("Secret {name} is being deleted and kept by a finalizer; remove its finalizers"),
         until: None,
     })
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// The one next thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Read the Secret.
-    ReadSecret,
+    /// Read the Secret that consumers use, and the one of the rotation.
+    ReadSecrets,
     /// Read the Secret under the name that an earlier spec gave it.
     ReadPreviousTarget(String),
     /// Read the secret that the user provides.
@@ -41,8 +41,10 @@ pub enum Step {
     Unclaim,
     /// Find out whether Kubernetes would take a Secret that holds this.
     TrySecret(SecretContents),
-    /// Make the Secret hold this.
+    /// Make the Secret that consumers use hold what this says of it.
     WriteSecret(SecretContents, WriteReason),
+    /// Make the Secret of the rotation hold what this says of it; it goes when that is nothing.
+    WriteRotation(SecretContents, RotationWrite),
     /// Remove a Secret that Kubernetes does not delete with the resource.
     RemoveSecret(OwnedSecret),
     /// Remove a Secret that was written under an earlier name.
@@ -60,16 +62,10 @@ pub enum Step {
 pub enum WriteReason {
     /// The API handed a credential out.
     HandedOut,
-    /// A new secret is about to be sent to the API.
-    Staged,
-    /// The API accepted the pending secret.
-    Accepted,
     /// The API has the staged secret, which replaces one that was lost or is not trusted.
     Replaced,
     /// The API has the staged secret beside the one before.
     Rotated,
-    /// The secret before the current one is no longer valid.
-    Expired,
     /// The spec names another Secret.
     Moved,
     /// The value is not the published one, and the API accepts it.
@@ -80,6 +76,19 @@ pub enum WriteReason {
     PutBack,
     /// Only the claim on it is not the one that the operator signs now.
     Signed,
+}
+
+/// Why the Secret of the rotation is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationWrite {
+    /// A new secret is about to be sent to the API.
+    Staged,
+    /// The API accepted the pending secret, so that the present one is about to become the previous one.
+    Accepted,
+    /// Consumers find the pending secret, or it is given up, or the previous one is no longer valid.
+    Over,
+    /// Somebody took away what it says, or only its claim is not the one that the operator signs now.
+    PutBack,
 }
 
 /// One call to the API.
@@ -164,7 +173,7 @@ impl Step {
     /// What it affects.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::ReadSecret
+            Self::ReadSecrets
             | Self::ReadPreviousTarget(_)
             | Self::ReadProvidedSecret
             | Self::ReadResource
@@ -173,7 +182,7 @@ impl Step {
             | Self::AddFinalizer => Effect::Nothing,
             Self::Claim { origin: ClaimOrigin::New, .. } | Self::TrySecret(_) => Effect::Remote(Planned::Create),
             Self::Claim { origin: ClaimOrigin::Adopted, .. } => Effect::Remote(Planned::Adopt),
-            Self::WriteSecret(contents, WriteReason::Staged) => Effect::Remote(match contents.pending_mode() {
+            Self::WriteRotation(contents, RotationWrite::Staged) => Effect::Remote(match contents.pending_mode() {
                 Some(RotationMode::Overlap) => Planned::RotateSecret,
                 Some(RotationMode::Create) => Planned::Create,
                 Some(RotationMode::Replace | RotationMode::Unknown) | None => Planned::ReplaceSecret,
@@ -181,6 +190,7 @@ impl Step {
             Self::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
             | Self::Unclaim
             | Self::WriteSecret(..)
+            | Self::WriteRotation(_, RotationWrite::Accepted | RotationWrite::Over | RotationWrite::PutBack)
             | Self::RemoveSecret(_)
             | Self::RemovePreviousTarget(_)
             | Self::ReleaseSecret(_)

@@ -8,6 +8,7 @@ use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRo
 use crate::secret::{
     PendingSecret, PreviousSecret, ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard,
 };
+use crate::template;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -97,10 +98,34 @@ fn at(hour: i64) -> Timestamp {
     Timestamp::from_second(hour * 3600).unwrap()
 }
 
-fn holding(app: &OrgOAuthApp, content: &SecretContents) -> SecretState {
-    match SecretState::Absent.write(app, content) {
+/// The two Secrets of a resource.
+#[derive(Clone)]
+struct Held {
+    credential: SecretState,
+    rotation: SecretState,
+}
+
+impl Held {
+    fn only(credential: SecretState) -> Self {
+        Self { credential, rotation: SecretState::Absent }
+    }
+}
+
+impl Observed {
+    fn hold(&mut self, held: Held) {
+        (self.secret, self.rotation_secret) = (Some(held.credential), Some(held.rotation));
+    }
+}
+
+fn holding(app: &OrgOAuthApp, content: &SecretContents) -> Held {
+    let created = |write| match write {
         Some(SecretWrite::Create(secret)) => guard(app, &key(), Some(secret)),
         other => panic!("{other:?}"),
+    };
+    let credential = created(SecretState::Absent.write(app, content));
+    match content.rotation_is_empty() {
+        true => Held::only(credential),
+        false => Held { credential, rotation: created(SecretState::Absent.write_rotation(app, content)) },
     }
 }
 
@@ -110,17 +135,20 @@ fn value(value: &str) -> ClientSecret {
 
 fn content(app: &OrgOAuthApp) -> SecretContents {
     let claim = Some(key().sign(app, &address(), &client_id(app), true));
-    SecretContents { claim, ..SecretContents::default().publish(app, &client_id(app), Some(value("value")), at(0)) }
+    let token_url = template::token_url(Api::CloudServices, "https://iam.example.com", &org_id(app));
+    let extra = [("token-url".to_owned(), ClientSecret::new(token_url))].into();
+    let published = SecretContents::default().publish(app, &client_id(app), Some(value("value")), at(0));
+    SecretContents { claim, extra, ..published }
 }
 
-fn published(app: &OrgOAuthApp) -> SecretState {
+fn published(app: &OrgOAuthApp) -> Held {
     holding(app, &content(app))
 }
 
 /// A Secret with a next value that waits to become valid.
-fn staged(mode: RotationMode) -> impl FnOnce(&OrgOAuthApp) -> SecretState {
+fn staged(mode: RotationMode) -> impl FnOnce(&OrgOAuthApp) -> Held {
     move |app| {
-        let pending = Some(PendingSecret { secret: value("next"), mode, since: at(1), accepted_at: None });
+        let pending = Some(PendingSecret { secret: value("next"), mode, follows: 1, since: at(1), accepted_at: None });
         holding(app, &SecretContents { pending, ..content(app) })
     }
 }
@@ -148,25 +176,22 @@ fn listed(remote: Remote) -> Remote {
 }
 
 /// With a token that was issued for what the Secret holds.
-fn proven(mut app: OrgOAuthApp, secret: &SecretState) -> OrgOAuthApp {
-    let revision = secret.contents(&app).revision;
+fn proven(mut app: OrgOAuthApp, held: &Held) -> OrgOAuthApp {
+    let SecretContents { revision, rotated_at, .. } = held.credential.contents(&app);
     if revision > 0 {
         let rotation = app.status.get_or_insert_default().rotation.get_or_insert_default();
-        (rotation.verified_revision, rotation.verified_at) = (Some(revision), Some(Time(at(0))));
+        (rotation.verified_revision, rotation.verified_at) = (Some(revision), rotated_at.map(Time));
     }
     app
 }
 
 /// The step that follows from a resource, its Secret and what else a pass has observed.
-fn step(
-    app: OrgOAuthApp,
-    secret: impl FnOnce(&OrgOAuthApp) -> SecretState,
-    also: impl FnOnce(&mut Observed),
-) -> String {
+fn step(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Held, also: impl FnOnce(&mut Observed)) -> String {
     let target = secret(&app);
     let app = proven(app, &target);
     let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
-    (observed.secret, observed.is_uncached) = (Some(target), true);
+    observed.hold(target);
+    observed.is_uncached = true;
     observed.secret_write = SecretWriteProgress::Accepted;
     also(&mut observed);
     say(decide(&observed))
@@ -221,16 +246,20 @@ fn say(step: Step) -> String {
         Step::RemoveSecret(secret) => format!("RemoveSecret {}", secret.name()),
         Step::ReleaseSecret(_) => "ReleaseSecret".into(),
         Step::WriteSecret(_, because) => format!("Write {because:?}"),
+        Step::WriteRotation(SecretContents { pending: Some(pending), .. }, RotationWrite::Staged) => {
+            format!("Stage {:?} {}", pending.mode, pending.secret.expose())
+        }
+        Step::WriteRotation(_, because) => format!("Rotation {because:?}"),
         step => format!("{step:?}"),
     }
 }
 
-fn free(_: &OrgOAuthApp) -> SecretState {
-    SecretState::Absent
+fn free(_: &OrgOAuthApp) -> Held {
+    Held::only(SecretState::Absent)
 }
 
-fn foreign(_: &OrgOAuthApp) -> SecretState {
-    SecretState::Foreign
+fn foreign(_: &OrgOAuthApp) -> Held {
+    Held::only(SecretState::Foreign)
 }
 
 fn nothing(_: &mut Observed) {}
@@ -239,8 +268,8 @@ fn nothing(_: &mut Observed) {}
 fn a_new_app_takes_these_steps() {
     let bare = || app(json!({"metadata": {"finalizers": []}}));
     let mut observed = Observed::new(bare(), granted(), key(), at(2), value("fresh"));
-    assert_eq!(say(decide(&observed)), "ReadSecret");
-    observed.secret = Some(SecretState::Absent);
+    assert_eq!(say(decide(&observed)), "ReadSecrets");
+    observed.hold(Held::only(SecretState::Absent));
     assert_eq!(say(decide(&observed)), "Call(Authenticate)");
     observed.authenticated = true;
     assert_eq!(say(decide(&observed)), "AddFinalizer");
@@ -257,7 +286,8 @@ fn a_new_app_takes_these_steps() {
     assert_eq!(say(decide(&observed)), format!("Create {DERIVED}"));
     (observed.remote, observed.creation) = (Remote::AsDefined, Creation::Issued(credentials("value")));
     assert_eq!(say(decide(&observed)), "Write HandedOut");
-    (observed.secret, observed.creation) = (Some(published(&observed.app)), Creation::Stored);
+    observed.hold(published(&observed.app));
+    observed.creation = Creation::Stored;
     assert_eq!(say(decide(&observed)), "Prove value", "Ready means proven");
     verified(&mut observed, Verification::Accepted);
     assert_eq!(say(decide(&observed)), "Settled");
@@ -306,7 +336,7 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
         }
     };
     assert_eq!(step(app(json!({})), free, refused(Remote::Unread)), format!("Read {DERIVED}"));
-    assert_eq!(step(app(json!({})), free, refused(as_wanted())), "Write Staged");
+    assert_eq!(step(app(json!({})), free, refused(as_wanted())), "Stage Replace fresh");
     assert_eq!(step(app(json!({})), free, refused(Remote::Absent)), "wait: ApiConflict");
 }
 
@@ -314,7 +344,7 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
 fn an_app_that_was_published_before_is_read_before_its_secret_is_replaced() {
     let before = || claimed(app(synced()));
     assert_eq!(step(before(), free, nothing), format!("Read {DERIVED}"));
-    assert_eq!(step(before(), free, |observed| observed.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(before(), free, |observed| observed.remote = as_wanted()), "Stage Replace fresh");
     assert_eq!(step(before(), free, |observed| observed.remote = Remote::Absent), format!("Create {DERIVED}"));
 }
 
@@ -338,7 +368,7 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     let claimed = || claimed(app(json!({"spec": {"id": "chosen"}})));
     let now = |observed: &mut Observed| (observed.claim, observed.remote) = (CLAIMED_NOW, Remote::Absent);
     assert_eq!(step(claimed(), free, now), "Create chosen");
-    assert_eq!(step(claimed(), free, |observed| observed.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(claimed(), free, |observed| observed.remote = as_wanted()), "Stage Replace fresh");
 }
 
 #[test]
@@ -372,7 +402,7 @@ fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
 }
 
 /// A resource that chose an id, with what its status and its Secret say; the API shows the app, and nobody else has it.
-fn chosen_with(status: impl FnOnce(&mut OrgOAuthApp), secret: impl FnOnce(&OrgOAuthApp) -> SecretState) -> String {
+fn chosen_with(status: impl FnOnce(&mut OrgOAuthApp), secret: impl FnOnce(&OrgOAuthApp) -> Held) -> String {
     let mut app = app(json!({"spec": {"id": "victim"}}));
     status(&mut app);
     step(app, secret, |observed| (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted()))
@@ -441,18 +471,25 @@ fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_s
     let staged = |app: &OrgOAuthApp| {
         unsigned(
             app,
-            Some(PendingSecret { secret: value("next"), mode: RotationMode::Replace, since: at(1), accepted_at: None }),
+            Some(PendingSecret {
+                secret: value("next"),
+                mode: RotationMode::Replace,
+                follows: 0,
+                since: at(1),
+                accepted_at: None,
+            }),
         )
     };
     assert_eq!(step(intending(), free, with(Remote::Unread, None)), "Read chosen");
-    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Write Staged");
+    assert_eq!(step(intending(), free, with(Remote::Absent, None)), "Stage Create fresh");
     let mut unowned = intending();
     unowned.spec.deletion_policy = DeletionPolicy::Retain;
     let mut observed = Observed::new(unowned, granted(), key(), at(2), value("fresh"));
-    (observed.secret, observed.remote, observed.is_uncached) = (Some(SecretState::Absent), Remote::Absent, true);
+    observed.hold(Held::only(SecretState::Absent));
+    (observed.remote, observed.is_uncached) = (Remote::Absent, true);
     observed.secret_write = SecretWriteProgress::Accepted;
-    let Step::WriteSecret(held, WriteReason::Staged) = decide(&observed) else { panic!("nothing is staged") };
-    let SecretState::Owned(_) = holding(&observed.app, &held) else {
+    let Step::WriteRotation(held, RotationWrite::Staged) = decide(&observed) else { panic!("nothing is staged") };
+    let SecretState::Owned(_) = holding(&observed.app, &held).rotation else {
         panic!("without an owner the claim says whose it is")
     };
     assert!(!held.claim.unwrap().created);
@@ -627,10 +664,10 @@ fn one_404_changes_nothing_and_an_app_is_gone_once_a_pause_the_list_and_a_token_
         assert_eq!(with(&absent(10, list)), "Prove value");
         assert_eq!(answered(Verification::Accepted), "wait: AppNotShown", "it works, so it is there");
         // The new secret is durable before the app is created again.
-        assert_eq!(answered(Verification::Refused("no".into())), "Write Staged");
+        assert_eq!(answered(Verification::Refused("no".into())), "Stage Create fresh");
     }
     let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
-    assert_eq!(step(code, published, absent(10, ListWitness::ShowsNot)), "Write Staged", "no token can tell");
+    assert_eq!(step(code, published, absent(10, ListWitness::ShowsNot)), "Stage Create fresh", "no token can tell");
     let nothing_to_lose = app(json!({}));
     assert_eq!(step(nothing_to_lose, free, absent(0, ListWitness::Unasked)), format!("Create {DERIVED}"));
 }
@@ -649,7 +686,7 @@ fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
     assert_eq!(with(as_wanted(), None, None), "Prove next");
     assert_eq!(with(as_wanted(), yes(), None), "Write Replaced", "the create took hold");
     assert_eq!(with(as_wanted(), no(), None), "Prove value");
-    assert_eq!(with(as_wanted(), no(), yes()), "Write Expired", "the app was never gone");
+    assert_eq!(with(as_wanted(), no(), yes()), "Rotation Over", "the app was never gone");
     assert_eq!(with(as_wanted(), no(), no()), "Replace");
     let soon = |observed: &mut Observed| {
         observed.saw_remote(as_wanted());
@@ -736,7 +773,7 @@ fn an_overlap_without_an_interval_shapes_requested_rotations_only() {
     assert_eq!(step(one_line(spec()), published, years_later), "Settled");
     let mut asked = one_line(spec());
     asked.metadata.annotations = Some([(crate::crd::ROTATE_REQUESTED.to_owned(), "now".to_owned())].into());
-    assert_eq!(step(asked, |_| published(&one_line(spec())), nothing), "Write Staged");
+    assert_eq!(step(asked, |_| published(&one_line(spec())), nothing), "Stage Overlap fresh");
     let sent = |observed: &mut Observed| pending(observed, PendingProgress::Staged);
     assert_eq!(step(one_line(spec()), staged(RotationMode::Overlap), sent), "Rotate 7200");
     assert_eq!(
@@ -773,7 +810,7 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
         step(app(synced()), staged(RotationMode::Overlap), |observed| pending(observed, PendingProgress::Staged)),
         "Rotate 172800"
     );
-    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), taken), "Write Accepted", "it is durable at once");
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), taken), "Rotation Accepted", "it is durable at once");
     let proven = |proof| move |observed: &mut Observed| verified(observed, proof);
     assert_eq!(step(app(synced()), accepted, nothing), "Prove next");
     assert_eq!(step(app(synced()), accepted, proven(Verification::Accepted)), "Write Rotated");
@@ -790,19 +827,98 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
     assert_eq!(then(2, Some(Verification::Accepted)), "wait: SecretNotProven", "it is never sent again");
     assert_eq!(
         then(49, Some(Verification::Accepted)),
-        "Write Expired",
+        "Rotation Over",
         "the overlap is over, and the current one works"
     );
-    assert_eq!(then(2, Some(Verification::Refused("no".into()))), "Write Staged", "neither works, so it is replaced");
+    assert_eq!(
+        then(2, Some(Verification::Refused("no".into()))),
+        "Stage Replace next",
+        "neither works, so it is replaced"
+    );
     let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(step(code, accepted, nothing), "Write Rotated", "no token can tell");
 }
 
 /// A Secret with a next value that the API is known to have accepted.
-fn accepted(app: &OrgOAuthApp) -> SecretState {
+fn accepted(app: &OrgOAuthApp) -> Held {
     let (since, accepted_at) = (at(1), Some(at(1)));
-    let pending = Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, since, accepted_at });
-    holding(app, &SecretContents { pending, ..content(app) })
+    let pending =
+        Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, follows: 1, since, accepted_at });
+    holding(app, &SecretContents { pending, previous: Some(previous_value()), ..content(app) })
+}
+
+/// The present secret, as it is kept beside the one that was accepted at hour 1.
+fn previous_value() -> PreviousSecret {
+    PreviousSecret { secret: value("value"), expires_at: at(49) }
+}
+
+#[test]
+fn the_present_secret_is_durable_as_the_previous_one_before_consumers_find_another() {
+    let without_previous = |observed: &mut Observed| {
+        verified(observed, Verification::Accepted);
+        let contents = SecretContents { previous: None, ..observed.contents() };
+        observed.hold(holding(&observed.app, &contents));
+    };
+    assert_eq!(step(app(synced()), accepted, without_previous), "Rotation Accepted");
+    assert_eq!(step(app(synced()), accepted, |observed| verified(observed, Verification::Accepted)), "Write Rotated");
+}
+
+#[test]
+fn a_pending_secret_that_consumers_find_is_pending_no_more() {
+    let published = |mode: RotationMode| {
+        let app = app(synced());
+        let contents = content(&app).publish(&app, &client_id(&app), Some(value("next")), at(1));
+        let pending = Some(PendingSecret { secret: value("next"), mode, follows: 1, since: at(1), accepted_at: None });
+        let contents = SecretContents { pending, previous: Some(previous_value()), ..contents };
+        let mut observed = Observed::new(app.clone(), granted(), key(), at(2), value("fresh"));
+        observed.hold(holding(&app, &contents));
+        match decide(&observed) {
+            Step::WriteRotation(contents, RotationWrite::Over) => (contents.pending, contents.previous),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(published(RotationMode::Overlap), (None, Some(previous_value())));
+    for mode in [RotationMode::Replace, RotationMode::Create, RotationMode::Unknown] {
+        assert_eq!(published(mode), (None, None), "the former ones are not valid any more");
+    }
+    let again = |app: &OrgOAuthApp| {
+        let (since, accepted_at) = (at(1), None);
+        let (secret, mode) = (value("value"), RotationMode::Replace);
+        let pending = Some(PendingSecret { secret, mode, follows: 1, since, accepted_at });
+        holding(app, &SecretContents { pending, ..content(app) })
+    };
+    assert_eq!(step(app(synced()), again, nothing), "Replace", "the published one is sent again");
+}
+
+#[test]
+fn a_pending_secret_is_given_up_once_another_one_was_published_or_the_secret_is_deleted() {
+    for mode in [RotationMode::Overlap, RotationMode::Replace, RotationMode::Create] {
+        let overtaken = |app: &OrgOAuthApp| {
+            let held = staged(mode)(app);
+            let newer = content(app).publish(app, &client_id(app), Some(value("of another process")), at(1));
+            Held { credential: holding(app, &newer).credential, ..held }
+        };
+        assert_eq!(step(app(synced()), overtaken, nothing), "Rotation Over");
+        let deleted = |app: &OrgOAuthApp| Held { credential: SecretState::Absent, ..staged(mode)(app) };
+        assert_eq!(step(app(synced()), deleted, nothing), "Rotation Over");
+    }
+}
+
+#[test]
+fn a_pending_secret_of_which_nobody_knows_what_became_is_verified_and_replaces_nothing() {
+    assert_eq!(step(app(synced()), staged(RotationMode::Unknown), nothing), "Rotation PutBack");
+}
+
+#[test]
+fn the_secret_of_the_rotation_is_guarded_like_the_other_one() {
+    let foreign = |app: &OrgOAuthApp| Held { rotation: SecretState::Foreign, ..published(app) };
+    assert_eq!(step(app(json!({})), foreign, nothing), "SecretConflict");
+    let unsigned = |app: &OrgOAuthApp| {
+        let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(3) });
+        let rotation = holding(app, &SecretContents { claim: None, previous, ..content(app) }).rotation;
+        Held { rotation, ..published(app) }
+    };
+    assert_eq!(step(app(json!({})), unsigned, nothing), "Rotation PutBack", "its claim is renewed");
 }
 
 #[test]
@@ -815,7 +931,7 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
         }
     };
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), nothing), "Prove next");
-    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), known(Verification::Accepted)), "Write Rotated");
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), known(Verification::Accepted)), "Rotation Accepted");
     let refused = |minutes: i64, current: Option<Verification>| {
         move |observed: &mut Observed| {
             (observed.now, observed.remote) = (at(1) + SignedDuration::from_mins(minutes), as_wanted());
@@ -827,12 +943,16 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
     assert_eq!(again(1, None), "wait: SecretNotProven", "the API may not know it yet");
     assert_eq!(again(2, None), "Prove value");
     // Staged again, so that the time of a second send is durable too.
-    assert_eq!(again(2, Some(Verification::Accepted)), "Write Staged");
-    assert_eq!(again(2, Some(Verification::Refused("no".into()))), "Write Staged", "neither works, so it is replaced");
+    assert_eq!(again(2, Some(Verification::Accepted)), "Stage Overlap next");
+    assert_eq!(
+        again(2, Some(Verification::Refused("no".into()))),
+        "Stage Replace next",
+        "neither works, so it is replaced"
+    );
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), conflict(true)), "wait: RotationRunning");
     let code = || app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(step(code(), staged(RotationMode::Overlap), nothing), "Rotate 172800");
-    assert_eq!(step(code(), staged(RotationMode::Overlap), conflict(true)), "Write Rotated");
+    assert_eq!(step(code(), staged(RotationMode::Overlap), conflict(true)), "Rotation Accepted");
     assert_eq!(step(code(), staged(RotationMode::Overlap), conflict(false)), "wait: RotationRunning");
 }
 
@@ -840,9 +960,9 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
 fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
     let refused = |observed: &mut Observed| observed.remembered.refused_pending = Some(value("next"));
     let again = |app, mode| step(app, staged(mode), refused);
-    assert_eq!(again(app(synced()), RotationMode::Overlap), "Write Staged", "the time of the request is durable");
+    assert_eq!(again(app(synced()), RotationMode::Overlap), "Stage Overlap next", "the time of the request is durable");
     let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
-    assert_eq!(again(code, RotationMode::Overlap), "Write Staged");
+    assert_eq!(again(code, RotationMode::Overlap), "Stage Overlap next");
     assert_eq!(again(app(synced()), RotationMode::Replace), "Replace");
     let another = |observed: &mut Observed| observed.remembered.refused_pending = Some(value("another"));
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), another), "Prove next");
@@ -856,7 +976,8 @@ fn proven_in_hour(hour: Option<i64>, more: Value, also: impl FnOnce(&mut Observe
     (rotation.verified_at, rotation.verified_revision) = (hour.map(|hour| Time(at(hour))), Some(1));
     let secret = published(&app);
     let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
-    (observed.secret, observed.remote, observed.is_uncached) = (Some(secret), as_wanted(), true);
+    observed.hold(secret);
+    (observed.remote, observed.is_uncached) = (as_wanted(), true);
     observed.secret_write = SecretWriteProgress::Accepted;
     also(&mut observed);
     say(decide(&observed))
@@ -879,6 +1000,7 @@ fn an_app_is_ready_once_the_api_issued_a_token_for_what_its_secret_holds() {
     let code = json!({"spec": {"grantTypes": ["authorization_code"]}});
     assert_ne!(proven_in_hour(None, code, nothing), "Prove value", "no token can tell");
     assert_eq!(proven_in_hour(Some(3), json!({}), nothing), "Prove value", "a time that is yet to come is wrong");
+    assert_eq!(proven_in_hour(Some(-1), json!({}), nothing), "Prove value", "it was about a Secret that was deleted");
 }
 
 #[test]
@@ -912,7 +1034,7 @@ fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a
     };
     let soon = Timestamp::from_second(7200 + 1).unwrap();
     assert_eq!(proven_in_hour(Some(1), json!({}), refused(59)), format!("Settled {{ wake: Some({soon}) }}"));
-    assert_eq!(proven_in_hour(Some(1), json!({}), refused(60)), "Write Staged");
+    assert_eq!(proven_in_hour(Some(1), json!({}), refused(60)), "Stage Overlap fresh");
     let observing = json!({"spec": {"managementPolicy": "Observe"}});
     assert_eq!(proven_in_hour(Some(1), observing, refused(60)), "plan: rotate the client secret");
     let no_reason = |observed: &mut Observed| {
@@ -933,15 +1055,17 @@ fn a_secret_that_the_api_refuses_is_not_kept_as_the_previous_one() {
     let promoted = |current: Verification| {
         let app = app(synced());
         let mut observed = Observed::new(app.clone(), granted(), key(), at(2), value("fresh"));
-        (observed.secret, observed.is_uncached) = (Some(accepted(&app)), true);
+        observed.hold(accepted(&app));
+        observed.is_uncached = true;
         observed.verified(&value("value"), current, observed.now);
         observed.verified(&value("next"), Verification::Accepted, observed.now);
         match decide(&observed) {
-            Step::WriteSecret(contents, WriteReason::Rotated) => contents.previous.map(|previous| previous.secret),
+            Step::WriteSecret(_, WriteReason::Rotated) => observed.contents().previous,
+            Step::WriteRotation(contents, RotationWrite::Accepted) => contents.previous,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(promoted(Verification::Accepted), Some(value("value")));
+    assert_eq!(promoted(Verification::Accepted), Some(previous_value()));
     assert_eq!(promoted(Verification::Refused("no".into())), None);
 }
 
@@ -966,14 +1090,14 @@ fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
     let after =
         |hours| step(rotating(), published, |observed| (observed.now, observed.remote) = (at(hours), as_wanted()));
     assert!(after(8).starts_with("Settled { wake: Some("), "{}", after(8));
-    assert_eq!(after(10), "Write Staged");
+    assert_eq!(after(10), "Stage Overlap fresh");
     let overlapping = |app: &OrgOAuthApp| {
         let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(12) });
         holding(app, &SecretContents { previous, ..content(app) })
     };
     let at_hour = |hour| move |observed: &mut Observed| (observed.now, observed.remote) = (at(hour), as_wanted());
     assert!(step(rotating(), overlapping, at_hour(11)).starts_with("Settled"));
-    assert_eq!(step(app(json!({})), overlapping, at_hour(12)), "Write Expired");
+    assert_eq!(step(app(json!({})), overlapping, at_hour(12)), "Rotation Over");
 }
 
 #[test]
@@ -995,7 +1119,7 @@ fn a_request_to_rotate_is_fulfilled_once_per_value() {
         app(asked)
     };
     let before = |_: &OrgOAuthApp| published(&app(synced()));
-    assert_eq!(step(asked(), before, nothing), "Write Staged");
+    assert_eq!(step(asked(), before, nothing), "Stage Overlap fresh");
     assert_eq!(step(asked(), published, |observed| observed.remote = as_wanted()), "Settled");
 }
 
@@ -1009,17 +1133,18 @@ fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
     let held = SecretContents { revision, rotated_at: Some(second(rotated_at)), ..content(&before) };
     let secret = holding(&before, &held);
     let mut observed = Observed::new(proven(app, &secret), granted(), key(), second(1000), value("fresh"));
-    (observed.secret, observed.remote, observed.is_uncached) = (Some(secret), as_wanted(), true);
+    observed.hold(secret);
+    (observed.remote, observed.is_uncached) = (as_wanted(), true);
     observed
 }
 
 #[test]
 fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
     let after = |revision, rotated_at| say(decide(&asked_again(revision, rotated_at, json!({}))));
-    assert_eq!(after(2, 940), "Write Staged");
+    assert_eq!(after(2, 940), "Stage Overlap fresh");
     assert_eq!(after(2, 941), format!("Settled {{ wake: Some({}) }}", Timestamp::from_second(1001).unwrap()));
-    assert_eq!(after(1, 999), "Write Staged", "the first secret is no rotation");
-    assert_eq!(after(2, 2000), "Write Staged", "a time that is yet to come is wrong");
+    assert_eq!(after(1, 999), "Stage Overlap fresh", "the first secret is no rotation");
+    assert_eq!(after(2, 2000), "Stage Overlap fresh", "a time that is yet to come is wrong");
     assert_eq!(requested_rotation_waits(&asked_again(2, 941, json!({}))), Some(RotationWaits::ForPace));
     assert_eq!(requested_rotation_waits(&asked_again(2, 940, json!({}))), None);
 }
@@ -1028,12 +1153,13 @@ fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
 fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute() {
     let after = |rotated_at| {
         let mut observed = asked_again(2, rotated_at, json!({}));
-        let edited = SecretContents { current: Some(value("other")), ..observed.contents() };
-        observed.secret = Some(holding(&observed.app, &edited));
+        let extra = content(&observed.app).extra;
+        let edited = SecretContents { current: Some(value("other")), extra, ..observed.contents() };
+        observed.hold(holding(&observed.app, &edited));
         verified(&mut observed, Verification::Refused("no".into()));
         say(decide(&observed))
     };
-    assert_eq!([after(940), after(941)], ["Write Staged", "wait: RotationRunning"]);
+    assert_eq!([after(940), after(941)], ["Stage Overlap fresh", "wait: RotationRunning"]);
 }
 
 #[test]
@@ -1067,7 +1193,7 @@ fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
         app(renamed)
     };
     assert_eq!(step(renamed(), free, nothing), r#"ReadPreviousTarget("billing")"#);
-    let former = || Some(published(&app(json!({}))));
+    let former = || Some(published(&app(json!({}))).credential);
     assert_eq!(step(renamed(), free, |observed| observed.previous_target = former()), "Write Moved");
     assert!(
         step(renamed(), published, |observed| observed.previous_target = former()).starts_with("RemovePreviousTarget")
@@ -1099,7 +1225,7 @@ fn an_app_that_exists_is_adopted_by_its_id_and_only_if_the_spec_says_so() {
         claimed(app(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}, "status": {"adopted": true}})))
     };
     assert_eq!(step(adopted("Adopt"), free, |observed| observed.remote = as_wanted()), "Write IdOnly");
-    assert_eq!(step(adopted("AdoptAndRotate"), free, |observed| observed.remote = as_wanted()), "Write Staged");
+    assert_eq!(step(adopted("AdoptAndRotate"), free, |observed| observed.remote = as_wanted()), "Stage Replace fresh");
     let id_only = |app: &OrgOAuthApp| {
         let SecretContents { client_id, claim, .. } = content(app);
         holding(app, &SecretContents { client_id, claim, ..SecretContents::default() })
@@ -1139,22 +1265,22 @@ fn a_secret_that_cannot_be_used_is_said_before_any_call() {
 
 #[test]
 fn an_immutable_secret_with_a_credential_is_fine_and_is_replaced_whole_when_it_must_change() {
-    let immutable = |app: &OrgOAuthApp| match SecretState::Absent.write(app, &content(app)) {
+    let immutable_secret = |app: &OrgOAuthApp| match SecretState::Absent.write(app, &content(app)) {
         Some(SecretWrite::Create(secret)) => guard(app, &key(), Some(Secret { immutable: Some(true), ..secret })),
         other => panic!("{other:?}"),
     };
+    let immutable = |app: &OrgOAuthApp| Held::only(immutable_secret(app));
     assert_eq!(step(app(json!({})), immutable, |observed| observed.remote = as_wanted()), "Settled");
     let due = app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
     let now = |observed: &mut Observed| (observed.now, observed.remote) = (at(11), as_wanted());
-    assert_eq!(step(due.clone(), immutable, now), "Write Staged");
-    let pending =
-        Some(PendingSecret { secret: value("next"), mode: RotationMode::Overlap, since: at(1), accepted_at: None });
-    let staged = immutable(&due).write(&due, &SecretContents { pending, ..content(&due) });
-    let Some(SecretWrite::Recreate { old, new }) = staged else { panic!("{staged:?}") };
-    assert_eq!(new.data.unwrap()["client-secret"], old.data.unwrap()["client-secret"], "it holds the current one");
+    assert_eq!(step(due.clone(), immutable, now), "Stage Overlap fresh");
+    let next = content(&due).publish(&due, &client_id(&due), Some(value("next")), at(11));
+    let rotated = immutable_secret(&due).write(&due, &next);
+    let Some(SecretWrite::Recreate { new, .. }) = rotated else { panic!("{rotated:?}") };
+    assert_eq!(new.data.unwrap()["client-secret"].0, b"next", "in one step");
     assert_eq!((new.immutable, new.metadata.resource_version), (None, None));
     let labeled = app(json!({"spec": {"secret": {"labels": {"team": "b"}}}}));
-    let relabeled = immutable(&labeled).write(&labeled, &content(&labeled));
+    let relabeled = immutable_secret(&labeled).write(&labeled, &content(&labeled));
     assert!(matches!(relabeled, Some(SecretWrite::Replace(_))), "its labels can be changed");
 }
 
@@ -1176,7 +1302,7 @@ fn a_claim_signed_with_a_former_key_or_address_is_signed_again_without_a_word() 
     let signed_before = |app: &OrgOAuthApp| {
         let claim = Some(ClaimKey::new(&previous_target, []).unwrap().sign(app, &address(), &client_id(app), true));
         match SecretState::Absent.write(app, &SecretContents { claim, ..content(app) }) {
-            Some(SecretWrite::Create(secret)) => guard(app, &rotated, Some(secret)),
+            Some(SecretWrite::Create(secret)) => Held::only(guard(app, &rotated, Some(secret))),
             other => panic!("{other:?}"),
         }
     };
@@ -1230,8 +1356,8 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
     assert_eq!(step(wanting(), published, with(held(&["b", "a"], &[]))), "Settled");
     assert_eq!(step(wanting(), published, with(held(&["a"], &["b", "c"]))), "Settled", "inherited ones count and stay");
     let mut observed = Observed::new(wanting(), granted(), key(), at(2), value("fresh"));
-    (observed.secret, observed.remote, observed.roles) =
-        (Some(published(&wanting())), as_wanted(), held(&["b", "c"], &[]));
+    observed.hold(published(&wanting()));
+    (observed.remote, observed.roles) = (as_wanted(), held(&["b", "c"], &[]));
     assert_eq!(say(decide(&observed)), "ReadResource", "no role is changed from a cache that may lag");
     observed.is_uncached = true;
     assert_eq!(role_changes(&observed), (named(&["a"]), named(&["c"])));
@@ -1254,8 +1380,8 @@ fn a_role_on_a_resource_is_another_role() {
     let wanting = app(json!({"spec": {"roles": on("1")}}));
     let mut observed = Observed::new(wanting.clone(), granted(), key(), at(2), value("fresh"));
     let held = HeldRoles { direct: on("2"), inherited: Roles::default() };
-    (observed.secret, observed.remote, observed.roles) =
-        (Some(published(&wanting)), as_wanted(), RoleAssignment::Has(held));
+    observed.hold(published(&wanting));
+    (observed.remote, observed.roles) = (as_wanted(), RoleAssignment::Has(held));
     observed.is_uncached = true;
     assert_eq!(role_changes(&observed), (on("1"), on("2")));
 }
@@ -1320,7 +1446,8 @@ fn an_app_that_is_not_proven_to_be_this_resources_is_never_deleted_unseen() {
     assert_eq!(seen(10), "DropFinalizer");
     let just_staged = |app: &OrgOAuthApp| {
         let (since, accepted_at) = (at(1), None);
-        let pending = Some(PendingSecret { secret: value("next"), mode: RotationMode::Create, since, accepted_at });
+        let pending =
+            Some(PendingSecret { secret: value("next"), mode: RotationMode::Create, follows: 0, since, accepted_at });
         holding(app, &SecretContents { pending, ..SecretContents::default() })
     };
     let soon = |observed: &mut Observed| {
@@ -1414,10 +1541,10 @@ fn deletion_without_a_connection_says_how_to_let_go_and_retain_does() {
     assert_eq!(blocked.reason, Reason::ConnectionNotFound);
     assert!(blocked.message.ends_with("to delete this resource without its app, set spec.deletionPolicy to Retain"));
     observed.app.spec.deletion_policy = DeletionPolicy::Retain;
-    assert_eq!(say(decide(&observed)), "ReadSecret");
-    observed.secret = Some(published(&observed.app));
+    assert_eq!(say(decide(&observed)), "ReadSecrets");
+    observed.hold(published(&observed.app));
     assert_eq!(say(decide(&observed)), "ReleaseSecret");
-    observed.secret = Some(guard(&observed.app, &key(), Some(Secret::default())));
+    observed.hold(Held::only(guard(&observed.app, &key(), Some(Secret::default()))));
     assert_eq!(say(decide(&observed)), "DropFinalizer");
 }
 

@@ -5,9 +5,9 @@ use super::first_secret;
 use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
 use super::proof::{next_check, refused};
-use super::rotation::{add, apply_pending, stage, write};
+use super::rotation::{add, apply_pending, stage, write, write_rotation};
 use super::validate::with_template_keys;
-use super::{Blocked, Call, Next, Observed, Outcome, Step, WriteReason};
+use super::{Blocked, Call, Next, Observed, Outcome, RotationWrite, Step, WriteReason, signed_claim};
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::definition::Fields;
 use crate::duration;
@@ -40,10 +40,10 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
 fn migrate_secret(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let Some(SecretState::Owned(old)) = &observed.previous_target else { return None };
     let moved = SecretState::Owned(old.clone()).contents(&observed.app);
-    // The claim and further keys are made again, so they are not compared.
-    let (claim, extra) = (contents.claim.clone(), contents.extra.clone());
-    let moved = SecretContents { client_id: Some(observed.client_id()), claim, extra, ..moved };
-    if *contents == moved || (!is_complete(observed, &moved) && moved.pending.is_none()) {
+    // The claim and further keys are made again, and the rotation is in another Secret, so they are not compared.
+    let SecretContents { claim, extra, pending, previous, .. } = contents.clone();
+    let moved = SecretContents { client_id: Some(observed.client_id()), claim, extra, pending, previous, ..moved };
+    if *contents == moved || !is_complete(observed, &moved) {
         return Some(Step::RemovePreviousTarget(old.clone()));
     }
     Some(Step::WriteSecret(moved, WriteReason::Moved))
@@ -62,12 +62,22 @@ fn maintain(observed: &Observed, contents: SecretContents) -> Next {
     }
     if contents.previous.as_ref().is_some_and(|previous| previous.expires_at <= observed.now) {
         let contents = SecretContents { previous: None, ..contents };
-        return Ok(Some(write(observed, contents, WriteReason::Expired)));
+        return Ok(Some(write_rotation(observed, contents, RotationWrite::Over)));
     }
     if let Some(step) = verify_edited_value(observed, &contents) {
         return Ok(Some(step));
     }
-    restore(observed, contents)
+    match sign_rotation(observed, &contents) {
+        Some(step) => Ok(Some(step)),
+        None => restore(observed, contents),
+    }
+}
+
+/// The Secret of the rotation may be there for long, and its claim says whose it is.
+fn sign_rotation(observed: &Observed, contents: &SecretContents) -> Option<Step> {
+    let Some(SecretState::Owned(secret)) = &observed.rotation_secret else { return None };
+    let is_signed_otherwise = signed_claim(observed).is_some_and(|claim| secret.claim() != Some(&claim));
+    is_signed_otherwise.then(|| write_rotation(observed, contents.clone(), RotationWrite::PutBack))
 }
 
 /// What differs from what it should be is written again, unless Kubernetes made it so.
@@ -194,7 +204,7 @@ pub enum RotationWaits {
 /// Whether somebody asked for a rotation that has to wait, and why.
 pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
     let contents = observed.contents();
-    if is_public(&observed.app) || !is_requested(&observed.app, &contents) {
+    if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, &contents) {
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.

@@ -28,7 +28,8 @@ fn validate_secret(app: &OrgOAuthApp, access: &Access) -> Result<(), Blocked> {
     let id = client_id(app);
     let secret = (!is_public(app)).then(SecretContents::longest_secret);
     let extra = fill(app, access, &id, secret.as_ref())?;
-    match SecretContents::largest(&id, secret.as_ref(), extra).size_problem(app) {
+    let largest = SecretContents { client_id: Some(id), current: secret, extra, ..SecretContents::default() };
+    match largest.size_problem(app) {
         Some(problem) => Err(Blocked::new(Reason::SecretTooLarge, problem)),
         None => Ok(()),
     }
@@ -49,6 +50,10 @@ pub fn with_template_keys(observed: &Observed, contents: SecretContents) -> Resu
 pub fn complete(observed: &Observed, step: Step) -> Result<Step, Blocked> {
     match step {
         Step::WriteSecret(contents, reason) => Ok(Step::WriteSecret(with_template_keys(observed, contents)?, reason)),
+        Step::WriteRotation(contents, reason) => {
+            let claim = super::signed_claim(observed).or_else(|| contents.claim.clone());
+            Ok(Step::WriteRotation(SecretContents { claim, ..contents }, reason))
+        }
         Step::TrySecret(contents) => Ok(Step::TrySecret(with_template_keys(observed, contents)?)),
         step => Ok(step),
     }
@@ -67,5 +72,10 @@ fn fill(
     };
     let values = template::Values { client_id, client_secret, org_id, token_url };
     let filled = template::fill(&app.spec.secret.template, &values);
-    filled.map_err(|message| Blocked::new(Reason::TemplateInvalid, message))
+    let mut filled = filled.map_err(|message| Blocked::new(Reason::TemplateInvalid, message))?;
+    let key = &app.spec.secret.keys.token_url;
+    if !key.is_empty() {
+        filled.insert(key.clone(), ClientSecret::new(values.token_url));
+    }
+    Ok(filled)
 }

@@ -5,26 +5,21 @@ use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::decide::{
-    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, SecretWriteProgress, Step,
-    WriteReason, comes_first, has_claim, has_finalizer,
+    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, RotationWrite,
+    SecretWriteProgress, Step, WriteReason, comes_first, has_claim, has_finalizer,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
-use crate::secret::{self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, secret_name};
+use crate::secret::{
+    self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, rotation_secret_name, secret_name,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn perform(&mut self, step: Step) -> Result<Flow, ClusterFault> {
         match step {
-            Step::ReadSecret => {
-                let name = secret_name(&self.observed.app);
-                let target = self.read_secret(&name).await?;
-                if self.is_overridden(&target) {
-                    self.observed.secret_write = SecretWriteProgress::Overridden;
-                }
-                self.observed.secret = Some(target);
-            }
+            Step::ReadSecrets => self.read_secrets().await?,
             Step::ReadPreviousTarget(name) => self.observed.previous_target = Some(self.read_secret(&name).await?),
             Step::ReadProvidedSecret => self.observed.provided = self.read_provided().await?,
             Step::ReadResource => return self.read_resource().await,
@@ -49,6 +44,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Step::TrySecret(content) => return self.try_secret(&content).await,
             Step::WriteSecret(content, because) => return self.write(content, because).await,
+            Step::WriteRotation(content, because) => return self.write_rotation(content, because).await,
             Step::RemovePreviousTarget(secret) | Step::RemoveSecret(secret) => {
                 self.operator.cluster.write_secret(secret.remove()).await?;
                 self.saw_secret(&secret, SecretState::Absent);
@@ -59,6 +55,16 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::Call(call) => return Ok(self.call(call).await),
         }
         Ok(Flow::Next)
+    }
+
+    async fn read_secrets(&mut self) -> Result<(), ClusterFault> {
+        let secret = self.read_secret(&secret_name(&self.observed.app)).await?;
+        if self.is_overridden(&secret) {
+            self.observed.secret_write = SecretWriteProgress::Overridden;
+        }
+        let rotation = self.read_secret(&rotation_secret_name(&self.observed.app)).await?;
+        (self.observed.secret, self.observed.rotation_secret) = (Some(secret), Some(rotation));
+        Ok(())
     }
 
     async fn read_secret(&self, name: &str) -> Result<SecretState, ClusterFault> {
@@ -79,9 +85,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     fn saw_secret(&mut self, secret: &OwnedSecret, now: SecretState) {
-        match secret.name() == secret_name(&self.observed.app) {
-            true => self.observed.secret = Some(now),
-            false => self.observed.previous_target = Some(now),
+        match secret.name() {
+            name if name == secret_name(&self.observed.app) => self.observed.secret = Some(now),
+            name if name == rotation_secret_name(&self.observed.app) => self.observed.rotation_secret = Some(now),
+            _ => self.observed.previous_target = Some(now),
         }
     }
 
@@ -169,7 +176,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.secret_accepted();
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(message)),
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&self.secret_name(), message)),
             Err(fault) => Err(fault),
         }
     }
@@ -181,13 +188,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
-    fn secret_refused(&mut self, message: String) -> Flow {
+    fn secret_refused(&self, name: &str, message: String) -> Flow {
         self.operator.secret_writes.refused(&self.observed.app);
-        Flow::End(Outcome::Waiting {
-            reason: Reason::SecretNotWritten,
-            message: format!("Kubernetes refuses Secret {}: {message}", secret_name(&self.observed.app)),
-            until: None,
-        })
+        let message = format!("Kubernetes refuses Secret {name}: {message}");
+        Flow::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, until: None })
     }
 
     async fn write(&mut self, content: SecretContents, because: WriteReason) -> Result<Flow, ClusterFault> {
@@ -204,25 +208,48 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Ok(secret) => {
                 self.secret_accepted();
                 self.wrote(secret, because);
-                Ok(match self.holds(&content) {
-                    true => Flow::Next,
-                    false => overridden(&format!("what the operator writes to Secret {}", self.secret_name())),
-                })
+                // Further keys and the claim are compared when they are put back, and the rotation is in another Secret.
+                let read = self.observed.contents();
+                let SecretContents { claim, extra, pending, previous, .. } = read.clone();
+                let is_held = read == SecretContents { claim, extra, pending, previous, ..content };
+                Ok(if is_held { Flow::Next } else { secret_overridden(&self.secret_name()) })
             }
             Err(ClusterFault::Stale) => {
                 self.observed.secret = None;
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(message)),
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&self.secret_name(), message)),
             Err(fault) => Err(fault),
         }
     }
 
-    /// Whether the Secret says what was written. Further keys and the claim are compared when they are put back.
-    fn holds(&self, written: &SecretContents) -> bool {
-        let read = self.observed.contents();
-        let (claim, extra) = (read.claim.clone(), read.extra.clone());
-        read == SecretContents { claim, extra, ..written.clone() }
+    async fn write_rotation(&mut self, content: SecretContents, because: RotationWrite) -> Result<Flow, ClusterFault> {
+        let app = &self.observed.app;
+        let name = rotation_secret_name(app);
+        let target = self.observed.rotation_secret.as_ref();
+        let Some(write) = target.and_then(|target| target.write_rotation(app, &content)) else {
+            return Err(ClusterFault::Stale);
+        };
+        match self.operator.cluster.write_secret(write).await {
+            Ok(secret) => {
+                self.secret_accepted();
+                self.observed.rotation_secret = Some(self.guard(secret));
+                if let (RotationWrite::Staged, Some(pending)) = (because, &content.pending) {
+                    self.observed.came_to(&pending.secret, PendingProgress::Staged);
+                    // Another process may have rotated and removed its Secret between the read and the write.
+                    self.observed.secret = Some(self.read_secret(&self.secret_name()).await?);
+                }
+                let read = self.observed.contents();
+                let is_held = (read.pending, read.previous) == (content.pending, content.previous);
+                Ok(if is_held { Flow::Next } else { secret_overridden(&name) })
+            }
+            Err(ClusterFault::Stale) => {
+                self.observed.secret = None;
+                Ok(Flow::Next)
+            }
+            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&name, message)),
+            Err(fault) => Err(fault),
+        }
     }
 
     fn secret_name(&self) -> String {
@@ -233,9 +260,6 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let before = self.version();
         self.observed.secret = Some(self.guard(secret));
         self.observed.secret_write = SecretWriteProgress::Written;
-        if let (WriteReason::Staged, Some(pending)) = (because, self.observed.contents().pending) {
-            self.observed.came_to(&pending.secret, PendingProgress::Staged);
-        }
         match &self.observed.secret {
             // Kubernetes gives no new version to an object that stays as it was.
             Some(SecretState::Owned(secret)) if before.is_some() && secret.version() == before => {
@@ -260,12 +284,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn tell_of_write(&mut self, because: WriteReason) {
         let (id, name) = (self.observed.client_id(), secret_name(&self.observed.app));
         match because {
-            WriteReason::HandedOut
-            | WriteReason::Staged
-            | WriteReason::Accepted
-            | WriteReason::Expired
-            | WriteReason::IdOnly
-            | WriteReason::Signed => {}
+            WriteReason::HandedOut | WriteReason::IdOnly | WriteReason::Signed => {}
             WriteReason::Replaced => {
                 self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
@@ -310,6 +329,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
         Ok(Flow::End(Outcome::Gone))
     }
+}
+
+fn secret_overridden(name: &str) -> Flow {
+    overridden(&format!("what the operator writes to Secret {name}"))
 }
 
 /// A policy of the cluster that undoes a write would undo it again, and what comes next depends on it.

@@ -1,5 +1,5 @@
-//! What the Secret holds, in the operator's own words: the current, the next and the previous client secret.
-//! Data is for consumers; annotations say how old it is and under which keys it stands.
+//! What the two Secrets of an app hold, in the operator's own words: one the current client secret, for consumers, the other the
+//! pending and the previous one. Annotations say how old they are and under which keys they stand.
 
 use crate::crd::{
     CLAIM, DeletionPolicy, FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys, SignedClaim,
@@ -21,6 +21,10 @@ const NEXT: &str = "oauth-apps.dev/next";
 const REVISION: &str = "oauth-apps.dev/revision";
 /// When the current secret was published.
 const ROTATED_AT: &str = "oauth-apps.dev/rotated-at";
+/// The keys of the Secret that holds what a rotation needs.
+const PENDING_KEY: &str = "pending";
+const PREVIOUS_KEY: &str = "previous";
+const ROTATION_CLIENT_ID_KEY: &str = "client-id";
 /// Until when the previous secret is valid.
 const PREVIOUS_EXPIRES_AT: &str = "oauth-apps.dev/previous-expires-at";
 /// Tells an edited secret from the one that was published.
@@ -55,6 +59,8 @@ pub struct PendingSecret {
     pub secret: ClientSecret,
     /// How it becomes valid.
     pub mode: RotationMode,
+    /// The revision that was published when it was staged. Once another one is, it is of no use any more.
+    pub follows: i64,
     /// When it was staged, and last sent unless the API is known to have accepted it.
     pub since: Timestamp,
     /// When the API accepted it, if that is known.
@@ -70,7 +76,7 @@ pub struct PreviousSecret {
     pub expires_at: Timestamp,
 }
 
-/// What the Secret holds.
+/// What both Secrets hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SecretContents {
     /// The app's client id.
@@ -97,21 +103,17 @@ pub struct SecretContents {
 }
 
 impl SecretContents {
-    /// Reads a Secret of ours. What an edit took away is read from status instead.
+    /// Reads the Secret that consumers use. What an edit took away is read from status instead.
     pub(super) fn read(app: &OrgOAuthApp, secret: &Secret) -> Self {
         let annotation = |name: &str| secret.annotations().get(name).cloned();
         let time = |name: &str| annotation(name)?.parse::<Timestamp>().ok();
         let said = app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
         let keys = recorded_keys(secret, app);
-        let value = |key: &str| value(secret, key).map(ClientSecret::new);
-        let previous_expires_at = time(PREVIOUS_EXPIRES_AT).or(said.previous_expires_at.map(|at| at.0));
         Self {
-            client_id: self::value(secret, &keys.client_id).map(ClientId),
-            current: value(&keys.client_secret),
-            pending: PendingSecret::read(secret, value(&next_key(&keys))),
-            previous: value(&previous_key(&keys))
-                .zip(previous_expires_at)
-                .map(|(secret, expires_at)| PreviousSecret { secret, expires_at }),
+            client_id: value(secret, &keys.client_id).map(ClientId),
+            current: value(secret, &keys.client_secret).map(ClientSecret::new),
+            pending: None,
+            previous: None,
             revision: annotation(REVISION).and_then(|n| n.parse().ok()).or(said.revision).unwrap_or_default(),
             rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
@@ -119,6 +121,24 @@ impl SecretContents {
             claim: None,
             extra: BTreeMap::new(),
         }
+    }
+
+    /// The same with what the Secret of the rotation holds.
+    pub(super) fn with_rotation(self, app: &OrgOAuthApp, secret: &Secret) -> Self {
+        let said = app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+        let expires_at = secret.annotations().get(PREVIOUS_EXPIRES_AT).and_then(|at| at.parse::<Timestamp>().ok());
+        let expires_at = expires_at.or(said.previous_expires_at.map(|at| at.0));
+        let previous = value(secret, PREVIOUS_KEY).map(ClientSecret::new).zip(expires_at);
+        Self {
+            pending: PendingSecret::read(secret, value(secret, PENDING_KEY).map(ClientSecret::new)),
+            previous: previous.map(|(secret, expires_at)| PreviousSecret { secret, expires_at }),
+            ..self
+        }
+    }
+
+    /// Whether the Secret of the rotation holds nothing, and is not there.
+    pub fn rotation_is_empty(&self) -> bool {
+        self.pending.is_none() && self.previous.is_none()
     }
 
     /// Whether the value that consumers use is not the one that was published.
@@ -157,25 +177,6 @@ impl SecretContents {
         ClientSecret::new("\"".repeat(secret_value::CREDENTIAL))
     }
 
-    /// In the middle of a rotation, when the Secret holds most.
-    pub fn largest(id: &ClientId, secret: Option<&ClientSecret>, extra: BTreeMap<String, ClientSecret>) -> Self {
-        let (since, expires_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        let staged = |secret: &ClientSecret| PendingSecret {
-            secret: secret.clone(),
-            mode: RotationMode::Replace,
-            since,
-            accepted_at: Some(since),
-        };
-        Self {
-            client_id: Some(id.clone()),
-            current: secret.cloned(),
-            pending: secret.map(staged),
-            previous: secret.map(|secret| PreviousSecret { secret: secret.clone(), expires_at }),
-            extra,
-            ..Self::default()
-        }
-    }
-
     /// Why Kubernetes would not store a Secret that holds this, as one sentence.
     pub fn size_problem(&self, app: &OrgOAuthApp) -> Option<String> {
         let secret = self.render(app, Secret::default());
@@ -192,53 +193,81 @@ impl SecretContents {
         ))
     }
 
-    /// Puts our data, labels, annotations and owner into a Secret and leaves what others added to its metadata.
+    /// Puts data, labels, annotations and owner into the Secret that consumers use, and leaves what others added to its metadata.
     pub(super) fn render(&self, app: &OrgOAuthApp, mut secret: Secret) -> Secret {
         let target = &app.spec.secret;
-        if secret.metadata.name.is_none() {
-            secret.metadata.name = Some(super::secret_name(app));
-            secret.metadata.namespace = app.namespace();
-        }
-        own(app, &mut secret);
-        let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid().unwrap_or_default())];
         secret.labels_mut().extend(target.labels.clone());
-        secret.labels_mut().extend(marks.map(|(name, value)| (name.to_owned(), value)));
-        let annotations = secret.annotations_mut();
-        annotations.retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
-        annotations.extend(target.annotations.clone());
-        annotations.extend(self.annotations(&target.keys));
-        secret.data = Some(self.data(&target.keys));
-        secret.type_ = secret.type_.or(Some("Opaque".into()));
+        let annotations = self.annotations(&target.keys);
+        let mut secret = rendered(app, super::secret_name(app), secret, target.annotations.clone(), annotations);
+        let text = |secret: &ClientSecret| secret.expose().to_owned();
+        let values = [
+            (target.keys.client_id.clone(), self.client_id.as_ref().map(|id| id.0.clone())),
+            (target.keys.client_secret.clone(), self.current.as_ref().map(text)),
+        ];
+        let extra = self.extra.iter().map(|(key, value)| (key.clone(), Some(text(value))));
+        secret.data = Some(data(extra.chain(values)));
         secret
     }
 
-    fn annotations(&self, keys: &SecretKeys) -> impl Iterator<Item = (String, String)> {
-        let pending = self.pending.as_ref().map(PendingSecret::annotation);
-        let said = [
-            (KEYS, Some(format!("{},{}", keys.client_id, keys.client_secret))),
-            (NEXT, pending),
-            (REVISION, (self.revision > 0).then(|| self.revision.to_string())),
-            (ROTATED_AT, self.rotated_at.map(|at| at.to_string())),
-            (PREVIOUS_EXPIRES_AT, self.previous.as_ref().map(|previous| previous.expires_at.to_string())),
-            (CHECKSUM, self.checksum.clone()),
-            (ROTATE_REQUESTED, self.rotate_requested.clone()),
-            (CLAIM, self.claim.as_ref().and_then(|claim| serde_json::to_string(claim).ok())),
+    /// The same for the Secret of the rotation, which nobody else needs.
+    pub(super) fn render_rotation(&self, app: &OrgOAuthApp, secret: Secret) -> Secret {
+        let (pending, previous) = (self.pending.as_ref(), self.previous.as_ref());
+        let annotations = [
+            (NEXT, pending.map(PendingSecret::annotation)),
+            (PREVIOUS_EXPIRES_AT, previous.map(|previous| previous.expires_at.to_string())),
+            (CLAIM, self.claim_annotation()),
         ];
-        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        let name = super::rotation_secret_name(app);
+        let mut secret = rendered(app, name, secret, BTreeMap::new(), annotations);
+        let values = [
+            (ROTATION_CLIENT_ID_KEY, self.client_id.as_ref().map(|id| id.0.clone())),
+            (PENDING_KEY, pending.map(|pending| pending.secret.expose().to_owned())),
+            (PREVIOUS_KEY, previous.map(|previous| previous.secret.expose().to_owned())),
+        ];
+        secret.data = Some(data(values.into_iter().map(|(key, value)| (key.to_owned(), value))));
+        secret
     }
 
-    fn data(&self, keys: &SecretKeys) -> BTreeMap<String, ByteString> {
-        let text = |secret: &ClientSecret| secret.expose().to_owned();
-        let values = [
-            (keys.client_id.clone(), self.client_id.as_ref().map(|id| id.0.clone())),
-            (keys.client_secret.clone(), self.current.as_ref().map(text)),
-            (next_key(keys), self.pending.as_ref().map(|pending| text(&pending.secret))),
-            (previous_key(keys), self.previous.as_ref().map(|previous| text(&previous.secret))),
-        ];
-        let extra = self.extra.iter().map(|(key, value)| (key.clone(), Some(text(value))));
-        let all = extra.chain(values).filter_map(|(key, value)| Some((key, ByteString(value?.into_bytes()))));
-        all.collect()
+    fn annotations(&self, keys: &SecretKeys) -> [(&'static str, Option<String>); 6] {
+        [
+            (KEYS, Some(format!("{},{}", keys.client_id, keys.client_secret))),
+            (REVISION, (self.revision > 0).then(|| self.revision.to_string())),
+            (ROTATED_AT, self.rotated_at.map(|at| at.to_string())),
+            (CHECKSUM, self.checksum.clone()),
+            (ROTATE_REQUESTED, self.rotate_requested.clone()),
+            (CLAIM, self.claim_annotation()),
+        ]
     }
+
+    fn claim_annotation(&self) -> Option<String> {
+        self.claim.as_ref().and_then(|claim| serde_json::to_string(claim).ok())
+    }
+}
+
+/// A Secret of this name with our marks and these annotations; what others added to its metadata stays.
+fn rendered(
+    app: &OrgOAuthApp,
+    name: String,
+    mut secret: Secret,
+    theirs: BTreeMap<String, String>,
+    ours: impl IntoIterator<Item = (&'static str, Option<String>)>,
+) -> Secret {
+    if secret.metadata.name.is_none() {
+        (secret.metadata.name, secret.metadata.namespace) = (Some(name), app.namespace());
+    }
+    own(app, &mut secret);
+    let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid().unwrap_or_default())];
+    secret.labels_mut().extend(marks.map(|(name, value)| (name.to_owned(), value)));
+    let annotations = secret.annotations_mut();
+    annotations.retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
+    annotations.extend(theirs);
+    annotations.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    secret.type_ = secret.type_.or(Some("Opaque".into()));
+    secret
+}
+
+fn data(values: impl IntoIterator<Item = (String, Option<String>)>) -> BTreeMap<String, ByteString> {
+    values.into_iter().filter_map(|(key, value)| Some((key, ByteString(value?.into_bytes())))).collect()
 }
 
 /// Takes off every label and annotation that makes a Secret the operator's.
@@ -284,25 +313,17 @@ pub(super) fn as_new(mut secret: Secret) -> Secret {
     Secret { immutable: None, ..secret }
 }
 
-fn next_key(keys: &SecretKeys) -> String {
-    format!("{}.next", keys.client_secret)
-}
-
-fn previous_key(keys: &SecretKeys) -> String {
-    format!("{}.previous", keys.client_secret)
-}
-
 /// The keys under which the credential was written, which an earlier spec may have named.
 fn recorded_keys(secret: &Secret, app: &OrgOAuthApp) -> SecretKeys {
     let recorded = secret.annotations().get(KEYS).and_then(|keys| keys.split_once(','));
     recorded.map_or_else(
         || app.spec.secret.keys.clone(),
-        |(id, secret)| SecretKeys { client_id: id.into(), client_secret: secret.into() },
+        |(id, secret)| SecretKeys { client_id: id.into(), client_secret: secret.into(), ..SecretKeys::default() },
     )
 }
 
 impl PendingSecret {
-    /// Mode, time of staging, and time of acceptance if that is known.
+    /// Mode, the revision that it follows, time of staging, and time of acceptance if that is known.
     fn annotation(&self) -> String {
         let mode = match self.mode {
             RotationMode::Overlap => "rotate",
@@ -311,7 +332,7 @@ impl PendingSecret {
             RotationMode::Unknown => "unknown",
         };
         let accepted = self.accepted_at.map(|at| format!(" {at}")).unwrap_or_default();
-        format!("{mode} {}{accepted}", self.since)
+        format!("{mode} {} {}{accepted}", self.follows, self.since)
     }
 
     fn read(secret: &Secret, value: Option<ClientSecret>) -> Option<Self> {
@@ -322,9 +343,10 @@ impl PendingSecret {
             Some("replace") => RotationMode::Replace,
             Some(_) | None => RotationMode::Unknown,
         };
+        let follows = said.next().and_then(|revision| revision.parse().ok()).unwrap_or_default();
         let mut time = || said.next().and_then(|time| time.parse().ok());
         let since = time().unwrap_or(Timestamp::UNIX_EPOCH);
-        Some(Self { secret: value?, mode, since, accepted_at: time() })
+        Some(Self { secret: value?, mode, follows, since, accepted_at: time() })
     }
 }
 

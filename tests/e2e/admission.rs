@@ -157,9 +157,23 @@ async fn every_rule_on_a_connection_has_a_manifest_that_is_refused_with_its_sent
     connections().await.check(connection_rules::rules()).await;
 }
 
+/// A row has no name of its own.
+const LONG_NAME: &str =
+    "metadata.name has at most 244 characters, so that a Secret can be named after it with -rotation appended";
+
+#[tokio::test]
+async fn a_resource_is_named_so_that_a_secret_can_be_named_after_it() {
+    let kind = apps("admission-names").await;
+    let name = |length: usize| "a".repeat(length);
+    assert!(kind.create(&name(244), &json!({}), true).await.is_ok());
+    let said = kind.create(&name(245), &json!({}), true).await.unwrap_err();
+    assert!(said.contains(LONG_NAME), "{said}");
+}
+
 #[test]
 fn every_rule_of_the_schema_has_its_row() {
     let rows = app_rules::rules().into_iter().chain(connection_rules::rules()).map(|rule| rule.sentence);
+    let rows = rows.chain([LONG_NAME]);
     let sentences: Vec<_> = rows.chain(app_rules::changes().into_iter().map(|change| change.sentence)).collect();
     let schema = serde_json::to_value(definitions()).unwrap();
     let mut messages = Vec::new();

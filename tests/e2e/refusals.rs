@@ -190,7 +190,7 @@ async fn a_secret_that_a_policy_makes_immutable_is_ready_and_rotates() {
     world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1").await;
     world.until("it is rotated", async || world.credential("billing").await.is_some_and(|now| now.1 != before.1)).await;
     world.assert_credential_works("billing").await;
-    assert_eq!(world.value("billing", "client-secret.previous").await, Some(before.1));
+    assert_eq!(world.value("billing-rotation", "previous").await, Some(before.1));
     world.until_ready("billing").await;
 }
 

@@ -39,11 +39,10 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
         assert_eq!(status.revision, Some(2));
         assert!(status.next_at.is_some() && status.rotated_at.is_some());
         world
-            .until("the previous secret is removed", async || {
-                world.value("billing", "client-secret.previous").await.is_none()
+            .until("the previous secret is removed, and its Secret with it", async || {
+                world.secret("billing-rotation").await.is_none()
             })
             .await;
-        assert_eq!(world.value("billing", "client-secret.next").await, None);
         let refused = async || world.control.token(flavour, &world.org, &id, &first).await.is_err();
         world.until("the API no longer takes it either", refused).await;
         assert_eq!(world.calls(Operation::RotateSecret).await, 1);
@@ -75,6 +74,32 @@ async fn a_rotation_asked_for_while_the_previous_secret_is_valid_says_that_it_wa
 }
 
 #[tokio::test]
+async fn a_rotation_changes_the_secret_that_consumers_use_once() {
+    let world = World::new("rotate-once", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"resyncInterval": "10m"})).await;
+    world.operator().start();
+    world.create("billing", json!({"rotation": {"overlap": "5s"}})).await;
+    world.until_ready("billing").await;
+    let token_url = world.value("billing", "token-url").await.unwrap();
+    assert!(token_url.starts_with("https://"), "{token_url}");
+    let (_, first) = world.credential("billing").await.unwrap();
+    let writes = |name: &str| world.audit(|r| r.resource == "secrets" && r.is_write() && r.name == name).len();
+    let before = writes("billing");
+    world.annotate("billing", ROTATE, "now").await;
+    until_echoed(&world, "billing", "now").await;
+    world.until_ready("billing").await;
+    assert_eq!(world.value("billing-rotation", "previous").await, Some(first));
+    assert_eq!(world.value("billing-rotation", "pending").await, None);
+    let gone = async || world.secret("billing-rotation").await.is_none();
+    world.until("what the rotation needed is gone", gone).await;
+    assert_eq!(writes("billing") - before, 1);
+    let rotation = || world.audit(|r| r.resource == "secrets" && r.is_write() && r.name == "billing-rotation").len();
+    world.until("four writes for the rest: staged, accepted, no longer pending, over", async || rotation() >= 4).await;
+    assert_eq!(rotation(), 4);
+}
+
+#[tokio::test]
 async fn a_rotation_that_is_due_happens_by_itself() {
     let world = ready("rotate-due", Flavour::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     let (_, first) = world.credential("billing").await.unwrap();
@@ -84,7 +109,7 @@ async fn a_rotation_that_is_due_happens_by_itself() {
     world.operator().start();
     let rotated = async || world.credential("billing").await.unwrap().1 != first;
     world.until("the secret is rotated", rotated).await;
-    assert_eq!(world.value("billing", "client-secret.previous").await, Some(first));
+    assert_eq!(world.value("billing-rotation", "previous").await, Some(first));
     world.assert_credential_works("billing").await;
 }
 
@@ -96,10 +121,8 @@ async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
     world.annotate("billing", ROTATE, "before the loss").await;
     until_echoed(&world, "billing", "before the loss").await;
     let (id, lost) = world.credential("billing").await.unwrap();
-    let back = Patch::Merge(
-        json!({"data": {"client-secret.previous": null, "client-secret": backup.data.unwrap()["client-secret"]},
-        "metadata": {"annotations": backup.metadata.annotations}}),
-    );
+    let back = Patch::Merge(json!({"data": {"client-secret": backup.data.unwrap()["client-secret"]},
+        "metadata": {"annotations": backup.metadata.annotations}}));
     world.operator().kill();
     world.secrets().patch("billing", &PatchParams::default(), &back).await.unwrap();
     let (_, old) = world.credential("billing").await.unwrap();
@@ -143,7 +166,7 @@ async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
     world.bring("mine", "Brought_secret_2").await;
     let followed = async || world.credential("billing").await.unwrap().1 == "Brought_secret_2";
     world.until("the Secret follows", followed).await;
-    assert_eq!(world.value("billing", "client-secret.previous").await.as_deref(), Some("Brought_secret_1"));
+    assert_eq!(world.value("billing-rotation", "previous").await.as_deref(), Some("Brought_secret_1"));
     world.assert_credential_works("billing").await;
 }
 
@@ -158,7 +181,7 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
     world.annotate("billing", ROTATE, "now").await;
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;
-    assert_eq!(world.value("billing", "client-secret.previous").await, None, "what was edited is not kept");
+    assert_eq!(world.value("billing-rotation", "previous").await, None, "what was edited is not kept");
 }
 
 #[tokio::test]

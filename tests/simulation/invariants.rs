@@ -4,6 +4,7 @@
 use crate::world::World;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use oauth_app_operator::secret::rotation_secret_name;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -112,7 +113,7 @@ fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
         "invariant 2, nothing is lost: {} has {value}: {app:?} {remote:?}",
         app.name_any()
     );
-    assert_eq!(world.data(&name, &format!("{}.next", keys.client_secret)), None, "nothing is left half done");
+    assert_eq!(world.data(&rotation_secret_name(app), "pending"), None, "nothing is left half done");
     let filled = app.spec.secret.template.get("url").map(|_| format!("{id}:{value}"));
     assert_eq!(world.data(&name, "url"), filled, "what a template says is in the Secret");
 }

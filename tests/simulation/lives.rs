@@ -70,13 +70,13 @@ async fn a_rotation_that_is_due_leaves_no_moment_without_a_valid_secret() {
             let first = world.data("billing", "client-secret");
             world.pass_time(720);
             settle(world).await;
-            assert_eq!(world.data("billing", "client-secret.previous"), first, "the previous one is kept");
+            assert_eq!(world.data("billing-rotation", "previous"), first, "the previous one is kept");
             assert_ne!(world.data("billing", "client-secret"), first);
-            assert_eq!(world.data("billing", "client-secret.next"), None);
+            assert_eq!(world.data("billing-rotation", "pending"), None);
             assert_eq!(world.rotations(), 1);
             world.pass_time(49);
             settle(world).await;
-            assert_eq!(world.data("billing", "client-secret.previous"), None);
+            assert_eq!(world.data("billing-rotation", "previous"), None);
             assert_eq!(world.app("billing").status.unwrap().rotation.unwrap().revision, Some(2));
         })
         .await;
@@ -219,7 +219,7 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
         world.assert_blocked("billing", "SecretTampered");
         world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
         settle(world).await;
-        assert_eq!(world.data("billing", "client-secret.previous"), None, "nonsense is not kept");
+        assert_eq!(world.data("billing-rotation", "previous"), None, "nonsense is not kept");
     })
     .await;
 }
@@ -233,7 +233,7 @@ async fn a_brought_secret_is_used_and_followed_when_it_changes() {
         world.bring("mine", "provided-2");
         settle(world).await;
         assert_eq!(world.data("billing", "client-secret").as_deref(), Some("provided-2"));
-        assert_eq!(world.data("billing", "client-secret.previous").as_deref(), Some("provided-1"));
+        assert_eq!(world.data("billing-rotation", "previous").as_deref(), Some("provided-1"));
     })
     .await;
 }

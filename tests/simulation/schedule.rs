@@ -260,10 +260,7 @@ impl Life {
     /// or when a template that cannot be filled stops it there for as long.
     fn excuse_half_rotated(&self) {
         for app in self.world.resources() {
-            let said = app.status.as_ref().and_then(|status| status.secret_name.clone());
-            let names = [Some(secret_name(&app)), said];
-            // The keys may be those of an earlier spec.
-            if names.into_iter().flatten().any(|name| self.world.has_pending(&name)) {
+            if self.world.has_pending(&app.name_any()) {
                 self.excuse(&app);
             }
         }

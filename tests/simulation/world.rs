@@ -303,11 +303,11 @@ impl World {
         restored.unwrap_or_else(|| client_id(app).0)
     }
 
-    /// Whether the Secret holds a secret that is about to become the current one, under whatever key.
+    /// Whether a resource has a secret that is about to become the current one.
     pub fn has_pending(&self, name: &str) -> bool {
         let outside = self.outside();
-        let secret = outside.cluster.secrets.get(name).and_then(|secret| secret.data.as_ref());
-        secret.is_some_and(|data| data.keys().any(|key| key.ends_with(".next")))
+        let secret = outside.cluster.secrets.get(&format!("{name}-rotation")).and_then(|secret| secret.data.as_ref());
+        secret.is_some_and(|data| data.contains_key("pending"))
     }
 
     pub fn pass_time(&self, hours: i64) {

@@ -568,6 +568,30 @@ fn own() -> Vec<Rule> {
             "a name consists of lower case letters, digits, - and .",
         ),
         rule(
+            "the Secret is not the one of the rotation",
+            secret(json!({"name": "other-rotation"})),
+            secret(json!({"name": "row-rotation"})),
+            "the Secret named like this resource with -rotation appended holds what a rotation needs: name the other one otherwise",
+        ),
+        rule(
+            "the token URL has a valid key",
+            secret(json!({"keys": {"tokenUrl": ""}})),
+            secret(json!({"keys": {"tokenUrl": "token url"}})),
+            "a key consists of letters, digits, -, _ and .",
+        ),
+        rule(
+            "the token URL has a key of its own",
+            secret(json!({"keys": {"tokenUrl": "TOKEN_URL"}})),
+            secret(json!({"keys": {"tokenUrl": "client-id"}})),
+            "clientId, clientSecret and tokenUrl need different keys",
+        ),
+        rule(
+            "a template leaves the key of the token URL alone",
+            secret(json!({"keys": {"tokenUrl": ""}, "template": {"token-url": "x"}})),
+            secret(json!({"template": {"token-url": "x"}})),
+            "template must not use the keys of clientId, clientSecret and tokenUrl: name its keys otherwise",
+        ),
+        rule(
             "the Secret has valid keys",
             secret(json!({"keys": {"clientId": "CLIENT_ID"}})),
             secret(json!({"keys": {"clientId": "client id"}})),
@@ -577,13 +601,13 @@ fn own() -> Vec<Rule> {
             "the Secret has two keys",
             secret(json!({"keys": {"clientId": "a", "clientSecret": "b"}})),
             secret(json!({"keys": {"clientId": "a", "clientSecret": "a"}})),
-            "clientId and clientSecret need different keys",
+            "clientId, clientSecret and tokenUrl need different keys",
         ),
         rule(
             "a template has its own keys",
             secret(json!({"template": {"url": "x"}})),
             secret(json!({"template": {"client-id": "x"}})),
-            "template must not use the keys of clientId and clientSecret, nor the latter with .next or .previous: name its keys otherwise",
+            "template must not use the keys of clientId, clientSecret and tokenUrl: name its keys otherwise",
         ),
         rule(
             "labels are the user's",

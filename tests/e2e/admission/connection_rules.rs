@@ -256,6 +256,12 @@ pub fn rules() -> Vec<Rule> {
             "timeout is a duration from 1s to 2m, such as 10s",
         ),
         rule(
+            "credentialCheckInterval is a duration",
+            json!({"credentialCheckInterval": "24h"}),
+            json!({"credentialCheckInterval": "daily"}),
+            "credentialCheckInterval is a duration of at least 1s, such as 24h",
+        ),
+        rule(
             "resyncInterval is a duration",
             json!({"resyncInterval": "1h30m"}),
             json!({"resyncInterval": "-1s"}),

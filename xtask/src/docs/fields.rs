@@ -70,7 +70,7 @@ const CONNECTION: [Group; 4] = [
     group("the API", &["api", "endpoint", "formerEndpoints", "caBundle", "context"]),
     group("credentials for it", &["credentials"]),
     group("who may use it", &["grants"]),
-    group("how it is driven", &["limits", "resyncInterval"]),
+    group("how it is driven", &["limits", "resyncInterval", "credentialCheckInterval"]),
 ];
 
 /// The document.
