@@ -98,11 +98,11 @@ impl Caller {
             }
         };
         // While a token serves none is asked for, so that alone would not show that the API is gone.
-        match token {
-            Ok(_) if self.service.gate.is_silent() => {
-                Some(Err(Fault::Unavailable("the last calls to the API brought no answer".into())))
+        match (token, self.service.gate.silence()) {
+            (Ok(_) | Err(Fault::Unavailable(_)), Some(cause)) => {
+                Some(Err(Fault::Unavailable(format!("the last calls to the API brought no usable answer: {cause}"))))
             }
-            token => Some(token.map(|token| token.claims().clone())),
+            (token, _) => Some(token.map(|token| token.claims().clone())),
         }
     }
 
@@ -294,7 +294,7 @@ impl Caller {
         let answer = match answer {
             Ok(answer) if answer.status < 500 => answer,
             failed => {
-                lane.failed(request.fingerprint());
+                lane.failed(request.fingerprint(), &cause(request, &failed));
                 return failed;
             }
         };
@@ -339,6 +339,14 @@ impl Caller {
             Ok(Err(answer)) => ids.iter().map(|id| answer.deletion(id)).collect(),
             Err(fault) => ids.iter().map(|_| Err(fault.clone())).collect(),
         }
+    }
+}
+
+/// What became of a call without a usable answer, whatever it was about: the same for all calls of an outage.
+fn cause(request: &Request, failed: &Result<Answer, Fault>) -> String {
+    match failed {
+        Ok(answer) => answer.status_line(),
+        Err(fault) => fault.to_string().replacen(&format!("{}: ", request.operation), "", 1),
     }
 }
 

@@ -140,6 +140,8 @@ async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says
     world.until_connection("Ready", "True", "Provisioned").await;
     world.control.set(|settings| settings.down = true).await.unwrap();
     let message = world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    let cause = "the last calls to the API brought no usable answer: ";
+    assert!(message.len() > cause.len() && message.starts_with(cause), "{message}");
     let logged = |text: &str| {
         let log = world.operator().log();
         log.lines().any(|line| line.contains("WARN") && line.contains(text))
