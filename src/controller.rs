@@ -2,6 +2,7 @@
 //! What a pass does is `reconcile`'s business; here is only its timing, so that no resource delays another.
 
 mod admission;
+mod affected;
 mod attempts;
 mod ending;
 mod keeper;
@@ -25,6 +26,7 @@ use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
 use crate::secret::client_secret;
 use admission::Admission;
+use affected::Affected;
 use attempts::Attempts;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{BoxFuture, join_all};
@@ -32,7 +34,7 @@ use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use keeper::Keeper;
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
 use notices::Notices;
 use pace::Pace;
@@ -196,8 +198,8 @@ fn control(
     shop: Arc<Shop>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> impl Future<Output = ()> {
-    let users = apps.clone();
-    let affected = elsewhere.flat_map(move |change| stream::iter(affected_by(&change, &users)));
+    let mut affected = Affected::new(apps.clone());
+    let affected = elsewhere.flat_map(move |change| stream::iter(affected.by(&change, Instant::now())));
     Controller::for_stream(stream::pending(), apps)
         .with_config(Config::default())
         .reconcile_on(waking)
@@ -205,14 +207,6 @@ fn control(
         .graceful_shutdown_on(shutdown)
         .run(pass, |_, error: &Infallible, _| match *error {}, shop)
         .for_each(|_| std::future::ready(()))
-}
-
-fn affected_by(change: &Change, apps: &Store<CachedApp>) -> Vec<ObjectRef<CachedApp>> {
-    let affected = |app: &OrgOAuthApp| match change {
-        Change::Connection(name) => app.spec.connection_ref.name == *name,
-        Change::Namespace(name) => app.metadata.namespace.as_ref() == Some(name),
-    };
-    apps.state().iter().filter(|app| affected(app.outline())).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
 }
 
 fn fresh_secret() -> Result<ClientSecret, String> {

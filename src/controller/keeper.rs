@@ -63,7 +63,8 @@ impl Keeper {
             tokio::select! {
                 change = changes.next() => match change {
                     Some(Change::Connection(name)) => known.entry(name).or_default().due = None,
-                    Some(Change::Namespace(_)) => {}
+                    // That a connection is Ready was found out here.
+                    Some(Change::ConnectionReady(_) | Change::Namespace(_)) => {}
                     None => return,
                 },
                 Some((name, good_for)) = looks.next(), if !looks.is_empty() => {

@@ -7,7 +7,7 @@ use super::cpn::CloudPartnerNavigator;
 use super::csp::CloudServices;
 use super::dialect::Dialect;
 use super::gate::{self, Gate, Lane};
-use super::request::Request;
+use super::request::{Page, Request};
 use super::scrub::Known;
 use super::token::{AccessToken, Granted, Held, Tokens};
 use super::wire::Wire;
@@ -97,13 +97,23 @@ impl Caller {
                 self.fresh_token(&self.lane(&org, &self.owner)).await
             }
         };
-        // While a token serves none is asked for, so that alone would not show that the API is gone.
+        // While a token serves none is asked for, so that alone would not show that the API is gone, nor that it is back.
+        if let (Ok(_), Some(_), Some(org)) = (&token, self.service.gate.silence(), org) {
+            self.probe(org).await;
+        }
         match (token, self.service.gate.silence()) {
             (Ok(_) | Err(Fault::Unavailable(_)), Some(cause)) => {
                 Some(Err(Fault::Unavailable(format!("the last calls to the API brought no usable answer: {cause}"))))
             }
             (token, _) => Some(token.map(|token| token.claims().clone())),
         }
+    }
+
+    /// One call that changes nothing: whatever the API says to it ends the silence.
+    async fn probe(&self, org: &OrgId) {
+        let one = Page { start: None, limit: Some("1".into()) };
+        let answer = self.call(&self.lane(org, &self.owner), self.dialect().list(org).page(&one)).await;
+        tracing::debug!(%org, answered = answer.is_ok(), "asked whether the API answers again");
     }
 
     /// Whether calls about this organization are made as this app.

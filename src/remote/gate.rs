@@ -176,8 +176,12 @@ impl Gate {
         *silence = Silence { calls: silence.calls.saturating_add(1), cause: clean(cause, LONGEST_CAUSE) };
     }
 
+    /// An API that answers again is one for all organizations: each begins with one call, and those who wait for it wait.
     fn answered(&self) {
-        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Silence::default();
+        let before = std::mem::take(&mut *self.silence.lock().unwrap_or_else(PoisonError::into_inner));
+        if before.calls >= SILENCE {
+            self.orgs().iter().for_each(|(_, org)| org.places.end_outage());
+        }
     }
 }
 

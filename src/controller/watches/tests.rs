@@ -199,6 +199,7 @@ async fn follow_all<K: Kept + Clone + 'static, F: Follower<K>>(
     watch.follow(stream::iter(events.into_iter().map(Ok))).await;
     let name = |change| match change {
         Change::Connection(name) | Change::Namespace(name) => name,
+        Change::ConnectionReady(name) => format!("{name} is Ready"),
     };
     drain(&mut changes).into_iter().map(name).collect()
 }
@@ -219,6 +220,13 @@ async fn a_connection_that_a_new_list_no_longer_has_or_that_cannot_be_read_is_to
     assert_eq!(told([first(), unreadable].concat()).await, ["a", "b", "a"], "as good as absent");
     let status = vec![Event::Apply(named("a", json!({"status": {"apps": {"total": 1, "ready": 1}}})))];
     assert_eq!(told([first(), status].concat()).await, ["a", "b"], "our own write");
+    let condition = |status: &str| {
+        let ready = json!({"type": "Ready", "status": status, "reason": "x", "message": "",
+                           "lastTransitionTime": "1970-01-01T00:00:00Z"});
+        Event::Apply(named("a", json!({"status": {"conditions": [ready]}})))
+    };
+    let turns = ["True", "True", "Unknown", "False", "True"].map(condition).to_vec();
+    assert_eq!(told([first(), turns].concat()).await, ["a", "b", "a is Ready", "a is Ready"], "each time it turns");
 }
 
 #[tokio::test]

@@ -186,6 +186,18 @@ async fn a_silence_has_the_cause_of_its_last_call_on_one_line_until_the_api_answ
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_a_silence_ends_nobody_is_turned_away_any_more() {
+    let gate = gate(8);
+    let (good, other) = (known(&gate, "good"), known(&gate, "other"));
+    (0..3).for_each(|request| other.failed(request, "no answer"));
+    let trial = other.enter().await.unwrap();
+    assert!(other.enter().await.is_err(), "another one is under way");
+    good.succeeded(true);
+    let (waits, ()) = futures::join!(other.enter(), async { drop(trial) });
+    assert!(waits.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn organizations_of_one_namespace_that_fail_are_no_outage_of_the_api() {
     let gate = gate(8);
     for n in 0..100 {
