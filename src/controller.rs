@@ -22,6 +22,7 @@ use crate::decide::Outcome;
 use crate::duration;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
+use crate::reason::Reason;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
 use crate::secret::client_secret;
@@ -32,7 +33,7 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use keeper::Keeper;
+use keeper::{Doubts, Keeper};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
@@ -70,6 +71,7 @@ struct Shop {
     admission: Admission,
     pace: Pace,
     attempts: Attempts,
+    doubts: Doubts,
 }
 
 /// Runs until `shutdown`, then ends when the passes under way have ended. Calls `synced` when all watches have
@@ -94,7 +96,8 @@ pub async fn run(
     let Watches { scopes, connections, changes, .. } = watches;
     let keeper =
         Keeper { operator: operator.clone(), connections: connections.clone(), apps: watched.apps.clone(), scoped };
-    let shop = Arc::new(Shop::new(operator.clone()));
+    let (doubts, doubted) = Doubts::new();
+    let shop = Arc::new(Shop::new(operator.clone(), doubts));
     let shutdown = shutdown.boxed().shared();
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
@@ -106,7 +109,7 @@ pub async fn run(
             all_ready(&watched.apps).await;
             synced();
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
-            tokio::select! { () = keeper.keep(changes) => {}, () = saying => {}, () = shutdown.clone() => {} }
+            tokio::select! { () = keeper.keep(changes, doubted) => {}, () = saying => {}, () = shutdown.clone() => {} }
         };
         futures::future::join(join_all(running), beside).await;
     };
@@ -232,6 +235,9 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
     shop.operator.metrics.passed(outcome, reason, begin.elapsed());
     let _entered = span.entered();
     let delay = shop.delay(app, &result);
+    if let Ok(Outcome::Waiting { reason: Reason::ConnectionUnavailable, .. }) = &result {
+        shop.doubts.tell(&app.spec.connection_ref.name);
+    }
     if let Err(fault) = &result
         && *fault != ClusterFault::Stale
     {
@@ -251,8 +257,8 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
 }
 
 impl Shop {
-    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>) -> Self {
-        Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default() }
+    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, doubts: Doubts) -> Self {
+        Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default(), doubts }
     }
 
     /// How long this resource has to wait because it was changed and reconciled just now.

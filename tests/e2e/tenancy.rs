@@ -4,9 +4,10 @@
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::world::World;
 use iam_simulator::Simulator;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavour, Operation};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn of_team(team: &str) -> Value {
     let namespaces = json!({"from": "Selector", "selector": {"matchLabels": {"team": team}}});
@@ -130,6 +131,24 @@ async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_th
         world.until_connection("Ready", "True", "Provisioned").await;
         assert_eq!(world.app_calls().await, 0, "nothing but token requests");
     }
+}
+
+#[tokio::test]
+async fn a_connection_whose_api_hangs_is_looked_at_as_soon_as_an_app_feels_it() {
+    let world = World::new("conn-hangs", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "1s"}})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    world.until_connection("Ready", "True", "Provisioned").await;
+    world.control.fault(Fault::always(Action::Hang { performed: false })).await.unwrap();
+    let begin = Instant::now();
+    world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "1").await;
+    let message = world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    assert!(message.ends_with("no whole answer within 1s"), "{message}");
+    // Left alone, a connection that was found to be good a moment ago is looked at after a minute.
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
