@@ -6,6 +6,7 @@ mod apps;
 pub use apps::{Waking, apps, requests};
 
 use super::notices::{Notice, Notices};
+use crate::claim::ClaimKey;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
 use crate::crd::{ConditionStatus, ConditionType, IamConnection};
@@ -47,6 +48,8 @@ pub struct Shared {
     pub notices: Notices,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Tells what the operator signed.
+    pub claim_key: ClaimKey,
 }
 
 impl Shared {
