@@ -85,12 +85,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (notices, to_say) = unbounded();
-    let shared = Shared {
-        client: client.clone(),
-        notices: Notices(notices),
-        metrics: metrics.clone(),
-        claim_key: claim_key.clone(),
-    };
+    let shared = Shared::new(&client, Notices(notices), &metrics, &claim_key);
     let (watches, futures) = Watches::all(&shared, &settings);
     let mut watching = tokio::spawn(join_all(futures));
     let watched = watches.watched(&settings);

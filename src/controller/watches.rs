@@ -53,6 +53,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What all watches of a process share.
+    pub fn new(client: &Client, notices: Notices, metrics: &Arc<Metrics>, claim_key: &ClaimKey) -> Self {
+        Self { client: client.clone(), notices, metrics: metrics.clone(), claim_key: claim_key.clone() }
+    }
+
     fn watch<K: Kept + Clone + 'static, F: Follower<K>>(
         &self,
         writer: Writer<K>,
