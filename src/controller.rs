@@ -2,6 +2,7 @@
 //! What a pass does is `reconcile`'s business; here is only its timing, so that no resource delays another.
 
 mod admission;
+mod affected;
 mod attempts;
 mod ending;
 mod keeper;
@@ -21,18 +22,20 @@ use crate::decide::Outcome;
 use crate::duration;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
+use crate::reason::Reason;
 use crate::reconcile::{Connections, Operator};
 use crate::remote::ClientSecret;
 use crate::secret::client_secret;
 use admission::Admission;
+use affected::Affected;
 use attempts::Attempts;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use keeper::Keeper;
+use keeper::{Doubts, Keeper};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
 use notices::Notices;
 use pace::Pace;
@@ -68,6 +71,7 @@ struct Shop {
     admission: Admission,
     pace: Pace,
     attempts: Attempts,
+    doubts: Doubts,
 }
 
 /// Runs until `shutdown`, then ends when the passes under way have ended. Calls `synced` when all watches have
@@ -81,7 +85,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (notices, to_say) = unbounded();
-    let shared = Shared { client: client.clone(), notices: Notices(notices), metrics: metrics.clone() };
+    let shared = Shared::new(&client, Notices(notices), &metrics, &claim_key);
     let (watches, futures) = Watches::all(&shared, &settings);
     let mut watching = tokio::spawn(join_all(futures));
     let watched = watches.watched(&settings);
@@ -92,7 +96,8 @@ pub async fn run(
     let Watches { scopes, connections, changes, .. } = watches;
     let keeper =
         Keeper { operator: operator.clone(), connections: connections.clone(), apps: watched.apps.clone(), scoped };
-    let shop = Arc::new(Shop::new(operator.clone()));
+    let (doubts, doubted) = Doubts::new();
+    let shop = Arc::new(Shop::new(operator.clone(), doubts));
     let shutdown = shutdown.boxed().shared();
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
@@ -104,7 +109,7 @@ pub async fn run(
             all_ready(&watched.apps).await;
             synced();
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
-            tokio::select! { () = keeper.keep(changes) => {}, () = saying => {}, () = shutdown.clone() => {} }
+            tokio::select! { () = keeper.keep(changes, doubted) => {}, () = saying => {}, () = shutdown.clone() => {} }
         };
         futures::future::join(join_all(running), beside).await;
     };
@@ -196,8 +201,8 @@ fn control(
     shop: Arc<Shop>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> impl Future<Output = ()> {
-    let users = apps.clone();
-    let affected = elsewhere.flat_map(move |change| stream::iter(affected_by(&change, &users)));
+    let mut affected = Affected::new(apps.clone());
+    let affected = elsewhere.flat_map(move |change| stream::iter(affected.by(&change, Instant::now())));
     Controller::for_stream(stream::pending(), apps)
         .with_config(Config::default())
         .reconcile_on(waking)
@@ -205,14 +210,6 @@ fn control(
         .graceful_shutdown_on(shutdown)
         .run(pass, |_, error: &Infallible, _| match *error {}, shop)
         .for_each(|_| std::future::ready(()))
-}
-
-fn affected_by(change: &Change, apps: &Store<CachedApp>) -> Vec<ObjectRef<CachedApp>> {
-    let affected = |app: &OrgOAuthApp| match change {
-        Change::Connection(name) => app.spec.connection_ref.name == *name,
-        Change::Namespace(name) => app.metadata.namespace.as_ref() == Some(name),
-    };
-    apps.state().iter().filter(|app| affected(app.outline())).map(|app| ObjectRef::from_obj(app.as_ref())).collect()
 }
 
 fn fresh_secret() -> Result<ClientSecret, String> {
@@ -238,6 +235,9 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
     shop.operator.metrics.passed(outcome, reason, begin.elapsed());
     let _entered = span.entered();
     let delay = shop.delay(app, &result);
+    if let Ok(Outcome::Waiting { reason: Reason::ConnectionUnavailable, .. }) = &result {
+        shop.doubts.tell(&app.spec.connection_ref.name);
+    }
     if let Err(fault) = &result
         && *fault != ClusterFault::Stale
     {
@@ -257,8 +257,8 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
 }
 
 impl Shop {
-    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>) -> Self {
-        Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default() }
+    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, doubts: Doubts) -> Self {
+        Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default(), doubts }
     }
 
     /// How long this resource has to wait because it was changed and reconciled just now.

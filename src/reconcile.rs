@@ -27,7 +27,7 @@ use secret_writes::SecretWrites;
 use std::future::Future;
 use std::sync::Arc;
 
-/// A pass takes seven steps for a new app; more than this is a fault of the policy.
+/// Several times as many as the creation of an app takes; more than this is a fault of the policy.
 const MAX_STEPS: usize = 48;
 
 /// The connections of the cluster, and the services behind them.

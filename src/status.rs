@@ -7,8 +7,8 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, drift, holds_claim, is_ours, is_proven,
-    next_rotation, proven_at, reconcile_requested, refused, requested_rotation_waits, signed_claim,
+    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim, is_ours,
+    is_proven, next_rotation, proven_at, reconcile_requested, refused, requested_rotation_waits, signed_claim,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -131,7 +131,7 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
         Outcome::Observed(plan) => {
             let message = format!("managementPolicy Full would {plan}.");
             let contents = observed.contents();
-            let is_good = published == Some(true) && plan.leaves_credential() && !contents.is_edited(&observed.app);
+            let is_good = published == Some(true) && plan.leaves_credential() && !is_tampered(observed);
             vec![
                 match refused(observed, &contents) {
                     None if is_good && is_proven(observed) => said(Ready, True, Reason::Provisioned, &ready_message),
@@ -190,13 +190,30 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
 /// While the operator waits, a credential that was good stays good.
 fn keeps_ready(observed: &Observed, published: Option<bool>) -> bool {
     let was_ready = observed.app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
-    was_ready && published != Some(false) && is_proven(observed) && observed.app.metadata.deletion_timestamp.is_none()
+    was_ready
+        && published != Some(false)
+        && is_proven(observed)
+        && !is_tampered(observed)
+        && observed.app.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether the Secret holds a value that is not the published one, and the API was not seen to accept it.
+fn is_tampered(observed: &Observed) -> bool {
+    let contents = observed.contents();
+    let is_valid = |current| observed.validity(current) == Validity::Valid;
+    contents.is_edited(&observed.app) && !contents.current.as_ref().is_some_and(is_valid)
 }
 
 fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) -> Said {
     let kind = ConditionType::SecretPublished;
     let name = secret_name(&observed.app);
     match published {
+        Some(true) if is_tampered(observed) => Said {
+            kind,
+            status: ConditionStatus::False,
+            reason: Reason::SecretTampered,
+            message: format!("The client secret in Secret {name} was edited, and is not known to be valid."),
+        },
         Some(true) => Said {
             kind,
             status: ConditionStatus::True,

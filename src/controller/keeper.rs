@@ -17,6 +17,7 @@ use kube::runtime::reflector::Store;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often the users of connections are counted; a count that changed is one write.
@@ -25,6 +26,27 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 const GOOD_FOR: Duration = Duration::from_secs(60);
 /// How soon one that is not Ready is looked at again.
 const BAD_FOR: Duration = Duration::from_secs(10);
+/// How soon a good one is looked at again when a reconcile met an API that gives no usable answer.
+const DOUBTED_AFTER: Duration = Duration::from_secs(5);
+/// So many doubts are kept until they are seen to; what is more says nothing new.
+const DOUBTS: usize = 64;
+
+/// Tells the keeper of connections whose API gave no usable answer.
+#[derive(Clone)]
+pub struct Doubts(mpsc::Sender<String>);
+
+impl Doubts {
+    /// And where the keeper hears of them.
+    pub fn new() -> (Self, mpsc::Receiver<String>) {
+        let (tell, hear) = mpsc::channel(DOUBTS);
+        (Self(tell), hear)
+    }
+
+    /// The API of the connection of that name gave a reconcile no usable answer.
+    pub fn tell(&self, connection: &str) {
+        self.0.try_send(connection.to_owned()).ok();
+    }
+}
 
 /// What is to be kept.
 pub struct Keeper {
@@ -46,13 +68,39 @@ struct Known {
     /// When to look next; at once when absent.
     due: Option<Instant>,
     looking: bool,
+    /// When the last look ended, if it was a good one.
+    good_at: Option<Instant>,
 }
 
-type Look = BoxFuture<'static, (String, Duration)>;
+impl Known {
+    /// A look ended. What changed meanwhile is looked at again at once.
+    fn looked(&mut self, looked: &Looked, now: Instant) {
+        self.looking = false;
+        self.due = self.due.map(|_| now + looked.wait);
+        self.good_at = looked.is_ready.then_some(now);
+    }
+
+    /// A reconcile met an API that gives no usable answer, so what the last look found may be no longer so.
+    fn doubt(&mut self) {
+        if let Some(good_at) = self.good_at {
+            self.due = self.due.map(|due| due.min(good_at + DOUBTED_AFTER));
+        }
+    }
+}
+
+/// What came of a look.
+struct Looked {
+    name: String,
+    is_ready: bool,
+    /// How long it holds.
+    wait: Duration,
+}
+
+type Look = BoxFuture<'static, Looked>;
 
 impl Keeper {
     /// Runs until the changes end.
-    pub async fn keep(self, mut changes: UnboundedReceiver<Change>) {
+    pub async fn keep(self, mut changes: UnboundedReceiver<Change>, mut doubts: mpsc::Receiver<String>) {
         let mut known: HashMap<String, Known> = HashMap::new();
         let mut looks: FuturesUnordered<Look> = FuturesUnordered::new();
         // Not counted before the first look, the users of a connection would be too few.
@@ -63,14 +111,13 @@ impl Keeper {
             tokio::select! {
                 change = changes.next() => match change {
                     Some(Change::Connection(name)) => known.entry(name).or_default().due = None,
-                    Some(Change::Namespace(_)) => {}
+                    // That a connection is Ready was found out here.
+                    Some(Change::ConnectionReady(_) | Change::Namespace(_)) => {}
                     None => return,
                 },
-                Some((name, good_for)) = looks.next(), if !looks.is_empty() => {
-                    if let Some(known) = known.get_mut(&name) {
-                        // What changed during the look is looked at again at once.
-                        (known.looking, known.due) = (false, known.due.map(|_| Instant::now() + good_for));
-                    }
+                Some(name) = doubts.recv() => known.get_mut(&name).into_iter().for_each(Known::doubt),
+                Some(looked) = looks.next(), if !looks.is_empty() => {
+                    known.get_mut(&looked.name).into_iter().for_each(|known| known.looked(&looked, Instant::now()));
                 }
                 _ = ticks.tick() => self.count(&mut known).await,
             }
@@ -111,16 +158,16 @@ impl Keeper {
         let (operator, name, org) = (self.operator.clone(), name.to_owned(), known.users.org.clone());
         let counts = (!self.scoped).then_some(known.users.counts);
         let look = async move {
-            let good = match operator.look_at_connection(&name, org.as_ref(), counts).await {
+            let is_ready = match operator.look_at_connection(&name, org.as_ref(), counts).await {
                 Ok(ready) => ready,
                 Err(fault) => {
                     tracing::warn!(%fault, connection = name, "could not write the connection's status");
                     false
                 }
             };
-            let longest = if good { GOOD_FOR } else { BAD_FOR };
+            let longest = if is_ready { GOOD_FOR } else { BAD_FOR };
             let wait = resync(&operator, &name).map_or(longest, |resync| resync.min(longest));
-            (name, wait)
+            Looked { name, is_ready, wait }
         };
         Some(look.boxed())
     }
@@ -129,4 +176,37 @@ impl Keeper {
 fn resync(operator: &Operator<Kubernetes, ClusterConnections>, name: &str) -> Option<Duration> {
     let connection = operator.connections.find(name)?;
     duration::parse(&connection.spec.resync_interval).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_connection_that_is_doubted_is_looked_at_soon_and_not_without_a_pause() {
+        let begin = Instant::now();
+        let due_in = |is_ready, wait: u64| {
+            let mut known = Known { due: Some(begin), looking: true, ..Known::default() };
+            known.looked(&Looked { name: "a".into(), is_ready, wait: Duration::from_secs(wait) }, begin);
+            (0..100).for_each(|_| known.doubt());
+            known.due.unwrap() - begin
+        };
+        assert_eq!(due_in(true, 60), DOUBTED_AFTER);
+        assert_eq!(due_in(true, 1), Duration::from_secs(1), "never later");
+        assert_eq!(due_in(false, 10), BAD_FOR, "that it is not good is known");
+    }
+
+    #[test]
+    fn a_doubt_takes_no_look_from_what_changed() {
+        let mut known = Known::default();
+        known.doubt();
+        assert_eq!(known.due, None, "at once");
+    }
+
+    #[test]
+    fn doubts_are_bounded() {
+        let (doubts, mut heard) = Doubts::new();
+        (0..10_000).for_each(|_| doubts.tell("a"));
+        assert_eq!(std::iter::from_fn(|| heard.try_recv().ok()).count(), DOUBTS);
+    }
 }

@@ -28,7 +28,12 @@ pub enum Notice {
         said: Option<String>,
     },
     /// It is gone, and somebody else had removed its finalizer.
-    FinalizerRemoved(ObjectReference),
+    FinalizerRemoved {
+        /// The resource.
+        regarding: ObjectReference,
+        /// The client id of its app, where it is proven.
+        client_id: Option<String>,
+    },
 }
 
 impl Notice {
@@ -59,14 +64,29 @@ pub async fn say_all(kubernetes: &Kubernetes, metrics: &Metrics, mut notices: Un
     while let Some(notice) = notices.next().await {
         match notice {
             Notice::Unreadable { regarding, error, said } => unreadable(kubernetes, regarding, &error, said).await,
-            Notice::FinalizerRemoved(app) => {
+            Notice::FinalizerRemoved { regarding, client_id } => {
                 metrics.finalizer_removed();
-                let message = "The resource is gone, and somebody else had removed its finalizer: its app was not deleted in the API and its Secret may be gone.";
-                tracing::warn!(namespace = app.namespace, name = app.name, reason = "FinalizerRemoved", "{message}");
-                publish(kubernetes, app, Reason::FinalizerRemoved, message.into()).await;
+                finalizer_removed(kubernetes, regarding, client_id).await;
             }
         }
     }
+}
+
+async fn finalizer_removed(kubernetes: &Kubernetes, app: ObjectReference, client_id: Option<String>) {
+    let named = client_id.as_ref().map(|id| format!("app {id}"));
+    let named = named.unwrap_or("its app, whose id nothing proves,".into());
+    let message = format!(
+        "The resource is gone, and somebody else had removed its finalizer: {named} was not deleted in the API and its Secret may be gone."
+    );
+    tracing::warn!(
+        namespace = app.namespace,
+        name = app.name,
+        uid = app.uid,
+        client_id,
+        reason = "FinalizerRemoved",
+        "{message}"
+    );
+    publish(kubernetes, app, Reason::FinalizerRemoved, message).await;
 }
 
 async fn unreadable(kubernetes: &Kubernetes, regarding: ObjectReference, error: &str, said: Option<String>) {

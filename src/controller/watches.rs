@@ -6,9 +6,10 @@ mod apps;
 pub use apps::{Waking, apps, requests};
 
 use super::notices::{Notice, Notices};
+use crate::claim::ClaimKey;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
-use crate::crd::IamConnection;
+use crate::crd::{ConditionStatus, ConditionType, IamConnection};
 use crate::metrics::{Metrics, Watched};
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt, future::BoxFuture};
@@ -29,6 +30,8 @@ const PAGE: u32 = 10;
 pub enum Change {
     /// The spec of the connection of that name, or the connection is gone.
     Connection(String),
+    /// The connection of that name is Ready, and was not.
+    ConnectionReady(String),
     /// The labels of the namespace of that name.
     Namespace(String),
 }
@@ -45,9 +48,16 @@ pub struct Shared {
     pub notices: Notices,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Tells what the operator signed.
+    pub claim_key: ClaimKey,
 }
 
 impl Shared {
+    /// What all watches of a process share.
+    pub fn new(client: &Client, notices: Notices, metrics: &Arc<Metrics>, claim_key: &ClaimKey) -> Self {
+        Self { client: client.clone(), notices, metrics: metrics.clone(), claim_key: claim_key.clone() }
+    }
+
     fn watch<K: Kept + Clone + 'static, F: Follower<K>>(
         &self,
         writer: Writer<K>,
@@ -81,18 +91,32 @@ pub fn connections(shared: &Shared, listeners: Listeners) -> (Store<IamConnectio
     (connections, Box::pin(watch.follow(stream)))
 }
 
-/// A connection that comes into being concerns those who waited for it.
+/// A connection that comes into being, or is Ready again, concerns those who waited for it.
 struct Connections(Listeners);
 
+/// What is remembered of a connection.
+#[derive(Clone, Copy)]
+struct SeenConnection {
+    generation: Option<i64>,
+    is_ready: bool,
+}
+
 impl Follower<IamConnection> for Connections {
-    type Seen = Option<i64>;
+    type Seen = SeenConnection;
 
     fn seen(&self, connection: &IamConnection, before: Option<Self::Seen>) -> Self::Seen {
-        let generation = connection.metadata.generation;
-        if before != Some(generation) {
-            tell(&self.0, &Change::Connection(connection.name_any()));
+        let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
+        let is_ready = ready.is_some_and(|ready| ready.status == ConditionStatus::True);
+        let seen = SeenConnection { generation: connection.metadata.generation, is_ready };
+        match before {
+            Some(before) if before.generation == seen.generation => {
+                if is_ready && !before.is_ready {
+                    tell(&self.0, &Change::ConnectionReady(connection.name_any()));
+                }
+            }
+            Some(_) | None => tell(&self.0, &Change::Connection(connection.name_any())),
         }
-        generation
+        seen
     }
 
     fn gone(&self, connection: &ObjectRef<IamConnection>, _: Self::Seen) {

@@ -1,5 +1,6 @@
 //! Absence needs two witnesses: one 404 may be false, and a new secret for an app that exists cuts its consumers off.
-//! So an app that existed is gone only if a second read after a pause, the list, and a refused token request say so.
+//! So an app that existed is gone only if a second read after a pause says so, and the list where the API has one, and a refused
+//! token request where the app can have tokens of its own.
 
 use super::model::{ListWitness, Validity, is_provable, is_recent};
 use super::{Call, Observed, Outcome, Step};

@@ -244,7 +244,7 @@ fn may_adopt(observed: &Observed) -> bool {
 fn adoption_not_allowed(observed: &Observed) -> Blocked {
     let connection = &observed.app.spec.connection_ref.name;
     let message = format!(
-        "IamConnection {connection} does not allow adoption; ask the platform team to set adoption in its spec.grants[].allow, or choose another spec.id"
+        "IamConnection {connection} does not allow adoption; ask the platform team to set adoption in its spec.grants[].allow, or delete this resource and create it again with another id"
     );
     Blocked::new(Reason::NotAllowed, message)
 }

@@ -84,11 +84,18 @@ impl Answer {
         }
     }
 
+    /// The status with its words, and nothing of what the API says.
+    pub fn status_line(&self) -> String {
+        let status = reqwest::StatusCode::from_u16(self.status).ok();
+        let words = status.and_then(|status| status.canonical_reason()).map(|words| format!(" ({words})"));
+        format!("{}{}", self.status, words.unwrap_or_default())
+    }
+
     /// What an error status means.
     pub fn fault(&self) -> Fault {
         let said = match self.message() {
             Some(message) => format!("{}: {}: {message}", self.operation, self.status),
-            None => format!("{}: {}{}", self.operation, self.status, reason(self.status)),
+            None => format!("{}: {}", self.operation, self.status_line()),
         };
         let said = self.note.iter().fold(said, |said, note| format!("{said}; {note}"));
         match self.status {
@@ -211,11 +218,6 @@ fn time(value: Option<&Value>) -> Option<Timestamp> {
         Value::String(text) => text.parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-fn reason(status: u16) -> String {
-    let known = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    known.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 #[cfg(test)]

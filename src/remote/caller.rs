@@ -7,7 +7,7 @@ use super::cpn::CloudPartnerNavigator;
 use super::csp::CloudServices;
 use super::dialect::Dialect;
 use super::gate::{self, Gate, Lane};
-use super::request::Request;
+use super::request::{Page, Request};
 use super::scrub::Known;
 use super::token::{AccessToken, Granted, Held, Tokens};
 use super::wire::Wire;
@@ -97,13 +97,23 @@ impl Caller {
                 self.fresh_token(&self.lane(&org, &self.owner)).await
             }
         };
-        // While a token serves none is asked for, so that alone would not show that the API is gone.
-        match token {
-            Ok(_) if self.service.gate.is_silent() => {
-                Some(Err(Fault::Unavailable("the last calls to the API brought no answer".into())))
-            }
-            token => Some(token.map(|token| token.claims().clone())),
+        // While a token serves none is asked for, so that alone would not show that the API is gone, nor that it is back.
+        if let (Ok(_), Some(_), Some(org)) = (&token, self.service.gate.silence(), org) {
+            self.probe(org).await;
         }
+        match (token, self.service.gate.silence()) {
+            (Ok(_) | Err(Fault::Unavailable(_)), Some(cause)) => {
+                Some(Err(Fault::Unavailable(format!("the last calls to the API brought no usable answer: {cause}"))))
+            }
+            (token, _) => Some(token.map(|token| token.claims().clone())),
+        }
+    }
+
+    /// One call that changes nothing: whatever the API says to it ends the silence.
+    async fn probe(&self, org: &OrgId) {
+        let one = Page { start: None, limit: Some("1".into()) };
+        let answer = self.call(&self.lane(org, &self.owner), self.dialect().list(org).page(&one)).await;
+        tracing::debug!(%org, answered = answer.is_ok(), "asked whether the API answers again");
     }
 
     /// Whether calls about this organization are made as this app.
@@ -294,7 +304,7 @@ impl Caller {
         let answer = match answer {
             Ok(answer) if answer.status < 500 => answer,
             failed => {
-                lane.failed(request.fingerprint());
+                lane.failed(request.fingerprint(), &cause(request, &failed));
                 return failed;
             }
         };
@@ -339,6 +349,14 @@ impl Caller {
             Ok(Err(answer)) => ids.iter().map(|id| answer.deletion(id)).collect(),
             Err(fault) => ids.iter().map(|_| Err(fault.clone())).collect(),
         }
+    }
+}
+
+/// What became of a call without a usable answer, whatever it was about: the same for all calls of an outage.
+fn cause(request: &Request, failed: &Result<Answer, Fault>) -> String {
+    match failed {
+        Ok(answer) => answer.status_line(),
+        Err(fault) => fault.to_string().replacen(&format!("{}: ", request.operation), "", 1),
     }
 }
 

@@ -8,12 +8,12 @@ use super::{Fault, OrgId};
 use crate::fair_queue::{FairQueue, Flow, Permit, share};
 use crate::keyed::PrunedMap;
 use crate::metrics::Meter;
+use crate::text::clean;
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
 use pauses::{Pauses, Scope};
 use places::{Outage, Places};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,6 +28,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// So many calls in a row without an answer, and the API is said to be unreachable.
 const SILENCE: u32 = 3;
+/// The longest cause of that, in bytes.
+const LONGEST_CAUSE: usize = 400;
 
 /// What is known of an organization that nobody asks about is forgotten after so long.
 const IDLE: Duration = Duration::from_secs(600);
@@ -44,9 +46,16 @@ pub struct Gate {
     orgs: Mutex<PrunedMap<OrgId, Org>>,
     pauses: watch::Sender<Pauses>,
     quota: Option<Quota>,
-    /// Exchanges in a row, of whatever kind, that brought no usable answer.
-    unanswered: AtomicU32,
+    silence: Mutex<Silence>,
     meter: Meter,
+}
+
+/// Exchanges in a row, of whatever kind, that brought no usable answer.
+#[derive(Default)]
+struct Silence {
+    calls: u32,
+    /// What became of the last one.
+    cause: String,
 }
 
 struct Org {
@@ -99,7 +108,7 @@ impl Gate {
             orgs: Mutex::default(),
             pauses: watch::Sender::new(Pauses::default()),
             quota,
-            unanswered: AtomicU32::new(0),
+            silence: Mutex::default(),
             meter,
         }
     }
@@ -155,9 +164,24 @@ impl Gate {
         self.orgs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the API is to be taken for unreachable: the last calls brought no answer, whatever they were about.
-    pub fn is_silent(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) >= SILENCE
+    /// What became of the last call, if the API is to be taken for unreachable: the last calls brought no usable answer,
+    /// whatever they were about.
+    pub fn silence(&self) -> Option<String> {
+        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        (silence.calls >= SILENCE).then(|| silence.cause.clone())
+    }
+
+    fn unanswered(&self, cause: &str) {
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        *silence = Silence { calls: silence.calls.saturating_add(1), cause: clean(cause, LONGEST_CAUSE) };
+    }
+
+    /// An API that answers again is one for all organizations: each begins with one call, and those who wait for it wait.
+    fn answered(&self) {
+        let before = std::mem::take(&mut *self.silence.lock().unwrap_or_else(PoisonError::into_inner));
+        if before.calls >= SILENCE {
+            self.orgs().iter().for_each(|(_, org)| org.places.end_outage());
+        }
     }
 }
 
@@ -251,8 +275,8 @@ impl Lane<'_> {
 
     /// An exchange brought no usable answer. One request that always fails is no outage of its organization, and one
     /// namespace that always fails is none of the API.
-    pub fn failed(&self, request: u64) {
-        self.gate.unanswered.fetch_add(1, Ordering::Relaxed);
+    pub fn failed(&self, request: u64, cause: &str) {
+        self.gate.unanswered(cause);
         self.places.failed(request);
         let mut flow = DefaultHasher::new();
         self.flow.hash(&mut flow);
@@ -261,7 +285,7 @@ impl Lane<'_> {
 
     /// The API answered; `about_org` when it did what was asked about the organization.
     pub fn succeeded(&self, about_org: bool) {
-        self.gate.unanswered.store(0, Ordering::Relaxed);
+        self.gate.answered();
         self.places.succeeded();
         self.gate.all.succeeded();
         self.gate.pauses.send_if_modified(|pauses| {

@@ -155,6 +155,35 @@ fn a_forged_secret_is_not_reported_as_a_credential_of_the_resource() {
 }
 
 #[test]
+fn an_edited_value_is_no_published_credential_until_the_api_is_seen_to_accept_it() {
+    let mut ready = app();
+    ready.status = Some(after(&observed(app(), true), &Outcome::Settled { wake: None }, at(1)));
+    let id = ClientId("ooa-uid-1".into());
+    let content = SecretContents::default().publish(&ready, &id, Some(ClientSecret::new("value".into())), at(0));
+    let Some(crate::secret::SecretWrite::Create(mut secret)) = SecretState::Absent.write(&ready, &content) else {
+        panic!("not a create")
+    };
+    let edited = || k8s_openapi::ByteString(b"edited".to_vec());
+    secret.data.get_or_insert_default().insert("client-secret".into(), edited());
+    let mut observed = observed(ready.clone(), false);
+    observed.secret = Some(guard(&ready, &key(), Some(secret)));
+    let published = |status: &OrgOAuthAppStatus| {
+        let published = status.conditions.iter().find(|c| c.r#type == ConditionType::SecretPublished).unwrap();
+        (published.status, published.reason.clone())
+    };
+    let tampered = Outcome::Blocked(Blocked::new(Reason::SecretTampered, "edited"));
+    let status = after(&observed, &tampered, at(2));
+    assert_eq!(short(&status), "FFTFF SecretTampered");
+    assert_eq!(published(&status), (ConditionStatus::False, "SecretTampered".into()));
+    assert_eq!(status.client_id.as_deref(), Some("ooa-uid-1"), "whose app it is stays known");
+    let status = after(&observed, &waiting(), at(2));
+    assert_eq!(short(&status), "FTFUF ConnectionUnavailable", "nor is it Ready while the API is down");
+    assert_eq!(published(&status), (ConditionStatus::False, "SecretTampered".into()));
+    observed.verified(&ClientSecret::new("edited".into()), Verification::Accepted, at(2));
+    assert_eq!(published(&after(&observed, &waiting(), at(2))).0, ConditionStatus::True);
+}
+
+#[test]
 fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
     let shown = |second: i64| RemoteApp {
         id: ClientId("ooa-uid-1".into()),

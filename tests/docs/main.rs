@@ -129,6 +129,42 @@ fn what_is_not_run_is_counted() {
     assert_eq!(found, allowed, "blocks that are not run, by document and reason");
 }
 
+/// The keys in brackets of a line, such as `[csp-create, cpn-create]`.
+fn keys(line: &str) -> Vec<&str> {
+    let is_key = |text: &&str| {
+        text.contains('-')
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let brackets = line.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
+    let lists = brackets.map(|(list, _)| list.split(", ").collect::<Vec<_>>());
+    lists.filter(|list| list.iter().all(is_key)).flatten().collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+#[test]
+fn each_source_of_a_fact_in_the_code_is_in_the_tables_of_the_api_and_each_of_these_has_an_address() {
+    let api = std::fs::read_to_string(repository().join("docs/api.md")).unwrap();
+    let (facts, sources) = api.split_once("## Sources").unwrap();
+    let mut cited = 0;
+    for file in rust_files(&repository().join("src")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for key in text.lines().filter(|line| line.trim_start().starts_with("//")).flat_map(keys) {
+            assert!(facts.contains(&format!("`{key}`")), "{}: {key} is in no table of docs/api.md", file.display());
+            assert!(sources.contains(&format!("| `{key}` |")), "{}: {key} is no source in docs/api.md", file.display());
+            cited += 1;
+        }
+    }
+    assert!(cited > 100, "{cited} sources found in the code");
+    for source in sources.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key) {
+        assert!(facts.contains(&format!("`{source}`")), "{source} is a source of no fact in docs/api.md");
+    }
+}
+
 #[tokio::test]
 async fn operations() {
     follow("docs/operations.md").await;

@@ -168,6 +168,7 @@ async fn a_resource_that_goes_after_a_tenant_took_its_finalizer_off_is_said() {
     }
     world.delete("kept").await;
     world.until_gone("kept").await;
+    let (id, _) = world.credential("lost").await.unwrap();
     let refuse = Action::Status { status: 503, message: "no".into(), performed: false };
     world.control.fault(Fault::always(refuse).on(Operation::DeleteApps)).await.unwrap();
     world.delete("lost").await;
@@ -175,6 +176,8 @@ async fn a_resource_that_goes_after_a_tenant_took_its_finalizer_off_is_said() {
     tenant.kubectl_with(&["patch", "ooa", "lost", "--type=merge", "-p", &off], &Value::Null).unwrap();
     world.until_gone("lost").await;
     world.until("an Event says so", async || notes(&world, "lost", "FinalizerRemoved").len() == 1).await;
+    let note = notes(&world, "lost", "FinalizerRemoved").remove(0);
+    assert!(note.contains(&format!("app {id} was not deleted")), "{note}");
     world.until_metric("finalizers_removed_total", &[], |count| count == 1.0).await;
     assert!(notes(&world, "kept", "FinalizerRemoved").is_empty(), "the operator itself removed that one");
 }

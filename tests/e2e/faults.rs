@@ -4,6 +4,7 @@ use crate::world::World;
 use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation, Target};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// An app is created while the API does this to one kind of call, once.
 async fn created_in_spite_of(namespace: &str, operation: Operation, action: Action) -> World {
@@ -187,6 +188,37 @@ async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_i
             world.condition("old", ConditionType::Synced).await.unwrap().reason == "Provisioned"
         })
         .await;
+}
+
+#[tokio::test]
+async fn apps_that_wait_for_their_connection_go_on_as_soon_as_it_is_ready_again() {
+    let world = World::running("ready-again", Flavour::Csp).await;
+    world.create("user", json!({"suspend": true})).await;
+    world.until_connection("Ready", "True", "Provisioned").await;
+    world.control.set(|settings| settings.down = true).await.unwrap();
+    let names = ["a", "b", "c"];
+    for name in names {
+        world.create(name, json!({})).await;
+    }
+    let waiting = [("outcome", "waiting"), ("reason", "ConnectionUnavailable")];
+    // Each attempt doubles the wait for the next one, up to five minutes.
+    for n in 1..=12 {
+        for name in names {
+            world.annotate(name, "oauth-apps.dev/reconcile-requested-at", &n.to_string()).await;
+        }
+        let attempts = f64::from(n) * 3.0;
+        world.until_metric("reconciles_total", &waiting, |count| count >= attempts).await;
+    }
+    world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    let back = Instant::now();
+    world.control.set(|settings| settings.down = false).await.unwrap();
+    let woken =
+        async || world.operator().log().contains("the connection is Ready again: the apps that wait for it go on");
+    world.until("the apps are woken", woken).await;
+    for name in names {
+        world.until_ready(name).await;
+    }
+    assert!(back.elapsed() < Duration::from_secs(120), "no app waited for its own next attempt");
 }
 
 #[tokio::test]

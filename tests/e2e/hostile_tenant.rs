@@ -168,22 +168,61 @@ async fn a_finalizer_and_a_secret_that_are_forged_delete_no_app_of_others() {
     }
 }
 
+impl Neighbors {
+    /// The victim's claim in the status of the attacker's resource, by somebody who may write status.
+    async fn forge_status(&self) {
+        let suspended = || self.thief("{.status.conditions[0].reason}") == "Suspended";
+        self.world.until("the thief is suspended", async || suspended()).await;
+        let owner = self.world.app("owner").await;
+        let mut claim = serde_json::to_value(owner.status.unwrap().claim.unwrap()).unwrap();
+        claim["uid"] = self.thief("{.metadata.uid}").into();
+        let status = json!({"status": {"clientId": "victim", "secretName": "loot", "claim": claim}}).to_string();
+        let forge =
+            ["-n", &self.attacker, "patch", "ooa", "thief", "--subresource=status", "--type=merge", "-p", &status];
+        plane().kubectl(&forge).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_resource_that_names_an_app_of_others_in_secret_and_status_goes_without_an_alarm() {
+    let neighbors = Neighbors::new("forged-alarm").await;
+    let before = neighbors.victim("another tenant's").await;
+    neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
+    neighbors.forge_secret("victim");
+    neighbors.forge_status().await;
+    neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
+    neighbors.until_reason(&["IdTaken", "IdConflict"]).await;
+    let mut own = neighbors.world.manifest("own", json!({}));
+    own["metadata"]["namespace"] = neighbors.attacker.as_str().into();
+    neighbors.apply(&own);
+    let ready = r"jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+    let is_ready = || neighbors.as_attacker(&["get", "ooa", "own", "-o", ready], "").is_ok_and(|said| said == "True");
+    neighbors.world.until("the attacker has an app of its own", async || is_ready()).await;
+    for name in ["thief", "own"] {
+        // The operator deletes nothing meanwhile, so the finalizer goes by the attacker's hand.
+        let refuse = Action::Status { status: 503, message: "no".into(), performed: false };
+        neighbors.world.control.fault(Fault::always(refuse).on(Operation::DeleteApps)).await.unwrap();
+        neighbors.as_attacker(&["delete", "ooa", name, "--wait=false"], "").unwrap();
+        let off = r#"{"metadata":{"finalizers":null}}"#;
+        neighbors.as_attacker(&["patch", "ooa", name, "--type=merge", "-p", off], "").ok();
+        let is_gone = || neighbors.as_attacker(&["get", "ooa", name], "").is_err();
+        neighbors.world.until(&format!("{name} is gone"), async || is_gone()).await;
+    }
+    let reason = "--field-selector=reason=FinalizerRemoved";
+    let names = r"jsonpath={.items[*].involvedObject.name}";
+    let alarms = || neighbors.as_attacker(&["get", "events", reason, "-o", names], "").unwrap();
+    // What is said of the second one is said after what would be said of the first.
+    neighbors.world.until("an Event says it of the own app", async || alarms().contains("own")).await;
+    assert_eq!(alarms(), "own");
+    neighbors.assert_untouched(&before).await;
+}
+
 #[tokio::test]
 async fn a_forged_status_takes_no_app_of_others() {
     let neighbors = Neighbors::new("forged-status").await;
     let before = neighbors.victim("another tenant's").await;
     neighbors.attack(json!({"id": "victim", "suspend": true}));
-    neighbors
-        .world
-        .until("the thief is suspended", async || neighbors.thief("{.status.conditions[0].reason}") == "Suspended")
-        .await;
-    let owner = neighbors.world.app("owner").await;
-    let mut claim = serde_json::to_value(owner.status.unwrap().claim.unwrap()).unwrap();
-    claim["uid"] = neighbors.thief("{.metadata.uid}").into();
-    let status = json!({"status": {"clientId": "victim", "claim": claim}}).to_string();
-    let forge =
-        ["-n", &neighbors.attacker, "patch", "ooa", "thief", "--subresource=status", "--type=merge", "-p", &status];
-    plane().kubectl(&forge).expect("by somebody who may write status");
+    neighbors.forge_status().await;
     neighbors.attack(json!({"id": "victim", "suspend": false}));
     neighbors.until_reason(&["IdTaken", "IdConflict"]).await;
     neighbors.assert_untouched(&before).await;

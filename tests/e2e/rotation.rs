@@ -4,7 +4,7 @@ use crate::world::World;
 use iam_simulator::types::{Flavour, Operation};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
-use oauth_app_operator::crd::ConditionType;
+use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -178,6 +178,8 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
     world.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
     let message = world.until_stalled("billing", "SecretTampered").await;
     assert!(message.contains(ROTATE), "{message}");
+    let published = world.condition("billing", ConditionType::SecretPublished).await.unwrap();
+    assert_eq!((published.status, published.reason.as_str()), (ConditionStatus::False, "SecretTampered"));
     world.annotate("billing", ROTATE, "now").await;
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;

@@ -4,9 +4,10 @@
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::world::World;
 use iam_simulator::Simulator;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavour, Operation};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn of_team(team: &str) -> Value {
     let namespaces = json!({"from": "Selector", "selector": {"matchLabels": {"team": team}}});
@@ -133,6 +134,24 @@ async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_th
 }
 
 #[tokio::test]
+async fn a_connection_whose_api_hangs_is_looked_at_as_soon_as_an_app_feels_it() {
+    let world = World::new("conn-hangs", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "1s"}})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    world.until_connection("Ready", "True", "Provisioned").await;
+    world.control.fault(Fault::always(Action::Hang { performed: false })).await.unwrap();
+    let begin = Instant::now();
+    world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "1").await;
+    let message = world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    assert!(message.ends_with("no whole answer within 1s"), "{message}");
+    // Left alone, a connection that was found to be good a moment ago is looked at after a minute.
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says_why() {
     let world = World::running("conn-down", Flavour::Csp).await;
     world.create("billing", json!({})).await;
@@ -140,6 +159,8 @@ async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says
     world.until_connection("Ready", "True", "Provisioned").await;
     world.control.set(|settings| settings.down = true).await.unwrap();
     let message = world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    let cause = "the last calls to the API brought no usable answer: ";
+    assert!(message.len() > cause.len() && message.starts_with(cause), "{message}");
     let logged = |text: &str| {
         let log = world.operator().log();
         log.lines().any(|line| line.contains("WARN") && line.contains(text))

@@ -95,6 +95,34 @@ fn the_notes_tell_the_next_steps() {
     assert!(scoped.contains("in namespace platform and watches team-a."), "{scoped}");
     assert!(scoped.contains(r#"namespaces: {from: Names, names: ["team-a"]}"#), "{scoped}");
     assert!(!scoped.contains("No image is published"), "{scoped}");
+    for notes in [said, scoped] {
+        let (_, connection) = notes.split_once("<<EOF\n").unwrap();
+        let (connection, _) = connection.split_once("   EOF\n").unwrap();
+        assert_grants_name_every_list("the notes", connection);
+    }
+}
+
+/// An absent list would allow everything, and whoever copies a grant does not see it.
+fn assert_grants_name_every_list(what: &str, manifests: &str) {
+    let objects = manifests.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+    let connections: Vec<Value> = objects.filter(|object| object["kind"] == "IamConnection").collect();
+    assert!(!connections.is_empty(), "{what} has no IamConnection");
+    for grant in connections.iter().flat_map(|connection| connection["spec"]["grants"].as_array().unwrap()) {
+        assert_eq!([&grant["namespaces"]["from"], &grant["orgs"]["from"]], ["Names", "Ids"], "{what}");
+        for list in ["grantTypes", "generalScopes", "organizationRoles", "redirectUris"] {
+            assert!(grant["allow"][list].is_array(), "{what} does not name {list}");
+        }
+    }
+}
+
+#[test]
+fn every_grant_to_copy_names_every_list() {
+    for file in
+        ["examples/iam-connection.yaml", "examples/navigator/iam-connection.yaml", "gitops/argocd/sync-waves.yaml"]
+    {
+        let manifests = std::fs::read_to_string(repository().join("deploy").join(file)).unwrap();
+        assert_grants_name_every_list(file, &manifests);
+    }
 }
 
 #[test]

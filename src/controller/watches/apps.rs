@@ -2,10 +2,12 @@
 //! finalizer from.
 
 use super::{Follower, Shared, stream};
+use crate::claim::ClaimKey;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
 use crate::controller::notices::{Notice, Notices};
-use crate::crd::{FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::crd::{DERIVED_ID, FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::decide::recorded_claim;
 use crate::metrics::Watched;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::BoxFuture;
@@ -30,7 +32,8 @@ pub fn apps(
         None => Api::all(shared.client.clone()),
         Some(name) => Api::namespaced(shared.client.clone(), name),
     };
-    let follower = Apps { wake, released, notices: shared.notices.clone() };
+    let (notices, claim_key) = (shared.notices.clone(), shared.claim_key.clone());
+    let follower = Apps { wake, released, notices, claim_key };
     let watch = shared.watch(writer, Watched::OrgOAuthApps, follower);
     (apps, waking, Box::pin(watch.follow(stream(api, watcher::Config::default()))))
 }
@@ -39,6 +42,17 @@ pub(super) struct Apps {
     pub wake: UnboundedSender<ObjectRef<CachedApp>>,
     pub released: Arc<Released>,
     pub notices: Notices,
+    pub claim_key: ClaimKey,
+}
+
+/// What is known of the client id of a resource's app. What a tenant writes into spec or status proves nothing.
+enum KnownId {
+    /// It is derived from the uid.
+    Derived,
+    /// The operator signed that it is the resource's.
+    Claimed(Box<str>),
+    /// Nothing.
+    Unproven,
 }
 
 /// What is remembered of a resource.
@@ -52,6 +66,7 @@ pub(super) struct Seen {
     unprotected: bool,
     /// Whether it may only go once this process lets it.
     protected: bool,
+    id: KnownId,
 }
 
 impl Seen {
@@ -71,12 +86,31 @@ impl Apps {
         let uid = app.uid().unwrap_or_default();
         let released = !finalized && self.released.forget(&uid);
         let was_protected = before.is_some_and(|before| before.protected);
+        let id = self.known_id(app, &uid);
+        // What status says may be forged, and a resource without finalizer and proof has no app that it leaves behind.
+        let is_proven = match id {
+            KnownId::Derived | KnownId::Claimed(_) => true,
+            KnownId::Unproven => false,
+        };
         Seen {
             generation: app.metadata.generation,
             requests: requests(app),
-            protected: !released && (finalized || unprotected || was_protected),
+            protected: !released && (finalized || (unprotected && is_proven) || was_protected),
             unprotected,
+            id,
             uid,
+        }
+    }
+
+    /// A claim on the derived id says nothing new, and is not checked: most resources have such a one.
+    fn known_id(&self, app: &OrgOAuthApp, uid: &str) -> KnownId {
+        let claimed = app.status.as_ref().and_then(|status| status.claim.as_ref());
+        let is_derived = |id: &str| id.strip_prefix(DERIVED_ID) == Some(uid);
+        match (&app.spec.id, claimed) {
+            (None, None) => KnownId::Derived,
+            (None, Some(claim)) if is_derived(&claim.client_id) => KnownId::Derived,
+            (None | Some(_), _) => recorded_claim(app, &self.claim_key)
+                .map_or(KnownId::Unproven, |claim| KnownId::Claimed(claim.client_id.into())),
         }
     }
 }
@@ -108,14 +142,20 @@ impl Follower<CachedApp> for Apps {
 
     fn gone(&self, app: &ObjectRef<CachedApp>, last: Seen) {
         if last.protected && !self.released.forget(&last.uid) {
-            self.notices.say(Notice::FinalizerRemoved(ObjectReference {
+            let client_id = match last.id {
+                KnownId::Derived => Some(format!("{DERIVED_ID}{}", last.uid)),
+                KnownId::Claimed(id) => Some(id.into()),
+                KnownId::Unproven => None,
+            };
+            let regarding = ObjectReference {
                 api_version: Some(OrgOAuthApp::api_version(&()).into_owned()),
                 kind: Some(OrgOAuthApp::kind(&()).into_owned()),
                 name: Some(app.name.clone()),
                 namespace: app.namespace.clone(),
                 uid: Some(last.uid),
                 ..ObjectReference::default()
-            }));
+            };
+            self.notices.say(Notice::FinalizerRemoved { regarding, client_id });
         }
     }
 

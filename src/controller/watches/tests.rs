@@ -2,10 +2,12 @@
 
 use super::apps::Apps;
 use super::*;
+use crate::claim::ApiAddress;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
 use crate::controller::notices::Notices;
-use crate::crd::{FINALIZER, RECONCILE_REQUESTED};
+use crate::crd::{Api, FINALIZER, RECONCILE_REQUESTED};
+use crate::remote::ClientId;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream;
 use serde_json::{Value, json};
@@ -38,6 +40,10 @@ fn finalized() -> Value {
     json!({"metadata": {"finalizers": [FINALIZER]}, "status": {"clientId": "ooa-1"}})
 }
 
+fn claim_key() -> ClaimKey {
+    ClaimKey::new(&[1; 32], []).unwrap()
+}
+
 fn unreadable(name: &str) -> Lenient<CachedApp> {
     app(name, json!({"spec": UNREADABLE}))
 }
@@ -47,6 +53,7 @@ fn unreadable(name: &str) -> Lenient<CachedApp> {
 struct Told {
     woken: Vec<String>,
     finalizer_removed: Vec<String>,
+    client_ids: Vec<Option<String>>,
     unreadable: Vec<String>,
     stored: Vec<String>,
     counted: Option<i64>,
@@ -62,14 +69,17 @@ async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) 
     let ours = Released::default();
     released.iter().for_each(|uid| ours.remember((*uid).into()));
     let notices = Notices(notices);
-    let follower = Apps { wake, released: Arc::new(ours), notices: notices.clone() };
+    let follower = Apps { wake, released: Arc::new(ours), notices: notices.clone(), claim_key: claim_key() };
     let metrics = Arc::<Metrics>::default();
     let watch = Watch::new(writer, Watched::OrgOAuthApps, follower, notices, metrics.clone());
     watch.follow(stream::iter(events.into_iter().map(Ok))).await;
     let mut told = Told { woken: drain(&mut woken).into_iter().map(|app| app.name).collect(), ..Told::default() };
     for notice in drain(&mut noticed) {
         match notice {
-            Notice::FinalizerRemoved(app) => told.finalizer_removed.extend(app.uid),
+            Notice::FinalizerRemoved { regarding, client_id } => {
+                told.finalizer_removed.extend(regarding.uid);
+                told.client_ids.push(client_id);
+            }
             Notice::Unreadable { regarding, .. } => told.unreadable.extend(regarding.name),
         }
     }
@@ -140,13 +150,16 @@ async fn a_resource_that_goes_without_its_finalizer_is_said_unless_this_process_
     let deleting = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
     let mut provisioned = finalized();
     merge(&mut provisioned, json!({"metadata": {"finalizers": []}}));
-    let cases: [(&str, Vec<Value>, &[&str], bool); 6] = [
+    let mut forged = provisioned.clone();
+    merge(&mut forged, json!({"spec": {"id": "victim"}, "status": {"clientId": "victim"}}));
+    let cases: [(&str, Vec<Value>, &[&str], bool); 7] = [
         ("by somebody else", vec![finalized()], &[], true),
         ("by this process", vec![finalized()], &["a"], false),
         ("by this process, before another one", vec![finalized(), deleting.clone()], &["a"], false),
         ("before the operator could put it back", vec![finalized(), provisioned.clone()], &[], true),
         ("by an earlier process, before another one", vec![deleting], &[], false),
         ("which never had one", vec![json!({})], &[], false),
+        ("which never had one, with a forged status", vec![forged], &[], false),
     ];
     for (case, states, released, said) in cases {
         let mut events = first_list(Vec::new());
@@ -158,10 +171,38 @@ async fn a_resource_that_goes_without_its_finalizer_is_said_unless_this_process_
     }
 }
 
+#[tokio::test]
+async fn the_id_of_an_app_that_was_left_behind_is_said_where_it_is_proven() {
+    let address = ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]);
+    let claim = |of: &str, id: &str| {
+        let of = app(of, json!({})).0.unwrap();
+        json!(claim_key().sign(of.outline(), &address, &ClientId(id.into()), true))
+    };
+    let mut stolen = claim("other", "victim");
+    stolen["uid"] = "a".into();
+    let cases = [
+        ("derived", json!({}), json!({}), Some("ooa-a")),
+        ("derived and claimed", json!({}), json!({"claim": claim("a", "ooa-a")}), Some("ooa-a")),
+        ("restored", json!({}), json!({"claim": claim("a", "ooa-before")}), Some("ooa-before")),
+        ("chosen", json!({"id": "chosen"}), json!({"claim": claim("a", "chosen")}), Some("chosen")),
+        ("chosen and never claimed", json!({"id": "victim"}), json!({}), None),
+        ("written by hand", json!({"id": "victim"}), json!({"clientId": "victim"}), None),
+        ("signed for another", json!({"id": "victim"}), json!({"claim": stolen}), None),
+        ("signed for another id", json!({"id": "victim"}), json!({"claim": claim("a", "chosen")}), None),
+    ];
+    for (case, spec, status, said) in cases {
+        let mut object = finalized();
+        merge(&mut object, json!({"spec": spec, "status": status}));
+        let mut events = first_list(vec![app("a", object)]);
+        events.push(Event::Delete(app("a", json!({}))));
+        assert_eq!(follow_apps(events, &[]).await.client_ids, [said.map(str::to_owned)], "{case}");
+    }
+}
+
 #[test]
 fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_said() {
     let ((wake, _woken), (notices, mut noticed)) = (unbounded(), unbounded());
-    let apps = Apps { wake, released: Arc::default(), notices: Notices(notices) };
+    let apps = Apps { wake, released: Arc::default(), notices: Notices(notices), claim_key: claim_key() };
     let kept = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
     let seen = apps.seen(&app("a", finalized()).0.unwrap(), None);
     apps.released.remember("a".into());
@@ -199,6 +240,7 @@ async fn follow_all<K: Kept + Clone + 'static, F: Follower<K>>(
     watch.follow(stream::iter(events.into_iter().map(Ok))).await;
     let name = |change| match change {
         Change::Connection(name) | Change::Namespace(name) => name,
+        Change::ConnectionReady(name) => format!("{name} is Ready"),
     };
     drain(&mut changes).into_iter().map(name).collect()
 }
@@ -219,6 +261,13 @@ async fn a_connection_that_a_new_list_no_longer_has_or_that_cannot_be_read_is_to
     assert_eq!(told([first(), unreadable].concat()).await, ["a", "b", "a"], "as good as absent");
     let status = vec![Event::Apply(named("a", json!({"status": {"apps": {"total": 1, "ready": 1}}})))];
     assert_eq!(told([first(), status].concat()).await, ["a", "b"], "our own write");
+    let condition = |status: &str| {
+        let ready = json!({"type": "Ready", "status": status, "reason": "x", "message": "",
+                           "lastTransitionTime": "1970-01-01T00:00:00Z"});
+        Event::Apply(named("a", json!({"status": {"conditions": [ready]}})))
+    };
+    let turns = ["True", "True", "Unknown", "False", "True"].map(condition).to_vec();
+    assert_eq!(told([first(), turns].concat()).await, ["a", "b", "a is Ready", "a is Ready"], "each time it turns");
 }
 
 #[tokio::test]

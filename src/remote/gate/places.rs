@@ -78,6 +78,15 @@ impl Places {
         }
     }
 
+    /// Others are answered again, so who comes may wait for the place until faults say otherwise.
+    pub fn end_outage(&self) {
+        let mut pace = self.pace();
+        if pace.faults >= OUTAGE {
+            (pace.faults, pace.source) = (0, None);
+            self.outage.send_replace(false);
+        }
+    }
+
     /// The API had too many calls.
     pub fn halve(&self) {
         let pace = self.pace();
@@ -232,5 +241,21 @@ mod tests {
         let waiting = async { places.enter(&Operator).await.map(drop) };
         let freed = async { drop(trial) };
         assert_eq!(futures::join!(waiting, freed).0, Ok(()), "it is over, and waiting is worth while");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_others_are_answered_again_one_tries_and_the_rest_wait_for_it() {
+        let places = Places::new(8);
+        (0..3).for_each(|request| places.failed(request));
+        let trial = places.enter(&Operator).await.expect("one may try");
+        assert_eq!(places.enter(&Operator).await.map(drop), Err(Outage));
+        places.end_outage();
+        let waiting = async { places.enter(&Operator).await.map(drop) };
+        let freed = async { drop(trial) };
+        assert_eq!(futures::join!(waiting, freed).0, Ok(()));
+        assert_eq!(places.free(), 1, "still one at a time");
+        (0..3).for_each(|request| places.failed(request));
+        let _trial = places.enter(&Operator).await.expect("one may try");
+        assert_eq!(places.enter(&Operator).await.map(drop), Err(Outage), "it goes on");
     }
 }

@@ -132,7 +132,7 @@ async fn an_organization_that_does_not_answer_leaves_places_to_the_others() {
     assert_eq!((alone.places.free(), other.places.free()), (6, 6));
     let hanging = futures::future::join_all((0..6).map(|_| alone.enter())).await;
     assert_eq!(other.enter().await.map(drop), Ok(()), "two are kept for others");
-    (0..6).for_each(|request| alone.failed(request));
+    (0..6).for_each(|request| alone.failed(request, "no answer"));
     drop(hanging);
     assert_eq!((alone.places.free(), other.places.free(), gate.all.free()), (1, 6, 8));
 }
@@ -166,17 +166,42 @@ async fn nothing_is_kept_of_made_up_organizations_and_the_real_one_is_remembered
 async fn when_no_namespace_is_answered_it_is_an_outage_of_the_api() {
     let gate = gate(8);
     let lanes = [known(&gate, "a"), known(&gate, "b")];
-    (0..2).for_each(|request| lanes.iter().for_each(|lane| lane.failed(request)));
+    (0..2).for_each(|request| lanes.iter().for_each(|lane| lane.failed(request, "no answer")));
     assert_eq!(gate.all.free(), 1);
     lanes[0].succeeded(true);
     assert_eq!(gate.all.free(), 2);
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silence_has_the_cause_of_its_last_call_on_one_line_until_the_api_answers() {
+    let gate = gate(8);
+    let lane = known(&gate, "a");
+    (0..2).for_each(|request| lane.failed(request, "no answer"));
+    assert_eq!(gate.silence(), None);
+    lane.failed(2, &format!("cannot\nconnect {}", "x".repeat(10_000)));
+    let cause = gate.silence().unwrap();
+    assert!(cause.starts_with("cannot connect x") && cause.len() <= LONGEST_CAUSE, "{cause}");
+    lane.succeeded(true);
+    assert_eq!(gate.silence(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_silence_ends_nobody_is_turned_away_any_more() {
+    let gate = gate(8);
+    let (good, other) = (known(&gate, "good"), known(&gate, "other"));
+    (0..3).for_each(|request| other.failed(request, "no answer"));
+    let trial = other.enter().await.unwrap();
+    assert!(other.enter().await.is_err(), "another one is under way");
+    good.succeeded(true);
+    let (waits, ()) = futures::join!(other.enter(), async { drop(trial) });
+    assert!(waits.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn organizations_of_one_namespace_that_fail_are_no_outage_of_the_api() {
     let gate = gate(8);
     for n in 0..100 {
-        gate.lane(&org(&n.to_string()), &namespace("attacker")).failed(n);
+        gate.lane(&org(&n.to_string()), &namespace("attacker")).failed(n, "no answer");
     }
     assert_eq!(gate.all.free(), 8);
 }
