@@ -132,6 +132,17 @@ fn controller(secret: &Secret) -> Option<&String> {
     owners.filter(|owner| owner.controller == Some(true)).map(|owner| &owner.uid).next()
 }
 
+impl SecretWrite {
+    /// What the Secret holds once it is written as it stands here.
+    pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
+        match self {
+            Self::Create(secret) | Self::Replace(secret) => SecretContents::read(app, secret),
+            Self::Recreate { new, .. } => SecretContents::read(app, new),
+            Self::Delete(_) => SecretContents::default(),
+        }
+    }
+}
+
 impl SecretState {
     /// The write that makes the Secret hold this, `None` for a foreign object.
     pub fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {

@@ -200,11 +200,12 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         if let Creation::Issued(_) = self.observed.creation {
             self.observed.creation = Creation::Stored;
         }
+        let written = write.contents(app);
         match self.operator.cluster.write_secret(write).await {
             Ok(secret) => {
                 self.secret_accepted();
                 self.wrote(secret, because);
-                Ok(match self.holds(&content) {
+                Ok(match self.holds(&written) {
                     true => Flow::Next,
                     false => overridden(&format!("what the operator writes to Secret {}", self.secret_name())),
                 })
