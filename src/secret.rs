@@ -4,7 +4,7 @@
 mod contents;
 mod generate;
 
-pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
+pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents, label_selector};
 pub use generate::client_secret;
 
 use crate::claim::ClaimKey;
@@ -202,6 +202,11 @@ impl OwnedSecret {
     /// Its name.
     pub fn name(&self) -> String {
         self.secret.name_any()
+    }
+
+    /// Tells it from a namesake of before.
+    pub fn uid(&self) -> Option<String> {
+        self.secret.uid()
     }
 
     /// Changes with every change of the Secret.

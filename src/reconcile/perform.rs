@@ -10,7 +10,7 @@ use crate::decide::{
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
-use crate::secret::{self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, secret_name};
+use crate::secret::{self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, SecretWrite, secret_name};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
@@ -50,8 +50,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::TrySecret(content) => return self.try_secret(&content).await,
             Step::WriteSecret(content, because) => return self.write(content, because).await,
             Step::RemovePreviousTarget(secret) | Step::RemoveSecret(secret) => {
-                self.operator.cluster.write_secret(secret.remove()).await?;
-                self.saw_secret(&secret, SecretState::Absent);
+                let removed = self.write_secret(&secret.name(), secret.remove()).await?;
+                self.saw_secret(&secret, removed);
             }
             Step::ReleaseSecret(secret) => self.release(&secret).await?,
             Step::DropFinalizer => return self.drop_finalizer().await,
@@ -63,8 +63,21 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     async fn read_secret(&self, name: &str) -> Result<SecretState, ClusterFault> {
         let namespace = self.observed.app.namespace().unwrap_or_default();
-        let secret = self.operator.cluster.read_secret(&namespace, name).await?;
-        Ok(self.guard(secret))
+        let secret = self.guard(self.operator.cluster.read_secret(&namespace, name).await?);
+        if let Some(secrets) = &self.operator.observed_secrets {
+            secrets.read(&self.observed.app, name, &secret);
+        }
+        Ok(secret)
+    }
+
+    async fn write_secret(&self, name: &str, write: SecretWrite) -> Result<SecretState, ClusterFault> {
+        let app = &self.observed.app;
+        let written = self.operator.observed_secrets.as_ref().map(|secrets| secrets.write(app, name));
+        let secret = self.guard(self.operator.cluster.write_secret(write).await?);
+        if let Some(written) = written {
+            written.ended(app, &secret);
+        }
+        Ok(secret)
     }
 
     fn guard(&self, secret: Option<Secret>) -> SecretState {
@@ -201,7 +214,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             self.observed.creation = Creation::Stored;
         }
         let written = write.contents(app);
-        match self.operator.cluster.write_secret(write).await {
+        match self.write_secret(&self.secret_name(), write).await {
             Ok(secret) => {
                 self.secret_accepted();
                 self.wrote(secret, because);
@@ -230,9 +243,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         secret_name(&self.observed.app)
     }
 
-    fn wrote(&mut self, secret: Option<Secret>, because: WriteReason) {
+    fn wrote(&mut self, secret: SecretState, because: WriteReason) {
         let before = self.version();
-        self.observed.secret = Some(self.guard(secret));
+        self.observed.secret = Some(secret);
         self.observed.secret_write = SecretWriteProgress::Written;
         if let (WriteReason::Staged, Some(pending)) = (because, self.observed.contents().pending) {
             self.observed.came_to(&pending.secret, PendingProgress::Staged);
@@ -297,8 +310,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     async fn release(&mut self, secret: &OwnedSecret) -> Result<(), ClusterFault> {
-        let released = self.operator.cluster.write_secret(secret.release(&self.observed.app)).await?;
-        self.saw_secret(secret, self.guard(released));
+        let released = self.write_secret(&secret.name(), secret.release(&self.observed.app)).await?;
+        self.saw_secret(secret, released);
         Ok(())
     }
 
