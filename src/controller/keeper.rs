@@ -63,7 +63,7 @@ impl Keeper {
             tokio::select! {
                 change = changes.next() => match change {
                     Some(Change::Connection(name)) => known.entry(name).or_default().due = None,
-                    Some(Change::Namespace(_)) => {}
+                    Some(Change::Namespace(_) | Change::Secret(_)) => {}
                     None => return,
                 },
                 Some((name, good_for)) = looks.next(), if !looks.is_empty() => {
