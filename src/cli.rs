@@ -37,6 +37,9 @@ pub struct RunArgs {
     /// Watch only this namespace; may be given several times [default: all namespaces]
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
+    /// Watch the metadata of the Secrets that the operator writes, so that one that is deleted or edited is restored at once; needs the right to list and watch Secrets [default: true with --watch-namespace, else false]
+    #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub watch_secrets: Option<bool>,
     /// Stand by while another replica leads; without it, run one replica only
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
@@ -55,6 +58,13 @@ pub struct RunArgs {
     /// Collector that traces are sent to with OTLP over HTTP, such as http://collector:4318 [default: no traces]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<Url>,
+}
+
+impl RunArgs {
+    /// Whether Secrets are watched. The right to do so in the whole cluster is nothing that an install gives unasked.
+    pub fn watches_secrets(&self) -> bool {
+        self.watch_secrets.unwrap_or(!self.watch_namespace.is_empty())
+    }
 }
 
 /// Form of the log.
@@ -92,5 +102,23 @@ impl LogLevel {
             Self::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG),
         };
         Targets::new().with_default(libraries).with_target(env!("CARGO_CRATE_NAME"), own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_watched_where_namespaces_are_named_unless_the_flag_says_otherwise() {
+        for (arguments, watches) in [
+            (&[][..], false),
+            (&["--watch-namespace=a"], true),
+            (&["--watch-namespace=a", "--watch-secrets=false"], false),
+            (&["--watch-secrets=true"], true),
+        ] {
+            let cli = Cli::parse_from(["oauth-app-operator"].iter().chain(arguments));
+            assert_eq!(cli.run.watches_secrets(), watches, "{arguments:?}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::duration;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::reconcile::{Connections, Operator};
+use crate::reconcile::{Connections, ObservedSecrets, Operator};
 use crate::remote::ClientSecret;
 use crate::secret::client_secret;
 use admission::Admission;
@@ -35,7 +35,7 @@ use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use keeper::{Doubts, Keeper};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use notices::Notices;
 use pace::Pace;
@@ -61,6 +61,8 @@ pub struct Settings {
     pub operator_namespace: String,
     /// Namespaces to watch; all when empty.
     pub watch_namespaces: Vec<String>,
+    /// Whether the Secrets of resources are watched there.
+    pub watch_secrets: bool,
     /// Requests to the Kubernetes API server under way at once.
     pub concurrency: usize,
 }
@@ -136,6 +138,7 @@ struct Watches {
     /// For the keeper of connections.
     changes: UnboundedReceiver<Change>,
     released: Arc<Released>,
+    observed_secrets: Option<Arc<ObservedSecrets>>,
 }
 
 impl Watches {
@@ -151,14 +154,16 @@ impl Watches {
         let (connections, watching_connections) = watches::connections(shared, all);
         let (mut futures, released) = (vec![watching_connections], Arc::new(Released::default()));
         let (mut scopes, mut namespaces) = (Vec::new(), Vec::new());
+        let observed_secrets = settings.watch_secrets.then(|| observed_secrets(listeners.clone()));
         for (name, elsewhere) in names.into_iter().zip(hear) {
             let (labels, watching_labels) = watches::namespaces(shared, name, listeners.clone());
             let (apps, waking, watching_apps) = watches::apps(shared, name, released.clone());
             futures.extend([watching_labels, watching_apps]);
+            futures.extend(observed_secrets.iter().map(|secrets| watches::secrets(shared, name, secrets.clone())));
             namespaces.push(labels);
             scopes.push(Scope { apps, waking, elsewhere });
         }
-        (Self { scopes, connections, namespaces, changes, released }, futures)
+        (Self { scopes, connections, namespaces, changes, released, observed_secrets }, futures)
     }
 
     fn watched(&self, settings: &Settings) -> Watched {
@@ -178,14 +183,22 @@ impl Watches {
         claim_key: ClaimKey,
         metrics: Arc<Metrics>,
     ) -> Operator<Kubernetes, ClusterConnections> {
-        let Settings { fence, identity, operator_namespace, watch_namespaces: _, concurrency } = settings;
+        let Settings { fence, identity, operator_namespace, watch_namespaces: _, watch_secrets: _, concurrency } =
+            settings;
         let asking = Asking { concurrency, identity: &identity, fence: fence.clone() };
         let cluster = Kubernetes::new(client.clone(), asking, watched, self.released.clone(), metrics.clone());
         let store = self.connections.clone();
         let connections = ClusterConnections::new(client, operator_namespace, store, metrics.clone(), fence);
         let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
-        Operator::new(cluster, connections, claim_key, clock, fresh, metrics)
+        let mut operator = Operator::new(cluster, connections, claim_key, clock, fresh, metrics);
+        operator.observed_secrets = self.observed_secrets.clone();
+        operator
     }
+}
+
+/// Whoever has the resource wakes it.
+fn observed_secrets(listeners: Listeners) -> Arc<ObservedSecrets> {
+    Arc::new(ObservedSecrets::new(move |app| watches::tell(&listeners, &Change::Secret(app))))
 }
 
 async fn all_ready<K>(stores: &[Store<K>]) -> bool
@@ -201,8 +214,12 @@ fn control(
     shop: Arc<Shop>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> impl Future<Output = ()> {
-    let mut affected = Affected::new(apps.clone());
-    let affected = elsewhere.flat_map(move |change| stream::iter(affected.by(&change, Instant::now())));
+    let (mut affected, pacing) = (Affected::new(apps.clone()), shop.clone());
+    let affected = elsewhere.flat_map(move |change| {
+        let concerned = affected.by(&change, Instant::now());
+        pacing.changed(&change, &concerned);
+        stream::iter(concerned.into_iter().map(|app| ObjectRef::from_obj(app.as_ref())))
+    });
     Controller::for_stream(stream::pending(), apps)
         .with_config(Config::default())
         .reconcile_on(waking)
@@ -259,6 +276,14 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
 impl Shop {
     fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, doubts: Doubts) -> Self {
         Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default(), doubts }
+    }
+
+    /// A change of its Secret counts like one of the resource itself.
+    fn changed(&self, change: &Change, concerned: &[Arc<CachedApp>]) {
+        match change {
+            Change::Secret(_) => concerned.iter().for_each(|app| self.pace.touch(&app.uid().unwrap_or_default())),
+            Change::Connection(_) | Change::ConnectionReady(_) | Change::Namespace(_) => {}
+        }
     }
 
     /// How long this resource has to wait because it was changed and reconciled just now.

@@ -3,7 +3,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -67,6 +67,13 @@ fn lock<K, V>(map: &Map<K, V>) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Stands for a value in little memory.
+pub fn fingerprint(value: impl Hash) -> u64 {
+    let mut hash = DefaultHasher::new();
+    value.hash(&mut hash);
+    hash.finish()
+}
+
 /// Below so many entries nothing is looked through.
 const FEW: usize = 64;
 
@@ -106,6 +113,14 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
             self.retain(of_use);
         }
         self.entries.insert(key, value);
+    }
+
+    /// The value of this key, to change it.
+    pub fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get_mut(key)
     }
 
     /// Forgets the value of this key.

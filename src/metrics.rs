@@ -44,6 +44,7 @@ pub struct Metrics {
     drift_corrected: Counter,
     kubernetes_writes: Family<OfWrite, Counter>,
     unreadable: Family<OfWatch, Gauge>,
+    secret_watches_refused: Gauge,
     finalizers_removed: Counter,
     panics: Counter,
     stores: OnceLock<Stores>,
@@ -69,6 +70,7 @@ impl Default for Metrics {
             drift_corrected: Counter::default(),
             kubernetes_writes: Family::default(),
             unreadable: none_unreadable(),
+            secret_watches_refused: Gauge::default(),
             finalizers_removed: Counter::default(),
             panics: Counter::default(),
             stores: OnceLock::new(),
@@ -138,6 +140,11 @@ impl Metrics {
         self.unreadable.get_or_create(&OfWatch { resource: of.as_str() }).inc_by(more);
     }
 
+    /// So many more watches of Secrets are refused.
+    pub fn secret_watch_refused(&self, more: i64) {
+        self.secret_watches_refused.inc_by(more);
+    }
+
     /// A resource went away after somebody else had removed its finalizer.
     pub fn finalizer_removed(&self) {
         self.finalizers_removed.inc();
@@ -172,6 +179,7 @@ impl Metrics {
                 Id::Leader => family.register(registry, self.leader.clone()),
                 Id::ConnectionReady => family.register(registry, state.connection_ready.clone()),
                 Id::Unreadable => family.register(registry, self.unreadable.clone()),
+                Id::SecretWatchesRefused => family.register(registry, self.secret_watches_refused.clone()),
                 Id::FinalizersRemoved => family.register(registry, self.finalizers_removed.clone()),
                 Id::Panics => family.register(registry, self.panics.clone()),
             }

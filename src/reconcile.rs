@@ -5,10 +5,13 @@ mod access;
 mod calls;
 mod connection;
 mod memory;
+mod observed_secrets;
 mod panic;
 mod perform;
 mod report;
 mod secret_writes;
+
+pub use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
@@ -59,6 +62,8 @@ pub struct Operator<C, D> {
     pub connections: D,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the watch of Secrets compares with, if there is one.
+    pub observed_secrets: Option<Arc<ObservedSecrets>>,
     /// By id, held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
     claiming: Keyed<ClientId, tokio::sync::Mutex<()>>,
     claim_key: ClaimKey,
@@ -99,8 +104,19 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (claiming, secret_writes) = (Keyed::default(), SecretWrites::default());
-        let memory = Memory::default();
-        Self { cluster, connections, metrics, claiming, claim_key, secret_writes, memory, clock, fresh }
+        let (memory, observed_secrets) = (Memory::default(), None);
+        Self {
+            cluster,
+            connections,
+            metrics,
+            observed_secrets,
+            claiming,
+            claim_key,
+            secret_writes,
+            memory,
+            clock,
+            fresh,
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -49,6 +49,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     let settings = controller::Settings {
         fence: Fence::Open,
         identity: identity.clone(),
+        watch_secrets: arguments.watches_secrets(),
         operator_namespace: arguments.operator_namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
         watch_namespaces: arguments.watch_namespace,
         concurrency: arguments.concurrency.into(),

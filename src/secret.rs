@@ -4,7 +4,7 @@
 mod contents;
 mod generate;
 
-pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
+pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents, label_selector};
 pub use generate::client_secret;
 
 use crate::claim::ClaimKey;
@@ -137,6 +137,17 @@ fn controller(secret: &Secret) -> Option<&String> {
     owners.filter(|owner| owner.controller == Some(true)).map(|owner| &owner.uid).next()
 }
 
+impl SecretWrite {
+    /// What the Secret holds once it is written as it stands here.
+    pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
+        match self {
+            Self::Create(secret) | Self::Replace(secret) => SecretContents::read(app, secret),
+            Self::Recreate { new, .. } => SecretContents::read(app, new),
+            Self::Delete(_) => SecretContents::default(),
+        }
+    }
+}
+
 impl SecretState {
     /// The write that makes the Secret hold this, `None` for a foreign object.
     pub fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
@@ -214,6 +225,11 @@ impl OwnedSecret {
     /// Its name.
     pub fn name(&self) -> String {
         self.secret.name_any()
+    }
+
+    /// Tells it from a namesake of before.
+    pub fn uid(&self) -> Option<String> {
+        self.secret.uid()
     }
 
     /// Changes with every change of the Secret.

@@ -45,6 +45,11 @@ impl Kept for PartialObjectMeta<Namespace> {
     const ANNOTATIONS: Option<&'static [&'static str]> = Some(&[]);
 }
 
+impl Kept for PartialObjectMeta<Secret> {
+    const DROPPED: &'static [&'static str] = &["labels", "ownerReferences", "finalizers"];
+    const ANNOTATIONS: Option<&'static [&'static str]> = Some(&[]);
+}
+
 // What the operator replaces is sent back whole.
 impl Kept for Secret {}
 impl Kept for Lease {}

@@ -1,4 +1,4 @@
-//! Which resources are to be reconciled because something else changed: their connection or their namespace.
+//! Which resources are to be reconciled because something else changed: their connection, their namespace or their Secret.
 //! Those that wait for a connection are woken when it is Ready again, so that they do not sit out a backoff of minutes.
 
 use super::watches::Change;
@@ -6,7 +6,8 @@ use crate::cluster::cached::CachedApp;
 use crate::crd::{ConditionType, OrgOAuthApp};
 use crate::keyed::PrunedMap;
 use crate::reason::Reason;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A connection that is Ready every few seconds must not take the backoff from all who wait for it. So long is the longest
@@ -27,15 +28,16 @@ impl Affected {
     }
 
     /// Those that a change concerns.
-    pub fn by(&mut self, change: &Change, now: Instant) -> Vec<ObjectRef<CachedApp>> {
+    pub fn by(&mut self, change: &Change, now: Instant) -> Vec<Arc<CachedApp>> {
         match change {
             Change::Connection(name) => self.those(|app| app.spec.connection_ref.name == *name),
             Change::Namespace(name) => self.those(|app| app.metadata.namespace.as_ref() == Some(name)),
             Change::ConnectionReady(name) => self.waiting_for(name, now),
+            Change::Secret(app) => self.apps.get(app).into_iter().collect(),
         }
     }
 
-    fn waiting_for(&mut self, connection: &str, now: Instant) -> Vec<ObjectRef<CachedApp>> {
+    fn waiting_for(&mut self, connection: &str, now: Instant) -> Vec<Arc<CachedApp>> {
         let is_recent = |_: &String, at: &Instant| now < *at + WAKE_PACE;
         if self.woken.get(connection).is_some_and(|at| now < *at + WAKE_PACE) {
             return Vec::new();
@@ -49,10 +51,8 @@ impl Affected {
         waiting
     }
 
-    fn those(&self, concerns: impl Fn(&OrgOAuthApp) -> bool) -> Vec<ObjectRef<CachedApp>> {
-        let apps = self.apps.state();
-        let concerned = apps.iter().filter(|app| concerns(app.outline()));
-        concerned.map(|app| ObjectRef::from_obj(app.as_ref())).collect()
+    fn those(&self, concerns: impl Fn(&OrgOAuthApp) -> bool) -> Vec<Arc<CachedApp>> {
+        self.apps.state().into_iter().filter(|app| concerns(app.outline())).collect()
     }
 }
 
@@ -66,6 +66,7 @@ fn waits_for_connection(app: &OrgOAuthApp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::ResourceExt;
     use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
     use serde_json::json;
@@ -96,9 +97,10 @@ mod tests {
         Affected::new(apps)
     }
 
-    fn names(mut apps: Vec<ObjectRef<CachedApp>>) -> Vec<String> {
-        apps.sort_by(|one, two| one.name.cmp(&two.name));
-        apps.into_iter().map(|app| app.name).collect()
+    fn names(apps: Vec<Arc<CachedApp>>) -> Vec<String> {
+        let mut names: Vec<String> = apps.iter().map(|app| app.name_any()).collect();
+        names.sort();
+        names
     }
 
     #[test]

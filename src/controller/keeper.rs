@@ -112,7 +112,7 @@ impl Keeper {
                 change = changes.next() => match change {
                     Some(Change::Connection(name)) => known.entry(name).or_default().due = None,
                     // That a connection is Ready was found out here.
-                    Some(Change::ConnectionReady(_) | Change::Namespace(_)) => {}
+                    Some(Change::ConnectionReady(_) | Change::Namespace(_) | Change::Secret(_)) => {}
                     None => return,
                 },
                 Some(name) = doubts.recv() => known.get_mut(&name).into_iter().for_each(Known::doubt),

@@ -1,8 +1,8 @@
 //! How often a resource is reconciled because somebody changed it: at once, and then once a second at most.
 //! What changes in a loop costs its resource a wait, and everybody else nothing.
 
-use crate::keyed::PrunedMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use crate::keyed::{PrunedMap, fingerprint};
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,31 +18,35 @@ pub struct Pace(Mutex<PrunedMap<u64, Accepted>>);
 struct Accepted {
     change: u64,
     at: Instant,
+    /// Whether its Secret changed since.
+    touched: bool,
 }
 
 impl Pace {
     /// How long the resource with this uid has to wait, when it is as `change` tells now. `None` when it may be
     /// reconciled, which is then counted; a reconcile without a change is not counted and does not wait.
     pub fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
-        let (uid, change) = (hash(uid), hash(change));
+        let (uid, change) = (fingerprint(uid), fingerprint(change));
         let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = |_: &u64, accepted: &Accepted| accepted.at + PACE > now;
-        let last = accepted.get_or_insert_with(uid, || Accepted { change, at: now }, recent);
-        if last.change == change {
+        let last = accepted.get_or_insert_with(uid, || Accepted { change, at: now, touched: false }, recent);
+        if last.change == change && !last.touched {
             return None;
         }
         let left = (last.at + PACE).saturating_duration_since(now);
         if left.is_zero() {
-            *last = Accepted { change, at: now };
+            *last = Accepted { change, at: now, touched: false };
         }
         (!left.is_zero()).then_some(left)
     }
-}
 
-fn hash(value: impl Hash) -> u64 {
-    let mut hash = DefaultHasher::new();
-    value.hash(&mut hash);
-    hash.finish()
+    /// The Secret of the resource with this uid changed, which counts like a change of the resource.
+    pub fn touch(&self, uid: &str) {
+        let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = accepted.get_mut(&fingerprint(uid)) {
+            last.touched = true;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +64,17 @@ mod tests {
         assert_eq!(pace.wait("b", 1, at(5900)), None, "another resource does not wait");
         assert_eq!(pace.wait("a", 3, at(6000)), None);
         assert_eq!(pace.wait("a", 4, at(6001)), Some(Duration::from_millis(999)));
+    }
+
+    #[test]
+    fn a_secret_in_a_loop_of_changes_causes_one_reconcile_a_second() {
+        let (pace, begin) = (Pace::default(), Instant::now());
+        let reconciled = |millis: &u64| {
+            pace.touch("a");
+            pace.wait("a", 0, begin + Duration::from_millis(*millis)).is_none()
+        };
+        let reconciled: Vec<u64> = (0..=3000).step_by(10).filter(reconciled).collect();
+        assert_eq!(reconciled, [0, 1000, 2000, 3000]);
     }
 
     #[test]

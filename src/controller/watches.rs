@@ -1,12 +1,16 @@
 //! The watches: resources, connections, and the namespaces whose labels grants select by. Each keeps a store current and
 //! tells, object by object, what came, changed or went, whether it was told in the watch or only found out by a new list.
+//! That of Secrets is in `secrets`, and keeps none.
 
 mod apps;
+mod secrets;
 
 pub use apps::{Waking, apps, requests};
+pub use secrets::secrets;
 
 use super::notices::{Notice, Notices};
 use crate::claim::ClaimKey;
+use crate::cluster::cached::CachedApp;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
 use crate::crd::{ConditionStatus, ConditionType, IamConnection};
@@ -34,6 +38,8 @@ pub enum Change {
     ConnectionReady(String),
     /// The labels of the namespace of that name.
     Namespace(String),
+    /// The Secret of a resource, which is not as its last reconcile left it.
+    Secret(ObjectRef<CachedApp>),
 }
 
 /// Those who want to hear of changes.
@@ -167,7 +173,8 @@ impl Follower<NamespaceMeta> for Namespaces {
     }
 }
 
-fn tell(listeners: &Listeners, change: &Change) {
+/// Has all of them hear of it.
+pub fn tell(listeners: &Listeners, change: &Change) {
     for listener in listeners {
         // Who has ended needs no news.
         listener.unbounded_send(change.clone()).ok();

@@ -70,6 +70,8 @@ pub enum Id {
     ConnectionReady,
     /// Objects that cannot be read.
     Unreadable,
+    /// Watches of Secrets that are refused.
+    SecretWatchesRefused,
     /// Resources that went without their finalizer.
     FinalizersRemoved,
     /// Failures of the operator itself.
@@ -79,7 +81,7 @@ pub enum Id {
 const CONNECTION: Label = Label { name: "connection", meaning: "the name of the `IamConnection`" };
 
 /// Every metric, in the order in which it is exposed and documented.
-pub static FAMILIES: [Family; 17] = [
+pub static FAMILIES: [Family; 18] = [
     Family {
         id: Id::Reconciles,
         name: "oauth_app_operator_reconciles_total",
@@ -223,6 +225,13 @@ pub static FAMILIES: [Family; 17] = [
         kind: Kind::Gauge,
         labels: &[Label { name: "resource", meaning: "`orgoauthapps`, `iamconnections` or `namespaces`" }],
         help: "Objects that hold something that the operator cannot read, so that it skips them",
+    },
+    Family {
+        id: Id::SecretWatchesRefused,
+        name: "oauth_app_operator_secret_watches_refused",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Watches of Secrets for which the operator lacks the right, one for each watched namespace or one for all; a Secret that is deleted or edited there is noticed within the `resyncInterval`",
     },
     Family {
         id: Id::FinalizersRemoved,

@@ -11,7 +11,7 @@ use crate::decide::{
 use crate::reason::Reason;
 use crate::remote::ClientId;
 use crate::secret::{
-    self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, rotation_secret_name, secret_name,
+    self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, SecretWrite, rotation_secret_name, secret_name,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -46,8 +46,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::WriteSecret(content, because) => return self.write(content, because).await,
             Step::WriteRotation(content, because) => return self.write_rotation(content, because).await,
             Step::RemovePreviousTarget(secret) | Step::RemoveSecret(secret) => {
-                self.operator.cluster.write_secret(secret.remove()).await?;
-                self.saw_secret(&secret, SecretState::Absent);
+                let removed = self.write_secret(&secret.name(), secret.remove()).await?;
+                self.saw_secret(&secret, removed);
             }
             Step::ReleaseSecret(secret) => self.release(&secret).await?,
             Step::DropFinalizer => return self.drop_finalizer().await,
@@ -69,8 +69,21 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 
     async fn read_secret(&self, name: &str) -> Result<SecretState, ClusterFault> {
         let namespace = self.observed.app.namespace().unwrap_or_default();
-        let secret = self.operator.cluster.read_secret(&namespace, name).await?;
-        Ok(self.guard(secret))
+        let secret = self.guard(self.operator.cluster.read_secret(&namespace, name).await?);
+        if let Some(secrets) = &self.operator.observed_secrets {
+            secrets.read(&self.observed.app, name, &secret);
+        }
+        Ok(secret)
+    }
+
+    async fn write_secret(&self, name: &str, write: SecretWrite) -> Result<SecretState, ClusterFault> {
+        let app = &self.observed.app;
+        let written = self.operator.observed_secrets.as_ref().map(|secrets| secrets.write(app, name));
+        let secret = self.guard(self.operator.cluster.write_secret(write).await?);
+        if let Some(written) = written {
+            written.ended(app, &secret);
+        }
+        Ok(secret)
     }
 
     fn guard(&self, secret: Option<Secret>) -> SecretState {
@@ -204,14 +217,15 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         if let Creation::Issued(_) = self.observed.creation {
             self.observed.creation = Creation::Stored;
         }
-        match self.operator.cluster.write_secret(write).await {
+        let written = write.contents(app);
+        match self.write_secret(&self.secret_name(), write).await {
             Ok(secret) => {
                 self.secret_accepted();
                 self.wrote(secret, because);
                 // Further keys and the claim are compared when they are put back, and the rotation is in another Secret.
                 let read = self.observed.contents();
                 let SecretContents { claim, extra, pending, previous, .. } = read.clone();
-                let is_held = read == SecretContents { claim, extra, pending, previous, ..content };
+                let is_held = read == SecretContents { claim, extra, pending, previous, ..written };
                 Ok(if is_held { Flow::Next } else { secret_overridden(&self.secret_name()) })
             }
             Err(ClusterFault::Stale) => {
@@ -230,10 +244,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let Some(write) = target.and_then(|target| target.write_rotation(app, &content)) else {
             return Err(ClusterFault::Stale);
         };
-        match self.operator.cluster.write_secret(write).await {
+        match self.write_secret(&name, write).await {
             Ok(secret) => {
                 self.secret_accepted();
-                self.observed.rotation_secret = Some(self.guard(secret));
+                self.observed.rotation_secret = Some(secret);
                 if let (RotationWrite::Staged, Some(pending)) = (because, &content.pending) {
                     self.observed.came_to(&pending.secret, PendingProgress::Staged);
                     // Another process may have rotated and removed its Secret between the read and the write.
@@ -256,9 +270,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         secret_name(&self.observed.app)
     }
 
-    fn wrote(&mut self, secret: Option<Secret>, because: WriteReason) {
+    fn wrote(&mut self, secret: SecretState, because: WriteReason) {
         let before = self.version();
-        self.observed.secret = Some(self.guard(secret));
+        self.observed.secret = Some(secret);
         self.observed.secret_write = SecretWriteProgress::Written;
         match &self.observed.secret {
             // Kubernetes gives no new version to an object that stays as it was.
@@ -315,8 +329,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     async fn release(&mut self, secret: &OwnedSecret) -> Result<(), ClusterFault> {
-        let released = self.operator.cluster.write_secret(secret.release(&self.observed.app)).await?;
-        self.saw_secret(secret, self.guard(released));
+        let released = self.write_secret(&secret.name(), secret.release(&self.observed.app)).await?;
+        self.saw_secret(secret, released);
         Ok(())
     }
 

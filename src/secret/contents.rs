@@ -270,6 +270,11 @@ fn data(values: impl IntoIterator<Item = (String, Option<String>)>) -> BTreeMap<
     values.into_iter().filter_map(|(key, value)| Some((key, ByteString(value?.into_bytes())))).collect()
 }
 
+/// Selects the Secrets that the operator wrote for a resource, and whatever else bears their labels.
+pub fn label_selector() -> String {
+    format!("{MANAGED_BY_LABEL}={FIELD_MANAGER},{OWNER_LABEL}")
+}
+
 /// Takes off every label and annotation that makes a Secret the operator's.
 pub(super) fn take_marks_off(secret: &mut Secret) {
     secret.labels_mut().retain(|name, _| name != OWNER_LABEL && name != MANAGED_BY_LABEL);

@@ -32,6 +32,7 @@ mod refusals;
 mod rotation;
 mod schema;
 mod scrape;
+mod secret_watch;
 mod short_manifests;
 mod table;
 mod tenancy;

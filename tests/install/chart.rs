@@ -26,6 +26,7 @@ fn a_value_that_does_not_exist_or_cannot_be_is_refused_by_name() {
         ("--set=networkPolicy.apiserver.ports={443}", "additional properties 'apiserver' not allowed"),
         ("--set=watchNamespaces=team-a", "at '/watchNamespaces': got string, want array"),
         ("--set=watchNamespaces={Team-A}", "at '/watchNamespaces/0': 'Team-A' does not match pattern"),
+        ("--set=watchSecrets=some", "at '/watchSecrets': got string, want"),
         ("--set=runAsUser=0", "at '/runAsUser': minimum: got 0, want 1"),
         ("--set=logLevel=verbose", "at '/logLevel': value must be one of 'error', 'warn', 'info', 'debug', 'trace'"),
         ("--set=image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
@@ -71,6 +72,32 @@ fn a_scoped_install_gives_no_right_to_secrets_or_apps_in_all_namespaces() {
     let expected = serde_json::json!([["iamconnections"], ["iamconnections/status"], ["namespaces"]]);
     assert_eq!(serde_json::to_value(resources).unwrap(), expected);
     assert_eq!(role["rules"][2]["resourceNames"], serde_json::json!(["team-a"]));
+}
+
+#[test]
+fn secrets_are_watched_in_a_scoped_install_unless_the_value_says_otherwise_and_the_right_goes_with_the_flag() {
+    let (scoped, watch) = ("--set=watchNamespaces={team-a}", |value: &str| format!("--set=watchSecrets={value}"));
+    let (on, off, default) = (watch("true"), watch("false"), watch("null"));
+    for (flags, watches) in [
+        (&[][..], false),
+        (&[default.as_str()], false),
+        (&[off.as_str()], false),
+        (&[on.as_str()], true),
+        (&[scoped], true),
+        (&[scoped, &default], true),
+        (&[scoped, &on], true),
+        (&[scoped, &off], false),
+    ] {
+        let rendered = template(flags).unwrap();
+        let objects: Vec<Value> =
+            rendered.split("\n---\n").filter_map(|text| serde_saphyr::from_str(text).ok()).collect();
+        let listing = |rule: &Value| {
+            rule["resources"] == serde_json::json!(["secrets"]) && rule["verbs"].to_string().contains("list")
+        };
+        let rules = objects.iter().filter_map(|object| object["rules"].as_array()).flatten();
+        assert_eq!(rules.filter(|rule| listing(rule)).count(), usize::from(watches), "{flags:?}");
+        assert!(rendered.contains(&format!("- --watch-secrets={watches}\n")), "{flags:?}");
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ async fn a_scoped_release_does_the_main_job_and_has_no_right_elsewhere() {
         }
     }
     // It may create one, the key that signs claims; a name cannot be asked for in a create.
-    for verb in ["update", "delete", "list"] {
+    for verb in ["update", "delete", "list", "watch"] {
         let namespace = format!("-n={NAME}");
         let may = site.plane.kubectl(&["auth", "can-i", verb, "secrets", &namespace, RIGHT]);
         assert!(may.is_err(), "may {verb} the Secrets of the operator's own namespace");

@@ -2,7 +2,7 @@
 //! here. That it needs no other is shown by all other tests, which run with these rights alone.
 
 use crate::guide::{APPLY, INSTALL_SCOPED};
-use crate::helm::NAME;
+use crate::helm::{NAME, chart};
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -98,6 +98,15 @@ async fn no_right_ships_that_is_not_used() {
     assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
     let apps = site.get(&["iamc", "default"])["status"]["apps"].clone();
     assert!(apps["total"].is_number(), "the users of a connection are counted: {apps}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_right_ships_that_is_not_used_where_secrets_are_watched_everywhere() {
+    let mut site = Site::fresh().await;
+    let chart = chart().display().to_string();
+    site.helm(NAME, &["install", NAME, &chart, "--create-namespace", "--set=watchSecrets=true"]).unwrap();
+    site.kubectl(&["create", "namespace", "team-a"]);
+    assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,14 @@ labels:
 {{- end -}}
 {{- end }}
 
+{{/* Whether Secrets are watched: as the value says, else in a scoped install only. Empty is no. */}}
+{{- define "oauth-app-operator.watchSecrets" -}}
+{{- $default := not (empty .Values.watchNamespaces) -}}
+{{- if ternary $default .Values.watchSecrets (kindIs "invalid" .Values.watchSecrets) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{/* What the operator does where apps are: in all namespaces, or in each watched one. */}}
 {{- define "oauth-app-operator.appRules" -}}
 # Watch the resources; add and remove the finalizer.
@@ -54,11 +62,18 @@ labels:
 - apiGroups: [oauth-apps.dev]
   resources: [orgoauthapps/status]
   verbs: [patch]
-# Write the Secret of a resource, by its name only: no list, no watch. Delete is for the one that a renamed
-# Secret leaves, and to set its owner where OwnerReferencesPermissionEnforcement is on, as on OpenShift.
+# Write the Secret of a resource, by its name. Delete is for the one that a renamed Secret leaves, and to set its
+# owner where OwnerReferencesPermissionEnforcement is on, as on OpenShift.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, update, delete]
+{{- if include "oauth-app-operator.watchSecrets" . }}
+# Notice at once that such a Secret was deleted or edited. The operator asks for the metadata of its own by their label, but
+# Kubernetes grants no less than to read all of them. `watchSecrets: false` takes this away.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list, watch]
+{{- end }}
 # Find the pods that still use a Secret, for deletionPolicy DeleteWhenUnused.
 - apiGroups: [""]
   resources: [pods]

@@ -1,15 +1,20 @@
 //! Watches fed by hand with what Kubernetes may tell.
 
 use super::apps::Apps;
+use super::secrets::Secrets;
 use super::*;
-use crate::claim::ApiAddress;
+use crate::claim::{ApiAddress, ClaimKey};
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
 use crate::controller::notices::Notices;
 use crate::crd::{Api, FINALIZER, RECONCILE_REQUESTED};
+use crate::reconcile::ObservedSecrets;
 use crate::remote::ClientId;
+use crate::secret::guard;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::{PartialObjectMeta, Status};
 use serde_json::{Value, json};
 
 const UNREADABLE: &str = "unreadable";
@@ -241,6 +246,7 @@ async fn follow_all<K: Kept + Clone + 'static, F: Follower<K>>(
     let name = |change| match change {
         Change::Connection(name) | Change::Namespace(name) => name,
         Change::ConnectionReady(name) => format!("{name} is Ready"),
+        Change::Secret(app) => app.name,
     };
     drain(&mut changes).into_iter().map(name).collect()
 }
@@ -268,6 +274,64 @@ async fn a_connection_that_a_new_list_no_longer_has_or_that_cannot_be_read_is_to
     };
     let turns = ["True", "True", "Unknown", "False", "True"].map(condition).to_vec();
     assert_eq!(told([first(), turns].concat()).await, ["a", "b", "a is Ready", "a is Ready"], "each time it turns");
+}
+
+/// A watch of Secrets, and the resources that it wakes.
+fn secrets() -> (Secrets, UnboundedReceiver<String>) {
+    let (wake, woken) = unbounded();
+    let observed = ObservedSecrets::new(move |app| wake.unbounded_send(app.name).unwrap());
+    let app = app("a", json!({})).0.unwrap().outline().clone();
+    let secret = json!({"metadata": {"name": "s", "namespace": "n", "uid": "1", "resourceVersion": "7",
+        "ownerReferences": [app.controller_owner_ref(&()).unwrap()]}});
+    let key = ClaimKey::new(&[1; 32], []).unwrap();
+    observed.read(&app, "s", &guard(&app, &key, serde_json::from_value(secret).unwrap()));
+    (Secrets { namespace: None, observed: Arc::new(observed), metrics: Arc::default(), is_refused: false }, woken)
+}
+
+fn secret(version: &str) -> Lenient<PartialObjectMeta<Secret>> {
+    let labels = json!({"oauth-apps.dev/owner-uid": "of another"});
+    let metadata = json!({"name": "s", "namespace": "n", "uid": "1", "resourceVersion": version, "labels": labels});
+    serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+}
+
+#[tokio::test]
+async fn a_secret_that_changes_or_goes_wakes_its_resource_also_when_only_a_new_list_tells() {
+    let listed = |versions: &[&str]| {
+        let all = versions.iter().map(|version| Event::InitApply(secret(version)));
+        [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect::<Vec<_>>()
+    };
+    for (case, events, wakes) in [
+        ("as it was left", listed(&["7"]), 0),
+        ("edited in a gap of the watch", listed(&["8"]), 1),
+        ("gone in a gap of the watch", listed(&[]), 1),
+        ("edited", [listed(&["7"]), vec![Event::Apply(secret("8"))]].concat(), 1),
+        ("gone", [listed(&["7"]), vec![Event::Delete(secret("8"))]].concat(), 1),
+    ] {
+        let (mut secrets, mut woken) = secrets();
+        secrets.follow(stream::iter(events.into_iter().map(Ok))).await;
+        assert_eq!(drain(&mut woken), vec!["a"; wakes], "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_watch_is_counted_until_it_is_accepted() {
+    let refused = || {
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(
+            Status::failure("no", "Forbidden").with_code(403),
+        ))))
+    };
+    let counted = |secrets: &Secrets| {
+        let text = secrets.metrics.text(k8s_openapi::jiff::Timestamp::UNIX_EPOCH).unwrap();
+        text.contains("oauth_app_operator_secret_watches_refused 1\n")
+    };
+    let (mut secrets, mut woken) = secrets();
+    for _ in 0..2 {
+        secrets.follow(stream::iter([refused(), Ok(Event::Apply(secret("8")))])).await;
+        assert!(counted(&secrets), "it is counted once");
+    }
+    secrets.follow(stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
+    assert!(!counted(&secrets));
+    assert_eq!(drain(&mut woken), Vec::<String>::new(), "nothing is compared with what was not watched");
 }
 
 #[tokio::test]

@@ -1,0 +1,117 @@
+//! The watch of the Secrets that the operator writes, by label and of their metadata only, of which nothing is kept. Where
+//! Kubernetes refuses it, the operator works without: a Secret is then looked at when its resource is.
+
+use super::{PAGE, Shared};
+use crate::cluster::lenient::Lenient;
+use crate::metrics::Metrics;
+use crate::reconcile::{ObservedSecrets, Uids};
+use crate::secret::label_selector;
+use futures::{Stream, StreamExt, future::BoxFuture};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a watch that is refused waits before it asks again.
+const REFUSED: Duration = Duration::from_secs(60);
+
+type Meta = Lenient<PartialObjectMeta<Secret>>;
+
+/// The Secrets of a namespace, or all. The future runs the watch.
+pub fn secrets(shared: &Shared, namespace: Option<&str>, observed: Arc<ObservedSecrets>) -> BoxFuture<'static, ()> {
+    let api: Api<Meta> = match namespace {
+        Some(namespace) => Api::namespaced(shared.client.clone(), namespace),
+        None => Api::all(shared.client.clone()),
+    };
+    let follower = Secrets {
+        namespace: namespace.map(str::to_owned),
+        observed,
+        metrics: shared.metrics.clone(),
+        is_refused: false,
+    };
+    Box::pin(follower.watch(api))
+}
+
+pub(super) struct Secrets {
+    pub namespace: Option<String>,
+    pub observed: Arc<ObservedSecrets>,
+    pub metrics: Arc<Metrics>,
+    pub is_refused: bool,
+}
+
+impl Secrets {
+    async fn watch(mut self, api: Api<Meta>) {
+        let labels = label_selector();
+        let config = watcher::Config::default().labels(&labels).page_size(PAGE);
+        let first = ListParams::default().labels(&labels).limit(1);
+        loop {
+            // Asked first, since the watch itself would log each refusal.
+            match api.list(&first).await {
+                Err(error) if is_refusal(&error) => self.refused(&error),
+                Ok(_) | Err(_) => self.follow(watcher(api.clone(), config.clone()).default_backoff()).await,
+            }
+            tokio::time::sleep(REFUSED).await;
+        }
+    }
+
+    /// Until the watch is refused.
+    pub async fn follow(&mut self, events: impl Stream<Item = watcher::Result<Event<Meta>>>) {
+        let mut events = std::pin::pin!(events);
+        let mut missing = Uids::default();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => missing = self.observed.uids(self.namespace.as_deref()),
+                Ok(Event::InitApply(secret)) => {
+                    missing.remove(secret.meta());
+                    self.observed.changed(secret.meta());
+                }
+                Ok(Event::InitDone) => {
+                    self.observed.missing(&missing);
+                    self.accepted();
+                }
+                Ok(Event::Apply(secret)) => self.observed.changed(secret.meta()),
+                Ok(Event::Delete(secret)) => self.observed.gone(secret.meta()),
+                Err(error) => match cause(&error) {
+                    Some(refusal) if is_refusal(refusal) => return self.refused(refusal),
+                    Some(_) | None => tracing::warn!(%error, watch = "secrets", "a watch failed; restarting it"),
+                },
+            }
+        }
+    }
+
+    /// Said once. What reconciles observe is of no use then.
+    fn refused(&mut self, error: &kube::Error) {
+        self.observed.forget(self.namespace.as_deref());
+        if !self.is_refused {
+            self.metrics.secret_watch_refused(1);
+            let namespace = self.namespace.as_deref();
+            tracing::warn!(%error, namespace, "cannot watch Secrets: one that is deleted or edited is noticed within the resyncInterval; grant list and watch on secrets, or set --watch-secrets=false");
+        }
+        self.is_refused = true;
+    }
+
+    fn accepted(&mut self) {
+        if self.is_refused {
+            self.metrics.secret_watch_refused(-1);
+            tracing::info!(namespace = self.namespace.as_deref(), "the Secrets are watched now");
+        }
+        self.is_refused = false;
+    }
+}
+
+fn cause(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => Some(cause),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_forbidden())
+}

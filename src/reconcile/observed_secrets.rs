@@ -1,0 +1,211 @@
+//! The Secrets as the reconciles left them. A change that no reconcile knows of wakes the resource that the Secret belongs to;
+//! the operator's own writes wake nobody, whether the watch or the answer to the write is first.
+
+use crate::cluster::cached::CachedApp;
+use crate::crd::OrgOAuthApp;
+use crate::keyed::fingerprint;
+use crate::secret::SecretState;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// More than a reconcile writes. Without an older one a reconcile comes for nothing, and no change is missed.
+const VERSIONS: usize = 8;
+
+/// By `namespace/name`. An entry is made by a reconcile whose Secret is there, never by what a label says, and goes with the
+/// Secret.
+pub struct ObservedSecrets {
+    wake: Box<dyn Fn(ObjectRef<CachedApp>) + Send + Sync>,
+    entries: Mutex<HashMap<String, Entry>>,
+}
+
+/// A Secret of a resource. Of uids and versions there is a fingerprint.
+struct Entry {
+    app: String,
+    /// None while it is being created.
+    uid: Option<u64>,
+    /// Those that reconciles read or wrote last.
+    versions: [u64; VERSIONS],
+    writes: usize,
+    /// What the watch told last during a write, of which only the answer says whether it is news.
+    undecided: Option<Told>,
+}
+
+/// What the watch tells.
+#[derive(Clone, Copy)]
+enum Told {
+    /// The Secret has this version.
+    Version(u64),
+    /// The one with this uid is gone, or no longer labeled.
+    Gone(u64),
+}
+
+/// Uids of Secrets that reconciles know.
+#[derive(Debug, Default)]
+pub struct Uids(HashSet<u64>);
+
+impl ObservedSecrets {
+    /// With what wakes a resource.
+    pub fn new(wake: impl Fn(ObjectRef<CachedApp>) + Send + Sync + 'static) -> Self {
+        Self { wake: Box::new(wake), entries: Mutex::default() }
+    }
+
+    /// A reconcile read the Secret of that name.
+    pub fn read(&self, app: &OrgOAuthApp, name: &str, secret: &SecretState) {
+        let (key, mut entries) = (key(app.namespace().as_deref(), name), self.entries());
+        match secret {
+            SecretState::Owned(_) => entries.entry(key).or_insert_with(|| Entry::new(app)).saw(app, secret),
+            SecretState::Absent | SecretState::Foreign => {
+                if let Some(entry) = entries.get_mut(&key) {
+                    entry.saw(app, secret);
+                    remove_if_unused(&mut entries, &key);
+                }
+            }
+        }
+    }
+
+    /// A reconcile is about to write the Secret of that name.
+    pub(super) fn write(&self, app: &OrgOAuthApp, name: &str) -> Write<'_> {
+        let key = key(app.namespace().as_deref(), name);
+        self.entries().entry(key.clone()).or_insert_with(|| Entry::new(app)).writes += 1;
+        Write { secrets: self, key }
+    }
+
+    /// The watch tells that a Secret came or changed.
+    pub fn changed(&self, secret: &ObjectMeta) {
+        self.told(&key_of(secret), Told::Version(fingerprint(&secret.resource_version)));
+    }
+
+    /// The watch tells that a Secret is gone, or no longer labeled.
+    pub fn gone(&self, secret: &ObjectMeta) {
+        self.told(&key_of(secret), Told::Gone(fingerprint(&secret.uid)));
+    }
+
+    /// The Secrets of this namespace, or all, that reconciles know.
+    pub fn uids(&self, namespace: Option<&str>) -> Uids {
+        let entries = self.entries();
+        Uids(entries.iter().filter(|(key, _)| is_in(key, namespace)).filter_map(|(_, entry)| entry.uid).collect())
+    }
+
+    /// Those are in no list of the watch.
+    pub fn missing(&self, Uids(missing): &Uids) {
+        let is_missing = |entry: &Entry| entry.uid.filter(|uid| missing.contains(uid));
+        let found = |(key, entry): (&String, &Entry)| Some((key.clone(), is_missing(entry)?));
+        let gone: Vec<_> = self.entries().iter().filter_map(found).collect();
+        gone.into_iter().for_each(|(key, uid)| self.told(&key, Told::Gone(uid)));
+    }
+
+    /// Nothing of this namespace, or of all, is watched.
+    pub fn forget(&self, namespace: Option<&str>) {
+        self.entries().retain(|key, entry| !is_in(key, namespace) || entry.writes > 0);
+    }
+
+    fn told(&self, key: &str, told: Told) {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(key) else { return };
+        if entry.writes > 0 {
+            entry.undecided = Some(told);
+        } else if entry.is_news(told) {
+            self.wake(key, entry, told);
+            remove_if_unused(&mut entries, key);
+        }
+    }
+
+    fn wake(&self, key: &str, entry: &mut Entry, told: Told) {
+        let namespace = key.split('/').next().unwrap_or_default();
+        (self.wake)(ObjectRef::new(&entry.app).within(namespace));
+        if let Told::Gone(_) = told {
+            entry.uid = None;
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn new(app: &OrgOAuthApp) -> Self {
+        Self { app: app.name_any(), uid: None, versions: [0; VERSIONS], writes: 0, undecided: None }
+    }
+
+    /// Two resources that name one Secret both see it, and one of them controls it.
+    fn saw(&mut self, app: &OrgOAuthApp, secret: &SecretState) {
+        match secret {
+            SecretState::Owned(secret) => {
+                self.app = app.name_any();
+                self.uid = Some(fingerprint(secret.uid()));
+                self.versions.rotate_right(1);
+                self.versions[0] = fingerprint(secret.version());
+            }
+            SecretState::Absent | SecretState::Foreign if self.app == app.name_any() => self.uid = None,
+            SecretState::Absent | SecretState::Foreign => {}
+        }
+    }
+
+    fn is_news(&self, told: Told) -> bool {
+        match told {
+            Told::Version(version) => !self.versions.contains(&version),
+            Told::Gone(uid) => self.uid == Some(uid),
+        }
+    }
+}
+
+impl Uids {
+    /// This one is there.
+    pub fn remove(&mut self, secret: &ObjectMeta) {
+        self.0.remove(&fingerprint(&secret.uid));
+    }
+}
+
+/// A write under way, until it is dropped.
+pub(super) struct Write<'a> {
+    secrets: &'a ObservedSecrets,
+    key: String,
+}
+
+impl Write<'_> {
+    /// What it came to.
+    pub fn ended(self, app: &OrgOAuthApp, secret: &SecretState) {
+        if let Some(entry) = self.secrets.entries().get_mut(&self.key) {
+            entry.saw(app, secret);
+        }
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        let mut entries = self.secrets.entries();
+        let Some(entry) = entries.get_mut(&self.key) else { return };
+        entry.writes -= 1;
+        let told = if entry.writes == 0 { entry.undecided.take() } else { None };
+        if let Some(told) = told.filter(|told| entry.is_news(*told)) {
+            self.secrets.wake(&self.key, entry, told);
+        }
+        remove_if_unused(&mut entries, &self.key);
+    }
+}
+
+fn remove_if_unused(entries: &mut HashMap<String, Entry>, key: &str) {
+    if entries.get(key).is_some_and(|entry| entry.uid.is_none() && entry.writes == 0) {
+        entries.remove(key);
+    }
+}
+
+fn key_of(secret: &ObjectMeta) -> String {
+    key(secret.namespace.as_deref(), secret.name.as_deref().unwrap_or_default())
+}
+
+/// No name has a slash.
+fn key(namespace: Option<&str>, name: &str) -> String {
+    format!("{}/{name}", namespace.unwrap_or_default())
+}
+
+fn is_in(key: &str, namespace: Option<&str>) -> bool {
+    namespace.is_none_or(|namespace| key.split('/').next() == Some(namespace))
+}
+
+#[cfg(test)]
+mod tests;
