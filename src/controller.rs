@@ -7,6 +7,7 @@ mod ending;
 mod keeper;
 mod notices;
 mod pace;
+mod start;
 mod watches;
 
 use crate::backoff;
@@ -17,17 +18,17 @@ use crate::cluster::kubernetes::{Asking, Kubernetes, Released};
 use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::ClusterConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::Outcome;
+use crate::decide::{Outcome, recorded_deadline};
 use crate::duration;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
-use crate::reconcile::{Connections, Operator};
+use crate::reconcile::{Connections, Operator, credential_check_interval};
 use crate::remote::ClientSecret;
 use crate::secret::client_secret;
 use admission::Admission;
 use attempts::Attempts;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::{BoxFuture, join_all};
+use futures::future::{self, BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use keeper::Keeper;
@@ -99,14 +100,14 @@ pub async fn run(
         if connections.wait_until_ready().await.is_err() || !all_ready(&watched.namespaces).await {
             tracing::error!("the watch of IamConnections or namespaces ended");
         }
+        let all_listed = join_all(scopes.iter().map(|scope| scope.listed.clone()));
         let running = scopes.into_iter().map(|scope| control(scope, shop.clone(), shutdown.clone()));
         let beside = async {
-            all_ready(&watched.apps).await;
-            synced();
+            tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
             tokio::select! { () = keeper.keep(changes) => {}, () = saying => {}, () = shutdown.clone() => {} }
         };
-        futures::future::join(join_all(running), beside).await;
+        future::join(join_all(running), beside).await;
     };
     // A process whose watches ended would serve nobody and say nothing.
     tokio::select! {
@@ -119,7 +120,12 @@ pub async fn run(
 /// One scope: the watch of its resources, which wakes their reconciles, and what else concerns them.
 struct Scope {
     apps: Store<CachedApp>,
-    waking: Waking,
+    /// A store wakes only one of those who wait for its first list.
+    listed: future::Shared<BoxFuture<'static, ()>>,
+    /// There when the watch began.
+    found: Waking,
+    /// Came or changed since.
+    changed: Waking,
     elsewhere: UnboundedReceiver<Change>,
 }
 
@@ -148,10 +154,12 @@ impl Watches {
         let (mut scopes, mut namespaces) = (Vec::new(), Vec::new());
         for (name, elsewhere) in names.into_iter().zip(hear) {
             let (labels, watching_labels) = watches::namespaces(shared, name, listeners.clone());
-            let (apps, waking, watching_apps) = watches::apps(shared, name, released.clone());
+            let (apps, [found, changed], watching_apps) = watches::apps(shared, name, released.clone());
             futures.extend([watching_labels, watching_apps]);
             namespaces.push(labels);
-            scopes.push(Scope { apps, waking, elsewhere });
+            let store = apps.clone();
+            let listed = async move { drop(store.wait_until_ready().await) }.boxed().shared();
+            scopes.push(Scope { apps, listed, found, changed, elsewhere });
         }
         (Self { scopes, connections, namespaces, changes, released }, futures)
     }
@@ -191,20 +199,27 @@ where
 }
 
 /// The queue of the reconciles of one scope.
-fn control(
-    Scope { apps, waking, elsewhere }: Scope,
+async fn control(
+    Scope { apps, listed, found, changed, elsewhere }: Scope,
     shop: Arc<Shop>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-) -> impl Future<Output = ()> {
-    let users = apps.clone();
+    shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static,
+) {
+    // Before the list is there, a change elsewhere would concern nobody.
+    tokio::select! { () = listed => {}, () = shutdown.clone() => return }
+    let (users, delayed, delays) = (apps.clone(), apps.clone(), shop.clone());
     let affected = elsewhere.flat_map(move |change| stream::iter(affected_by(&change, &users)));
+    let found = start::in_turn(found, move |app| {
+        delayed.get(app).map_or(Duration::ZERO, |app| delays.first_delay(app.outline()))
+    });
     Controller::for_stream(stream::pending(), apps)
         .with_config(Config::default())
-        .reconcile_on(waking)
+        .reconcile_on(found)
+        .reconcile_on(changed)
         .reconcile_on(affected)
         .graceful_shutdown_on(shutdown)
         .run(pass, |_, error: &Infallible, _| match *error {}, shop)
         .for_each(|_| std::future::ready(()))
+        .await;
 }
 
 fn affected_by(change: &Change, apps: &Store<CachedApp>) -> Vec<ObjectRef<CachedApp>> {
@@ -295,6 +310,13 @@ impl Shop {
             }
             Err(_) => backoff::cluster_delay(attempts, fastrand::f64()),
         }
+    }
+
+    fn first_delay(&self, app: &OrgOAuthApp) -> Duration {
+        let connection = self.operator.connections.find(&app.spec.connection_ref.name);
+        let Some(connection) = connection.filter(|_| self.operator.is_settled(app)) else { return Duration::ZERO };
+        let interval = self.resync(app).min(credential_check_interval(&connection));
+        backoff::first_delay(interval, recorded_deadline(app), fastrand::f64(), Timestamp::now())
     }
 
     fn resync(&self, app: &OrgOAuthApp) -> Duration {
