@@ -45,6 +45,13 @@ pub fn delay(
     }
 }
 
+/// How long a process may wait with the first reconcile of a settled resource: nobody knows when the last one was, so any time
+/// within the interval is as good as another. Not the same one after each start, or one that comes late never had its turn.
+pub fn first_delay(interval: Duration, deadline: Option<Timestamp>, random: f64, now: Timestamp) -> Duration {
+    let left = deadline.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+    interval.mul_f64(random).min(left.unwrap_or(Duration::MAX))
+}
+
 /// After a fault of Kubernetes itself.
 pub fn cluster_delay(attempts: u32, random: f64) -> Duration {
     spread(grown(LOCAL, attempts), random)
@@ -169,6 +176,16 @@ mod tests {
             .as_secs()
         };
         assert_eq!([at(0.0), at(0.5), at(1.0)], [480, 600, 720]);
+    }
+
+    #[test]
+    fn a_settled_resource_is_looked_at_first_within_the_interval_and_never_after_its_deadline() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let first = |deadline: Option<i64>, random| {
+            first_delay(Duration::from_secs(600), deadline.map(at), random, at(1000)).as_secs()
+        };
+        assert_eq!([first(None, 0.0), first(None, 0.5), first(None, 1.0)], [0, 300, 600]);
+        assert_eq!([first(Some(1060), 0.5), first(Some(900), 0.5), first(Some(99_999), 0.5)], [60, 0, 300]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod ending;
 mod keeper;
 mod notices;
 mod pace;
+mod start;
 mod watches;
 
 use crate::backoff;
@@ -18,19 +19,19 @@ use crate::cluster::kubernetes::{Asking, Kubernetes, Released};
 use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::ClusterConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::Outcome;
+use crate::decide::{Outcome, recorded_deadline};
 use crate::duration;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::reconcile::{Connections, ObservedSecrets, Operator};
+use crate::reconcile::{Connections, ObservedSecrets, Operator, credential_check_interval};
 use crate::remote::ClientSecret;
 use crate::secret::client_secret;
 use admission::Admission;
 use affected::Affected;
 use attempts::Attempts;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::{BoxFuture, join_all};
+use futures::future::{self, BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use keeper::{Doubts, Keeper};
@@ -106,14 +107,14 @@ pub async fn run(
         if connections.wait_until_ready().await.is_err() || !all_ready(&watched.namespaces).await {
             tracing::error!("the watch of IamConnections or namespaces ended");
         }
+        let all_listed = join_all(scopes.iter().map(|scope| scope.listed.clone()));
         let running = scopes.into_iter().map(|scope| control(scope, shop.clone(), shutdown.clone()));
         let beside = async {
-            all_ready(&watched.apps).await;
-            synced();
+            tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
             tokio::select! { () = keeper.keep(changes, doubted) => {}, () = saying => {}, () = shutdown.clone() => {} }
         };
-        futures::future::join(join_all(running), beside).await;
+        future::join(join_all(running), beside).await;
     };
     // A process whose watches ended would serve nobody and say nothing.
     tokio::select! {
@@ -126,7 +127,12 @@ pub async fn run(
 /// One scope: the watch of its resources, which wakes their reconciles, and what else concerns them.
 struct Scope {
     apps: Store<CachedApp>,
-    waking: Waking,
+    /// A store wakes only one of those who wait for its first list.
+    listed: future::Shared<BoxFuture<'static, ()>>,
+    /// There when the watch began.
+    found: Waking,
+    /// Came or changed since.
+    changed: Waking,
     elsewhere: UnboundedReceiver<Change>,
 }
 
@@ -157,11 +163,13 @@ impl Watches {
         let observed_secrets = settings.watch_secrets.then(|| observed_secrets(listeners.clone()));
         for (name, elsewhere) in names.into_iter().zip(hear) {
             let (labels, watching_labels) = watches::namespaces(shared, name, listeners.clone());
-            let (apps, waking, watching_apps) = watches::apps(shared, name, released.clone());
+            let (apps, [found, changed], watching_apps) = watches::apps(shared, name, released.clone());
             futures.extend([watching_labels, watching_apps]);
             futures.extend(observed_secrets.iter().map(|secrets| watches::secrets(shared, name, secrets.clone())));
             namespaces.push(labels);
-            scopes.push(Scope { apps, waking, elsewhere });
+            let store = apps.clone();
+            let listed = async move { drop(store.wait_until_ready().await) }.boxed().shared();
+            scopes.push(Scope { apps, listed, found, changed, elsewhere });
         }
         (Self { scopes, connections, namespaces, changes, released, observed_secrets }, futures)
     }
@@ -209,24 +217,32 @@ where
 }
 
 /// The queue of the reconciles of one scope.
-fn control(
-    Scope { apps, waking, elsewhere }: Scope,
+async fn control(
+    Scope { apps, listed, found, changed, elsewhere }: Scope,
     shop: Arc<Shop>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-) -> impl Future<Output = ()> {
+    shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static,
+) {
+    // Before the list is there, a change elsewhere would concern nobody.
+    tokio::select! { () = listed => {}, () = shutdown.clone() => return }
     let (mut affected, pacing) = (Affected::new(apps.clone()), shop.clone());
     let affected = elsewhere.flat_map(move |change| {
         let concerned = affected.by(&change, Instant::now());
         pacing.changed(&change, &concerned);
         stream::iter(concerned.into_iter().map(|app| ObjectRef::from_obj(app.as_ref())))
     });
+    let (delayed, delays) = (apps.clone(), shop.clone());
+    let found = start::in_turn(found, move |app| {
+        delayed.get(app).map_or(Duration::ZERO, |app| delays.first_delay(app.outline()))
+    });
     Controller::for_stream(stream::pending(), apps)
         .with_config(Config::default())
-        .reconcile_on(waking)
+        .reconcile_on(found)
+        .reconcile_on(changed)
         .reconcile_on(affected)
         .graceful_shutdown_on(shutdown)
         .run(pass, |_, error: &Infallible, _| match *error {}, shop)
         .for_each(|_| std::future::ready(()))
+        .await;
 }
 
 fn fresh_secret() -> Result<ClientSecret, String> {
@@ -320,6 +336,13 @@ impl Shop {
             }
             Err(_) => backoff::cluster_delay(attempts, fastrand::f64()),
         }
+    }
+
+    fn first_delay(&self, app: &OrgOAuthApp) -> Duration {
+        let connection = self.operator.connections.find(&app.spec.connection_ref.name);
+        let Some(connection) = connection.filter(|_| self.operator.is_settled(app)) else { return Duration::ZERO };
+        let interval = self.resync(app).min(credential_check_interval(&connection));
+        backoff::first_delay(interval, recorded_deadline(app), fastrand::f64(), Timestamp::now())
     }
 
     fn resync(&self, app: &OrgOAuthApp) -> Duration {

@@ -15,6 +15,7 @@ mod remote_app;
 mod roles;
 mod rotation;
 mod secrets;
+mod settled;
 mod step;
 mod upkeep;
 mod validate;
@@ -31,6 +32,7 @@ pub use plan::Plan;
 pub use proof::{is_proven, proven_at, refused};
 pub use remote_app::drift;
 pub use roles::may_be_old;
+pub use settled::{is_settled, recorded_deadline};
 pub use step::{Call, Outcome, RotationWrite, Step, WriteReason};
 pub use upkeep::{RotationWaits, next_rotation, requested_rotation_waits};
 

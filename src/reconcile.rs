@@ -11,13 +11,15 @@ mod perform;
 mod report;
 mod secret_writes;
 
+pub use access::credential_check_interval;
 pub use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
-    Blocked, Call, Observed, Outcome, RotationWrite, SecretWriteProgress, Step, decide, outcome_with_retain_hint,
+    Blocked, Call, Observed, Outcome, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
+    outcome_with_retain_hint,
 };
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
@@ -121,6 +123,11 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 
     fn now(&self) -> Timestamp {
         whole_seconds((self.clock)())
+    }
+
+    /// Whether status says that the last reconcile left nothing to do and that nothing has changed since.
+    pub fn is_settled(&self, app: &OrgOAuthApp) -> bool {
+        is_settled(app, &self.claim_key)
     }
 
     /// Brings one resource as far as it can be provided now.

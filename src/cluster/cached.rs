@@ -2,7 +2,7 @@
 //! What a tenant writes takes memory by the number of its resources, not by their size.
 
 use super::lenient::Kept;
-use crate::crd::{Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus};
+use crate::crd::{Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, ROTATE_REQUESTED};
 use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Deserializer};
@@ -70,7 +70,14 @@ pub fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
         suspend: app.spec.suspend,
         ..OrgOAuthAppSpec::default()
     };
+    let annotations = app.metadata.annotations.clone().unwrap_or_default();
+    // A value that is not the annotation's says no more than none, and may be large.
+    let echoed =
+        |handled: Option<String>, annotation| handled.filter(|handled| annotations.get(annotation) == Some(handled));
     let status = app.status.map(|status| OrgOAuthAppStatus {
+        observed_generation: status.observed_generation,
+        last_handled_reconcile_at: echoed(status.last_handled_reconcile_at, RECONCILE_REQUESTED),
+        last_handled_rotate_at: echoed(status.last_handled_rotate_at, ROTATE_REQUESTED),
         client_id: status.client_id,
         claim: status.claim,
         adopted: status.adopted,
@@ -160,7 +167,9 @@ mod tests {
 
     #[test]
     fn of_a_large_one_nothing_large_is_kept_and_what_others_need_of_it_is() {
-        for large in [app(2500, said(100)), app(10, said(5000))] {
+        let mut echoing = said(100);
+        echoing["lastHandledReconcileAt"] = "x".repeat(5000).into();
+        for large in [app(2500, said(100)), app(10, said(5000)), app(10, echoing)] {
             let cached = CachedApp::from(large.clone());
             assert!(cached.whole().is_none());
             let outline = cached.outline();

@@ -46,7 +46,7 @@ impl Kept for PartialObjectMeta<Namespace> {
 }
 
 impl Kept for PartialObjectMeta<Secret> {
-    const DROPPED: &'static [&'static str] = &["labels", "ownerReferences", "finalizers"];
+    const DROPPED: &'static [&'static str] = &["labels", "finalizers"];
     const ANNOTATIONS: Option<&'static [&'static str]> = Some(&[]);
 }
 

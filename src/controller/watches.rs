@@ -74,13 +74,23 @@ impl Shared {
     }
 }
 
+/// What was known of an object.
+enum Before<S> {
+    /// Nothing: the watch has just begun.
+    Unwatched,
+    /// That there was none, or none that can be read.
+    Absent,
+    /// What was remembered of it.
+    Seen(S),
+}
+
 /// Who is told of the objects of a watch, after its store knows.
 trait Follower<K: Resource>: Send {
     /// What is remembered of an object.
     type Seen: Send;
 
-    /// It came or changed. `before` is what was remembered of the same object.
-    fn seen(&self, object: &K, before: Option<Self::Seen>) -> Self::Seen;
+    /// It came or changed. `before` is what was known of the same object.
+    fn seen(&self, object: &K, before: Before<Self::Seen>) -> Self::Seen;
 
     /// It is gone.
     fn gone(&self, object: &ObjectRef<K>, last: Self::Seen);
@@ -97,7 +107,8 @@ pub fn connections(shared: &Shared, listeners: Listeners) -> (Store<IamConnectio
     (connections, Box::pin(watch.follow(stream)))
 }
 
-/// A connection that comes into being, or is Ready again, concerns those who waited for it.
+/// A connection that comes into being, or is Ready again, concerns those who waited for it. One that is there when the watch
+/// begins concerns its users if it was changed and not looked at since.
 struct Connections(Listeners);
 
 /// What is remembered of a connection.
@@ -110,17 +121,20 @@ struct SeenConnection {
 impl Follower<IamConnection> for Connections {
     type Seen = SeenConnection;
 
-    fn seen(&self, connection: &IamConnection, before: Option<Self::Seen>) -> Self::Seen {
+    fn seen(&self, connection: &IamConnection, before: Before<Self::Seen>) -> Self::Seen {
         let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
         let is_ready = ready.is_some_and(|ready| ready.status == ConditionStatus::True);
         let seen = SeenConnection { generation: connection.metadata.generation, is_ready };
-        match before {
-            Some(before) if before.generation == seen.generation => {
-                if is_ready && !before.is_ready {
-                    tell(&self.0, &Change::ConnectionReady(connection.name_any()));
-                }
-            }
-            Some(_) | None => tell(&self.0, &Change::Connection(connection.name_any())),
+        let observed = || connection.status.as_ref().map(|status| status.observed_generation);
+        let (known, was_ready) = match before {
+            Before::Unwatched => (observed(), is_ready),
+            Before::Absent => (None, is_ready),
+            Before::Seen(before) => (Some(before.generation), before.is_ready),
+        };
+        if known != Some(seen.generation) {
+            tell(&self.0, &Change::Connection(connection.name_any()));
+        } else if is_ready && !was_ready {
+            tell(&self.0, &Change::ConnectionReady(connection.name_any()));
         }
         seen
     }
@@ -156,10 +170,11 @@ struct Namespaces(Listeners);
 impl Follower<NamespaceMeta> for Namespaces {
     type Seen = BTreeMap<String, String>;
 
-    fn seen(&self, namespace: &NamespaceMeta, before: Option<Self::Seen>) -> Self::Seen {
+    fn seen(&self, namespace: &NamespaceMeta, before: Before<Self::Seen>) -> Self::Seen {
         let labels = namespace.labels().clone();
-        if before.is_some_and(|before| before != labels) {
-            tell(&self.0, &Change::Namespace(namespace.name_any()));
+        match before {
+            Before::Seen(before) if before != labels => tell(&self.0, &Change::Namespace(namespace.name_any())),
+            Before::Seen(_) | Before::Unwatched | Before::Absent => {}
         }
         labels
     }
@@ -204,6 +219,8 @@ struct Watch<K: Resource<DynamicType = ()> + Clone + 'static, F: Follower<K>> {
     metrics: Arc<Metrics>,
     kind: Watched,
     known: HashMap<ObjectRef<K>, Known<F::Seen>>,
+    /// Whether a list has ended.
+    has_begun: bool,
     /// What a list that is under way has brought.
     listed: Vec<ObjectRef<K>>,
     unreadable: Vec<Unreadable>,
@@ -213,7 +230,7 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
     fn new(writer: Writer<K>, kind: Watched, follower: F, notices: Notices, metrics: Arc<Metrics>) -> Self {
         let store = writer.as_reader();
         let (known, listed, unreadable) = Default::default();
-        Self { writer, store, follower, notices, metrics, kind, known, listed, unreadable }
+        Self { writer, store, follower, notices, metrics, kind, known, has_begun: false, listed, unreadable }
     }
 
     async fn follow(mut self, events: impl Stream<Item = Events<K>>) {
@@ -247,16 +264,17 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
     fn read(&mut self, object: &K, before: Option<Known<F::Seen>>) {
         let (key, uid) = (key(object.meta()), object.meta().uid.clone());
         let before = match before {
-            Some(Known::Read(same, seen)) if same == uid => Some(seen),
+            Some(Known::Read(same, seen)) if same == uid => Before::Seen(seen),
             Some(Known::Read(_, seen)) => {
                 self.follower.gone(&key, seen);
-                None
+                Before::Absent
             }
             Some(Known::Unreadable(_)) => {
                 self.metrics.unreadable(self.kind, -1);
-                None
+                Before::Absent
             }
-            None => None,
+            None if self.has_begun => Before::Absent,
+            None => Before::Unwatched,
         };
         let seen = self.follower.seen(object, before);
         self.known.insert(key, Known::Read(uid, seen));
@@ -279,6 +297,7 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
         for (key, known) in before {
             self.went(&key, known);
         }
+        self.has_begun = true;
     }
 
     fn deleted(&mut self, key: &ObjectRef<K>) {

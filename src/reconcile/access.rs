@@ -66,7 +66,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 }
 
 /// Anything that the schema does not admit stands for the default.
-fn credential_check_interval(connection: &IamConnection) -> Duration {
+pub fn credential_check_interval(connection: &IamConnection) -> Duration {
     duration::parse(&connection.spec.credential_check_interval).unwrap_or(DAY)
 }
 

@@ -83,6 +83,20 @@ impl ObservedSecrets {
         self.told(&key_of(secret), Told::Gone(fingerprint(&secret.uid)));
     }
 
+    /// Whether a reconcile of this process has seen the Secret, or writes it.
+    pub fn is_known(&self, secret: &ObjectMeta) -> bool {
+        self.entries().contains_key(&key_of(secret))
+    }
+
+    /// Wakes the resource that a Secret says it belongs to, if there is one of that name in its namespace. What settled before this
+    /// process began has not been reconciled yet.
+    pub fn wake_owner(&self, secret: &ObjectMeta) {
+        let owners = secret.owner_references.iter().flatten();
+        let owner = owners.filter(|owner| owner.controller == Some(true)).map(|owner| owner.name.as_str()).next();
+        let name = owner.or(secret.name.as_deref()).unwrap_or_default();
+        (self.wake)(ObjectRef::new(name).within(secret.namespace.as_deref().unwrap_or_default()));
+    }
+
     /// The Secrets of this namespace, or all, that reconciles know.
     pub fn uids(&self, namespace: Option<&str>) -> Uids {
         let entries = self.entries();

@@ -100,12 +100,16 @@ struct Pair {
 
 impl Pair {
     async fn running(namespace: &str) -> Self {
+        Self::connected(namespace, json!({"resyncInterval": "10m"})).await
+    }
+
+    async fn connected(namespace: &str, connection: Value) -> Self {
         let alone = ALONE.lock().await;
         // The replicas of the test before may have ended without giving it up.
         plane().kubectl(&["-n", OPERATOR_NAMESPACE, "delete", "lease", "--all"]).unwrap();
         let (world, scratch) = (World::new(namespace, Flavour::Csp).await, Scratch::new().unwrap());
         world.give_credentials().await;
-        world.connect(json!({"resyncInterval": "10m"})).await;
+        world.connect(connection).await;
         let one = Replica::start("one", namespace, scratch.path()).await;
         let two = Replica::start("two", namespace, scratch.path()).await;
         world.until("both are ready", async || one.readyz().await == 200 && two.readyz().await == 200).await;
@@ -295,6 +299,31 @@ async fn a_leader_that_is_told_to_end_ends_its_work_then_hands_over_at_once() {
     pair.world.assert_credential_works("slow").await;
     assert_eq!(pair.world.calls(Operation::UpdateApp).await, 0, "nothing was left half done");
     pair.assert_never_both().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_leader_looks_at_what_changed_and_not_at_settled_apps() {
+    let never = json!({"resyncInterval": "10000h", "credentialCheckInterval": "10000h"});
+    let pair = Pair::connected("ha-settled", never).await;
+    for name in names() {
+        pair.world.create(&name, json!({})).await;
+    }
+    for name in names() {
+        pair.world.until_ready(&name).await;
+    }
+    pair.world.until_connection("Ready", "True", "Provisioned").await;
+    pair.world.control.clear_calls().await.unwrap();
+    pair.leader.signal("KILL");
+    pair.world.change("app-0", json!({"description": "Daily"})).await;
+    let observed = async || pair.world.app("app-0").await.status.unwrap().observed_generation;
+    pair.world.until("the new leader makes the change", async || observed().await == Some(2)).await;
+    pair.standby.signal("TERM");
+    pair.world.until("it has ended what it began", async || pair.standby.ended().is_some()).await;
+    let read = pair.standby.requests(|request| request.resource == "secrets" && request.name.starts_with("app-"));
+    assert!(!read.is_empty() && read.iter().all(|request| request.name == "app-0"), "{read:?}");
+    let calls = [Operation::ListApps, Operation::CreateApp, Operation::UpdateApp, Operation::RotateSecret];
+    let calls = futures::future::join_all(calls.map(|operation| pair.world.calls(operation))).await;
+    assert_eq!(calls, [0, 0, 1, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -178,8 +178,8 @@ async fn a_restart_writes_nothing() {
 }
 
 #[tokio::test]
-async fn two_hundred_settled_apps_cost_a_restarted_operator_one_list_and_no_write() {
-    let world = World::new("restart-many", Flavour::Csp).await;
+async fn two_hundred_apps_whose_connection_changed_cost_a_restarted_operator_one_list_and_no_write() {
+    let world = World::new("restart-list", Flavour::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "30m"})).await;
     world.control.set(|settings| settings.max_page_limit = 50).await.unwrap();
@@ -197,6 +197,8 @@ async fn two_hundred_settled_apps_cost_a_restarted_operator_one_list_and_no_writ
     let looked = || world.audit(|r| r.resource == "secrets" && r.verb == "get").len();
     let looked_before = looked();
     world.control.clear_calls().await.unwrap();
+    // So that each is looked at at once.
+    world.connect(json!({"resyncInterval": "30m", "limits": {"timeout": "6s"}})).await;
     world.operator().start();
     world.until("each app was looked at", async || looked() >= looked_before + 200).await;
     world.until("the list was read", async || world.calls(Operation::ListApps).await >= 4).await;

@@ -29,6 +29,7 @@ mod promtool;
 mod proof;
 mod proxy;
 mod refusals;
+mod restart;
 mod rotation;
 mod schema;
 mod scrape;

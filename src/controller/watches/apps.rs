@@ -1,7 +1,7 @@
 //! The watch of the resources: which change wakes a reconcile, and whether one went away that somebody else had taken the
 //! finalizer from.
 
-use super::{Follower, Shared, stream};
+use super::{Before, Follower, Shared, stream};
 use crate::claim::ClaimKey;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
@@ -20,25 +20,27 @@ use std::sync::Arc;
 /// The resources that are to be reconciled.
 pub type Waking = UnboundedReceiver<ObjectRef<CachedApp>>;
 
-/// The resources of a namespace, or all. The future runs the watch.
+/// The resources of a namespace, or all: those that are there when the watch begins, and those that come or change after that. The
+/// future runs the watch.
 pub fn apps(
     shared: &Shared,
     namespace: Option<&str>,
     released: Arc<Released>,
-) -> (Store<CachedApp>, Waking, BoxFuture<'static, ()>) {
+) -> (Store<CachedApp>, [Waking; 2], BoxFuture<'static, ()>) {
     let (apps, writer) = store::<CachedApp>();
-    let (wake, waking) = unbounded();
+    let ((find, found), (wake, changed)) = (unbounded(), unbounded());
     let api = match namespace {
         None => Api::all(shared.client.clone()),
         Some(name) => Api::namespaced(shared.client.clone(), name),
     };
     let (notices, claim_key) = (shared.notices.clone(), shared.claim_key.clone());
-    let follower = Apps { wake, released, notices, claim_key };
+    let follower = Apps { find, wake, released, notices, claim_key };
     let watch = shared.watch(writer, Watched::OrgOAuthApps, follower);
-    (apps, waking, Box::pin(watch.follow(stream(api, watcher::Config::default()))))
+    (apps, [found, changed], Box::pin(watch.follow(stream(api, watcher::Config::default()))))
 }
 
 pub(super) struct Apps {
+    pub find: UnboundedSender<ObjectRef<CachedApp>>,
     pub wake: UnboundedSender<ObjectRef<CachedApp>>,
     pub released: Arc<Released>,
     pub notices: Notices,
@@ -131,11 +133,19 @@ fn is_provisioned(app: &OrgOAuthApp) -> bool {
 impl Follower<CachedApp> for Apps {
     type Seen = Seen;
 
-    fn seen(&self, app: &CachedApp, before: Option<Seen>) -> Seen {
-        let seen = self.look(app.outline(), before.as_ref());
-        if before.is_none_or(|before| seen.wakes(&before)) {
+    fn seen(&self, app: &CachedApp, before: Before<Seen>) -> Seen {
+        let (seen, tell) = match &before {
+            Before::Unwatched => (self.look(app.outline(), None), Some(&self.find)),
+            Before::Absent => (self.look(app.outline(), None), Some(&self.wake)),
+            Before::Seen(before) => {
+                let seen = self.look(app.outline(), Some(before));
+                let wakes = seen.wakes(before);
+                (seen, wakes.then_some(&self.wake))
+            }
+        };
+        if let Some(tell) = tell {
             // Nobody reconciles any more during a shutdown.
-            self.wake.unbounded_send(ObjectRef::from_obj(app)).ok();
+            tell.unbounded_send(ObjectRef::from_obj(app)).ok();
         }
         seen
     }

@@ -73,8 +73,13 @@ impl Secrets {
                     self.observed.missing(&missing);
                     self.accepted();
                 }
-                Ok(Event::Apply(secret)) => self.observed.changed(secret.meta()),
-                Ok(Event::Delete(secret)) => self.observed.gone(secret.meta()),
+                Ok(Event::Apply(secret)) if self.observed.is_known(secret.meta()) => {
+                    self.observed.changed(secret.meta());
+                }
+                Ok(Event::Delete(secret)) if self.observed.is_known(secret.meta()) => {
+                    self.observed.gone(secret.meta());
+                }
+                Ok(Event::Apply(secret) | Event::Delete(secret)) => self.observed.wake_owner(secret.meta()),
                 Err(error) => match cause(&error) {
                     Some(refusal) if is_refusal(refusal) => return self.refused(refusal),
                     Some(_) | None => tracing::warn!(%error, watch = "secrets", "a watch failed; restarting it"),

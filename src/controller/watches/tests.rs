@@ -56,6 +56,7 @@ fn unreadable(name: &str) -> Lenient<CachedApp> {
 /// What a watch of resources told.
 #[derive(Debug, Default, PartialEq)]
 struct Told {
+    found: Vec<String>,
     woken: Vec<String>,
     finalizer_removed: Vec<String>,
     client_ids: Vec<Option<String>>,
@@ -70,15 +71,16 @@ fn drain<T>(receiver: &mut UnboundedReceiver<T>) -> Vec<T> {
 
 async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) -> Told {
     let (apps, writer) = store::<CachedApp>();
-    let ((wake, mut woken), (notices, mut noticed)) = (unbounded(), unbounded());
+    let ((find, mut found), (wake, mut woken), (notices, mut noticed)) = (unbounded(), unbounded(), unbounded());
     let ours = Released::default();
     released.iter().for_each(|uid| ours.remember((*uid).into()));
     let notices = Notices(notices);
-    let follower = Apps { wake, released: Arc::new(ours), notices: notices.clone(), claim_key: claim_key() };
+    let follower = Apps { find, wake, released: Arc::new(ours), notices: notices.clone(), claim_key: claim_key() };
     let metrics = Arc::<Metrics>::default();
     let watch = Watch::new(writer, Watched::OrgOAuthApps, follower, notices, metrics.clone());
     watch.follow(stream::iter(events.into_iter().map(Ok))).await;
-    let mut told = Told { woken: drain(&mut woken).into_iter().map(|app| app.name).collect(), ..Told::default() };
+    let names = |told: &mut _| drain(told).into_iter().map(|app: ObjectRef<CachedApp>| app.name).collect();
+    let mut told = Told { found: names(&mut found), woken: names(&mut woken), ..Told::default() };
     for notice in drain(&mut noticed) {
         match notice {
             Notice::FinalizerRemoved { regarding, client_id } => {
@@ -107,7 +109,8 @@ async fn an_object_that_cannot_be_read_is_said_once_and_the_others_are_served() 
     events.extend([Event::Apply(unreadable("bad")), Event::Apply(unreadable("bad"))]);
     events.extend(first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]));
     let told = follow_apps(events, &[]).await;
-    assert_eq!((told.woken, told.stored), (vec!["a".into(), "b".into()], vec!["a".to_owned(), "b".into()]));
+    assert_eq!((told.found, told.stored), (vec!["a".into(), "b".into()], vec!["a".to_owned(), "b".into()]));
+    assert!(told.woken.is_empty(), "nothing changed");
     assert_eq!((told.unreadable, told.counted), (vec!["bad".into()], Some(1)));
     assert!(told.finalizer_removed.is_empty());
 }
@@ -121,7 +124,7 @@ async fn an_object_that_can_no_longer_be_read_is_not_served_as_it_was_until_it_c
     events.push(Event::Apply(app("a", finalized())));
     let told = follow_apps(events.clone(), &[]).await;
     assert_eq!((told.stored.len(), told.counted), (1, Some(0)));
-    assert_eq!(told.woken, ["a", "a"]);
+    assert_eq!((told.found, told.woken), (vec!["a".to_owned()], vec!["a".to_owned()]));
     events.extend([Event::Apply(unreadable("a")), Event::Delete(unreadable("a"))]);
     let told = follow_apps(events, &[]).await;
     assert_eq!((told.stored.len(), told.counted), (0, Some(0)));
@@ -134,20 +137,21 @@ async fn spec_requests_and_a_missing_finalizer_wake_a_reconcile_and_our_own_writ
     let mut events = first_list(vec![app("a", json!({}))]);
     let own = [json!({"metadata": {"finalizers": [FINALIZER]}}), finalized()];
     events.extend(own.map(|change| Event::Apply(app("a", change))));
-    assert_eq!(follow_apps(events.clone(), &[]).await.woken, ["a"], "the first look");
+    let told = follow_apps(events.clone(), &[]).await;
+    assert_eq!((told.found.len(), told.woken.len()), (1, 0), "the first look");
     events.push(Event::Apply(bare.clone()));
-    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 2, "the finalizer is missing");
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 1, "the finalizer is missing");
     events.extend([Event::Apply(app("a", finalized())), Event::Apply(app("a", finalized()))]);
-    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 2, "it is put back");
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 1, "it is put back");
     events.push(Event::Apply(bare));
-    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 3, "it is missing again");
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 2, "it is missing again");
     let mut asked = finalized();
     merge(&mut asked, json!({"metadata": {"annotations": {RECONCILE_REQUESTED: "now"}}}));
     events.push(Event::Apply(app("a", asked.clone())));
-    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 4, "it is asked for");
+    assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 3, "it is asked for");
     merge(&mut asked, json!({"metadata": {"generation": 2}}));
     events.push(Event::Apply(app("a", asked)));
-    assert_eq!(follow_apps(events, &[]).await.woken.len(), 5, "the spec changed");
+    assert_eq!(follow_apps(events, &[]).await.woken.len(), 4, "the spec changed");
 }
 
 #[tokio::test]
@@ -206,13 +210,13 @@ async fn the_id_of_an_app_that_was_left_behind_is_said_where_it_is_proven() {
 
 #[test]
 fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_said() {
-    let ((wake, _woken), (notices, mut noticed)) = (unbounded(), unbounded());
-    let apps = Apps { wake, released: Arc::default(), notices: Notices(notices), claim_key: claim_key() };
+    let ((find, _found), (wake, _woken), (notices, mut noticed)) = (unbounded(), unbounded(), unbounded());
+    let apps = Apps { find, wake, released: Arc::default(), notices: Notices(notices), claim_key: claim_key() };
     let kept = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
-    let seen = apps.seen(&app("a", finalized()).0.unwrap(), None);
+    let seen = apps.seen(&app("a", finalized()).0.unwrap(), Before::Unwatched);
     apps.released.remember("a".into());
     let kept = app("a", kept).0.unwrap();
-    let seen = apps.seen(&kept, Some(seen));
+    let seen = apps.seen(&kept, Before::Seen(seen));
     assert!(!apps.released.forget("a"), "it is not remembered for as long");
     apps.gone(&ObjectRef::from_obj(&kept), seen);
     assert_eq!(drain(&mut noticed), []);
@@ -222,7 +226,18 @@ fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_i
 async fn a_namesake_that_came_in_a_gap_of_the_watch_is_another_resource() {
     let other = app("a", json!({"metadata": {"uid": "other"}}));
     let told = follow_apps([first_list(vec![app("a", finalized())]), first_list(vec![other])].concat(), &[]).await;
-    assert_eq!((told.finalizer_removed, told.woken.len()), (vec!["a".into()], 2));
+    assert_eq!((told.finalizer_removed, told.woken), (vec!["a".into()], vec!["a".to_owned()]));
+}
+
+#[tokio::test]
+async fn only_what_the_first_list_has_is_found_and_whatever_comes_later_wakes_a_reconcile() {
+    let mut events = vec![Event::Init, Event::InitApply(app("a", finalized()))];
+    events.extend(first_list(vec![app("a", finalized()), unreadable("b")]));
+    events.push(Event::Apply(app("b", finalized())));
+    events.extend(first_list(vec![app("a", finalized()), app("b", finalized()), app("c", finalized())]));
+    events.push(Event::Apply(app("d", finalized())));
+    let told = follow_apps(events, &[]).await;
+    assert_eq!((told.found, told.woken), (vec!["a".to_owned()], ["b", "c", "d"].map(str::to_owned).to_vec()));
 }
 
 fn named<K: Kept>(name: &str, more: Value) -> Lenient<K> {
@@ -314,6 +329,27 @@ async fn a_secret_that_changes_or_goes_wakes_its_resource_also_when_only_a_new_l
 }
 
 #[tokio::test]
+async fn a_secret_that_no_reconcile_of_this_process_has_seen_wakes_the_resource_that_controls_it() {
+    let unseen = |name: &str, owner: Value| -> Lenient<PartialObjectMeta<Secret>> {
+        let metadata =
+            json!({"name": name, "namespace": "n", "uid": "2", "resourceVersion": "1", "ownerReferences": owner});
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    };
+    let owner = json!([{"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "name": "b", "uid": "3", "controller": true}]);
+    let (mut secrets, mut woken) = secrets();
+    let events = [
+        Event::Init,
+        Event::InitApply(unseen("listed", json!([]))),
+        Event::InitDone,
+        Event::Apply(unseen("other", owner)),
+        Event::Delete(unseen("c", json!([]))),
+    ];
+    secrets.follow(stream::iter(events.map(Ok))).await;
+    let woken: Vec<String> = drain(&mut woken);
+    assert_eq!(woken.iter().filter(|name| *name != "a").collect::<Vec<_>>(), ["b", "c"], "and none at the start");
+}
+
+#[tokio::test]
 async fn a_refused_watch_is_counted_until_it_is_accepted() {
     let refused = || {
         Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(
@@ -332,6 +368,25 @@ async fn a_refused_watch_is_counted_until_it_is_accepted() {
     secrets.follow(stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
     assert!(!counted(&secrets));
     assert_eq!(drain(&mut woken), Vec::<String>::new(), "nothing is compared with what was not watched");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_there_at_the_start_is_told_if_it_changed_while_nobody_watched() {
+    let observed = |name: &str, generation: i64| {
+        named::<IamConnection>(name, json!({"status": {"observedGeneration": generation}}))
+    };
+    let listed = |all: Vec<_>| {
+        [Event::Init]
+            .into_iter()
+            .chain(all.into_iter().map(Event::InitApply))
+            .chain([Event::InitDone])
+            .collect::<Vec<_>>()
+    };
+    let first = listed(vec![observed("same", 1), observed("changed", 0), named("new", json!({}))]);
+    assert_eq!(follow_all(Connections, first.clone()).await, ["changed", "new"]);
+    let again =
+        listed(vec![observed("same", 1), observed("changed", 1), named("new", json!({})), observed("later", 1)]);
+    assert_eq!(follow_all(Connections, [first, again].concat()).await, ["changed", "new", "later"], "not at the start");
 }
 
 #[tokio::test]
