@@ -199,7 +199,7 @@ async fn three_changes_within_a_minute_are_three_events_with_their_own_fields() 
 #[tokio::test]
 async fn a_resource_with_the_longest_name_has_its_events() {
     let (world, _) = quiet("events-long").await;
-    let name = "a".repeat(253);
+    let name = "a".repeat(244);
     world.create(&name, json!({})).await;
     world.until_ready(&name).await;
     world.until("its Event", async || !notes(&world, &name, "Created").is_empty()).await;

@@ -1,7 +1,7 @@
 //! The Secret over the life of an app: rotation, moving, brought and edited values. Consumers are never cut off.
 
 use crate::world::World;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Flavour, Operation, Replication};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
@@ -268,4 +268,42 @@ async fn killed_while_it_rotates_thirty_apps_no_consumer_is_cut_off() {
         assert_eq!(world.remote_app(&id).await.unwrap().secret_changes, 1, "{name} is rotated once");
     }
     println!("12 kills, {asked} tokens asked for by consumers, none refused");
+}
+
+/// Both APIs show and know everything four seconds late.
+#[tokio::test]
+async fn with_lag_and_kills_a_change_and_twenty_rotations_cut_no_consumer_off() {
+    for (namespace, flavour) in [("poller-csp", Flavour::Csp), ("poller-cpn", Flavour::Cpn)] {
+        let world = World::running(namespace, flavour).await;
+        let late = Replication { reads_ms: 4000, lists_ms: 4000, tokens_ms: 4000 };
+        world.control.set(|settings| settings.replication = late).await.unwrap();
+        let names: Vec<String> = (0..10).map(|n| format!("app-{n}")).collect();
+        for name in &names {
+            world.create(name, json!({})).await;
+        }
+        for name in &names {
+            world.until_ready(name).await;
+        }
+        let consumers = Consumers::of(&world, &names);
+        for name in &names {
+            world.change(name, json!({"description": "Daily"})).await;
+            world.annotate(name, ROTATE, "now").await;
+        }
+        for _ in 0..6 {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(500..3000))).await;
+            world.operator().kill();
+            world.operator().start();
+        }
+        for name in &names {
+            until_echoed(&world, name, "now").await;
+            world.until_ready(name).await;
+        }
+        let asked = consumers.end().await;
+        for name in &names {
+            let (id, _) = world.credential(name).await.unwrap();
+            let app = world.remote_app(&id).await.unwrap();
+            assert_eq!((app.secret_changes, &app.fields["description"]), (1, &json!("Daily")), "{flavour:?} {name}");
+        }
+        println!("{flavour:?}: 6 kills, {asked} tokens asked for by consumers, none refused");
+    }
 }
