@@ -227,8 +227,11 @@ fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
         for uid in ["uid-1", "uid-2", "uid-3"] {
             let mut rotating = app();
             rotating.metadata.uid = Some(uid.into());
-            rotating.spec.rotation =
-                Some(crate::crd::Rotation { interval: Some(interval.into()), overlap: Some("1500ms".into()) });
+            rotating.spec.rotation = Some(crate::crd::Rotation {
+                interval: Some(interval.into()),
+                overlap: Some("1500ms".into()),
+                restart: Vec::new(),
+            });
             let status = after(&observed(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));
             let read = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
             rotating.status = Some(read);

@@ -8,10 +8,11 @@ use std::process::Command;
 pub const NAME: &str = "oauth-app-operator";
 
 /// Each variant of the chart: its name and the flags that make it.
-pub const VARIANTS: [(&str, &[&str]); 7] = [
+pub const VARIANTS: [(&str, &[&str]); 8] = [
     ("as it is", &[]),
     ("with its namespace", &["--set=namespace.create=true"]),
     ("scoped", &["--set=watchNamespaces={team-a,team-b}"]),
+    ("with the right to restart", &["--set=rotation.restart=true"]),
     ("monitored", &["--set=podMonitor.enabled=true,podMonitor.labels.release=prometheus"]),
     ("without definitions", &["--set=crds.install=false"]),
     ("bare", &["--set=podDisruptionBudget.enabled=false,networkPolicy.enabled=false,rbac.aggregate=false"]),
