@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
+use crate::consumers::StaleConsumers;
 use crate::crd::Api;
 use crate::decide::{Access, Plan};
 use crate::remote::{ClientId, ClientSecret, RemoteApp, Verification};
-use crate::secret::{SecretContents, guard};
+use crate::secret::{PreviousSecret, SecretContents, guard};
 use serde_json::json;
 
 fn app() -> OrgOAuthApp {
@@ -219,6 +220,44 @@ fn a_public_client_is_published_without_a_secret() {
     observed.secret = Some(guard(&public, &key(), Some(secret)));
     let status = after(&observed, &Outcome::Settled { wake: None }, at(1));
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
+}
+
+/// After a second secret was published at 0, of which the previous one ends at 100; one pod holds it.
+fn after_a_rotation(rotation: serde_json::Value, now: i64, found: Option<usize>) -> RotationStatus {
+    let mut app = app();
+    app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
+    let id = ClientId("ooa-uid-1".into());
+    let published = SecretContents::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
+    let previous = PreviousSecret { secret: ClientSecret::new("before".into()), expires_at: at(100) };
+    let content = SecretContents { previous: Some(previous), revision: 2, ..published };
+    let Some(crate::secret::SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &content) else {
+        panic!("not a create")
+    };
+    let mut observed = observed(app.clone(), true);
+    (observed.secret, observed.now) = (Some(guard(&app, &key(), Some(secret))), at(now));
+    observed.stale_consumers = found.map(|count| StaleConsumers { first: vec!["web".into()], count });
+    after(&observed, &Outcome::Settled { wake: None }, at(now)).rotation.unwrap()
+}
+
+#[test]
+fn stale_consumers_are_named_until_none_is_left_and_warned_of_once_a_quarter_of_the_overlap_is_left() {
+    let known = json!({"revision": 2, "staleConsumers": ["web"], "staleConsumerCount": 1});
+    let warned = json!({"revision": 2, "warnedRevision": 2});
+    for (before, now, found, count, warned) in [
+        (json!({"revision": 2}), 74, Some(1), Some(1), None),
+        (known.clone(), 74, None, Some(1), None),
+        (known.clone(), 75, None, Some(1), Some(2)),
+        (known.clone(), 75, Some(0), None, None),
+        (known.clone(), 100, None, None, None),
+        (warned.clone(), 80, Some(0), None, Some(2)),
+        (warned, 80, Some(1), Some(1), Some(2)),
+        (json!({"revision": 1, "warnedRevision": 1}), 10, None, None, Some(1)),
+    ] {
+        let status = after_a_rotation(before.clone(), now, found);
+        let names = status.stale_consumers.map(|names| names.len() as i64);
+        assert_eq!((status.stale_consumer_count, status.warned_revision), (count, warned), "{before} at {now}");
+        assert_eq!(names, count);
+    }
 }
 
 #[test]
