@@ -44,13 +44,9 @@ pub fn restart(workload: &Value, since: Timestamp) -> Value {
 }
 
 /// Which Secrets the running containers of a pod took at their start, and when. What an init container did with a Secret
-/// remains when it has ended.
+/// remains when it has ended. Of what is mounted the first start counts, so that many mounts of many Secrets stay few.
 pub fn taken(spec: &Value, status: &Value) -> Vec<(String, Timestamp)> {
-    let volumes: HashMap<&str, Vec<String>> = items(spec, "volumes")
-        .filter_map(|volume| Some((volume["name"].as_str()?, secrets_in(volume))))
-        .filter(|(_, secrets)| !secrets.is_empty())
-        .collect();
-    let mut taken = Vec::new();
+    let (mut taken, mut mounted) = (Vec::new(), HashMap::<&str, Timestamp>::new());
     for (kind, statuses, states) in [
         ("initContainers", "initContainerStatuses", &["running", "terminated"][..]),
         ("containers", "containerStatuses", &["running"]),
@@ -61,11 +57,17 @@ pub fn taken(spec: &Value, status: &Value) -> Vec<(String, Timestamp)> {
             .collect();
         for container in items(spec, kind) {
             let Some(at) = container["name"].as_str().and_then(|name| started.get(name)) else { continue };
-            let mounted = items(container, "volumeMounts").filter(|mount| is_sub_path(mount));
-            let mounted = mounted.filter_map(|mount| volumes.get(mount["name"].as_str()?)).flatten().cloned();
-            let from_env = [secrets_in(&container["env"]), secrets_in(&container["envFrom"])].concat();
-            taken.extend(from_env.into_iter().chain(mounted).map(|secret| (secret, *at)));
+            let from_env = ["env", "envFrom"].into_iter().flat_map(|field| secrets_in(&container[field]));
+            taken.extend(from_env.map(|secret| (secret, *at)));
+            let mounts = items(container, "volumeMounts").filter(|mount| is_sub_path(mount));
+            for volume in mounts.filter_map(|mount| mount["name"].as_str()) {
+                mounted.entry(volume).and_modify(|first| *first = (*first).min(*at)).or_insert(*at);
+            }
         }
+    }
+    for volume in items(spec, "volumes") {
+        let Some(at) = volume["name"].as_str().and_then(|name| mounted.get(name)) else { continue };
+        taken.extend(secrets_in(volume).into_iter().map(|secret| (secret, *at)));
     }
     taken
 }
@@ -155,6 +157,22 @@ mod tests {
         let spec = json!({"initContainers": [from_env()], "containers": []});
         let status = json!({"initContainerStatuses": [{"name": "c", "state": {"terminated": {"startedAt": ROTATED}}}]});
         assert_eq!(taken(&spec, &status), [("billing".into(), at(ROTATED))]);
+    }
+
+    #[test]
+    fn many_mounts_of_a_volume_of_many_secrets_are_no_product() {
+        let many = |each: &dyn Fn(usize) -> Value| (0..300).map(each).collect::<Vec<_>>();
+        let sources = many(&|n| json!({"secret": {"name": format!("secret-{n}")}}));
+        let mounts = many(&|n| json!({"name": "all", "mountPath": format!("/{n}"), "subPath": "key"}));
+        let containers = many(&|n| json!({"name": format!("c-{n}"), "volumeMounts": mounts}));
+        let second = |n: usize| at(ROTATED) + k8s_openapi::jiff::SignedDuration::from_secs(300 - n as i64);
+        let state = |n: usize| json!({"running": {"startedAt": second(n).to_string()}});
+        let statuses = many(&|n| json!({"name": format!("c-{n}"), "state": state(n)}));
+        let volumes = json!([{"name": "all", "projected": {"sources": sources}}]);
+        let taken =
+            taken(&json!({"containers": containers, "volumes": volumes}), &json!({"containerStatuses": statuses}));
+        assert_eq!(taken.len(), 300);
+        assert!(taken.iter().all(|(_, at)| *at == second(299)), "the first start counts");
     }
 
     #[test]
