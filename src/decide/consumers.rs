@@ -56,8 +56,10 @@ pub fn overlap_ending(observed: &Observed) -> Option<Overlap> {
     running(observed, &observed.contents()).filter(|overlap| overlap.last_quarter() <= observed.now)
 }
 
+/// Before the new secret is published, the one that is to be the previous one is still the one that consumers find.
 fn running(observed: &Observed, contents: &SecretContents) -> Option<Overlap> {
-    let (began, ends) = (contents.rotated_at?, contents.previous.as_ref()?.expires_at);
+    let previous = contents.previous.as_ref().filter(|previous| contents.current.as_ref() != Some(&previous.secret))?;
+    let (began, ends) = (contents.rotated_at?, previous.expires_at);
     Some(Overlap { began, ends }).filter(|overlap| overlap.runs(observed.now))
 }
 

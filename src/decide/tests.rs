@@ -1107,7 +1107,7 @@ fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
 }
 
 /// A secret that was published at hour 0 as the second one; the first one ends at hour 16.
-fn rotated(app: &OrgOAuthApp) -> SecretState {
+fn rotated(app: &OrgOAuthApp) -> Held {
     let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(16) });
     holding(app, &SecretContents { previous, revision: 2, ..content(app) })
 }
@@ -1142,6 +1142,12 @@ fn stale_consumers_are_looked_for_from_time_to_time_while_the_previous_secret_is
     };
     assert!(!look(4 * 3600 + 299, &known) && look(4 * 3600 + 300, &known), "while there are some");
     assert!(look(16 * 3600 - 1, &nothing) && !look(16 * 3600, &nothing), "until it ends");
+    let unpublished = |app: &OrgOAuthApp| {
+        let previous = Some(PreviousSecret { secret: value("value"), expires_at: at(16) });
+        holding(app, &SecretContents { previous, revision: 2, ..content(app) })
+    };
+    let early = step(app(json!({})), unpublished, |observed| (observed.now, observed.remote) = (at(5), as_wanted()));
+    assert!(!early.starts_with("FindStale"), "the next secret is not published yet: {early}");
     assert!(
         !step(app(json!({})), published, |observed| observed.now = at(5)).starts_with("FindStale"),
         "never rotated"
@@ -1167,7 +1173,8 @@ fn what_is_known_of_stale_consumers_is_of_the_present_secret_and_while_the_previ
         let app = app(json!({"status": {"rotation": said}}));
         let secret = rotated(&app);
         let mut observed = Observed::new(app, granted(), key(), at(hour), value("fresh"));
-        (observed.secret, observed.stale_consumers) = (Some(secret), found);
+        observed.hold(secret);
+        observed.stale_consumers = found;
         stale_consumers(&observed).map(|stale| stale.count)
     };
     assert_eq!(known(2, 1, None), Some(3), "as status says");

@@ -230,11 +230,14 @@ fn after_a_rotation(rotation: serde_json::Value, now: i64, found: Option<usize>)
     let published = SecretContents::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
     let previous = PreviousSecret { secret: ClientSecret::new("before".into()), expires_at: at(100) };
     let content = SecretContents { previous: Some(previous), revision: 2, ..published };
-    let Some(crate::secret::SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &content) else {
-        panic!("not a create")
+    let created = |write| match write {
+        Some(crate::secret::SecretWrite::Create(secret)) => Some(guard(&app, &key(), Some(secret))),
+        _ => None,
     };
     let mut observed = observed(app.clone(), true);
-    (observed.secret, observed.now) = (Some(guard(&app, &key(), Some(secret))), at(now));
+    observed.secret = created(SecretState::Absent.write(&app, &content));
+    observed.rotation_secret = created(SecretState::Absent.write_rotation(&app, &content));
+    observed.now = at(now);
     observed.stale_consumers = found.map(|count| StaleConsumers { first: vec!["web".into()], count });
     after(&observed, &Outcome::Settled { wake: None }, at(now)).rotation.unwrap()
 }
