@@ -69,6 +69,19 @@ async fn until_stale(world: &World, names: &[&str]) {
     world.until(&format!("the stale consumers are {names:?}"), are).await;
 }
 
+/// Another process of the operator has seen a change of the resource through.
+async fn reconciled_again(world: &World) {
+    world.operator().kill();
+    world.operator().start();
+    world.change("billing", json!({"description": "Changed"})).await;
+    let settled = async || {
+        let app = world.app("billing").await;
+        app.status.and_then(|status| status.observed_generation) == app.metadata.generation
+    };
+    world.until("the change is done", settled).await;
+    world.until_ready("billing").await;
+}
+
 async fn with_an_app(namespace: &str, rotation: Value) -> World {
     let world = World::running(namespace, Flavour::Csp).await;
     world.create("billing", json!({ "rotation": rotation })).await;
@@ -115,15 +128,7 @@ async fn pods_that_hold_the_previous_secret_are_named_and_warned_of_once() {
 async fn while_nothing_is_rotated_no_pods_are_looked_for() {
     let world = with_an_app("stale-quiet", json!({"overlap": "48h"})).await;
     run_pod(&world, "web", from_env(), LONG_AGO);
-    world.operator().kill();
-    world.operator().start();
-    world.change("billing", json!({"description": "Changed"})).await;
-    world.until_ready("billing").await;
-    let settled = async || {
-        let app = world.app("billing").await;
-        app.status.and_then(|status| status.observed_generation) == app.metadata.generation
-    };
-    world.until("the change is done", settled).await;
+    reconciled_again(&world).await;
     assert_eq!(world.audit(|record| record.resource == "pods").len(), 0);
 }
 
@@ -180,10 +185,7 @@ async fn workloads_that_use_the_secret_are_restarted_once_per_rotation() {
     );
     let rotated = world.notes("billing", "Rotated").remove(0);
     assert!(rotated.contains("Deployment web is restarted. StatefulSet queue is restarted."), "{rotated}");
-    world.operator().kill();
-    world.operator().start();
-    world.change("billing", json!({"description": "Changed"})).await;
-    world.until_ready("billing").await;
+    reconciled_again(&world).await;
     assert_eq!(restarts(&world), 3, "once each");
     assert_eq!(world.notes("billing", "ConsumersNotRestarted").len(), 1);
 }
@@ -205,10 +207,7 @@ async fn without_the_right_to_restart_the_rotation_is_done_and_it_is_told_once()
     assert!(!note.contains("other"), "{note}");
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;
-    world.operator().kill();
-    world.operator().start();
-    world.change("billing", json!({"description": "Changed"})).await;
-    world.until_ready("billing").await;
+    reconciled_again(&world).await;
     assert_eq!(world.audit(|record| record.group == "apps").len(), 1, "it is tried once");
     assert_eq!(world.notes("billing", "ConsumersNotRestarted").len(), 1);
     assert_eq!(restarted_at(&world, "deployment/web"), "");
