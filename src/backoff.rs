@@ -74,6 +74,9 @@ fn pace(reason: Reason) -> Pace {
         | Reason::Updated
         | Reason::Regenerated
         | Reason::Rotated
+        | Reason::ConsumersRestarted
+        | Reason::ConsumersNotRestarted
+        | Reason::ConsumersStale
         | Reason::Adopted
         | Reason::Moved
         | Reason::RolesChanged

@@ -7,10 +7,12 @@ pub mod kubernetes;
 pub mod lenient;
 pub mod watched;
 
-use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::consumers::{RestartResult, StaleConsumers};
+use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload};
 use crate::reason::Reason;
 use crate::secret::SecretWrite;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
 use std::{collections::BTreeMap, future::Future};
 
 /// Why Kubernetes did not do as asked. Messages hold no secret value.
@@ -95,6 +97,23 @@ pub trait Cluster: Send + Sync + 'static {
         namespace: &str,
         secret: &str,
     ) -> impl Future<Output = Result<Vec<String>, ClusterFault>> + Send;
+
+    /// The pods whose containers took their value of a Secret at a start up to that time, and run on with it.
+    fn stale_consumers(
+        &self,
+        namespace: &str,
+        secret: &str,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<StaleConsumers, ClusterFault>> + Send;
+
+    /// Restarts the pods of a workload, unless they were restarted since, and only if its pod template uses the Secret.
+    fn restart(
+        &self,
+        namespace: &str,
+        workload: &Workload,
+        secret: &str,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<RestartResult, ClusterFault>> + Send;
 
     /// The labels of a namespace.
     fn namespace_labels(

@@ -3,6 +3,7 @@
 
 mod absence;
 mod blocked;
+mod consumers;
 mod creation;
 mod deletion;
 mod faults;
@@ -21,6 +22,7 @@ mod upkeep;
 mod validate;
 
 pub use blocked::Blocked;
+pub use consumers::{overlap_ending, stale_consumers};
 pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
 pub use model::{
@@ -56,11 +58,12 @@ enum WhileWaiting {
 }
 
 /// What is seen to, in this order: the next part has its turn when the one before has nothing left to do.
-const PARTS: [(Part, WhileWaiting); 7] = [
+const PARTS: [(Part, WhileWaiting); 8] = [
     (secrets::step, WhileWaiting::Stop),
     (creation::publish_issued, WhileWaiting::Stop),
     (ownership::step, WhileWaiting::Stop),
     (upkeep::step, WhileWaiting::GoOn),
+    (consumers::step, WhileWaiting::GoOn),
     (remote_app::step, WhileWaiting::Stop),
     (roles::step, WhileWaiting::Stop),
     (proof::step, WhileWaiting::GoOn),

@@ -14,6 +14,7 @@
 //! - [`grants`]: who may use a connection
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
+//! - [`consumers`]: pods that still hold an earlier secret, and restarts
 //! - [`connections`]: from an `IamConnection` to a service that can be called
 //! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
 //! - [`fair_queue`] and [`keyed`]: who is served when, so that nobody waits for a neighbor, and maps that shrink again
@@ -27,6 +28,7 @@ pub mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod connections;
+pub mod consumers;
 pub mod controller;
 pub mod crd;
 pub mod decide;

@@ -174,6 +174,7 @@ impl Metrics {
                 Id::Apps => family.register(registry, state.apps.clone()),
                 Id::RotationAge => family.register(registry, state.rotation_age.clone()),
                 Id::RotationsOverdue => family.register(registry, state.rotations_overdue.clone()),
+                Id::StaleConsumers => family.register(registry, state.stale_consumers.clone()),
                 Id::DriftCorrected => family.register(registry, self.drift_corrected.clone()),
                 Id::KubernetesWrites => family.register(registry, self.kubernetes_writes.clone()),
                 Id::Leader => family.register(registry, self.leader.clone()),

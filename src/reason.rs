@@ -62,6 +62,12 @@ pub enum Reason {
     Updated,
     /// The client secret was rotated.
     Rotated,
+    /// Workloads were restarted after a rotation.
+    ConsumersRestarted,
+    /// Workloads could not be restarted after a rotation.
+    ConsumersNotRestarted,
+    /// Pods still hold the previous secret, which ends soon.
+    ConsumersStale,
     /// An app that existed was taken over.
     Adopted,
     /// The credential was moved to the Secret or keys that the spec names.
@@ -114,7 +120,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 56] = [
         Self::Pending,
         Self::Provisioned,
         Self::Created,
@@ -144,6 +150,9 @@ impl Reason {
         Self::Recreated,
         Self::Updated,
         Self::Rotated,
+        Self::ConsumersRestarted,
+        Self::ConsumersNotRestarted,
+        Self::ConsumersStale,
         Self::Adopted,
         Self::Moved,
         Self::RolesChanged,
@@ -202,6 +211,9 @@ impl Reason {
             Self::Recreated => "Recreated",
             Self::Updated => "Updated",
             Self::Rotated => "Rotated",
+            Self::ConsumersRestarted => "ConsumersRestarted",
+            Self::ConsumersNotRestarted => "ConsumersNotRestarted",
+            Self::ConsumersStale => "ConsumersStale",
             Self::Adopted => "Adopted",
             Self::Moved => "Moved",
             Self::RolesChanged => "RolesChanged",
@@ -332,7 +344,19 @@ impl Reason {
             ),
             Self::Rotated => (
                 "The API has a new client secret, which is in the Secret; the previous one stays valid beside it until `status.rotation.previousExpiresAt`.",
-                "Restart what reads the Secret only at its start.",
+                "Restart what reads the Secret only at its start; `status.rotation.staleConsumers` names the pods that still hold an earlier secret.",
+            ),
+            Self::ConsumersRestarted => (
+                "A new client secret was published, and the workloads in `spec.rotation.restart` that the message names were restarted.",
+                "Nothing.",
+            ),
+            Self::ConsumersNotRestarted => (
+                "A new client secret was published, and a workload in `spec.rotation.restart` was not restarted: it is missing or paused, its pod template does not use the Secret, or Kubernetes does not let the operator. It is not tried again before the next rotation.",
+                "Restart it by hand, with `kubectl rollout restart`. Correct what the message names; the right to restart workloads is given by `rotation.restart: true` of the chart.",
+            ),
+            Self::ConsumersStale => (
+                "A quarter of the overlap is left, and pods that read the Secret only at their start still hold the previous client secret.",
+                "Restart them before `status.rotation.previousExpiresAt`, or name their workloads in `spec.rotation.restart`, which restarts them after each rotation.",
             ),
             Self::Adopted => ("The app existed before and is managed by this resource from now on.", "Nothing."),
             Self::Moved => {

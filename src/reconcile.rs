@@ -4,6 +4,7 @@
 mod access;
 mod calls;
 mod connection;
+mod consumers;
 mod memory;
 mod observed_secrets;
 mod panic;
@@ -198,6 +199,8 @@ impl Step {
             Self::ReadProvidedSecret => "ReadProvidedSecret",
             Self::ReadResource => "ReadResource",
             Self::FindUsers => "FindUsers",
+            Self::FindStaleConsumers(_) => "FindStaleConsumers",
+            Self::RestartConsumer(..) => "RestartConsumer",
             Self::FindIdOwner => "FindIdOwner",
             Self::AddFinalizer => "AddFinalizer",
             Self::Claim { .. } => "Claim",

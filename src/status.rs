@@ -8,7 +8,8 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
     Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim, is_ours,
-    is_proven, next_rotation, proven_at, reconcile_requested, refused, requested_rotation_waits, signed_claim,
+    is_proven, next_rotation, overlap_ending, proven_at, reconcile_requested, refused, requested_rotation_waits,
+    signed_claim, stale_consumers,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -84,6 +85,9 @@ fn is_published(observed: &Observed) -> Option<bool> {
 /// What the Secret says of rotation; `None` when it was not looked at or holds no secret.
 fn rotation(observed: &Observed) -> Option<RotationStatus> {
     let content = observed.contents();
+    let stale = stale_consumers(observed);
+    let warned_now = stale.as_ref().and_then(|_| overlap_ending(observed)).map(|_| content.revision);
+    let warned_before = observed.app.status.as_ref().and_then(|status| status.rotation.as_ref()?.warned_revision);
     (content.revision > 0).then(|| RotationStatus {
         revision: Some(content.revision),
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
@@ -91,6 +95,9 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
         previous_expires_at: content.previous.map(|previous| Time(whole_seconds(previous.expires_at))),
         verified_at: proven_at(observed).map(whole_seconds).map(Time),
         verified_revision: proven_at(observed).map(|_| content.revision),
+        stale_consumer_count: stale.as_ref().and_then(|stale| i64::try_from(stale.count).ok()),
+        stale_consumers: stale.map(|stale| stale.first),
+        warned_revision: warned_now.or(warned_before),
     })
 }
 

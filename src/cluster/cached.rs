@@ -2,7 +2,10 @@
 //! What a tenant writes takes memory by the number of its resources, not by their size.
 
 use super::lenient::Kept;
-use crate::crd::{Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::crd::{
+    Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, ROTATE_REQUESTED, Rotation,
+    RotationStatus,
+};
 use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Deserializer};
@@ -63,7 +66,7 @@ pub fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
         connection_ref: app.spec.connection_ref,
         org_id: app.spec.org_id,
         id: app.spec.id,
-        rotation: app.spec.rotation,
+        rotation: app.spec.rotation.map(|rotation| Rotation { restart: Vec::new(), ..rotation }),
         adoption_policy: app.spec.adoption_policy,
         management_policy: app.spec.management_policy,
         deletion_policy: app.spec.deletion_policy,
@@ -82,7 +85,7 @@ pub fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
         claim: status.claim,
         adopted: status.adopted,
         secret_name: status.secret_name,
-        rotation: status.rotation,
+        rotation: status.rotation.map(|rotation| RotationStatus { stale_consumers: None, ..rotation }),
         conditions: status.conditions.into_iter().map(without_message).collect(),
         ..OrgOAuthAppStatus::default()
     });

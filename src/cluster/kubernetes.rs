@@ -1,6 +1,7 @@
 //! The real cluster: each method of the port is one request to the API server, bounded in time.
 //! Writes carry the `resourceVersion` that was observed, so that a race ends in a refusal.
 
+mod consumers;
 mod events;
 mod pods;
 mod released;
@@ -12,15 +13,17 @@ use super::cached::outline;
 use super::lenient::Lenient;
 use super::watched::Watched;
 use super::{Cluster, ClusterFault, Happening};
+use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{
-    DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus,
+    DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
 };
 use crate::fence::Fence;
 use crate::metrics::{self, Metrics};
 use crate::secret::SecretWrite;
 use events::Events;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use kube::{Api, Client, Resource, ResourceExt};
 use pods::PodSecrets;
 use requests::{Requests, readable};
@@ -146,6 +149,28 @@ impl Kubernetes {
         let params = DeleteParams::default().preconditions(as_seen);
         let (name, requests) = (secret.name_any(), self.requests.of(secret.namespace().as_deref()));
         requests.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
+    }
+
+    /// As JSON, since what the API server stores is not always what types hold.
+    async fn read_workload(&self, namespace: &str, workload: &Workload) -> Result<Option<Value>, ClusterFault> {
+        let requests = Request::new(consumers::path(workload.kind, namespace));
+        let read = async {
+            let request = requests.get(&workload.name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+            match self.client.request::<Value>(request).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                answer => answer.map(Some),
+            }
+        };
+        self.requests.of(Some(namespace)).call(read).await
+    }
+
+    async fn patch_workload(&self, namespace: &str, workload: &Workload, body: &Value) -> Result<(), ClusterFault> {
+        let requests = Request::new(consumers::path(workload.kind, namespace));
+        let patch = async {
+            let request = requests.patch(&workload.name, &merging(), &Patch::Merge(body));
+            self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
+        };
+        self.requests.of(Some(namespace)).write(workload.kind.into(), patch).await.map(drop)
     }
 
     fn secrets(&self, namespace: &str) -> Api<Lenient<Secret>> {
@@ -282,6 +307,46 @@ impl Cluster for Kubernetes {
         let mut keep = |pod: PodSecrets| names.extend(pod.uses(secret).then(|| pod.name_any()));
         self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut keep).await?;
         Ok(names)
+    }
+
+    async fn stale_consumers(
+        &self,
+        namespace: &str,
+        secret: &str,
+        until: Timestamp,
+    ) -> Result<StaleConsumers, ClusterFault> {
+        let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
+        let mut stale = StaleConsumers::default();
+        let mut keep = |pod: PodSecrets| {
+            if pod.took(secret, until) {
+                stale.add(pod.name_any());
+            }
+        };
+        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut keep).await?;
+        Ok(stale)
+    }
+
+    async fn restart(
+        &self,
+        namespace: &str,
+        workload: &Workload,
+        secret: &str,
+        since: Timestamp,
+    ) -> Result<RestartResult, ClusterFault> {
+        let read = match self.read_workload(namespace, workload).await {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(RestartResult::Missing),
+            Err(ClusterFault::Refused(message)) => return Ok(RestartResult::Forbidden(message)),
+            Err(fault) => return Err(fault),
+        };
+        if let Some(result) = consumers::no_restart(&read, secret, since) {
+            return Ok(result);
+        }
+        match self.patch_workload(namespace, workload, &consumers::restart(&read, since)).await {
+            Ok(()) => Ok(RestartResult::Restarted),
+            Err(ClusterFault::Refused(message)) => Ok(RestartResult::Refused(message)),
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {

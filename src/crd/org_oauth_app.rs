@@ -10,6 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a team says about its app.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -382,6 +383,41 @@ pub struct Rotation {
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('2147483647s')").message("overlap is a duration of at least 1s and at most 2147483647s, such as 48h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<String>,
+    /// The workloads in this namespace to restart once a rotation is published, as `kubectl rollout restart` does. Only those whose
+    /// pod template uses the Secret are restarted. The operator needs a right for it, which the chart gives with
+    /// `rotation.restart: true`.
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub restart: Vec<Workload>,
+}
+
+/// A workload in the namespace of the resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Workload {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
+    pub name: String,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.kind, self.name)
+    }
+}
+
+/// The kinds of workloads that can be restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// A Deployment.
+    Deployment,
+    /// A StatefulSet.
+    StatefulSet,
+    /// A DaemonSet.
+    DaemonSet,
 }
 
 /// Whether an app that exists already is taken over.
@@ -524,4 +560,13 @@ pub struct RotationStatus {
     /// The revision of the secret for which it did.
     #[serde(default)]
     pub verified_revision: Option<i64>,
+    /// The first ten pods that took an earlier secret at their start and run on with it, while the previous one is valid.
+    #[serde(default)]
+    pub stale_consumers: Option<Vec<String>>,
+    /// How many such pods there are.
+    #[serde(default)]
+    pub stale_consumer_count: Option<i64>,
+    /// The revision of the secret for which a Warning Event named them.
+    #[serde(default)]
+    pub warned_revision: Option<i64>,
 }

@@ -4,9 +4,10 @@
 use super::validate::validate;
 use super::{Blocked, drift, ownership};
 use crate::claim::{ApiAddress, ClaimKey};
+use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{
     ConditionStatus, ConditionType, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
-    RECONCILE_REQUESTED, SignedClaim,
+    RECONCILE_REQUESTED, SignedClaim, Workload,
 };
 use crate::definition::Fields;
 use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, OrgId, RemoteApp, Verification};
@@ -217,6 +218,8 @@ pub struct Remembered {
     pub refused_pending: Option<ClientSecret>,
     /// A secret for which the API issues no token, and since when.
     pub refused: Option<(ClientSecret, Timestamp)>,
+    /// When stale consumers were last looked for, and of which revision of the secret.
+    pub consumers_looked_for: Option<(i64, Timestamp)>,
     /// Whether a deletion was sent.
     pub deletion_sent: bool,
     /// When the API accepted a deletion.
@@ -281,6 +284,10 @@ pub struct Observed {
     pub deletion: Option<Deletion>,
     /// The pods that use the Secret, once they were looked for.
     pub users: Option<Vec<String>>,
+    /// The pods that hold an earlier secret, once they were looked for.
+    pub stale_consumers: Option<StaleConsumers>,
+    /// What came of restarts in this reconcile.
+    pub restarts: Vec<(Workload, RestartResult)>,
     /// Of the few secrets that a reconcile has to do with.
     facts: Vec<SecretFacts>,
 }
@@ -319,6 +326,8 @@ impl Observed {
             list: ListWitness::Unasked,
             deletion: None,
             users: None,
+            stale_consumers: None,
+            restarts: Vec::new(),
             facts: Vec::new(),
         }
     }

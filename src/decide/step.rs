@@ -4,7 +4,7 @@
 use super::Blocked;
 use super::model::ClaimOrigin;
 use super::plan::{Plan, Planned};
-use crate::crd::{Context, Roles};
+use crate::crd::{Context, Roles, Workload};
 use crate::reason::Reason;
 use crate::remote::{ClientId, ClientSecret, NewApp, Update};
 use crate::secret::{OwnedSecret, RotationMode, SecretContents};
@@ -24,6 +24,10 @@ pub enum Step {
     ReadResource,
     /// Look for pods that use the Secret.
     FindUsers,
+    /// Look for pods that took the Secret before it was last published.
+    FindStaleConsumers(Timestamp),
+    /// Restart a workload, unless that was done since the Secret was published.
+    RestartConsumer(Workload, Timestamp),
     /// Call the API.
     Call(Call),
     /// Look for another resource with the same id.
@@ -178,6 +182,7 @@ impl Step {
             | Self::ReadProvidedSecret
             | Self::ReadResource
             | Self::FindUsers
+            | Self::FindStaleConsumers(_)
             | Self::FindIdOwner
             | Self::AddFinalizer => Effect::Nothing,
             Self::Claim { origin: ClaimOrigin::New, .. } | Self::TrySecret(_) => Effect::Remote(Planned::Create),
@@ -191,6 +196,7 @@ impl Step {
             | Self::Unclaim
             | Self::WriteSecret(..)
             | Self::WriteRotation(_, RotationWrite::Accepted | RotationWrite::Over | RotationWrite::PutBack)
+            | Self::RestartConsumer(..)
             | Self::RemoveSecret(_)
             | Self::RemovePreviousTarget(_)
             | Self::ReleaseSecret(_)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
+use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{Api, DeletionPolicy, FINALIZER, OrgOAuthApp, Role, Roles};
 use crate::reason::Reason;
 use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, RemoteApp, Verification};
@@ -250,6 +251,7 @@ fn say(step: Step) -> String {
             format!("Stage {:?} {}", pending.mode, pending.secret.expose())
         }
         Step::WriteRotation(_, because) => format!("Rotation {because:?}"),
+        Step::RestartConsumer(workload, at) if at == self::at(0) => format!("RestartConsumer {workload}"),
         step => format!("{step:?}"),
     }
 }
@@ -1096,8 +1098,121 @@ fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
         holding(app, &SecretContents { previous, ..content(app) })
     };
     let at_hour = |hour| move |observed: &mut Observed| (observed.now, observed.remote) = (at(hour), as_wanted());
-    assert!(step(rotating(), overlapping, at_hour(11)).starts_with("Settled"));
+    let looked = |observed: &mut Observed| {
+        at_hour(11)(observed);
+        observed.remembered.consumers_looked_for = Some((1, at(11)));
+    };
+    assert!(step(rotating(), overlapping, looked).starts_with("Settled"));
     assert_eq!(step(app(json!({})), overlapping, at_hour(12)), "Rotation Over");
+}
+
+/// A secret that was published at hour 0 as the second one; the first one ends at hour 16.
+fn rotated(app: &OrgOAuthApp) -> Held {
+    let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(16) });
+    holding(app, &SecretContents { previous, revision: 2, ..content(app) })
+}
+
+fn stale(count: usize) -> Option<StaleConsumers> {
+    Some(StaleConsumers { first: vec!["web".into()], count })
+}
+
+#[test]
+fn stale_consumers_are_looked_for_from_time_to_time_while_the_previous_secret_is_valid() {
+    let look = |seconds: i64, also: &dyn Fn(&mut Observed)| {
+        let known = json!({"status": {"rotation": {"revision": 2}}});
+        let step = step(app(known), rotated, |observed| {
+            (observed.now, observed.remote) = (at(0) + SignedDuration::from_secs(seconds), as_wanted());
+            also(observed);
+        });
+        step.starts_with("FindStaleConsumers")
+    };
+    let looked_for = |revision, hour| {
+        move |observed: &mut Observed| observed.remembered.consumers_looked_for = Some((revision, at(hour)))
+    };
+    assert!(!look(3599, &nothing) && look(3600, &nothing), "after a sixteenth of the overlap");
+    assert!(!look(5 * 3600 - 1, &looked_for(2, 4)) && look(5 * 3600, &looked_for(2, 4)));
+    assert!(look(4 * 3600, &looked_for(1, 4)), "that was about another secret");
+    let just_before = |observed: &mut Observed| {
+        observed.remembered.consumers_looked_for = Some((2, at(12) - SignedDuration::from_secs(1)));
+    };
+    assert!(look(12 * 3600, &just_before), "a quarter is left");
+    let known = |observed: &mut Observed| {
+        looked_for(2, 4)(observed);
+        observed.stale_consumers = stale(1);
+    };
+    assert!(!look(4 * 3600 + 299, &known) && look(4 * 3600 + 300, &known), "while there are some");
+    assert!(look(16 * 3600 - 1, &nothing) && !look(16 * 3600, &nothing), "until it ends");
+    let unpublished = |app: &OrgOAuthApp| {
+        let previous = Some(PreviousSecret { secret: value("value"), expires_at: at(16) });
+        holding(app, &SecretContents { previous, revision: 2, ..content(app) })
+    };
+    let early = step(app(json!({})), unpublished, |observed| (observed.now, observed.remote) = (at(5), as_wanted()));
+    assert!(!early.starts_with("FindStale"), "the next secret is not published yet: {early}");
+    assert!(
+        !step(app(json!({})), published, |observed| observed.now = at(5)).starts_with("FindStale"),
+        "never rotated"
+    );
+}
+
+#[test]
+fn a_resource_in_its_overlap_is_looked_at_again_for_its_consumers() {
+    let at_hour = |hour: i64, looked_at: i64| {
+        step(app(json!({"status": {"rotation": {"revision": 2}}})), rotated, |observed| {
+            (observed.now, observed.remote) = (at(hour), as_wanted());
+            observed.remembered.consumers_looked_for = Some((2, at(looked_at)));
+        })
+    };
+    assert_eq!(at_hour(2, 2), "Settled { wake: Some(1970-01-01T03:00:00Z) }");
+    assert_eq!(at_hour(15, 15), "Settled { wake: Some(1970-01-01T16:00:00Z) }", "the end of the previous secret");
+}
+
+#[test]
+fn what_is_known_of_stale_consumers_is_of_the_present_secret_and_while_the_previous_one_is_valid() {
+    let known = |revision: i64, hour: i64, found: Option<StaleConsumers>| {
+        let said = json!({"revision": revision, "staleConsumers": ["web"], "staleConsumerCount": 3});
+        let app = app(json!({"status": {"rotation": said}}));
+        let secret = rotated(&app);
+        let mut observed = Observed::new(app, granted(), key(), at(hour), value("fresh"));
+        observed.hold(secret);
+        observed.stale_consumers = found;
+        stale_consumers(&observed).map(|stale| stale.count)
+    };
+    assert_eq!(known(2, 1, None), Some(3), "as status says");
+    assert_eq!(known(2, 1, stale(1)), Some(1), "as is found");
+    assert_eq!(known(2, 1, Some(StaleConsumers::default())), None);
+    assert_eq!(known(1, 1, None), None, "of the secret before");
+    assert_eq!(known(2, 16, None), None, "it has ended");
+}
+
+/// The step after a secret was published as revision 2, while status says the revision that is given.
+fn restarting(said: Value, more: Value, restarts: &[(&str, RestartResult)]) -> String {
+    let workloads = json!([{"kind": "Deployment", "name": "web"}, {"kind": "StatefulSet", "name": "queue"}]);
+    let mut all = json!({"spec": {"rotation": {"restart": workloads}}, "status": {"rotation": {"revision": said}}});
+    merge(&mut all, more);
+    step(app(all), rotated, |observed| {
+        (observed.now, observed.remote) = (at(0), as_wanted());
+        let workloads = observed.app.spec.rotation.clone().unwrap().restart;
+        let done = restarts.iter().map(|(name, result)| {
+            (workloads.iter().find(|workload| workload.name == *name).unwrap().clone(), result.clone())
+        });
+        observed.restarts = done.collect();
+    })
+}
+
+#[test]
+fn workloads_are_restarted_once_a_secret_is_published_after_the_first() {
+    let (web, queue) = ("RestartConsumer Deployment web", "RestartConsumer StatefulSet queue");
+    let settled = |step: String| step.starts_with("Settled");
+    assert_eq!(restarting(json!(1), json!({}), &[]), web);
+    assert_eq!(restarting(json!(1), json!({}), &[("web", RestartResult::Restarted)]), queue);
+    assert_eq!(restarting(json!(1), json!({}), &[("web", RestartResult::Missing)]), queue, "each has its turn");
+    let both = [("web", RestartResult::Restarted), ("queue", RestartResult::Paused)];
+    assert!(settled(restarting(json!(1), json!({}), &both)));
+    assert!(settled(restarting(json!(1), json!({}), &[("web", RestartResult::Forbidden("no".into()))])), "no right");
+    assert!(settled(restarting(json!(2), json!({}), &[])), "status says it already");
+    assert!(settled(restarting(Value::Null, json!({}), &[])), "the first secret, or a restored resource");
+    assert!(settled(restarting(json!(1), json!({"spec": {"rotation": {"restart": []}}}), &[])));
+    assert_eq!(restarting(json!(1), json!({"spec": {"suspend": true}}), &[]), "Suspended");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The upkeep of a credential that is in the Secret: whether another secret is wanted and what holds it up, whether an edited
 //! value is valid, and whether the Secret holds what it should.
 
+use super::consumers;
 use super::first_secret;
 use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
@@ -189,7 +190,8 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let is_wanted = is_requested(&observed.app, &contents) || refused(observed, &contents).is_some();
     let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
-    [next_rotation(&observed.app, &contents), expiry, paced, check].into_iter().flatten().min()
+    let look = consumers::next_look(observed, &contents);
+    [next_rotation(&observed.app, &contents), expiry, paced, check, look].into_iter().flatten().min()
 }
 
 /// Why a rotation that somebody asked for has to wait.

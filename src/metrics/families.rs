@@ -60,6 +60,8 @@ pub enum Id {
     RotationAge,
     /// Rotations that are due.
     RotationsOverdue,
+    /// Apps with pods that hold a secret which ends soon.
+    StaleConsumers,
     /// Drift that was put back.
     DriftCorrected,
     /// Writes to Kubernetes.
@@ -81,7 +83,7 @@ pub enum Id {
 const CONNECTION: Label = Label { name: "connection", meaning: "the name of the `IamConnection`" };
 
 /// Every metric, in the order in which it is exposed and documented.
-pub static FAMILIES: [Family; 18] = [
+pub static FAMILIES: [Family; 19] = [
     Family {
         id: Id::Reconciles,
         name: "oauth_app_operator_reconciles_total",
@@ -183,6 +185,13 @@ pub static FAMILIES: [Family; 18] = [
         help: "Apps whose rotation is due and not done",
     },
     Family {
+        id: Id::StaleConsumers,
+        name: "oauth_app_operator_apps_with_stale_consumers",
+        kind: Kind::Gauge,
+        labels: &[CONNECTION],
+        help: "Apps of whose overlap a quarter is left at most while pods still hold the previous client secret",
+    },
+    Family {
         id: Id::DriftCorrected,
         name: "oauth_app_operator_drift_corrected_total",
         kind: Kind::Counter,
@@ -196,7 +205,7 @@ pub static FAMILIES: [Family; 18] = [
         labels: &[
             Label {
                 name: "resource",
-                meaning: "`orgoauthapps`, `orgoauthapps/status`, `iamconnections/status`, `secrets` or `events`",
+                meaning: "`orgoauthapps`, `orgoauthapps/status`, `iamconnections/status`, `secrets`, `events`, `deployments`, `statefulsets` or `daemonsets`",
             },
             Label {
                 name: "result",

@@ -1,6 +1,7 @@
 //! The labels of the metrics and the values that they can have.
 //! All but the name of a connection come from closed sets, so that nobody can make series without end.
 
+use crate::crd::WorkloadKind;
 use prometheus_client::encoding::EncodeLabelSet;
 
 /// An enum of which each variant is a label value.
@@ -69,6 +70,22 @@ values! {
         Secrets = "secrets",
         /// An Event.
         Events = "events",
+        /// The restart of a Deployment.
+        Deployments = "deployments",
+        /// The restart of a StatefulSet.
+        StatefulSets = "statefulsets",
+        /// The restart of a DaemonSet.
+        DaemonSets = "daemonsets",
+    }
+}
+
+impl From<WorkloadKind> for Resource {
+    fn from(kind: WorkloadKind) -> Self {
+        match kind {
+            WorkloadKind::Deployment => Self::Deployments,
+            WorkloadKind::StatefulSet => Self::StatefulSets,
+            WorkloadKind::DaemonSet => Self::DaemonSets,
+        }
     }
 }
 

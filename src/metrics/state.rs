@@ -2,7 +2,10 @@
 //! Computed from the watched resources each time, so that nothing has to be kept in step.
 
 use super::labels::{OfApps, OfConnection, Readiness};
-use crate::crd::{Condition, ConditionStatus, ConditionType, IamConnection, ManagementPolicy, OrgOAuthApp};
+use crate::consumers::Overlap;
+use crate::crd::{
+    Condition, ConditionStatus, ConditionType, IamConnection, ManagementPolicy, OrgOAuthApp, RotationStatus,
+};
 use crate::reason::Reason;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -16,6 +19,7 @@ pub struct State {
     pub apps: Family<OfApps, Gauge>,
     pub rotation_age: Family<OfConnection, Gauge>,
     pub rotations_overdue: Family<OfConnection, Gauge>,
+    pub stale_consumers: Family<OfConnection, Gauge>,
     pub connection_ready: Family<OfConnection, Gauge>,
 }
 
@@ -45,6 +49,7 @@ impl State {
         }
         let of = OfConnection { connection: name };
         self.rotations_overdue.get_or_create(&of).set(0);
+        self.stale_consumers.get_or_create(&of).set(0);
         // One that cannot be proven before it is used is nobody's trouble.
         let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
         if let Some(ready) = ready.filter(|ready| ready.reason != Reason::Pending.as_str()) {
@@ -57,8 +62,11 @@ impl State {
         let ready = readiness(app.condition(ConditionType::Ready)).as_str();
         self.apps.get_or_create(&OfApps { connection: connection.clone(), ready }).inc();
         let rotation = app.status.as_ref().and_then(|status| status.rotation.as_ref());
-        let Some(rotation) = rotation.filter(|_| app.spec.rotation.is_some()) else { return };
         let of = OfConnection { connection };
+        if rotation.is_some_and(|rotation| has_stale_consumers(rotation, now)) {
+            self.stale_consumers.get_or_create(&of).inc();
+        }
+        let Some(rotation) = rotation.filter(|_| app.spec.rotation.is_some()) else { return };
         if let Some(rotated_at) = &rotation.rotated_at {
             let oldest = self.rotation_age.get_or_create(&of);
             oldest.set(oldest.get().max(now.as_second() - rotated_at.0.as_second()));
@@ -68,6 +76,14 @@ impl State {
             self.rotations_overdue.get_or_create(&of).inc();
         }
     }
+}
+
+/// Whether pods still hold the previous secret, which ends soon. Right after a rotation all of them do.
+fn has_stale_consumers(rotation: &RotationStatus, now: Timestamp) -> bool {
+    let overlap = rotation.rotated_at.as_ref().zip(rotation.previous_expires_at.as_ref());
+    let overlap = overlap.map(|(began, ends)| Overlap { began: began.0, ends: ends.0 });
+    let is_ending = overlap.is_some_and(|overlap| overlap.runs(now) && overlap.last_quarter() <= now);
+    is_ending && rotation.stale_consumer_count.is_some_and(|count| count > 0)
 }
 
 fn readiness(ready: Option<&Condition>) -> Readiness {
@@ -156,6 +172,19 @@ mod tests {
         let overdue = |name| state.rotations_overdue.get(&of(name)).map(|gauge| gauge.get());
         assert_eq!([age("a"), age("b"), age("c")], [Some(172_800), Some(60), None]);
         assert_eq!([overdue("a"), overdue("b"), overdue("c")], [Some(1), Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn an_app_has_stale_consumers_once_a_quarter_of_the_overlap_is_left_and_until_it_ends() {
+        let stale = |rotated: &str, expires: &str, count: i64| {
+            let rotation = json!({"rotatedAt": rotated, "previousExpiresAt": expires, "staleConsumerCount": count});
+            let state = state(&[app("a", "True", json!({}), rotation)], &[connection("a", "True")]);
+            state.stale_consumers.get(&of("a")).map(|gauge| gauge.get())
+        };
+        assert_eq!(stale("2026-02-28T21:00:00Z", "2026-03-01T01:00:00Z", 2), Some(1));
+        assert_eq!(stale("2026-02-28T21:00:01Z", "2026-03-01T01:00:01Z", 2), Some(0), "more than a quarter is left");
+        assert_eq!(stale("2026-02-28T21:00:00Z", "2026-03-01T00:00:00Z", 2), Some(0), "it has ended");
+        assert_eq!(stale("2026-02-28T21:00:00Z", "2026-03-01T01:00:00Z", 0), Some(0));
     }
 
     #[test]

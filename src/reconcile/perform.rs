@@ -28,6 +28,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let namespace = app.namespace().unwrap_or_default();
                 self.observed.users = Some(self.operator.cluster.pods_using(&namespace, &secret_name(app)).await?);
             }
+            Step::FindStaleConsumers(until) => self.find_stale_consumers(until).await?,
+            Step::RestartConsumer(workload, since) => self.restart(workload, since).await?,
             Step::FindIdOwner => self.observed.id_owner = self.find_id_owner().await?,
             Step::AddFinalizer => {
                 let app = self.operator.cluster.add_finalizer(&self.observed.app).await?;

@@ -11,14 +11,15 @@ use crate::status;
 
 impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), ClusterFault> {
-        let happening = self.happening(outcome);
+        let mut happenings = vec![self.happening(outcome), self.not_restarted()];
         if *outcome != Outcome::Gone {
             let status = status::after(&self.observed, outcome, self.operator.now());
+            happenings.push(self.stale_consumers(&status));
             if self.observed.app.status.as_ref() != Some(&status) {
                 self.observed.app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
             }
         }
-        if let Some(happening) = happening {
+        for happening in happenings.into_iter().flatten() {
             // What was done is logged when it is done.
             if happening.warning {
                 tracing::warn!(reason = happening.reason.as_str(), "{}", happening.message);
@@ -28,7 +29,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    /// At most one Event a pass: the reason why it cannot go on if that is new, else what was done.
+    /// At most one Event a pass, beside those about consumers: the reason why it cannot go on if that is new, else what was done.
     fn happening(&self, outcome: &Outcome) -> Option<Happening> {
         let app = &self.observed.app;
         match outcome {

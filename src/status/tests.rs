@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
+use crate::consumers::StaleConsumers;
 use crate::crd::Api;
 use crate::decide::{Access, Plan};
 use crate::remote::{ClientId, ClientSecret, RemoteApp, Verification};
-use crate::secret::{SecretContents, guard};
+use crate::secret::{PreviousSecret, SecretContents, guard};
 use serde_json::json;
 
 fn app() -> OrgOAuthApp {
@@ -221,14 +222,58 @@ fn a_public_client_is_published_without_a_secret() {
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
 }
 
+/// After a second secret was published at 0, of which the previous one ends at 100; one pod holds it.
+fn after_a_rotation(rotation: serde_json::Value, now: i64, found: Option<usize>) -> RotationStatus {
+    let mut app = app();
+    app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
+    let id = ClientId("ooa-uid-1".into());
+    let published = SecretContents::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
+    let previous = PreviousSecret { secret: ClientSecret::new("before".into()), expires_at: at(100) };
+    let content = SecretContents { previous: Some(previous), revision: 2, ..published };
+    let created = |write| match write {
+        Some(crate::secret::SecretWrite::Create(secret)) => Some(guard(&app, &key(), Some(secret))),
+        _ => None,
+    };
+    let mut observed = observed(app.clone(), true);
+    observed.secret = created(SecretState::Absent.write(&app, &content));
+    observed.rotation_secret = created(SecretState::Absent.write_rotation(&app, &content));
+    observed.now = at(now);
+    observed.stale_consumers = found.map(|count| StaleConsumers { first: vec!["web".into()], count });
+    after(&observed, &Outcome::Settled { wake: None }, at(now)).rotation.unwrap()
+}
+
+#[test]
+fn stale_consumers_are_named_until_none_is_left_and_warned_of_once_a_quarter_of_the_overlap_is_left() {
+    let known = json!({"revision": 2, "staleConsumers": ["web"], "staleConsumerCount": 1});
+    let warned = json!({"revision": 2, "warnedRevision": 2});
+    for (before, now, found, count, warned) in [
+        (json!({"revision": 2}), 74, Some(1), Some(1), None),
+        (known.clone(), 74, None, Some(1), None),
+        (known.clone(), 75, None, Some(1), Some(2)),
+        (known.clone(), 75, Some(0), None, None),
+        (known.clone(), 100, None, None, None),
+        (warned.clone(), 80, Some(0), None, Some(2)),
+        (warned, 80, Some(1), Some(1), Some(2)),
+        (json!({"revision": 1, "warnedRevision": 1}), 10, None, None, Some(1)),
+    ] {
+        let status = after_a_rotation(before.clone(), now, found);
+        let names = status.stale_consumers.map(|names| names.len() as i64);
+        assert_eq!((status.stale_consumer_count, status.warned_revision), (count, warned), "{before} at {now}");
+        assert_eq!(names, count);
+    }
+}
+
 #[test]
 fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
     for interval in ["720h", "61s", "90500ms"] {
         for uid in ["uid-1", "uid-2", "uid-3"] {
             let mut rotating = app();
             rotating.metadata.uid = Some(uid.into());
-            rotating.spec.rotation =
-                Some(crate::crd::Rotation { interval: Some(interval.into()), overlap: Some("1500ms".into()) });
+            rotating.spec.rotation = Some(crate::crd::Rotation {
+                interval: Some(interval.into()),
+                overlap: Some("1500ms".into()),
+                restart: Vec::new(),
+            });
             let status = after(&observed(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));
             let read = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
             rotating.status = Some(read);

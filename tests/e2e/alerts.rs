@@ -2,6 +2,7 @@
 //! the simulator misbehaved. What goes on for seconds here is taken to go on for hours, at the same pace.
 
 use crate::cluster::{plane, repository};
+use crate::consumers::{from_env, rotated_hours_ago, run_pod};
 use crate::metrics::small_life;
 use crate::promtool::{Case, assert_cases, ending, lasting, shipped};
 use crate::scrape::Scrape;
@@ -88,6 +89,15 @@ async fn a_rotation_is_refused() -> Case {
     world.until_metric("rotations_overdue", &[], |count| count == 1.0).await;
     let series = until_it_grows(&world, "reconciles_total", &[("outcome", "waiting")]).await;
     firing("a rotation is refused", series, &["OAuthAppRotationOverdue"])
+}
+
+async fn a_pod_missed_a_rotation() -> Case {
+    let world = with_a_ready_app("alert-stale", json!({"rotation": {"overlap": "48h"}})).await;
+    run_pod(&world, "web", from_env(), "2026-01-01T00:00:00Z");
+    rotated_hours_ago(&world, 200).await;
+    world.until_metric("apps_with_stale_consumers", &[], |count| count == 1.0).await;
+    let before = Scrape::of(&world).await;
+    firing("a pod missed a rotation", lasting(&before, &Scrape::of(&world).await), &["OAuthAppStaleConsumers"])
 }
 
 /// Has Kubernetes refuse new Secrets in the namespace.
@@ -182,20 +192,32 @@ fn it_fails_itself() -> Case {
 
 #[tokio::test]
 async fn each_alert_fires_when_its_thing_happens_and_no_other_does() {
-    let (well_and_killed, refused, failing, throttled, overdue, writes, stuck, rejected, unreadable, finalizer) = tokio::join!(
+    let (well_and_killed, refused, failing, throttled, overdue, stale, writes, stuck, rejected, unreadable, finalizer) = tokio::join!(
         all_is_well_and_then_it_is_killed(),
         wrong_credentials(),
         the_api_fails(),
         the_api_throttles(),
         a_rotation_is_refused(),
+        a_pod_missed_a_rotation(),
         secrets_are_refused(),
         no_pass_ends(),
         an_app_is_rejected(),
         a_resource_cannot_be_read(),
         a_finalizer_is_removed(),
     );
-    let others =
-        [refused, failing, throttled, overdue, writes, stuck, rejected, unreadable, finalizer, it_fails_itself()];
+    let others = [
+        refused,
+        failing,
+        throttled,
+        overdue,
+        stale,
+        writes,
+        stuck,
+        rejected,
+        unreadable,
+        finalizer,
+        it_fails_itself(),
+    ];
     let cases: Vec<Case> = well_and_killed.into_iter().chain(others).collect();
     assert_cases(&shipped("alerts.yaml")["spec"], &cases);
     let fired: BTreeSet<_> = cases.iter().flat_map(|case| &case.answers).collect();

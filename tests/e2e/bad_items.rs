@@ -32,14 +32,6 @@ fn stored(world: &World, what: &[&str]) -> Value {
     serde_json::from_str(&world.kubectl(&[&["get", "-o", "json", "--show-managed-fields"], what].concat())).unwrap()
 }
 
-/// The notes of the Events of a reason about an object.
-fn notes(world: &World, name: &str, reason: &str) -> Vec<String> {
-    let events: Value = serde_json::from_str(&world.kubectl(&["get", "events.events.k8s.io", "-o", "json"])).unwrap();
-    let about = |event: &&Value| event["regarding"]["name"] == name && event["reason"] == reason;
-    let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
-    events["items"].as_array().unwrap().iter().filter(about).map(note).collect()
-}
-
 /// New resources are served, and the operator says that it is ready.
 async fn assert_served(world: &World, name: &str) {
     world.create(name, json!({})).await;
@@ -133,7 +125,7 @@ async fn a_resource_that_is_too_large_is_said_and_skipped_until_it_is_small_agai
     world.until_metric("unreadable_objects", &unreadable, |count| count == 1.0).await;
     let message = world.until_stalled("bad", "Unreadable").await;
     assert!(message.contains("larger than 256 KiB"), "{message}");
-    world.until("an Event says so", async || !notes(&world, "bad", "Unreadable").is_empty()).await;
+    world.until("an Event says so", async || !world.notes("bad", "Unreadable").is_empty()).await;
     restart(&world);
     assert_served(&world, "other").await;
     world.until_metric("unreadable_objects", &unreadable, |count| count == 1.0).await;
@@ -175,11 +167,11 @@ async fn a_resource_that_goes_after_a_tenant_took_its_finalizer_off_is_said() {
     let off = json!({"metadata": {"finalizers": null}}).to_string();
     tenant.kubectl_with(&["patch", "ooa", "lost", "--type=merge", "-p", &off], &Value::Null).unwrap();
     world.until_gone("lost").await;
-    world.until("an Event says so", async || notes(&world, "lost", "FinalizerRemoved").len() == 1).await;
-    let note = notes(&world, "lost", "FinalizerRemoved").remove(0);
+    world.until("an Event says so", async || world.notes("lost", "FinalizerRemoved").len() == 1).await;
+    let note = world.notes("lost", "FinalizerRemoved").remove(0);
     assert!(note.contains(&format!("app {id} was not deleted")), "{note}");
     world.until_metric("finalizers_removed_total", &[], |count| count == 1.0).await;
-    assert!(notes(&world, "kept", "FinalizerRemoved").is_empty(), "the operator itself removed that one");
+    assert!(world.notes("kept", "FinalizerRemoved").is_empty(), "the operator itself removed that one");
 }
 
 #[tokio::test]
@@ -190,10 +182,10 @@ async fn three_changes_within_a_minute_are_three_events_with_their_own_fields() 
     let changes = [("displayName", json!("Other")), ("description", json!("Other")), ("accessTokenTTL", json!(900))];
     for (field, value) in &changes {
         world.change("billing", json!({ *field: value })).await;
-        let told = async || notes(&world, "billing", "Updated").iter().any(|note| note.contains(field));
+        let told = async || world.notes("billing", "Updated").iter().any(|note| note.contains(field));
         world.until(&format!("an Event names {field}"), told).await;
     }
-    assert_eq!(notes(&world, "billing", "Updated").len(), 3);
+    assert_eq!(world.notes("billing", "Updated").len(), 3);
 }
 
 #[tokio::test]
@@ -202,7 +194,7 @@ async fn a_resource_with_the_longest_name_has_its_events() {
     let name = "a".repeat(244);
     world.create(&name, json!({})).await;
     world.until_ready(&name).await;
-    world.until("its Event", async || !notes(&world, &name, "Created").is_empty()).await;
+    world.until("its Event", async || !world.notes(&name, "Created").is_empty()).await;
 }
 
 #[tokio::test]
@@ -212,7 +204,7 @@ async fn the_event_after_all_events_were_deleted_is_there() {
     world.until_ready("billing").await;
     for display_name in ["One", "Two"] {
         world.change("billing", json!({ "displayName": display_name })).await;
-        world.until("an Event", async || !notes(&world, "billing", "Updated").is_empty()).await;
+        world.until("an Event", async || !world.notes("billing", "Updated").is_empty()).await;
         world.kubectl(&["delete", "events", "--all"]);
     }
 }

@@ -8,6 +8,7 @@ mod alerts;
 mod allow;
 mod bad_items;
 mod cluster;
+mod consumers;
 mod deletion;
 mod faults;
 mod generated;

@@ -119,7 +119,7 @@ async fn every_optional_field_of_an_app_may_be_null() {
         "connectionRef": {}, "orgId": "org-1", "displayName": "A", "description": "", "grantTypes": ["client_credentials"],
         "allowedScopes": {"organizationScopes": scopes(), "servicesScopes": [service]},
         "roles": {"organizationRoles": role(), "serviceRoles": [{"serviceDefinitionId": "s", "serviceRoles": role()}]},
-        "secret": {"keys": {}}, "rotation": {"interval": "72h", "overlap": "1h"},
+        "secret": {"keys": {}}, "rotation": {"interval": "72h", "overlap": "1h", "restart": [{"kind": "Deployment", "name": "a"}]},
     });
     let paths = optional_of_spec(&definitions()[1]);
     assert!(paths.len() > 50, "the fields were not found: {paths:?}");

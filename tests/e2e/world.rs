@@ -290,6 +290,15 @@ impl World {
         plane().kubectl(&arguments).unwrap()
     }
 
+    /// The notes of the Events of a reason about an object.
+    pub fn notes(&self, name: &str, reason: &str) -> Vec<String> {
+        let events: Value =
+            serde_json::from_str(&self.kubectl(&["get", "events.events.k8s.io", "-o", "json"])).unwrap();
+        let about = |event: &&Value| event["regarding"]["name"] == name && event["reason"] == reason;
+        let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
+        events["items"].as_array().unwrap().iter().filter(about).map(note).collect()
+    }
+
     /// How many calls of a kind the simulator has seen.
     pub async fn calls(&self, operation: Operation) -> u64 {
         self.control.count(&CallFilter::operation(operation)).await.unwrap()

@@ -101,6 +101,26 @@ fn secrets_are_watched_in_a_scoped_install_unless_the_value_says_otherwise_and_t
 }
 
 #[test]
+fn the_right_to_restart_workloads_is_given_only_where_it_is_asked_for() {
+    let rights = |flags: &[&str], kind: &str| -> Vec<Value> {
+        let rendered = template(flags).unwrap();
+        let roles = rendered.split("\n---\n").filter(|text| text.contains(&format!("\nkind: {kind}\n")));
+        let rules = roles.flat_map(|text| {
+            let role: Value = serde_saphyr::from_str(text).unwrap();
+            role["rules"].as_array().unwrap().clone()
+        });
+        rules.filter(|rule| rule["apiGroups"] == serde_json::json!(["apps"])).collect()
+    };
+    let right = serde_json::json!({
+        "apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["get", "patch"],
+    });
+    let (on, scoped) = ("--set=rotation.restart=true", "--set=watchNamespaces={team-a}");
+    assert_eq!((rights(&[], "ClusterRole"), rights(&[], "Role")), (vec![], vec![]));
+    assert_eq!((rights(&[on], "ClusterRole"), rights(&[on], "Role")), (vec![right.clone()], vec![]));
+    assert_eq!((rights(&[on, scoped], "ClusterRole"), rights(&[on, scoped], "Role")), (vec![], vec![right]));
+}
+
+#[test]
 fn the_notes_tell_the_next_steps() {
     let notes = |flags: &[&str]| {
         let mut command = helm();

@@ -8,11 +8,12 @@ use std::process::Command;
 pub const NAME: &str = "oauth-app-operator";
 
 /// Each variant of the chart: its name and the flags that make it.
-pub const VARIANTS: [(&str, &[&str]); 8] = [
+pub const VARIANTS: [(&str, &[&str]); 9] = [
     ("as it is", &[]),
     ("with its namespace", &["--set=namespace.create=true"]),
     ("scoped", &["--set=watchNamespaces={team-a,team-b}"]),
     ("watching all Secrets", &["--set=watchSecrets=true"]),
+    ("with the right to restart", &["--set=rotation.restart=true"]),
     ("monitored", &["--set=podMonitor.enabled=true,podMonitor.labels.release=prometheus"]),
     ("without definitions", &["--set=crds.install=false"]),
     ("bare", &["--set=podDisruptionBudget.enabled=false,networkPolicy.enabled=false,rbac.aggregate=false"]),

@@ -7,7 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use oauth_app_operator::cluster::{Cluster, ClusterFault, Happening};
-use oauth_app_operator::crd::{FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus};
+use oauth_app_operator::consumers::{RestartResult, StaleConsumers};
+use oauth_app_operator::crd::{
+    FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
+};
 use oauth_app_operator::decide::client_id;
 use oauth_app_operator::secret::SecretWrite;
 use serde_json::{Value, json};
@@ -217,6 +220,16 @@ impl Cluster for FakeCluster {
 
     async fn pods_using(&self, _: &str, _: &str) -> Result<Vec<String>, ClusterFault> {
         Ok(self.read(|cluster| cluster.pods.clone()).await)
+    }
+
+    async fn stale_consumers(&self, _: &str, _: &str, _: Timestamp) -> Result<StaleConsumers, ClusterFault> {
+        let mut stale = StaleConsumers::default();
+        self.read(|cluster| cluster.pods.clone()).await.into_iter().for_each(|pod| stale.add(pod));
+        Ok(stale)
+    }
+
+    async fn restart(&self, _: &str, _: &Workload, _: &str, _: Timestamp) -> Result<RestartResult, ClusterFault> {
+        Ok(RestartResult::Missing)
     }
 
     async fn namespace_labels(&self, _: &str) -> Result<BTreeMap<String, String>, ClusterFault> {

@@ -74,10 +74,16 @@ true
   resources: [secrets]
   verbs: [list, watch]
 {{- end }}
-# Find the pods that still use a Secret, for deletionPolicy DeleteWhenUnused.
+# Find the pods that still use a Secret, for deletionPolicy DeleteWhenUnused, or hold its previous value after a rotation.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+{{- if .Values.rotation.restart }}
+# Restart the workloads that spec.rotation.restart names, once it is seen that they use the Secret.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, patch]
+{{- end }}
 # Say what happened.
 - apiGroups: [events.k8s.io]
   resources: [events]

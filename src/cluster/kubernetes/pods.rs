@@ -1,9 +1,12 @@
-//! Which Secrets a pod uses: mounted, projected, in its environment, or for pulling images.
+//! Which Secrets a pod uses: mounted, projected, in its environment, or for pulling images; and which it took at its start.
 //! Pods that have finished use nothing any more. Nothing else of a pod is kept.
 
+use super::consumers::taken;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::core::ObjectMeta;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -14,12 +17,19 @@ pub struct PodSecrets {
     /// The name, and nothing else.
     metadata: ObjectMeta,
     secrets: Vec<String>,
+    /// Those that a container took at its start, and when that was.
+    taken: Vec<(String, Timestamp)>,
 }
 
 impl PodSecrets {
     /// Whether the pod has not finished and refers to the Secret.
     pub fn uses(&self, secret: &str) -> bool {
         self.secrets.iter().any(|name| name == secret)
+    }
+
+    /// Whether the pod runs on, and took the Secret at a start up to that time.
+    pub fn took(&self, secret: &str, until: Timestamp) -> bool {
+        self.taken.iter().any(|(name, at)| name == secret && *at <= until)
     }
 }
 
@@ -29,28 +39,34 @@ struct Whole {
     #[serde(default)]
     spec: Value,
     #[serde(default)]
-    status: Status,
+    status: Value,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     name: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Status {
-    phase: Option<String>,
+    deletion_timestamp: Option<IgnoredAny>,
 }
 
 impl<'de> Deserialize<'de> for PodSecrets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Whole { metadata, spec, status } = Whole::deserialize(deserializer)?;
-        let mut secrets = Vec::new();
-        if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
-            collect(&spec, &mut secrets);
-        }
-        Ok(Self { metadata: ObjectMeta { name: metadata.name, ..ObjectMeta::default() }, secrets })
+        let has_finished = matches!(status["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let is_leaving = has_finished || metadata.deletion_timestamp.is_some();
+        Ok(Self {
+            metadata: ObjectMeta { name: metadata.name, ..ObjectMeta::default() },
+            secrets: if has_finished { Vec::new() } else { secrets_in(&spec) },
+            taken: if is_leaving { Vec::new() } else { taken(&spec, &status) },
+        })
     }
+}
+
+/// The Secrets that a pod, or a part of one, names.
+pub fn secrets_in(value: &Value) -> Vec<String> {
+    let mut secrets = Vec::new();
+    collect(value, &mut secrets);
+    secrets
 }
 
 /// A pod can name a Secret in two dozen places; these are the fields that do so in all of them.
@@ -132,6 +148,21 @@ mod tests {
             assert!(uses_it(spec.clone(), "Running"), "{spec}");
             assert!(!uses_it(spec.clone(), "Succeeded"), "{spec}");
         }
+    }
+
+    #[test]
+    fn a_pod_that_is_leaving_holds_nothing_stale() {
+        let time = "2026-03-01T12:00:00Z";
+        let took_it = |metadata: Value, phase: &str| {
+            let container = json!({"name": "c", "envFrom": [{"secretRef": {"name": "billing"}}]});
+            let state = json!({"running": {"startedAt": time}});
+            let status = json!({"phase": phase, "containerStatuses": [{"name": "c", "state": state}]});
+            let pod = json!({"metadata": metadata, "spec": {"containers": [container]}, "status": status});
+            serde_json::from_value::<PodSecrets>(pod).unwrap().took("billing", time.parse().unwrap())
+        };
+        assert!(took_it(json!({"name": "p"}), "Running"));
+        assert!(!took_it(json!({"name": "p"}), "Failed"));
+        assert!(!took_it(json!({"name": "p", "deletionTimestamp": time}), "Running"));
     }
 
     #[test]

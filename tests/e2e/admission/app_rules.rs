@@ -503,6 +503,10 @@ fn integers() -> Vec<Rule> {
 /// What the operator adds to the documented request.
 fn own() -> Vec<Rule> {
     let secret = |secret: Value| json!({ "secret": secret });
+    let workloads = |count: usize| {
+        let workload = |n| json!({"kind": "Deployment", "name": format!("web-{n}")});
+        json!({"rotation": {"restart": (0..count).map(workload).collect::<Vec<_>>()}})
+    };
     let rotation = |interval: &str, overlap: &str| json!({"rotation": {"interval": interval, "overlap": overlap}});
     let default_overlap = "without rotation.overlap the previous secret stays valid for secretRotationExpirationInSeconds, or for 48h, which must be shorter than rotation.interval: set rotation.overlap";
     vec![
@@ -710,6 +714,30 @@ fn own() -> Vec<Rule> {
             json!({"rotation": {"overlap": "72h"}}),
             json!({"rotation": {"overlap": "soon"}}),
             "overlap is a duration of at least 1s and at most 2147483647s, such as 48h",
+        ),
+        rule(
+            "a workload to restart has a kind that can be restarted",
+            json!({"rotation": {"restart": [{"kind": "Deployment", "name": "web"}, {"kind": "StatefulSet", "name": "web"}]}}),
+            json!({"rotation": {"restart": [{"kind": "Job", "name": "web"}]}}),
+            "Unsupported value: \"Job\": supported values: \"Deployment\", \"StatefulSet\", \"DaemonSet\"",
+        ),
+        rule(
+            "a workload to restart has a name",
+            json!({"rotation": {"restart": [{"kind": "DaemonSet", "name": "web.1"}]}}),
+            json!({"rotation": {"restart": [{"kind": "DaemonSet", "name": "../web"}]}}),
+            "a name consists of lower case letters, digits, - and .",
+        ),
+        rule(
+            "a workload is named once",
+            workloads(20),
+            json!({"rotation": {"restart": [{"kind": "Deployment", "name": "web"}, {"kind": "Deployment", "name": "web"}]}}),
+            "Duplicate value",
+        ),
+        rule(
+            "at most twenty workloads are restarted",
+            workloads(20),
+            workloads(21),
+            "Too many: 21: must have at most 20 items",
         ),
         rule(
             "an interval is enough, and a duration",

@@ -163,6 +163,9 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::Recreated
         | Reason::Updated
         | Reason::Rotated
+        | Reason::ConsumersRestarted
+        | Reason::ConsumersNotRestarted
+        | Reason::ConsumersStale
         | Reason::Adopted
         | Reason::Moved
         | Reason::RolesChanged

@@ -1,0 +1,68 @@
+//! Consumers that read the Secret only at their start: named workloads are restarted once a secret is published, and pods that
+//! still hold the previous one are looked for while it is valid. Nothing here holds up another part.
+
+use super::{Next, Observed, Step};
+use crate::consumers::{Overlap, RestartResult, StaleConsumers};
+use crate::crd::RotationStatus;
+use crate::definition::Fields;
+use crate::secret::SecretContents;
+use k8s_openapi::jiff::Timestamp;
+
+/// The next restart or look, if one is due.
+pub fn step(observed: &Observed, _: &Fields) -> Next {
+    let contents = observed.contents();
+    let look = || {
+        let is_due = next_look(observed, &contents).is_some_and(|at| at <= observed.now);
+        contents.rotated_at.filter(|_| is_due).map(Step::FindStaleConsumers)
+    };
+    Ok(restart(observed, &contents).or_else(look))
+}
+
+/// A secret was published since status was last written, so this is tried once: status then says its revision. Without the
+/// right to it nothing further is tried.
+fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
+    let published_before = said(observed)?.revision?;
+    let rotated_at = contents.rotated_at.filter(|at| *at <= observed.now && contents.revision > published_before)?;
+    if observed.restarts.iter().any(|(_, result)| matches!(result, RestartResult::Forbidden(_))) {
+        return None;
+    }
+    let workloads = &observed.app.spec.rotation.as_ref()?.restart;
+    let is_tried = |workload| observed.restarts.iter().any(|(tried, _)| tried == workload);
+    let next = workloads.iter().find(|workload| !is_tried(*workload))?;
+    Some(Step::RestartConsumer(next.clone(), rotated_at))
+}
+
+/// When stale consumers are to be looked for next.
+pub fn next_look(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let last = observed.remembered.consumers_looked_for.filter(|(revision, _)| *revision == contents.revision);
+    let some_are_stale = stale_consumers(observed).is_some();
+    running(observed, contents)?.next_look(last.map(|(_, at)| at), some_are_stale)
+}
+
+/// The pods that hold an earlier secret, as far as is known, while the previous one is valid.
+pub fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
+    let contents = observed.contents();
+    running(observed, &contents)?;
+    let known = || {
+        let said = said(observed).filter(|said| said.revision == Some(contents.revision))?;
+        let count = usize::try_from(said.stale_consumer_count?).ok()?;
+        Some(StaleConsumers { first: said.stale_consumers.clone()?, count })
+    };
+    observed.stale_consumers.clone().or_else(known).filter(|stale| stale.count > 0)
+}
+
+/// The overlap, if only a quarter of it is left.
+pub fn overlap_ending(observed: &Observed) -> Option<Overlap> {
+    running(observed, &observed.contents()).filter(|overlap| overlap.last_quarter() <= observed.now)
+}
+
+/// Before the new secret is published, the one that is to be the previous one is still the one that consumers find.
+fn running(observed: &Observed, contents: &SecretContents) -> Option<Overlap> {
+    let previous = contents.previous.as_ref().filter(|previous| contents.current.as_ref() != Some(&previous.secret))?;
+    let (began, ends) = (contents.rotated_at?, previous.expires_at);
+    Some(Overlap { began, ends }).filter(|overlap| overlap.runs(observed.now))
+}
+
+fn said(observed: &Observed) -> Option<&RotationStatus> {
+    observed.app.status.as_ref()?.rotation.as_ref()
+}

@@ -1,0 +1,71 @@
+//! Performs what is done about the consumers of a Secret, and says what came of it.
+//! None of it fails a reconcile, unless Kubernetes does not answer.
+
+use super::{Connections, Pass};
+use crate::cluster::{Cluster, ClusterFault, Happening};
+use crate::consumers::RestartResult;
+use crate::crd::{OrgOAuthAppStatus, Workload};
+use crate::decide::{overlap_ending, stale_consumers};
+use crate::reason::Reason;
+use crate::secret::secret_name;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+impl<C: Cluster, D: Connections> Pass<'_, C, D> {
+    pub(super) async fn find_stale_consumers(&mut self, until: Timestamp) -> Result<(), ClusterFault> {
+        let (namespace, secret) = self.consumed();
+        match self.operator.cluster.stale_consumers(&namespace, &secret, until).await {
+            Ok(stale) => self.observed.stale_consumers = Some(stale),
+            // What is known of them stays, until the next time.
+            Err(ClusterFault::Refused(message)) => tracing::warn!("pods cannot be looked for: {message}"),
+            Err(fault) => return Err(fault),
+        }
+        let revision = self.observed.contents().revision;
+        self.observed.remembered.consumers_looked_for = Some((revision, self.observed.now));
+        Ok(())
+    }
+
+    pub(super) async fn restart(&mut self, workload: Workload, since: Timestamp) -> Result<(), ClusterFault> {
+        let (namespace, secret) = self.consumed();
+        let result = self.operator.cluster.restart(&namespace, &workload, &secret, since).await?;
+        if result == RestartResult::Restarted {
+            self.note(Reason::ConsumersRestarted, format!("{workload} is restarted."));
+        }
+        self.observed.restarts.push((workload, result));
+        Ok(())
+    }
+
+    /// Where the consumers are, and which Secret they use.
+    fn consumed(&self) -> (String, String) {
+        let app = &self.observed.app;
+        (app.namespace().unwrap_or_default(), secret_name(app))
+    }
+
+    /// Which restarts failed in this reconcile, and why.
+    pub(super) fn not_restarted(&self) -> Option<Happening> {
+        let (_, secret) = self.consumed();
+        let why = |(workload, result): &(Workload, RestartResult)| {
+            result.failure(&secret).map(|why| format!("{workload} {why}"))
+        };
+        let failed: Vec<String> = self.observed.restarts.iter().filter_map(why).collect();
+        let message = format!("Not restarted after the rotation: {}.", failed.join("; "));
+        let happening = Happening { reason: Reason::ConsumersNotRestarted, message, warning: true };
+        (!failed.is_empty()).then_some(happening)
+    }
+
+    /// Which pods still hold the previous secret, if this status is the first to say that it ends soon.
+    pub(super) fn stale_consumers(&self, status: &OrgOAuthAppStatus) -> Option<Happening> {
+        let warned = |status: &OrgOAuthAppStatus| status.rotation.as_ref()?.warned_revision;
+        if warned(status) == self.observed.app.status.as_ref().and_then(warned) {
+            return None;
+        }
+        let (stale, overlap) = (stale_consumers(&self.observed)?, overlap_ending(&self.observed)?);
+        let message = format!(
+            "Pods {} still hold the previous client secret of app {}, which ends at {}: restart them before, or name their workloads in spec.rotation.restart.",
+            stale.named(),
+            self.observed.client_id(),
+            overlap.ends,
+        );
+        Some(Happening { reason: Reason::ConsumersStale, message, warning: true })
+    }
+}
