@@ -14,6 +14,9 @@ use crate::secret_value;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
+/// What the name of a resource has appended in that of the Secret of its rotation.
+pub const ROTATION_SUFFIX: &str = "-rotation";
+
 /// The Secret's name, as the guard sees it.
 #[derive(Clone, Debug)]
 pub enum SecretState {
@@ -74,7 +77,7 @@ pub fn secret_name(app: &OrgOAuthApp) -> String {
 
 /// The name of the Secret that holds the pending and the previous client secret while there are any.
 pub fn rotation_secret_name(app: &OrgOAuthApp) -> String {
-    format!("{}-rotation", app.name_any())
+    format!("{}{ROTATION_SUFFIX}", app.name_any())
 }
 
 /// The guard: says whether the object under the Secret's name may be touched. It may if the resource controls it, or if

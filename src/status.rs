@@ -8,7 +8,7 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
     Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim, is_ours,
-    is_proven, next_rotation, overlap_ending, proven_at, reconcile_requested, refused, requested_rotation_waits,
+    is_proven, next_rotation, overlap_ending, proven_at, reconcile_requested, refusal, requested_rotation_waits,
     signed_claim, stale_consumers,
 };
 use crate::reason::Reason;
@@ -140,7 +140,7 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
             let contents = observed.contents();
             let is_good = published == Some(true) && plan.leaves_credential() && !is_tampered(observed);
             vec![
-                match refused(observed, &contents) {
+                match refusal(observed, &contents) {
                     None if is_good && is_proven(observed) => said(Ready, True, Reason::Provisioned, &ready_message),
                     None => said(Ready, False, Reason::PlanPending, &message),
                     Some(why) => {

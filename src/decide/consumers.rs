@@ -21,8 +21,11 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 /// A secret was published since status was last written, so this is tried once: status then says its revision. Without the
 /// right to it nothing further is tried.
 fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let published_before = said(observed)?.revision?;
-    let rotated_at = contents.rotated_at.filter(|at| *at <= observed.now && contents.revision > published_before)?;
+    let said = said(observed)?;
+    let (revision, before) = (said.revision?, said.rotated_at.as_ref().map(|at| at.0));
+    // Revisions begin anew when the Secret was deleted.
+    let is_new = |at: Timestamp| contents.revision > revision || before.is_some_and(|before| at > before);
+    let rotated_at = contents.rotated_at.filter(|at| *at <= observed.now && is_new(*at))?;
     if observed.restarts.iter().any(|(_, result)| matches!(result, RestartResult::Forbidden(_))) {
         return None;
     }

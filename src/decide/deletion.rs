@@ -165,11 +165,19 @@ fn remove_secrets(observed: &Observed) -> Step {
     })
 }
 
+/// The Secrets outlive the resource, but for a previous secret, which nobody needs: it would be in the way of a resource of the
+/// same name.
 fn release(observed: &Observed) -> Step {
-    read_secrets(observed).unwrap_or_else(|| match owned_secrets(observed).next() {
-        Some(secret) => Step::ReleaseSecret(secret.clone()),
-        None => Step::DropFinalizer,
-    })
+    if let Some(step) = read_secrets(observed) {
+        return step;
+    }
+    match (&observed.rotation_secret, owned_secrets(observed).next()) {
+        (Some(SecretState::Owned(rotation)), _) if observed.contents().pending.is_none() => {
+            Step::RemoveSecret(rotation.clone())
+        }
+        (Some(_) | None, Some(secret)) => Step::ReleaseSecret(secret.clone()),
+        (Some(_) | None, None) => Step::DropFinalizer,
+    }
 }
 
 fn owned_secrets(observed: &Observed) -> impl Iterator<Item = &OwnedSecret> {

@@ -4,7 +4,7 @@
 use super::model::{Validity, is_recent, reconcile_requested};
 use super::{Access, Call, Next, Observed, Outcome, Remote, Step};
 use crate::backoff::SPREAD;
-use crate::crd::OrgOAuthApp;
+use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::Fields;
 use crate::reason::Reason;
 use crate::remote::ClientSecret;
@@ -31,7 +31,8 @@ enum Due {
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
     // One that is about to be replaced waits for what comes of that.
-    let Some(current) = published(observed, &contents).filter(|_| contents.pending.is_none()) else { return Ok(None) };
+    let is_replaced = contents.pending.as_ref().is_some_and(|pending| is_recent(pending.since, observed.now));
+    let Some(current) = published(observed, &contents).filter(|_| !is_replaced) else { return Ok(None) };
     Ok(match (due(observed, &contents), observed.validity(&current)) {
         (Due::No, _) => None,
         (Due::Unproven | Due::Again, Validity::Valid | Validity::NotProvable) => None,
@@ -41,20 +42,44 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
         (Due::Unproven, Validity::Invalid(said) | Validity::NotKnown(said)) => {
             Some(unproven(observed, &contents, said))
         }
-        // It waits to be replaced, if it is refused for good; one answer says nothing.
-        (Due::Again, Validity::Invalid(_)) => refused(observed, &contents).map(|said| invalid(observed, said)),
-        (Due::Again, Validity::NotKnown(_)) => None,
+        (Due::Again, Validity::Invalid(_) | Validity::NotKnown(_)) => {
+            refusal(observed, &contents).map(|said| invalid(observed, said))
+        }
     })
+}
+
+/// Why the published secret counts as refused, in the API's words: it was refused for good, or was said to be and no token has been
+/// issued since. One answer by itself says nothing.
+pub fn refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
+    let current = published(observed, contents)?;
+    match observed.validity(&current) {
+        Validity::Invalid(said) | Validity::NotKnown(said) if is_said_to_be_refused(&observed.app) => Some(said),
+        Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => {
+            refused(observed, contents)
+        }
+    }
+}
+
+fn is_said_to_be_refused(app: &OrgOAuthApp) -> bool {
+    let ready = app.condition(ConditionType::Ready);
+    ready.is_some_and(|c| c.status == ConditionStatus::False && c.reason == Reason::CredentialRefused.as_str())
+}
+
+/// Whether the API refused a secret twice, a while apart.
+pub fn is_refused_for_good(observed: &Observed, secret: &ClientSecret) -> bool {
+    let since = observed.remembered.refused_since(secret);
+    let is_confirmed = since.is_some_and(|since| observed.now.duration_since(since) >= PAUSE);
+    is_confirmed && matches!(observed.validity(secret), Validity::Invalid(_))
 }
 
 /// What the API refuses, in its words, if it refused the published secret twice, a while apart, though it once issued a token
 /// for it: somebody replaced it at the API.
 pub fn refused<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
-    let since = observed.remembered.refused_since(&current)?;
-    let is_confirmed = is_recorded(&observed.app, contents) && observed.now.duration_since(since) >= PAUSE;
+    let may_be_late = contents.rotated_at.is_some_and(|at| is_recent(at, observed.now));
+    let was_valid = is_recorded(&observed.app, contents) && !may_be_late;
     match observed.validity(&current) {
-        Validity::Invalid(said) if is_confirmed => Some(said),
+        Validity::Invalid(said) if was_valid && is_refused_for_good(observed, &current) => Some(said),
         Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => {
             None
         }
@@ -68,7 +93,8 @@ pub fn is_proven(observed: &Observed) -> bool {
     match observed.validity(&current) {
         Validity::Valid | Validity::NotProvable => true,
         Validity::NotAsked | Validity::Invalid(_) | Validity::NotKnown(_) => {
-            is_recorded(&observed.app, &contents) && refused(observed, &contents).is_none()
+            let is_doubted = is_said_to_be_refused(&observed.app) || refused(observed, &contents).is_some();
+            is_recorded(&observed.app, &contents) && !is_doubted
         }
     }
 }
@@ -85,14 +111,16 @@ pub fn proven_at(observed: &Observed) -> Option<Timestamp> {
     }
 }
 
-/// When a token is to be asked for next, if nothing happens before.
+/// When a token is to be asked for next, if nothing happens before. What was asked now and is not known is asked again when the
+/// resource is looked at next.
 pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let current = published(observed, contents)?;
-    match (observed.validity(&current), observed.remembered.refused_since(&current)) {
+    let at = match (observed.validity(&current), observed.remembered.refused_since(&current)) {
         (Validity::NotProvable, _) => None,
-        (_, Some(since)) => since.checked_add(PAUSE).ok().filter(|at| *at > observed.now),
+        (_, Some(since)) => since.checked_add(PAUSE).ok(),
         (_, None) => expires(observed, proven_at(observed)?),
-    }
+    };
+    at.filter(|at| *at > observed.now)
 }
 
 fn due(observed: &Observed, contents: &SecretContents) -> Due {
@@ -104,7 +132,8 @@ fn due(observed: &Observed, contents: &SecretContents) -> Due {
         contents.current.as_ref().is_some_and(|current| observed.remembered.refused_since(current).is_some());
     let is_asked = reconcile_requested(&observed.app).is_some();
     let is_changed = !observed.updated.is_empty() || is_changed_after(observed, proven_at);
-    match is_old || was_refused || is_asked || is_changed {
+    let is_doubted = was_refused || is_said_to_be_refused(&observed.app);
+    match is_old || is_doubted || is_asked || is_changed {
         true => Due::Again,
         false => Due::No,
     }

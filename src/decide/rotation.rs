@@ -3,6 +3,7 @@
 
 use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent};
 use super::ownership::is_adopted_without_secret;
+use super::proof::is_refused_for_good;
 use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, RotationWrite, Step, WriteReason, creation};
 use crate::crd::OrgOAuthApp;
@@ -69,7 +70,9 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
         (Validity::Valid, _) => Some(publish(observed, contents, &pending.secret)),
         (Validity::Invalid(_) | Validity::NotKnown(_), Validity::NotAsked) => Some(verify(observed, current)),
         (Validity::Invalid(_), Validity::Valid) => Some(discard(observed, contents)),
-        (Validity::Invalid(_), Validity::Invalid(_)) if !is_recent(pending.since, observed.now) => {
+        (Validity::Invalid(_), Validity::Invalid(_))
+            if !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current) =>
+        {
             replace(observed, contents, pending, fields)
         }
         (Validity::Invalid(said) | Validity::NotKnown(said), _) => Some(not_verified(said)),
@@ -133,8 +136,7 @@ fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
     match (observed.progress(secret), pending.accepted_at) {
         (PendingProgress::Staged, None) => send_rotation(observed, secret),
         (PendingProgress::Found, None) => overlap_perhaps_sent(observed, contents, pending),
-        // Staged again, so that the time of the next request is durable before it.
-        (PendingProgress::Refused, None) => stage(observed, contents, secret, RotationMode::Overlap),
+        (PendingProgress::Refused, None) => overlap_refused(observed, contents, pending),
         (PendingProgress::Accepted, None) => {
             let accepted = PendingSecret { accepted_at: Some(observed.now), ..pending.clone() };
             let previous = previous_from(observed, contents, observed.now);
@@ -150,6 +152,18 @@ fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
     }
 }
 
+/// The API refused every request with it, and may know it all the same if something on the way repeated one. It is staged again,
+/// so that the time of the next request is durable before it.
+fn overlap_refused(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
+    let secret = &pending.secret;
+    match observed.validity(secret) {
+        Validity::NotAsked => verify(observed, secret),
+        Validity::Valid => promote(observed, contents, secret, pending.since),
+        Validity::NotKnown(said) => not_verified(said),
+        Validity::Invalid(_) | Validity::NotProvable => stage(observed, contents, secret, RotationMode::Overlap),
+    }
+}
+
 fn send_rotation(observed: &Observed, secret: &ClientSecret) -> Step {
     Step::Call(Call::Rotate(observed.client_id(), secret.clone(), overlap_of(&observed.app)))
 }
@@ -160,11 +174,16 @@ fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &Cli
     let said = match observed.validity(secret) {
         Validity::NotAsked => return verify(observed, secret),
         Validity::Valid | Validity::NotProvable => return promote(observed, contents, secret, at),
-        Validity::NotKnown(said) => return not_verified(said),
+        Validity::NotKnown(said) if is_recent(at, observed.now) => return not_verified(said),
+        // The API accepted it, and says for another cause that it issues no token; the current one ends with the overlap.
+        Validity::NotKnown(_) => return promote(observed, contents, secret, at),
         Validity::Invalid(said) => said,
     };
     let has_ended = add(at, overlap_of(&observed.app)).is_none_or(|end| observed.now >= end);
     match works_instead(observed, contents, at) {
+        Instead::NotKnownYet if has_ended && !is_recent(at, observed.now) => {
+            stage(observed, contents, secret, RotationMode::Replace)
+        }
         Instead::NotKnownYet => not_verified(said),
         Instead::Ask(current) => verify(observed, &current),
         Instead::Current if has_ended => discard(observed, contents),
@@ -216,8 +235,9 @@ fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestam
     match observed.validity(current) {
         Validity::NotAsked => Instead::Ask(current.clone()),
         Validity::Valid | Validity::NotProvable => Instead::Current,
-        Validity::NotKnown(_) => Instead::NotKnownYet,
-        Validity::Invalid(_) => Instead::Nothing,
+        Validity::Invalid(_) if is_refused_for_good(observed, current) => Instead::Nothing,
+        // One refusal may be false.
+        Validity::NotKnown(_) | Validity::Invalid(_) => Instead::NotKnownYet,
     }
 }
 

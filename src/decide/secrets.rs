@@ -10,14 +10,15 @@ use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_na
 /// What is to be done until the Secrets are known.
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let app = &observed.app;
-    for (secret, name) in [(&observed.secret, secret_name(app)), (&observed.rotation_secret, rotation_secret_name(app))]
-    {
+    if let Some(SecretState::Foreign) = &observed.secret {
+        return Err(secret_conflict(app));
+    }
+    for secret in [&observed.secret, &observed.rotation_secret] {
         match secret {
-            Some(SecretState::Foreign) => return Err(secret_conflict(app, &name)),
             Some(SecretState::Owned(secret)) if secret.is_being_deleted() => {
-                return Ok(Some(secret_being_deleted(&name)));
+                return Ok(Some(secret_being_deleted(&secret.name())));
             }
-            Some(SecretState::Owned(_) | SecretState::Absent) | None => {}
+            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign) | None => {}
         }
     }
     if let Some(step) = read(observed) {
@@ -45,12 +46,25 @@ fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
     (name != secret_name(app)).then_some(name)
 }
 
-fn secret_conflict(app: &OrgOAuthApp, name: &str) -> Blocked {
-    let other = match name == rotation_secret_name(app) {
-        true => "",
-        false => " or choose another spec.secret.name",
-    };
-    let message = format!("Secret {name} exists and is not controlled by this resource; remove it{other}");
+/// The Secret of the rotation is written only if its name is free or it is this resource's.
+pub fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
+    match &observed.rotation_secret {
+        Some(SecretState::Foreign) => {
+            let name = rotation_secret_name(&observed.app);
+            let message = format!(
+                "Secret {name}, which a rotation needs, exists and is not controlled by this resource; remove it"
+            );
+            Err(Blocked::new(Reason::SecretConflict, message))
+        }
+        Some(SecretState::Owned(_) | SecretState::Absent) | None => Ok(()),
+    }
+}
+
+fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
+    let name = secret_name(app);
+    let message = format!(
+        "Secret {name} exists and is not controlled by this resource; remove it or choose another spec.secret.name"
+    );
     Blocked::new(Reason::SecretConflict, message)
 }
 

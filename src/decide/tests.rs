@@ -680,7 +680,7 @@ fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
         step(app(json!({})), staged(RotationMode::Create), move |observed| {
             observed.saw_remote(remote);
             pending.into_iter().for_each(|answer| observed.verified(&value("next"), answer, observed.now));
-            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer, observed.now));
+            current.into_iter().for_each(|answer| verified_for_good(observed, answer));
         })
     };
     let (yes, no) = (|| Some(Verification::Accepted), || Some(Verification::Refused("no".into())));
@@ -820,7 +820,7 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
         move |observed: &mut Observed| {
             (observed.now, observed.remote) = (at(hours), as_wanted());
             observed.verified(&value("next"), Verification::Refused("no".into()), observed.now);
-            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer, observed.now));
+            current.into_iter().for_each(|answer| verified_for_good(observed, answer));
         }
     };
     let then = |hours, current| step(app(synced()), accepted, refused(hours, current));
@@ -914,7 +914,11 @@ fn a_pending_secret_of_which_nobody_knows_what_became_is_verified_and_replaces_n
 #[test]
 fn the_secret_of_the_rotation_is_guarded_like_the_other_one() {
     let foreign = |app: &OrgOAuthApp| Held { rotation: SecretState::Foreign, ..published(app) };
-    assert_eq!(step(app(json!({})), foreign, nothing), "SecretConflict");
+    let shown = |observed: &mut Observed| observed.remote = as_wanted();
+    assert_eq!(step(app(json!({})), foreign, shown), "Settled", "nothing has to be written there");
+    let asked = json!({"metadata": {"annotations": {"oauth-apps.dev/rotate-requested-at": "now"}}});
+    let before = move |_: &OrgOAuthApp| foreign(&app(json!({})));
+    assert_eq!(step(app(asked), before, shown), "SecretConflict");
     let unsigned = |app: &OrgOAuthApp| {
         let previous = Some(PreviousSecret { secret: value("before"), expires_at: at(3) });
         let rotation = holding(app, &SecretContents { claim: None, previous, ..content(app) }).rotation;
@@ -938,7 +942,7 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
         move |observed: &mut Observed| {
             (observed.now, observed.remote) = (at(1) + SignedDuration::from_mins(minutes), as_wanted());
             observed.verified(&value("next"), Verification::Refused("no".into()), observed.now);
-            current.into_iter().for_each(|answer| observed.verified(&value("value"), answer, observed.now));
+            current.into_iter().for_each(|answer| verified_for_good(observed, answer));
         }
     };
     let again = |minutes, current| step(app(synced()), staged(RotationMode::Overlap), refused(minutes, current));
@@ -962,12 +966,64 @@ fn a_rotation_that_an_earlier_pass_began_is_not_sent_twice_unasked() {
 fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
     let refused = |observed: &mut Observed| observed.remembered.refused_pending = Some(value("next"));
     let again = |app, mode| step(app, staged(mode), refused);
-    assert_eq!(again(app(synced()), RotationMode::Overlap), "Stage Overlap next", "the time of the request is durable");
+    assert_eq!(again(app(synced()), RotationMode::Overlap), "Prove next", "something on the way may have repeated it");
+    let known = |answer: Verification| {
+        step(app(synced()), staged(RotationMode::Overlap), |observed| {
+            refused(observed);
+            verified(observed, answer);
+        })
+    };
+    assert_eq!(known(Verification::Refused("no".into())), "Stage Overlap next", "the time of the request is durable");
+    assert_eq!(known(Verification::Accepted), "Rotation Accepted");
     let code = app(json!({"spec": {"grantTypes": ["authorization_code"]}}));
     assert_eq!(again(code, RotationMode::Overlap), "Stage Overlap next");
     assert_eq!(again(app(synced()), RotationMode::Replace), "Replace");
     let another = |observed: &mut Observed| observed.remembered.refused_pending = Some(value("another"));
     assert_eq!(step(app(synced()), staged(RotationMode::Overlap), another), "Prove next");
+}
+
+/// The API answers so about the present secret, and did a minute ago.
+fn verified_for_good(observed: &mut Observed, answer: Verification) {
+    if let Verification::Refused(_) = &answer {
+        observed.remembered.refused = Some((value("value"), observed.now - SignedDuration::from_mins(1)));
+    }
+    observed.verified(&value("value"), answer, observed.now);
+}
+
+#[test]
+fn one_moment_of_refusals_replaces_no_secret_that_consumers_use() {
+    for held in [
+        staged(RotationMode::Overlap)(&app(synced())),
+        staged(RotationMode::Create)(&app(synced())),
+        accepted(&app(synced())),
+    ] {
+        let refused = |seconds: i64| {
+            let held = held.clone();
+            step(
+                app(synced()),
+                move |_| held,
+                move |observed| {
+                    observed.remote = as_wanted();
+                    observed.remembered.refused =
+                        Some((value("value"), observed.now - SignedDuration::from_secs(seconds)));
+                    verified(observed, Verification::Refused("no".into()));
+                },
+            )
+        };
+        assert_eq!(refused(59), "wait: SecretNotProven");
+        assert_ne!(refused(60), "wait: SecretNotProven", "neither is valid");
+    }
+}
+
+#[test]
+fn a_secret_that_the_api_accepted_is_published_though_tokens_are_refused_for_another_cause() {
+    let after = |seconds: i64| {
+        step(app(synced()), accepted, move |observed| {
+            (observed.now, observed.remote) = (at(1) + SignedDuration::from_secs(seconds), as_wanted());
+            verified(observed, Verification::NotKnown("403".into()));
+        })
+    };
+    assert_eq!((after(119), after(120)), ("wait: SecretNotProven".into(), "Write Rotated".into()));
 }
 
 /// A resource whose Secret was published at hour 0 and for which a token was issued at the hour that is given; it is looked at in
@@ -1023,6 +1079,11 @@ fn what_the_secret_holds_is_proven_again_from_time_to_time_and_when_the_app_was_
     assert_eq!(proven_in_hour(Some(1), asked, nothing), "Prove value");
     let after = |hours: i64| proven_in_hour(Some(1), json!({}), move |observed| observed.now = at(1 + hours));
     assert_eq!((after(799), after(1000)), ("Settled".into(), "Prove value".into()));
+    let no_answer = |observed: &mut Observed| {
+        observed.now = at(1001);
+        verified(observed, Verification::NotKnown("no".into()));
+    };
+    assert_eq!(proven_in_hour(Some(1), json!({}), no_answer), "Settled", "it is not asked again at once");
 }
 
 #[test]
@@ -1684,4 +1745,68 @@ fn every_fault_says_whether_a_person_is_needed() {
         };
         assert!(message.contains("set spec.deletionPolicy to Retain"), "a deletion says how to end it: {message}");
     }
+}
+
+#[test]
+fn of_a_resource_that_is_let_go_the_secret_stays_and_the_one_of_a_rotation_only_while_something_is_pending() {
+    let retained = || deleting(json!({"spec": {"deletionPolicy": "Retain"}}));
+    let with_previous =
+        |app: &OrgOAuthApp| holding(app, &SecretContents { previous: Some(previous_value()), ..content(app) });
+    assert_eq!(step(retained(), published, nothing), "ReleaseSecret");
+    assert_eq!(step(retained(), with_previous, nothing), "RemoveSecret billing-rotation");
+    assert_eq!(step(retained(), staged(RotationMode::Overlap), nothing), "ReleaseSecret");
+}
+
+#[test]
+fn what_is_due_and_waits_for_the_previous_secret_to_end_is_looked_at_when_that_ends() {
+    let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "9h"}}}));
+    let overlapping =
+        |app: &OrgOAuthApp| holding(app, &SecretContents { previous: Some(previous_value()), ..content(app) });
+    let overdue = |observed: &mut Observed| (observed.now, observed.remote) = (at(20), as_wanted());
+    assert_eq!(step(rotating(), overlapping, overdue), format!("Settled {{ wake: Some({}) }}", at(49)));
+}
+
+/// A resource with a secret that the API refused twice, though it was valid before.
+fn refused_twice(more: Value, also: impl FnOnce(&mut Observed)) -> String {
+    proven_in_hour(Some(1), more, |observed| {
+        observed.remembered.refused = Some((value("value"), observed.now - SignedDuration::from_mins(1)));
+        also(observed);
+        verified(observed, Verification::Refused("no".into()));
+    })
+}
+
+#[test]
+fn a_provided_secret_that_is_refused_is_sent_again_also_while_the_previous_one_is_valid() {
+    let provided = json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}});
+    let with_previous = |observed: &mut Observed| {
+        observed.provided = Some(ProvidedSecret::Value(value("value")));
+        let contents = SecretContents { previous: Some(previous_value()), ..content(&observed.app) };
+        observed.hold(holding(&observed.app, &contents));
+    };
+    assert_eq!(refused_twice(provided, with_previous), "Stage Replace value");
+}
+
+#[test]
+fn the_secret_of_an_adopted_app_is_not_replaced_unasked_when_it_is_refused() {
+    let adopted = |policy: &str| {
+        let spec = json!({"id": "chosen", "adoptionPolicy": policy});
+        refused_twice(json!({"spec": spec, "status": {"adopted": true}}), |observed| {
+            observed.saw(claimed(observed.app.clone()));
+            observed.hold(published(&observed.app));
+        })
+    };
+    assert_eq!(adopted("Adopt"), "wait: CredentialRefused");
+    assert_eq!(adopted("AdoptAndRotate"), "Stage Overlap fresh");
+}
+
+#[test]
+fn what_was_said_to_be_refused_is_ready_again_only_with_a_token() {
+    let said = json!({"type": "Ready", "status": "False", "reason": "CredentialRefused", "message": "",
+                      "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let refused = || json!({"status": {"conditions": [said]}});
+    let after = |answer: Verification| proven_in_hour(Some(1), refused(), |observed| verified(observed, answer));
+    assert_eq!(proven_in_hour(Some(1), refused(), nothing), "Prove value");
+    assert_eq!(after(Verification::NotKnown("no".into())), "wait: CredentialRefused");
+    assert_eq!(after(Verification::Refused("no".into())), "wait: CredentialRefused", "also after a restart");
+    assert_eq!(after(Verification::Accepted), "Settled");
 }

@@ -116,7 +116,8 @@ fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
     let app = &observed.app;
     let is_requested = is_requested(app, contents);
     let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
-    let is_refused = refused(observed, contents).is_some();
+    // The secret of an app that was adopted is not the operator's to replace unasked.
+    let is_refused = !is_adopted_without_secret(observed) && refused(observed, contents).is_some();
     match observed.provided_secret() {
         _ if is_public(app) => Wanted::Current,
         Some(secret) if !contents.was_published(app, secret) => Wanted::Provided(secret, RotationMode::Overlap),
@@ -138,8 +139,11 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
             let contents = SecretContents { current: Some(secret.clone()), ..contents.clone() };
             Some(write(observed, contents, WriteReason::PutBack))
         }
-        (Wanted::Provided(..) | Wanted::Generated, _, false) | (Wanted::Provided(..), true, true) => None,
+        (Wanted::Provided(..) | Wanted::Generated, _, false) => None,
         (Wanted::Provided(secret, mode), false, true) => Some(stage(observed, contents, secret, mode)),
+        (Wanted::Provided(secret, _), true, true) => {
+            is_invalid(observed, contents).then(|| stage(observed, contents, secret, RotationMode::Replace))
+        }
         (Wanted::Generated, false, true) => {
             Some(stage(observed, contents, &observed.generated_secret, RotationMode::Overlap))
         }
@@ -191,7 +195,9 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
     let look = consumers::next_look(observed, &contents);
-    [next_rotation(&observed.app, &contents), expiry, paced, check, look].into_iter().flatten().min()
+    let deadlines = [next_rotation(&observed.app, &contents), expiry, paced, check, look];
+    // What is due and waits for something else is no reason to look again at once.
+    deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
 }
 
 /// Why a rotation that somebody asked for has to wait.

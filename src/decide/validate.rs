@@ -2,6 +2,7 @@
 //! that Kubernetes would not store. Also fills the templates of the Secret.
 
 use super::model::{client_id, is_public, org_id};
+use super::secrets::rotation_conflict;
 use super::{Access, Blocked, Observed, Step};
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
@@ -51,6 +52,7 @@ pub fn complete(observed: &Observed, step: Step) -> Result<Step, Blocked> {
     match step {
         Step::WriteSecret(contents, reason) => Ok(Step::WriteSecret(with_template_keys(observed, contents)?, reason)),
         Step::WriteRotation(contents, reason) => {
+            rotation_conflict(observed)?;
             let claim = super::signed_claim(observed).or_else(|| contents.claim.clone());
             Ok(Step::WriteRotation(SecretContents { claim, ..contents }, reason))
         }

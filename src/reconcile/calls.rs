@@ -154,6 +154,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Err(fault @ Fault::Unavailable(_)) => {
                 self.observed.remembered.unanswered_create = Some(self.observed.now);
+                self.observed.remembered.refused_pending = None;
                 Err(fault)
             }
         }

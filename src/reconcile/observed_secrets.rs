@@ -4,21 +4,25 @@
 use crate::cluster::cached::CachedApp;
 use crate::crd::OrgOAuthApp;
 use crate::keyed::fingerprint;
-use crate::secret::SecretState;
+use crate::secret::{ROTATION_SUFFIX, SecretState};
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// More than a reconcile writes. Without an older one a reconcile comes for nothing, and no change is missed.
 const VERSIONS: usize = 8;
+/// More than go in the time that the watch is late by. Without an older one a reconcile comes for nothing.
+const REMOVALS: usize = 256;
 
 /// By `namespace/name`. An entry is made by a reconcile whose Secret is there, never by what a label says, and goes with the
 /// Secret.
 pub struct ObservedSecrets {
     wake: Box<dyn Fn(ObjectRef<CachedApp>) + Send + Sync>,
     entries: Mutex<HashMap<String, Entry>>,
+    /// The uids of the Secrets that this process removed last, of which the watch is yet to tell.
+    removed: Mutex<VecDeque<u64>>,
 }
 
 /// A Secret of a resource. Of uids and versions there is a fingerprint.
@@ -49,7 +53,7 @@ pub struct Uids(HashSet<u64>);
 impl ObservedSecrets {
     /// With what wakes a resource.
     pub fn new(wake: impl Fn(ObjectRef<CachedApp>) + Send + Sync + 'static) -> Self {
-        Self { wake: Box::new(wake), entries: Mutex::default() }
+        Self { wake: Box::new(wake), entries: Mutex::default(), removed: Mutex::default() }
     }
 
     /// A reconcile read the Secret of that name.
@@ -88,12 +92,18 @@ impl ObservedSecrets {
         self.entries().contains_key(&key_of(secret))
     }
 
+    /// Whether this process removed the Secret a short while ago.
+    pub fn was_removed(&self, secret: &ObjectMeta) -> bool {
+        self.removed().contains(&fingerprint(&secret.uid))
+    }
+
     /// Wakes the resource that a Secret says it belongs to, if there is one of that name in its namespace. What settled before this
     /// process began has not been reconciled yet.
     pub fn wake_owner(&self, secret: &ObjectMeta) {
         let owners = secret.owner_references.iter().flatten();
         let owner = owners.filter(|owner| owner.controller == Some(true)).map(|owner| owner.name.as_str()).next();
-        let name = owner.or(secret.name.as_deref()).unwrap_or_default();
+        let named = secret.name.as_deref().unwrap_or_default();
+        let name = owner.unwrap_or(named.strip_suffix(ROTATION_SUFFIX).unwrap_or(named));
         (self.wake)(ObjectRef::new(name).within(secret.namespace.as_deref().unwrap_or_default()));
     }
 
@@ -133,6 +143,10 @@ impl ObservedSecrets {
         if let Told::Gone(_) = told {
             entry.uid = None;
         }
+    }
+
+    fn removed(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -183,9 +197,14 @@ pub(super) struct Write<'a> {
 impl Write<'_> {
     /// What it came to.
     pub fn ended(self, app: &OrgOAuthApp, secret: &SecretState) {
-        if let Some(entry) = self.secrets.entries().get_mut(&self.key) {
-            entry.saw(app, secret);
+        let mut entries = self.secrets.entries();
+        let Some(entry) = entries.get_mut(&self.key) else { return };
+        if let (SecretState::Absent, Some(uid)) = (secret, entry.uid) {
+            let mut removed = self.secrets.removed();
+            removed.truncate(REMOVALS - 1);
+            removed.push_front(uid);
         }
+        entry.saw(app, secret);
     }
 }
 

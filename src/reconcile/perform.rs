@@ -3,7 +3,7 @@
 
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
-use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus};
+use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, RotationWrite,
     SecretWriteProgress, Step, WriteReason, comes_first, has_claim, has_finalizer,
@@ -256,7 +256,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                     self.observed.secret = Some(self.read_secret(&self.secret_name()).await?);
                 }
                 let read = self.observed.contents();
-                let is_held = (read.pending, read.previous) == (content.pending, content.previous);
+                let is_signed = content.rotation_is_empty() || self.rotation_claim() == content.claim.as_ref();
+                let is_held = (read.pending, read.previous) == (content.pending, content.previous) && is_signed;
                 Ok(if is_held { Flow::Next } else { secret_overridden(&name) })
             }
             Err(ClusterFault::Stale) => {
@@ -265,6 +266,13 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&name, message)),
             Err(fault) => Err(fault),
+        }
+    }
+
+    fn rotation_claim(&self) -> Option<&SignedClaim> {
+        match &self.observed.rotation_secret {
+            Some(SecretState::Owned(secret)) => secret.claim(),
+            Some(SecretState::Absent | SecretState::Foreign) | None => None,
         }
     }
 

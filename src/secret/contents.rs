@@ -34,6 +34,8 @@ const KEYS: &str = "oauth-apps.dev/keys";
 const ANNOTATIONS: [&str; 8] =
     [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED, CLAIM];
 
+/// More secrets than anybody publishes.
+const MOST_REVISIONS: i64 = 1 << 53;
 /// What Kubernetes stores of a Secret at most: bytes of its values. (`MaxSecretSize` of core/v1)
 const MOST_DATA: usize = 1 << 20;
 /// And bytes of its annotations, with their names. (`TotalAnnotationSizeLimitB` of apimachinery)
@@ -114,7 +116,7 @@ impl SecretContents {
             current: value(secret, &keys.client_secret).map(ClientSecret::new),
             pending: None,
             previous: None,
-            revision: annotation(REVISION).and_then(|n| n.parse().ok()).or(said.revision).unwrap_or_default(),
+            revision: annotation(REVISION).and_then(|n| revision(&n)).or(said.revision).unwrap_or_default(),
             rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
             checksum: annotation(CHECKSUM),
@@ -198,6 +200,7 @@ impl SecretContents {
         let target = &app.spec.secret;
         secret.labels_mut().extend(target.labels.clone());
         let annotations = self.annotations(&target.keys);
+        own(app, &mut secret);
         let mut secret = rendered(app, super::secret_name(app), secret, target.annotations.clone(), annotations);
         let text = |secret: &ClientSecret| secret.expose().to_owned();
         let values = [
@@ -210,7 +213,7 @@ impl SecretContents {
     }
 
     /// The same for the Secret of the rotation, which nobody else needs.
-    pub(super) fn render_rotation(&self, app: &OrgOAuthApp, secret: Secret) -> Secret {
+    pub(super) fn render_rotation(&self, app: &OrgOAuthApp, mut secret: Secret) -> Secret {
         let (pending, previous) = (self.pending.as_ref(), self.previous.as_ref());
         let annotations = [
             (NEXT, pending.map(PendingSecret::annotation)),
@@ -218,6 +221,11 @@ impl SecretContents {
             (CLAIM, self.claim_annotation()),
         ];
         let name = super::rotation_secret_name(app);
+        // What proves that a create was this resource's must not go before the deletion has asked.
+        match self.pending_mode() {
+            Some(RotationMode::Create) => disown(app, &mut secret),
+            Some(RotationMode::Overlap | RotationMode::Replace | RotationMode::Unknown) | None => own(app, &mut secret),
+        }
         let mut secret = rendered(app, name, secret, BTreeMap::new(), annotations);
         let values = [
             (ROTATION_CLIENT_ID_KEY, self.client_id.as_ref().map(|id| id.0.clone())),
@@ -255,7 +263,6 @@ fn rendered(
     if secret.metadata.name.is_none() {
         (secret.metadata.name, secret.metadata.namespace) = (Some(name), app.namespace());
     }
-    own(app, &mut secret);
     let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid().unwrap_or_default())];
     secret.labels_mut().extend(marks.map(|(name, value)| (name.to_owned(), value)));
     let annotations = secret.annotations_mut();
@@ -348,11 +355,16 @@ impl PendingSecret {
             Some("replace") => RotationMode::Replace,
             Some(_) | None => RotationMode::Unknown,
         };
-        let follows = said.next().and_then(|revision| revision.parse().ok()).unwrap_or_default();
+        let follows = said.next().and_then(revision).unwrap_or_default();
         let mut time = || said.next().and_then(|time| time.parse().ok());
         let since = time().unwrap_or(Timestamp::UNIX_EPOCH);
         Some(Self { secret: value?, mode, follows, since, accepted_at: time() })
     }
+}
+
+/// A number that leaves room to count on.
+fn revision(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|revision| (0..=MOST_REVISIONS).contains(revision))
 }
 
 /// A value that cannot be a credential is treated as missing, and never sent.

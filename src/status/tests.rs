@@ -85,8 +85,8 @@ fn while_the_api_is_down_ready_keeps_its_last_truth() {
     assert_eq!(short(&after(&observed(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
     let secret = ClientSecret::new("value".into());
     let mut refused = observed(ready.clone(), true);
-    (refused.now, refused.remembered.refused) = (at(61), Some((secret.clone(), at(1))));
-    refused.verified(&secret, Verification::Refused("no".into()), at(61));
+    (refused.now, refused.remembered.refused) = (at(181), Some((secret.clone(), at(121))));
+    refused.verified(&secret, Verification::Refused("no".into()), at(181));
     assert_eq!(short(&after(&refused, &waiting(), at(61))), "FTFUT ConnectionUnavailable", "it is known to be invalid");
     let plan = || Outcome::Observed(Plan::default());
     assert_eq!(short(&after(&refused, &plan(), at(61))), "FFFFT CredentialRefused");

@@ -5,11 +5,11 @@ use super::{PAGE, Shared};
 use crate::cluster::lenient::Lenient;
 use crate::metrics::Metrics;
 use crate::reconcile::{ObservedSecrets, Uids};
-use crate::secret::label_selector;
+use crate::secret::{ROTATION_SUFFIX, label_selector};
 use futures::{Stream, StreamExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
@@ -68,6 +68,10 @@ impl Secrets {
                 Ok(Event::InitApply(secret)) => {
                     missing.remove(secret.meta());
                     self.observed.changed(secret.meta());
+                    // Something was under way when the process before this one ended.
+                    if is_of_rotation(secret.meta()) && !self.observed.is_known(secret.meta()) {
+                        self.observed.wake_owner(secret.meta());
+                    }
                 }
                 Ok(Event::InitDone) => {
                     self.observed.missing(&missing);
@@ -79,6 +83,7 @@ impl Secrets {
                 Ok(Event::Delete(secret)) if self.observed.is_known(secret.meta()) => {
                     self.observed.gone(secret.meta());
                 }
+                Ok(Event::Delete(secret)) if self.observed.was_removed(secret.meta()) => {}
                 Ok(Event::Apply(secret) | Event::Delete(secret)) => self.observed.wake_owner(secret.meta()),
                 Err(error) => match cause(&error) {
                     Some(refusal) if is_refusal(refusal) => return self.refused(refusal),
@@ -106,6 +111,10 @@ impl Secrets {
         }
         self.is_refused = false;
     }
+}
+
+fn is_of_rotation(secret: &ObjectMeta) -> bool {
+    secret.name.as_ref().is_some_and(|name| name.ends_with(ROTATION_SUFFIX))
 }
 
 fn cause(error: &watcher::Error) -> Option<&kube::Error> {
