@@ -36,7 +36,7 @@ pub use remote_app::drift;
 pub use roles::may_be_old;
 pub use settled::{is_settled, recorded_deadline};
 pub use step::{Call, Outcome, RotationWrite, Step, WriteReason};
-pub use upkeep::{RotationWaits, next_rotation, requested_rotation_waits};
+pub use upkeep::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 
 use crate::definition::Fields;
 use model::is_observe_only;

@@ -8,8 +8,8 @@ pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
     Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim, is_ours,
-    is_proven, next_rotation, overlap_ending, proven_at, reconcile_requested, refusal, requested_rotation_waits,
-    signed_claim, stale_consumers,
+    is_proven, next_rotation, overlap_ending, previous_end, proven_at, reconcile_requested, refusal,
+    requested_rotation_waits, signed_claim, stale_consumers,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -92,7 +92,10 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
         revision: Some(content.revision),
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
         next_at: next_rotation(&observed.app, &content).map(whole_seconds).map(Time),
-        previous_expires_at: content.previous.map(|previous| Time(whole_seconds(previous.expires_at))),
+        previous_expires_at: previous_end(&observed.app, &content)
+            .filter(|end| content.previous.is_some() || *end > observed.now)
+            .map(whole_seconds)
+            .map(Time),
         verified_at: proven_at(observed).map(whole_seconds).map(Time),
         verified_revision: proven_at(observed).map(|_| content.revision),
         stale_consumer_count: stale.as_ref().and_then(|stale| i64::try_from(stale.count).ok()),
@@ -252,7 +255,8 @@ fn ready_message(observed: &Observed) -> String {
     let message = provisioned_message(&observed.client_id(), &observed.app);
     match requested_rotation_waits(observed) {
         Some(RotationWaits::ForPrevious) => format!(
-            "{message} The rotation that was asked for waits until the previous secret ends, at status.rotation.previousExpiresAt; to end all former secrets at once, delete the Secret."
+            "{message} The rotation that was asked for waits until the previous secret ends, at status.rotation.previousExpiresAt; to end all former secrets at once, delete Secret {}.",
+            secret_name(&observed.app)
         ),
         Some(RotationWaits::ForPace) => format!(
             "{message} The requested rotation waits until a minute has passed since the last one (status.rotation.rotatedAt)."

@@ -199,8 +199,8 @@ pub struct OrgOAuthAppSpec {
     /// that it inherits count where they are listed here, and stay where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
-    /// How the client secret is rotated, by interval or on request: the previous one stays valid for a while, under a key of
-    /// its own in the Secret.
+    /// How the client secret is rotated, by interval or on request: the previous one stays valid for a while, and is in a Secret
+    /// of its own, named like this resource with `-rotation` appended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
     /// Whether an app that exists already under `id` is taken over: `Never`, `Adopt` keeps its secret,
@@ -542,7 +542,7 @@ pub struct SignedClaim {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationStatus {
-    /// Counts the secrets that were published.
+    /// Counts the secrets that were published since the Secret was created.
     #[serde(default)]
     pub revision: Option<i64>,
     /// When the current secret was published.

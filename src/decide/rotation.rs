@@ -3,7 +3,7 @@
 
 use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent};
 use super::ownership::is_adopted_without_secret;
-use super::proof::is_refused_for_good;
+use super::proof::{is_refused_for_good, refused};
 use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, RotationWrite, Step, WriteReason, creation};
 use crate::crd::OrgOAuthApp;
@@ -79,6 +79,11 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
     }
 }
 
+/// Whether consumers find a value that is known not to be valid.
+fn is_invalid(observed: &Observed, contents: &SecretContents) -> bool {
+    contents.is_edited(&observed.app) || refused(observed, contents).is_some()
+}
+
 fn discard(observed: &Observed, contents: &SecretContents) -> Step {
     write_rotation(observed, SecretContents { pending: None, ..contents.clone() }, RotationWrite::Over)
 }
@@ -146,6 +151,10 @@ fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
         // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
         (PendingProgress::Conflict { was_found: true }, None) if !is_provable(&observed.app) => {
             promote(observed, contents, secret, pending.since)
+        }
+        // What consumers find is not valid, so the other rotation is not waited for.
+        (PendingProgress::Conflict { .. }, None) if is_invalid(observed, contents) => {
+            stage(observed, contents, secret, RotationMode::Replace)
         }
         (PendingProgress::Conflict { .. }, None) => rotation_in_progress(observed),
         (_, Some(at)) => overlap_accepted(observed, contents, secret, at),

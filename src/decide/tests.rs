@@ -1133,6 +1133,35 @@ fn a_secret_that_the_api_refuses_is_not_kept_as_the_previous_one() {
 }
 
 #[test]
+fn a_rotation_that_replaces_an_invalid_value_does_not_wait_for_another_one() {
+    let conflict = |observed: &mut Observed| {
+        observed.remote = as_wanted();
+        pending(observed, PendingProgress::Conflict { was_found: false });
+    };
+    let edited = |app: &OrgOAuthApp| {
+        let held = staged(RotationMode::Overlap)(app);
+        let contents = SecretContents { current: Some(value("edited")), ..content(app) };
+        Held { credential: holding(app, &contents).credential, ..held }
+    };
+    assert_eq!(step(app(synced()), edited, conflict), "Stage Replace next");
+    assert_eq!(step(app(synced()), staged(RotationMode::Overlap), conflict), "wait: RotationRunning");
+}
+
+#[test]
+fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
+    let mut asked = json!({"metadata": {"annotations": {"oauth-apps.dev/rotate-requested-at": "2"}}});
+    let before = || published(&app(json!({})));
+    let said = |revision: i64, hour: i64| json!({"status": {"rotation": {"revision": revision, "previousExpiresAt": at(hour)}}});
+    let shown = |observed: &mut Observed| observed.remote = as_wanted();
+    merge(&mut asked, said(1, 3));
+    assert_eq!(step(app(asked.clone()), |_| before(), shown), format!("Settled {{ wake: Some({}) }}", at(3)));
+    merge(&mut asked, said(1, 1));
+    assert_eq!(step(app(asked.clone()), |_| before(), shown), "Stage Overlap fresh", "it has ended");
+    merge(&mut asked, said(2, 3));
+    assert_eq!(step(app(asked), |_| before(), shown), "Stage Overlap fresh", "it was beside another one");
+}
+
+#[test]
 fn while_a_secret_waits_for_the_api_the_rest_of_the_spec_is_kept_true() {
     let waiting = |answer: Verification, remote: Remote| {
         step(app(synced()), staged(RotationMode::Overlap), |observed| {

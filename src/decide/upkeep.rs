@@ -130,7 +130,7 @@ fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
 
 /// While the previous secret is valid the API may refuse a further one, so that is waited out; and requests have a pace.
 fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let previous_is_valid = previous_is_valid(contents, observed.now);
+    let previous_is_valid = previous_is_valid(observed, contents);
     let has_pace = paced_until(observed, contents).is_none();
     match (wanted(observed, contents), previous_is_valid, has_pace) {
         (Wanted::Current, _, _) => None,
@@ -163,8 +163,18 @@ fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
     app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| contents.rotate_requested.as_ref() != Some(asked))
 }
 
-fn previous_is_valid(contents: &SecretContents, now: Timestamp) -> bool {
-    contents.previous.as_ref().is_some_and(|previous| previous.expires_at > now)
+fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
+    previous_end(&observed.app, contents).is_some_and(|end| end > observed.now)
+}
+
+/// When the previous secret ends, as the Secret of the rotation says, or status where that Secret was deleted: the API accepts
+/// the secret all the same.
+pub fn previous_end(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
+    let said = || {
+        let said = app.status.as_ref()?.rotation.as_ref().filter(|said| said.revision == Some(contents.revision))?;
+        said.previous_expires_at.as_ref().map(|at| at.0)
+    };
+    contents.previous.as_ref().map(|previous| previous.expires_at).or_else(said)
 }
 
 /// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
@@ -190,7 +200,7 @@ pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Tim
 /// When something in the Secret is to change next.
 pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
-    let expiry = contents.previous.as_ref().map(|previous| previous.expires_at);
+    let expiry = previous_end(&observed.app, &contents);
     let is_wanted = is_requested(&observed.app, &contents) || refused(observed, &contents).is_some();
     let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
@@ -216,7 +226,7 @@ pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.
-    match previous_is_valid(&contents, observed.now) && !contents.is_edited(&observed.app) {
+    match previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
         true => Some(RotationWaits::ForPrevious),
         false => paced_until(observed, &contents).map(|_| RotationWaits::ForPace),
     }

@@ -87,6 +87,9 @@ fn kind(definition: &CustomResourceDefinition, groups: &[Group]) -> Result<Strin
     let (spec, status) = part("spec").zip(part("status")).ok_or("no spec and status")?;
     let description = schema.description.as_deref().unwrap_or_default();
     let mut text = format!("## {name}\n\n{description}\n");
+    for rule in schema.x_kubernetes_validations.iter().flatten().filter_map(|rule| rule.message.as_deref()) {
+        text.push_str(&format!("\n*{rule}*\n"));
+    }
     for (title, fields) in grouped(spec, groups) {
         text.push_str(&format!("\n### {name}: {}\n\n{}", title, table(&fields)));
     }
