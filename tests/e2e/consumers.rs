@@ -165,7 +165,7 @@ async fn workloads_that_use_the_secret_are_restarted_once_per_rotation() {
     let named = [("Deployment", "web"), ("StatefulSet", "queue"), ("DaemonSet", "agent")];
     let mut all: Vec<Value> = named.iter().map(|(kind, name)| json!({"kind": kind, "name": name})).collect();
     all.extend([json!({"kind": "Deployment", "name": "stranger"}), json!({"kind": "Deployment", "name": "missing"})]);
-    let world = with_an_app("restart", json!({"overlap": "48h", "restart": all})).await;
+    let world = with_an_app("restart-consumers", json!({"overlap": "48h", "restart": all})).await;
     allow_restarts(&world);
     named.iter().for_each(|(kind, name)| apply_workload(&world, kind, name, "billing"));
     apply_workload(&world, "Deployment", "stranger", "of-somebody-else");

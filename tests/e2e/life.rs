@@ -34,7 +34,7 @@ async fn assert_whole(world: &World, name: &str) {
         assert_eq!(world.condition(name, kind).await.unwrap().status, expected, "{kind:?}");
     }
     let secret = world.secret(name).await.unwrap();
-    assert_eq!(secret.data.unwrap().into_keys().collect::<Vec<_>>(), ["client-id", "client-secret"]);
+    assert_eq!(secret.data.unwrap().into_keys().collect::<Vec<_>>(), ["client-id", "client-secret", "token-url"]);
     let owner = &secret.metadata.owner_references.unwrap()[0];
     assert_eq!((owner.uid.as_str(), owner.controller), (uid.as_str(), Some(true)));
     world.assert_credential_works(name).await;
@@ -265,7 +265,7 @@ async fn a_public_client_has_an_id_and_no_secret() {
     world.create("billing", spec).await;
     world.until_ready("billing").await;
     let data = world.secret("billing").await.unwrap().data.unwrap();
-    assert_eq!(data.into_keys().collect::<Vec<_>>(), ["client-id"]);
+    assert_eq!(data.into_keys().collect::<Vec<_>>(), ["client-id", "token-url"]);
 }
 
 #[tokio::test]
