@@ -203,6 +203,8 @@ pub struct SentChange {
     pub desired: Fields,
     /// When it was sent.
     pub at: Timestamp,
+    /// Whether the API showed it since.
+    pub is_shown: bool,
 }
 
 /// What a process remembers of a resource between two reconciles. To lose it costs time and nothing else.
@@ -347,10 +349,12 @@ impl Observed {
             }
             Remote::Shown(_) | Remote::Listed(Some(_)) => {
                 self.exists();
-                // What is shown may be from before the change, so it is remembered for as long as that.
-                let may_be_old = self.remembered.sent.as_ref().is_some_and(|sent| is_recent(sent.at, self.now));
-                if !may_be_old && drift(self).is_empty() {
-                    self.remembered.sent = None;
+                if drift(self).is_empty() {
+                    // What is shown may be from before the change too, so it is remembered for as long as that.
+                    let sent = self.remembered.sent.take().filter(|sent| is_recent(sent.at, self.now));
+                    let is_present = |sent: &SentChange| self.desired.as_ref().is_ok_and(|now| *now == sent.desired);
+                    self.remembered.sent =
+                        sent.map(|sent| SentChange { is_shown: sent.is_shown || is_present(&sent), ..sent });
                 }
             }
             Remote::AsDefined => self.exists(),

@@ -59,7 +59,8 @@ enum SentBefore {
 }
 
 fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
-    let Some(sent) = observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields) else {
+    let sent = observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields && !sent.is_shown);
+    let Some(sent) = sent else {
         return SentBefore::No;
     };
     match is_recent(sent.at, observed.now) {

@@ -612,7 +612,7 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
         move |observed: &mut Observed| {
             let desired = observed.desired.clone().unwrap();
             observed.remembered.sent =
-                Some(SentChange { desired, at: observed.now - SignedDuration::from_secs(seconds) });
+                Some(SentChange { desired, at: observed.now - SignedDuration::from_secs(seconds), is_shown: false });
             observed.remote = other;
         }
     };
@@ -631,10 +631,18 @@ fn a_changed_spec_is_compared_with_what_the_api_shows() {
             let mut desired = observed.desired.clone().unwrap();
             desired.insert("description".into(), json!("Daily"));
             let at = observed.now - SignedDuration::from_secs(seconds);
-            observed.remembered.sent = Some(SentChange { desired, at });
+            observed.remembered.sent = Some(SentChange { desired, at, is_shown: false });
             observed.saw_remote(as_wanted());
         })
     };
+    let drifted_after = |observed: &mut Observed| {
+        sent(1)(observed);
+        observed.saw_remote(as_wanted());
+        observed.saw_remote(shown(
+            json!({"displayName": "Other", "description": "Nightly", "grantTypes": ["client_credentials"]}),
+        ));
+    };
+    assert_eq!(step(app(json!({})), published, drifted_after), update, "what was shown and differs again is drift");
     let back = r#"Update description="Nightly" displayName="Billing" grantTypes=["client_credentials"]"#;
     assert_eq!(taken_back(119), back, "the API may show what was before both changes");
     assert_eq!(taken_back(120), "Settled");

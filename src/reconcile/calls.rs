@@ -206,7 +206,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.exists();
                 self.observed.updated = fields;
                 let desired = self.observed.desired.clone().unwrap_or_default();
-                self.observed.remembered.sent = Some(SentChange { desired, at: self.observed.now });
+                self.observed.remembered.sent = Some(SentChange { desired, at: self.observed.now, is_shown: false });
                 let remote = match (shown, &self.observed.remote) {
                     (Some(shown), _) => Remote::Shown(shown),
                     // What this reconcile created needs no read.

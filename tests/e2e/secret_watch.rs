@@ -181,5 +181,9 @@ async fn a_secret_with_the_label_of_another_resource_wakes_nobody() {
     let back = async || tenant.kubectl(&["get", "secret", "own"]).is_ok();
     world.until("the watch has told of all that", back).await;
     assert_eq!(reads(&world, "secret-victim", "billing"), 1, "when it was created");
-    assert_eq!(reads(&world, other, "own"), 3, "when it was created; when it was deleted, and after the new secret was staged");
+    assert_eq!(
+        reads(&world, other, "own"),
+        3,
+        "when it was created; when it was deleted, and after the new secret was staged"
+    );
 }
