@@ -113,12 +113,13 @@ async fn what_the_operator_writes_itself_causes_no_reconcile() {
     all.sort();
     assert_eq!(all, ["create secrets", "get secrets", "patch orgoauthapps", "patch orgoauthapps"]);
     world.annotate("billing", ROTATE, "now").await;
-    let rotated = async || world.value("billing", "client-secret.previous").await.is_some();
+    let rotated = async || world.value("billing-rotation", "previous").await.is_some();
     world.until("it is rotated", rotated).await;
     let handled = async || world.app("billing").await.status.unwrap().last_handled_rotate_at.is_some();
     world.until("the rotation is reported", handled).await;
     delete(&world, "marker").await;
-    assert_eq!(reads(&world, "secret-watched-cost", "billing"), 2, "one for each reconcile");
+    let expected = "one for each reconcile, and one after the new secret was staged";
+    assert_eq!(reads(&world, "secret-watched-cost", "billing"), 3, "{expected}");
     assert_eq!(world.calls(Operation::RotateSecret).await, 1);
 }
 
