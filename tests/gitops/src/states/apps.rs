@@ -5,7 +5,7 @@ use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
 use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Step, client_id, decide};
 use oauth_app_operator::reason::Reason;
-use oauth_app_operator::remote::{ClientSecret, RemoteApp};
+use oauth_app_operator::remote::{ClientSecret, RemoteApp, Verification};
 use oauth_app_operator::secret::{SecretContents, SecretState, SecretWrite, guard};
 use oauth_app_operator::status;
 use serde_json::{Map, json};
@@ -52,7 +52,8 @@ fn app(was_ready: bool) -> OrgOAuthApp {
     let mut app: OrgOAuthApp = serde_json::from_value(json!({
         "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
         "metadata": {"name": "billing", "namespace": "team", "uid": "uid-1", "generation": 3},
-        "spec": {"orgId": "o", "displayName": "d", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {}},
+        "spec": {"orgId": "o", "displayName": "d", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {},
+                 "secret": {"keys": {"tokenUrl": ""}}},
         "status": default_status("OrgOAuthApp"),
     }))
     .unwrap();
@@ -107,6 +108,7 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
     };
     let mut seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
     (seen.secret, seen.authenticated) = (secret, true);
+    seen.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(0));
     seen
 }
 
