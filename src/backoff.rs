@@ -4,6 +4,7 @@
 use crate::decide::Outcome;
 use crate::reason::Reason;
 use k8s_openapi::jiff::Timestamp;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// First and longest delay of a kind of wait.
@@ -59,6 +60,13 @@ pub fn cluster_delay(attempts: u32, random: f64) -> Duration {
 
 fn grown(pace: Pace, attempts: u32) -> Duration {
     pace.first.saturating_mul(1 << attempts.min(16)).min(pace.longest)
+}
+
+/// A number in 0..1 that is the same for every process that asks about the same.
+pub fn fraction(of: impl Hash) -> f64 {
+    let mut hash = DefaultHasher::new();
+    of.hash(&mut hash);
+    (hash.finish() % 1000) as f64 / 1000.0
 }
 
 fn spread(delay: Duration, random: f64) -> Duration {

@@ -3,7 +3,7 @@
 
 use super::model::{Validity, is_recent, reconcile_requested};
 use super::{Access, Call, Next, Observed, Outcome, Remote, Step};
-use crate::backoff::SPREAD;
+use crate::backoff::{SPREAD, fraction};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::Fields;
 use crate::reason::Reason;
@@ -11,7 +11,6 @@ use crate::remote::ClientSecret;
 use crate::secret::{SecretContents, secret_name};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A refusal counts only if another one follows this much later, since one answer may be false.
 const PAUSE: SignedDuration = SignedDuration::from_mins(1);
@@ -76,8 +75,7 @@ pub fn is_refused_for_good(observed: &Observed, secret: &ClientSecret) -> bool {
 /// for it: somebody replaced it at the API.
 pub fn refused<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
-    let may_be_late = contents.rotated_at.is_some_and(|at| is_recent(at, observed.now));
-    let was_valid = is_recorded(&observed.app, contents) && !may_be_late;
+    let was_valid = is_recorded(&observed.app, contents) && !may_be_late(observed, contents);
     match observed.validity(&current) {
         Validity::Invalid(said) if was_valid && is_refused_for_good(observed, &current) => Some(said),
         Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => {
@@ -165,9 +163,7 @@ fn is_changed_after(observed: &Observed, proven_at: Timestamp) -> bool {
 
 /// When a proof of then is to be repeated; spread, so that apps of one age don't ask in one second.
 fn expires(observed: &Observed, proven_at: Timestamp) -> Option<Timestamp> {
-    let mut hash = DefaultHasher::new();
-    (observed.app.uid(), proven_at).hash(&mut hash);
-    let part = SPREAD * (hash.finish() % 1000) as f64 / 1000.0;
+    let part = SPREAD * fraction((observed.app.uid(), proven_at));
     let interval = match &observed.access {
         Access::Granted { credential_check_interval, .. } => credential_check_interval.mul_f64(1.0 - part),
         Access::Refused(_) => return None,
@@ -175,9 +171,14 @@ fn expires(observed: &Observed, proven_at: Timestamp) -> Option<Timestamp> {
     proven_at.checked_add(SignedDuration::try_from(interval).ok()?).ok()
 }
 
+/// Whether the API may not know the published secret yet.
+fn may_be_late(observed: &Observed, contents: &SecretContents) -> bool {
+    contents.rotated_at.is_some_and(|at| is_recent(at, observed.now))
+}
+
 /// The Secret was published at once; it is Ready once the API knows it.
 fn unproven(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
-    match contents.rotated_at.is_some_and(|at| is_recent(at, observed.now)) {
+    match may_be_late(observed, contents) {
         true => waiting(observed, Reason::SecretNotProven, "yet", said),
         false => invalid(observed, said),
     }

@@ -9,6 +9,7 @@ use super::proof::{next_check, refused};
 use super::rotation::{add, apply_pending, stage, write, write_rotation};
 use super::validate::with_template_keys;
 use super::{Blocked, Call, Next, Observed, Outcome, RotationWrite, Step, WriteReason, signed_claim};
+use crate::backoff::fraction;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::definition::Fields;
 use crate::duration;
@@ -17,7 +18,6 @@ use crate::remote::ClientSecret;
 use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second.
 const SPREAD: f64 = 0.1;
@@ -191,9 +191,7 @@ fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Timesta
 /// When the secret is due to be rotated; the same for every process that asks.
 pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
     let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
-    let mut hash = DefaultHasher::new();
-    (app.uid(), contents.revision).hash(&mut hash);
-    let part = SPREAD * (hash.finish() % 1000) as f64 / 1000.0;
+    let part = SPREAD * fraction((app.uid(), contents.revision));
     add(contents.rotated_at?, interval.mul_f64(1.0 - part))
 }
 

@@ -230,12 +230,19 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let is_held = read == SecretContents { claim, extra, pending, previous, ..written };
                 Ok(if is_held { Flow::Next } else { secret_overridden(&self.secret_name()) })
             }
-            Err(ClusterFault::Stale) => {
+            Err(fault) => self.secret_not_written(&self.secret_name(), fault),
+        }
+    }
+
+    /// Both Secrets are read again after one was changed by somebody else.
+    fn secret_not_written(&mut self, name: &str, fault: ClusterFault) -> Result<Flow, ClusterFault> {
+        match fault {
+            ClusterFault::Stale => {
                 self.observed.secret = None;
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&self.secret_name(), message)),
-            Err(fault) => Err(fault),
+            ClusterFault::Refused(message) => Ok(self.secret_refused(name, message)),
+            ClusterFault::Unavailable(_) => Err(fault),
         }
     }
 
@@ -260,12 +267,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let is_held = (read.pending, read.previous) == (content.pending, content.previous) && is_signed;
                 Ok(if is_held { Flow::Next } else { secret_overridden(&name) })
             }
-            Err(ClusterFault::Stale) => {
-                self.observed.secret = None;
-                Ok(Flow::Next)
-            }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&name, message)),
-            Err(fault) => Err(fault),
+            Err(fault) => self.secret_not_written(&name, fault),
         }
     }
 
