@@ -1,7 +1,7 @@
 //! When a resource is looked at again: soon after a passing fault, slowly where a person is needed.
 //! Pure formulas; the count of attempts and the random number are arguments.
 
-use crate::decide::Outcome;
+use crate::decide::{Outcome, Retry};
 use crate::reason::Reason;
 use k8s_openapi::jiff::Timestamp;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -30,18 +30,22 @@ pub fn delay(
     random: f64,
     (now, time): (Instant, Timestamp),
 ) -> Duration {
+    let shortly = Duration::from_secs(1).mul_f64(random);
+    let after = |at: Timestamp| Duration::try_from(at.duration_since(time)).unwrap_or_default() + shortly;
     match outcome {
-        Outcome::Settled { wake: Some(wake) } => {
-            let left = Duration::try_from(wake.duration_since(time)).unwrap_or_default();
-            spread(resync, random).min(left + Duration::from_secs(1).mul_f64(random))
-        }
+        Outcome::Settled { wake: Some(wake) } => spread(resync, random).min(after(*wake)),
         Outcome::Settled { wake: None } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone => {
             spread(resync, random)
         }
-        Outcome::Waiting { until: Some(until), .. } => {
-            until.saturating_duration_since(now) + Duration::from_secs(1).mul_f64(random)
+        Outcome::Waiting { reason, retry, .. } => {
+            let backoff = spread(grown(pace(*reason), attempts), random);
+            match retry {
+                Retry::Backoff => backoff,
+                Retry::NoLaterThan(at) if *at > time => backoff.min(after(*at)),
+                Retry::NoLaterThan(_) => backoff,
+                Retry::NotBefore(at) => at.saturating_duration_since(now) + shortly,
+            }
         }
-        Outcome::Waiting { reason, until: None, .. } => spread(grown(pace(*reason), attempts), random),
         Outcome::Blocked(blocked) => spread(grown(pace(blocked.reason), attempts), random),
     }
 }
@@ -140,7 +144,7 @@ mod tests {
     use crate::decide::Blocked;
 
     fn waiting(reason: Reason) -> Outcome {
-        Outcome::Waiting { reason, message: String::new(), until: None }
+        Outcome::Waiting { reason, message: String::new(), retry: Retry::Backoff }
     }
 
     #[test]
@@ -163,10 +167,22 @@ mod tests {
     }
 
     #[test]
+    fn what_time_decides_is_decided_in_time_and_what_waits_on_is_no_hot_loop() {
+        let (now, time) = (Instant::now(), Timestamp::from_second(1000).unwrap());
+        let at = |attempts, second| {
+            let retry = Retry::NoLaterThan(Timestamp::from_second(second).unwrap());
+            let outcome = Outcome::Waiting { reason: Reason::SecretNotProven, message: String::new(), retry };
+            delay(&outcome, Duration::ZERO, attempts, 0.5, (now, time)).as_millis()
+        };
+        assert_eq!([at(0, 1020), at(4, 1020), at(5, 1020), at(9, 1020)], [1000, 16_000, 20_500, 20_500]);
+        assert_eq!([at(5, 1000), at(5, 900), at(0, 0)], [32_000, 32_000, 1000]);
+    }
+
+    #[test]
     fn a_throttled_resource_waits_until_the_gate_opens_and_not_all_at_once() {
         let now = Instant::now();
-        let until = Some(now + Duration::from_secs(7));
-        let throttled = Outcome::Waiting { reason: Reason::Throttled, message: String::new(), until };
+        let retry = Retry::NotBefore(now + Duration::from_secs(7));
+        let throttled = Outcome::Waiting { reason: Reason::Throttled, message: String::new(), retry };
         assert_eq!(delay(&throttled, Duration::ZERO, 3, 0.0, (now, Timestamp::UNIX_EPOCH)), Duration::from_secs(7));
         assert_eq!(
             delay(&throttled, Duration::ZERO, 3, 0.5, (now, Timestamp::UNIX_EPOCH)),

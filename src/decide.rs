@@ -35,7 +35,7 @@ pub use proof::{is_proven, proven_at, refusal};
 pub use remote_app::drift;
 pub use roles::may_be_old;
 pub use settled::{is_settled, recorded_deadline};
-pub use step::{Call, Outcome, RotationWrite, Step, WriteReason};
+pub use step::{Call, Outcome, Retry, RotationWrite, Step, WriteReason};
 pub use upkeep::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 
 use crate::definition::Fields;

@@ -19,7 +19,7 @@ use crate::claim::ClaimKey;
 use crate::cluster::{Cluster, ClusterFault, Happening};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
-    Blocked, Call, Observed, Outcome, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
+    Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
     outcome_with_retain_hint,
 };
 use crate::keyed::Keyed;
@@ -187,7 +187,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
 /// Whatever Kubernetes refuses is told in status, if that can be written.
 fn kubernetes_refused(app: &OrgOAuthApp, message: String) -> Outcome {
     let message = format!("Kubernetes refuses a write of the operator: {message}");
-    let outcome = Outcome::Waiting { reason: Reason::KubernetesRefused, message, until: None };
+    let outcome = Outcome::Waiting { reason: Reason::KubernetesRefused, message, retry: Retry::Backoff };
     if app.metadata.deletion_timestamp.is_some() { outcome_with_retain_hint(outcome) } else { outcome }
 }
 

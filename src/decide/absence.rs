@@ -2,10 +2,11 @@
 //! So an app that existed is gone only if a second read after a pause says so, and the list where the API has one, and a refused
 //! token request where the app can have tokens of its own.
 
-use super::model::{ListWitness, Validity, is_provable, is_recent};
-use super::{Call, Observed, Outcome, Step};
+use super::model::{ListWitness, Validity, is_provable, is_recent, lag_end};
+use super::{Call, Observed, Outcome, Retry, Step};
 use crate::reason::Reason;
-use k8s_openapi::jiff::SignedDuration;
+use crate::secret::SecretContents;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// How long after the first read the second one may confirm it.
@@ -13,7 +14,12 @@ const PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the API has not shown the app for a while.
 pub fn is_seen_twice(observed: &Observed) -> bool {
-    observed.remembered.absent_since.is_some_and(|since| observed.now >= since + PAUSE)
+    second_read(observed).is_some_and(|at| observed.now >= at)
+}
+
+/// When a second read may confirm that the API does not show the app.
+pub fn second_read(observed: &Observed) -> Option<Timestamp> {
+    observed.remembered.absent_since?.checked_add(PAUSE).ok()
 }
 
 /// The step that confirms that the app is gone, or waits for it; `None` once it is confirmed.
@@ -21,10 +27,10 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
     let (id, contents) = (observed.client_id(), observed.contents());
     // Where a token can tell, a secret that was staged for the create never replaces one that works.
     if !is_provable(&observed.app) && contents.rotated_at.is_some_and(|at| is_recent(at, observed.now)) {
-        return Some(not_shown(observed, "it was created or changed less than two minutes ago"));
+        return Some(too_early(observed, &contents));
     }
     if !is_seen_twice(observed) {
-        return Some(not_shown(observed, "a second read is to confirm it"));
+        return Some(absent_once(observed));
     }
     match observed.list {
         ListWitness::Unasked => {
@@ -53,12 +59,25 @@ pub fn confirm_free(observed: &Observed) -> Option<Step> {
     match observed.list {
         ListWitness::Unasked => Some(Step::Call(Call::ConfirmAbsence(observed.client_id(), Duration::ZERO))),
         ListWitness::Shows => Some(not_shown(observed, "the list of its organization shows it")),
-        ListWitness::NoList if !is_seen_twice(observed) => Some(not_shown(observed, "a second read is to confirm it")),
+        ListWitness::NoList if !is_seen_twice(observed) => Some(absent_once(observed)),
         ListWitness::NoList | ListWitness::ShowsNot => None,
     }
 }
 
+fn too_early(observed: &Observed, contents: &SecretContents) -> Step {
+    let retry = Retry::at_next([contents.rotated_at.and_then(lag_end)], observed.now);
+    wait(observed, "it was created or changed less than two minutes ago", retry)
+}
+
+fn absent_once(observed: &Observed) -> Step {
+    wait(observed, "a second read is to confirm it", Retry::at_next([second_read(observed)], observed.now))
+}
+
 fn not_shown(observed: &Observed, why: &str) -> Step {
+    wait(observed, why, Retry::Backoff)
+}
+
+fn wait(observed: &Observed, why: &str, retry: Retry) -> Step {
     let message = format!("the API answers 404 for app {}, and {why}; nothing is changed", observed.client_id());
-    Step::Finish(Outcome::Waiting { reason: Reason::AppNotShown, message, until: None })
+    Step::Finish(Outcome::Waiting { reason: Reason::AppNotShown, message, retry })
 }

@@ -1,14 +1,14 @@
 //! For a resource that is being deleted: runs before anything else is resolved, and ends.
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
-use super::absence::is_seen_twice;
-use super::model::{has_finalizer, is_observe_only, is_recent};
+use super::absence::{is_seen_twice, second_read};
+use super::model::{has_finalizer, is_observe_only, is_recent, lag_end};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, owner_not_known, ownership, proof_of_creation,
     proof_of_restore, restored_claim,
 };
 use super::secrets::read as read_secrets;
-use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Step};
+use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Retry, Step};
 use crate::crd::DeletionPolicy;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Deletion};
@@ -91,7 +91,7 @@ fn drop_absent(observed: &Observed) -> Step {
     let may_appear = pending.is_some_and(|pending| is_recent(pending.since, observed.now));
     match is_seen_twice(observed) && !may_appear {
         true => remove_secrets(observed),
-        false => absent_once(&observed.client_id()),
+        false => absent_once(observed),
     }
 }
 
@@ -121,14 +121,14 @@ fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match (&observed.deletion, &observed.remote) {
         // A second read is to confirm the first one, and nothing has to be deleted before.
         (None, Remote::Unread | Remote::Listed(_)) if was_absent => {
-            Ok(if is_known_absent(observed) { Step::Call(Call::Read(id)) } else { absent_once(&id) })
+            Ok(if is_known_absent(observed) { Step::Call(Call::Read(id)) } else { absent_once(observed) })
         }
         (None, Remote::Absent) if was_absent && is_known_absent(observed) => Ok(remove_secrets(observed)),
         (None, _) => Ok(Step::Call(Call::Delete(id))),
         (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (Some(Deletion::Accepted), Remote::Absent) => Ok(remove_secrets(observed)),
         (Some(Deletion::NotFound | Deletion::Failed | Deletion::NotOffered), Remote::Absent) => {
-            Ok(if is_known_absent(observed) { remove_secrets(observed) } else { absent_once(&id) })
+            Ok(if is_known_absent(observed) { remove_secrets(observed) } else { absent_once(observed) })
         }
         (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) if !was_accepted(observed) => {
             Err(deletion_not_offered(&id))
@@ -153,7 +153,7 @@ fn was_accepted(observed: &Observed) -> bool {
 
 fn still_shown(id: &ClientId) -> Step {
     let message = format!("app {id} is being deleted; the API still shows it");
-    Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, until: None })
+    Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, retry: Retry::Backoff })
 }
 
 /// The Secrets that Kubernetes does not delete with the resource go before the finalizer.
@@ -201,7 +201,7 @@ fn in_use(observed: &Observed, users: &[String]) -> Outcome {
             "Secret {} is used by pods {named}; the app is deleted when they are gone, or at once with spec.deletionPolicy Delete",
             secret_name(&observed.app)
         ),
-        until: None,
+        retry: Retry::Backoff,
     }
 }
 
@@ -214,16 +214,19 @@ pub fn with_retain_hint(blocked: &Blocked) -> Blocked {
 pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Blocked(blocked) => Outcome::Blocked(with_retain_hint(&blocked)),
-        Outcome::Waiting { reason, message, until } => {
-            Outcome::Waiting { reason, message: format!("{message}; {RETAIN_HINT}"), until }
+        Outcome::Waiting { reason, message, retry } => {
+            Outcome::Waiting { reason, message: format!("{message}; {RETAIN_HINT}"), retry }
         }
         outcome @ (Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => outcome,
     }
 }
 
-fn absent_once(id: &ClientId) -> Step {
+fn absent_once(observed: &Observed) -> Step {
+    let id = observed.client_id();
     let message = format!("the API answers 404 for app {id}; a second read is to confirm that it is gone");
-    Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, until: None })
+    let may_appear = observed.remembered.unanswered_create.or(observed.contents().pending.map(|pending| pending.since));
+    let retry = Retry::at_next([second_read(observed), may_appear.and_then(lag_end)], observed.now);
+    Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, retry })
 }
 
 fn deletion_not_offered(id: &ClientId) -> Blocked {

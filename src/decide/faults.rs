@@ -2,7 +2,7 @@
 //! Pure; how long to wait is `backoff`'s business.
 
 use super::deletion::outcome_with_retain_hint;
-use super::{Blocked, Outcome};
+use super::{Blocked, Outcome, Retry};
 use crate::crd::OrgOAuthApp;
 use crate::reason::Reason;
 use crate::remote::Fault;
@@ -14,22 +14,22 @@ pub fn after_fault(app: &OrgOAuthApp, fault: Fault) -> Outcome {
 }
 
 fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {
-    let waiting = |reason, message, until| Outcome::Waiting { reason, message, until };
+    let waiting = |reason, message, retry| Outcome::Waiting { reason, message, retry };
     let blocked = |reason, message: String| Outcome::Blocked(Blocked { reason, message });
     let text = fault.to_string();
     let connection = &app.spec.connection_ref.name;
     match fault {
         Fault::Unavailable(_) => {
-            waiting(Reason::ConnectionUnavailable, format!("IamConnection {connection}: {text}"), None)
+            waiting(Reason::ConnectionUnavailable, format!("IamConnection {connection}: {text}"), Retry::Backoff)
         }
-        Fault::Throttled { until } => waiting(Reason::Throttled, text, Some(until)),
+        Fault::Throttled { until } => waiting(Reason::Throttled, text, Retry::NotBefore(until)),
         Fault::Credentials(_) => {
             let message = format!(
                 "IamConnection {connection}: {text}; ask the platform team to correct the Secret that its spec.credentials names (with source Tenant it is in the namespace of the app)"
             );
-            waiting(Reason::CredentialsUnavailable, message, None)
+            waiting(Reason::CredentialsUnavailable, message, Retry::Backoff)
         }
-        Fault::Conflict(_) => waiting(Reason::ApiConflict, text, None),
+        Fault::Conflict(_) => waiting(Reason::ApiConflict, text, Retry::Backoff),
         Fault::WrongOrganization(_) => {
             blocked(Reason::WrongOrganization, format!("IamConnection {connection}: {text}"))
         }

@@ -177,6 +177,11 @@ pub enum SecretWriteProgress {
 /// How long the API may take to show, and to know, what it accepted. Nothing documents a time. (undocumented)
 pub const LAG: SignedDuration = SignedDuration::from_mins(2);
 
+/// When the API knows and shows what it accepted at that time.
+pub fn lag_end(at: Timestamp) -> Option<Timestamp> {
+    at.checked_add(LAG).ok()
+}
+
 /// Whether that was less than the longest lag ago. A time that is yet to come is wrong, and says nothing: tenants can write
 /// the times of a Secret.
 pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {

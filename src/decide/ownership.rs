@@ -5,7 +5,7 @@ use super::absence::confirm_free;
 use super::creation::try_secret;
 use super::model::{Validity, client_id, is_provable};
 use super::{
-    Access, Blocked, Call, ClaimOrigin, ClaimProgress, Creation, IdOwner, Next, Observed, Outcome, Remote, Step,
+    Access, Blocked, Call, ClaimOrigin, ClaimProgress, Creation, IdOwner, Next, Observed, Outcome, Remote, Retry, Step,
     after_fault,
 };
 use crate::claim::{ApiAddress, ClaimKey};
@@ -231,7 +231,7 @@ fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
 /// Whether the app is this resource's is found out later.
 pub fn owner_not_known(id: &ClientId, said: &str) -> Outcome {
     let message = format!("app {id} exists, and a token request does not say whether it is this resource's: {said}");
-    Outcome::Waiting { reason: Reason::SecretNotProven, message, until: None }
+    Outcome::Waiting { reason: Reason::SecretNotProven, message, retry: Retry::Backoff }
 }
 
 fn may_adopt(observed: &Observed) -> bool {

@@ -1,8 +1,8 @@
 //! Ready means proven: for an app that can have tokens of its own, the API issued one for what the Secret holds. It is asked
 //! after each change of the Secret, after each change of the app by whomever, and from time to time.
 
-use super::model::{Validity, is_recent, reconcile_requested};
-use super::{Access, Call, Next, Observed, Outcome, Remote, Step};
+use super::model::{Validity, is_recent, lag_end, reconcile_requested};
+use super::{Access, Call, Next, Observed, Outcome, Remote, Retry, Step};
 use crate::backoff::{SPREAD, fraction};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::Fields;
@@ -42,7 +42,7 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
             Some(unproven(observed, &contents, said))
         }
         (Due::Again, Validity::Invalid(_) | Validity::NotKnown(_)) => {
-            refusal(observed, &contents).map(|said| invalid(observed, said))
+            refusal(observed, &contents).map(|said| invalid(observed, &contents, said))
         }
     })
 }
@@ -66,9 +66,13 @@ fn is_said_to_be_refused(app: &OrgOAuthApp) -> bool {
 
 /// Whether the API refused a secret twice, a while apart.
 pub fn is_refused_for_good(observed: &Observed, secret: &ClientSecret) -> bool {
-    let since = observed.remembered.refused_since(secret);
-    let is_confirmed = since.is_some_and(|since| observed.now.duration_since(since) >= PAUSE);
+    let is_confirmed = refused_for_good_at(observed, secret).is_some_and(|at| observed.now >= at);
     is_confirmed && matches!(observed.validity(secret), Validity::Invalid(_))
+}
+
+/// From when on a further refusal of a secret that was refused counts.
+pub fn refused_for_good_at(observed: &Observed, secret: &ClientSecret) -> Option<Timestamp> {
+    observed.remembered.refused_since(secret)?.checked_add(PAUSE).ok()
 }
 
 /// What the API refuses, in its words, if it refused the published secret twice, a while apart, though it once issued a token
@@ -113,9 +117,9 @@ pub fn proven_at(observed: &Observed) -> Option<Timestamp> {
 /// resource is looked at next.
 pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let current = published(observed, contents)?;
-    let at = match (observed.validity(&current), observed.remembered.refused_since(&current)) {
+    let at = match (observed.validity(&current), refused_for_good_at(observed, &current)) {
         (Validity::NotProvable, _) => None,
-        (_, Some(since)) => since.checked_add(PAUSE).ok(),
+        (_, Some(at)) => Some(at),
         (_, None) => expires(observed, proven_at(observed)?),
     };
     at.filter(|at| *at > observed.now)
@@ -179,17 +183,19 @@ fn may_be_late(observed: &Observed, contents: &SecretContents) -> bool {
 /// The Secret was published at once; it is Ready once the API knows it.
 fn unproven(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
     match may_be_late(observed, contents) {
-        true => waiting(observed, Reason::SecretNotProven, "yet", said),
-        false => invalid(observed, said),
+        true => waiting(observed, contents, Reason::SecretNotProven, "yet", said),
+        false => invalid(observed, contents, said),
     }
 }
 
-fn invalid(observed: &Observed, said: &str) -> Step {
-    waiting(observed, Reason::CredentialRefused, "now", said)
+fn invalid(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
+    waiting(observed, contents, Reason::CredentialRefused, "now", said)
 }
 
-fn waiting(observed: &Observed, reason: Reason, when: &str, said: &str) -> Step {
+fn waiting(observed: &Observed, contents: &SecretContents, reason: Reason, when: &str, said: &str) -> Step {
     let name = secret_name(&observed.app);
     let message = format!("the API does not issue a token for the client secret in Secret {name} {when}: {said}");
-    Step::Finish(Outcome::Waiting { reason, message, until: None })
+    let known_at = contents.rotated_at.and_then(lag_end);
+    let retry = Retry::at_next([known_at, next_check(observed, contents)], observed.now);
+    Step::Finish(Outcome::Waiting { reason, message, retry })
 }

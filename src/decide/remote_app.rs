@@ -1,9 +1,9 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
-use super::model::{is_recent, is_synced, reconcile_requested};
+use super::model::{is_recent, is_synced, lag_end, reconcile_requested};
 use super::ownership::holds_claim;
-use super::{Blocked, Call, Next, Observed, Outcome, Remote, Step, creation};
+use super::{Blocked, Call, Next, Observed, Outcome, Remote, Retry, Step, creation};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
 use crate::remote::{RemoteApp, Update};
@@ -43,7 +43,7 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     }
     match sent_before(observed, fields) {
         SentBefore::No => Ok(send(observed, fields, changed)),
-        SentBefore::MayNotShowYet => Ok(Some(not_yet_shown(&changed))),
+        SentBefore::MayNotShowYet => Ok(Some(not_yet_shown(observed, &changed))),
         SentBefore::NotTaken => Err(not_taken(&changed)),
     }
 }
@@ -123,9 +123,11 @@ fn cannot_change(fields: &[String]) -> Blocked {
     Blocked::new(Reason::ImmutableField, message)
 }
 
-fn not_yet_shown(fields: &[String]) -> Step {
+fn not_yet_shown(observed: &Observed, fields: &[String]) -> Step {
+    let sent_at = observed.remembered.sent.as_ref().map(|sent| sent.at);
+    let retry = Retry::at_next([sent_at.and_then(lag_end)], observed.now);
     let message = format!("the API accepted the change of spec.{} and does not show it yet", fields.join(", spec."));
-    Step::Finish(Outcome::Waiting { reason: Reason::Updating, message, until: None })
+    Step::Finish(Outcome::Waiting { reason: Reason::Updating, message, retry })
 }
 
 fn not_taken(fields: &[String]) -> Blocked {

@@ -1,11 +1,11 @@
 //! The rotation: a secret is pending in a Secret of its own before the API hears of it, then the API has it, then it is verified,
 //! then consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
 
-use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent};
+use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent, lag_end};
 use super::ownership::is_adopted_without_secret;
-use super::proof::{is_refused_for_good, refused};
+use super::proof::{is_refused_for_good, refused, refused_for_good_at};
 use super::remote_app::update_fields;
-use super::{Call, Observed, Outcome, Remote, RotationWrite, Step, WriteReason, creation};
+use super::{Call, Observed, Outcome, Remote, Retry, RotationWrite, Step, WriteReason, creation};
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
 use crate::duration;
@@ -75,7 +75,7 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
         {
             replace(observed, contents, pending, fields)
         }
-        (Validity::Invalid(said) | Validity::NotKnown(said), _) => Some(not_verified(said)),
+        (Validity::Invalid(said) | Validity::NotKnown(said), _) => Some(not_verified(observed, contents, said)),
     }
 }
 
@@ -168,7 +168,7 @@ fn overlap_refused(observed: &Observed, contents: &SecretContents, pending: &Pen
     match observed.validity(secret) {
         Validity::NotAsked => verify(observed, secret),
         Validity::Valid => promote(observed, contents, secret, pending.since),
-        Validity::NotKnown(said) => not_verified(said),
+        Validity::NotKnown(said) => not_verified(observed, contents, said),
         Validity::Invalid(_) | Validity::NotProvable => stage(observed, contents, secret, RotationMode::Overlap),
     }
 }
@@ -183,7 +183,7 @@ fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &Cli
     let said = match observed.validity(secret) {
         Validity::NotAsked => return verify(observed, secret),
         Validity::Valid | Validity::NotProvable => return promote(observed, contents, secret, at),
-        Validity::NotKnown(said) if is_recent(at, observed.now) => return not_verified(said),
+        Validity::NotKnown(said) if is_recent(at, observed.now) => return not_verified(observed, contents, said),
         // The API accepted it, and says for another cause that it issues no token; the current one ends with the overlap.
         Validity::NotKnown(_) => return promote(observed, contents, secret, at),
         Validity::Invalid(said) => said,
@@ -193,10 +193,10 @@ fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &Cli
         Instead::NotKnownYet if has_ended && !is_recent(at, observed.now) => {
             stage(observed, contents, secret, RotationMode::Replace)
         }
-        Instead::NotKnownYet => not_verified(said),
+        Instead::NotKnownYet => not_verified(observed, contents, said),
         Instead::Ask(current) => verify(observed, &current),
         Instead::Current if has_ended => discard(observed, contents),
-        Instead::Current => not_verified(said),
+        Instead::Current => not_verified(observed, contents, said),
         Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
     }
 }
@@ -209,11 +209,11 @@ fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending:
         Validity::NotAsked => return verify(observed, secret),
         Validity::NotProvable => return send_rotation(observed, secret),
         Validity::Valid => return promote(observed, contents, secret, pending.since),
-        Validity::NotKnown(said) => return not_verified(said),
+        Validity::NotKnown(said) => return not_verified(observed, contents, said),
         Validity::Invalid(said) => said,
     };
     match works_instead(observed, contents, pending.since) {
-        Instead::NotKnownYet => not_verified(said),
+        Instead::NotKnownYet => not_verified(observed, contents, said),
         Instead::Ask(current) => verify(observed, &current),
         // Staged again, so that the time of the second send is durable too.
         Instead::Current => stage(observed, contents, secret, RotationMode::Overlap),
@@ -307,11 +307,21 @@ pub fn add(at: Timestamp, duration: Duration) -> Option<Timestamp> {
 fn rotation_in_progress(observed: &Observed) -> Step {
     let message =
         format!("the API says that a rotation of app {} is in progress; the next one waits", observed.client_id());
-    Step::Finish(Outcome::Waiting { reason: Reason::RotationRunning, message, until: None })
+    Step::Finish(Outcome::Waiting { reason: Reason::RotationRunning, message, retry: Retry::Backoff })
 }
 
-fn not_verified(said: &str) -> Step {
+fn not_verified(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
     let message =
         format!("the API does not issue a token for the new client secret yet; keeping the current one: {said}");
-    Step::Finish(Outcome::Waiting { reason: Reason::SecretNotProven, message, until: None })
+    let retry = Retry::at_next(deadlines(observed, contents), observed.now);
+    Step::Finish(Outcome::Waiting { reason: Reason::SecretNotProven, message, retry })
+}
+
+/// When something else may be decided about the pending secret, though the API says the same.
+fn deadlines(observed: &Observed, contents: &SecretContents) -> [Option<Timestamp>; 4] {
+    let staged_at = contents.pending.as_ref().map(|pending| pending.since);
+    let accepted_at = contents.pending.as_ref().and_then(|pending| pending.accepted_at);
+    let overlap_end = accepted_at.and_then(|at| add(at, overlap_of(&observed.app)));
+    let refused_for_good = contents.current.as_ref().and_then(|current| refused_for_good_at(observed, current));
+    [staged_at.and_then(lag_end), accepted_at.and_then(lag_end), overlap_end, refused_for_good]
 }

@@ -1,7 +1,7 @@
 //! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one of its rotation, the
 //! one under a name that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
 
-use super::{Blocked, Next, Observed, Outcome, Step};
+use super::{Blocked, Next, Observed, Outcome, Retry, Step};
 use crate::crd::OrgOAuthApp;
 use crate::definition::Fields;
 use crate::reason::Reason;
@@ -72,6 +72,6 @@ fn secret_being_deleted(name: &str) -> Step {
     Step::Finish(Outcome::Waiting {
         reason: Reason::SecretNotWritten,
         message: format!("Secret {name} is being deleted and kept by a finalizer; remove its finalizers"),
-        until: None,
+        retry: Retry::Backoff,
     })
 }

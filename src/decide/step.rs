@@ -155,9 +155,28 @@ pub enum Outcome {
         reason: Reason,
         /// One sentence.
         message: String,
-        /// Not before this instant.
-        until: Option<Instant>,
+        /// When it is tried again.
+        retry: Retry,
     },
+}
+
+/// When a reconcile that waits is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Ever more slowly.
+    Backoff,
+    /// Ever more slowly, and then, since from then on something else is to be done.
+    NoLaterThan(Timestamp),
+    /// Not before, since the API asks for that.
+    NotBefore(Instant),
+}
+
+impl Retry {
+    /// At the first of these times that is yet to come.
+    pub fn at_next(times: impl IntoIterator<Item = Option<Timestamp>>, now: Timestamp) -> Self {
+        let next = times.into_iter().flatten().filter(|at| *at > now).min();
+        next.map_or(Self::Backoff, Self::NoLaterThan)
+    }
 }
 
 /// What a step affects.

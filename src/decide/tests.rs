@@ -188,6 +188,10 @@ fn proven(mut app: OrgOAuthApp, held: &Held) -> OrgOAuthApp {
 
 /// The step that follows from a resource, its Secret and what else a pass has observed.
 fn step(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Held, also: impl FnOnce(&mut Observed)) -> String {
+    say(decided(app, secret, also))
+}
+
+fn decided(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Held, also: impl FnOnce(&mut Observed)) -> Step {
     let target = secret(&app);
     let app = proven(app, &target);
     let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
@@ -195,7 +199,7 @@ fn step(app: OrgOAuthApp, secret: impl FnOnce(&OrgOAuthApp) -> Held, also: impl 
     observed.is_uncached = true;
     observed.secret_write = SecretWriteProgress::Accepted;
     also(&mut observed);
-    say(decide(&observed))
+    decide(&observed)
 }
 
 const CLAIMED_NOW: ClaimProgress = ClaimProgress::Recorded(ClaimOrigin::New);
@@ -1846,4 +1850,42 @@ fn what_was_said_to_be_refused_is_ready_again_only_with_a_token() {
     assert_eq!(after(Verification::NotKnown("no".into())), "wait: CredentialRefused");
     assert_eq!(after(Verification::Refused("no".into())), "wait: CredentialRefused", "also after a restart");
     assert_eq!(after(Verification::Accepted), "Settled");
+}
+
+/// When a reconcile that waits is repeated at the latest, in seconds after `since`.
+fn retried_after(since: Timestamp, step: Step) -> Option<i64> {
+    match step {
+        Step::Finish(Outcome::Waiting { retry: Retry::NoLaterThan(at), .. }) => {
+            Some(at.duration_since(since).as_secs())
+        }
+        Step::Finish(Outcome::Waiting { retry: Retry::Backoff, .. }) => None,
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn what_the_time_decides_is_looked_at_as_soon_as_it_does() {
+    let refuse = |observed: &mut Observed, secret: &str| {
+        observed.verified(&value(secret), Verification::Refused("no".into()), observed.now);
+    };
+    let pending = |seconds: i64| {
+        retried_after(
+            at(1),
+            decided(app(synced()), staged(RotationMode::Overlap), |observed| {
+                (observed.now, observed.remote) = (at(1) + SignedDuration::from_secs(seconds), as_wanted());
+                refuse(observed, "next");
+                refuse(observed, "value");
+            }),
+        )
+    };
+    assert_eq!(pending(119), Some(120), "the API should know it by then");
+    assert_eq!(pending(130), Some(190), "and refuses the present one for good after a minute");
+    let gone = |seconds: i64| decided(app(synced()), published, absent(seconds, ListWitness::Unasked));
+    assert_eq!(retried_after(at(2), gone(4)), Some(6), "a second read");
+    let deleted = decided(deleting(synced()), published, |observed| {
+        observed.deletion = Some(Deletion::NotFound);
+        observed.remembered.unanswered_create = Some(at(2) - SignedDuration::from_secs(100));
+        absent(30, ListWitness::Unasked)(observed);
+    });
+    assert_eq!(retried_after(at(2), deleted), Some(20), "a create without an answer may have made it");
 }

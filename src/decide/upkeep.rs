@@ -8,7 +8,7 @@ use super::ownership::is_adopted_without_secret;
 use super::proof::{next_check, refused};
 use super::rotation::{add, apply_pending, stage, write, write_rotation};
 use super::validate::with_template_keys;
-use super::{Blocked, Call, Next, Observed, Outcome, RotationWrite, Step, WriteReason, signed_claim};
+use super::{Blocked, Call, Next, Observed, Outcome, Retry, RotationWrite, Step, WriteReason, signed_claim};
 use crate::backoff::fraction;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::definition::Fields;
@@ -252,7 +252,7 @@ pub fn final_check(observed: &Observed) -> Next {
     let contents = observed.contents();
     if contents.is_edited(&observed.app) {
         return match requested_rotation_waits(observed) {
-            Some(RotationWaits::ForPace) => Ok(Some(paced(&observed.app))),
+            Some(RotationWaits::ForPace) => Ok(Some(paced(observed, &contents))),
             Some(RotationWaits::ForPrevious) | None => Err(secret_edited(&observed.app)),
         };
     }
@@ -262,14 +262,14 @@ pub fn final_check(observed: &Observed) -> Next {
     Ok(None)
 }
 
-fn paced(app: &OrgOAuthApp) -> Step {
-    let name = secret_name(app);
+fn paced(observed: &Observed, contents: &SecretContents) -> Step {
+    let name = secret_name(&observed.app);
     Step::Finish(Outcome::Waiting {
         reason: Reason::RotationRunning,
         message: format!(
             "the client secret in Secret {name} was edited; the requested rotation, which replaces it, waits until a minute has passed since the last one (status.rotation.rotatedAt)"
         ),
-        until: None,
+        retry: Retry::at_next([paced_until(observed, contents)], observed.now),
     })
 }
 

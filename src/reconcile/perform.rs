@@ -5,7 +5,7 @@ use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
-    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, RotationWrite,
+    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, Retry, RotationWrite,
     SecretWriteProgress, Step, WriteReason, comes_first, has_claim, has_finalizer,
 };
 use crate::reason::Reason;
@@ -206,7 +206,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn secret_refused(&self, name: &str, message: String) -> Flow {
         self.operator.secret_writes.refused(&self.observed.app);
         let message = format!("Kubernetes refuses Secret {name}: {message}");
-        Flow::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, until: None })
+        Flow::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, retry: Retry::Backoff })
     }
 
     async fn write(&mut self, content: SecretContents, because: WriteReason) -> Result<Flow, ClusterFault> {
@@ -364,5 +364,5 @@ fn secret_overridden(name: &str) -> Flow {
 /// A policy of the cluster that undoes a write would undo it again, and what comes next depends on it.
 fn overridden(what: &str) -> Flow {
     let message = format!("an admission policy of the cluster changes {what}, so the operator cannot go on");
-    Flow::End(Outcome::Waiting { reason: Reason::KubernetesRefused, message, until: None })
+    Flow::End(Outcome::Waiting { reason: Reason::KubernetesRefused, message, retry: Retry::Backoff })
 }

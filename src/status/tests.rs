@@ -4,7 +4,7 @@ use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::StaleConsumers;
 use crate::crd::Api;
-use crate::decide::{Access, Plan};
+use crate::decide::{Access, Plan, Retry};
 use crate::remote::{ClientId, ClientSecret, RemoteApp, Verification};
 use crate::secret::{PreviousSecret, SecretContents, guard};
 use serde_json::json;
@@ -51,7 +51,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn waiting() -> Outcome {
-    Outcome::Waiting { reason: Reason::ConnectionUnavailable, message: "no answer".into(), until: None }
+    Outcome::Waiting { reason: Reason::ConnectionUnavailable, message: "no answer".into(), retry: Retry::Backoff }
 }
 
 fn blocked() -> Outcome {

@@ -3,7 +3,7 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
-use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Step, client_id, decide};
+use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Retry, Step, client_id, decide};
 use oauth_app_operator::reason::Reason;
 use oauth_app_operator::remote::{ClientSecret, RemoteApp, Verification};
 use oauth_app_operator::secret::{SecretContents, SecretState, SecretWrite, guard};
@@ -187,7 +187,7 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
         | Reason::AppNotShown
         | Reason::Updating
         | Reason::SecretNotWritten
-        | Reason::KubernetesRefused => Some(Outcome::Waiting { reason, message, until: None }),
+        | Reason::KubernetesRefused => Some(Outcome::Waiting { reason, message, retry: Retry::Backoff }),
         Reason::InvalidSpec
         | Reason::ConnectionNotFound
         | Reason::ConnectionInvalid
