@@ -1,13 +1,14 @@
 //! The creation of the app: the Secret is tried, the secret of a chosen id is durable before, and what the API refuses is
 //! told. Credentials that the API issued are written before anything else is done.
 
-use super::model::{Creation, PendingProgress, SecretWriteProgress, is_provable, is_public, is_recent};
-use super::ownership::is_intent;
-use super::rotation::stage;
+use super::model::{Creation, PendingProgress, SecretWriteProgress, Validity, is_provable, is_public, is_recent};
+use super::ownership::{is_adopted_without_secret, is_intent};
+use super::proof::is_refused_for_good;
+use super::rotation::{discard, not_verified, publish, replace, stage, verify};
 use super::{Call, Next, Observed, Remote, Step, WriteReason, absence, after_fault};
 use crate::definition::{self, Fields};
-use crate::remote::{Fault, NewApp};
-use crate::secret::RotationMode;
+use crate::remote::{ClientSecret, Fault, NewApp};
+use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
 /// Only this reconcile has what the API issued.
 pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
@@ -48,6 +49,68 @@ pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
     match contents.pending.is_some() || observed.provided_secret().is_some() {
         true => create(observed, fields),
         false => stage(observed, &contents, &observed.generated_secret, RotationMode::Create),
+    }
+}
+
+/// The secret was staged for a create, whose answer may have been lost.
+pub fn staged(
+    observed: &Observed,
+    fields: &Fields,
+    contents: &SecretContents,
+    pending: &PendingSecret,
+) -> Option<Step> {
+    let is_adopted = contents.current.is_none() && is_adopted_without_secret(observed);
+    match (&observed.remote, is_adopted) {
+        // The create did not come about; the app that was adopted instead has a secret of its own.
+        (_, true) => Some(discard(observed, contents)),
+        (Remote::Absent, false) => Some(create_again(observed, fields)),
+        (Remote::Unread | Remote::Listed(_), false) => Some(Step::Call(Call::Read(observed.client_id()))),
+        (Remote::Shown(_) | Remote::AsDefined, false) => created(observed, fields, contents, pending),
+    }
+}
+
+/// The app exists, so either the create with this secret took hold and its answer was lost, or the app was never gone.
+fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pending: &PendingSecret) -> Option<Step> {
+    let Some(current) = &contents.current else { return replace(observed, contents, pending, fields) };
+    let is_denied = matches!(observed.creation, Creation::Refused(_));
+    match (is_denied, observed.progress(&pending.secret)) {
+        // The only create with this secret was refused.
+        (true, PendingProgress::Staged) => Some(discard(observed, contents)),
+        (false, _)
+        | (
+            true,
+            PendingProgress::Found
+            | PendingProgress::Accepted
+            | PendingProgress::Conflict { .. }
+            | PendingProgress::Refused,
+        ) => created_or_never_gone(observed, fields, contents, pending, current),
+    }
+}
+
+/// Of the pending and the current secret, the one that the API accepts says which it was.
+fn created_or_never_gone(
+    observed: &Observed,
+    fields: &Fields,
+    contents: &SecretContents,
+    pending: &PendingSecret,
+    current: &ClientSecret,
+) -> Option<Step> {
+    let is_refused = !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current);
+    match (observed.validity(&pending.secret), observed.validity(current)) {
+        (Validity::NotProvable, _) => replace(observed, contents, pending, fields),
+        (Validity::NotAsked, _) => Some(verify(observed, &pending.secret)),
+        (Validity::Valid, _) => Some(publish(observed, contents, &pending.secret)),
+        (Validity::Invalid(_) | Validity::NotKnown(_), Validity::NotAsked) => Some(verify(observed, current)),
+        (Validity::Invalid(_), Validity::Valid) => Some(discard(observed, contents)),
+        (Validity::Invalid(said), Validity::Invalid(_)) => match is_refused {
+            true => replace(observed, contents, pending, fields),
+            false => Some(not_verified(observed, contents, said)),
+        },
+        (Validity::Invalid(said), Validity::NotKnown(_) | Validity::NotProvable)
+        | (
+            Validity::NotKnown(said),
+            Validity::Valid | Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable,
+        ) => Some(not_verified(observed, contents, said)),
     }
 }
 

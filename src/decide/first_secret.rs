@@ -11,10 +11,10 @@ use crate::secret::RotationMode;
 
 /// The step that leads to a first secret.
 pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
-    match &observed.remote {
-        Remote::Unread | Remote::Listed(_) if may_exist(observed) => Ok(Step::Call(Call::Read(observed.client_id()))),
-        Remote::Unread | Remote::Listed(_) | Remote::Absent => Ok(creation::create(observed, fields)),
-        Remote::Shown(_) | Remote::AsDefined => secret_of_existing(observed),
+    match (&observed.remote, may_exist(observed)) {
+        (Remote::Unread | Remote::Listed(_), true) => Ok(Step::Call(Call::Read(observed.client_id()))),
+        (Remote::Unread | Remote::Listed(_), false) | (Remote::Absent, _) => Ok(creation::create(observed, fields)),
+        (Remote::Shown(_) | Remote::AsDefined, _) => secret_of_existing(observed),
     }
 }
 
@@ -32,8 +32,10 @@ fn may_exist(observed: &Observed) -> bool {
 
 fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
     let (app, contents) = (&observed.app, observed.contents());
+    if is_public(app) {
+        return Ok(write(observed, contents, WriteReason::IdOnly));
+    }
     match (observed.provided_secret(), is_adopted_without_secret(observed)) {
-        _ if is_public(app) => Ok(write(observed, contents, WriteReason::IdOnly)),
         (None, true) => Ok(write(observed, contents, WriteReason::IdOnly)),
         (Some(secret), true) => match observed.validity(secret) {
             Validity::NotAsked => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))),

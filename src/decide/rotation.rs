@@ -1,8 +1,7 @@
 //! The rotation: a secret is pending in a Secret of its own before the API hears of it, then the API has it, then it is verified,
 //! then consumers find it. Each of these is durable, and what is not known is asked before anything is sent again.
 
-use super::model::{Creation, PendingProgress, Validity, is_provable, is_recent, lag_end};
-use super::ownership::is_adopted_without_secret;
+use super::model::{PendingProgress, Validity, is_provable, is_recent, lag_end};
 use super::proof::{is_refused_for_good, refused, refused_for_good_at};
 use super::remote_app::update_fields;
 use super::{Call, Observed, Outcome, Remote, Retry, RotationWrite, Step, WriteReason, creation};
@@ -26,57 +25,47 @@ pub fn apply_pending(
     pending: &PendingSecret,
 ) -> Option<Step> {
     let is_gone = matches!(observed.remote, Remote::Absent);
-    match pending.mode {
-        mode if is_published(observed, contents, pending) => Some(finish(observed, contents, mode)),
-        // Perhaps sent, nobody knows when; from now on it is known.
-        RotationMode::Unknown => {
-            let (mode, follows, since) = (RotationMode::Overlap, contents.revision, observed.now);
-            let pending = Some(PendingSecret { mode, follows, since, ..pending.clone() });
-            Some(write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::PutBack))
-        }
-        // Another process published a secret meanwhile, or somebody deleted the Secret in order to end all former ones.
-        RotationMode::Create | RotationMode::Replace | RotationMode::Overlap
-            if pending.follows != contents.revision =>
-        {
+    match (standing(observed, contents, pending), pending.mode, is_gone) {
+        (Standing::Published, mode, _) => Some(finish(observed, contents, mode)),
+        (Standing::Next | Standing::Overtaken, RotationMode::Unknown, _) => Some(date(observed, contents, pending)),
+        (Standing::Overtaken, RotationMode::Create | RotationMode::Replace | RotationMode::Overlap, _) => {
             Some(discard(observed, contents))
         }
-        RotationMode::Create if contents.current.is_none() && is_adopted_without_secret(observed) => {
-            // The create did not come about; the app that was adopted instead has a secret of its own.
-            Some(discard(observed, contents))
-        }
-        RotationMode::Create | RotationMode::Replace | RotationMode::Overlap if is_gone => {
+        (Standing::Next, RotationMode::Create, _) => creation::staged(observed, fields, contents, pending),
+        (Standing::Next, RotationMode::Replace | RotationMode::Overlap, true) => {
             Some(creation::create_again(observed, fields))
         }
-        RotationMode::Create => created(observed, fields, contents, pending),
-        RotationMode::Replace => replace(observed, contents, pending, fields),
-        RotationMode::Overlap => Some(overlap(observed, contents, pending)),
+        (Standing::Next, RotationMode::Replace, false) => replace(observed, contents, pending, fields),
+        (Standing::Next, RotationMode::Overlap, false) => Some(overlap(observed, contents, pending)),
     }
 }
 
-/// The app exists, so either the create with this secret took hold and its answer was lost, or the app was never gone.
-fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pending: &PendingSecret) -> Option<Step> {
-    if let Remote::Unread | Remote::Listed(_) = &observed.remote {
-        return Some(Step::Call(Call::Read(observed.client_id())));
+/// How the pending secret stands to the one that consumers find.
+enum Standing {
+    /// It is to follow it.
+    Next,
+    /// It is the one that consumers find, since it was staged.
+    Published,
+    /// Another process published a secret meanwhile, or somebody deleted the Secret in order to end all former ones.
+    Overtaken,
+}
+
+fn standing(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Standing {
+    let is_published = contents.current.as_ref() == Some(&pending.secret)
+        && contents.was_published(&observed.app, &pending.secret)
+        && contents.revision > pending.follows;
+    match (is_published, pending.follows == contents.revision) {
+        (true, _) => Standing::Published,
+        (false, true) => Standing::Next,
+        (false, false) => Standing::Overtaken,
     }
-    let is_denied = matches!(observed.creation, Creation::Refused(_));
-    if is_denied && contents.current.is_some() && observed.progress(&pending.secret) == PendingProgress::Staged {
-        // The only create with this secret was refused.
-        return Some(discard(observed, contents));
-    }
-    let Some(current) = &contents.current else { return replace(observed, contents, pending, fields) };
-    match (observed.validity(&pending.secret), observed.validity(current)) {
-        (Validity::NotProvable, _) | (_, Validity::NotProvable) => replace(observed, contents, pending, fields),
-        (Validity::NotAsked, _) => Some(verify(observed, &pending.secret)),
-        (Validity::Valid, _) => Some(publish(observed, contents, &pending.secret)),
-        (Validity::Invalid(_) | Validity::NotKnown(_), Validity::NotAsked) => Some(verify(observed, current)),
-        (Validity::Invalid(_), Validity::Valid) => Some(discard(observed, contents)),
-        (Validity::Invalid(_), Validity::Invalid(_))
-            if !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current) =>
-        {
-            replace(observed, contents, pending, fields)
-        }
-        (Validity::Invalid(said) | Validity::NotKnown(said), _) => Some(not_verified(observed, contents, said)),
-    }
+}
+
+/// Perhaps it was sent, nobody knows when; from now on it is known.
+fn date(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
+    let (mode, follows, since) = (RotationMode::Overlap, contents.revision, observed.now);
+    let pending = Some(PendingSecret { mode, follows, since, ..pending.clone() });
+    write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::PutBack)
 }
 
 /// Whether consumers find a value that is known not to be valid.
@@ -84,15 +73,9 @@ fn is_invalid(observed: &Observed, contents: &SecretContents) -> bool {
     contents.is_edited(&observed.app) || refused(observed, contents).is_some()
 }
 
-fn discard(observed: &Observed, contents: &SecretContents) -> Step {
+/// The step that gives the pending secret up.
+pub fn discard(observed: &Observed, contents: &SecretContents) -> Step {
     write_rotation(observed, SecretContents { pending: None, ..contents.clone() }, RotationWrite::Over)
-}
-
-/// Whether consumers find the pending secret already, since it was staged.
-fn is_published(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> bool {
-    contents.current.as_ref() == Some(&pending.secret)
-        && contents.was_published(&observed.app, &pending.secret)
-        && contents.revision > pending.follows
 }
 
 /// Nothing is pending any more. Whatever replaced the former secret ended its validity, unless it was to overlap.
@@ -104,12 +87,19 @@ fn finish(observed: &Observed, contents: &SecretContents, mode: RotationMode) ->
     write_rotation(observed, SecretContents { pending: None, previous, ..contents.clone() }, RotationWrite::Over)
 }
 
-fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
+/// The step after which consumers find this secret, and the one before is not valid any more.
+pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
     let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
     Step::WriteSecret(published, WriteReason::Replaced)
 }
 
-fn replace(observed: &Observed, contents: &SecretContents, pending: &PendingSecret, fields: &Fields) -> Option<Step> {
+/// Makes the pending secret the only valid one.
+pub fn replace(
+    observed: &Observed,
+    contents: &SecretContents,
+    pending: &PendingSecret,
+    fields: &Fields,
+) -> Option<Step> {
     let secret = &pending.secret;
     match observed.progress(secret) {
         PendingProgress::Accepted => Some(publish(observed, contents, secret)),
@@ -148,16 +138,24 @@ fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecr
             let contents = SecretContents { pending: Some(accepted), previous, ..contents.clone() };
             write_rotation(observed, contents, RotationWrite::Accepted)
         }
-        // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
-        (PendingProgress::Conflict { was_found: true }, None) if !is_provable(&observed.app) => {
-            promote(observed, contents, secret, pending.since)
-        }
-        // What consumers find is not valid, so the other rotation is not waited for.
-        (PendingProgress::Conflict { .. }, None) if is_invalid(observed, contents) => {
-            stage(observed, contents, secret, RotationMode::Replace)
-        }
-        (PendingProgress::Conflict { .. }, None) => rotation_in_progress(observed),
+        (PendingProgress::Conflict { was_found }, None) => overlap_in_progress(observed, contents, pending, was_found),
         (_, Some(at)) => overlap_accepted(observed, contents, secret, at),
+    }
+}
+
+fn overlap_in_progress(
+    observed: &Observed,
+    contents: &SecretContents,
+    pending: &PendingSecret,
+    was_found: bool,
+) -> Step {
+    let secret = &pending.secret;
+    match (was_found && !is_provable(&observed.app), is_invalid(observed, contents)) {
+        // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
+        (true, _) => promote(observed, contents, secret, pending.since),
+        // What consumers find is not valid, so the other rotation is not waited for.
+        (false, true) => stage(observed, contents, secret, RotationMode::Replace),
+        (false, false) => rotation_in_progress(observed),
     }
 }
 
@@ -183,21 +181,23 @@ fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &Cli
     let said = match observed.validity(secret) {
         Validity::NotAsked => return verify(observed, secret),
         Validity::Valid | Validity::NotProvable => return promote(observed, contents, secret, at),
-        Validity::NotKnown(said) if is_recent(at, observed.now) => return not_verified(observed, contents, said),
-        // The API accepted it, and says for another cause that it issues no token; the current one ends with the overlap.
-        Validity::NotKnown(_) => return promote(observed, contents, secret, at),
+        Validity::NotKnown(said) => {
+            return match is_recent(at, observed.now) {
+                true => not_verified(observed, contents, said),
+                // The API accepted it, and says for another cause that it issues no token; the current one ends with the overlap.
+                false => promote(observed, contents, secret, at),
+            };
+        }
         Validity::Invalid(said) => said,
     };
     let has_ended = add(at, overlap_of(&observed.app)).is_none_or(|end| observed.now >= end);
-    match works_instead(observed, contents, at) {
-        Instead::NotKnownYet if has_ended && !is_recent(at, observed.now) => {
-            stage(observed, contents, secret, RotationMode::Replace)
+    match (works_instead(observed, contents, at), has_ended) {
+        (Instead::Nothing, _) | (Instead::NotKnown, true) => stage(observed, contents, secret, RotationMode::Replace),
+        (Instead::TooEarly, _) | (Instead::NotKnown | Instead::Current, false) => {
+            not_verified(observed, contents, said)
         }
-        Instead::NotKnownYet => not_verified(observed, contents, said),
-        Instead::Ask(current) => verify(observed, &current),
-        Instead::Current if has_ended => discard(observed, contents),
-        Instead::Current => not_verified(observed, contents, said),
-        Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
+        (Instead::Ask(current), _) => verify(observed, &current),
+        (Instead::Current, true) => discard(observed, contents),
     }
 }
 
@@ -213,7 +213,7 @@ fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending:
         Validity::Invalid(said) => said,
     };
     match works_instead(observed, contents, pending.since) {
-        Instead::NotKnownYet => not_verified(observed, contents, said),
+        Instead::TooEarly | Instead::NotKnown => not_verified(observed, contents, said),
         Instead::Ask(current) => verify(observed, &current),
         // Staged again, so that the time of the second send is durable too.
         Instead::Current => stage(observed, contents, secret, RotationMode::Overlap),
@@ -223,8 +223,10 @@ fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending:
 
 /// What works while the API refuses the pending secret.
 enum Instead {
-    /// Not known: the API may not know the pending one yet, or does not say.
-    NotKnownYet,
+    /// The API may not know the pending one yet.
+    TooEarly,
+    /// The API does not say, or said so once only.
+    NotKnown,
     /// The API has to be asked about the current secret.
     Ask(ClientSecret),
     /// The current secret, as far as is known.
@@ -235,22 +237,23 @@ enum Instead {
 
 fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Instead {
     if is_recent(since, observed.now) {
-        return Instead::NotKnownYet;
+        return Instead::TooEarly;
     }
     // An adopted app has a secret that is not known.
     let Some(current) = contents.current.as_ref().filter(|_| !contents.is_edited(&observed.app)) else {
         return Instead::Current;
     };
-    match observed.validity(current) {
-        Validity::NotAsked => Instead::Ask(current.clone()),
-        Validity::Valid | Validity::NotProvable => Instead::Current,
-        Validity::Invalid(_) if is_refused_for_good(observed, current) => Instead::Nothing,
+    match (observed.validity(current), is_refused_for_good(observed, current)) {
+        (Validity::NotAsked, _) => Instead::Ask(current.clone()),
+        (Validity::Valid | Validity::NotProvable, _) => Instead::Current,
+        (Validity::Invalid(_), true) => Instead::Nothing,
         // One refusal may be false.
-        Validity::NotKnown(_) | Validity::Invalid(_) => Instead::NotKnownYet,
+        (Validity::Invalid(_), false) | (Validity::NotKnown(_), _) => Instead::NotKnown,
     }
 }
 
-fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
+/// Asks for a token with this secret.
+pub fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
     Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))
 }
 
@@ -310,7 +313,8 @@ fn rotation_in_progress(observed: &Observed) -> Step {
     Step::Finish(Outcome::Waiting { reason: Reason::RotationRunning, message, retry: Retry::Backoff })
 }
 
-fn not_verified(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
+/// Waits for a token for the pending secret.
+pub fn not_verified(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
     let message =
         format!("the API does not issue a token for the new client secret yet; keeping the current one: {said}");
     let retry = Retry::at_next(deadlines(observed, contents), observed.now);

@@ -118,13 +118,27 @@ fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
     let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
     // The secret of an app that was adopted is not the operator's to replace unasked.
     let is_refused = !is_adopted_without_secret(observed) && refused(observed, contents).is_some();
-    match observed.provided_secret() {
-        _ if is_public(app) => Wanted::Current,
-        Some(secret) if !contents.was_published(app, secret) => Wanted::Provided(secret, RotationMode::Overlap),
-        Some(secret) if is_requested || is_refused => Wanted::Provided(secret, RotationMode::Replace),
-        Some(secret) if contents.is_edited(app) => Wanted::Restored(secret),
-        None if is_requested || is_due || is_refused => Wanted::Generated,
-        Some(_) | None => Wanted::Current,
+    if is_public(app) {
+        return Wanted::Current;
+    }
+    match (observed.provided_secret(), is_requested || is_refused, is_due) {
+        (Some(secret), is_to_be_replaced, _) => wanted_of_provided(app, contents, secret, is_to_be_replaced),
+        (None, false, false) => Wanted::Current,
+        (None, true, _) | (None, false, true) => Wanted::Generated,
+    }
+}
+
+fn wanted_of_provided<'a>(
+    app: &OrgOAuthApp,
+    contents: &SecretContents,
+    secret: &'a ClientSecret,
+    is_to_be_replaced: bool,
+) -> Wanted<'a> {
+    match (contents.was_published(app, secret), is_to_be_replaced, contents.is_edited(app)) {
+        (false, _, _) => Wanted::Provided(secret, RotationMode::Overlap),
+        (true, true, _) => Wanted::Provided(secret, RotationMode::Replace),
+        (true, false, true) => Wanted::Restored(secret),
+        (true, false, false) => Wanted::Current,
     }
 }
 
