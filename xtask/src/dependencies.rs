@@ -73,7 +73,7 @@ fn newer_advisories(snapshot_date: &str) -> Result<(), Box<dyn Error>> {
         not_checked("cargo-deny is not installed (cargo install cargo-deny --locked)");
     } else if !deny(&["fetch", "db"]) {
         not_checked("the advisory database cannot be reached");
-    } else if !deny(&["check", "--disable-fetch", "advisories"]) {
+    } else if !deny(&["--offline", "check", "advisories"]) {
         return Err("a dependency has an advisory".into());
     }
     Ok(())
