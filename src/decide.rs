@@ -83,7 +83,10 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
     if observed.app.spec.suspend {
         return Ok(Step::Finish(Outcome::Suspended));
     }
-    let fields = observed.desired.as_ref().map_err(Blocked::clone)?;
+    let fields = match &observed.desired {
+        Ok(fields) => fields,
+        Err(blocked) => return secrets::read_published(observed).ok_or_else(|| blocked.clone()),
+    };
     let (mut plan, mut waiting) = (Plan::default(), None);
     for (part, while_waiting) in PARTS {
         let Some(step) = part(observed, fields)? else { continue };

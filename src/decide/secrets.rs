@@ -40,6 +40,12 @@ pub fn read(observed: &Observed) -> Option<Step> {
     }
 }
 
+/// What is refused before any call says in status all the same whether its credential is still there.
+pub fn read_published(observed: &Observed) -> Option<Step> {
+    let was_published = observed.app.status.as_ref().is_some_and(|status| status.secret_name.is_some());
+    read(observed).filter(|_| was_published)
+}
+
 /// The name under which status says that the credential is, when the spec no longer names it.
 fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
     let name = app.status.as_ref()?.secret_name.clone()?;

@@ -1889,3 +1889,15 @@ fn what_the_time_decides_is_looked_at_as_soon_as_it_does() {
     });
     assert_eq!(retried_after(at(2), deleted), Some(20), "a create without an answer may have made it");
 }
+
+#[test]
+fn what_is_refused_before_any_call_still_says_whether_its_secret_is_there() {
+    let refused = |app: OrgOAuthApp| {
+        let access = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
+        say(decide(&Observed::new(app, access, key(), at(2), value("fresh"))))
+    };
+    assert_eq!(refused(app(synced())), "ReadSecrets");
+    assert_eq!(refused(app(json!({}))), "NotGranted", "nothing was published");
+    let refusal = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
+    assert_eq!(step(app(synced()), free, |observed| connect(observed, refusal)), "NotGranted");
+}

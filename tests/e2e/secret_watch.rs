@@ -7,16 +7,19 @@ use crate::tenancy::Tenant;
 use crate::world::World;
 use control_plane::AuditRecord;
 use control_plane::binaries::{self, KUBERNETES, Tool};
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavour, Operation};
 use k8s_openapi::ByteString;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
+use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const OWNER: &str = "oauth-apps.dev/owner-uid";
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+/// Of a resource that is Stalled: a minute, less the spread.
+const SHORTEST_BACKOFF: Duration = Duration::from_secs(48);
 
 /// Gives the operator the Role of a scoped install in this namespace.
 async fn may_watch(world: &World, namespace: &str) {
@@ -187,4 +190,37 @@ async fn a_secret_with_the_label_of_another_resource_wakes_nobody() {
         3,
         "when it was created; when it was deleted, and after the new secret was staged"
     );
+}
+
+#[tokio::test]
+async fn a_deleted_secret_wakes_a_stalled_resource() {
+    let world = without_resync("secret-stalled").await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let refuse = Action::Status { status: 400, message: "a reserved word".into(), performed: false };
+    world.control.fault(Fault::once(refuse).on(Operation::UpdateApp)).await.unwrap();
+    world.change("billing", json!({"description": "Admin"})).await;
+    world.until_stalled("billing", "Rejected").await;
+    let wrong = serde_json::to_value(ByteString(b"wrong".to_vec())).unwrap();
+    for reason in ["Rejected", "SecretTampered"] {
+        world.until_stalled("billing", reason).await;
+        let begin = Instant::now();
+        delete(&world, "billing").await;
+        world.until_ready("billing").await;
+        assert!(begin.elapsed() < SHORTEST_BACKOFF, "{reason}: {:?}", begin.elapsed());
+        edit(&world, "billing", json!({"data": {"client-secret": wrong}})).await;
+    }
+    world.connect(json!({"grants": [], "resyncInterval": "30m"})).await;
+    world.until_stalled("billing", "NotGranted").await;
+    let published = async || world.condition("billing", ConditionType::SecretPublished).await.unwrap();
+    assert_eq!(
+        published().await.message,
+        "The client secret in Secret billing was edited, and is not known to be valid."
+    );
+    let begin = Instant::now();
+    world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
+    let missing = "Secret billing holds no credential of this resource.";
+    world.until("status says that the Secret is gone", async || published().await.message == missing).await;
+    assert!(begin.elapsed() < SHORTEST_BACKOFF, "{:?}", begin.elapsed());
 }
