@@ -143,6 +143,19 @@ fn refused(observed: &Observed, fault: &Fault) -> Step {
     });
     match is_free && !may_appear && is_intent(observed) {
         true => Step::Unclaim,
-        false => Step::Finish(after_fault(&observed.app, fault.clone())),
+        false => Step::Finish(after_fault(&observed.app, explained(observed, fault))),
     }
+}
+
+/// What is under the id, where the API says that it is taken and shows no app.
+fn explained(observed: &Observed, fault: &Fault) -> Fault {
+    let (Fault::Conflict(said), Remote::Absent) = (fault, &observed.remote) else { return fault.clone() };
+    let id = observed.client_id();
+    let advice = match observed.app.spec.id {
+        Some(_) => "; if it stays so, delete this resource and create it again with another id",
+        None => "",
+    };
+    Fault::Conflict(format!(
+        "{said}; the API does not show app {id}: its deletion may still run, or another organization has it{advice}"
+    ))
 }

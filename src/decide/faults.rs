@@ -38,7 +38,7 @@ fn outcome_of(app: &OrgOAuthApp, fault: Fault) -> Outcome {
         Fault::NotFound(_) => {
             let org = &app.spec.org_id;
             let message = format!(
-                "{text}; check that organization {org} exists and that the credentials of IamConnection {connection} are for it"
+                "{text}; check that organization {org} (spec.orgId) exists and that the credentials of IamConnection {connection} are for it"
             );
             blocked(Reason::OrgNotFound, message)
         }

@@ -303,7 +303,10 @@ fn id_conflict(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> Blocked
 
 /// Otherwise whoever may use the connection could have its own secret replaced, and read it.
 fn id_of_the_operator(id: &ClientId) -> Blocked {
-    Blocked::new(Reason::IdTaken, format!("app {id} is the operator's own OAuth client and cannot be adopted"))
+    let message = format!(
+        "app {id} is the operator's own OAuth client and cannot be adopted; delete this resource and create it again with another id"
+    );
+    Blocked::new(Reason::IdTaken, message)
 }
 
 fn id_taken(id: &ClientId) -> Blocked {

@@ -1901,3 +1901,26 @@ fn what_is_refused_before_any_call_still_says_whether_its_secret_is_there() {
     let refusal = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
     assert_eq!(step(app(synced()), free, |observed| connect(observed, refusal)), "NotGranted");
 }
+
+#[test]
+fn a_conflict_over_an_id_that_the_api_does_not_show_says_what_may_have_it() {
+    let said = |more: Value| {
+        let mut observed = Observed::new(app(more), granted(), key(), at(2), value("fresh"));
+        observed.hold(free(&observed.app));
+        observed.saw(claimed(observed.app.clone()));
+        (observed.remote, observed.secret_write) = (Remote::Absent, SecretWriteProgress::Accepted);
+        observed.creation = Creation::Refused(Fault::Conflict("create app: 409: exists".into()));
+        match decide(&observed) {
+            Step::Finish(Outcome::Waiting { message, .. }) => message,
+            other => panic!("{other:?}"),
+        }
+    };
+    let shown = |id: &str| {
+        format!(
+            "create app: 409: exists; the API does not show app {id}: its deletion may still run, or another organization has it"
+        )
+    };
+    assert_eq!(said(json!({})), shown(DERIVED));
+    let advice = "; if it stays so, delete this resource and create it again with another id";
+    assert_eq!(said(json!({"spec": {"id": "chosen"}})), shown("chosen") + advice);
+}

@@ -7,7 +7,7 @@ mod json;
 
 use super::listing::{APP_FIELDS, documented};
 use super::request::Quote;
-use super::scrub::{Known, scrub};
+use super::scrub::{Known, NOT_SHOWN, scrub};
 use super::wire::Payload;
 use super::{ClientId, Credentials, Deletion, Fault, HeldRoles, Operation, RemoteApp};
 use crate::secret_value;
@@ -57,8 +57,11 @@ impl Answer {
 
     /// The status, and what the API says went wrong if it does.
     pub fn refusal(&self) -> String {
-        let said = self.message().map(|message| format!(": {message}")).unwrap_or_default();
-        format!("{}{said}", self.status)
+        match self.message() {
+            Some(message) if message == NOT_SHOWN => format!("{}: {message}", self.status_line()),
+            Some(message) => format!("{}: {message}", self.status),
+            None => self.status_line(),
+        }
     }
 
     /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
@@ -93,10 +96,7 @@ impl Answer {
 
     /// What an error status means.
     pub fn fault(&self) -> Fault {
-        let said = match self.message() {
-            Some(message) => format!("{}: {}: {message}", self.operation, self.status),
-            None => format!("{}: {}", self.operation, self.status_line()),
-        };
+        let said = format!("{}: {}", self.operation, self.refusal());
         let said = self.note.iter().fold(said, |said, note| format!("{said}; {note}"));
         match self.status {
             403 => Fault::Forbidden(said),
@@ -195,6 +195,11 @@ pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
 }
 
 impl RemoteApp {
+    /// The app as which the operator calls, of which the API shows nothing.
+    pub fn caller(id: &ClientId) -> Self {
+        Self { id: id.clone(), created_at: None, last_updated_at: None, fields: Map::new(), is_caller: true }
+    }
+
     /// When it was last used, where the API says. [tcsp-resp]
     pub fn last_used_at(&self) -> Option<Timestamp> {
         time(self.fields.get("lastUsedAt"))

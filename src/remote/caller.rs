@@ -232,21 +232,22 @@ impl Caller {
     ) -> Result<Granted, Fault> {
         let request = self.dialect().exchange(org, &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
-        let refusal = || {
-            let ip_policy = if answer.status == 403 { IP_POLICY } else { "" };
-            format!("{}; {}{ip_policy}", answer.refusal(), taken_by(&request, credentials.kind()))
-        };
+        let ip_policy = if answer.status == 403 { IP_POLICY } else { "" };
+        let causes = || format!("{}{ip_policy}", taken_by(&request, credentials.kind()));
         match (answer.status, org) {
             (200..300, org) => granted_for(org, grant::read(&answer)?),
             (408 | 425, _) => Err(answer.fault()),
             // The credentials may be good for other organizations, so this says nothing about the connection.
             (400 | 402..500, Some(org)) => Err(Fault::Forbidden(format!(
-                "the API gives no access token for organization {org}: {}; {}",
-                refusal(),
-                self.dialect().advice_without_token()
+                "the API gives no access token for organization {org}: {}; correct spec.orgId, or {}; {}",
+                answer.refusal(),
+                self.dialect().advice_without_token(),
+                causes()
             ))),
             // A bad API token is answered with 400 or 404. [auth-apitok, image-builder-test]
-            (400..500, _) => Err(Fault::Credentials(format!("the API refuses the credentials: {}", refusal()))),
+            (400..500, _) => {
+                Err(Fault::Credentials(format!("the API refuses the credentials: {}; {}", answer.refusal(), causes())))
+            }
             _ => Err(answer.fault()),
         }
     }

@@ -38,7 +38,7 @@ impl Dialect for CloudPartnerNavigator {
 
     /// [cpn-reseller]
     fn advice_without_token(&self) -> &'static str {
-        "an OAuth app serves its own organization only: use an IamConnection with one of that organization"
+        "use an IamConnection with an OAuth app of that organization, since one serves its own organization only"
     }
 
     /// [cpn-guide]

@@ -17,7 +17,7 @@ pub const MAX_IDS: usize = 16;
 /// A request id with fewer bytes is not removed, since it would take letters out of words.
 pub const MIN_ID: usize = 4;
 /// Replaces a message that repeats a secret.
-const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
+pub const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
 /// Names under which the API puts what differs between two answers alike. (undocumented)
 const PASSING_IDS: [&str; 6] = ["requestid", "request-id", "request id", "traceid", "trace-id", "trace id"];
 

@@ -113,7 +113,9 @@ async fn a_token_that_does_not_say_its_organization_is_tried() {
 #[tokio::test]
 async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_alone() {
     let bed = Bed::new().await;
-    for (flavour, advice) in [(CSP, "add the OAuth app of clientCredentials"), (CPN, "use an IamConnection with one")] {
+    for (flavour, advice) in
+        [(CSP, "add the OAuth app of clientCredentials"), (CPN, "use an IamConnection with an OAuth app")]
+    {
         let iam = bed.iam(flavour);
         iam.authenticate(&org()).await.unwrap();
         bed.control.clear_calls().await.unwrap();
@@ -122,7 +124,12 @@ async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_a
             let fault = iam.authenticate(&made_up).await.unwrap_err();
             let Fault::Forbidden(said) = fault else { panic!("{fault:?}") };
             assert!(said.starts_with("the API gives no access token for organization made-up: 403: "), "{said}");
-            assert!(said.contains(advice) && said.contains("an IP policy") && !said.contains("Hidden"), "{said}");
+            assert!(
+                said.contains(&format!("; correct spec.orgId, or {advice}"))
+                    && said.contains("an IP policy")
+                    && !said.contains("Hidden"),
+                "{said}"
+            );
         }
         assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}: not asked again for a minute");
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));

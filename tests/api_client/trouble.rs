@@ -268,11 +268,15 @@ async fn no_secret_stands_in_what_is_said_however_the_api_quotes_the_call() {
                 let mut new = app(flavour, "billing-export");
                 new.secret = Some(ClientSecret::new(hidden.into()));
                 let fault = iam.create(&org(), &new).await.unwrap_err();
-                assert_eq!(fault, Fault::Rejected(format!("create app: 400: {NOT_SHOWN}")), "{flavour:?} {spelling:?}");
+                assert_eq!(
+                    fault,
+                    Fault::Rejected(format!("create app: 400 (Bad Request): {NOT_SHOWN}")),
+                    "{flavour:?} {spelling:?}"
+                );
                 bed.control.fault(order.on(Operation::RotateSecret)).await.unwrap();
                 let secret = ClientSecret::new(hidden.into());
                 let rotated = iam.rotate_secret(&org(), &id("billing-export"), &secret, Duration::from_secs(60)).await;
-                let said = Fault::Rejected(format!("rotate secret: 400: {NOT_SHOWN}"));
+                let said = Fault::Rejected(format!("rotate secret: 400 (Bad Request): {NOT_SHOWN}"));
                 assert_eq!(rotated, Err(said), "{flavour:?} {spelling:?}");
             }
         }

@@ -138,6 +138,21 @@ async fn an_app_that_another_resource_has_is_not_adopted() {
 }
 
 #[tokio::test]
+async fn the_id_of_the_operators_own_client_is_refused_also_where_the_api_does_not_show_it() {
+    let world = World::running("id-operator", Flavour::Csp).await;
+    world.create("thief", json!({"id": "operator"})).await;
+    let message = world.until_stalled("thief", "IdTaken").await;
+    assert_eq!(
+        message,
+        "app operator is the operator's own OAuth client and cannot be adopted; delete this resource and create it again with another id"
+    );
+    assert_eq!(world.calls(Operation::CreateApp).await, 0);
+    world.delete("thief").await;
+    world.until_gone("thief").await;
+    assert_eq!(world.calls(Operation::DeleteApps).await, 0);
+}
+
+#[tokio::test]
 async fn the_app_as_which_the_operator_calls_is_not_adopted() {
     let world = World::new("adopt-operator", Flavour::Csp).await;
     let itself = json!({

@@ -81,7 +81,7 @@ fn messages_hold_no_secret_and_no_request_id() {
     let fault = answer(400, &body.to_string()).fault();
     assert_eq!(fault, Fault::Rejected("create app: 400: refused in of ()".into()));
     let fault = answer(400, r#"{"message":"Hidden-Value-1 was refused"}"#).fault();
-    let said = "create app: 400: the answer repeats what was sent and is not shown";
+    let said = "create app: 400 (Bad Request): the answer repeats what was sent and is not shown";
     assert_eq!(fault, Fault::Rejected(said.into()));
 }
 
