@@ -3,6 +3,7 @@
 
 mod conditions;
 mod connection;
+mod durations;
 mod org_oauth_app;
 mod scopes;
 mod size;

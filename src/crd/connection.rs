@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{Condition, ConditionType, GrantType, null_as_default, size};
+use super::{Condition, ConditionType, GrantType, durations, null_as_default, size};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,15 +64,15 @@ pub struct IamConnectionSpec {
     /// How hard the API may be driven.
     #[serde(default)]
     pub limits: Limits,
-    /// How often the operator looks whether everything is still true, such as `10m`; at least `1s`.
+    /// How often the operator looks whether everything is still true, such as `10m`; from `1s` to `87600h`.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("resyncInterval is a duration of at least 1s, such as 10m"))]
+    #[x_kube(validation = durations::at_least("resyncInterval", "1s", "10m"))]
     #[serde(default = "default_resync_interval")]
     pub resync_interval: String,
-    /// How often the operator asks for a token with what a Secret holds, to know that it is still valid, such as `24h`; at least
-    /// `1s`.
+    /// How often the operator asks for a token with what a Secret holds, to know that it is still valid, such as `24h`; from
+    /// `1s` to `87600h`.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s')").message("credentialCheckInterval is a duration of at least 1s, such as 24h"))]
+    #[x_kube(validation = durations::at_least("credentialCheckInterval", "1s", "24h"))]
     #[serde(default = "default_credential_check_interval")]
     pub credential_check_interval: String,
 }
@@ -378,7 +378,7 @@ pub struct Limits {
     pub requests_per_second: Option<u32>,
     /// How long one call may take, such as `10s`; from `1s` to `2m`.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('2m')").message("timeout is a duration from 1s to 2m, such as 10s"))]
+    #[x_kube(validation = durations::between("timeout", ("1s", "2m"), "10s"))]
     #[serde(default = "default_timeout")]
     pub timeout: String,
 }

@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{AllowedScopes, Api, Condition, ConditionType, Context, KeyRef, Role, null_as_default, size};
+use super::{AllowedScopes, Api, Condition, ConditionType, Context, KeyRef, Role, durations, null_as_default, size};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -54,7 +54,7 @@ use std::fmt;
     validation = Rule::new("!has(self.postLogoutRedirectUris) || size(self.postLogoutRedirectUris) == 0 || (has(self.grantTypes) && 'authorization_code' in self.grantTypes)").message("postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris").field_path(".postLogoutRedirectUris"),
     validation = Rule::new("!has(self.accessTokenTTL) || !has(self.refreshTokenTTL) || self.accessTokenTTL < self.refreshTokenTTL").message("refreshTokenTTL must be greater than accessTokenTTL").field_path(".refreshTokenTTL"),
     validation = Rule::new("!has(self.refreshTokenTTL) || !has(self.grantTypes) || !('client_delegate' in self.grantTypes) || self.refreshTokenTTL <= 1209600").message("with the grant type client_delegate refreshTokenTTL is at most 1209600, which is 14 days").field_path(".refreshTokenTTL"),
-    validation = Rule::new("!has(self.rotation) || !has(self.rotation.interval) || has(self.rotation.overlap) || !self.rotation.interval.matches('^([0-9]+(ms|s|m|h))+$') || duration(self.rotation.interval).getSeconds() > (has(self.secretRotationExpirationInSeconds) ? self.secretRotationExpirationInSeconds : 172800)").message("without rotation.overlap the previous secret stays valid for secretRotationExpirationInSeconds, or for 48h, which must be shorter than rotation.interval: set rotation.overlap").field_path(".rotation"),
+    validation = durations::default_overlap(),
     validation = Rule::new("!has(oldSelf.allowedOrgs) || has(self.allowedOrgs)").message("an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it anew").field_path(".allowedOrgs"),
 )]
 #[serde(rename_all = "camelCase")]
@@ -369,18 +369,18 @@ pub struct ServiceRoles {
 /// How the client secret is rotated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("!has(self.interval) || !has(self.overlap) || ![self.interval, self.overlap].all(d, d.matches('^([0-9]+(ms|s|m|h))+$')) || duration(self.overlap) < duration(self.interval)").message("overlap must be shorter than interval").field_path(".overlap"),
+    validation = durations::overlap(),
 )]
 pub struct Rotation {
-    /// How often, such as `720h`; at least one minute. When absent, only on request.
+    /// How often, such as `720h`; from `1m` to `87600h`. When absent, only on request.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1m')").message("interval is a duration of at least 1m in hours, minutes or seconds: 720h for 30 days"))]
+    #[x_kube(validation = durations::at_least("interval", "1m", "720h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// How long the previous secret stays valid, such as `48h`; shorter than `interval`, at most 2147483647 seconds. When
+    /// How long the previous secret stays valid, such as `48h`; from `1s` to `87600h`, and shorter than `interval`. When
     /// absent, `secretRotationExpirationInSeconds`, or else 48 hours.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('2147483647s')").message("overlap is a duration of at least 1s and at most 2147483647s, such as 48h"))]
+    #[x_kube(validation = durations::at_least("overlap", "1s", "48h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<String>,
     /// The workloads in this namespace to restart once a rotation is published, as `kubectl rollout restart` does. Only those whose
