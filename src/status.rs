@@ -92,7 +92,7 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
         revision: Some(content.revision),
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
         next_at: next_rotation(&observed.app, &content).map(whole_seconds).map(Time),
-        previous_expires_at: previous_end(&observed.app, &content)
+        previous_expires_at: previous_end(observed, &content)
             .filter(|end| content.previous.is_some() || *end > observed.now)
             .map(whole_seconds)
             .map(Time),

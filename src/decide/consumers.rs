@@ -1,7 +1,7 @@
 //! Consumers that read the Secret only at their start: named workloads are restarted once a secret is published, and pods that
 //! still hold the previous one are looked for while it is valid. Nothing here holds up another part.
 
-use super::{Next, Observed, Step};
+use super::{Next, Observed, Step, previous_end};
 use crate::consumers::{Overlap, RestartResult, StaleConsumers};
 use crate::crd::RotationStatus;
 use crate::definition::Fields;
@@ -61,8 +61,8 @@ pub fn overlap_ending(observed: &Observed) -> Option<Overlap> {
 
 /// Before the new secret is published, the one that is to be the previous one is still the one that consumers find.
 fn running(observed: &Observed, contents: &SecretContents) -> Option<Overlap> {
-    let previous = contents.previous.as_ref().filter(|previous| contents.current.as_ref() != Some(&previous.secret))?;
-    let (began, ends) = (contents.rotated_at?, previous.expires_at);
+    contents.previous.as_ref().filter(|previous| contents.current.as_ref() != Some(&previous.secret))?;
+    let (began, ends) = (contents.rotated_at?, previous_end(observed, contents)?);
     Some(Overlap { began, ends }).filter(|overlap| overlap.runs(observed.now))
 }
 

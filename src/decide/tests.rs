@@ -1190,7 +1190,7 @@ fn while_a_secret_waits_for_the_api_the_rest_of_the_spec_is_kept_true() {
 
 #[test]
 fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
-    let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "2h"}}}));
+    let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "12h"}}}));
     let after =
         |hours| step(rotating(), published, |observed| (observed.now, observed.remote) = (at(hours), as_wanted()));
     assert!(after(8).starts_with("Settled { wake: Some("), "{}", after(8));
@@ -1800,7 +1800,7 @@ fn of_a_resource_that_is_let_go_the_secret_stays_and_the_one_of_a_rotation_only_
 
 #[test]
 fn what_is_due_and_waits_for_the_previous_secret_to_end_is_looked_at_when_that_ends() {
-    let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "9h"}}}));
+    let rotating = || app(json!({"spec": {"rotation": {"interval": "10h", "overlap": "49h"}}}));
     let overlapping =
         |app: &OrgOAuthApp| holding(app, &SecretContents { previous: Some(previous_value()), ..content(app) });
     let overdue = |observed: &mut Observed| (observed.now, observed.remote) = (at(20), as_wanted());
@@ -1923,4 +1923,33 @@ fn a_conflict_over_an_id_that_the_api_does_not_show_says_what_may_have_it() {
     assert_eq!(said(json!({})), shown(DERIVED));
     let advice = "; if it stays so, delete this resource and create it again with another id";
     assert_eq!(said(json!({"spec": {"id": "chosen"}})), shown("chosen") + advice);
+}
+
+#[test]
+fn a_previous_secret_ends_no_later_than_a_rotation_gave_it_whatever_is_written_into_its_secret() {
+    let far = at(1_000_000);
+    let ends = |rotation: Value, contents: &dyn Fn(SecretContents) -> SecretContents| {
+        let app = app(json!({"spec": {"rotation": {"overlap": "9h"}}, "status": {"rotation": rotation}}));
+        let previous = Some(PreviousSecret { secret: value("before"), expires_at: far });
+        let contents = contents(SecretContents { previous, ..content(&app) });
+        let mut observed = Observed::new(app, granted(), key(), at(2), value("fresh"));
+        observed.hold(holding(&observed.app, &contents));
+        let end = upkeep::previous_end(&observed, &observed.contents()).unwrap();
+        end.as_second() / 3600
+    };
+    assert_eq!(ends(json!({}), &|contents| contents), 9, "the overlap after it was published");
+    let recorded = json!({"revision": 1, "previousExpiresAt": at(48)});
+    assert_eq!(ends(recorded, &|contents| contents), 48, "the overlap that the spec had then");
+    let of_another = json!({"revision": 0, "previousExpiresAt": at(48)});
+    assert_eq!(ends(of_another, &|contents| contents), 9);
+    let published_in_future = |contents| SecretContents { rotated_at: Some(far), ..contents };
+    assert_eq!(ends(json!({"revision": 1, "rotatedAt": at(1)}), &published_in_future), 10, "status says when");
+    assert_eq!(ends(json!({}), &published_in_future), 11, "the overlap from now on");
+    let accepted = |contents: SecretContents| {
+        let (mode, since) = (RotationMode::Overlap, at(1));
+        let pending = PendingSecret { secret: value("next"), mode, follows: 1, since, accepted_at: Some(since) };
+        SecretContents { rotated_at: Some(at(-900)), pending: Some(pending), ..contents }
+    };
+    assert_eq!(ends(json!({}), &accepted), 10, "it is about to be published");
+    assert_eq!(ends(json!({}), &|contents| SecretContents { rotated_at: Some(at(-900)), ..contents }), -891);
 }

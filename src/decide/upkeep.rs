@@ -6,7 +6,7 @@ use super::first_secret;
 use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
 use super::proof::{next_check, refused};
-use super::rotation::{add, apply_pending, stage, write, write_rotation};
+use super::rotation::{add, apply_pending, overlap_of, stage, write, write_rotation};
 use super::validate::with_template_keys;
 use super::{Blocked, Call, Next, Observed, Outcome, Retry, RotationWrite, Step, WriteReason, signed_claim};
 use crate::backoff::fraction;
@@ -61,7 +61,7 @@ fn maintain(observed: &Observed, contents: SecretContents) -> Next {
     if let Some(step) = rotation_step(observed, &contents) {
         return Ok(Some(step));
     }
-    if contents.previous.as_ref().is_some_and(|previous| previous.expires_at <= observed.now) {
+    if contents.previous.is_some() && !previous_is_valid(observed, &contents) {
         let contents = SecretContents { previous: None, ..contents };
         return Ok(Some(write_rotation(observed, contents, RotationWrite::Over)));
     }
@@ -178,17 +178,22 @@ fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
 }
 
 fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
-    previous_end(&observed.app, contents).is_some_and(|end| end > observed.now)
+    previous_end(observed, contents).is_some_and(|end| end > observed.now)
 }
 
 /// When the previous secret ends, as the Secret of the rotation says, or status where that Secret was deleted: the API accepts
-/// the secret all the same.
-pub fn previous_end(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
-    let said = || {
-        let said = app.status.as_ref()?.rotation.as_ref().filter(|said| said.revision == Some(contents.revision))?;
-        said.previous_expires_at.as_ref().map(|at| at.0)
-    };
-    contents.previous.as_ref().map(|previous| previous.expires_at).or_else(said)
+/// the secret all the same. A later end than any rotation gave is an edit.
+pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let status = observed.app.status.as_ref();
+    let said =
+        status.and_then(|status| status.rotation.as_ref()).filter(|said| said.revision == Some(contents.revision));
+    let recorded = said.and_then(|said| said.previous_expires_at.as_ref()).map(|at| at.0);
+    let Some(previous) = &contents.previous else { return recorded };
+    let published = said.and_then(|said| said.rotated_at.as_ref()).map(|at| at.0).or(contents.rotated_at);
+    let accepted = contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.since));
+    let ends = |at: Timestamp| add(at, overlap_of(&observed.app)).filter(|_| at <= observed.now);
+    let latest = [published, accepted].into_iter().flatten().filter_map(ends).chain(recorded).max();
+    Some(previous.expires_at.min(latest.or(ends(observed.now))?))
 }
 
 /// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
@@ -212,7 +217,7 @@ pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Tim
 /// When something in the Secret is to change next.
 pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
-    let expiry = previous_end(&observed.app, &contents);
+    let expiry = previous_end(observed, &contents);
     let is_wanted = is_requested(&observed.app, &contents) || refused(observed, &contents).is_some();
     let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
