@@ -91,11 +91,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// Asks whether Kubernetes would take such a write; nothing is written.
     fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
 
-    /// The names of the pods that mount a Secret or refer to it, finished ones left out.
+    /// The names of the pods that mount one of these Secrets or refer to it, finished ones left out.
     fn pods_using(
         &self,
         namespace: &str,
-        secret: &str,
+        secrets: &[String],
     ) -> impl Future<Output = Result<Vec<String>, ClusterFault>> + Send;
 
     /// The pods whose containers took their value of a Secret at a start up to that time, and run on with it.

@@ -392,7 +392,7 @@ impl Reason {
                 "Nothing; after two minutes the reason becomes `ChangeNotTaken`.",
             ),
             Self::InUse => (
-                "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret.",
+                "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret, or `<name>-rotation`.",
                 "Remove the pods that the message names, or set `deletionPolicy: Delete`.",
             ),
             Self::SecretRefInvalid => (

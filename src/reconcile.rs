@@ -198,7 +198,7 @@ impl Step {
             Self::ReadPreviousTarget(_) => "ReadPreviousTarget",
             Self::ReadProvidedSecret => "ReadProvidedSecret",
             Self::ReadResource => "ReadResource",
-            Self::FindUsers => "FindUsers",
+            Self::FindUsers(_) => "FindUsers",
             Self::FindStaleConsumers(_) => "FindStaleConsumers",
             Self::RestartConsumer(..) => "RestartConsumer",
             Self::FindIdOwner => "FindIdOwner",

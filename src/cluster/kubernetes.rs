@@ -301,10 +301,10 @@ impl Cluster for Kubernetes {
         }
     }
 
-    async fn pods_using(&self, namespace: &str, secret: &str) -> Result<Vec<String>, ClusterFault> {
+    async fn pods_using(&self, namespace: &str, secrets: &[String]) -> Result<Vec<String>, ClusterFault> {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut names = Vec::new();
-        let mut keep = |pod: PodSecrets| names.extend(pod.uses(secret).then(|| pod.name_any()));
+        let mut keep = |pod: PodSecrets| names.extend(pod.uses(secrets).then(|| pod.name_any()));
         self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut keep).await?;
         Ok(names)
     }

@@ -212,7 +212,7 @@ pub struct OrgOAuthAppSpec {
     #[serde(default)]
     pub management_policy: ManagementPolicy,
     /// What becomes of the app at the API when this resource is deleted: `Delete`, or `Retain` to leave the app and
-    /// the Secret in place, or `DeleteWhenUnused` to wait until no pod in the namespace uses the Secret.
+    /// the Secret in place, or `DeleteWhenUnused` to wait until no pod in the namespace uses the Secret or that of the rotation.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Stops everything but deletion.

@@ -7,12 +7,12 @@ use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, owner_not_known, ownership, proof_of_creation,
     proof_of_restore, restored_claim,
 };
-use super::secrets::read as read_secrets;
+use super::secrets::{names as secret_names, read as read_secrets};
 use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Retry, Step};
 use crate::crd::DeletionPolicy;
 use crate::reason::Reason;
 use crate::remote::{ClientId, Deletion};
-use crate::secret::{OwnedSecret, SecretState, secret_name};
+use crate::secret::{OwnedSecret, SecretState};
 
 /// So many pods are named; who finds these finds the others.
 const NAMED_PODS: usize = 5;
@@ -106,7 +106,7 @@ fn lost_key(observed: &Observed) -> Blocked {
 fn delete_app(observed: &Observed) -> Result<Step, Blocked> {
     let waits_for_users = observed.app.spec.deletion_policy == DeletionPolicy::DeleteWhenUnused;
     match &observed.users {
-        None if waits_for_users => Ok(Step::FindUsers),
+        None if waits_for_users => Ok(Step::FindUsers(secret_names(&observed.app))),
         Some(users) if waits_for_users && !users.is_empty() => Ok(Step::Finish(in_use(observed, users))),
         Some(_) | None => delete_remote(observed, observed.client_id()),
     }
@@ -199,7 +199,7 @@ fn in_use(observed: &Observed, users: &[String]) -> Outcome {
         reason: Reason::InUse,
         message: format!(
             "Secret {} is used by pods {named}; the app is deleted when they are gone, or at once with spec.deletionPolicy Delete",
-            secret_name(&observed.app)
+            secret_names(&observed.app).join(" or ")
         ),
         retry: Retry::Backoff,
     }

@@ -289,7 +289,7 @@ pub struct Observed {
     pub list: ListWitness,
     /// What the API said to the deletion in this reconcile.
     pub deletion: Option<Deletion>,
-    /// The pods that use the Secret, once they were looked for.
+    /// The pods that use a Secret of the app, once they were looked for.
     pub users: Option<Vec<String>>,
     /// The pods that hold an earlier secret, once they were looked for.
     pub stale_consumers: Option<StaleConsumers>,

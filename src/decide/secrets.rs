@@ -46,6 +46,11 @@ pub fn read_published(observed: &Observed) -> Option<Step> {
     read(observed).filter(|_| was_published)
 }
 
+/// The names of all Secrets that hold a secret of the app.
+pub fn names(app: &OrgOAuthApp) -> Vec<String> {
+    [secret_name(app), rotation_secret_name(app)].into_iter().chain(previous_target_name(app)).collect()
+}
+
 /// The name under which status says that the credential is, when the spec no longer names it.
 fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
     let name = app.status.as_ref()?.secret_name.clone()?;

@@ -22,8 +22,8 @@ pub enum Step {
     ReadProvidedSecret,
     /// Read the resource itself, past the cache.
     ReadResource,
-    /// Look for pods that use the Secret.
-    FindUsers,
+    /// Look for pods that use one of these Secrets.
+    FindUsers(Vec<String>),
     /// Look for pods that took the Secret before it was last published.
     FindStaleConsumers(Timestamp),
     /// Restart a workload, unless that was done since the Secret was published.
@@ -200,7 +200,7 @@ impl Step {
             | Self::ReadPreviousTarget(_)
             | Self::ReadProvidedSecret
             | Self::ReadResource
-            | Self::FindUsers
+            | Self::FindUsers(_)
             | Self::FindStaleConsumers(_)
             | Self::FindIdOwner
             | Self::AddFinalizer => Effect::Nothing,

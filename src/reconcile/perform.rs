@@ -23,10 +23,9 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Step::ReadPreviousTarget(name) => self.observed.previous_target = Some(self.read_secret(&name).await?),
             Step::ReadProvidedSecret => self.observed.provided = self.read_provided().await?,
             Step::ReadResource => return self.read_resource().await,
-            Step::FindUsers => {
-                let app = &self.observed.app;
-                let namespace = app.namespace().unwrap_or_default();
-                self.observed.users = Some(self.operator.cluster.pods_using(&namespace, &secret_name(app)).await?);
+            Step::FindUsers(secrets) => {
+                let namespace = self.observed.app.namespace().unwrap_or_default();
+                self.observed.users = Some(self.operator.cluster.pods_using(&namespace, &secrets).await?);
             }
             Step::FindStaleConsumers(until) => self.find_stale_consumers(until).await?,
             Step::RestartConsumer(workload, since) => self.restart(workload, since).await?,

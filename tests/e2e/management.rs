@@ -265,12 +265,22 @@ async fn a_resource_restored_without_its_status_finds_its_app_again() {
 #[tokio::test]
 async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
     let (world, id) = ready("in-use", Flavour::Csp, json!({"deletionPolicy": "DeleteWhenUnused"})).await;
-    world.kubectl(&["run", "web", "--image=none", "--overrides", r#"{"spec":{"serviceAccountName":"default","containers":[{"name":"web","image":"none","envFrom":[{"secretRef":{"name":"billing"}}]}]}}"#]);
+    for (pod, secret) in [("web", "billing"), ("batch", "billing-rotation")] {
+        let container = json!({"name": pod, "image": "none", "envFrom": [{"secretRef": {"name": secret}}]});
+        let spec = json!({"spec": {"serviceAccountName": "default", "containers": [container]}}).to_string();
+        world.kubectl(&["run", pod, "--image=none", "--overrides", &spec]);
+    }
     world.delete("billing").await;
-    let message = world.until_reason("billing", ConditionType::Reconciling, "InUse").await;
-    assert!(message.contains("used by pods web;"), "{message}");
-    assert!(world.remote_app(&id).await.is_some());
-    world.kubectl(&["delete", "pod", "web", "--force", "--grace-period=0"]);
+    for (pods, gone) in [("batch, web", "web"), ("batch", "batch")] {
+        let says = format!("Secret billing or billing-rotation is used by pods {pods};");
+        let waits = async || {
+            let reconciling = world.condition("billing", ConditionType::Reconciling).await;
+            reconciling.is_some_and(|c| c.reason == "InUse" && c.message.starts_with(&says))
+        };
+        world.until(&says, waits).await;
+        assert!(world.remote_app(&id).await.is_some());
+        world.kubectl(&["delete", "pod", gone, "--force", "--grace-period=0"]);
+    }
     world.until_gone("billing").await;
     assert!(world.remote_app(&id).await.is_none());
 }

@@ -218,7 +218,7 @@ impl Cluster for FakeCluster {
         self.read(|cluster| cluster.accept()).await
     }
 
-    async fn pods_using(&self, _: &str, _: &str) -> Result<Vec<String>, ClusterFault> {
+    async fn pods_using(&self, _: &str, _: &[String]) -> Result<Vec<String>, ClusterFault> {
         Ok(self.read(|cluster| cluster.pods.clone()).await)
     }
 

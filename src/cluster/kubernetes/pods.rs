@@ -22,9 +22,9 @@ pub struct PodSecrets {
 }
 
 impl PodSecrets {
-    /// Whether the pod has not finished and refers to the Secret.
-    pub fn uses(&self, secret: &str) -> bool {
-        self.secrets.iter().any(|name| name == secret)
+    /// Whether the pod has not finished and refers to one of the Secrets.
+    pub fn uses(&self, secrets: &[String]) -> bool {
+        self.secrets.iter().any(|name| secrets.contains(name))
     }
 
     /// Whether the pod runs on, and took the Secret at a start up to that time.
@@ -131,7 +131,7 @@ mod tests {
     fn uses_it(spec: Value, phase: &str) -> bool {
         let time = "9999-12-31T23:59:59Z";
         let pod = json!({"metadata": {"name": "p", "managedFields": [{"time": time}]}, "spec": spec, "status": {"phase": phase}});
-        serde_json::from_value::<PodSecrets>(pod).unwrap().uses("billing")
+        serde_json::from_value::<PodSecrets>(pod).unwrap().uses(&["billing-rotation".into(), "billing".into()])
     }
 
     #[test]
