@@ -27,7 +27,8 @@ pub use deletion::outcome_with_retain_hint;
 pub use faults::after_fault;
 pub use model::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, ListWitness, Observed, PendingProgress, Remembered, Remote,
-    RoleAssignment, SecretWriteProgress, SentChange, Validity, client_id, has_finalizer, org_id, reconcile_requested,
+    RoleAssignment, SecretWriteProgress, SentChange, Validity, client_id, has_finalizer, is_observe_only, org_id,
+    reconcile_requested,
 };
 pub use ownership::{comes_first, has_claim, holds_claim, is_ours, recorded_claim, signed_claim};
 pub use plan::Plan;
@@ -39,7 +40,6 @@ pub use step::{Call, Outcome, Retry, RotationWrite, Step, WriteReason};
 pub use upkeep::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 
 use crate::definition::Fields;
-use model::is_observe_only;
 use step::Effect;
 
 /// A step, or `None` where nothing is to be done.

@@ -5,11 +5,13 @@ mod connection;
 
 pub use connection::{Checked, Expiry, Proven, Users, of_connection};
 
-use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
+use crate::crd::{
+    Condition, ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus,
+};
 use crate::decide::{
-    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim, is_ours,
-    is_proven, next_rotation, overlap_ending, previous_end, proven_at, reconcile_requested, refusal,
-    requested_rotation_waits, signed_claim, stale_consumers,
+    Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim,
+    is_observe_only, is_ours, is_proven, next_rotation, overlap_ending, previous_end, proven_at, reconcile_requested,
+    refusal, requested_rotation_waits, signed_claim, stale_consumers,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -241,6 +243,10 @@ fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) 
             reason: ready.reason,
             message: format!("Secret {name} holds no credential of this resource."),
         },
+        None if observed.app.metadata.deletion_timestamp.is_some() => {
+            let (status, message) = while_deleting(&observed.app);
+            Said { kind, status, reason: ready.reason, message }
+        }
         None => Said {
             kind,
             status: observed.app.condition(kind).map_or(ConditionStatus::Unknown, |c| c.status),
@@ -248,6 +254,19 @@ fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) 
             message: format!("Secret {name} was not looked at."),
         },
     }
+}
+
+/// What becomes of the Secret, which is neither read nor kept true any more.
+fn while_deleting(app: &OrgOAuthApp) -> (ConditionStatus, String) {
+    let Some(name) = app.status.as_ref().and_then(|status| status.secret_name.as_ref()) else {
+        return (ConditionStatus::False, format!("Secret {} holds no credential of this resource.", secret_name(app)));
+    };
+    let is_left = match app.spec.deletion_policy {
+        DeletionPolicy::Retain => true,
+        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => is_observe_only(app),
+    };
+    let fate = if is_left { "stays when this resource is gone" } else { "is deleted with this resource" };
+    (ConditionStatus::Unknown, format!("Secret {name} {fate}; until then it is not kept up to date."))
 }
 
 /// A request that has to wait would otherwise seem to be forgotten.

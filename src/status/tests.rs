@@ -284,3 +284,31 @@ fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
         }
     }
 }
+
+#[test]
+fn while_a_resource_is_deleted_status_says_what_becomes_of_its_secret() {
+    let said = |policy: &str, secret_name: Option<&str>, is_read: bool| {
+        let mut app = app();
+        app.spec.deletion_policy = serde_json::from_value(json!(policy)).unwrap();
+        app.metadata.deletion_timestamp = Some(Time(at(0)));
+        let published = json!({"type": "SecretPublished", "status": "True", "reason": "Provisioned", "message": "",
+                               "lastTransitionTime": "1970-01-01T00:00:00Z"});
+        let status = json!({"secretName": secret_name, "conditions": [published]});
+        app.status = Some(serde_json::from_value(status).unwrap());
+        let mut observed = observed(app, true);
+        observed.secret = observed.secret.filter(|_| is_read);
+        let waiting = Outcome::Waiting { reason: Reason::Deleting, message: "it goes".into(), until: None };
+        let condition = after(&observed, &waiting, at(1)).conditions.pop().unwrap();
+        (condition.status, condition.message)
+    };
+    let (unknown, rest) = (ConditionStatus::Unknown, "; until then it is not kept up to date.");
+    let deleted = format!("Secret before is deleted with this resource{rest}");
+    assert_eq!(said("Delete", Some("before"), false), (unknown, deleted.clone()));
+    assert_eq!(said("DeleteWhenUnused", Some("before"), false), (unknown, deleted));
+    let stays = format!("Secret before stays when this resource is gone{rest}");
+    assert_eq!(said("Retain", Some("before"), false), (unknown, stays));
+    let none = (ConditionStatus::False, "Secret billing holds no credential of this resource.".to_owned());
+    assert_eq!(said("Delete", None, false), none);
+    let read = (ConditionStatus::True, "Secret billing holds a credential.".to_owned());
+    assert_eq!(said("Delete", Some("billing"), true), read);
+}

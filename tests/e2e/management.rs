@@ -278,6 +278,8 @@ async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
             reconciling.is_some_and(|c| c.reason == "InUse" && c.message.starts_with(&says))
         };
         world.until(&says, waits).await;
+        let published = world.condition("billing", ConditionType::SecretPublished).await.unwrap().message;
+        assert_eq!(published, "Secret billing is deleted with this resource; until then it is not kept up to date.");
         assert!(world.remote_app(&id).await.is_some());
         world.kubectl(&["delete", "pod", gone, "--force", "--grace-period=0"]);
     }
