@@ -32,7 +32,7 @@ pub use model::{
 };
 pub use ownership::{comes_first, has_claim, holds_claim, is_ours, recorded_claim, signed_claim};
 pub use plan::Plan;
-pub use proof::{is_proven, proven_at, refusal};
+pub use proof::{is_proven, is_refused_once, proven_at, refusal};
 pub use remote_app::drift;
 pub use roles::may_be_old;
 pub use settled::{is_settled, recorded_deadline};

@@ -380,7 +380,7 @@ impl Reason {
                 "See the message; the operator tries again by itself.",
             ),
             Self::CredentialRefused => (
-                "The API issues no token for the client secret that consumers find: for two minutes after it was published, or any more.",
+                "The API issues no token for the client secret that consumers find: for two minutes after it was published, or any more. On `Reconciling` alone: it refused the secret once, which may be false, and is asked again in a minute.",
                 "See the message for the API's words. One that was valid before is replaced by itself under `managementPolicy: Full`; else the operator asks again until it is valid.",
             ),
             Self::AppNotShown => (

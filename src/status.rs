@@ -10,8 +10,8 @@ use crate::crd::{
 };
 use crate::decide::{
     Blocked, Observed, Outcome, Remote, RotationWaits, SecretWriteProgress, Validity, drift, holds_claim,
-    is_observe_only, is_ours, is_proven, next_rotation, overlap_ending, previous_end, proven_at, reconcile_requested,
-    refusal, requested_rotation_waits, signed_claim, stale_consumers,
+    is_observe_only, is_ours, is_proven, is_refused_once, next_rotation, overlap_ending, previous_end, proven_at,
+    reconcile_requested, refusal, requested_rotation_waits, signed_claim, stale_consumers,
 };
 use crate::reason::Reason;
 use crate::remote::ClientId;
@@ -174,7 +174,10 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
         }
         Outcome::Settled { .. } | Outcome::Gone => vec![
             said(Ready, True, Reason::Provisioned, &ready_message),
-            said(Reconciling, False, Reason::Provisioned, ""),
+            match is_refused_once(observed) {
+                false => said(Reconciling, False, Reason::Provisioned, ""),
+                true => said(Reconciling, True, Reason::CredentialRefused, &refused_once(&observed.app)),
+            },
             said(Stalled, False, Reason::Provisioned, ""),
             said(Synced, True, Reason::Provisioned, "The API has what the spec says."),
         ],
@@ -282,6 +285,12 @@ fn ready_message(observed: &Observed) -> String {
         ),
         None => message,
     }
+}
+
+/// One answer may be false, so the resource stays Ready.
+fn refused_once(app: &OrgOAuthApp) -> String {
+    let name = secret_name(app);
+    format!("The API refused the client secret in Secret {name} once; it is asked again in a minute.")
 }
 
 /// What a resource that has everything says.

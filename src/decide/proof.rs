@@ -88,6 +88,19 @@ pub fn refused<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<
     }
 }
 
+/// Whether the API refused the published secret and is asked again before that counts.
+pub fn is_refused_once(observed: &Observed) -> bool {
+    let current = published(observed, &observed.contents());
+    let since = current.and_then(|current| observed.remembered.refused_since(&current));
+    since.is_some() && is_proven(observed)
+}
+
+/// Whether status says that the API is to be asked again, also by a process that ended since.
+fn is_said_to_be_refused_once(app: &OrgOAuthApp) -> bool {
+    let reconciling = app.condition(ConditionType::Reconciling);
+    reconciling.is_some_and(|c| c.status == ConditionStatus::True && c.reason == Reason::CredentialRefused.as_str())
+}
+
 /// Whether the published secret is known to be valid, or nothing can tell.
 pub fn is_proven(observed: &Observed) -> bool {
     let contents = observed.contents();
@@ -134,7 +147,7 @@ fn due(observed: &Observed, contents: &SecretContents) -> Due {
         contents.current.as_ref().is_some_and(|current| observed.remembered.refused_since(current).is_some());
     let is_asked = reconcile_requested(&observed.app).is_some();
     let is_changed = !observed.updated.is_empty() || is_changed_after(observed, proven_at);
-    let is_doubted = was_refused || is_said_to_be_refused(&observed.app);
+    let is_doubted = was_refused || is_said_to_be_refused(&observed.app) || is_said_to_be_refused_once(&observed.app);
     match is_old || is_doubted || is_asked || is_changed {
         true => Due::Again,
         false => Due::No,

@@ -1953,3 +1953,12 @@ fn a_previous_secret_ends_no_later_than_a_rotation_gave_it_whatever_is_written_i
     assert_eq!(ends(json!({}), &accepted), 10, "it is about to be published");
     assert_eq!(ends(json!({}), &|contents| SecretContents { rotated_at: Some(at(-900)), ..contents }), -891);
 }
+
+#[test]
+fn a_process_that_starts_after_one_refusal_asks_again() {
+    let said = json!({"type": "Reconciling", "status": "True", "reason": "CredentialRefused", "message": "",
+                      "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let refused_once = json!({"status": {"conditions": [said]}});
+    assert_eq!(proven_in_hour(Some(1), json!({}), nothing), "Settled");
+    assert_eq!(proven_in_hour(Some(1), refused_once, nothing), "Prove value");
+}

@@ -297,7 +297,7 @@ fn while_a_resource_is_deleted_status_says_what_becomes_of_its_secret() {
         app.status = Some(serde_json::from_value(status).unwrap());
         let mut observed = observed(app, true);
         observed.secret = observed.secret.filter(|_| is_read);
-        let waiting = Outcome::Waiting { reason: Reason::Deleting, message: "it goes".into(), until: None };
+        let waiting = Outcome::Waiting { reason: Reason::Deleting, message: "it goes".into(), retry: Retry::Backoff };
         let condition = after(&observed, &waiting, at(1)).conditions.pop().unwrap();
         (condition.status, condition.message)
     };
@@ -311,4 +311,26 @@ fn while_a_resource_is_deleted_status_says_what_becomes_of_its_secret() {
     assert_eq!(said("Delete", None, false), none);
     let read = (ConditionStatus::True, "Secret billing holds a credential.".to_owned());
     assert_eq!(said("Delete", Some("billing"), true), read);
+}
+
+#[test]
+fn one_refusal_is_said_without_taking_ready_away() {
+    let mut app = app();
+    let rotation = json!({"revision": 1, "rotatedAt": at(0), "verifiedAt": at(0), "verifiedRevision": 1});
+    app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
+    let settled = |answer: Option<Verification>, now: i64| {
+        let mut observed = observed(app.clone(), true);
+        observed.now = at(now);
+        let secret = ClientSecret::new("value".into());
+        answer.into_iter().for_each(|answer| observed.verified(&secret, answer, at(now)));
+        after(&observed, &Outcome::Settled { wake: None }, at(now))
+    };
+    let refused = settled(Some(Verification::Refused("no".into())), 600);
+    assert_eq!(short(&refused), "TTFTT Provisioned");
+    let reconciling = &refused.conditions[1];
+    let expected = "The API refused the client secret in Secret billing once; it is asked again in a minute.";
+    assert_eq!((reconciling.reason.as_str(), reconciling.message.as_str()), ("CredentialRefused", expected));
+    for answer in [None, Some(Verification::Accepted), Some(Verification::NotKnown("no".into()))] {
+        assert_eq!(short(&settled(answer, 600)), "TFFTT Provisioned");
+    }
 }

@@ -79,3 +79,28 @@ async fn one_false_refusal_of_a_token_replaces_nothing() {
     assert_eq!(world.credential("billing").await, before);
     assert_eq!(world.calls(Operation::RotateSecret).await, 0);
 }
+
+#[tokio::test]
+async fn a_first_refusal_is_said_and_leaves_ready_as_it_is() {
+    let world = World::new("proof-first", Flavour::Csp).await;
+    world.give_credentials().await;
+    world.connect(json!({"credentialCheckInterval": "2s"})).await;
+    world.operator().start();
+    world.create("billing", json!({})).await;
+    world.until_ready("billing").await;
+    let (id, _) = world.credential("billing").await.unwrap();
+    // For less than the minute after which a refusal counts.
+    let denied = Fault::always(Action::refused(401)).on(Operation::Token).client(&id);
+    world.control.fault(denied).await.unwrap();
+    let said = world.until_reason("billing", ConditionType::Reconciling, "CredentialRefused").await;
+    assert_eq!(said, "The API refused the client secret in Secret billing once; it is asked again in a minute.");
+    assert_eq!(world.condition("billing", ConditionType::Ready).await.unwrap().status, ConditionStatus::True);
+    world.control.clear_faults().await.unwrap();
+    let is_over = async || {
+        let reconciling = world.condition("billing", ConditionType::Reconciling).await.unwrap();
+        reconciling.status == ConditionStatus::False
+    };
+    world.until("a token was issued", is_over).await;
+    world.until_ready("billing").await;
+    assert_eq!(world.calls(Operation::RotateSecret).await, 0);
+}

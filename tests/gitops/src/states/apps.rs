@@ -3,7 +3,9 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
-use oauth_app_operator::decide::{Access, Blocked, Observed, Outcome, Remote, Retry, Step, client_id, decide};
+use oauth_app_operator::decide::{
+    Access, Blocked, Observed, Outcome, Remote, Retry, Step, client_id, decide, is_refused_once,
+};
 use oauth_app_operator::reason::Reason;
 use oauth_app_operator::remote::{ClientSecret, RemoteApp, Verification};
 use oauth_app_operator::secret::{SecretContents, SecretState, SecretWrite, guard};
@@ -112,6 +114,13 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
     seen
 }
 
+/// The API refused what consumers find, and is to be asked again.
+fn refused_once(app: OrgOAuthApp, scene: Scene) -> Observed {
+    let mut seen = seen(app, scene);
+    seen.verified(&ClientSecret::new("value".into()), Verification::Refused("no".into()), at(0));
+    seen
+}
+
 fn states_of(scene: Scene) -> Vec<State> {
     let app = app(scene.was_ready);
     let mut ends: Vec<(Observed, Outcome)> = Vec::new();
@@ -120,13 +129,14 @@ fn states_of(scene: Scene) -> Vec<State> {
     }
     if !scene.deleting {
         ends.push((seen(app.clone(), scene), Outcome::Settled { wake: None }));
+        ends.push((refused_once(app.clone(), scene), Outcome::Settled { wake: None }));
         let mut suspended = app.clone();
         suspended.spec.suspend = true;
         ends.push((seen(suspended, scene), Outcome::Suspended));
         ends.extend(observed(&app, scene));
     }
     let state = |(seen, outcome): (Observed, Outcome)| {
-        let class = class(&outcome, scene)?;
+        let class = class(&seen, &outcome, scene)?;
         let status = status::after(&seen, &outcome, at(9));
         Some(State::new(format!("{outcome:?} in {scene:?}"), class, &OrgOAuthApp { status: Some(status), ..seen.app }))
     };
@@ -134,11 +144,12 @@ fn states_of(scene: Scene) -> Vec<State> {
 }
 
 /// What the state means; none where nothing of the resource is left.
-fn class(outcome: &Outcome, scene: Scene) -> Option<Class> {
+fn class(seen: &Observed, outcome: &Outcome, scene: Scene) -> Option<Class> {
     let keeps_credential = scene.was_ready && scene.secret != Secret::Missing;
     Some(match outcome {
         Outcome::Gone => return None,
         Outcome::Blocked(_) | Outcome::Waiting { .. } if scene.deleting => Class::Deleting,
+        Outcome::Settled { .. } if is_refused_once(seen) => Class::Waiting,
         Outcome::Settled { .. } => Class::Settled,
         Outcome::Blocked(_) => Class::Stalled,
         Outcome::Waiting { .. } => Class::Waiting,
