@@ -153,7 +153,7 @@ impl ClusterConnections {
         })
     }
 
-    /// A changed certificate authority has the service made anew.
+    /// A changed certificate authority has the service made again.
     async fn renew_ca(&self, connection: &IamConnection) -> Result<(), Unread> {
         let ca_pem = self.ca_pem(connection).await?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,7 +38,7 @@ pub const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
 /// Begins each client id that is derived from the `metadata.uid` of its resource.
 pub const DERIVED_ID: &str = "ooa-";
 
-/// Any new value has a resource looked at anew.
+/// Any new value has a resource looked at again.
 pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
 /// Any new value has the client secret replaced.
 pub const ROTATE_REQUESTED: &str = "oauth-apps.dev/rotate-requested-at";

@@ -270,7 +270,7 @@ impl Reason {
             ),
             Self::ConnectionUnavailable => (
                 "The API is unreachable, too slow, or answers with a server error or something unreadable.",
-                "See the message; the operator tries again by itself. A certificate that is not trusted is mended with `caBundle` of the `IamConnection`.",
+                "See the message; the operator tries again by itself. Where the certificate is not trusted (`UnknownIssuer`), put the certificate authority into `spec.caBundle` of the `IamConnection`.",
             ),
             Self::CredentialsUnavailable => (
                 "The credentials of the `IamConnection` are missing, or the API refuses them. Once no access token is left that still serves, no app of that connection is touched.",
@@ -409,7 +409,7 @@ impl Reason {
             ),
             Self::ImmutableField => (
                 "The API shows a field otherwise than the spec, and has no way to change it.",
-                "Put the spec back, or delete the resource and create it anew.",
+                "Put the spec back, or delete the resource and create it again.",
             ),
             Self::ChangeNotTaken => (
                 "The API accepted a change of the fields that the message names and still shows them otherwise.",

@@ -178,7 +178,7 @@ impl Kubernetes {
     }
 }
 
-/// The uid beside the `resourceVersion` keeps a write from a namesake that was created anew.
+/// The uid beside the `resourceVersion` keeps a write from a namesake that was created again.
 fn observed(app: &OrgOAuthApp) -> Value {
     json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
 }

@@ -250,7 +250,7 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
                 Ok(Event::Apply(Lenient(Ok(object)))) => self.applied(object),
                 Ok(Event::Apply(Lenient(Err(unreadable)))) => self.cannot_read(&unreadable),
                 Ok(Event::Delete(object)) => self.deleted(&key(object.meta())),
-                Err(error) => tracing::warn!(%error, watch = self.kind.as_str(), "a watch failed and is begun anew"),
+                Err(error) => tracing::warn!(%error, watch = self.kind.as_str(), "a watch failed; restarting it"),
             }
         }
     }

@@ -37,10 +37,10 @@ use std::fmt;
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = Rule::new("has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)").message("id is immutable: delete the resource and create it anew").field_path(".id"),
+    validation = Rule::new("has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)").message("id is immutable: delete the resource and create it again").field_path(".id"),
     validation = Rule::new("!has(self.id) || !self.id.startsWith('ooa-') || self.adoptionPolicy != 'Never'").message("ids that begin with ooa- are derived from metadata.uid: choose another id, or adopt that app with adoptionPolicy").field_path(".id"),
     validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.id)").message("adoptionPolicy needs id, the client id of the app to adopt").field_path(".adoptionPolicy"),
-    validation = Rule::new("(has(self.publicClient) && self.publicClient) == (has(oldSelf.publicClient) && oldSelf.publicClient)").message("publicClient is immutable: delete the resource and create it anew").field_path(".publicClient"),
+    validation = Rule::new("(has(self.publicClient) && self.publicClient) == (has(oldSelf.publicClient) && oldSelf.publicClient)").message("publicClient is immutable: delete the resource and create it again").field_path(".publicClient"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.clientSecretRef)").message("a public client has no secret: remove clientSecretRef or publicClient").field_path(".clientSecretRef"),
     validation = Rule::new("!has(self.clientSecretRef) || !has(self.rotation)").message("rotation makes secrets, clientSecretRef brings them: remove one of the two, and to rotate a secret that you bring, change it").field_path(".rotation"),
     validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.grantTypes)").message("adoptionPolicy needs grantTypes: name those that the app has, since without them it would get client_credentials only").field_path(".grantTypes"),
@@ -49,13 +49,13 @@ use std::fmt;
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.rotation)").message("a public client has no secret to rotate: remove rotation or publicClient").field_path(".rotation"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || self.adoptionPolicy != 'AdoptAndRotate'").message("a public client has no secret to rotate: set adoptionPolicy to Adopt").field_path(".adoptionPolicy"),
     validation = Rule::new("!(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) || !has(self.redirectUris)").message("allowOpenRedirectUris excludes redirectUris: remove one of the two").field_path(".redirectUris"),
-    validation = Rule::new("(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) == (has(oldSelf.allowOpenRedirectUris) && oldSelf.allowOpenRedirectUris)").message("allowOpenRedirectUris is immutable: delete the resource and create it anew").field_path(".allowOpenRedirectUris"),
+    validation = Rule::new("(has(self.allowOpenRedirectUris) && self.allowOpenRedirectUris) == (has(oldSelf.allowOpenRedirectUris) && oldSelf.allowOpenRedirectUris)").message("allowOpenRedirectUris is immutable: delete the resource and create it again").field_path(".allowOpenRedirectUris"),
     validation = Rule::new("!has(self.redirectUris) || size(self.redirectUris) == 0 || (has(self.grantTypes) && 'authorization_code' in self.grantTypes)").message("redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris").field_path(".redirectUris"),
     validation = Rule::new("!has(self.postLogoutRedirectUris) || size(self.postLogoutRedirectUris) == 0 || (has(self.grantTypes) && 'authorization_code' in self.grantTypes)").message("postLogoutRedirectUris need the grant type authorization_code: add it to grantTypes or remove postLogoutRedirectUris").field_path(".postLogoutRedirectUris"),
     validation = Rule::new("!has(self.accessTokenTTL) || !has(self.refreshTokenTTL) || self.accessTokenTTL < self.refreshTokenTTL").message("refreshTokenTTL must be greater than accessTokenTTL").field_path(".refreshTokenTTL"),
     validation = Rule::new("!has(self.refreshTokenTTL) || !has(self.grantTypes) || !('client_delegate' in self.grantTypes) || self.refreshTokenTTL <= 1209600").message("with the grant type client_delegate refreshTokenTTL is at most 1209600, which is 14 days").field_path(".refreshTokenTTL"),
     validation = durations::default_overlap(),
-    validation = Rule::new("!has(oldSelf.allowedOrgs) || has(self.allowedOrgs)").message("an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it anew").field_path(".allowedOrgs"),
+    validation = Rule::new("!has(oldSelf.allowedOrgs) || has(self.allowedOrgs)").message("an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it again").field_path(".allowedOrgs"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OrgOAuthAppSpec {
@@ -64,7 +64,7 @@ pub struct OrgOAuthAppSpec {
     pub connection_ref: ConnectionRef,
     /// The id of the organization that owns the app. Immutable.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: take it from the vendor's console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it anew"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: take it from the vendor's console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it again"))]
     pub org_id: String,
     /// The kind of organization that calls are about; overrides the `context` of the connection. CloudPartnerNavigator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]

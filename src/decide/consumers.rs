@@ -23,7 +23,7 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let said = said(observed)?;
     let (revision, before) = (said.revision?, said.rotated_at.as_ref().map(|at| at.0));
-    // Revisions begin anew when the Secret was deleted.
+    // Revisions start again when the Secret was deleted.
     let is_new = |at: Timestamp| contents.revision > revision || before.is_some_and(|before| at > before);
     let rotated_at = contents.rotated_at.filter(|at| *at <= observed.now && is_new(*at))?;
     if observed.restarts.iter().any(|(_, result)| matches!(result, RestartResult::Forbidden(_))) {

@@ -163,7 +163,7 @@ fn is_recorded(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
     recorded(app, contents).is_some()
 }
 
-/// When status says that a token was issued for this revision of the secret, since it was published: revisions begin anew when
+/// When status says that a token was issued for this revision of the secret, since it was published: revisions start again when
 /// the Secret was deleted.
 fn recorded(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
     let said = app.status.as_ref()?.rotation.as_ref()?;

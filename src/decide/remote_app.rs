@@ -117,7 +117,7 @@ pub fn drift(observed: &Observed) -> Vec<String> {
 
 fn cannot_change(fields: &[String]) -> Blocked {
     let message = format!(
-        "the API cannot change spec.{} of an app that exists; put it back, or delete the resource and create it anew",
+        "the API cannot change spec.{} of an app that exists; put it back, or delete the resource and create it again",
         fields.join(", spec.")
     );
     Blocked::new(Reason::ImmutableField, message)

@@ -209,7 +209,7 @@ pub static FAMILIES: [Family; 19] = [
             },
             Label {
                 name: "result",
-                meaning: "`ok`, `stale` (it changed meanwhile and is looked at anew), `refused`, `unavailable`",
+                meaning: "`ok`, `stale` (it changed meanwhile and is looked at again), `refused`, `unavailable`",
             },
         ],
         help: "Writes to Kubernetes",

@@ -48,7 +48,7 @@ values! {
     Written {
         /// It was made.
         Ok = "ok",
-        /// What was seen was stale; the pass begins anew.
+        /// What was seen was stale; the pass starts again.
         Stale = "stale",
         /// Kubernetes refused it.
         Refused = "refused",

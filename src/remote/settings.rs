@@ -65,7 +65,7 @@ impl ApiCredentials {
     }
 }
 
-/// Reads the credentials where they are kept, each time anew and in bounded time, since all who need a token wait for it;
+/// Reads the credentials where they are kept, again each time and in bounded time, since all who need a token wait for it;
 /// an error is a sentence without a secret.
 pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ApiCredentials, String>> + Send + Sync>;
 

@@ -81,7 +81,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// With credentials that are read anew for each exchange.
+    /// With credentials that are read again for each exchange.
     pub fn new(load: LoadCredentials) -> Self {
         Self { load, slots: Mutex::default() }
     }

@@ -163,7 +163,7 @@ impl Wire {
         } else if error.is_timeout() {
             format!("no whole answer within {:?}", self.timeout)
         } else if error.is_connect() {
-            format!("cannot connect: {}", scrub(&cause(&error), known, &[]))
+            with_ca_hint(format!("cannot connect: {}", scrub(&cause(&error), known, &[])))
         } else {
             // The words for this differ from one time to the next, depending on what was lost.
             "the connection broke before the whole answer had come".into()
@@ -231,6 +231,14 @@ async fn read(mut response: Response, limit: usize, large: &Arc<Semaphore>) -> r
         body.bytes.extend_from_slice(&chunk);
     }
     Ok(Some(body))
+}
+
+/// The field that is to be set where no trusted authority has signed the certificate of the API, or one of the same name has.
+fn with_ca_hint(why: String) -> String {
+    match ["UnknownIssuer", "BadSignature"].iter().any(|error| why.ends_with(error)) {
+        true => why + "; put the certificate authority of the API into spec.caBundle of the IamConnection",
+        false => why,
+    }
 }
 
 /// The innermost cause: what stands around it repeats it, or names the URL.

@@ -206,11 +206,15 @@ async fn the_api_down_and_up_again() {
 #[tokio::test]
 async fn a_certificate_of_another_authority_is_not_trusted() {
     let (bed, other) = (Bed::new().await, Bed::new().await);
-    let ca_pem = Some(other.simulator.ca_pem().into());
-    let (iam, _) = bed.iam_with(Settings { ca_pem, ..bed.settings(CSP) });
-    let fault = iam.authenticate(&org()).await.unwrap_err();
-    let Fault::Unavailable(said) = &fault else { panic!("{fault:?}") };
-    assert!(said.starts_with("get access token: cannot connect: invalid peer certificate"), "{said}");
+    let namesake = Some(other.simulator.ca_pem().into());
+    for (ca_pem, error) in [(None, "UnknownIssuer"), (namesake, "BadSignature")] {
+        let (iam, _) = bed.iam_with(Settings { ca_pem, ..bed.settings(CSP) });
+        let fault = iam.authenticate(&org()).await.unwrap_err();
+        let expected = format!(
+            "get access token: cannot connect: invalid peer certificate: {error}; put the certificate authority of the API into spec.caBundle of the IamConnection"
+        );
+        assert_eq!(fault, Fault::Unavailable(expected));
+    }
 }
 
 /// What is said instead of an error that repeats what it was sent.

@@ -221,7 +221,7 @@ async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_
     assert!(url.contains(&format!("/auth/authorize?id={id}&secret=")), "{id}");
     world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "now").await;
     let follows = async || world.value("billing", "url").await.unwrap() != url;
-    world.until("the template is filled anew", follows).await;
+    world.until("the template is filled again", follows).await;
     world.change("billing", json!({"secret": {"template": null}})).await;
     world.until("the key is gone", async || world.value("billing", "url").await.is_none()).await;
 }

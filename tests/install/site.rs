@@ -175,7 +175,7 @@ impl Site {
         assert!(served().await.is_some(), "the credential of {namespace} does not work");
     }
 
-    /// Until an operator that was started anew has looked at the app.
+    /// Until an operator that was started again has looked at the app.
     pub async fn until_looked_at(&self, namespace: &str) {
         let at = format!("oauth-apps.dev/reconcile-requested-at={:?}", Instant::now());
         self.kubectl(&["-n", namespace, "annotate", "ooa", "billing-export", "--overwrite", &at]);

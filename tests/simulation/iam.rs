@@ -249,7 +249,7 @@ impl Iam for FakeIam {
     async fn delete(&self, _: &OrgId, id: &ClientId) -> Result<Deletion, Fault> {
         let delete = |iam: &mut IamState, _| match iam.apps.remove(&id.0) {
             Some(_) => {
-                // The next resource with this id begins anew.
+                // The next resource with this id starts again.
                 iam.creations.remove(&id.0);
                 iam.deleted_by_hand.remove(&id.0);
                 Ok(Deletion::Accepted)

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A watch that lags longer is begun anew.
+/// A watch that lags longer is restarted.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// With so many the old ones are looked for.
 const MANY: usize = 1024;

@@ -210,7 +210,7 @@ impl ControlPlane {
         self.restart_controllers()
     }
 
-    /// Starts the controller manager anew: its garbage collector learns of new resources only every 30 s otherwise.
+    /// Restarts the controller manager: its garbage collector learns of new resources only every 30 s otherwise.
     ///
     /// # Errors
     /// When it does not start.

@@ -805,15 +805,15 @@ fn templates() -> Vec<Rule> {
 
 pub fn changes() -> Vec<Change> {
     let change = |name, from, accepted, refused, sentence| Change { name, from, accepted, refused, sentence };
-    let id = "id is immutable: delete the resource and create it anew";
-    let public_client = "publicClient is immutable: delete the resource and create it anew";
+    let id = "id is immutable: delete the resource and create it again";
+    let public_client = "publicClient is immutable: delete the resource and create it again";
     vec![
         change(
             "orgId stays",
             json!({}),
             json!({"description": "other"}),
             json!({"orgId": "org-2"}),
-            "orgId is immutable: delete the resource and create it anew",
+            "orgId is immutable: delete the resource and create it again",
         ),
         change(
             "connectionRef stays",
@@ -850,21 +850,21 @@ pub fn changes() -> Vec<Change> {
             web(json!({})),
             web(json!({"allowOpenRedirectUris": false})),
             web(json!({"allowOpenRedirectUris": true})),
-            "allowOpenRedirectUris is immutable: delete the resource and create it anew",
+            "allowOpenRedirectUris is immutable: delete the resource and create it again",
         ),
         change(
             "open redirects stay on",
             web(json!({"allowOpenRedirectUris": true})),
             web(json!({"allowOpenRedirectUris": true, "forcePkce": true})),
             web(json!({})),
-            "allowOpenRedirectUris is immutable: delete the resource and create it anew",
+            "allowOpenRedirectUris is immutable: delete the resource and create it again",
         ),
         change(
             "documented: restricted stays restricted",
             json!({"allowedOrgs": ["org-2"]}),
             json!({"allowedOrgs": ["org-3"]}),
             json!({}),
-            "an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it anew",
+            "an app that is restricted to allowedOrgs cannot become unrestricted: delete the resource and create it again",
         ),
     ]
 }

@@ -1,4 +1,4 @@
-//! A certificate authority of the simulator's own, made anew at every start.
+//! A certificate authority of the simulator's own, made again at every start.
 //! A client that trusts anything else than this one certificate does not get through.
 
 use std::sync::Arc;

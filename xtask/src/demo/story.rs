@@ -214,7 +214,7 @@ impl<'a> Story<'a> {
              export PATH=\"{}:$PATH\"    # kubectl\n\
              kubectl get ooa -A -o wide\n\
              kubectl -n {namespace} describe ooa {name}\n\
-             kubectl -n {namespace} delete secret {name}    # written anew within 10 s, with a new secret\n\
+             kubectl -n {namespace} delete secret {name}    # written again within 10 s, with a new secret\n\
              kubectl -n {namespace} delete ooa {name}       # the app goes first, then the resource and its Secret\n\
              kubectl explain ooa.spec --recursive\n",
             self.stage.plane.admin_kubeconfig().display(),

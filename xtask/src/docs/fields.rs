@@ -158,9 +158,9 @@ mod tests {
         let text = document("").unwrap();
         let row = |path: &str| text.lines().find(|line| line.starts_with(&format!("| `{path}`"))).unwrap().to_owned();
         assert!(row("spec.orgId").contains("| string | required | 1 to 256 characters |"));
-        assert!(row("spec.orgId").contains("*orgId is immutable: delete the resource and create it anew*"));
+        assert!(row("spec.orgId").contains("*orgId is immutable: delete the resource and create it again*"));
         assert!(
-            row("spec.id").contains("*id is immutable: delete the resource and create it anew*"),
+            row("spec.id").contains("*id is immutable: delete the resource and create it again*"),
             "rule of the spec"
         );
         assert!(
