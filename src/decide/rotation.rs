@@ -68,8 +68,8 @@ fn date(observed: &Observed, contents: &SecretContents, pending: &PendingSecret)
     write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::PutBack)
 }
 
-/// Whether consumers find a value that is known not to be valid.
-fn is_invalid(observed: &Observed, contents: &SecretContents) -> bool {
+/// Whether consumers find a value that was edited, or that the API refuses.
+fn is_edited_or_refused(observed: &Observed, contents: &SecretContents) -> bool {
     contents.is_edited(&observed.app) || refused(observed, contents).is_some()
 }
 
@@ -150,7 +150,7 @@ fn overlap_in_progress(
     was_found: bool,
 ) -> Step {
     let secret = &pending.secret;
-    match (was_found && !is_provable(&observed.app), is_invalid(observed, contents)) {
+    match (was_found && !is_provable(&observed.app), is_edited_or_refused(observed, contents)) {
         // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
         (true, _) => promote(observed, contents, secret, pending.since),
         // What consumers find is not valid, so the other rotation is not waited for.

@@ -156,19 +156,19 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
         (Wanted::Provided(..) | Wanted::Generated, _, false) => None,
         (Wanted::Provided(secret, mode), false, true) => Some(stage(observed, contents, secret, mode)),
         (Wanted::Provided(secret, _), true, true) => {
-            is_invalid(observed, contents).then(|| stage(observed, contents, secret, RotationMode::Replace))
+            is_replaced_at_once(observed, contents).then(|| stage(observed, contents, secret, RotationMode::Replace))
         }
         (Wanted::Generated, false, true) => {
             Some(stage(observed, contents, &observed.generated_secret, RotationMode::Overlap))
         }
         // The published value is already invalid, so it is replaced without waiting for the overlap.
-        (Wanted::Generated, true, true) => is_invalid(observed, contents)
+        (Wanted::Generated, true, true) => is_replaced_at_once(observed, contents)
             .then(|| stage(observed, contents, &observed.generated_secret, RotationMode::Replace)),
     }
 }
 
-/// Whether consumers find a value that is not valid, and that is to be replaced.
-fn is_invalid(observed: &Observed, contents: &SecretContents) -> bool {
+/// Whether consumers find a value that is not valid and is to be replaced, by request or because the API refuses it.
+fn is_replaced_at_once(observed: &Observed, contents: &SecretContents) -> bool {
     let app = &observed.app;
     (is_requested(app, contents) && contents.is_edited(app)) || refused(observed, contents).is_some()
 }
