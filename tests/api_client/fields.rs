@@ -118,12 +118,17 @@ async fn travels(flavour: Flavour) {
         sent.insert("id".into(), id.0.clone().into());
         assert_eq!(bed.calls(Operation::CreateApp).await.pop().unwrap().body, Value::Object(sent), "{name}");
         let stored = bed.control.app(flavour, &id.0).await.unwrap().unwrap();
-        let shown = iam.read(&org, &id).await.unwrap().unwrap();
         for (field, value) in &fields {
             assert_eq!(set(&stored.fields[field]), set(value), "{name}: {field} as stored");
-            assert_eq!(set(&shown.fields[field]), set(value), "{name}: {field} as shown");
         }
-        assert_eq!(definition::differences(&fields, &shown.fields), Vec::<String>::new(), "{name}");
+        for scope_defaults in [true, false] {
+            bed.control.set(|settings| settings.scope_defaults = scope_defaults).await.unwrap();
+            let shown = iam.read(&org, &id).await.unwrap().unwrap();
+            for (field, value) in fields.iter().filter(|(field, _)| *field != "allowedScopes" || !scope_defaults) {
+                assert_eq!(set(&shown.fields[field]), set(value), "{name}: {field} as shown");
+            }
+            assert_eq!(definition::differences(&fields, &shown.fields), Vec::<String>::new(), "{name}");
+        }
     }
 }
 

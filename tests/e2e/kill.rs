@@ -3,7 +3,6 @@
 use crate::world::World;
 use iam_simulator::types::{Action, Fault, Flavour, Operation};
 use serde_json::json;
-use std::time::Duration;
 
 const APPS: usize = 50;
 const KILLS: usize = 30;
@@ -19,11 +18,7 @@ async fn killed_thirty_times_while_it_creates_fifty_apps_it_ends_with_fifty_apps
         let spec = if n % 2 == 0 { json!({}) } else { json!({"id": format!("chosen-{n}")}) };
         world.create(name, spec).await;
     }
-    for _ in 0..KILLS {
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(50..600))).await;
-        world.operator().kill();
-        world.operator().start();
-    }
+    world.kill_repeatedly(KILLS, 50..600).await;
     for name in &names {
         world.until_ready(name).await;
         world.assert_credential_works(name).await;
@@ -49,11 +44,7 @@ async fn killed_while_it_deletes_thirty_apps_it_leaves_neither_apps_nor_resource
     for name in &names {
         world.delete(name).await;
     }
-    for _ in 0..12 {
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(50..400))).await;
-        world.operator().kill();
-        world.operator().start();
-    }
+    world.kill_repeatedly(12, 50..400).await;
     for name in &names {
         world.until_gone(name).await;
     }

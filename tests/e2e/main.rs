@@ -6,6 +6,7 @@
 mod admission;
 mod alerts;
 mod allow;
+mod availability;
 mod bad_items;
 mod cluster;
 mod consumers;

@@ -14,6 +14,7 @@ use kube::{Client, CustomResourceExt};
 use oauth_app_operator::crd::{Condition, ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,15 @@ impl World {
 
     pub fn operator(&self) -> MutexGuard<'_, Operator> {
         self.operator.lock().unwrap()
+    }
+
+    /// Kill -9 at random moments, each so many milliseconds after the last start.
+    pub async fn kill_repeatedly(&self, times: usize, after_ms: Range<u64>) {
+        for _ in 0..times {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(after_ms.clone()))).await;
+            self.operator().kill();
+            self.operator().start();
+        }
     }
 
     fn known(&self, value: &str) {
@@ -257,6 +267,12 @@ impl World {
 
     pub async fn until_stalled(&self, name: &str, reason: &str) -> String {
         self.until_reason(name, ConditionType::Stalled, reason).await
+    }
+
+    /// Waits until a rotation that was requested with this value of the annotation is done.
+    pub async fn until_rotated(&self, name: &str, value: &str) {
+        let handled = async || self.app(name).await.status.unwrap().last_handled_rotate_at.as_deref() == Some(value);
+        self.until(&format!("{name} is rotated as requested"), handled).await;
     }
 
     pub async fn until_gone(&self, name: &str) {

@@ -7,6 +7,7 @@ use crate::site::Site;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 const USER: &str = "system:serviceaccount:oauth-app-operator:oauth-app-operator";
 
 /// What the operator's roles grant in the cluster or in a namespace where it works, as `group/resource verb`.
@@ -76,12 +77,47 @@ async fn live(site: &Site, namespace: &str) {
     site.kubectl(&[&at, "delete", "ooa", "billing", "--timeout=90s"]);
 }
 
-async fn assert_no_right_is_unused(site: &mut Site, namespaces: &[&str]) {
+/// Rotated, with a workload of each kind restarted, since that is another right for each.
+async fn live_with_restarts(site: &Site, namespace: &str) {
+    let restart: Vec<Value> = WORKLOADS.iter().map(|kind| json!({"kind": kind, "name": "exporter"})).collect();
+    let app = json!({"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+    "metadata": {"name": "exporter", "namespace": namespace}, "spec": {
+        "orgId": "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10", "displayName": "Exporter", "description": "Nightly",
+        "grantTypes": ["client_credentials"], "allowedScopes": {},
+        "rotation": {"overlap": "48h", "restart": restart},
+    }});
+    let apply = |object: &Value| site.plane.kubectl_with_input(&["apply", "-f", "-"], &object.to_string()).unwrap();
+    apply(&app);
+    let at = format!("-n={namespace}");
+    site.kubectl(&[&at, "wait", "--for=condition=Ready", "ooa/exporter", "--timeout=90s"]);
+    let container = json!({"name": "main", "image": "none", "envFrom": [{"secretRef": {"name": "exporter"}}]});
+    for kind in WORKLOADS {
+        let labels = json!({"kind": kind});
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+        apply(&json!({"apiVersion": "apps/v1", "kind": kind,
+            "metadata": {"name": "exporter", "namespace": namespace},
+            "spec": {"selector": {"matchLabels": labels}, "template": template}}));
+    }
+    site.kubectl(&[&at, "annotate", "ooa/exporter", "oauth-apps.dev/rotate-requested-at=now"]);
+    for kind in WORKLOADS {
+        let is_restarted = || {
+            let template = &site.get(&[&at, kind, "exporter"])["spec"]["template"];
+            template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"].is_string()
+        };
+        site.until(&format!("the {kind} is restarted"), is_restarted).await;
+    }
+}
+
+/// Rolls the operator out and has it live in each namespace but its own.
+async fn live_in(site: &mut Site, namespaces: &[&str]) {
     site.roll_out().await;
     site.connect();
     for namespace in namespaces.iter().filter(|namespace| **namespace != NAME) {
         live(site, namespace).await;
     }
+}
+
+async fn assert_no_right_is_unused(site: &mut Site, namespaces: &[&str]) {
     // A watch is recorded when it ends.
     site.stop();
     let granted = granted(site, namespaces);
@@ -95,6 +131,7 @@ async fn no_right_ships_that_is_not_used() {
     let mut site = Site::fresh().await;
     site.follow(APPLY);
     site.kubectl(&["create", "namespace", "team-a"]);
+    live_in(&mut site, &["team-a", NAME]).await;
     assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
     let apps = site.get(&["iamc", "default"])["status"]["apps"].clone();
     assert!(apps["total"].is_number(), "the users of a connection are counted: {apps}");
@@ -106,12 +143,30 @@ async fn no_right_ships_that_is_not_used_where_secrets_are_watched_everywhere() 
     let chart = chart().display().to_string();
     site.helm(NAME, &["install", NAME, &chart, "--create-namespace", "--set=watchSecrets=true"]).unwrap();
     site.kubectl(&["create", "namespace", "team-a"]);
+    live_in(&mut site, &["team-a", NAME]).await;
     assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_restart_workloads_is_not_there_by_default_and_all_of_it_is_used_where_it_is_given() {
+    let mut site = Site::fresh().await;
+    let (chart, namespaces) = (chart().display().to_string(), ["team-a", NAME]);
+    site.helm(NAME, &["install", NAME, &chart, "--create-namespace"]).unwrap();
+    site.kubectl(&["create", "namespace", "team-a"]);
+    let by_default = granted(&site, &namespaces);
+    site.helm(NAME, &["upgrade", NAME, &chart, "--set=rotation.restart=true"]).unwrap();
+    let added: BTreeSet<_> = granted(&site, &namespaces).difference(&by_default).cloned().collect();
+    let verbs = |kind: &str| ["get", "patch"].map(|verb| format!("cluster: apps/{}s {verb}", kind.to_lowercase()));
+    assert_eq!(added, WORKLOADS.into_iter().flat_map(verbs).collect());
+    live_in(&mut site, &namespaces).await;
+    live_with_restarts(&site, "team-a").await;
+    assert_no_right_is_unused(&mut site, &namespaces).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_right_of_a_scoped_install_is_not_used() {
     let mut site = Site::fresh().await;
     site.follow(INSTALL_SCOPED);
+    live_in(&mut site, &["team-a", NAME]).await;
     assert_no_right_is_unused(&mut site, &["team-a", NAME]).await;
 }

@@ -30,8 +30,9 @@ fn some_scopes() -> Value {
 }
 
 #[tokio::test]
-async fn off_scopes_are_shown_as_they_were_sent() {
+async fn without_defaults_scopes_are_shown_as_they_were_sent() {
     let bed = scoped(&some_scopes()).await;
+    bed.set(|s| s.scope_defaults = false).await;
     for flavour in [CSP, CPN] {
         assert_eq!(shown(&bed, flavour).await["allowedScopes"], some_scopes());
     }
@@ -40,7 +41,6 @@ async fn off_scopes_are_shown_as_they_were_sent() {
 #[tokio::test]
 async fn csp_fills_defaults_into_scopes_at_every_depth() {
     let bed = scoped(&some_scopes()).await;
-    bed.set(|s| s.scope_defaults = true).await;
     let scope = |role: &str| {
         json!({
             "allRoles": false, "allPermissions": false, "keptInToken": [], "permissions": [],
@@ -55,7 +55,6 @@ async fn csp_fills_defaults_into_scopes_at_every_depth() {
 #[tokio::test]
 async fn cpn_fills_the_defaults_that_it_knows_into_scopes() {
     let bed = scoped(&some_scopes()).await;
-    bed.set(|s| s.scope_defaults = true).await;
     let expected = json!({
         "generalScopes": [], "organizationScopes": {"roles": [{"name": "org_member"}]},
         "servicesScopes": [{"serviceDefinitionId": "svc", "allRoles": false, "roles": [{"name": "user"}]}],
@@ -66,7 +65,6 @@ async fn cpn_fills_the_defaults_that_it_knows_into_scopes() {
 #[tokio::test]
 async fn scopes_without_anything_are_filled_too() {
     let bed = scoped(&json!({})).await;
-    bed.set(|s| s.scope_defaults = true).await;
     assert_eq!(shown(&bed, CSP).await["allowedScopes"]["organizationScopes"]["roles"], json!([]));
     let cpn = json!({"generalScopes": [], "organizationScopes": {"roles": []}, "servicesScopes": []});
     assert_eq!(shown(&bed, CPN).await["allowedScopes"], cpn);
@@ -79,7 +77,6 @@ async fn what_was_given_is_kept_beside_the_defaults() {
     let given =
         json!({"generalScopes": ["openid"], "servicesScopes": [{"serviceDefinitionId": "svc", "allRoles": true}]});
     let bed = scoped(&given).await;
-    bed.set(|s| s.scope_defaults = true).await;
     for flavour in [CSP, CPN] {
         let scopes = shown(&bed, flavour).await["allowedScopes"].clone();
         assert_eq!(scopes["generalScopes"], json!(["openid"]));
@@ -90,7 +87,6 @@ async fn what_was_given_is_kept_beside_the_defaults() {
 #[tokio::test]
 async fn lists_show_the_defaults_of_scopes_too() {
     let bed = scoped(&some_scopes()).await;
-    bed.set(|s| s.scope_defaults = true).await;
     let listed = bed.csp("GET", "oauth-apps", Value::Null).await.ok(200);
     assert_eq!(listed["results"][0]["allowedScopes"], shown(&bed, CSP).await["allowedScopes"]);
 }
