@@ -1,0 +1,44 @@
+//! What follows a call that failed.
+
+use super::fixture::*;
+use crate::decide::{Blocked, Outcome, Retry, Step, after_fault};
+use crate::reason::Reason;
+use crate::remote::Fault;
+use serde_json::json;
+use std::time::Instant;
+
+#[test]
+fn every_fault_says_whether_a_person_is_needed() {
+    let text = || "said".to_string();
+    let until = Instant::now();
+    let observed = observe(app(json!({})), free, nothing);
+    for (fault, expected) in [
+        (
+            Fault::Unavailable(text()),
+            waits(Reason::ConnectionUnavailable, "IamConnection default: said", Retry::Backoff),
+        ),
+        (Fault::Throttled { until }, waits(Reason::Throttled, "the API asks to wait", Retry::NotBefore(until))),
+        (
+            Fault::Credentials(text()),
+            waits(Reason::CredentialsUnavailable, "said; ask the platform team to correct the Secret", Retry::Backoff),
+        ),
+        (Fault::Conflict(text()), waits(Reason::ApiConflict, "said", Retry::Backoff)),
+        (Fault::Forbidden(text()), blocked(Reason::Forbidden, "IamConnection default: said")),
+        (Fault::WrongOrganization(text()), blocked(Reason::WrongOrganization, "IamConnection default: said")),
+        (Fault::Rejected(text()), blocked(Reason::Rejected, "said")),
+        (
+            Fault::NotFound(text()),
+            blocked(Reason::OrgNotFound, "said; check that organization org-1 (spec.orgId) exists"),
+        ),
+    ] {
+        let step = Step::Finish(after_fault(&observed.app, fault.clone()));
+        assert_eq!(Shown(step.clone()), Shown(expected.step(&observed, &step)));
+        assert!(!format!("{step:?}").contains("deletionPolicy"), "only a deletion can be ended so: {step:?}");
+        let (Outcome::Blocked(Blocked { message, .. }) | Outcome::Waiting { message, .. }) =
+            after_fault(&deleting(json!({})), fault)
+        else {
+            panic!("a fault settles nothing");
+        };
+        assert!(message.contains("set spec.deletionPolicy to Retain"), "a deletion says how to end it: {message}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What is refused before any call, and what is put into the Secret beside the credential.
+
+use super::fixture::*;
+use crate::claim::ApiAddress;
+use crate::crd::{Api, Context, OrgOAuthApp};
+use crate::decide::{
+    Access, Blocked, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, decide, signed_claim,
+    validate,
+};
+use crate::reason::Reason;
+use crate::secret::{SecretContents, SecretState};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[test]
+fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
+    assert_step(observe(app(json!({"spec": {"suspend": true}})), free, nothing), suspended());
+    let template = json!({"spec": {"secret": {"template": {"a": "{{"}}}});
+    assert_step(observe(app(template), free, nothing), blocked(Reason::TemplateInvalid, "spec.secret.template"));
+    let secretless = json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"],
+                                     "secret": {"template": {"a": "{{ clientSecret }}"}}}});
+    let words = "a public client has no clientSecret";
+    assert_step(observe(app(secretless), free, nothing), blocked(Reason::TemplateInvalid, words));
+    let context = json!({"spec": {"context": "TENANT"}});
+    assert_step(observe(app(context), free, nothing), blocked(Reason::InvalidSpec, "context; remove it from spec"));
+    let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
+    assert_step(
+        observe(app(json!({})), free, |observed| connect(observed, refused)),
+        blocked(Reason::NotGranted, "no"),
+    );
+    let conflict = || blocked(Reason::SecretConflict, "Secret billing exists");
+    assert_step(observe(app(json!({})), foreign, nothing), conflict());
+    let issued = |observed: &mut Observed| observed.creation = Creation::Issued(credentials("current"));
+    assert_step(observe(app(json!({})), foreign, issued), conflict());
+}
+
+#[test]
+fn what_is_refused_before_any_call_still_says_whether_its_secret_is_there() {
+    let not_granted = || blocked(Reason::NotGranted, "no");
+    let begin = |app: OrgOAuthApp| {
+        let access = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
+        Observed::new(app, access, key(), at(2), secret("fresh"))
+    };
+    // Nothing was published.
+    assert_step(begin(app(json!({}))), not_granted());
+    let mut observed = begin(app(synced()));
+    assert_step(&observed, read_secrets());
+    observed.hold(Secrets::only(SecretState::Absent));
+    assert_step(observed, not_granted());
+}
+
+#[test]
+fn a_secret_that_kubernetes_would_not_store_is_refused() {
+    // Twenty of the longest secrets in each key, in a form that triples them; what fits is not refused.
+    let filled = |keys: usize| {
+        let key = |n| (format!("key-{n}"), json!("{{ clientSecret | urlencode }}".repeat(20)));
+        let template: serde_json::Map<String, Value> = (0..keys).map(key).collect();
+        observe(app(json!({"spec": {"secret": {"template": template}}})), free, nothing)
+    };
+    assert_step(filled(16), create(None));
+    assert_step(filled(18), blocked(Reason::SecretTooLarge, "shorten spec.secret.template"));
+    let note = json!({"spec": {"secret": {"annotations": {"note": "x".repeat(256 << 10)}}}});
+    assert_step(observe(app(note), free, nothing), blocked(Reason::SecretTooLarge, "shorten spec.secret.annotations"));
+}
+
+/// What a Secret holds beside the credential once it is written.
+fn extra_keys(app: OrgOAuthApp, secrets: fn(&OrgOAuthApp) -> Secrets) -> BTreeMap<String, String> {
+    let observed = observe(app, secrets, |observed| observed.secret_write = SecretWriteProgress::Unknown);
+    match decide(&observed) {
+        Step::TrySecret(SecretContents { extra, .. }) | Step::WriteSecret(SecretContents { extra, .. }, _) => {
+            extra.into_iter().map(|(key, value)| (key, value.expose().to_owned())).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_template_of_the_spec_is_filled_for_each_write() {
+    let url = template_url();
+    let keys = |more: Value| json!({"spec": {"secret": more}});
+    let filled = keys(json!({"template": {"id": "{{ clientId }}", "pair": "{{ clientId }}:{{ clientSecret }}"}}));
+    let expected = |secret: &str| {
+        let pair = format!("{DERIVED}:{secret}");
+        [("id".to_owned(), DERIVED.to_owned()), ("pair".to_owned(), pair), ("token-url".to_owned(), url.clone())].into()
+    };
+    assert_eq!(extra_keys(app(filled.clone()), free), expected("fresh"));
+    assert_eq!(extra_keys(app(filled), published), expected("current"));
+    assert_eq!(extra_keys(app(keys(json!({"keys": {"tokenUrl": ""}}))), free), BTreeMap::new());
+    let public = json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}});
+    assert_eq!(extra_keys(app(public), free), [("token-url".to_owned(), url.clone())].into());
+}
+
+fn template_url() -> String {
+    token_url(&app(json!({})))["token-url"].expose().to_owned()
+}
+
+#[test]
+fn without_a_credential_no_further_key_is_filled() {
+    let adopted = claimed(chosen(json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}})));
+    let observed = observe(adopted, free, is_shown);
+    let Step::WriteSecret(contents, WriteReason::IdOnly) = decide(&observed) else { panic!("the id is not written") };
+    assert_eq!((contents.current, contents.extra), (None, BTreeMap::new()));
+}
+
+#[test]
+fn a_claim_that_the_operator_would_not_sign_now_is_kept() {
+    let observed = observe(chosen(json!({})), published, nothing);
+    let contents = observed.contents();
+    assert!(contents.claim.is_some() && signed_claim(&observed).is_none());
+    let written = validate::with_template_keys(&observed, contents.clone()).unwrap();
+    assert_eq!(written.claim, contents.claim);
+    let step = Step::WriteRotation(contents, RotationWrite::Over);
+    assert_eq!(validate::complete(&observed, step.clone()), Ok(step));
+}
+
+#[test]
+fn the_context_of_the_resource_comes_before_that_of_the_connection() {
+    let address = ApiAddress::new(Api::CloudPartnerNavigator, "https://iam.example.com", &[]);
+    let context = |spec: Value, of_connection: Option<Context>| {
+        let credential_check_interval = std::time::Duration::from_secs(3600);
+        let address = address.clone();
+        let access = Access::Granted { address, context: of_connection, adoption: true, credential_check_interval };
+        observe(app(spec), free, |observed| connect(observed, access)).context()
+    };
+    let tenant = json!({"spec": {"context": "TENANT"}});
+    assert_eq!(context(tenant.clone(), Some(Context::Provider)), Some(Context::Tenant));
+    assert_eq!(context(json!({}), Some(Context::Provider)), Some(Context::Provider));
+    assert_eq!(context(json!({}), None), None);
+    let refused = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
+    assert_eq!(observe(app(tenant), free, |observed| connect(observed, refused)).context(), None);
+}
