@@ -130,12 +130,11 @@ pub fn proven_at(observed: &Observed) -> Option<Timestamp> {
 /// resource is looked at next.
 pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let current = published(observed, contents)?;
-    let at = match (observed.validity(&current), refused_for_good_at(observed, &current)) {
+    match (observed.validity(&current), refused_for_good_at(observed, &current)) {
         (Validity::NotProvable, _) => None,
         (_, Some(at)) => Some(at),
         (_, None) => expires(observed, proven_at(observed)?),
-    };
-    at.filter(|at| *at > observed.now)
+    }
 }
 
 fn due(observed: &Observed, contents: &SecretContents) -> Due {

@@ -2,7 +2,6 @@
 //! A list only ever acquits; what it shows otherwise is read before anything is done about it.
 
 use super::model::{is_recent, is_synced, lag_end, reconcile_requested};
-use super::ownership::holds_claim;
 use super::{Blocked, Call, Next, Observed, Outcome, Remote, Retry, Step, creation};
 use crate::definition::{self, Fields};
 use crate::reason::Reason;
@@ -23,10 +22,7 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
         Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Listed(Some(listed)) if differing(observed, fields, listed).is_empty() => Ok(None),
         Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Absent if holds_claim(observed) || observed.app.spec.id.is_none() => {
-            Ok(Some(creation::create_again(observed, fields)))
-        }
-        Remote::Absent => Ok(None),
+        Remote::Absent => Ok(Some(creation::create_again(observed, fields))),
         Remote::Shown(shown) => change(observed, fields, shown),
     }
 }

@@ -41,9 +41,9 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
 fn migrate_secret(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let Some(SecretState::Owned(old)) = &observed.previous_target else { return None };
     let moved = SecretState::Owned(old.clone()).contents(&observed.app);
-    // The claim and further keys are made again, and the rotation is in another Secret, so they are not compared.
-    let SecretContents { claim, extra, pending, previous, .. } = contents.clone();
-    let moved = SecretContents { client_id: Some(observed.client_id()), claim, extra, pending, previous, ..moved };
+    // The claim is made again, and the rotation is in another Secret, so they are not compared.
+    let SecretContents { claim, pending, previous, .. } = contents.clone();
+    let moved = SecretContents { client_id: Some(observed.client_id()), claim, pending, previous, ..moved };
     if *contents == moved || !is_complete(observed, &moved) {
         return Some(Step::RemovePreviousTarget(old.clone()));
     }
