@@ -190,10 +190,18 @@ fn a_pending_secret_that_somebody_put_into_the_secret_is_not_published() {
 
 #[test]
 fn a_pending_secret_of_which_nobody_knows_what_became_counts_as_sent_now() {
-    let known = write_rotation(RotationWrite::PutBack, |contents| {
-        contents.pending = Some(PendingSecret { since: at(2), ..pending(RotationMode::Overlap) });
-    });
-    assert_step(observe(app(synced()), staged(RotationMode::Unknown), nothing), known);
+    let unmarked = |follows: i64| {
+        move |app: &OrgOAuthApp| {
+            let pending = Some(PendingSecret { follows, ..pending(RotationMode::Unknown) });
+            holding(app, &SecretContents { pending, ..contents(app) })
+        }
+    };
+    for follows in [0, 1] {
+        let known = write_rotation(RotationWrite::PutBack, |contents| {
+            contents.pending = Some(PendingSecret { since: at(2), ..pending(RotationMode::Overlap) });
+        });
+        assert_step(observe(app(synced()), unmarked(follows), nothing), known);
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::decide::{Observed, Retry, RotationWrite, WriteReason};
 use crate::reason::Reason;
-use crate::secret::{ProvidedSecret, SecretContents, SecretState, SecretWrite, guard};
+use crate::remote::ClientId;
+use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use serde_json::{Value, json};
 
 #[test]
@@ -102,4 +103,26 @@ fn while_the_old_secret_exists_it_is_authoritative() {
     let empty = holding(&empty, &SecretContents { current: None, ..contents(&empty) }).consumers;
     let observed = observe(renamed(json!({})), published, |observed| observed.previous_target = Some(empty));
     assert_step(observed, remove_previous_target("billing"));
+}
+
+#[test]
+fn a_credential_that_was_moved_is_not_moved_again() {
+    let with = |secrets: fn(&OrgOAuthApp) -> Secrets, former: fn(&mut SecretContents)| {
+        let before = app(json!({}));
+        let mut contents = contents(&before);
+        former(&mut contents);
+        let former = holding(&before, &contents).consumers;
+        observe(renamed(json!({})), secrets, |observed| observed.previous_target = Some(former))
+    };
+    let rotating = |app: &OrgOAuthApp| {
+        let previous = previous("before", at(3));
+        holding(app, &SecretContents { pending: Some(pending(RotationMode::Overlap)), previous, ..contents(app) })
+    };
+    for moved in [
+        with(published, |former| former.claim = None),
+        with(published, |former| former.client_id = Some(ClientId("edited".into()))),
+        with(rotating, |_| {}),
+    ] {
+        assert_step(moved, remove_previous_target("billing"));
+    }
 }

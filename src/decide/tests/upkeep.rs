@@ -5,7 +5,7 @@ use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::decide::{Observed, RotationWrite, SecretWriteProgress, WriteReason, client_id};
 use crate::reason::Reason;
-use crate::remote::Verification;
+use crate::remote::{ClientId, Verification};
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
@@ -22,6 +22,10 @@ fn relabeled(_: &OrgOAuthApp) -> Secrets {
 #[test]
 fn what_was_edited_in_the_secret_is_restored() {
     assert_step(observe(labeled("b"), relabeled, nothing), write_secret(WriteReason::PutBack, |_| {}));
+    let of_another_app = |app: &OrgOAuthApp| {
+        holding(app, &SecretContents { client_id: Some(ClientId("other".into())), ..contents(app) })
+    };
+    assert_step(observe(app(synced()), of_another_app, nothing), write_secret(WriteReason::PutBack, |_| {}));
     let without_key = |app: &OrgOAuthApp| holding(app, &SecretContents { extra: Default::default(), ..contents(app) });
     assert_step(observe(app(synced()), without_key, nothing), write_secret(WriteReason::PutBack, |_| {}));
     let without_claim = |app: &OrgOAuthApp| holding(app, &SecretContents { claim: None, ..contents(app) });

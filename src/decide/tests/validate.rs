@@ -9,6 +9,7 @@ use crate::decide::{
 };
 use crate::reason::Reason;
 use crate::secret::{SecretContents, SecretState};
+use crate::secret_value::CREDENTIAL;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -61,6 +62,23 @@ fn a_secret_that_kubernetes_would_not_store_is_refused() {
     assert_step(filled(18), blocked(Reason::SecretTooLarge, "shorten spec.secret.template"));
     let note = json!({"spec": {"secret": {"annotations": {"note": "x".repeat(256 << 10)}}}});
     assert_step(observe(app(note), free, nothing), blocked(Reason::SecretTooLarge, "shorten spec.secret.annotations"));
+}
+
+#[test]
+fn a_secret_may_be_as_large_as_kubernetes_stores_it_to_the_byte() {
+    let with = |secret: Value| observe(app(json!({"spec": {"secret": secret}})), free, nothing);
+    let padded = |bytes: usize| {
+        let part = |from: usize| (format!("from-{from}"), json!("x".repeat((bytes - from).min(1 << 16))));
+        let parts = (0..bytes).step_by(1 << 16).map(part);
+        with(json!({"template": serde_json::Map::from_iter(parts)}))
+    };
+    let room = (1 << 20) - DERIVED.len() - CREDENTIAL - template_url().len();
+    assert_step(padded(room), create(None));
+    assert_step(padded(room + 1), blocked(Reason::SecretTooLarge, "could come to 1048577 bytes of data"));
+    let noted = |bytes: usize| with(json!({"annotations": {"note": "x".repeat(bytes)}}));
+    let room = (256 << 10) - ["note", "oauth-apps.dev/keys", "client-id,client-secret"].concat().len();
+    assert_step(noted(room), create(None));
+    assert_step(noted(room + 1), blocked(Reason::SecretTooLarge, "could come to 262145 bytes of annotations"));
 }
 
 /// What a Secret holds beside the credential once it is written.
