@@ -275,7 +275,11 @@ mod tests {
     }
 
     fn content(app: &OrgOAuthApp) -> SecretContents {
-        let secret = Some(ClientSecret::new("value-1".into()));
+        content_of(app, "value-1")
+    }
+
+    fn content_of(app: &OrgOAuthApp, value: &str) -> SecretContents {
+        let secret = Some(ClientSecret::new(value.into()));
         SecretContents::default().publish(app, &ClientId("id-1".into()), secret, Timestamp::UNIX_EPOCH)
     }
 
@@ -339,6 +343,61 @@ mod tests {
             panic!("not a replace")
         };
         assert_eq!(moved.data.unwrap().keys().collect::<Vec<_>>(), ["ID", "KEY"]);
+        let back = guard(&old, &key(), Some(published(&new)));
+        assert_eq!(back.contents(&old), content(&old));
+    }
+
+    #[test]
+    fn a_write_says_what_the_secret_holds_afterwards() {
+        let app = app(json!({}));
+        let next = content_of(&app, "value-2");
+        let there = ours(&app, published(&app));
+        let immutable = ours(&app, Secret { immutable: Some(true), ..published(&app) });
+        for target in [SecretState::Absent, SecretState::Owned(there.clone()), SecretState::Owned(immutable)] {
+            assert_eq!(target.write(&app, &next).unwrap().contents(&app), next, "{target:?}");
+        }
+        assert_eq!(there.remove().contents(&app), SecretContents::default());
+    }
+
+    #[test]
+    fn an_immutable_secret_is_created_again_with_everything_that_others_gave_it() {
+        let app = app(json!({"labels": {"team": "a"}}));
+        let mut immutable = Secret { immutable: Some(true), ..published(&app) };
+        immutable.metadata.finalizers = Some(vec!["backup.example.com/keep".into()]);
+        immutable.metadata.resource_version = Some("7".into());
+        let other = content_of(&app, "value-2");
+        let write = guard(&app, &key(), Some(immutable.clone())).write(&app, &other);
+        let Some(SecretWrite::Recreate { old, new }) = write else { panic!("{write:?}") };
+        assert_eq!(*old, immutable);
+        let whole = SecretState::Absent.write(&app, &other);
+        let Some(SecretWrite::Create(mut whole)) = whole else { panic!("{whole:?}") };
+        whole.metadata.finalizers = immutable.metadata.finalizers;
+        assert_eq!(*new, whole);
+    }
+
+    #[test]
+    fn the_selector_finds_the_secrets_that_were_written() {
+        let app = app(json!({}));
+        let selector = label_selector();
+        let (managed, owned) = selector.split_once(',').unwrap();
+        let (name, value) = managed.split_once('=').unwrap();
+        let labels = published(&app).metadata.labels.unwrap();
+        assert_eq!((labels[name].as_str(), labels[owned].as_str()), (value, "uid-1"));
+    }
+
+    #[test]
+    fn a_secret_without_a_client_secret_has_no_revision() {
+        let app = app(json!({}));
+        let id_only = SecretContents::default().publish(&app, &ClientId("id-1".into()), None, Timestamp::UNIX_EPOCH);
+        let Some(SecretWrite::Create(secret)) = SecretState::Absent.write(&app, &id_only) else {
+            panic!("not created")
+        };
+        assert_eq!(secret.annotations().keys().collect::<Vec<_>>(), ["oauth-apps.dev/keys"]);
+    }
+
+    #[test]
+    fn another_version_of_the_operator_takes_no_published_value_for_an_edited_one() {
+        assert_eq!(published(&app(json!({}))).annotations()["oauth-apps.dev/checksum"], "847b60a5");
     }
 
     #[test]
@@ -456,6 +515,7 @@ mod tests {
         let app = app(json!({}));
         let target = guard(&app, &key(), Some(published(&app)));
         let write = target.write(&app, &content(&app));
-        assert!(!format!("{target:?} {write:?} {:?}", content(&app)).contains("value-1"));
+        assert_eq!(format!("{target:?} {write:?}"), "Owned(OwnedSecret(billing)) Some(Replace(billing))");
+        assert!(!format!("{:?}", content(&app)).contains("value-1"));
     }
 }

@@ -47,6 +47,24 @@ mod tests {
     }
 
     #[test]
+    fn each_letter_is_as_likely_as_any_other() {
+        let mut bytes = (0..=u8::MAX).cycle();
+        let mut next = || {
+            client_secret(|byte| {
+                byte.fill(bytes.next().unwrap());
+                Ok::<_, ()>(())
+            })
+        };
+        let mut counts = std::collections::BTreeMap::<char, usize>::new();
+        // In so many secrets each byte that stands for a letter is used five times.
+        for _ in 0..31 {
+            next().unwrap().expose().chars().take(LETTERS).for_each(|letter| *counts.entry(letter).or_default() += 1);
+        }
+        assert_eq!(counts.len(), ALPHABET.len());
+        assert!(counts.values().all(|count| *count == 20), "{counts:?}");
+    }
+
+    #[test]
     fn two_secrets_differ_and_a_failing_source_gives_none() {
         let mut n = 0u8;
         let mut next = || {
