@@ -83,10 +83,7 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
     if observed.app.spec.suspend {
         return Ok(Step::Finish(Outcome::Suspended));
     }
-    let fields = match &observed.desired {
-        Ok(fields) => fields,
-        Err(blocked) => return secrets::read_published(observed).ok_or_else(|| blocked.clone()),
-    };
+    let fields = observed.desired.as_ref().map_err(Blocked::clone)?;
     let (mut plan, mut waiting) = (Plan::default(), None);
     for (part, while_waiting) in PARTS {
         let Some(step) = part(observed, fields)? else { continue };
@@ -108,8 +105,9 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
     if !plan.is_empty() {
         return Ok(Step::Finish(Outcome::Observed(plan)));
     }
-    let settled = Step::Finish(Outcome::Settled { wake: upkeep::next_deadline(observed) });
-    Ok(waiting.or(upkeep::final_check(observed)?).unwrap_or(settled))
+    let deadline = upkeep::next_deadline(observed);
+    let settled = Step::Finish(Outcome::Settled { wake: deadline });
+    Ok(waiting.or(upkeep::final_check(observed)?).map_or(settled, |step| step.no_later_than(deadline)))
 }
 
 /// What has to be done before a step: the finalizer is there before something depends on it, and nothing is created or changed

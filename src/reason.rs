@@ -376,11 +376,11 @@ impl Reason {
                 "Nothing; it is tried again until the earlier one is over.",
             ),
             Self::SecretNotProven => (
-                "The API accepted a client secret, or may have, and issues no token for it yet. Where there is one that works, consumers keep it.",
+                "The API accepted a client secret, or may have, and issues no token for it yet: where there is one that works, consumers keep it. Or it refused the one that consumers find once, which may be false, and is asked again in a minute.",
                 "See the message; the operator tries again by itself.",
             ),
             Self::CredentialRefused => (
-                "The API issues no token for the client secret that consumers find: for two minutes after it was published, or any more. On `Reconciling` alone: it refused the secret once, which may be false, and is asked again in a minute.",
+                "The API issues no token for the client secret that consumers find: for two minutes after it was published, or any more.",
                 "See the message for the API's words. One that was valid before is replaced by itself under `managementPolicy: Full`; else the operator asks again until it is valid.",
             ),
             Self::AppNotShown => (

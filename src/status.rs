@@ -176,7 +176,7 @@ fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -
             said(Ready, True, Reason::Provisioned, &ready_message),
             match is_refused_once(observed) {
                 false => said(Reconciling, False, Reason::Provisioned, ""),
-                true => said(Reconciling, True, Reason::CredentialRefused, &refused_once(&observed.app)),
+                true => said(Reconciling, True, Reason::SecretNotProven, &refused_once(&observed.app)),
             },
             said(Stalled, False, Reason::Provisioned, ""),
             said(Synced, True, Reason::Provisioned, "The API has what the spec says."),

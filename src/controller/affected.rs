@@ -33,11 +33,7 @@ impl Affected {
             Change::Connection(name) => self.those(|app| app.spec.connection_ref.name == *name),
             Change::Namespace(name) => self.those(|app| app.metadata.namespace.as_ref() == Some(name)),
             Change::ConnectionReady(name) => self.waiting_for(name, now),
-            Change::Secret(app) => match self.apps.get(app) {
-                Some(app) => vec![app],
-                // A Secret that outlives its resource names none, and may have another name.
-                None => self.those(|other| other.metadata.namespace == app.namespace && published_in(other, &app.name)),
-            },
+            Change::Secret(app) => self.apps.get(app).into_iter().collect(),
         }
     }
 
@@ -60,11 +56,6 @@ impl Affected {
     }
 }
 
-/// Whether status says that the credential is in the Secret of that name.
-fn published_in(app: &OrgOAuthApp, secret: &str) -> bool {
-    app.status.as_ref().is_some_and(|status| status.secret_name.as_deref() == Some(secret))
-}
-
 /// Whether its last reconcile could not use the connection.
 fn waits_for_connection(app: &OrgOAuthApp) -> bool {
     let waits = [Reason::ConnectionUnavailable, Reason::CredentialsUnavailable, Reason::ConnectionInvalid];
@@ -85,7 +76,7 @@ mod tests {
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
             "metadata": {"name": name, "namespace": format!("of-{name}")},
             "spec": {"connectionRef": {"name": connection}, "orgId": "o"},
-            "status": {"secretName": "credentials", "conditions": [{"type": "Synced", "status": "Unknown", "reason": synced, "message": "",
+            "status": {"conditions": [{"type": "Synced", "status": "Unknown", "reason": synced, "message": "",
                                        "lastTransitionTime": "1970-01-01T00:00:00Z"}]},
         });
         CachedApp::from(serde_json::from_value::<OrgOAuthApp>(object).unwrap())
@@ -120,7 +111,6 @@ mod tests {
         assert_eq!(names(affected.by(&Change::Namespace("of-good".into()), now)), ["good"]);
         let mut secret = |name: &str| names(affected.by(&Change::Secret(ObjectRef::new(name).within("of-good")), now));
         assert_eq!(secret("good"), ["good"]);
-        assert_eq!(secret("credentials"), ["good"], "it is named by the Secret only");
         assert_eq!(secret("down"), [""; 0], "another namespace");
     }
 

@@ -106,7 +106,10 @@ fn lost_key(observed: &Observed) -> Blocked {
 fn delete_app(observed: &Observed) -> Result<Step, Blocked> {
     let waits_for_users = observed.app.spec.deletion_policy == DeletionPolicy::DeleteWhenUnused;
     match &observed.users {
-        None if waits_for_users => Ok(Step::FindUsers(secret_names(&observed.app))),
+        // A Secret of others has pods of others.
+        None if waits_for_users => {
+            Ok(read_secrets(observed).unwrap_or_else(|| Step::FindUsers(secret_names(observed))))
+        }
         Some(users) if waits_for_users && !users.is_empty() => Ok(Step::Finish(in_use(observed, users))),
         Some(_) | None => delete_remote(observed, observed.client_id()),
     }
@@ -199,7 +202,7 @@ fn in_use(observed: &Observed, users: &[String]) -> Outcome {
         reason: Reason::InUse,
         message: format!(
             "Secret {} is used by pods {named}; the app is deleted when they are gone, or at once with spec.deletionPolicy Delete",
-            secret_names(&observed.app).join(" or ")
+            secret_names(observed).join(" or ")
         ),
         retry: Retry::Backoff,
     }

@@ -1,10 +1,10 @@
 //! Ready means proven: for an app that can have tokens of its own, the API issued one for what the Secret holds. It is asked
 //! after each change of the Secret, after each change of the app by whomever, and from time to time.
 
-use super::model::{Validity, is_recent, lag_end, reconcile_requested};
+use super::model::{Validity, is_provable, is_recent, lag_end, reconcile_requested};
 use super::{Access, Call, Next, Observed, Outcome, Remote, Retry, Step};
 use crate::backoff::{SPREAD, fraction};
-use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::Fields;
 use crate::reason::Reason;
 use crate::remote::ClientSecret;
@@ -92,13 +92,14 @@ pub fn refused<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<
 pub fn is_refused_once(observed: &Observed) -> bool {
     let current = published(observed, &observed.contents());
     let since = current.and_then(|current| observed.remembered.refused_since(&current));
-    since.is_some() && is_proven(observed)
+    since.is_some() && is_provable(&observed.app) && is_proven(observed)
 }
 
 /// Whether status says that the API is to be asked again, also by a process that ended since.
 fn is_said_to_be_refused_once(app: &OrgOAuthApp) -> bool {
-    let reconciling = app.condition(ConditionType::Reconciling);
-    reconciling.is_some_and(|c| c.status == ConditionStatus::True && c.reason == Reason::CredentialRefused.as_str())
+    let is_true = |kind| app.condition(kind).filter(|c| c.status == ConditionStatus::True);
+    let is_doubted = |c: &Condition| c.reason == Reason::SecretNotProven.as_str();
+    is_true(ConditionType::Ready).is_some() && is_true(ConditionType::Reconciling).is_some_and(is_doubted)
 }
 
 /// Whether the published secret is known to be valid, or nothing can tell.
@@ -126,14 +127,17 @@ pub fn proven_at(observed: &Observed) -> Option<Timestamp> {
     }
 }
 
-/// When a token is to be asked for next, if nothing happens before. What was asked now and is not known is asked again when the
-/// resource is looked at next.
+/// When a token is to be asked for next, if nothing happens before.
 pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let current = published(observed, contents)?;
     match (observed.validity(&current), refused_for_good_at(observed, &current)) {
         (Validity::NotProvable, _) => None,
-        (_, Some(at)) => Some(at),
-        (_, None) => expires(observed, proven_at(observed)?),
+        // Refused once, and what was said then does not confirm it.
+        (Validity::NotKnown(_), Some(at)) => Some(at).max(observed.now.checked_add(PAUSE).ok()),
+        (Validity::NotAsked | Validity::Invalid(_) | Validity::Valid, Some(at)) => Some(at),
+        (Validity::NotAsked | Validity::Invalid(_) | Validity::Valid | Validity::NotKnown(_), None) => {
+            expires(observed, proven_at(observed)?)
+        }
     }
 }
 

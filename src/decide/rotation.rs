@@ -15,7 +15,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// The overlap of a rotation where nothing says another one. [csp-struct]
-const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
 
 /// The step that brings the pending secret to the API and then to the consumers.
 pub fn apply_pending(

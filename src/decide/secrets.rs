@@ -40,15 +40,14 @@ pub fn read(observed: &Observed) -> Option<Step> {
     }
 }
 
-/// What is refused before any call says in status all the same whether its credential is still there.
-pub fn read_published(observed: &Observed) -> Option<Step> {
-    let was_published = observed.app.status.as_ref().is_some_and(|status| status.secret_name.is_some());
-    read(observed).filter(|_| was_published)
-}
-
 /// The names of all Secrets that hold a secret of the app.
-pub fn names(app: &OrgOAuthApp) -> Vec<String> {
-    [secret_name(app), rotation_secret_name(app)].into_iter().chain(previous_target_name(app)).collect()
+pub fn names(observed: &Observed) -> Vec<String> {
+    let app = &observed.app;
+    let rotation = match &observed.rotation_secret {
+        Some(SecretState::Foreign) => None,
+        Some(SecretState::Owned(_) | SecretState::Absent) | None => Some(rotation_secret_name(app)),
+    };
+    [Some(secret_name(app)), rotation, previous_target_name(app)].into_iter().flatten().collect()
 }
 
 /// The name under which status says that the credential is, when the spec no longer names it.

@@ -177,6 +177,15 @@ impl Retry {
         let next = times.into_iter().flatten().filter(|at| *at > now).min();
         next.map_or(Self::Backoff, Self::NoLaterThan)
     }
+
+    /// At that time too, unless the API asked not to.
+    fn no_later_than(self, time: Timestamp) -> Self {
+        match self {
+            Self::Backoff => Self::NoLaterThan(time),
+            Self::NoLaterThan(at) => Self::NoLaterThan(at.min(time)),
+            Self::NotBefore(at) => Self::NotBefore(at),
+        }
+    }
 }
 
 /// What a step affects.
@@ -193,6 +202,16 @@ pub enum Effect {
 }
 
 impl Step {
+    /// If it waits, then at the latest until that time, when another part has something to do.
+    pub fn no_later_than(self, time: Option<Timestamp>) -> Self {
+        match (self, time) {
+            (Self::Finish(Outcome::Waiting { reason, message, retry }), Some(time)) => {
+                Self::Finish(Outcome::Waiting { reason, message, retry: retry.no_later_than(time) })
+            }
+            (step, _) => step,
+        }
+    }
+
     /// What it affects.
     pub fn effect(&self) -> Effect {
         match self {

@@ -6,11 +6,11 @@ use super::first_secret;
 use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
 use super::proof::{next_check, refused};
-use super::rotation::{add, apply_pending, overlap_of, stage, write, write_rotation};
+use super::rotation::{DEFAULT_OVERLAP, add, apply_pending, overlap_of, stage, write, write_rotation};
 use super::validate::with_template_keys;
 use super::{Blocked, Call, Next, Observed, Outcome, Retry, RotationWrite, Step, WriteReason, signed_claim};
 use crate::backoff::fraction;
-use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
+use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED, RotationStatus};
 use crate::definition::Fields;
 use crate::duration;
 use crate::reason::Reason;
@@ -181,19 +181,33 @@ fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
     previous_end(observed, contents).is_some_and(|end| end > observed.now)
 }
 
-/// When the previous secret ends, as the Secret of the rotation says, or status where that Secret was deleted: the API accepts
-/// the secret all the same. A later end than any rotation gave is an edit.
+/// When the previous secret ends: as status says since it was published, also where the Secret of the rotation was deleted, since
+/// the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
 pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let status = observed.app.status.as_ref();
-    let said =
-        status.and_then(|status| status.rotation.as_ref()).filter(|said| said.revision == Some(contents.revision));
+    let said = recorded_rotation(observed, contents);
     let recorded = said.and_then(|said| said.previous_expires_at.as_ref()).map(|at| at.0);
-    let Some(previous) = &contents.previous else { return recorded };
-    let published = said.and_then(|said| said.rotated_at.as_ref()).map(|at| at.0).or(contents.rotated_at);
+    match (&contents.previous, recorded, &contents.pending) {
+        (None, recorded, _) | (Some(_), recorded @ Some(_), None) => recorded,
+        (Some(previous), None, _) | (Some(previous), Some(_), Some(_)) => {
+            Some(previous.expires_at.min(latest_end(observed, contents)?))
+        }
+    }
+}
+
+/// What status says of the rotation that published the present secret.
+fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
+    let said = observed.app.status.as_ref()?.rotation.as_ref();
+    said.filter(|said| said.revision == Some(contents.revision))
+}
+
+/// The latest end that a rotation gives, though the overlap in the spec may have been shortened since.
+fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let said = recorded_rotation(observed, contents).and_then(|said| said.rotated_at.as_ref());
+    let published = said.map(|at| at.0).or(contents.rotated_at);
     let accepted = contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.since));
-    let ends = |at: Timestamp| add(at, overlap_of(&observed.app)).filter(|_| at <= observed.now);
-    let latest = [published, accepted].into_iter().flatten().filter_map(ends).chain(recorded).max();
-    Some(previous.expires_at.min(latest.or(ends(observed.now))?))
+    // A time that is yet to come is wrong, and says nothing.
+    let last = [published, accepted].into_iter().flatten().filter(|at| *at <= observed.now).max();
+    add(last.unwrap_or(observed.now), overlap_of(&observed.app).max(DEFAULT_OVERLAP))
 }
 
 /// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since

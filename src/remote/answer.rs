@@ -195,11 +195,6 @@ pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
 }
 
 impl RemoteApp {
-    /// The app as which the operator calls, of which the API shows nothing.
-    pub fn caller(id: &ClientId) -> Self {
-        Self { id: id.clone(), created_at: None, last_updated_at: None, fields: Map::new(), is_caller: true }
-    }
-
     /// When it was last used, where the API says. [tcsp-resp]
     pub fn last_used_at(&self) -> Option<Timestamp> {
         time(self.fields.get("lastUsedAt"))

@@ -188,8 +188,6 @@ impl Iam for HttpIam {
                 let app = answer.app(id)?;
                 Ok(Some(RemoteApp { is_caller: self.caller().calls_as(&lane, id).await?, ..app }))
             }
-            // As which the operator calls, exists, whether it is shown as an app of the organization or not.
-            Err(Fault::NotFound(_)) if self.caller().calls_as(&lane, id).await? => Ok(Some(RemoteApp::caller(id))),
             Err(Fault::NotFound(_)) => Ok(None),
             Err(fault) => Err(fault),
         }

@@ -329,7 +329,7 @@ fn one_refusal_is_said_without_taking_ready_away() {
     assert_eq!(short(&refused), "TTFTT Provisioned");
     let reconciling = &refused.conditions[1];
     let expected = "The API refused the client secret in Secret billing once; it is asked again in a minute.";
-    assert_eq!((reconciling.reason.as_str(), reconciling.message.as_str()), ("CredentialRefused", expected));
+    assert_eq!((reconciling.reason.as_str(), reconciling.message.as_str()), ("SecretNotProven", expected));
     for answer in [None, Some(Verification::Accepted), Some(Verification::NotKnown("no".into()))] {
         assert_eq!(short(&settled(answer, 600)), "TFFTT Provisioned");
     }

@@ -92,7 +92,7 @@ async fn a_first_refusal_is_said_and_leaves_ready_as_it_is() {
     // For less than the minute after which a refusal counts.
     let denied = Fault::always(Action::refused(401)).on(Operation::Token).client(&id);
     world.control.fault(denied).await.unwrap();
-    let said = world.until_reason("billing", ConditionType::Reconciling, "CredentialRefused").await;
+    let said = world.until_reason("billing", ConditionType::Reconciling, "SecretNotProven").await;
     assert_eq!(said, "The API refused the client secret in Secret billing once; it is asked again in a minute.");
     assert_eq!(world.condition("billing", ConditionType::Ready).await.unwrap().status, ConditionStatus::True);
     world.control.clear_faults().await.unwrap();

@@ -130,7 +130,7 @@ fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a
         is_refused(60)(observed);
         answer(observed, "current", not_known());
     };
-    assert_step(proven_in_hour(Some(1), json!({}), no_reason), settled());
+    assert_step(proven_in_hour(Some(1), json!({}), no_reason), settled_until(after(at(2), 60)));
     // One that was never valid is not replaced.
     let words = |observed: &mut Observed| is_refused(60)(observed);
     assert_step(proven_in_hour(None, json!({}), words), is_refused_now(Retry::Backoff));
@@ -140,7 +140,7 @@ fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a
         let rotation = observed.app.status.as_mut().unwrap().rotation.as_mut().unwrap();
         (rotation.revision, rotation.rotated_at) = (Some(2), Some(Time(observed.now)));
     };
-    assert_step(proven_in_hour(Some(1), json!({}), just_rotated), is_refused_now(Retry::Backoff));
+    assert_step(proven_in_hour(Some(1), json!({}), just_rotated), is_refused_now(Retry::NoLaterThan(after(at(2), 60))));
 }
 
 #[test]
@@ -231,13 +231,15 @@ fn what_was_reported_as_refused_is_ready_again_only_with_a_token() {
 
 #[test]
 fn a_process_that_starts_after_one_refusal_asks_again() {
-    let reported = |status: &str, reason: &str| {
-        let reconciling = condition("Reconciling", status, reason);
-        proven_in_hour(Some(1), json!({"status": {"conditions": [reconciling]}}), nothing)
+    let reported = |ready: &str, reconciling: &str, reason: &str| {
+        let conditions = [condition("Ready", ready, "Provisioned"), condition("Reconciling", reconciling, reason)];
+        proven_in_hour(Some(1), json!({"status": {"conditions": conditions}}), nothing)
     };
-    assert_step(reported("True", "CredentialRefused"), verify("current"));
-    assert_step(reported("True", "Updating"), settled());
-    assert_step(reported("False", "CredentialRefused"), settled());
+    assert_step(reported("True", "True", "SecretNotProven"), verify("current"));
+    assert_step(reported("True", "True", "Updating"), settled());
+    assert_step(reported("True", "False", "SecretNotProven"), settled());
+    // It waits for something else.
+    assert_step(reported("False", "True", "SecretNotProven"), settled());
 }
 
 #[test]
@@ -248,6 +250,11 @@ fn one_refusal_is_asked_about_again_before_it_counts() {
     assert!(once(Some(1), 59));
     assert!(!once(Some(1), 60), "it counts");
     assert!(!once(None, 59), "it was never valid");
+    let code = json!({"spec": {"grantTypes": ["authorization_code"]}});
+    let unprovable = proven_in_hour(Some(1), code, |observed| {
+        observed.remembered.refused = Some((secret("current"), observed.now));
+    });
+    assert!(!is_refused_once(&unprovable), "it is not asked about any more");
     assert!(!is_refused_once(&proven_in_hour(Some(1), json!({}), nothing)));
 }
 

@@ -114,6 +114,14 @@ fn a_rotation_that_meets_another_one_waits() {
     for was_found in [true, false] {
         assert_step(conflict(synced(), was_found), waits_for_rotation());
     }
+    // The present one was refused once, and is asked about again in time.
+    let refused_once = pending_with(app(synced()), |observed| {
+        observed.remote = as_wanted();
+        progressed(PendingProgress::Conflict { was_found: false })(observed);
+        refuse_since(observed, "current", 59);
+    });
+    let in_time = Retry::NoLaterThan(after(refused_once.now, 1));
+    assert_step(refused_once, waits(Reason::RotationRunning, "is in progress", in_time));
     // Sent before, and where no token can tell a rotation in progress is that one.
     assert_step(conflict(code(), true), kept_since(at(1)));
     assert_step(conflict(code(), false), waits_for_rotation());

@@ -168,22 +168,27 @@ fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
 #[test]
 fn a_previous_secret_ends_no_later_than_a_rotation_gave_it_whatever_is_written_into_its_secret() {
     let far = at(1_000_000);
-    let ends = |rotation: Value, contents: &dyn Fn(SecretContents) -> SecretContents| {
-        let app = app(json!({"spec": {"rotation": {"overlap": "9h"}}, "status": {"rotation": rotation}}));
+    let ends_with = |overlap: &str, rotation: Value, contents: &dyn Fn(SecretContents) -> SecretContents| {
+        let app = app(json!({"spec": {"rotation": {"overlap": overlap}}, "status": {"rotation": rotation}}));
         let contents = contents(SecretContents { previous: previous("before", far), ..super::fixture::contents(&app) });
         let observed = observe(app, |app| holding(app, &contents), nothing);
         previous_end(&observed, &observed.contents()).unwrap()
     };
-    assert_eq!(ends(json!({}), &|contents| contents), at(9), "the overlap after it was published");
-    let recorded = json!({"revision": 1, "previousExpiresAt": at(48)});
-    assert_eq!(ends(recorded, &|contents| contents), at(48), "the overlap that the spec had then");
-    let of_another = json!({"revision": 0, "previousExpiresAt": at(48)});
-    assert_eq!(ends(of_another, &|contents| contents), at(9));
+    let ends =
+        |rotation: Value, contents: &dyn Fn(SecretContents) -> SecretContents| ends_with("90h", rotation, contents);
+    assert_eq!(ends(json!({}), &|contents| contents), at(90), "the overlap after it was published");
+    let recorded = || json!({"revision": 1, "previousExpiresAt": at(400)});
+    assert_eq!(ends(recorded(), &|contents| contents), at(400), "the overlap that the spec had then");
+    let in_the_past = |contents| SecretContents { previous: previous("before", at(1)), ..contents };
+    assert_eq!(ends(recorded(), &in_the_past), at(400), "an earlier end is an edit too");
+    assert_eq!(ends(json!({}), &in_the_past), at(1));
+    let of_another = json!({"revision": 0, "previousExpiresAt": at(400)});
+    assert_eq!(ends(of_another, &|contents| contents), at(90));
     let published_in_future = |contents| SecretContents { rotated_at: Some(far), ..contents };
-    assert_eq!(ends(json!({"revision": 1, "rotatedAt": at(1)}), &published_in_future), at(10), "status says when");
-    assert_eq!(ends(json!({}), &published_in_future), at(11), "the overlap from now on");
+    assert_eq!(ends(json!({"revision": 1, "rotatedAt": at(1)}), &published_in_future), at(91), "status says when");
+    assert_eq!(ends(json!({}), &published_in_future), at(92), "the overlap from now on");
     let published_long_ago = |contents| SecretContents { rotated_at: Some(at(-900)), ..contents };
-    assert_eq!(ends(json!({}), &published_long_ago), at(-891));
+    assert_eq!(ends(json!({}), &published_long_ago), at(-810));
     // It is about to be published.
     let is_pending = |accepted_at| {
         move |contents: SecretContents| {
@@ -191,8 +196,11 @@ fn a_previous_secret_ends_no_later_than_a_rotation_gave_it_whatever_is_written_i
             published_long_ago(SecretContents { pending, ..contents })
         }
     };
-    assert_eq!(ends(json!({}), &is_pending(Some(at(2)))), at(11));
-    assert_eq!(ends(json!({}), &is_pending(None)), at(10));
+    assert_eq!(ends(json!({}), &is_pending(Some(at(2)))), at(92));
+    assert_eq!(ends(json!({}), &is_pending(None)), at(91));
+    assert_eq!(ends(recorded(), &is_pending(None)), at(91), "status speaks of the one before");
+    // The overlap may have been shortened since.
+    assert_eq!(ends_with("1h", json!({}), &|contents| contents), at(48));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::decide::{
     validate,
 };
 use crate::reason::Reason;
-use crate::secret::{SecretContents, SecretState};
+use crate::secret::SecretContents;
 use crate::secret_value::CREDENTIAL;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -36,18 +36,12 @@ fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
 }
 
 #[test]
-fn what_is_refused_before_any_call_still_says_whether_its_secret_is_there() {
-    let not_granted = || blocked(Reason::NotGranted, "no");
-    let begin = |app: OrgOAuthApp| {
-        let access = Access::Refused(Blocked::new(Reason::NotGranted, "no"));
-        Observed::new(app, access, key(), at(2), secret("fresh"))
-    };
-    // Nothing was published.
-    assert_step(begin(app(json!({}))), not_granted());
-    let mut observed = begin(app(synced()));
-    assert_step(&observed, read_secrets());
-    observed.hold(Secrets::only(SecretState::Absent));
-    assert_step(observed, not_granted());
+fn a_duration_from_before_the_schema_bounded_it_is_refused_and_never_taken_for_another_one() {
+    for field in ["interval", "overlap"] {
+        let rotation = json!({"spec": {"rotation": {field: "1h1h"}}});
+        let words = format!("spec.rotation.{field}: \"1h1h\" is not a duration such as 10m; correct it");
+        assert_step(observe(app(rotation), free, nothing), blocked(Reason::InvalidSpec, &words));
+    }
 }
 
 #[test]
