@@ -288,7 +288,7 @@ async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
 }
 
 #[tokio::test]
-async fn a_hundred_deletions_in_two_organizations_are_eight_calls() {
+async fn a_hundred_deletions_in_two_organizations_share_calls() {
     let world = World::new("delete-many", Flavour::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10m"})).await;
@@ -310,7 +310,9 @@ async fn a_hundred_deletions_in_two_organizations_are_eight_calls() {
     for name in &names {
         world.until_gone(name).await;
     }
-    assert_eq!(world.calls(Operation::DeleteApps).await, 8);
+    // Fifteen at most in each; a slow machine fills fewer. How many fit is counted beside the batches.
+    let calls = world.calls(Operation::DeleteApps).await;
+    assert!((8..=25).contains(&calls), "{calls}");
     assert!(world.control.apps().await.unwrap().is_empty());
     assert!(world.app_names().await.is_empty());
 }
