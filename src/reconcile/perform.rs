@@ -223,10 +223,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             Ok(secret) => {
                 self.secret_accepted();
                 self.wrote(secret, because);
-                // Further keys and the claim are compared when they are put back, and the rotation is in another Secret.
+                // The claim is compared when it is put back, and the rotation is in another Secret.
                 let read = self.observed.contents();
-                let SecretContents { claim, extra, pending, previous, .. } = read.clone();
-                let is_held = read == SecretContents { claim, extra, pending, previous, ..written };
+                let SecretContents { claim, pending, previous, .. } = read.clone();
+                let is_held = read == SecretContents { claim, pending, previous, ..written };
                 Ok(if is_held { Flow::Next } else { secret_overridden(&self.secret_name()) })
             }
             Err(fault) => self.secret_not_written(&self.secret_name(), fault),
