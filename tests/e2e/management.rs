@@ -279,7 +279,7 @@ async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
         };
         world.until(&says, waits).await;
         let published = world.condition("billing", ConditionType::SecretPublished).await.unwrap().message;
-        assert_eq!(published, "Secret billing is deleted with this resource; until then it is not kept up to date.");
+        assert_eq!(published, "Secret billing holds a credential.");
         assert!(world.remote_app(&id).await.is_some());
         world.kubectl(&["delete", "pod", gone, "--force", "--grace-period=0"]);
     }
