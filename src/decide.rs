@@ -107,7 +107,9 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
     }
     let deadline = upkeep::next_deadline(observed);
     let settled = Step::Finish(Outcome::Settled { wake: deadline });
-    Ok(waiting.or(upkeep::final_check(observed)?).map_or(settled, |step| step.no_later_than(deadline)))
+    // What waits goes on by itself, so nobody is asked to do anything about the credential.
+    let last = if waiting.is_some() { waiting } else { upkeep::final_check(observed)? };
+    Ok(last.map_or(settled, |step| step.no_later_than(deadline)))
 }
 
 /// What has to be done before a step: the finalizer is there before something depends on it, and nothing is created or changed

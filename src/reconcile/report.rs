@@ -3,7 +3,7 @@
 
 use super::{Connections, Pass};
 use crate::cluster::{Cluster, ClusterFault, Happening};
-use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::decide::Outcome;
 use crate::reason::Reason;
 use crate::secret::secret_name;
@@ -15,6 +15,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         if *outcome != Outcome::Gone {
             let status = status::after(&self.observed, outcome, self.operator.now());
             happenings.push(self.stale_consumers(&status));
+            happenings.push(self.refused_credential(outcome, &status));
             if self.observed.app.status.as_ref() != Some(&status) {
                 self.observed.app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
             }
@@ -64,6 +65,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 all
             }),
         }
+    }
+
+    /// That the API refuses what consumers find cuts them off, whatever else the reconcile is about.
+    fn refused_credential(&self, outcome: &Outcome, status: &OrgOAuthAppStatus) -> Option<Happening> {
+        if let Outcome::Blocked(_) | Outcome::Waiting { .. } = outcome {
+            return None;
+        }
+        let refused = [
+            (ConditionType::Ready, ConditionStatus::False, Reason::CredentialRefused),
+            (ConditionType::Reconciling, ConditionStatus::True, Reason::SecretNotProven),
+        ];
+        let news = |(kind, value, reason): (ConditionType, ConditionStatus, Reason)| {
+            let condition = status.conditions.iter().find(|c| c.r#type == kind)?;
+            let is_said_now = condition.status == value && condition.reason == reason.as_str();
+            let is_new = is_said_now && !is_said(&self.observed.app, kind, value, reason);
+            is_new.then(|| Happening { reason, message: condition.message.clone(), warning: true })
+        };
+        refused.into_iter().find_map(news)
     }
 
     /// Under the reason of what came first, since the rest came of it.

@@ -50,6 +50,9 @@ async fn a_secret_that_was_regenerated_in_the_console_is_rotated_by_itself_and_t
             ready.status == ConditionStatus::False && ready.reason == "CredentialRefused"
         };
         world.until("it is told", is_told).await;
+        let has_event = async |app, reason| world.notes(app, reason).len() == 1;
+        world.until("an Event tells it", async || has_event("observed", "CredentialRefused").await).await;
+        world.until("an Event told why it was rotated", async || has_event("full", "SecretNotProven").await).await;
         assert_eq!(world.calls(Operation::RotateSecret).await, 1, "{flavour:?}");
         assert_eq!(world.calls(Operation::UpdateApp).await, 0, "{flavour:?}: nothing is replaced");
     }

@@ -99,8 +99,16 @@ fn beside_an_edited_or_unknown_secret_the_pending_one_is_sent_again() {
         let pending = Some(PendingSecret { follows: 0, ..pending(RotationMode::Overlap) });
         holding(app, &SecretContents { pending, claim: contents(app).claim, ..SecretContents::default() })
     };
-    let adopted = claimed(chosen(json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}})));
-    assert_step(observe(adopted, beside_unknown, is_refused), stage(RotationMode::Overlap, "next"));
+    let adopted = || claimed(chosen(json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}})));
+    assert_step(observe(adopted(), beside_unknown, is_refused), stage(RotationMode::Overlap, "next"));
+    // Until then nobody is asked to do what is under way.
+    let too_early = |observed: &mut Observed| {
+        observed.now = after(at(1), 60);
+        is_refused(observed);
+    };
+    let waits = || waits_for_proof(Retry::NoLaterThan(after(at(1), 120)));
+    assert_step(observe(app(synced()), beside_edited, too_early), waits());
+    assert_step(observe(adopted(), beside_unknown, too_early), waits());
 }
 
 #[test]
