@@ -328,7 +328,7 @@ impl Reason {
             ),
             Self::SecretConflict => (
                 "The name of the Secret is taken by an object that this resource does not control; it is left alone and no call is made.",
-                "Remove that Secret or choose another `secret.name`.",
+                "Choose another `secret.name`; remove the Secret only if nothing uses it. Where `<name>-rotation` is taken by another `OrgOAuthApp`, set its `secret.name`.",
             ),
             Self::DeletionNotOffered => (
                 "The API has no operation to delete an app.",

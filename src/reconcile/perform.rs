@@ -94,7 +94,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn is_overridden(&self, target: &SecretState) -> bool {
         match target {
             SecretState::Owned(secret) => self.operator.secret_writes.is_overridden(&self.observed.app, secret),
-            SecretState::Absent | SecretState::Foreign => false,
+            SecretState::Absent | SecretState::Foreign { .. } => false,
         }
     }
 
@@ -273,7 +273,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn rotation_claim(&self) -> Option<&SignedClaim> {
         match &self.observed.rotation_secret {
             Some(SecretState::Owned(secret)) => secret.claim(),
-            Some(SecretState::Absent | SecretState::Foreign) | None => None,
+            Some(SecretState::Absent | SecretState::Foreign { .. }) | None => None,
         }
     }
 
@@ -293,7 +293,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let name = secret.name();
                 self.note(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
             }
-            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign) | None => {
+            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {
                 self.tell_of_write(because)
             }
         }
@@ -302,7 +302,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn version(&self) -> Option<String> {
         match &self.observed.secret {
             Some(SecretState::Owned(secret)) => secret.version(),
-            Some(SecretState::Absent | SecretState::Foreign) | None => None,
+            Some(SecretState::Absent | SecretState::Foreign { .. }) | None => None,
         }
     }
 

@@ -16,6 +16,7 @@ async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "SecretConflict").await;
     assert!(message.contains("Secret billing exists and is not controlled by this resource"), "{message}");
+    assert!(message.ends_with("or remove the Secret if nothing uses it"), "{message}");
     assert_eq!(world.app_calls().await, 0);
     assert_eq!(world.secrets().get("billing").await.unwrap(), before, "byte for byte the same");
     world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
