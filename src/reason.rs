@@ -294,14 +294,14 @@ impl Reason {
             ),
             Self::ConnectionNotFound => (
                 "No `IamConnection` has the name in `connectionRef`.",
-                "Correct `connectionRef.name`, or have the connection created. To delete the resource without it, set `deletionPolicy: Retain`.",
+                "Have the connection created; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.",
             ),
             Self::ConnectionInvalid => {
                 ("The `IamConnection` cannot be used as it is.", "Have it mended as the message says.")
             }
             Self::NotGranted => (
                 "No grant of the `IamConnection` covers this namespace and organization, so no call is made.",
-                "Ask the platform team for a grant. To delete the resource without one, set `deletionPolicy: Retain`.",
+                "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without one, set `deletionPolicy: Retain`.",
             ),
             Self::WrongOrganization => (
                 "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No call is made with it.",

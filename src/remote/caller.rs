@@ -239,7 +239,7 @@ impl Caller {
             (408 | 425, _) => Err(answer.fault()),
             // The credentials may be good for other organizations, so this says nothing about the connection.
             (400 | 402..500, Some(org)) => Err(Fault::Forbidden(format!(
-                "the API gives no access token for organization {org}: {}; correct spec.orgId, or {}; {}",
+                "the API gives no access token for organization {org}: {}; delete this resource and create it again with the right orgId, or {}; {}",
                 answer.refusal(),
                 self.dialect().advice_without_token(),
                 causes()

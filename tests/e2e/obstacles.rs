@@ -31,7 +31,10 @@ async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one()
     world.operator().start();
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "ConnectionNotFound").await;
-    assert!(message.contains("there is no IamConnection no-connection"), "{message}");
+    assert!(
+        message.contains("there is no IamConnection no-connection; create it, or delete this resource"),
+        "{message}"
+    );
     assert_eq!(world.app_calls().await, 0);
     world.connect(json!({})).await;
     world.until_ready("billing").await;
@@ -46,6 +49,7 @@ async fn without_a_grant_no_call_is_made_and_it_goes_on_once_there_is_one() {
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "NotGranted").await;
     assert!(message.contains("covers namespace no-grant and organization org-of-no-grant"), "{message}");
+    assert!(message.ends_with("create it again with the right orgId"), "{message}");
     let other_org = json!([{"namespaces": {"from": "All"}, "orgs": {"from": "Ids", "ids": ["other"]}}]);
     world.connect(json!({ "grants": other_org })).await;
     let labelled = json!([{"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}, "orgs": {"from": "All"}}]);
