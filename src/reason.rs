@@ -251,7 +251,7 @@ impl Reason {
             Self::Provisioned => ("The app exists and its credential is in the Secret.", "Nothing."),
             Self::Created => ("The app was created at the API and its credential written to the Secret.", "Nothing."),
             Self::Regenerated => (
-                "The credential was missing, so the API was asked for a new client secret on the same client id, and it was written to the Secret.",
+                "The credential was missing, so the API was asked for a new client secret on the same client id, and it was written to the Secret. A secret that `clientSecretRef` provides is set again instead, and only a new value there rotates it.",
                 "Restart what still uses the old secret.",
             ),
             Self::Repaired => ("The Secret was edited by hand and has been put back.", "Find out who edits it."),

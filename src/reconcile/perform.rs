@@ -313,6 +313,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             WriteReason::Replaced => {
                 self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
+            WriteReason::Provided => self.note(Reason::Regenerated, self.provided_secret_was_set(&id)),
             WriteReason::Rotated => self.note(Reason::Rotated, format!("The client secret of app {id} was rotated.")),
             WriteReason::Moved => {
                 self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
@@ -331,6 +332,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             WriteReason::PutBack => self.note(Reason::Repaired, format!("Secret {name} was edited and is put back.")),
         }
+    }
+
+    fn provided_secret_was_set(&self, id: &ClientId) -> String {
+        let reference = self.observed.app.spec.client_secret_ref.as_ref();
+        let source = reference.map(|reference| format!("Secret {}", reference.name)).unwrap_or_default();
+        format!(
+            "The client secret of app {id} was set in the API to the value that {source} provides, and every other one ended. To rotate it, put a new value into {source}."
+        )
     }
 
     /// Whether the spec changed since it was last looked at.
