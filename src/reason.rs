@@ -324,7 +324,7 @@ impl Reason {
             ),
             Self::IdConflict => (
                 "Another `OrgOAuthApp` has the client id in `spec.id` and came first. The message names it only if it is in the same namespace.",
-                "Delete one of the two. If the other one is to stay, create this resource again with another id: `id` is immutable.",
+                "Delete this resource and create it again with another id: `id` is immutable. The message says whether the deletion leaves the app as it is.",
             ),
             Self::SecretConflict => (
                 "The name of the Secret is taken by an object that this resource does not control; it is left alone and no call is made.",

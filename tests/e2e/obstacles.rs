@@ -119,7 +119,11 @@ async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
     let credential = world.credential("older").await;
     world.create("younger", json!({"id": "shared-id"})).await;
     let message = world.until_stalled("younger", "IdConflict").await;
-    assert!(message.contains("OrgOAuthApp older has the id shared-id"), "{message}");
+    assert!(
+        message
+            .contains("OrgOAuthApp older has the id shared-id; delete this resource, which leaves the app as it is,"),
+        "{message}"
+    );
     world.delete("younger").await;
     world.until_gone("younger").await;
     assert_eq!(world.credential("older").await, credential);
