@@ -25,6 +25,24 @@ async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
 }
 
 #[tokio::test]
+async fn a_resource_named_like_the_secret_of_a_rotation_is_named_and_can_give_way() {
+    let world = World::running("rotation-name", Flavour::Csp).await;
+    world.create("billing-rotation", json!({})).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing-rotation").await;
+    world.until_ready("billing").await;
+    let neighbor = world.credential("billing-rotation").await.unwrap();
+    world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "now").await;
+    let message = world.until_stalled("billing", "SecretConflict").await;
+    assert!(message.contains("but by OrgOAuthApp billing-rotation; set another spec.secret.name there"), "{message}");
+    assert_eq!(world.credential("billing-rotation").await.unwrap(), neighbor);
+    world.change("billing-rotation", json!({"secret": {"name": "neighbor"}})).await;
+    world.until_rotated("billing", "now").await;
+    assert_eq!(world.credential("neighbor").await.unwrap(), neighbor);
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
 async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one() {
     let world = World::new("no-connection", Flavour::Csp).await;
     world.give_credentials().await;
