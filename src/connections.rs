@@ -233,7 +233,7 @@ fn proven(answer: Result<TokenClaims, Fault>, secret: &str) -> Proven {
             | Fault::Rejected(message),
         ) => Proven::Wrong(Blocked::new(
             Reason::CredentialsUnavailable,
-            format!("{message}; put the right ones into {secret}"),
+            format!("{message}; put the right credentials into {secret}"),
         )),
     }
 }

@@ -251,7 +251,7 @@ impl Reason {
             Self::Provisioned => ("The app exists and its credential is in the Secret.", "Nothing."),
             Self::Created => ("The app was created at the API and its credential written to the Secret.", "Nothing."),
             Self::Regenerated => (
-                "The credential was missing, so the API was asked for a new client secret on the same client id, and it was written to the Secret.",
+                "The credential was missing, so the API was asked for a new client secret on the same client id, and it was written to the Secret. A secret that `clientSecretRef` provides is set again instead, and only a new value there rotates it.",
                 "Restart what still uses the old secret.",
             ),
             Self::Repaired => ("The Secret was edited by hand and has been put back.", "Find out who edits it."),
@@ -294,14 +294,14 @@ impl Reason {
             ),
             Self::ConnectionNotFound => (
                 "No `IamConnection` has the name in `connectionRef`.",
-                "Correct `connectionRef.name`, or have the connection created. To delete the resource without it, set `deletionPolicy: Retain`.",
+                "Have the connection created; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.",
             ),
             Self::ConnectionInvalid => {
                 ("The `IamConnection` cannot be used as it is.", "Have it mended as the message says.")
             }
             Self::NotGranted => (
                 "No grant of the `IamConnection` covers this namespace and organization, so no call is made.",
-                "Ask the platform team for a grant. To delete the resource without one, set `deletionPolicy: Retain`.",
+                "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without one, set `deletionPolicy: Retain`.",
             ),
             Self::WrongOrganization => (
                 "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No call is made with it.",
@@ -324,11 +324,11 @@ impl Reason {
             ),
             Self::IdConflict => (
                 "Another `OrgOAuthApp` has the client id in `spec.id` and came first. The message names it only if it is in the same namespace.",
-                "Delete one of the two. If the other one is to stay, create this resource again with another id: `id` is immutable.",
+                "Delete this resource and create it again with another id: `id` is immutable. The message says whether the deletion leaves the app as it is.",
             ),
             Self::SecretConflict => (
                 "The name of the Secret is taken by an object that this resource does not control; it is left alone and no call is made.",
-                "Remove that Secret or choose another `secret.name`.",
+                "Choose another `secret.name`; remove the Secret only if nothing uses it. Where `<name>-rotation` is taken by another `OrgOAuthApp`, set its `secret.name`.",
             ),
             Self::DeletionNotOffered => (
                 "The API has no operation to delete an app.",

@@ -11,9 +11,13 @@ use crate::claim::ClaimKey;
 use crate::crd::{KeyRef, OrgOAuthApp, SignedClaim, USE_LABEL};
 use crate::remote::ClientSecret;
 use crate::secret_value;
+use crate::text::clean;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
 
+/// The longest name of a resource, in bytes.
+const MAX_NAME: usize = 253;
 /// What the name of a resource has appended in that of the Secret of its rotation.
 pub const ROTATION_SUFFIX: &str = "-rotation";
 
@@ -25,7 +29,10 @@ pub enum SecretState {
     /// The object is controlled by this resource.
     Owned(OwnedSecret),
     /// The object is somebody else's and is left alone.
-    Foreign,
+    Foreign {
+        /// The `OrgOAuthApp` that its owner references name as its controller.
+        app: Option<String>,
+    },
 }
 
 /// A Secret that this resource controls, and the operator's claim on it if it is there and verifies.
@@ -87,11 +94,15 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
     let Some(secret) = existing else { return SecretState::Absent };
     let claim = contents::claim(&secret).filter(|claim| key.verifies(app, claim));
     let (uid, claimed) = (app.uid(), claim.as_ref().map(|claim| &claim.uid));
-    let ours = match controller(&secret) {
-        Some(controller) => Some(controller) == uid.as_ref() || Some(controller) == claimed,
+    let controller = controller(&secret);
+    let ours = match controller {
+        Some(controller) => Some(&controller.uid) == uid.as_ref() || Some(&controller.uid) == claimed,
         None => claim.is_some(),
     };
-    if ours { SecretState::Owned(OwnedSecret { secret: Box::new(secret), claim }) } else { SecretState::Foreign }
+    match ours {
+        true => SecretState::Owned(OwnedSecret { secret: Box::new(secret), claim }),
+        false => SecretState::Foreign { app: controller.and_then(name_of_app) },
+    }
 }
 
 /// The secret that a user brings with `clientSecretRef`.
@@ -135,9 +146,15 @@ pub fn provided(reference: &KeyRef, existing: Option<Secret>) -> ProvidedSecret 
     }
 }
 
-fn controller(secret: &Secret) -> Option<&String> {
-    let owners = secret.metadata.owner_references.iter().flatten();
-    owners.filter(|owner| owner.controller == Some(true)).map(|owner| &owner.uid).next()
+fn controller(secret: &Secret) -> Option<&OwnerReference> {
+    secret.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+/// An owner reference names an object of the same namespace, so no tenant learns of another one.
+fn name_of_app(owner: &OwnerReference) -> Option<String> {
+    let is_app = owner.kind == OrgOAuthApp::kind(&())
+        && owner.api_version.split_once('/').is_some_and(|(group, _)| group == OrgOAuthApp::group(&()));
+    is_app.then(|| clean(&owner.name, MAX_NAME))
 }
 
 impl SecretWrite {
@@ -157,7 +174,7 @@ impl SecretState {
         match self {
             Self::Absent => Some(SecretWrite::Create(content.render(app, Secret::default()))),
             Self::Owned(secret) => Some(secret.replace(|secret| content.render(app, secret))),
-            Self::Foreign => None,
+            Self::Foreign { .. } => None,
         }
     }
 
@@ -167,7 +184,7 @@ impl SecretState {
             (Self::Absent, false) => Some(SecretWrite::Create(content.render_rotation(app, Secret::default()))),
             (Self::Owned(secret), false) => Some(secret.replace(|secret| content.render_rotation(app, secret))),
             (Self::Owned(secret), true) => Some(secret.remove()),
-            (Self::Absent, true) | (Self::Foreign, _) => None,
+            (Self::Absent, true) | (Self::Foreign { .. }, _) => None,
         }
     }
 
@@ -175,7 +192,7 @@ impl SecretState {
     pub fn add_rotation(&self, app: &OrgOAuthApp, contents: SecretContents) -> SecretContents {
         match self {
             Self::Owned(OwnedSecret { secret, .. }) => contents.with_rotation(app, secret),
-            Self::Absent | Self::Foreign => contents,
+            Self::Absent | Self::Foreign { .. } => contents,
         }
     }
 
@@ -185,7 +202,7 @@ impl SecretState {
             Self::Owned(OwnedSecret { secret, claim }) => {
                 SecretContents { claim: claim.clone(), ..SecretContents::read(app, secret) }
             }
-            Self::Absent | Self::Foreign => SecretContents::default(),
+            Self::Absent | Self::Foreign { .. } => SecretContents::default(),
         }
     }
 }
@@ -217,7 +234,7 @@ impl OwnedSecret {
 
     /// Whether Kubernetes deletes it with its resource.
     pub fn is_collected(&self, app: &OrgOAuthApp) -> bool {
-        controller(&self.secret).is_some_and(|controller| Some(controller) == app.uid().as_ref())
+        controller(&self.secret).is_some_and(|controller| Some(&controller.uid) == app.uid().as_ref())
     }
 
     /// The operator's claim on it.
@@ -330,7 +347,7 @@ mod tests {
         let empty = SecretContents { pending: None, previous: None, ..full.clone() };
         assert!(matches!(rotation.write_rotation(&app, &empty), Some(SecretWrite::Delete(_))));
         assert!(SecretState::Absent.write_rotation(&app, &empty).is_none());
-        assert!(SecretState::Foreign.write_rotation(&app, &full).is_none());
+        assert!(SecretState::Foreign { app: None }.write_rotation(&app, &full).is_none());
         assert!(ours(&app, secret).matches(&app, &full) && !full.is_edited(&app));
     }
 
@@ -409,10 +426,30 @@ mod tests {
         owned_by_another.owner_references_mut()[0].uid = "uid-2".into();
         for foreign in [Secret::default(), owned_not_controlled, owned_by_another] {
             let target = guard(&app, &key(), Some(foreign));
-            assert!(matches!(target, SecretState::Foreign));
+            assert!(matches!(target, SecretState::Foreign { .. }));
             assert!(target.write(&app, &content(&app)).is_none());
             assert_eq!(target.contents(&app), SecretContents::default());
         }
+    }
+
+    #[test]
+    fn a_secret_of_another_resource_is_named_by_the_app_that_controls_it() {
+        let app = app(json!({}));
+        let controlled_by = |kind: &str, api_version: &str, name: &str| {
+            let mut secret = published(&app);
+            let owner = &mut secret.owner_references_mut()[0];
+            (owner.uid, owner.kind) = ("uid-2".into(), kind.into());
+            (owner.api_version, owner.name) = (api_version.into(), name.into());
+            match guard(&app, &key(), Some(secret)) {
+                SecretState::Foreign { app } => app,
+                other => panic!("{other:?}"),
+            }
+        };
+        let version = OrgOAuthApp::api_version(&());
+        assert_eq!(controlled_by("OrgOAuthApp", &version, "other").as_deref(), Some("other"));
+        assert_eq!(controlled_by("OrgOAuthApp", &version, "a\n\u{202e}b").as_deref(), Some("a b"));
+        assert_eq!(controlled_by("OrgOAuthApp", "example.com/v1", "other"), None);
+        assert_eq!(controlled_by("Certificate", &version, "other"), None);
     }
 
     #[test]

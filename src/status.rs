@@ -38,7 +38,7 @@ pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuth
         claim: signed_claim(observed).filter(|_| is_claimed).or(old.claim),
         // While a former Secret is still there, it is the one to remember.
         secret_name: match (published, &observed.previous_target) {
-            (Some(true), None | Some(SecretState::Absent | SecretState::Foreign)) => Some(secret_name(app)),
+            (Some(true), None | Some(SecretState::Absent | SecretState::Foreign { .. })) => Some(secret_name(app)),
             _ => old.secret_name,
         },
         rotation: rotation(observed).or(old.rotation),

@@ -187,7 +187,7 @@ fn owned_secrets(observed: &Observed) -> impl Iterator<Item = &OwnedSecret> {
     [&observed.secret, &observed.rotation_secret, &observed.previous_target].into_iter().flatten().filter_map(
         |target| match target {
             SecretState::Owned(secret) => Some(secret),
-            SecretState::Absent | SecretState::Foreign => None,
+            SecretState::Absent | SecretState::Foreign { .. } => None,
         },
     )
 }

@@ -129,7 +129,7 @@ fn is_derived(observed: &Observed) -> bool {
 fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match (&observed.id_owner, &observed.remote) {
         (IdOwner::Unread, _) => Ok(Step::FindIdOwner),
-        (IdOwner::Has(other), _) => Err(id_conflict(&observed.app, &id, other)),
+        (IdOwner::Has(other), _) => Err(id_conflict(observed, &id, other)),
         (IdOwner::None, Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
         (IdOwner::None, Remote::Shown(app)) if app.is_caller => Err(id_of_the_operator(&id)),
         (IdOwner::None, Remote::Absent) => Ok(match &observed.creation {
@@ -147,7 +147,7 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
 /// resource's only if it has the secret that was staged before the create. Where no token can tell, the claim has to do.
 fn intended(observed: &Observed, id: ClientId) -> Next {
     if let IdOwner::Has(other) = &observed.id_owner {
-        return Err(id_conflict(&observed.app, &id, other));
+        return Err(id_conflict(observed, &id, other));
     }
     match (&observed.remote, proof_of_creation(observed)) {
         (Remote::Unread | Remote::Listed(_), _) => Ok(Some(Step::Call(Call::Read(id)))),
@@ -290,14 +290,19 @@ pub fn comes_first(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> boo
     client_id(other) == *id && (other.spec.id.is_none() || age(other) < age(app))
 }
 
-/// A tenant learns no more of another one than that it is there.
-fn id_conflict(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> Blocked {
-    let message = match app.namespace() == other.namespace() {
-        true => format!("OrgOAuthApp {} has the id {id}; delete one of the two", other.name_any()),
-        false => format!(
-            "an OrgOAuthApp of another namespace has the id {id}; delete this resource and create it again with another id"
-        ),
+/// A tenant learns no more of another one than that it is there. The deletion of a resource that intends to create an app
+/// may find that it has created it.
+fn id_conflict(observed: &Observed, id: &ClientId, other: &OrgOAuthApp) -> Blocked {
+    let other = match observed.app.namespace() == other.namespace() {
+        true => format!("OrgOAuthApp {}", other.name_any()),
+        false => "an OrgOAuthApp of another namespace".to_owned(),
     };
+    let leaves_app = match ownership(observed) {
+        Ownership::Unproven => ", which leaves the app as it is,",
+        Ownership::Ours | Ownership::Intended | Ownership::Elsewhere { .. } => "",
+    };
+    let message =
+        format!("{other} has the id {id}; delete this resource{leaves_app} and create it again with another id");
     Blocked::new(Reason::IdConflict, message)
 }
 

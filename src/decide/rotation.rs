@@ -90,7 +90,11 @@ fn finish(observed: &Observed, contents: &SecretContents, mode: RotationMode) ->
 /// The step after which consumers find this secret, and the one before is not valid any more.
 pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
     let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
-    Step::WriteSecret(published, WriteReason::Replaced)
+    let reason = match observed.provided_secret() == Some(secret) {
+        true => WriteReason::Provided,
+        false => WriteReason::Replaced,
+    };
+    Step::WriteSecret(published, reason)
 }
 
 /// Makes the pending secret the only valid one.

@@ -6,19 +6,20 @@ use crate::crd::OrgOAuthApp;
 use crate::definition::Fields;
 use crate::reason::Reason;
 use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_name};
+use kube::ResourceExt;
 
 /// What is to be done until the Secrets are known.
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let app = &observed.app;
-    if let Some(SecretState::Foreign) = &observed.secret {
-        return Err(secret_conflict(app));
+    if let Some(SecretState::Foreign { app: controller }) = &observed.secret {
+        return Err(secret_conflict(app, controller.as_deref()));
     }
     for secret in [&observed.secret, &observed.rotation_secret] {
         match secret {
             Some(SecretState::Owned(secret)) if secret.is_being_deleted() => {
                 return Ok(Some(secret_being_deleted(&secret.name())));
             }
-            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign) | None => {}
+            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {}
         }
     }
     if let Some(step) = read(observed) {
@@ -44,7 +45,7 @@ pub fn read(observed: &Observed) -> Option<Step> {
 pub fn names(observed: &Observed) -> Vec<String> {
     let app = &observed.app;
     let rotation = match &observed.rotation_secret {
-        Some(SecretState::Foreign) => None,
+        Some(SecretState::Foreign { .. }) => None,
         Some(SecretState::Owned(_) | SecretState::Absent) | None => Some(rotation_secret_name(app)),
     };
     [Some(secret_name(app)), rotation, previous_target_name(app)].into_iter().flatten().collect()
@@ -59,22 +60,38 @@ fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
 /// The Secret of the rotation is written only if its name is free or it is this resource's.
 pub fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
     match &observed.rotation_secret {
-        Some(SecretState::Foreign) => {
-            let name = rotation_secret_name(&observed.app);
-            let message = format!(
-                "Secret {name}, which a rotation needs, exists and is not controlled by this resource; remove it"
-            );
-            Err(Blocked::new(Reason::SecretConflict, message))
+        Some(SecretState::Foreign { app: controller }) => {
+            Err(rotation_secret_conflict(&observed.app, controller.as_deref()))
         }
         Some(SecretState::Owned(_) | SecretState::Absent) | None => Ok(()),
     }
 }
 
-fn secret_conflict(app: &OrgOAuthApp) -> Blocked {
+/// The Secret may be in use, so nobody is told to remove it unseen.
+fn secret_conflict(app: &OrgOAuthApp, controller: Option<&str>) -> Blocked {
     let name = secret_name(app);
-    let message = format!(
-        "Secret {name} exists and is not controlled by this resource; remove it or choose another spec.secret.name"
-    );
+    let message = match controller {
+        Some(other) if other != app.name_any() => format!(
+            "Secret {name} exists and is not controlled by this resource but by OrgOAuthApp {other}; choose another spec.secret.name"
+        ),
+        Some(_) | None => format!(
+            "Secret {name} exists and is not controlled by this resource; choose another spec.secret.name, or remove the Secret if nothing uses it"
+        ),
+    };
+    Blocked::new(Reason::SecretConflict, message)
+}
+
+/// The name cannot be chosen, so whatever has it must give way.
+fn rotation_secret_conflict(app: &OrgOAuthApp, controller: Option<&str>) -> Blocked {
+    let name = rotation_secret_name(app);
+    let message = match controller {
+        Some(other) if other != app.name_any() => format!(
+            "Secret {name}, which a rotation needs, exists and is not controlled by this resource but by OrgOAuthApp {other}; set another spec.secret.name there, and let its pods use the new name"
+        ),
+        Some(_) | None => format!(
+            "Secret {name}, which a rotation needs, exists and is not controlled by this resource; give it another name, or remove it if nothing uses it"
+        ),
+    };
     Blocked::new(Reason::SecretConflict, message)
 }
 

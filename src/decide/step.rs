@@ -68,6 +68,8 @@ pub enum WriteReason {
     HandedOut,
     /// The API has the staged secret, which replaces one that was lost or is not trusted.
     Replaced,
+    /// The API has the secret that the user provides as the only valid one.
+    Provided,
     /// The API has the staged secret beside the one before.
     Rotated,
     /// The spec names another Secret.

@@ -96,7 +96,7 @@ fn restore(observed: &Observed, contents: SecretContents) -> Next {
             let reason = if is_signed_anew { WriteReason::Signed } else { WriteReason::PutBack };
             Some(Step::WriteSecret(wanted, reason))
         }
-        Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign) | None => None,
+        Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => None,
     })
 }
 

@@ -19,8 +19,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     pub(super) async fn access(&self, app: &OrgOAuthApp) -> Result<(Access, Option<Arc<IamConnection>>), ClusterFault> {
         let name = &app.spec.connection_ref.name;
         let Some(connection) = self.connections.find(name) else {
-            let message = format!("there is no IamConnection {name}; create it or correct spec.connectionRef.name");
-            return Ok((Access::Refused(Blocked::new(Reason::ConnectionNotFound, message)), None));
+            return Ok((Access::Refused(not_found(name)), None));
         };
         let access = match self.judge(app, &connection, &grants::wanted(app)).await? {
             Decision::Allowed { adoption } => Access::Granted {
@@ -75,11 +74,19 @@ fn address(connection: &IamConnection) -> ApiAddress {
     ApiAddress::new(spec.api, &spec.endpoint, spec.former_endpoints.as_deref().unwrap_or_default())
 }
 
+/// What is immutable in the spec can only be corrected in a new resource.
+fn not_found(connection: &str) -> Blocked {
+    let message = format!(
+        "there is no IamConnection {connection}; create it, or delete this resource and create it again with another connectionRef"
+    );
+    Blocked::new(Reason::ConnectionNotFound, message)
+}
+
 fn not_granted(app: &OrgOAuthApp) -> Blocked {
     let (name, org) = (&app.spec.connection_ref.name, &app.spec.org_id);
     let namespace = app.namespace().unwrap_or_default();
     let message = format!(
-        "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants"
+        "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants, or delete this resource and create it again with the right orgId"
     );
     Blocked::new(Reason::NotGranted, message)
 }
@@ -90,4 +97,26 @@ fn not_allowed(app: &OrgOAuthApp, refusal: &Refusal) -> Blocked {
         "IamConnection {name} does not allow {refusal}; ask for less, or ask the platform team to allow more in its spec.grants[].allow"
     );
     Blocked::new(Reason::NotAllowed, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn advice_changes_no_immutable_field() {
+        let manifest = json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "billing", "namespace": "team"},
+            "spec": {"orgId": "acme", "connectionRef": {"name": "central"}},
+        });
+        let app: OrgOAuthApp = serde_json::from_value(manifest).unwrap();
+        let again = |with: &str| format!(", or delete this resource and create it again with {with}");
+        let create = format!("there is no IamConnection central; create it{}", again("another connectionRef"));
+        assert_eq!(not_found("central"), Blocked::new(Reason::ConnectionNotFound, create));
+        let grant = "no grant of IamConnection central covers namespace team and organization acme; ask the platform team to add one to its spec.grants";
+        let grant = format!("{grant}{}", again("the right orgId"));
+        assert_eq!(not_granted(&app), Blocked::new(Reason::NotGranted, grant));
+    }
 }

@@ -61,7 +61,7 @@ impl ObservedSecrets {
         let (key, mut entries) = (key(app.namespace().as_deref(), name), self.entries());
         match secret {
             SecretState::Owned(_) => entries.entry(key).or_insert_with(|| Entry::new(app)).saw(app, secret),
-            SecretState::Absent | SecretState::Foreign => {
+            SecretState::Absent | SecretState::Foreign { .. } => {
                 if let Some(entry) = entries.get_mut(&key) {
                     entry.saw(app, secret);
                     remove_if_unused(&mut entries, &key);
@@ -168,8 +168,8 @@ impl Entry {
                 self.versions.rotate_right(1);
                 self.versions[0] = fingerprint(secret.version());
             }
-            SecretState::Absent | SecretState::Foreign if self.app == app.name_any() => self.uid = None,
-            SecretState::Absent | SecretState::Foreign => {}
+            SecretState::Absent | SecretState::Foreign { .. } if self.app == app.name_any() => self.uid = None,
+            SecretState::Absent | SecretState::Foreign { .. } => {}
         }
     }
 

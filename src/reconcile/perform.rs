@@ -94,7 +94,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn is_overridden(&self, target: &SecretState) -> bool {
         match target {
             SecretState::Owned(secret) => self.operator.secret_writes.is_overridden(&self.observed.app, secret),
-            SecretState::Absent | SecretState::Foreign => false,
+            SecretState::Absent | SecretState::Foreign { .. } => false,
         }
     }
 
@@ -273,7 +273,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn rotation_claim(&self) -> Option<&SignedClaim> {
         match &self.observed.rotation_secret {
             Some(SecretState::Owned(secret)) => secret.claim(),
-            Some(SecretState::Absent | SecretState::Foreign) | None => None,
+            Some(SecretState::Absent | SecretState::Foreign { .. }) | None => None,
         }
     }
 
@@ -293,7 +293,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 let name = secret.name();
                 self.note(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
             }
-            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign) | None => {
+            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {
                 self.tell_of_write(because)
             }
         }
@@ -302,7 +302,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     fn version(&self) -> Option<String> {
         match &self.observed.secret {
             Some(SecretState::Owned(secret)) => secret.version(),
-            Some(SecretState::Absent | SecretState::Foreign) | None => None,
+            Some(SecretState::Absent | SecretState::Foreign { .. }) | None => None,
         }
     }
 
@@ -313,6 +313,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             WriteReason::Replaced => {
                 self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
+            WriteReason::Provided => self.note(Reason::Regenerated, self.provided_secret_was_set(&id)),
             WriteReason::Rotated => self.note(Reason::Rotated, format!("The client secret of app {id} was rotated.")),
             WriteReason::Moved => {
                 self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
@@ -331,6 +332,14 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             WriteReason::PutBack => self.note(Reason::Repaired, format!("Secret {name} was edited and is put back.")),
         }
+    }
+
+    fn provided_secret_was_set(&self, id: &ClientId) -> String {
+        let reference = self.observed.app.spec.client_secret_ref.as_ref();
+        let source = reference.map(|reference| format!("Secret {}", reference.name)).unwrap_or_default();
+        format!(
+            "The client secret of app {id} was set in the API to the value that {source} provides, and every other one ended. To rotate it, put a new value into {source}."
+        )
     }
 
     /// Whether the spec changed since it was last looked at.

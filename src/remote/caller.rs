@@ -23,6 +23,10 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use tracing::Instrument;
 
+/// Another cause of a 404 at the token exchange.
+const WRONG_PATH: &str =
+    "; a wrong path in spec.endpoint of the IamConnection can also be the cause: correct spec.endpoint";
+
 /// One of the two APIs behind one gate, which every identity that calls it shares.
 #[derive(Clone)]
 pub struct Service {
@@ -232,14 +236,18 @@ impl Caller {
     ) -> Result<Granted, Fault> {
         let request = self.dialect().exchange(org, &credentials);
         let answer = self.attempt(lane, &request, None, Known::of(&credentials)).await?;
-        let ip_policy = if answer.status == 403 { IP_POLICY } else { "" };
-        let causes = || format!("{}{ip_policy}", taken_by(&request, credentials.kind()));
+        let other_cause = match answer.status {
+            403 => IP_POLICY,
+            404 => WRONG_PATH,
+            _ => "",
+        };
+        let causes = || format!("{}{other_cause}", taken_by(&request, credentials.kind()));
         match (answer.status, org) {
             (200..300, org) => granted_for(org, grant::read(&answer)?),
             (408 | 425, _) => Err(answer.fault()),
             // The credentials may be good for other organizations, so this says nothing about the connection.
             (400 | 402..500, Some(org)) => Err(Fault::Forbidden(format!(
-                "the API gives no access token for organization {org}: {}; correct spec.orgId, or {}; {}",
+                "the API gives no access token for organization {org}: {}; delete this resource and create it again with the right orgId, or {}; {}",
                 answer.refusal(),
                 self.dialect().advice_without_token(),
                 causes()

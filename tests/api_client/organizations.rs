@@ -125,7 +125,7 @@ async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_a
             let Fault::Forbidden(said) = fault else { panic!("{fault:?}") };
             assert!(said.starts_with("the API gives no access token for organization made-up: 403: "), "{said}");
             assert!(
-                said.contains(&format!("; correct spec.orgId, or {advice}"))
+                said.contains(&format!("; delete this resource and create it again with the right orgId, or {advice}"))
                     && said.contains("an IP policy")
                     && !said.contains("Hidden"),
                 "{said}"

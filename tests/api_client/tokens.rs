@@ -82,6 +82,8 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
                     let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
                     let Fault::Credentials(said) = &fault else { panic!("{fault:?}") };
                     assert!(said.starts_with("the API refuses the credentials: "), "{said}");
+                    let may_be_path = said.ends_with("a wrong path in spec.endpoint of the IamConnection can also be the cause: correct spec.endpoint");
+                    assert_eq!(may_be_path, said.contains("credentials: 404"), "{said}");
                     assert!(!said.contains("Hidden"), "{said}");
                 }
                 assert_eq!(bed.control.stats().await.unwrap().calls, 1, "{flavour:?}");

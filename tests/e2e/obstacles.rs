@@ -16,10 +16,29 @@ async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "SecretConflict").await;
     assert!(message.contains("Secret billing exists and is not controlled by this resource"), "{message}");
+    assert!(message.ends_with("or remove the Secret if nothing uses it"), "{message}");
     assert_eq!(world.app_calls().await, 0);
     assert_eq!(world.secrets().get("billing").await.unwrap(), before, "byte for byte the same");
     world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
     world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
+async fn a_resource_named_like_the_secret_of_a_rotation_is_named_and_can_give_way() {
+    let world = World::running("rotation-name", Flavour::Csp).await;
+    world.create("billing-rotation", json!({})).await;
+    world.create("billing", json!({})).await;
+    world.until_ready("billing-rotation").await;
+    world.until_ready("billing").await;
+    let neighbor = world.credential("billing-rotation").await.unwrap();
+    world.annotate("billing", "oauth-apps.dev/rotate-requested-at", "now").await;
+    let message = world.until_stalled("billing", "SecretConflict").await;
+    assert!(message.contains("but by OrgOAuthApp billing-rotation; set another spec.secret.name there"), "{message}");
+    assert_eq!(world.credential("billing-rotation").await.unwrap(), neighbor);
+    world.change("billing-rotation", json!({"secret": {"name": "neighbor"}})).await;
+    world.until_rotated("billing", "now").await;
+    assert_eq!(world.credential("neighbor").await.unwrap(), neighbor);
     world.assert_credential_works("billing").await;
 }
 
@@ -30,7 +49,10 @@ async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one()
     world.operator().start();
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "ConnectionNotFound").await;
-    assert!(message.contains("there is no IamConnection no-connection"), "{message}");
+    assert!(
+        message.contains("there is no IamConnection no-connection; create it, or delete this resource"),
+        "{message}"
+    );
     assert_eq!(world.app_calls().await, 0);
     world.connect(json!({})).await;
     world.until_ready("billing").await;
@@ -45,6 +67,7 @@ async fn without_a_grant_no_call_is_made_and_it_goes_on_once_there_is_one() {
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "NotGranted").await;
     assert!(message.contains("covers namespace no-grant and organization org-of-no-grant"), "{message}");
+    assert!(message.ends_with("create it again with the right orgId"), "{message}");
     let other_org = json!([{"namespaces": {"from": "All"}, "orgs": {"from": "Ids", "ids": ["other"]}}]);
     world.connect(json!({ "grants": other_org })).await;
     let labelled = json!([{"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}, "orgs": {"from": "All"}}]);
@@ -114,7 +137,11 @@ async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
     let credential = world.credential("older").await;
     world.create("younger", json!({"id": "shared-id"})).await;
     let message = world.until_stalled("younger", "IdConflict").await;
-    assert!(message.contains("OrgOAuthApp older has the id shared-id"), "{message}");
+    assert!(
+        message
+            .contains("OrgOAuthApp older has the id shared-id; delete this resource, which leaves the app as it is,"),
+        "{message}"
+    );
     world.delete("younger").await;
     world.until_gone("younger").await;
     assert_eq!(world.credential("older").await, credential);

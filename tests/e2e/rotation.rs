@@ -164,6 +164,31 @@ async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
 }
 
 #[tokio::test]
+async fn a_brought_secret_that_leaked_is_set_again_until_another_value_is_brought() {
+    let world = World::running("brought-leaked", Flavour::Csp).await;
+    world.bring("mine", "Brought_secret_1").await;
+    world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
+    world.until_ready("billing").await;
+    let (id, first) = world.credential("billing").await.unwrap();
+    world.annotate("billing", ROTATE, "now").await;
+    world.until_rotated("billing", "now").await;
+    let message = format!(
+        "The client secret of app {id} was set in the API to the value that Secret mine provides, and every other one ended. To rotate it, put a new value into Secret mine."
+    );
+    let events = async || world.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}{.items[*].note}"]);
+    world.until("an Event says so", async || events().await.contains(&message)).await;
+    assert_eq!(world.credential("billing").await.unwrap().1, first);
+    world.assert_credential_works("billing").await;
+    world.bring("mine", "Brought_secret_2").await;
+    world.secrets().delete("billing", &Default::default()).await.unwrap();
+    let second = async || world.credential("billing").await.is_some_and(|(_, now)| now == "Brought_secret_2");
+    world.until("the new value is published", second).await;
+    let refused = async || world.control.token(Flavour::Csp, &world.org, &id, &first).await.is_err();
+    world.until("the API no longer accepts the former one", refused).await;
+    world.assert_credential_works("billing").await;
+}
+
+#[tokio::test]
 async fn an_edited_value_is_reported_and_mended_on_request() {
     let world = ready("tampered", Flavour::Csp, json!({})).await;
     let wrong = serde_json::to_value(ByteString(b"edited".to_vec())).unwrap();

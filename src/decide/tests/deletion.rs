@@ -198,7 +198,7 @@ fn an_app_that_is_in_use_is_deleted_when_it_is_not_any_more() {
     assert_step(used_by(Some(&["a"])), in_use("a"));
     assert_step(used_by(Some(&["a", "b", "c", "d", "e"])), in_use("a, b, c, d, e"));
     assert_step(used_by(Some(&["a", "b", "c", "d", "e", "f", "g"])), in_use("a, b, c, d, e and 2 more"));
-    let beside_others = |app: &OrgOAuthApp| Secrets { rotation: SecretState::Foreign, ..published(app) };
+    let beside_others = |app: &OrgOAuthApp| Secrets { rotation: SecretState::Foreign { app: None }, ..published(app) };
     let deleting_used = deleting(json!({"spec": {"deletionPolicy": "DeleteWhenUnused"}}));
     assert_step(observe(deleting_used, beside_others, nothing), find_users(&["billing"]));
     // Otherwise pods are not looked for.

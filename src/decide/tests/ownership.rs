@@ -26,11 +26,18 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     };
     assert_step(with(IdOwner::Unread, Remote::Unread, false), find_id_owner());
     let conflict = |words| blocked(Reason::IdConflict, words);
-    assert_step(with(other("team"), Remote::Unread, false), conflict("OrgOAuthApp other has the id chosen"));
+    assert_step(
+        with(other("team"), Remote::Unread, false),
+        conflict(
+            "OrgOAuthApp other has the id chosen; delete this resource, which leaves the app as it is, and create it again with another id",
+        ),
+    );
     // A tenant learns no name of another one.
     assert_step(
         with(other("other"), Remote::Unread, false),
-        conflict("an OrgOAuthApp of another namespace has the id"),
+        conflict(
+            "an OrgOAuthApp of another namespace has the id chosen; delete this resource, which leaves the app as it is,",
+        ),
     );
     assert_step(with(IdOwner::None, Remote::Unread, false), read());
     assert_step(with(IdOwner::None, Remote::Listed(None), false), read());
@@ -116,7 +123,13 @@ fn an_intended_id_that_another_resource_has_is_not_used() {
     let metadata = json!({"name": "other"});
     let other = IdOwner::Has(Box::new(chosen(json!({"metadata": metadata}))));
     let observed = observe(intending(chosen(json!({}))), free, |observed| observed.id_owner = other);
-    assert_step(observed, blocked(Reason::IdConflict, "OrgOAuthApp other has the id chosen"));
+    assert_step(
+        observed,
+        blocked(
+            Reason::IdConflict,
+            "OrgOAuthApp other has the id chosen; delete this resource and create it again with another id",
+        ),
+    );
 }
 
 #[test]

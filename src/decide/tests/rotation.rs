@@ -6,7 +6,7 @@ use crate::crd::OrgOAuthApp;
 use crate::decide::{ListWitness, Observed, PendingProgress, Remote, Retry, RotationWrite, WriteReason};
 use crate::reason::Reason;
 use crate::remote::Verification;
-use crate::secret::{PendingSecret, RotationMode, SecretContents, SecretState};
+use crate::secret::{PendingSecret, ProvidedSecret, RotationMode, SecretContents, SecretState};
 use serde_json::json;
 
 #[test]
@@ -28,6 +28,30 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
     assert_step(observe(app(synced()), accepted, valid), publish(WriteReason::Rotated, "next"));
     // No token can tell.
     assert_step(observe(app(code()), accepted, nothing), publish(WriteReason::Rotated, "next"));
+}
+
+#[test]
+fn a_provided_secret_that_is_set_is_not_said_to_be_a_new_one() {
+    let with = |provided: &str| {
+        let providing = app(merged(synced(), json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}})));
+        let same = |app: &OrgOAuthApp| {
+            holding(
+                app,
+                &SecretContents {
+                    current: Some(secret("next")),
+                    pending: Some(pending(RotationMode::Replace)),
+                    ..contents(app)
+                },
+            )
+        };
+        observe(providing, same, |observed| {
+            progressed(PendingProgress::Accepted)(observed);
+            observed.provided = Some(ProvidedSecret::Value(secret(provided)));
+        })
+    };
+    assert_step(with("next"), publish(WriteReason::Provided, "next"));
+    // One that was staged before is a new one.
+    assert_step(with("other"), publish(WriteReason::Replaced, "next"));
 }
 
 #[test]

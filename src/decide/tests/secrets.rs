@@ -23,13 +23,42 @@ fn a_provided_secret_that_cannot_be_used_is_reported_before_any_call() {
 
 #[test]
 fn the_secret_of_the_rotation_is_guarded_like_the_other_one() {
-    let foreign = |app: &OrgOAuthApp| Secrets { rotation: SecretState::Foreign, ..published(app) };
+    let foreign = |app: &OrgOAuthApp| Secrets { rotation: SecretState::Foreign { app: None }, ..published(app) };
     // Nothing has to be written there.
     assert_step(observe(app(json!({})), foreign, is_shown), settled());
     let before = |_: &OrgOAuthApp| foreign(&app(json!({})));
     let asked = app(annotated(ROTATE_REQUESTED, "now"));
     let conflict = blocked(Reason::SecretConflict, "Secret billing-rotation, which a rotation needs, exists");
     assert_step(observe(asked, before, is_shown), conflict);
+}
+
+#[test]
+fn nobody_is_told_to_remove_a_secret_that_may_be_in_use() {
+    let controlled = |controller: Option<&str>| SecretState::Foreign { app: controller.map(str::to_owned) };
+    let conflict = |controller, words: &str| {
+        let taken = observe(app(json!({})), |_| Secrets::only(controlled(controller)), nothing);
+        assert_step(
+            taken,
+            blocked(
+                Reason::SecretConflict,
+                &format!("Secret billing exists and is not controlled by this resource{words}"),
+            ),
+        );
+    };
+    let unless_unused = "; choose another spec.secret.name, or remove the Secret if nothing uses it";
+    conflict(None, unless_unused);
+    // An earlier resource of this name.
+    conflict(Some("billing"), unless_unused);
+    conflict(Some("other"), " but by OrgOAuthApp other; choose another spec.secret.name");
+    let conflict = |controller, words: &str| {
+        let rotation = |_: &OrgOAuthApp| Secrets { rotation: controlled(controller), ..published(&app(json!({}))) };
+        let asked = observe(app(annotated(ROTATE_REQUESTED, "now")), rotation, is_shown);
+        let before = "Secret billing-rotation, which a rotation needs, exists and is not controlled by this resource";
+        assert_step(asked, blocked(Reason::SecretConflict, &format!("{before}{words}")));
+    };
+    conflict(None, "; give it another name, or remove it if nothing uses it");
+    let there = " but by OrgOAuthApp billing-rotation; set another spec.secret.name there";
+    conflict(Some("billing-rotation"), there);
 }
 
 #[test]
@@ -86,7 +115,7 @@ fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
     });
     assert_step(with(free, Some(former())), moved);
     assert_step(with(published, Some(former())), remove_previous_target("billing"));
-    assert_step(with(published, Some(SecretState::Foreign)), find_in_list());
+    assert_step(with(published, Some(SecretState::Foreign { app: None })), find_in_list());
     assert_step(with(published, Some(SecretState::Absent)), find_in_list());
 }
 
