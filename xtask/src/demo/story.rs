@@ -23,8 +23,8 @@ struct Scene {
     flavour: Flavour,
     connection: &'static str,
     app: &'static str,
-    /// Secret of the connection, and its keys.
-    credentials: (&'static str, &'static [&'static str]),
+    /// Secret of the connection.
+    credentials: &'static str,
 }
 
 const CLOUD_SERVICES: Scene = Scene {
@@ -32,7 +32,7 @@ const CLOUD_SERVICES: Scene = Scene {
     flavour: Flavour::Csp,
     connection: "deploy/examples/iam-connection.yaml",
     app: "deploy/examples/org-oauth-app.yaml",
-    credentials: ("iam-credentials", &["client-id", "client-secret"]),
+    credentials: "iam-credentials",
 };
 
 const NAVIGATOR: Scene = Scene {
@@ -40,11 +40,12 @@ const NAVIGATOR: Scene = Scene {
     flavour: Flavour::Cpn,
     connection: "deploy/examples/navigator/iam-connection.yaml",
     app: "deploy/examples/navigator/org-oauth-app.yaml",
-    credentials: ("navigator-credentials", &["client-id", "client-secret"]),
+    credentials: "navigator-credentials",
 };
 
-/// Who the operator is at the simulator: its client id, and its secret.
-const IDENTITY: &str = "demo-operator";
+/// Who the operator is at the simulator. Neither is a part of the other, since an answer that has the secret in it is not shown.
+const CLIENT_ID: &str = "demo-operator";
+const CLIENT_SECRET: &str = "A_secret_to_try1";
 
 /// Tells on a stage that is set.
 pub struct Story<'a> {
@@ -114,14 +115,13 @@ impl<'a> Story<'a> {
 
     async fn connect(&self, scene: &Scene, org: &str) -> Result<(), Box<dyn Error>> {
         self.control.seed_org(scene.flavour, org, false).await?;
-        self.control.seed_client(scene.flavour, org, IDENTITY, IDENTITY).await?;
-        let identity = self.stage.plane.directory().join("identity.txt");
-        std::fs::write(&identity, IDENTITY)?;
-        let (name, keys) = scene.credentials;
-        let files: Vec<String> = keys.iter().map(|key| format!("--from-file={key}={}", identity.display())).collect();
-        let mut arguments = vec!["-n", OPERATOR, "create", "secret", "generic", name];
-        arguments.extend(files.iter().map(String::as_str));
-        self.kubectl(&arguments)?;
+        self.control.seed_client(scene.flavour, org, CLIENT_ID, CLIENT_SECRET).await?;
+        let file = |key: &str, value: &str| {
+            let path = self.stage.plane.directory().join(key);
+            std::fs::write(&path, value).map(|()| format!("--from-file={key}={}", path.display()))
+        };
+        let (id, secret) = (file("client-id", CLIENT_ID)?, file("client-secret", CLIENT_SECRET)?);
+        self.kubectl(&["-n", OPERATOR, "create", "secret", "generic", scene.credentials, &id, &secret])?;
 
         let example = std::fs::read_to_string(scene.connection)?;
         let connection = manifests::towards(self.stage.simulator.endpoint(scene.flavour), &example)?;
