@@ -6,7 +6,7 @@ use std::error::Error;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use iam_simulator::client::Control;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::{Flavour, Human};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
@@ -74,6 +74,7 @@ impl<'a> Story<'a> {
         let report = self.begin(&NAVIGATOR).await?;
         if keep {
             self.hand_over(&billing);
+            self.hand_over_console(&CLOUD_SERVICES, &billing).await?;
             return self.witness.forever().await;
         }
         self.end_by_letting_go(&NAVIGATOR, &report).await
@@ -220,6 +221,23 @@ impl<'a> Story<'a> {
             self.stage.plane.admin_kubeconfig().display(),
             programs.display(),
         );
+    }
+
+    /// What a person does at the vendor's console, past the operator.
+    async fn hand_over_console(&self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        let status = self.apps(app).get(&app.name_any()).await?.status.unwrap_or_default();
+        let (flavour, id) = (scene.flavour, status.client_id.unwrap_or_default());
+        let regenerate = serde_json::to_string(&Human::Regenerate { flavour, id: id.clone() })?;
+        let delete = serde_json::to_string(&Human::Delete { flavour, id })?;
+        let listening = self.stage.simulator.listening();
+        let curl = format!("curl --cacert {} {}/control", listening.ca_file, listening.url);
+        println!(
+            "# Or as a person at the console of the IAM simulator, past the operator:\n\
+             {curl}/apps    # what the API has\n\
+             {curl}/human --data '{regenerate}'\n\
+             {curl}/human --data '{delete}'\n",
+        );
+        Ok(())
     }
 }
 
