@@ -41,7 +41,7 @@ pub struct RunArgs {
     #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", action = clap::ArgAction::Set)]
     pub watch_secrets: Option<bool>,
     /// Stand by while another replica leads; without it, run one replica only
-    #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(long, env = "LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]

@@ -257,7 +257,8 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
     let _queued = shop.operator.metrics.queued();
     let _slots = shop.admission.acquire_slots(app, shop.max_in_flight(app)).await;
     let begin = Instant::now();
-    let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), name = app.name_any());
+    // A field `name` would hide the name of the span in the JSON log.
+    let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), resource = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
     let work = Box::pin(shop.operator.reconcile_or_say_why_not(&cached).instrument(span.clone()));
     let result = match tokio::time::timeout(PASS_TIMEOUT, work).await {

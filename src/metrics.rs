@@ -11,6 +11,7 @@ pub use labels::{Answered, Ending, Readiness, Refresh, Resource, Watched, Writte
 use crate::cluster::cached::CachedApp;
 use crate::crd::IamConnection;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use labels::{OfCall, OfConnection, OfOperation, OfPass, OfRefresh, OfWatch, OfWrite};
 use prometheus_client::encoding::prometheus_text;
@@ -20,9 +21,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use state::State;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Bounds for what takes milliseconds when all is well and minutes when it is not.
@@ -47,6 +49,8 @@ pub struct Metrics {
     secret_watches_refused: Gauge,
     finalizers_removed: Counter,
     panics: Counter,
+    /// The connections that have counters.
+    counted: Mutex<BTreeSet<String>>,
     stores: OnceLock<Stores>,
 }
 
@@ -73,6 +77,7 @@ impl Default for Metrics {
             secret_watches_refused: Gauge::default(),
             finalizers_removed: Counter::default(),
             panics: Counter::default(),
+            counted: Mutex::default(),
             stores: OnceLock::new(),
         }
     }
@@ -160,6 +165,7 @@ impl Metrics {
     /// # Errors
     /// When it cannot be written as text.
     pub fn text(&self, now: Timestamp) -> Result<String, fmt::Error> {
+        self.forget_deleted_connections();
         let (state, mut registry) = (self.state(now), Registry::default());
         for family in &FAMILIES {
             let registry = &mut registry;
@@ -190,6 +196,24 @@ impl Metrics {
         Ok(text)
     }
 
+    /// Otherwise each name that a connection ever had would be a series for good.
+    fn forget_deleted_connections(&self) {
+        let Some(watched) = self.stores.get() else { return };
+        let exist: BTreeSet<_> = watched.connections.state().iter().map(|connection| connection.name_any()).collect();
+        let mut counted = self.counted_connections();
+        for connection in counted.difference(&exist).cloned().collect::<Vec<_>>() {
+            counted.remove(&connection);
+            for result in Refresh::VALUES {
+                self.token_refreshes.remove(&OfRefresh { connection: connection.clone(), result });
+            }
+            self.throttled.remove(&OfConnection { connection });
+        }
+    }
+
+    fn counted_connections(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self, now: Timestamp) -> State {
         let Some(watched) = self.stores.get() else { return State::default() };
         let apps: Vec<_> = watched.apps.iter().flat_map(Store::state).collect();
@@ -212,6 +236,7 @@ impl Meter {
         for result in Refresh::VALUES {
             metrics.token_refreshes.get_or_create(&OfRefresh { connection: connection.clone(), result }).inc_by(0);
         }
+        metrics.counted_connections().insert(connection.clone());
         Self { metrics, connection }
     }
 
@@ -226,12 +251,14 @@ impl Meter {
     pub fn throttled(&self, longer: Duration) {
         let of = OfConnection { connection: self.connection.clone() };
         self.metrics.throttled.get_or_create(&of).inc_by(longer.as_secs_f64());
+        self.metrics.counted_connections().insert(self.connection.clone());
     }
 
     /// An access token was asked for.
     pub fn refreshed(&self, result: Refresh) {
         let of = OfRefresh { connection: self.connection.clone(), result: result.as_str() };
         self.metrics.token_refreshes.get_or_create(&of).inc();
+        self.metrics.counted_connections().insert(self.connection.clone());
     }
 }
 

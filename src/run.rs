@@ -54,7 +54,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
         watch_namespaces: arguments.watch_namespace,
         concurrency: arguments.concurrency.into(),
     };
-    tracing::info!(identity, ?settings, version = env!("CARGO_PKG_VERSION"), "starting");
+    log_start(&settings, arguments.leader_election);
     let readiness = Readiness::new(client.clone());
     let metrics = Arc::<Metrics>::default();
     let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));
@@ -66,6 +66,23 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
             Err(format!("cannot serve {}: {error}", arguments.http_addr).into())
         }
     }
+}
+
+fn log_start(settings: &controller::Settings, leader_election: bool) {
+    let controller::Settings { fence: _, identity, operator_namespace, watch_namespaces, watch_secrets, concurrency } =
+        settings;
+    let watch_namespaces = watch_namespaces.join(",");
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        version,
+        identity,
+        operator_namespace,
+        watch_namespaces,
+        watch_secrets,
+        concurrency,
+        leader_election,
+        "starting"
+    );
 }
 
 /// Outside a cluster this is the current context of the kubeconfig, as for kubectl.

@@ -1,5 +1,8 @@
 use super::*;
 use crate::remote::Operation;
+use kube::runtime::reflector::store;
+use kube::runtime::watcher::Event;
+use serde_json::json;
 
 fn table(id: Id) -> &'static MetricFamily {
     FAMILIES.iter().find(|family| family.id == id).unwrap()
@@ -72,4 +75,32 @@ fn a_pass_counts_as_queued_until_it_ends_however_it_ends() {
     assert_eq!(metrics.queue_depth.get(), 2);
     drop((one, two));
     assert_eq!(metrics.queue_depth.get(), 0);
+}
+
+#[test]
+fn the_counters_of_a_connection_go_with_it() {
+    let metrics = Arc::new(Metrics::default());
+    let (connections, mut writer) = store::<IamConnection>();
+    metrics.watch(Vec::new(), connections);
+    let connection = |name: &str| {
+        let spec = json!({"api": "CloudServices", "endpoint": "https://iam.example.com", "credentials": {}});
+        serde_json::from_value::<IamConnection>(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name}, "spec": spec,
+        }))
+        .unwrap()
+    };
+    let meters = ["kept", "deleted"].map(|name| {
+        writer.apply_watcher_event(&Event::Apply(connection(name)));
+        Meter::new(metrics.clone(), name.into())
+    });
+    let names = || {
+        let text = metrics.text(Timestamp::UNIX_EPOCH).unwrap();
+        ["kept", "deleted"].map(|name| text.matches(&format!("_total{{connection=\"{name}\"")).count())
+    };
+    assert_eq!(names(), [4, 4], "throttled, and three results of refreshes");
+    writer.apply_watcher_event(&Event::Delete(connection("deleted")));
+    assert_eq!(names(), [4, 0]);
+    // A request was under way while the connection was deleted.
+    meters.iter().for_each(|meter| meter.refreshed(Refresh::Failed));
+    assert_eq!(names(), [4, 0]);
 }

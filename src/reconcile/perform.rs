@@ -3,7 +3,7 @@
 
 use super::{Connections, Flow, Pass};
 use crate::cluster::{Cluster, ClusterFault};
-use crate::crd::{AdoptionPolicy, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
+use crate::crd::{AdoptionPolicy, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, Retry, RotationWrite,
     SecretWriteProgress, Step, WriteReason, comes_first, has_claim, has_finalizer,
@@ -131,12 +131,21 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         let asking = self.observed.app.namespace().unwrap_or_default();
         for other in self.operator.cluster.apps_with_id(&id.0, &asking).await? {
             if other.uid() != self.observed.app.uid() && self.is_id_owner(&other, &id).await {
-                let (namespace, name) = (other.namespace(), other.name_any());
-                tracing::info!(client_id = %id, namespace, name, "another resource has the client id");
+                self.log_id_owner(&other, &id);
                 return Ok(IdOwner::Has(Box::new(other)));
             }
         }
         Ok(IdOwner::None)
+    }
+
+    /// A conflict is asked about again and again; what status says already is nothing new.
+    fn log_id_owner(&self, other: &OrgOAuthApp, id: &ClientId) {
+        let (namespace, name) = (other.namespace(), other.name_any());
+        let stalled = self.observed.app.condition(ConditionType::Stalled);
+        match stalled.is_some_and(|stalled| stalled.reason == Reason::IdConflict.as_str()) {
+            true => tracing::debug!(client_id = %id, namespace, name, "another resource still has the client id"),
+            false => tracing::info!(client_id = %id, namespace, name, "another resource has the client id"),
+        }
     }
 
     /// A claim was granted once. Without one only a resource that may use its connection has a say.

@@ -142,6 +142,10 @@ async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
             .contains("OrgOAuthApp older has the id shared-id; delete this resource, which leaves the app as it is,"),
         "{message}"
     );
+    world.annotate("younger", "oauth-apps.dev/reconcile-requested-at", "again").await;
+    let log = || world.operator().log();
+    world.until("it is found again", async || log().contains("another resource still has the client id")).await;
+    assert_eq!(log().matches("another resource has the client id").count(), 1, "once for each change");
     world.delete("younger").await;
     world.until_gone("younger").await;
     assert_eq!(world.credential("older").await, credential);

@@ -41,7 +41,7 @@ async fn a_pass_is_a_trace_with_its_calls_and_the_api_is_told_which() {
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let find = |is: &dyn Fn(&Value) -> bool| spans.lock().unwrap().iter().find(|span| is(span)).cloned();
-    let pass = |span: &Value| span["name"] == "app" && says(span, "name", "billing");
+    let pass = |span: &Value| span["name"] == "app" && says(span, "resource", "billing");
     world.until("the pass is told", async || find(&pass).is_some()).await;
     let create = |span: &Value| span["name"] == "request" && says(span, "operation", "create app");
     let (pass, create) = (find(&pass).unwrap(), find(&create).unwrap());

@@ -366,6 +366,14 @@ impl World {
         self.assert_no_leak_in("status or Events", &objects);
     }
 
+    /// Of a key that is written twice, most readers see the last value only, so such a line is longer than what they see of it.
+    fn assert_each_key_once(&self) {
+        for line in self.operator().log().lines() {
+            let Ok(value) = serde_json::from_str::<Value>(line) else { continue };
+            assert_eq!(value.to_string().len(), line.len(), "a key is written twice: {line}");
+        }
+    }
+
     pub fn assert_no_leak_in(&self, what: &str, text: &str) {
         let leaks = self.find_leaks(text);
         assert!(leaks.is_empty(), "secret values in {what} of {}: {leaks:?}", self.namespace);
@@ -376,6 +384,7 @@ impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.assert_no_leak();
+            self.assert_each_key_once();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use iam_simulator::client::Control;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::{Flavour, Human};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
@@ -23,8 +23,8 @@ struct Scene {
     flavour: Flavour,
     connection: &'static str,
     app: &'static str,
-    /// Secret of the connection, and its keys.
-    credentials: (&'static str, &'static [&'static str]),
+    /// Secret of the connection.
+    credentials: &'static str,
 }
 
 const CLOUD_SERVICES: Scene = Scene {
@@ -32,7 +32,7 @@ const CLOUD_SERVICES: Scene = Scene {
     flavour: Flavour::Csp,
     connection: "deploy/examples/iam-connection.yaml",
     app: "deploy/examples/org-oauth-app.yaml",
-    credentials: ("iam-credentials", &["client-id", "client-secret"]),
+    credentials: "iam-credentials",
 };
 
 const NAVIGATOR: Scene = Scene {
@@ -40,11 +40,12 @@ const NAVIGATOR: Scene = Scene {
     flavour: Flavour::Cpn,
     connection: "deploy/examples/navigator/iam-connection.yaml",
     app: "deploy/examples/navigator/org-oauth-app.yaml",
-    credentials: ("navigator-credentials", &["client-id", "client-secret"]),
+    credentials: "navigator-credentials",
 };
 
-/// Who the operator is at the simulator: its client id, and its secret.
-const IDENTITY: &str = "demo-operator";
+/// Who the operator is at the simulator. Neither is a part of the other, since an answer that has the secret in it is not shown.
+const CLIENT_ID: &str = "demo-operator";
+const CLIENT_SECRET: &str = "A_secret_to_try1";
 
 /// Tells on a stage that is set.
 pub struct Story<'a> {
@@ -73,6 +74,7 @@ impl<'a> Story<'a> {
         let report = self.begin(&NAVIGATOR).await?;
         if keep {
             self.hand_over(&billing);
+            self.hand_over_console(&CLOUD_SERVICES, &billing).await?;
             return self.witness.forever().await;
         }
         self.end_by_letting_go(&NAVIGATOR, &report).await
@@ -114,14 +116,13 @@ impl<'a> Story<'a> {
 
     async fn connect(&self, scene: &Scene, org: &str) -> Result<(), Box<dyn Error>> {
         self.control.seed_org(scene.flavour, org, false).await?;
-        self.control.seed_client(scene.flavour, org, IDENTITY, IDENTITY).await?;
-        let identity = self.stage.plane.directory().join("identity.txt");
-        std::fs::write(&identity, IDENTITY)?;
-        let (name, keys) = scene.credentials;
-        let files: Vec<String> = keys.iter().map(|key| format!("--from-file={key}={}", identity.display())).collect();
-        let mut arguments = vec!["-n", OPERATOR, "create", "secret", "generic", name];
-        arguments.extend(files.iter().map(String::as_str));
-        self.kubectl(&arguments)?;
+        self.control.seed_client(scene.flavour, org, CLIENT_ID, CLIENT_SECRET).await?;
+        let file = |key: &str, value: &str| {
+            let path = self.stage.plane.directory().join(key);
+            std::fs::write(&path, value).map(|()| format!("--from-file={key}={}", path.display()))
+        };
+        let (id, secret) = (file("client-id", CLIENT_ID)?, file("client-secret", CLIENT_SECRET)?);
+        self.kubectl(&["-n", OPERATOR, "create", "secret", "generic", scene.credentials, &id, &secret])?;
 
         let example = std::fs::read_to_string(scene.connection)?;
         let connection = manifests::towards(self.stage.simulator.endpoint(scene.flavour), &example)?;
@@ -220,6 +221,23 @@ impl<'a> Story<'a> {
             self.stage.plane.admin_kubeconfig().display(),
             programs.display(),
         );
+    }
+
+    /// What a person does at the vendor's console, past the operator.
+    async fn hand_over_console(&self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        let status = self.apps(app).get(&app.name_any()).await?.status.unwrap_or_default();
+        let (flavour, id) = (scene.flavour, status.client_id.unwrap_or_default());
+        let regenerate = serde_json::to_string(&Human::Regenerate { flavour, id: id.clone() })?;
+        let delete = serde_json::to_string(&Human::Delete { flavour, id })?;
+        let listening = self.stage.simulator.listening();
+        let curl = format!("curl --cacert {} {}/control", listening.ca_file, listening.url);
+        println!(
+            "# Or as a person at the console of the IAM simulator, past the operator:\n\
+             {curl}/apps    # what the API has\n\
+             {curl}/human --data '{regenerate}'\n\
+             {curl}/human --data '{delete}'\n",
+        );
+        Ok(())
     }
 }
 
