@@ -80,7 +80,7 @@ impl Replica {
     fn requests(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Vec<AuditRecord> {
         let agent = format!("({})", self.identity());
         let its_own = |record: &AuditRecord| record.user == OPERATOR_USER && record.user_agent.ends_with(&agent);
-        plane().audit(|record| its_own(record) && wanted(record)).unwrap()
+        plane().audit(&agent, |record| its_own(record) && wanted(record)).unwrap()
     }
 
     /// What it wrote, but not where it lost a race for the Lease.
@@ -128,7 +128,8 @@ impl Pair {
 
     /// The same, and the leader waits for answers, or for its turn to call, with everything that is left to do.
     async fn waiting_for_answers(&self) {
-        self.give_work(Fault::always(Action::Latency { ms: 3000 }).skip(CREATED_BEFORE)).await;
+        // Longer than it takes to see that nothing changes, and over before the other leads.
+        self.give_work(Fault::always(Action::Latency { ms: 8000 }).skip(CREATED_BEFORE)).await;
         let quiet = Cell::new(((0, 0), 0));
         let waits = async || {
             let writes = self.leader.requests(|request| request.is_write() && request.resource != "leases").len();

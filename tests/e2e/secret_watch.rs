@@ -63,7 +63,7 @@ async fn delete(world: &World, name: &str) {
 /// What the operator asked about the Secret of that name, or the resource.
 fn asked(world: &World, namespace: &str, name: &str) -> Vec<String> {
     let ours = |r: &AuditRecord| r.user == OPERATOR_USER && r.namespace == namespace && r.name == name;
-    let records = plane().audit(|r| ours(r) && !r.dry_run).unwrap();
+    let records = plane().audit(namespace, |r| ours(r) && !r.dry_run).unwrap();
     assert!(!records.is_empty(), "nothing about {name} in {namespace} of {}", world.namespace);
     records.into_iter().map(|r| format!("{} {}", r.verb, r.resource)).collect()
 }

@@ -348,7 +348,7 @@ impl World {
     /// What the API server recorded of this operator in this namespace.
     pub fn audit(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Vec<AuditRecord> {
         let ours = |record: &AuditRecord| record.user == OPERATOR_USER && record.namespace == self.namespace;
-        plane().audit(|record| ours(record) && wanted(record)).unwrap()
+        plane().audit(&self.namespace, |record| ours(record) && wanted(record)).unwrap()
     }
 
     /// Nothing that a person or a log collector reads may hold a secret value.

@@ -38,7 +38,7 @@ fn granted(site: &Site, namespaces: &[&str]) -> BTreeSet<String> {
 
 /// What the operator did, by the same names; what it did in a namespace counts for the cluster too.
 fn used(site: &Site) -> BTreeSet<String> {
-    let records = site.plane.audit(|record| record.user == USER && record.code < 400).unwrap();
+    let records = site.plane.audit(USER, |record| record.user == USER && record.code < 400).unwrap();
     let described = |record: control_plane::AuditRecord| {
         let subresource =
             if record.subresource.is_empty() { String::new() } else { format!("/{}", record.subresource) };

@@ -153,14 +153,14 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// The calls of which `wanted` says so, in the order in which they ended: every write, every read of Secrets and
+    /// The calls of which `wanted` says so and whose record has the text `mentioned`, in the order in which they ended: every write, every read of Secrets and
     /// of `oauth-apps.dev` resources, and all of ServiceAccounts, but none of the control plane's own. A call is recorded right after its
     /// answer, so the last ones may be missing for a few milliseconds; a watch is recorded when it ends.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn audit(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Result<Vec<AuditRecord>, Error> {
-        audit::read(&self.directory().join(servers::AUDIT_LOG), wanted)
+    pub fn audit(&self, mentioned: &str, wanted: impl Fn(&AuditRecord) -> bool) -> Result<Vec<AuditRecord>, Error> {
+        audit::read(&self.directory().join(servers::AUDIT_LOG), mentioned, wanted)
     }
 
     /// Runs `kubectl` as `admin` and gives what it printed.

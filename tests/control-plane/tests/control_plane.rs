@@ -121,7 +121,7 @@ async fn a_service_account_has_a_token_and_its_calls_are_audited() {
         .expect("a role binding");
     until("the write", async || maps.create(&PostParams::default(), &config_map("first")).await.is_ok()).await;
     let of_robot = || {
-        let calls = plane.audit(|call| call.namespace == "accounts" && call.user.ends_with(":robot"));
+        let calls = plane.audit("accounts", |call| call.namespace == "accounts" && call.user.ends_with(":robot"));
         calls.expect("the audit log")
     };
     until("the call is recorded", async || of_robot().last().is_some_and(|call| call.code == 201)).await;
