@@ -3,7 +3,7 @@
 
 use crate::decide::{Outcome, Retry};
 use crate::reason::Reason;
-use k8s_openapi::jiff::{SignedDuration, Timestamp, Unit};
+use k8s_openapi::jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -32,10 +32,9 @@ pub fn delay(
 ) -> Duration {
     let shortly = Duration::from_secs(1).mul_f64(random);
     // Reconciles know whole seconds.
+    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     let after = |at: Timestamp| {
-        let at = at
-            .round(Unit::Second)
-            .map_or(at, |whole| if whole < at { whole + SignedDuration::from_secs(1) } else { whole });
+        let at = at.round(whole).unwrap_or(at);
         Duration::try_from(at.duration_since(time)).unwrap_or_default() + shortly
     };
     match outcome {
@@ -182,6 +181,10 @@ mod tests {
         };
         assert_eq!([at(0, 1020), at(4, 1020), at(5, 1020), at(9, 1020)], [1000, 16_000, 20_500, 20_500]);
         assert_eq!([at(5, 1000), at(5, 999)], [500, 500], "it came during the reconcile");
+        let retry = Retry::NoLaterThan(Timestamp::new(1019, 1).unwrap());
+        let outcome = Outcome::Waiting { reason: Reason::SecretNotProven, message: String::new(), retry };
+        let delay = delay(&outcome, Duration::ZERO, 9, 0.5, (now, time));
+        assert_eq!(delay.as_millis(), 20_500, "reconciles know whole seconds");
     }
 
     #[test]

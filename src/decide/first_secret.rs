@@ -3,7 +3,7 @@
 
 use super::model::{ClaimOrigin, ClaimProgress, Creation, Validity, is_public};
 use super::ownership::{holds_claim, is_adopted_without_secret};
-use super::rotation::{stage, write};
+use super::rotation::{stage, write, write_published};
 use super::{Blocked, Call, Observed, Remote, Step, WriteReason, creation};
 use crate::definition::Fields;
 use crate::reason::Reason;
@@ -41,8 +41,7 @@ fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
             Validity::NotAsked => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))),
             Validity::Invalid(said) | Validity::NotKnown(said) => Err(not_the_apps(observed, said)),
             Validity::Valid | Validity::NotProvable => {
-                let published = contents.publish(app, &observed.client_id(), Some(secret.clone()), observed.now);
-                Ok(Step::WriteSecret(published, WriteReason::Proven))
+                Ok(write_published(observed, &contents, secret, WriteReason::Proven))
             }
         },
         (provided, false) => {

@@ -89,11 +89,21 @@ fn finish(observed: &Observed, contents: &SecretContents, mode: RotationMode) ->
 
 /// The step after which consumers find this secret, and the one before is not valid any more.
 pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
-    let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
     let reason = match observed.provided_secret() == Some(secret) {
         true => WriteReason::Provided,
         false => WriteReason::Replaced,
     };
+    write_published(observed, contents, secret, reason)
+}
+
+/// The step after which consumers find this secret.
+pub fn write_published(
+    observed: &Observed,
+    contents: &SecretContents,
+    secret: &ClientSecret,
+    reason: WriteReason,
+) -> Step {
+    let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
     Step::WriteSecret(published, reason)
 }
 
@@ -267,8 +277,7 @@ fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret
     if contents.previous != previous {
         return write_rotation(observed, SecretContents { previous, ..contents.clone() }, RotationWrite::Accepted);
     }
-    let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
-    Step::WriteSecret(published, WriteReason::Rotated)
+    write_published(observed, contents, secret, WriteReason::Rotated)
 }
 
 /// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest

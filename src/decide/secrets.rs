@@ -70,25 +70,30 @@ pub fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
 /// The Secret may be in use, so nobody is told to remove it unseen.
 fn secret_conflict(app: &OrgOAuthApp, controller: Option<&str>) -> Blocked {
     let name = secret_name(app);
-    let message = match controller {
-        Some(other) if other != app.name_any() => format!(
+    let message = match another(app, controller) {
+        Some(other) => format!(
             "Secret {name} exists and is not controlled by this resource but by OrgOAuthApp {other}; choose another spec.secret.name"
         ),
-        Some(_) | None => format!(
+        None => format!(
             "Secret {name} exists and is not controlled by this resource; choose another spec.secret.name, or remove the Secret if nothing uses it"
         ),
     };
     Blocked::new(Reason::SecretConflict, message)
 }
 
+/// The controller of a Secret, unless it is an earlier resource of this name.
+fn another<'a>(app: &OrgOAuthApp, controller: Option<&'a str>) -> Option<&'a str> {
+    controller.filter(|name| *name != app.name_any())
+}
+
 /// The name cannot be chosen, so whatever has it must give way.
 fn rotation_secret_conflict(app: &OrgOAuthApp, controller: Option<&str>) -> Blocked {
     let name = rotation_secret_name(app);
-    let message = match controller {
-        Some(other) if other != app.name_any() => format!(
+    let message = match another(app, controller) {
+        Some(other) => format!(
             "Secret {name}, which a rotation needs, exists and is not controlled by this resource but by OrgOAuthApp {other}; set another spec.secret.name there, and let its pods use the new name"
         ),
-        Some(_) | None => format!(
+        None => format!(
             "Secret {name}, which a rotation needs, exists and is not controlled by this resource; give it another name, or remove it if nothing uses it"
         ),
     };

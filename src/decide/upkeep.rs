@@ -6,7 +6,7 @@ use super::first_secret;
 use super::model::{SecretWriteProgress, Validity, is_public};
 use super::ownership::is_adopted_without_secret;
 use super::proof::{next_check, refused};
-use super::rotation::{DEFAULT_OVERLAP, add, apply_pending, overlap_of, stage, write, write_rotation};
+use super::rotation::{DEFAULT_OVERLAP, add, apply_pending, overlap_of, stage, write, write_published, write_rotation};
 use super::validate::with_template_keys;
 use super::{Blocked, Call, Next, Observed, Outcome, Retry, RotationWrite, Step, WriteReason, signed_claim};
 use crate::backoff::fraction;
@@ -267,10 +267,7 @@ pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
 fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let app = &observed.app;
     let current = contents.current.as_ref().filter(|_| contents.is_edited(app))?;
-    let trust = || {
-        let trusted = contents.publish(app, &observed.client_id(), Some(current.clone()), observed.now);
-        Some(Step::WriteSecret(trusted, WriteReason::Proven))
-    };
+    let trust = || Some(write_published(observed, contents, current, WriteReason::Proven));
     match observed.validity(current) {
         Validity::Valid => trust(),
         Validity::Invalid(_) | Validity::NotKnown(_) => None,
