@@ -1,5 +1,5 @@
 //! `allowedScopes` as both APIs document it: what a token of the app can carry at most.
-//! The union of both flavours; what Cloud Partner Navigator does not know is refused for it in status.
+//! The union of both flavors; what Cloud Partner Navigator does not know is refused for it in status.
 
 use super::size;
 use kube::KubeSchema;

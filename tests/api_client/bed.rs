@@ -2,7 +2,7 @@
 //! The credentials of a client can be replaced while it runs.
 
 use futures::FutureExt;
-use iam_simulator::types::{CallFilter, CallView, Flavour, Operation};
+use iam_simulator::types::{CallFilter, CallView, Flavor, Operation};
 use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
 use oauth_app_operator::fair_queue::Flow;
@@ -16,9 +16,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub const CSP: Flavour = Flavour::Csp;
-pub const CPN: Flavour = Flavour::Cpn;
-pub const BOTH: [Flavour; 2] = [CSP, CPN];
+pub const CSP: Flavor = Flavor::Csp;
+pub const CPN: Flavor = Flavor::Cpn;
+pub const BOTH: [Flavor; 2] = [CSP, CPN];
 pub const API_TOKEN: &str = "Hidden-Api-Token-4711";
 pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
 
@@ -34,21 +34,21 @@ impl Bed {
     pub async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
-        for flavour in BOTH {
-            control.seed_org(flavour, "org-1", false).await.unwrap();
-            control.seed_api_token(flavour, "org-1", API_TOKEN).await.unwrap();
-            control.seed_client(flavour, "org-1", "operator", CLIENT_SECRET).await.unwrap();
+        for flavor in BOTH {
+            control.seed_org(flavor, "org-1", false).await.unwrap();
+            control.seed_api_token(flavor, "org-1", API_TOKEN).await.unwrap();
+            control.seed_client(flavor, "org-1", "operator", CLIENT_SECRET).await.unwrap();
         }
         Self { simulator, control }
     }
 
-    pub fn settings(&self, flavour: Flavour) -> Settings {
+    pub fn settings(&self, flavor: Flavor) -> Settings {
         Settings {
-            api: match flavour {
+            api: match flavor {
                 CSP => Api::CloudServices,
                 CPN => Api::CloudPartnerNavigator,
             },
-            endpoint: self.simulator.endpoint(flavour).parse().unwrap(),
+            endpoint: self.simulator.endpoint(flavor).parse().unwrap(),
             ca_pem: Some(self.simulator.ca_pem().into()),
             max_in_flight: 8,
             requests_per_second: None,
@@ -58,8 +58,8 @@ impl Bed {
         }
     }
 
-    pub fn iam(&self, flavour: Flavour) -> HttpIam {
-        self.iam_with(self.settings(flavour)).0
+    pub fn iam(&self, flavor: Flavor) -> HttpIam {
+        self.iam_with(self.settings(flavor)).0
     }
 
     pub fn iam_with(&self, settings: Settings) -> (HttpIam, Kept) {
@@ -74,8 +74,8 @@ impl Bed {
     }
 
     /// A client that keeps these apps of a list; others keep what they were asked for.
-    pub fn iam_managing(&self, flavour: Flavour, apps: &[ClientId]) -> HttpIam {
-        build(&self.settings(flavour), client().kind(), &Arc::new(Mutex::new(Ok(client()))), apps)
+    pub fn iam_managing(&self, flavor: Flavor, apps: &[ClientId]) -> HttpIam {
+        build(&self.settings(flavor), client().kind(), &Arc::new(Mutex::new(Ok(client()))), apps)
     }
 
     pub async fn calls(&self, operation: Operation) -> Vec<CallView> {
@@ -115,8 +115,8 @@ pub fn id(id: &str) -> ClientId {
 }
 
 /// The least that the API takes.
-pub fn least(flavour: Flavour) -> Map<String, Value> {
-    match flavour {
+pub fn least(flavor: Flavor) -> Map<String, Value> {
+    match flavor {
         CSP => map(json!({
             "displayName": "App", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {},
         })),
@@ -124,8 +124,8 @@ pub fn least(flavour: Flavour) -> Map<String, Value> {
     }
 }
 
-pub fn app(flavour: Flavour, name: &str) -> NewApp {
-    NewApp { id: id(name), context: None, fields: least(flavour), secret: None }
+pub fn app(flavor: Flavor, name: &str) -> NewApp {
+    NewApp { id: id(name), context: None, fields: least(flavor), secret: None }
 }
 
 pub fn map(value: Value) -> Map<String, Value> {

@@ -2,7 +2,7 @@
 //! The bodies are written down here, apart from the operator's and the simulator's own lists.
 
 use crate::bed::{Bed, CPN, CSP, id, least, map, org};
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Flavor, Operation};
 use oauth_app_operator::crd::{Api, OrgOAuthAppSpec};
 use oauth_app_operator::definition;
 use oauth_app_operator::remote::{Iam, NewApp, OrgId};
@@ -62,14 +62,14 @@ fn services() -> Map<String, Value> {
 }
 
 /// The fields of an app, the client secret apart, which this version does not send.
-fn cases(flavour: Flavour) -> Vec<(String, Map<String, Value>)> {
-    let all = match flavour {
+fn cases(flavor: Flavor) -> Vec<(String, Map<String, Value>)> {
+    let all = match flavor {
         CSP => services(),
         CPN => navigator(),
     };
     let mut cases = vec![("all".to_owned(), all.clone())];
     for (name, value) in all {
-        let mut fields = least(flavour);
+        let mut fields = least(flavor);
         if name.ends_with("edirectUris") {
             fields.insert("grantTypes".into(), json!(["authorization_code"]));
         }
@@ -77,11 +77,11 @@ fn cases(flavour: Flavour) -> Vec<(String, Map<String, Value>)> {
         cases.push((name, fields));
     }
     let mut more = |name: &str, values: Value| {
-        let mut fields = least(flavour);
+        let mut fields = least(flavor);
         fields.extend(map(values));
         cases.push((name.into(), fields));
     };
-    if flavour == CSP {
+    if flavor == CSP {
         let code = json!(["authorization_code"]);
         more("openRedirects", json!({"grantTypes": code, "allowOpenRedirectUris": true}));
         let uris = json!(["https://app.example.com"]);
@@ -106,18 +106,18 @@ fn set(value: &Value) -> Value {
     }
 }
 
-async fn travels(flavour: Flavour) {
+async fn travels(flavor: Flavor) {
     let bed = Bed::new().await;
-    bed.control.seed_org(flavour, "service-org", true).await.unwrap();
-    let (iam, org) = (bed.iam(flavour), OrgId("service-org".into()));
-    for (number, (name, fields)) in cases(flavour).into_iter().enumerate() {
+    bed.control.seed_org(flavor, "service-org", true).await.unwrap();
+    let (iam, org) = (bed.iam(flavor), OrgId("service-org".into()));
+    for (number, (name, fields)) in cases(flavor).into_iter().enumerate() {
         let id = id(&format!("app-{number}-of-all"));
         let new = NewApp { id: id.clone(), context: None, fields: fields.clone(), secret: None };
         iam.create(&org, &new).await.unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let mut sent = fields.clone();
         sent.insert("id".into(), id.0.clone().into());
         assert_eq!(bed.calls(Operation::CreateApp).await.pop().unwrap().body, Value::Object(sent), "{name}");
-        let stored = bed.control.app(flavour, &id.0).await.unwrap().unwrap();
+        let stored = bed.control.app(flavor, &id.0).await.unwrap().unwrap();
         for (field, value) in &fields {
             assert_eq!(set(&stored.fields[field]), set(value), "{name}: {field} as stored");
         }
@@ -148,12 +148,11 @@ async fn every_field_of_cloud_partner_navigator_travels() {
 #[tokio::test]
 async fn a_spec_with_every_field_arrives() {
     let bed = Bed::new().await;
-    for (flavour, api, fields) in
-        [(CSP, Api::CloudServices, services()), (CPN, Api::CloudPartnerNavigator, navigator())]
+    for (flavor, api, fields) in [(CSP, Api::CloudServices, services()), (CPN, Api::CloudPartnerNavigator, navigator())]
     {
         let mut manifest = fields.clone();
         manifest.insert("orgId".into(), "org-1".into());
-        if flavour == CPN {
+        if flavor == CPN {
             manifest.insert("grantTypes".into(), json!(["client_credentials"]));
         } else {
             manifest.remove("allowedOrgs");
@@ -161,13 +160,13 @@ async fn a_spec_with_every_field_arrives() {
         let spec: OrgOAuthAppSpec = serde_json::from_value(Value::Object(manifest.clone())).unwrap();
         let sent = definition::fields(api, &spec).unwrap();
         let new = NewApp { id: id("billing-export"), context: None, fields: sent.clone(), secret: None };
-        let iam = bed.iam(flavour);
+        let iam = bed.iam(flavor);
         iam.create(&org(), &new).await.unwrap();
-        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
-        manifest.retain(|name, _| name != "orgId" && !(flavour == CPN && name == "grantTypes"));
+        let stored = bed.control.app(flavor, "billing-export").await.unwrap().unwrap();
+        manifest.retain(|name, _| name != "orgId" && !(flavor == CPN && name == "grantTypes"));
         assert_eq!(sent, manifest);
         for (name, value) in &manifest {
-            assert_eq!(set(&stored.fields[name]), set(value), "{flavour:?} {name}");
+            assert_eq!(set(&stored.fields[name]), set(value), "{flavor:?} {name}");
         }
     }
 }

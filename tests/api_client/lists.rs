@@ -2,14 +2,14 @@
 //! Each list is read to its last entry, in no more calls than that takes.
 
 use crate::bed::{BOTH, Bed, CPN, CSP, app, id, org};
-use iam_simulator::types::{Flavour, LastPage, Operation};
+use iam_simulator::types::{Flavor, LastPage, Operation};
 use oauth_app_operator::crd::Roles;
 use oauth_app_operator::remote::http::HttpIam;
 use oauth_app_operator::remote::{Iam, Look};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const LISTS: [(Flavour, Operation); 3] =
+const LISTS: [(Flavor, Operation); 3] =
     [(CSP, Operation::ListApps), (CPN, Operation::ListApps), (CSP, Operation::ListClients)];
 /// How a list ends, whether it says its length, and in how many calls four entries are read two by two.
 const ENDS: [(LastPage, bool, u64); 6] = [
@@ -25,10 +25,10 @@ const ENDS: [(LastPage, bool, u64); 6] = [
 async fn with_four_apps() -> Bed {
     let bed = Bed::new().await;
     bed.control.set(|s| s.cpn_offers.list = true).await.unwrap();
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
         for name in (1..=4).map(|n| format!("billing-{n}")) {
-            iam.create(&org(), &app(flavour, &name)).await.unwrap();
+            iam.create(&org(), &app(flavor, &name)).await.unwrap();
             iam.add_to_organization(&org(), &id(&name), None, &Roles::default()).await.unwrap();
         }
     }
@@ -58,11 +58,11 @@ async fn a_list_ends_in_every_way() {
             (s.last_page, s.shows_total, s.max_page_limit) = (last_page, shows_total, 2);
         };
         bed.control.set(ending).await.unwrap();
-        for (flavour, list) in LISTS {
+        for (flavor, list) in LISTS {
             bed.control.clear_calls().await.unwrap();
-            let iam = bed.iam_managing(flavour, &[id("billing-4")]);
-            assert!(is_read_whole(&iam, list).await, "{flavour:?} {list:?} {last_page:?} {shows_total}");
-            assert_eq!(bed.count(list).await, calls, "{flavour:?} {list:?} {last_page:?} {shows_total}");
+            let iam = bed.iam_managing(flavor, &[id("billing-4")]);
+            assert!(is_read_whole(&iam, list).await, "{flavor:?} {list:?} {last_page:?} {shows_total}");
+            assert_eq!(bed.count(list).await, calls, "{flavor:?} {list:?} {last_page:?} {shows_total}");
         }
     }
 }
@@ -72,9 +72,9 @@ async fn an_empty_list_is_one_call() {
     for last_page in [LastPage::NoLink, LastPage::Empty, LastPage::Growing] {
         let bed = Bed::new().await;
         bed.control.set(|s| (s.cpn_offers.list, s.last_page, s.shows_total) = (true, last_page, false)).await.unwrap();
-        for flavour in BOTH {
-            let look = bed.iam(flavour).look(&org(), &id("absent-app"), MINUTE).await;
-            assert_eq!(look, Ok(Look::NotListed), "{flavour:?} {last_page:?}");
+        for flavor in BOTH {
+            let look = bed.iam(flavor).look(&org(), &id("absent-app"), MINUTE).await;
+            assert_eq!(look, Ok(Look::NotListed), "{flavor:?} {last_page:?}");
         }
         assert_eq!(bed.count(Operation::ListApps).await, 2, "{last_page:?}");
     }

@@ -3,39 +3,39 @@
 
 use crate::bed::{BOTH, Bed, CPN, CSP, app, id, least, map, org};
 use iam_simulator::sha256_hex;
-use iam_simulator::types::{Action, FailedForm, Fault as Ordered, Flavour, MissingOnDelete, Operation};
+use iam_simulator::types::{Action, FailedForm, Fault as Ordered, Flavor, MissingOnDelete, Operation};
 use oauth_app_operator::crd::Context;
 use oauth_app_operator::remote::{ClientSecret, Deletion, Fault, Iam, Look, OrgId, Update, Verification};
 use serde_json::json;
 use std::time::Duration;
 
 /// A secret that replaces the present one at once.
-fn replacement(flavour: Flavour, secret: &str) -> Update {
-    Update { context: None, fields: least(flavour), secret: Some(ClientSecret::new(secret.into())) }
+fn replacement(flavor: Flavor, secret: &str) -> Update {
+    Update { context: None, fields: least(flavor), secret: Some(ClientSecret::new(secret.into())) }
 }
 
 #[tokio::test]
 async fn an_app_lives_and_its_credentials_work() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        let created = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        let created = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap();
         assert_eq!(created.client_id, id("billing-export"));
         let secret = created.client_secret.unwrap();
-        let works = async |secret: &str| bed.control.token(flavour, "org-1", "billing-export", secret).await.is_ok();
-        assert!(works(secret.expose()).await, "{flavour:?}");
+        let works = async |secret: &str| bed.control.token(flavor, "org-1", "billing-export", secret).await.is_ok();
+        assert!(works(secret.expose()).await, "{flavor:?}");
 
         let shown = iam.read(&org(), &id("billing-export")).await.unwrap().unwrap();
-        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
+        let stored = bed.control.app(flavor, "billing-export").await.unwrap().unwrap();
         let milliseconds = i64::try_from(stored.created_at).unwrap();
-        assert_eq!(shown.created_at.unwrap().as_millisecond(), milliseconds, "{flavour:?}");
+        assert_eq!(shown.created_at.unwrap().as_millisecond(), milliseconds, "{flavor:?}");
         assert_eq!(shown.fields["id"], "billing-export");
 
         let new = ClientSecret::new("Replaced_secret_1".into());
-        let update = replacement(flavour, "Replaced_secret_1");
+        let update = replacement(flavor, "Replaced_secret_1");
         iam.update(&org(), &id("billing-export"), &update).await.unwrap();
-        assert!(works(new.expose()).await && !works(secret.expose()).await, "{flavour:?}");
-        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
+        assert!(works(new.expose()).await && !works(secret.expose()).await, "{flavor:?}");
+        let stored = bed.control.app(flavor, "billing-export").await.unwrap().unwrap();
         assert_eq!(stored.secret_sha256, sha256_hex(new.expose()));
     }
 }
@@ -43,11 +43,10 @@ async fn an_app_lives_and_its_credentials_work() {
 #[tokio::test]
 async fn what_is_absent_is_said_so() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
-        let fault =
-            iam.update(&org(), &id("absent-app"), &replacement(flavour, "Replaced_secret_1")).await.unwrap_err();
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavor:?}");
+        let fault = iam.update(&org(), &id("absent-app"), &replacement(flavor, "Replaced_secret_1")).await.unwrap_err();
         assert!(matches!(&fault, Fault::NotFound(said) if said.starts_with("update app: 404: ")), "{fault}");
     }
 }
@@ -57,9 +56,9 @@ async fn an_unknown_organization_is_refused() {
     let bed = Bed::new().await;
     // So that a token is given, and the organization is found out to be unknown by the call.
     bed.control.set(|s| s.org_scoped_tokens = false).await.unwrap();
-    let create = async |flavour| {
-        let iam = bed.iam(flavour);
-        iam.create(&OrgId("org-9".into()), &app(flavour, "billing-export")).await.unwrap_err()
+    let create = async |flavor| {
+        let iam = bed.iam(flavor);
+        iam.create(&OrgId("org-9".into()), &app(flavor, "billing-export")).await.unwrap_err()
     };
     let (csp, cpn) = (create(CSP).await, create(CPN).await);
     assert!(matches!(csp, Fault::NotFound(_)), "{csp}");
@@ -69,12 +68,12 @@ async fn an_unknown_organization_is_refused() {
 #[tokio::test]
 async fn an_id_that_exists_is_a_conflict_and_a_bad_field_a_rejection() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        let fault = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap_err();
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        iam.create(&org(), &app(flavor, "billing-export")).await.unwrap();
+        let fault = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap_err();
         assert!(matches!(&fault, Fault::Conflict(said) if said.starts_with("create app: 409: ")), "{fault}");
-        let mut bad = app(flavour, "billing-import");
+        let mut bad = app(flavor, "billing-import");
         bad.fields.insert("accessTokenTTL".into(), json!("long"));
         let fault = iam.create(&org(), &bad).await.unwrap_err();
         assert!(matches!(&fault, Fault::Rejected(said) if said.starts_with("create app: 400: ")), "{fault}");
@@ -142,8 +141,8 @@ async fn what_the_documentation_asks_for_beside_the_body_is_there() {
 #[tokio::test]
 async fn ids_are_escaped_in_paths() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
         for name in ["a/secret", "../../orgs", "a?b=c#d", "50% ä"] {
             bed.control.clear_calls().await.unwrap();
             assert_eq!(iam.read(&org(), &id(name)).await, Ok(None), "{name}");
@@ -160,35 +159,35 @@ async fn ids_are_escaped_in_paths() {
 #[tokio::test]
 async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        let first = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap().client_secret.unwrap();
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        let first = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap().client_secret.unwrap();
         let (next, other) =
             (ClientSecret::new("Rotated_secret_1".into()), ClientSecret::new("Rotated_secret_2".into()));
         let prove = async |secret: &ClientSecret| iam.prove(&org(), &id("billing-export"), secret).await.unwrap();
-        assert!(matches!(prove(&next).await, Verification::Refused(_)), "{flavour:?}");
+        assert!(matches!(prove(&next).await, Verification::Refused(_)), "{flavor:?}");
         for status in [400, 403, 404] {
             bed.control.fault(Ordered::once(Action::refused(status)).on(Operation::Token)).await.unwrap();
             let answer = iam.prove(&org(), &id("billing-export"), &next).await;
             assert!(matches!(answer, Ok(Verification::NotKnown(_))), "{answer:?}");
         }
         let hour = Duration::from_secs(3600);
-        assert_eq!(iam.rotate_secret(&org(), &id("billing-export"), &next, hour).await, Ok(()), "{flavour:?}");
+        assert_eq!(iam.rotate_secret(&org(), &id("billing-export"), &next, hour).await, Ok(()), "{flavor:?}");
         assert_eq!(
             (prove(&next).await, prove(&first).await),
             (Verification::Accepted, Verification::Accepted),
-            "{flavour:?}"
+            "{flavor:?}"
         );
         let again = iam.rotate_secret(&org(), &id("billing-export"), &other, hour).await;
-        assert_eq!(matches!(again, Err(Fault::Conflict(_))), flavour == CSP, "{again:?}");
+        assert_eq!(matches!(again, Err(Fault::Conflict(_))), flavor == CSP, "{again:?}");
     }
 }
 
 #[tokio::test]
 async fn an_overlap_is_sent_whole_or_not_at_all() {
     let bed = Bed::new().await;
-    for (flavour, field) in [(CSP, "secretRotationExpirationInSeconds"), (CPN, "secretExpirationTimeInSeconds")] {
-        let iam = bed.iam(flavour);
+    for (flavor, field) in [(CSP, "secretRotationExpirationInSeconds"), (CPN, "secretExpirationTimeInSeconds")] {
+        let iam = bed.iam(flavor);
         let secret = ClientSecret::new("Rotated_secret_1".into());
         let longest = u64::try_from(i32::MAX).unwrap();
         let rotate = async |name: &str, overlap| iam.rotate_secret(&org(), &id(name), &secret, overlap).await;
@@ -198,30 +197,30 @@ async fn an_overlap_is_sent_whole_or_not_at_all() {
             (3, Duration::from_secs(48 * 3600), 48 * 3600),
         ] {
             let name = format!("billing-{n}");
-            iam.create(&org(), &app(flavour, &name)).await.unwrap();
-            assert_eq!(rotate(&name, overlap).await, Ok(()), "{flavour:?} {overlap:?}");
-            assert_eq!(bed.calls(Operation::RotateSecret).await.pop().unwrap().body[field], sent, "{flavour:?}");
+            iam.create(&org(), &app(flavor, &name)).await.unwrap();
+            assert_eq!(rotate(&name, overlap).await, Ok(()), "{flavor:?} {overlap:?}");
+            assert_eq!(bed.calls(Operation::RotateSecret).await.pop().unwrap().body[field], sent, "{flavor:?}");
         }
         bed.control.clear_calls().await.unwrap();
         for overlap in [Duration::from_secs(longest + 1), Duration::from_secs(1 << 32), Duration::MAX] {
             let refused = rotate("billing-1", overlap).await;
             assert!(matches!(&refused, Err(Fault::Rejected(said)) if said.contains("2147483647")), "{refused:?}");
         }
-        assert_eq!(bed.count(Operation::RotateSecret).await, 0, "{flavour:?}");
+        assert_eq!(bed.count(Operation::RotateSecret).await, 0, "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn a_changed_app_is_shown_where_the_answer_shows_it() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        let mut fields = least(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        iam.create(&org(), &app(flavor, "billing-export")).await.unwrap();
+        let mut fields = least(flavor);
         fields.insert("displayName".into(), json!("Other"));
         let update = Update { context: None, fields, secret: None };
         let shown = iam.update(&org(), &id("billing-export"), &update).await.unwrap();
-        assert_eq!(shown.unwrap().fields["displayName"], "Other", "{flavour:?}");
+        assert_eq!(shown.unwrap().fields["displayName"], "Other", "{flavor:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
-use iam_simulator::types::{CallView, ClientSeed, Flavour, Operation, Seed};
+use iam_simulator::types::{CallView, ClientSeed, Flavor, Operation, Seed};
 use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, OrgId, TokenClaims};
 use serde_json::Value;
 
@@ -15,15 +15,15 @@ fn other() -> OrgId {
 
 async fn two_organizations() -> Bed {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        bed.control.seed_org(flavour, OTHER, false).await.unwrap();
+    for flavor in BOTH {
+        bed.control.seed_org(flavor, OTHER, false).await.unwrap();
     }
     bed
 }
 
 /// The organization that an exchange names.
 fn named(call: &CallView) -> Option<String> {
-    match call.flavour {
+    match call.flavor {
         Some(CSP) => call.body["orgId"].as_str().map(str::to_owned),
         Some(CPN) | None => call.path.split('/').rev().nth(1).map(str::to_owned),
     }
@@ -32,24 +32,24 @@ fn named(call: &CallView) -> Option<String> {
 #[tokio::test]
 async fn client_credentials_get_one_token_for_each_organization() {
     let bed = two_organizations().await;
-    for (flavour, exchanges) in [(CSP, [None, Some("org-2")]), (CPN, [Some("org-1"), Some("org-2")])] {
+    for (flavor, exchanges) in [(CSP, [None, Some("org-2")]), (CPN, [Some("org-1"), Some("org-2")])] {
         bed.control.clear_calls().await.unwrap();
-        let iam = bed.iam(flavour);
+        let iam = bed.iam(flavor);
         for round in 0..3 {
             for (org, name) in [(org(), "own"), (other(), "other")] {
-                iam.create(&org, &app(flavour, &format!("{name}-{round}"))).await.unwrap();
+                iam.create(&org, &app(flavor, &format!("{name}-{round}"))).await.unwrap();
             }
         }
         let asked: Vec<_> = bed.calls(Operation::Token).await.iter().map(named).collect();
-        assert_eq!(asked, exchanges.map(|org| org.map(str::to_owned)), "{flavour:?}");
+        assert_eq!(asked, exchanges.map(|org| org.map(str::to_owned)), "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn an_expired_token_of_one_organization_is_renewed_alone() {
     let bed = two_organizations().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
         for org in [org(), other()] {
             iam.authenticate(&org).await.unwrap();
         }
@@ -57,16 +57,16 @@ async fn an_expired_token_of_one_organization_is_renewed_alone() {
         bed.control.clear_calls().await.unwrap();
         assert_eq!(iam.read(&other(), &id("absent-app")).await, Ok(None));
         let asked: Vec<_> = bed.calls(Operation::Token).await.iter().map(named).collect();
-        assert_eq!(asked, [Some(OTHER.to_owned())], "{flavour:?}");
+        assert_eq!(asked, [Some(OTHER.to_owned())], "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn an_api_token_is_compared_with_the_organization_before_any_call() {
     let bed = two_organizations().await;
-    for flavour in BOTH {
+    for flavor in BOTH {
         bed.control.clear_calls().await.unwrap();
-        let (iam, _) = bed.iam_as(bed.settings(flavour), api_token(API_TOKEN));
+        let (iam, _) = bed.iam_as(bed.settings(flavor), api_token(API_TOKEN));
         for n in 0..20 {
             let made_up = OrgId(format!("made-up-{n}"));
             for fault in [iam.authenticate(&made_up).await, iam.read(&made_up, &id("absent-app")).await.map(drop)] {
@@ -75,8 +75,8 @@ async fn an_api_token_is_compared_with_the_organization_before_any_call() {
             }
         }
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
-        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}: one token, whatever is asked about");
-        assert_eq!(bed.control.stats().await.unwrap().calls, 2, "{flavour:?}");
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavor:?}: one token, whatever is asked about");
+        assert_eq!(bed.control.stats().await.unwrap().calls, 2, "{flavor:?}");
     }
 }
 
@@ -97,15 +97,15 @@ async fn a_token_for_another_organization_than_was_asked_for_is_not_used() {
 async fn a_token_that_does_not_say_its_organization_is_tried() {
     let bed = two_organizations().await;
     bed.control.set(|s| s.opaque_tokens = true).await.unwrap();
-    for flavour in BOTH {
-        let (iam, _) = bed.iam_as(bed.settings(flavour), api_token(API_TOKEN));
-        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
+    for flavor in BOTH {
+        let (iam, _) = bed.iam_as(bed.settings(flavor), api_token(API_TOKEN));
+        assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavor:?}");
         let fault = iam.read(&other(), &id("absent-app")).await.unwrap_err();
         let unknown = "the token does not say which roles it has in the organization and needs developer";
         assert!(matches!(&fault, Fault::Forbidden(said) if said.contains(unknown)), "{fault:?}");
-        let iam = bed.iam(flavour);
+        let iam = bed.iam(flavor);
         for org in [org(), other()] {
-            assert_eq!(iam.read(&org, &id("absent-app")).await, Ok(None), "{flavour:?}: asked for by name");
+            assert_eq!(iam.read(&org, &id("absent-app")).await, Ok(None), "{flavor:?}: asked for by name");
         }
     }
 }
@@ -113,10 +113,10 @@ async fn a_token_that_does_not_say_its_organization_is_tried() {
 #[tokio::test]
 async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_alone() {
     let bed = Bed::new().await;
-    for (flavour, advice) in
+    for (flavor, advice) in
         [(CSP, "add the OAuth app of clientCredentials"), (CPN, "use an IamConnection with an OAuth app")]
     {
-        let iam = bed.iam(flavour);
+        let iam = bed.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         bed.control.clear_calls().await.unwrap();
         let made_up = OrgId("made-up".into());
@@ -131,39 +131,39 @@ async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_a
                 "{said}"
             );
         }
-        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}: not asked again for a minute");
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavor:?}: not asked again for a minute");
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
-        assert!(iam.check(Some(&made_up), &client()).await.unwrap().is_ok(), "{flavour:?}");
+        assert!(iam.check(Some(&made_up), &client()).await.unwrap().is_ok(), "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn made_up_organizations_do_not_take_the_token_of_another() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         let made_up: Vec<OrgId> = (0..200).map(|n| OrgId(format!("made-up-{n}"))).collect();
         let refused = join_all(made_up.iter().map(|org| iam.authenticate(org))).await;
         assert!(refused.iter().all(Result::is_err));
         bed.control.clear_calls().await.unwrap();
         iam.authenticate(&org()).await.unwrap();
-        assert_eq!(bed.count(Operation::Token).await, 0, "{flavour:?}");
+        assert_eq!(bed.count(Operation::Token).await, 0, "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn a_403_says_what_the_token_has_and_what_it_needs() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        bed.control.seed_perms(flavour, "operator", &["csp:org_member", "external/svc/user"]).await.unwrap();
-        let fault = bed.iam(flavour).read(&org(), &id("absent-app")).await.unwrap_err();
+    for flavor in BOTH {
+        bed.control.seed_perms(flavor, "operator", &["csp:org_member", "external/svc/user"]).await.unwrap();
+        let fault = bed.iam(flavor).read(&org(), &id("absent-app")).await.unwrap_err();
         let said = "read app: 403: operator has no permission for organization org-1; the token has csp:org_member, \
                     external/svc/user in organization org-1 and needs developer, org_admin or org_owner; an IP policy of the \
                     organization can also be the cause";
-        assert_eq!(fault, Fault::Forbidden(said.into()), "{flavour:?}");
-        bed.control.seed_perms(flavour, "operator", &["csp:developer"]).await.unwrap();
-        assert_eq!(bed.iam(flavour).read(&org(), &id("absent-app")).await, Ok(None), "developer suffices");
+        assert_eq!(fault, Fault::Forbidden(said.into()), "{flavor:?}");
+        bed.control.seed_perms(flavor, "operator", &["csp:developer"]).await.unwrap();
+        assert_eq!(bed.iam(flavor).read(&org(), &id("absent-app")).await, Ok(None), "developer suffices");
     }
 }
 
@@ -171,13 +171,13 @@ async fn a_403_says_what_the_token_has_and_what_it_needs() {
 async fn a_refused_exchange_says_which_kind_of_credentials_is_taken() {
     let bed = Bed::new().await;
     let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
-    for (flavour, credentials, takes) in [
+    for (flavor, credentials, takes) in [
         (CSP, api_token("Hidden-Wr0ng-4711"), "/csp/gateway/am/api/auth/api-tokens/authorize takes an API token"),
         (CSP, wrong.clone(), "/csp/gateway/am/api/auth/authorize takes client id and secret of an OAuth app"),
         (CPN, api_token("Hidden-Wr0ng-4711"), "/v1/authn/accesstoken takes an API token"),
         (CPN, wrong, "/v1/authn/accounts/org-1/accesstoken takes client id and secret of an OAuth app"),
     ] {
-        let (iam, _) = bed.iam_as(bed.settings(flavour), credentials);
+        let (iam, _) = bed.iam_as(bed.settings(flavor), credentials);
         let fault = iam.authenticate(&org()).await.unwrap_err();
         assert!(matches!(&fault, Fault::Credentials(said) if said.contains(takes)), "{fault:?}");
         assert!(!fault.to_string().contains("Hidden"), "{fault:?}");
@@ -187,24 +187,24 @@ async fn a_refused_exchange_says_which_kind_of_credentials_is_taken() {
 #[tokio::test]
 async fn a_check_says_the_organization_and_the_roles_of_the_token() {
     let bed = two_organizations().await;
-    for flavour in BOTH {
-        bed.control.seed_perms(flavour, "operator", &["csp:org_member", "csp:developer"]).await.unwrap();
-        bed.control.seed_perms(flavour, API_TOKEN, &[]).await.unwrap();
+    for flavor in BOTH {
+        bed.control.seed_perms(flavor, "operator", &["csp:org_member", "csp:developer"]).await.unwrap();
+        bed.control.seed_perms(flavor, API_TOKEN, &[]).await.unwrap();
         let says = |roles: &[&str]| {
             let roles = roles.iter().map(ToString::to_string).collect();
             Ok(TokenClaims { organization: Some(org()), roles: Some(roles) })
         };
-        let checked = bed.iam(flavour).check(Some(&org()), &client()).await;
-        assert_eq!(checked, Some(says(&["csp:developer", "csp:org_member"])), "{flavour:?}");
-        let (iam, _) = bed.iam_as(bed.settings(flavour), api_token(API_TOKEN));
-        assert_eq!(iam.check(Some(&other()), &api_token(API_TOKEN)).await, Some(says(&[])), "{flavour:?}");
+        let checked = bed.iam(flavor).check(Some(&org()), &client()).await;
+        assert_eq!(checked, Some(says(&["csp:developer", "csp:org_member"])), "{flavor:?}");
+        let (iam, _) = bed.iam_as(bed.settings(flavor), api_token(API_TOKEN));
+        assert_eq!(iam.check(Some(&other()), &api_token(API_TOKEN)).await, Some(says(&[])), "{flavor:?}");
     }
 }
 
 /// A client that the simulator lets into its own organization alone.
-async fn seed_limited(bed: &Bed, flavour: Flavour) {
+async fn seed_limited(bed: &Bed, flavor: Flavor) {
     let (id, org_id) = ("limited".to_owned(), "org-1".to_owned());
-    let limited = ClientSeed { flavour, id, secret: CLIENT_SECRET.into(), org_id, orgs: Some(vec!["org-1".into()]) };
+    let limited = ClientSeed { flavor, id, secret: CLIENT_SECRET.into(), org_id, orgs: Some(vec!["org-1".into()]) };
     bed.control.seed(&Seed { clients: vec![limited], ..Seed::default() }).await.unwrap();
 }
 
@@ -224,9 +224,9 @@ async fn where_an_exchange_names_an_organization_the_one_that_gives_a_token_prov
 #[tokio::test]
 async fn an_app_proves_its_secret_in_its_own_organization() {
     let bed = two_organizations().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        let made = iam.create(&other(), &app(flavour, "billing-export")).await.unwrap();
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        let made = iam.create(&other(), &app(flavor, "billing-export")).await.unwrap();
         bed.control.clear_calls().await.unwrap();
         iam.prove(&other(), &made.client_id, &made.client_secret.unwrap()).await.unwrap();
         let body: Vec<Value> = bed.calls(Operation::Token).await.into_iter().map(|call| call.body).collect();

@@ -29,25 +29,25 @@ fn roles(resource: Option<&str>) -> Roles {
 #[tokio::test]
 async fn an_app_is_added_to_its_organization() {
     let bed = Bed::new().await;
-    for (flavour, context) in [(CSP, None), (CPN, Some(Context::Provider))] {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
-        assert_eq!(iam.roles(&org(), &id("billing-export"), Duration::ZERO).await, Ok(None), "{flavour:?}");
+    for (flavor, context) in [(CSP, None), (CPN, Some(Context::Provider))] {
+        let iam = bed.iam(flavor);
+        iam.create(&org(), &app(flavor, "billing-export")).await.unwrap();
+        assert_eq!(iam.roles(&org(), &id("billing-export"), Duration::ZERO).await, Ok(None), "{flavor:?}");
         let added = iam.add_to_organization(&org(), &id("billing-export"), context, &roles(None)).await;
-        assert_eq!(added, Ok(()), "{flavour:?}");
+        assert_eq!(added, Ok(()), "{flavor:?}");
         assert_eq!(
             iam.roles(&org(), &id("billing-export"), Duration::ZERO).await,
             Ok(Some(direct(roles(None)))),
-            "{flavour:?}"
+            "{flavor:?}"
         );
-        let stored = bed.control.app(flavour, "billing-export").await.unwrap().unwrap();
+        let stored = bed.control.app(flavor, "billing-export").await.unwrap().unwrap();
         assert!(stored.roles.unwrap().to_string().contains("org_member"));
         let body = bed.calls(Operation::AddClients).await.pop().unwrap().body;
         let service = json!([{"serviceDefinitionId": "service-1", "serviceRoles": [{"name": "user"}]}]);
         let sent = json!({
             "ids": ["billing-export"], "organizationRoles": [{"name": "org_member"}], "serviceRoles": service,
         });
-        assert_eq!(body, sent, "{flavour:?}");
+        assert_eq!(body, sent, "{flavor:?}");
     }
     assert_eq!(bed.calls(Operation::AddClients).await.pop().unwrap().query, "context=PROVIDER");
 }
@@ -69,14 +69,14 @@ async fn roles_are_given_and_taken() {
     let bed = Bed::new().await;
     let named = |name: &str| Role { name: name.into(), resource: None };
     let of = |name: &str| Roles { organization_roles: vec![named(name)], service_roles: Vec::new() };
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        iam.create(&org(), &app(flavour, "billing-export")).await.unwrap();
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        iam.create(&org(), &app(flavor, "billing-export")).await.unwrap();
         iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await.unwrap();
         let changed = iam.change_roles(&org(), &id("billing-export"), &of("developer"), &roles(None)).await;
-        assert_eq!(changed, Ok(()), "{flavour:?}");
+        assert_eq!(changed, Ok(()), "{flavor:?}");
         let held = iam.roles(&org(), &id("billing-export"), Duration::from_secs(60)).await;
-        assert_eq!(held, Ok(Some(direct(of("developer")))), "{flavour:?}");
+        assert_eq!(held, Ok(Some(direct(of("developer")))), "{flavor:?}");
         let again = iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await;
         assert!(matches!(again, Err(Fault::Rejected(_))), "{again:?}");
     }
@@ -126,7 +126,7 @@ async fn inherited_roles_are_told_apart() {
         let bed = Bed::new().await;
         let iam = with_member(&bed, &of_organization("org_member", None)).await;
         let inherit = Human::InheritRoles {
-            flavour: CSP,
+            flavor: CSP,
             id: "billing-export".into(),
             roles: vec!["developer".into()],
             membership,

@@ -9,10 +9,10 @@ use oauth_app_operator::remote::{ApiCredentials, Fault, Iam};
 #[tokio::test]
 async fn both_kinds_of_credentials_give_a_token() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
+    for flavor in BOTH {
         for (credentials, name) in [(client(), "by-client"), (api_token(API_TOKEN), "by-token")] {
-            let (iam, _) = bed.iam_as(bed.settings(flavour), credentials);
-            iam.create(&org(), &app(flavour, name)).await.unwrap();
+            let (iam, _) = bed.iam_as(bed.settings(flavor), credentials);
+            iam.create(&org(), &app(flavor, name)).await.unwrap();
         }
     }
     let paths: Vec<String> = bed.calls(Operation::Token).await.into_iter().map(|call| call.path).collect();
@@ -24,13 +24,13 @@ async fn both_kinds_of_credentials_give_a_token() {
 #[tokio::test]
 async fn a_token_is_got_once_and_authenticate_is_free_then() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
+    for flavor in BOTH {
         bed.control.clear_calls().await.unwrap();
-        let iam = bed.iam(flavour);
+        let iam = bed.iam(flavor);
         let (org, id) = (org(), id("absent-app"));
         join_all((0..20).map(|_| iam.authenticate(&org))).await.into_iter().for_each(|done| done.unwrap());
         join_all((0..20).map(|_| iam.read(&org, &id))).await.into_iter().for_each(|read| drop(read.unwrap()));
-        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}");
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavor:?}");
         iam.authenticate(&org).await.unwrap();
         assert_eq!(bed.control.stats().await.unwrap().calls, 21);
     }
@@ -39,17 +39,17 @@ async fn a_token_is_got_once_and_authenticate_is_free_then() {
 #[tokio::test]
 async fn an_expired_token_is_renewed_once_for_all() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         bed.control.revoke_tokens().await.unwrap();
         bed.control.clear_calls().await.unwrap();
         let (org, id) = (org(), id("absent-app"));
         let reads = join_all((0..20).map(|_| iam.read(&org, &id))).await;
-        assert!(reads.iter().all(|read| *read == Ok(None)), "{flavour:?} {reads:?}");
-        assert_eq!(bed.count(Operation::Token).await, 1, "{flavour:?}");
+        assert!(reads.iter().all(|read| *read == Ok(None)), "{flavor:?} {reads:?}");
+        assert_eq!(bed.count(Operation::Token).await, 1, "{flavor:?}");
         let refused = bed.calls(Operation::GetApp).await.iter().filter(|call| call.status == Some(401)).count();
-        assert!((1..=8).contains(&refused), "{flavour:?}: those under way and no more, but {refused}");
+        assert!((1..=8).contains(&refused), "{flavor:?}: those under way and no more, but {refused}");
     }
 }
 
@@ -57,27 +57,27 @@ async fn an_expired_token_is_renewed_once_for_all() {
 async fn a_short_token_is_renewed_before_it_expires() {
     let bed = Bed::new().await;
     bed.control.set(|s| s.token_lifetime_seconds = 2).await.unwrap();
-    for flavour in BOTH {
+    for flavor in BOTH {
         bed.control.clear_calls().await.unwrap();
-        let iam = bed.iam(flavour);
+        let iam = bed.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
-        assert_eq!(bed.count(Operation::Token).await, 2, "{flavour:?}");
-        assert!(bed.calls(Operation::GetApp).await.iter().all(|call| call.status == Some(404)), "{flavour:?}");
+        assert_eq!(bed.count(Operation::Token).await, 2, "{flavor:?}");
+        assert!(bed.calls(Operation::GetApp).await.iter().all(|call| call.status == Some(404)), "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
+    for flavor in BOTH {
         let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
         for (wrong, right) in [(wrong, client()), (api_token("Hidden-Wr0ng-4711"), api_token(API_TOKEN))] {
             for status in [400, 404] {
                 bed.control.set(|s| s.bad_api_token_status = status).await.unwrap();
                 bed.control.clear_calls().await.unwrap();
-                let (iam, kept) = bed.iam_as(bed.settings(flavour), wrong.clone());
+                let (iam, kept) = bed.iam_as(bed.settings(flavor), wrong.clone());
                 for _ in 0..5 {
                     let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
                     let Fault::Credentials(said) = &fault else { panic!("{fault:?}") };
@@ -86,9 +86,9 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
                     assert_eq!(may_be_path, said.contains("credentials: 404"), "{said}");
                     assert!(!said.contains("Hidden"), "{said}");
                 }
-                assert_eq!(bed.control.stats().await.unwrap().calls, 1, "{flavour:?}");
+                assert_eq!(bed.control.stats().await.unwrap().calls, 1, "{flavor:?}");
                 *kept.lock().unwrap() = Ok(right.clone());
-                assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavour:?}");
+                assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavor:?}");
             }
         }
     }
@@ -107,15 +107,15 @@ async fn credentials_that_cannot_be_read_cost_no_call() {
 #[tokio::test]
 async fn a_second_401_means_the_credentials() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
+    for flavor in BOTH {
         bed.control.clear_calls().await.unwrap();
-        bed.control.fault(Order::always(Action::ExpiredToken).on(Operation::GetApp).flavour(flavour)).await.unwrap();
-        let iam = bed.iam(flavour);
+        bed.control.fault(Order::always(Action::ExpiredToken).on(Operation::GetApp).flavor(flavor)).await.unwrap();
+        let iam = bed.iam(flavor);
         for _ in 0..5 {
             let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
             assert!(matches!(fault, Fault::Credentials(_)), "{fault:?}");
         }
         let counts = (bed.count(Operation::GetApp).await, bed.count(Operation::Token).await);
-        assert_eq!(counts, (2, 2), "{flavour:?}: no further call");
+        assert_eq!(counts, (2, 2), "{flavor:?}: no further call");
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 #[tokio::test]
 async fn a_429_stops_all_for_as_long_as_it_says() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         bed.control.clear_calls().await.unwrap();
         bed.control.fault(Order::always(Action::Latency { ms: 50 }).times(8)).await.unwrap();
@@ -28,14 +28,14 @@ async fn a_429_stops_all_for_as_long_as_it_says() {
             opens = opens.max(until);
         }
         assert!(started.elapsed() < Duration::from_secs(1), "who waits for a place is told at once");
-        assert!((1..=8).contains(&bed.count(Operation::GetApp).await), "{flavour:?}");
+        assert!((1..=8).contains(&bed.count(Operation::GetApp).await), "{flavor:?}");
         bed.control.clear_calls().await.unwrap();
         let early = iam.read(&org, &id).await;
-        assert_eq!(early, Err(Fault::Throttled { until: opens }), "{flavour:?}");
+        assert_eq!(early, Err(Fault::Throttled { until: opens }), "{flavor:?}");
         assert_eq!(bed.count(Operation::GetApp).await, 0);
         tokio::time::sleep_until((opens + Duration::from_millis(10)).into()).await;
         bed.control.clear_faults().await.unwrap();
-        assert_eq!(iam.read(&org, &id).await, Ok(None), "{flavour:?}");
+        assert_eq!(iam.read(&org, &id).await, Ok(None), "{flavor:?}");
     }
 }
 
@@ -56,13 +56,13 @@ async fn a_429_to_a_token_exchange_stops_all_too() {
 async fn never_more_calls_at_once_than_allowed() {
     let bed = Bed::new().await;
     bed.control.set(|s| s.latency_ms = 20).await.unwrap();
-    for (flavour, most) in [(CSP, 3), (CPN, 1)] {
+    for (flavor, most) in [(CSP, 3), (CPN, 1)] {
         bed.control.clear_calls().await.unwrap();
-        let (iam, _) = bed.iam_with(Settings { max_in_flight: most, ..bed.settings(flavour) });
-        let (org, apps) = (org(), (0..30).map(|n| app(flavour, &format!("app-number-{n}"))).collect::<Vec<_>>());
+        let (iam, _) = bed.iam_with(Settings { max_in_flight: most, ..bed.settings(flavor) });
+        let (org, apps) = (org(), (0..30).map(|n| app(flavor, &format!("app-number-{n}"))).collect::<Vec<_>>());
         join_all(apps.iter().map(|app| iam.create(&org, app))).await.into_iter().for_each(|made| drop(made.unwrap()));
         let stats = bed.control.stats().await.unwrap();
-        assert_eq!((stats.max_in_flight, stats.calls), (u64::try_from(most).unwrap(), 31), "{flavour:?}");
+        assert_eq!((stats.max_in_flight, stats.calls), (u64::try_from(most).unwrap(), 31), "{flavor:?}");
     }
 }
 
@@ -94,15 +94,15 @@ async fn once_this_process_leads_no_more_no_call_begins_and_no_answer_is_taken()
 async fn created_under(action: Action, settings: fn(Settings) -> Settings) -> Vec<(String, bool)> {
     let bed = Bed::new().await;
     let mut seen = Vec::new();
-    for flavour in BOTH {
-        let (iam, _) = bed.iam_with(settings(bed.settings(flavour)));
+    for flavor in BOTH {
+        let (iam, _) = bed.iam_with(settings(bed.settings(flavor)));
         iam.authenticate(&org()).await.unwrap();
-        let order = Order::once(action.clone()).on(Operation::CreateApp).flavour(flavour);
+        let order = Order::once(action.clone()).on(Operation::CreateApp).flavor(flavor);
         bed.control.fault(order).await.unwrap();
-        let fault = iam.create(&org(), &app(flavour, "billing-export")).await.unwrap_err();
+        let fault = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap_err();
         let Fault::Unavailable(said) = fault else { panic!("{fault:?}") };
         assert_eq!(bed.count(Operation::CreateApp).await, 1, "a write is not repeated");
-        seen.push((said, bed.control.app(flavour, "billing-export").await.unwrap().is_some()));
+        seen.push((said, bed.control.app(flavor, "billing-export").await.unwrap().is_some()));
         bed.control.clear_calls().await.unwrap();
         assert!(iam.read(&org(), &id("billing-export")).await.is_ok(), "the connection goes on");
     }
@@ -184,11 +184,11 @@ async fn a_redirect_is_not_followed_and_its_host_is_named() {
 #[tokio::test]
 async fn a_slow_body_within_the_time_is_read() {
     let bed = Bed::new().await;
-    for flavour in BOTH {
-        let iam = bed.iam(flavour);
-        let order = Order::once(Action::SlowBody { ms: Some(300) }).on(Operation::CreateApp).flavour(flavour);
+    for flavor in BOTH {
+        let iam = bed.iam(flavor);
+        let order = Order::once(Action::SlowBody { ms: Some(300) }).on(Operation::CreateApp).flavor(flavor);
         bed.control.fault(order).await.unwrap();
-        assert!(iam.create(&org(), &app(flavour, "billing-export")).await.is_ok());
+        assert!(iam.create(&org(), &app(flavor, "billing-export")).await.is_ok());
     }
 }
 
@@ -225,15 +225,15 @@ const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
 async fn no_secret_stands_in_what_is_said() {
     let bed = Bed::new().await;
     let brought = "Hidden-Br0ught!-4711";
-    for (flavour, credentials, secret) in [
+    for (flavor, credentials, secret) in [
         (CSP, client(), CLIENT_SECRET),
         (CSP, api_token(API_TOKEN), API_TOKEN),
         (CPN, client(), CLIENT_SECRET),
         (CPN, api_token(API_TOKEN), API_TOKEN),
     ] {
-        let (iam, kept) = bed.iam_as(bed.settings(flavour), credentials);
-        let token = bed.control.token(flavour, "org-1", "operator", CLIENT_SECRET).await.unwrap();
-        let mut new = app(flavour, "billing-export");
+        let (iam, kept) = bed.iam_as(bed.settings(flavor), credentials);
+        let token = bed.control.token(flavor, "org-1", "operator", CLIENT_SECRET).await.unwrap();
+        let mut new = app(flavor, "billing-export");
         new.secret = Some(ClientSecret::new(brought.into()));
         for status in [400, 403, 409, 422, 500] {
             let action = |message: &str| Action::Status { status, message: message.into(), performed: false };
@@ -245,7 +245,7 @@ async fn no_secret_stands_in_what_is_said() {
                     "{fault:?}"
                 );
                 *kept.lock().unwrap() = Ok(ApiCredentials::ApiToken(format!("{secret}-2").into()));
-                bed.control.seed_api_token(flavour, "org-1", &format!("{secret}-2")).await.unwrap();
+                bed.control.seed_api_token(flavor, "org-1", &format!("{secret}-2")).await.unwrap();
             }
             for hidden in [secret, brought, &token] {
                 bed.control.fault(Order::once(action(&format!("no {hidden}"))).on(Operation::CreateApp)).await.unwrap();
@@ -263,25 +263,25 @@ async fn no_secret_stands_in_what_is_said() {
 async fn no_secret_stands_in_what_is_said_however_the_api_quotes_the_call() {
     let bed = Bed::new().await;
     let hidden = "Hidden\"Br0ught\\+/=&%-4711";
-    for flavour in BOTH {
+    for flavor in BOTH {
         for credentials in [client(), api_token(API_TOKEN)] {
-            let (iam, _) = bed.iam_as(bed.settings(flavour), credentials);
+            let (iam, _) = bed.iam_as(bed.settings(flavor), credentials);
             for spelling in [Spelling::Plain, Spelling::Json, Spelling::Percent, Spelling::Base64, Spelling::Headers] {
                 let order = Order::once(Action::Echo { status: 400, spelling });
                 bed.control.fault(order.clone().on(Operation::CreateApp)).await.unwrap();
-                let mut new = app(flavour, "billing-export");
+                let mut new = app(flavor, "billing-export");
                 new.secret = Some(ClientSecret::new(hidden.into()));
                 let fault = iam.create(&org(), &new).await.unwrap_err();
                 assert_eq!(
                     fault,
                     Fault::Rejected(format!("create app: 400 (Bad Request): {NOT_SHOWN}")),
-                    "{flavour:?} {spelling:?}"
+                    "{flavor:?} {spelling:?}"
                 );
                 bed.control.fault(order.on(Operation::RotateSecret)).await.unwrap();
                 let secret = ClientSecret::new(hidden.into());
                 let rotated = iam.rotate_secret(&org(), &id("billing-export"), &secret, Duration::from_secs(60)).await;
                 let said = Fault::Rejected(format!("rotate secret: 400 (Bad Request): {NOT_SHOWN}"));
-                assert_eq!(rotated, Err(said), "{flavour:?} {spelling:?}");
+                assert_eq!(rotated, Err(said), "{flavor:?} {spelling:?}");
             }
         }
     }

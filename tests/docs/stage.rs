@@ -5,7 +5,7 @@ use crate::block::{Block, Mark, Text};
 use crate::console;
 use crate::shell::{self, Shell};
 use control_plane::{ControlPlane, Scratch, Supervised};
-use iam_simulator::types::{ApiTokenSeed, ClientSeed, Flavour, Human, OrgSeed, Seed};
+use iam_simulator::types::{ApiTokenSeed, ClientSeed, Flavor, Human, OrgSeed, Seed};
 use iam_simulator::{Options, Simulator};
 use serde_json::{Map, Value, json};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -38,12 +38,12 @@ const OPERATOR: &str = "oauth-app-operator";
 /// The identity that the reader has at the API.
 const IDENTITY: &str = "Readers_own_token1";
 /// The organizations of `deploy/examples`.
-const ORGANIZATIONS: [(Flavour, &str); 2] =
-    [(Flavour::Csp, "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10"), (Flavour::Cpn, "b7c1d6a2-4f0e-4c0d-8f51-5a7f1f2f9d33")];
+const ORGANIZATIONS: [(Flavor, &str); 2] =
+    [(Flavor::Csp, "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10"), (Flavor::Cpn, "b7c1d6a2-4f0e-4c0d-8f51-5a7f1f2f9d33")];
 /// The vendor's addresses, for which the simulator stands in.
-const ENDPOINTS: [(Flavour, &str); 2] = [
-    (Flavour::Csp, "https://console.cloud.vmware.com"),
-    (Flavour::Cpn, "https://console.navigator.vmware.com/cphub/api/auth"),
+const ENDPOINTS: [(Flavor, &str); 2] = [
+    (Flavor::Csp, "https://console.cloud.vmware.com"),
+    (Flavor::Cpn, "https://console.navigator.vmware.com/cphub/api/auth"),
 ];
 /// The ConfigMap with the certificate of the simulator's authority.
 const AUTHORITY: &str = "iam-simulator-ca";
@@ -184,8 +184,8 @@ impl Stage {
             let (indent, key) = line.split_at(line.len() - line.trim_start().len());
             let vendor = ENDPOINTS.iter().find(|(_, address)| key == format!("endpoint: {address}"));
             match vendor {
-                Some((flavour, _)) => {
-                    adapted.push_str(&format!("{indent}endpoint: {}\n", self.simulator.endpoint(*flavour)));
+                Some((flavor, _)) => {
+                    adapted.push_str(&format!("{indent}endpoint: {}\n", self.simulator.endpoint(*flavor)));
                     if !has_authority {
                         let authority = format!("{{configMapRef: {{name: {AUTHORITY}, key: ca.crt}}}}");
                         adapted.push_str(&format!("{indent}caBundle: {authority}\n"));
@@ -231,16 +231,16 @@ impl Stage {
 }
 
 fn seed() -> Seed {
-    let orgs = ORGANIZATIONS.map(|(flavour, id)| OrgSeed { flavour, id: id.into(), service: false });
-    let api_tokens = ORGANIZATIONS.map(|(flavour, org)| ApiTokenSeed {
-        flavour,
+    let orgs = ORGANIZATIONS.map(|(flavor, id)| OrgSeed { flavor, id: id.into(), service: false });
+    let api_tokens = ORGANIZATIONS.map(|(flavor, org)| ApiTokenSeed {
+        flavor,
         value: IDENTITY.into(),
         org_id: org.into(),
         orgs: None,
         passcode: None,
     });
-    let clients = ORGANIZATIONS.map(|(flavour, org)| ClientSeed {
-        flavour,
+    let clients = ORGANIZATIONS.map(|(flavor, org)| ClientSeed {
+        flavor,
         id: IDENTITY.into(),
         secret: IDENTITY.into(),
         org_id: org.into(),
@@ -253,14 +253,14 @@ fn seed() -> Seed {
 const BY_HAND: [(&str, &str); 2] = [("billing-2024", "Made_by_hand1"), ("reports-2024", "Made_by_hand2")];
 
 async fn make_apps_by_hand(simulator: &Simulator) {
-    let (flavour, org_id) = ORGANIZATIONS[0];
+    let (flavor, org_id) = ORGANIZATIONS[0];
     for (id, secret) in BY_HAND {
         let fields: Map<String, Value> = serde_json::from_value(json!({
             "id": id, "secret": secret, "displayName": "Made by hand", "description": "Made by hand",
             "grantTypes": ["client_credentials"], "allowedScopes": {},
         }))
         .unwrap();
-        simulator.control().human(Human::Create { flavour, org_id: org_id.into(), fields }).await.unwrap();
+        simulator.control().human(Human::Create { flavor, org_id: org_id.into(), fields }).await.unwrap();
     }
 }
 

@@ -7,7 +7,7 @@ use crate::metrics::small_life;
 use crate::promtool::{Case, assert_cases, ending, lasting, shipped};
 use crate::scrape::Scrape;
 use crate::world::World;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::metrics::{FAMILIES, Metrics};
@@ -25,7 +25,7 @@ fn refuse(status: u16) -> Fault {
 }
 
 async fn with_a_ready_app(namespace: &str, spec: Value) -> World {
-    let world = World::running(namespace, Flavour::Csp).await;
+    let world = World::running(namespace, Flavor::Csp).await;
     world.create("billing", spec).await;
     world.until_ready("billing").await;
     world
@@ -48,7 +48,7 @@ async fn all_is_well_and_then_it_is_killed() -> [Case; 2] {
 }
 
 async fn wrong_credentials() -> Case {
-    let world = World::new("alert-refused", Flavour::Csp).await;
+    let world = World::new("alert-refused", Flavor::Csp).await;
     world.store_credentials("not-the-right-token").await;
     world.connect(json!({})).await;
     world.operator().start();
@@ -124,7 +124,7 @@ async fn forbid_secrets(world: &World) {
 }
 
 async fn secrets_are_refused() -> Case {
-    let world = World::running("alert-writes", Flavour::Csp).await;
+    let world = World::running("alert-writes", Flavor::Csp).await;
     forbid_secrets(&world).await;
     world.create("billing", json!({})).await;
     let refused = [("resource", "secrets"), ("result", "refused")];
@@ -134,7 +134,7 @@ async fn secrets_are_refused() -> Case {
 }
 
 async fn no_pass_ends() -> Case {
-    let world = World::new("alert-stuck", Flavour::Csp).await;
+    let world = World::new("alert-stuck", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"limits": {"timeout": "2m"}})).await;
     world.operator().start();
@@ -148,7 +148,7 @@ async fn no_pass_ends() -> Case {
 }
 
 async fn an_app_is_rejected() -> Case {
-    let world = World::running("alert-rejected", Flavour::Csp).await;
+    let world = World::running("alert-rejected", Flavor::Csp).await;
     world.control.fault(refuse(400).on(Operation::CreateApp)).await.unwrap();
     let before = Scrape::of(&world).await;
     world.create("billing", json!({})).await;

@@ -4,7 +4,7 @@
 use crate::cluster::plane;
 use crate::tenancy::Tenant;
 use crate::world::World;
-use iam_simulator::types::{CallFilter, Flavour};
+use iam_simulator::types::{CallFilter, Flavor};
 use serde_json::{Value, json};
 
 /// For the namespace and the organization of a test.
@@ -14,8 +14,8 @@ fn grant(world: &World, allow: Value) -> Value {
 }
 
 /// A connection that allows so much, an operator that runs, and a tenant.
-async fn allowing(namespace: &str, flavour: Flavour, allow: Value) -> (World, Tenant) {
-    let world = World::new(namespace, flavour).await;
+async fn allowing(namespace: &str, flavor: Flavor, allow: Value) -> (World, Tenant) {
+    let world = World::new(namespace, flavor).await;
     world.give_credentials().await;
     world.connect(json!({"grants": grant(&world, allow), "resyncInterval": "10m"})).await;
     world.operator().start();
@@ -44,7 +44,7 @@ fn web(more: Value) -> Value {
 
 #[tokio::test]
 async fn a_tenant_is_given_no_right_that_its_grant_does_not_allow_and_no_call_is_made() {
-    let (world, tenant) = allowing("allow-refuses", Flavour::Csp, narrow()).await;
+    let (world, tenant) = allowing("allow-refuses", Flavor::Csp, narrow()).await;
     let owner = || json!([{"name": "org_owner"}]);
     let permission = json!([{"permissionId": "p-1"}]);
     let admin = json!({"serviceDefinitionId": "service-1", "roles": [{"name": "admin"}]});
@@ -108,7 +108,7 @@ async fn a_tenant_is_given_no_right_that_its_grant_does_not_allow_and_no_call_is
 
 #[tokio::test]
 async fn without_allow_a_tenant_has_no_role() {
-    let world = World::new("allow-absent", Flavour::Csp).await;
+    let world = World::new("allow-absent", Flavor::Csp).await;
     world.give_credentials().await;
     let grant = json!([{"namespaces": {"from": "All"}, "orgs": {"from": "Ids", "ids": [world.org]}}]);
     world.connect(json!({ "grants": grant })).await;
@@ -126,7 +126,7 @@ async fn without_allow_a_tenant_has_no_role() {
 
 #[tokio::test]
 async fn a_grant_that_is_narrowed_stops_changes_leaves_the_app_and_lets_it_be_deleted() {
-    let (world, tenant) = allowing("allow-narrowed", Flavour::Csp, json!({"organizationRoles": ["org_owner"]})).await;
+    let (world, tenant) = allowing("allow-narrowed", Flavor::Csp, json!({"organizationRoles": ["org_owner"]})).await;
     let owner = |description: &str| json!({"description": description, "roles": {"organizationRoles": [{"name": "org_owner"}]}});
     tenant.apply(&world.manifest("billing", owner("Nightly"))).unwrap();
     world.until_ready("billing").await;
@@ -151,7 +151,7 @@ async fn a_grant_that_is_narrowed_stops_changes_leaves_the_app_and_lets_it_be_de
 
 #[tokio::test]
 async fn a_resource_without_a_grant_causes_no_call_not_even_the_check_of_its_connection() {
-    let world = World::new("allow-no-call", Flavour::Cpn).await;
+    let world = World::new("allow-no-call", Flavor::Cpn).await;
     world.give_credentials().await;
     let elsewhere = json!([{"namespaces": {"from": "Names", "names": ["elsewhere"]}, "orgs": {"from": "All"}}]);
     world.connect(json!({ "grants": elsewhere })).await;
@@ -175,7 +175,7 @@ async fn a_resource_without_a_grant_causes_no_call_not_even_the_check_of_its_con
 
 #[tokio::test]
 async fn kubectl_refuses_an_empty_selector_and_says_what_to_write() {
-    let world = World::new("allow-selector", Flavour::Csp).await;
+    let world = World::new("allow-selector", Flavor::Csp).await;
     let parts = [
         json!({}),
         json!({"matchLabels": {}}),

@@ -3,7 +3,7 @@
 
 use crate::world::World;
 use iam_simulator::client::Control;
-use iam_simulator::types::{Flavour, Human, Replication};
+use iam_simulator::types::{Flavor, Human, Replication};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
@@ -79,14 +79,14 @@ struct Consumer {
     apps: Api<OrgOAuthApp>,
     secrets: Api<Secret>,
     control: Control,
-    flavour: Flavour,
+    flavor: Flavor,
     org: String,
 }
 
 impl Consumer {
     fn of(world: &World) -> Self {
-        let (control, flavour, org) = (world.control.clone(), world.flavour, world.org.clone());
-        Self { apps: world.apps(), secrets: world.secrets(), control, flavour, org }
+        let (control, flavor, org) = (world.control.clone(), world.flavor, world.org.clone());
+        Self { apps: world.apps(), secrets: world.secrets(), control, flavor, org }
     }
 
     async fn ask(&self, name: &str, records: &Mutex<Records>) {
@@ -95,7 +95,7 @@ impl Consumer {
         let began = Instant::now();
         let answer = match self.credential(name).await {
             Some((id, secret)) => {
-                self.control.token(self.flavour, &self.org, &id, &secret).await.map_err(|error| error.to_string())
+                self.control.token(self.flavor, &self.org, &id, &secret).await.map_err(|error| error.to_string())
             }
             None if is_ready => Err("the Secret holds no credential".to_owned()),
             None => return,
@@ -125,17 +125,17 @@ impl Consumer {
 
 #[tokio::test]
 async fn no_consumer_of_cloud_services_is_refused_but_for_what_was_done_in_the_console() {
-    refused_only_for_what_was_done_in_the_console("poller-csp", Flavour::Csp).await;
+    refused_only_for_what_was_done_in_the_console("poller-csp", Flavor::Csp).await;
 }
 
 #[tokio::test]
 async fn no_consumer_of_cloud_partner_navigator_is_refused_but_for_what_was_done_in_the_console() {
-    refused_only_for_what_was_done_in_the_console("poller-cpn", Flavour::Cpn).await;
+    refused_only_for_what_was_done_in_the_console("poller-cpn", Flavor::Cpn).await;
 }
 
 /// The API shows and knows everything four seconds late, and the operator is killed while it rotates.
-async fn refused_only_for_what_was_done_in_the_console(namespace: &str, flavour: Flavour) {
-    let world = World::new(namespace, flavour).await;
+async fn refused_only_for_what_was_done_in_the_console(namespace: &str, flavor: Flavor) {
+    let world = World::new(namespace, flavor).await;
     let late = Replication { reads_ms: 4000, lists_ms: 4000, tokens_ms: 4000 };
     world.control.set(|settings| settings.replication = late).await.unwrap();
     world.give_credentials().await;
@@ -157,7 +157,7 @@ async fn refused_only_for_what_was_done_in_the_console(namespace: &str, flavour:
     let asked: usize = records.values().map(|record| record.asked).sum();
     let seconds = |name: &str| (repairs[name].end - repairs[name].start).as_secs();
     println!(
-        "{flavour:?}: {asked} tokens asked for; the regenerated secret was repaired after {} s and the deleted app after {} s",
+        "{flavor:?}: {asked} tokens asked for; the regenerated secret was repaired after {} s and the deleted app after {} s",
         seconds(REGENERATED),
         seconds(DELETED),
     );
@@ -189,9 +189,9 @@ async fn act_in_the_console(world: &World) -> BTreeMap<&'static str, Range<Insta
     let regenerated = world.credential(REGENERATED).await.unwrap();
     let deleted = world.credential(DELETED).await.unwrap();
     let begin = Instant::now();
-    let flavour = world.flavour;
-    world.control.human(Human::Regenerate { flavour, id: regenerated.0.clone() }).await.unwrap();
-    world.control.human(Human::Delete { flavour, id: deleted.0.clone() }).await.unwrap();
+    let flavor = world.flavor;
+    world.control.human(Human::Regenerate { flavor, id: regenerated.0.clone() }).await.unwrap();
+    world.control.human(Human::Delete { flavor, id: deleted.0.clone() }).await.unwrap();
     let ends = tokio::join!(until_repaired(world, REGENERATED, &regenerated), until_repaired(world, DELETED, &deleted));
     assert_eq!(world.control.stats().await.unwrap().creations[&deleted.0], 2, "{DELETED} was created again");
     BTreeMap::from([(REGENERATED, begin..ends.0), (DELETED, begin..ends.1)])
@@ -201,7 +201,7 @@ async fn until_repaired(world: &World, name: &str, before: &(String, String)) ->
     let is_repaired = async || {
         let (id, secret) = world.credential(name).await.unwrap();
         assert_eq!(id, before.0, "{name} keeps its client id");
-        secret != before.1 && world.control.token(world.flavour, &world.org, &id, &secret).await.is_ok()
+        secret != before.1 && world.control.token(world.flavor, &world.org, &id, &secret).await.is_ok()
     };
     world.until(&format!("{name} has a new secret that is valid"), is_repaired).await;
     Instant::now()

@@ -5,7 +5,7 @@ use crate::cluster::plane;
 use crate::process::address;
 use crate::tenancy::Tenant;
 use crate::world::World;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use oauth_app_operator::crd::FINALIZER;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const NEVER: &str = "9999-12-31T23:59:59Z";
 
 /// A world whose resources are not looked at again by themselves while a test lasts.
 async fn quiet(namespace: &str) -> (World, Tenant) {
-    let world = World::new(namespace, Flavour::Csp).await;
+    let world = World::new(namespace, Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10h"})).await;
     world.operator().start();

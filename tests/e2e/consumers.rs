@@ -3,7 +3,7 @@
 
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::world::World;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::Flavor;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::crd::RotationStatus;
@@ -83,7 +83,7 @@ async fn reconciled_again(world: &World) {
 }
 
 async fn with_an_app(namespace: &str, rotation: Value) -> World {
-    let world = World::running(namespace, Flavour::Csp).await;
+    let world = World::running(namespace, Flavor::Csp).await;
     world.create("billing", json!({ "rotation": rotation })).await;
     world.until_ready("billing").await;
     world

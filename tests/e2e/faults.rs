@@ -1,14 +1,14 @@
 //! What goes wrong on the way to the API and back: each ends as the contract says, without a person where none is needed.
 
 use crate::world::World;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation, Target};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation, Target};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// An app is created while the API does this to one kind of call, once.
 async fn created_in_spite_of(namespace: &str, operation: Operation, action: Action) -> World {
-    let world = World::running(namespace, Flavour::Csp).await;
+    let world = World::running(namespace, Flavor::Csp).await;
     world.control.fault(Fault::once(action).on(operation)).await.unwrap();
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
@@ -64,7 +64,7 @@ async fn an_expired_token_is_renewed_once() {
 
 #[tokio::test]
 async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
-    let world = World::running("lost-regenerate", Flavour::Csp).await;
+    let world = World::running("lost-regenerate", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let (id, _) = world.credential("billing").await.unwrap();
@@ -77,7 +77,7 @@ async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
 
 #[tokio::test]
 async fn a_delete_whose_answer_is_lost_ends() {
-    let world = World::running("lost-delete", Flavour::Csp).await;
+    let world = World::running("lost-delete", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     world.control.fault(Fault::once(Action::ResponseLost).on(Operation::DeleteApps)).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_delete_whose_answer_is_lost_ends() {
 
 #[tokio::test]
 async fn when_the_api_asks_to_wait_all_apps_of_the_connection_wait_and_then_go_on() {
-    let world = World::running("throttled", Flavour::Csp).await;
+    let world = World::running("throttled", Flavor::Csp).await;
     let throttle = Fault::once(Action::TooManyRequests { retry_after: Some(4) }).on(Operation::CreateApp).skip(5);
     world.control.fault(throttle).await.unwrap();
     let names: Vec<String> = (0..50).map(|n| format!("app-{n}")).collect();
@@ -112,7 +112,7 @@ async fn when_the_api_asks_to_wait_all_apps_of_the_connection_wait_and_then_go_o
 
 #[tokio::test]
 async fn a_refusal_is_said_in_the_words_of_the_api_and_tried_again_when_the_spec_changes() {
-    let world = World::running("refused", Flavour::Csp).await;
+    let world = World::running("refused", Flavor::Csp).await;
     let refuse =
         |status| Action::Status { status, message: "Display name is a reserved word".into(), performed: false };
     world.control.fault(Fault::once(refuse(400)).on(Operation::CreateApp)).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_refusal_is_said_in_the_words_of_the_api_and_tried_again_when_the_spec
 
 #[tokio::test]
 async fn a_missing_role_is_said_in_the_words_of_the_api() {
-    let world = World::running("forbidden", Flavour::Csp).await;
+    let world = World::running("forbidden", Flavor::Csp).await;
     let refuse = Action::Status { status: 403, message: "Organization owner needed".into(), performed: false };
     world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
     world.create("billing", json!({})).await;
@@ -138,7 +138,7 @@ async fn a_missing_role_is_said_in_the_words_of_the_api() {
 
 #[tokio::test]
 async fn an_unknown_organization_is_said_plainly() {
-    let world = World::running("no-org", Flavour::Csp).await;
+    let world = World::running("no-org", Flavor::Csp).await;
     world.control.set(|settings| settings.org_scoped_tokens = false).await.unwrap();
     world.create("billing", json!({"orgId": "unknown-org"})).await;
     world.until_stalled("billing", "OrgNotFound").await;
@@ -146,7 +146,7 @@ async fn an_unknown_organization_is_said_plainly() {
 
 #[tokio::test]
 async fn wrong_credentials_are_tried_once_and_the_right_ones_are_taken_up_by_themselves() {
-    let world = World::new("wrong-credentials", Flavour::Csp).await;
+    let world = World::new("wrong-credentials", Flavor::Csp).await;
     world.store_credentials("not-the-right-token").await;
     world.connect(json!({})).await;
     world.operator().start();
@@ -169,7 +169,7 @@ async fn wrong_credentials_are_tried_once_and_the_right_ones_are_taken_up_by_the
 
 #[tokio::test]
 async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_it_is_back() {
-    let world = World::running("down", Flavour::Csp).await;
+    let world = World::running("down", Flavor::Csp).await;
     world.create("old", json!({})).await;
     world.until_ready("old").await;
     world.control.set(|settings| settings.down = true).await.unwrap();
@@ -193,7 +193,7 @@ async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_i
 
 #[tokio::test]
 async fn apps_that_wait_for_their_connection_go_on_as_soon_as_it_is_ready_again() {
-    let world = World::running("ready-again", Flavour::Csp).await;
+    let world = World::running("ready-again", Flavor::Csp).await;
     world.create("user", json!({"suspend": true})).await;
     world.until_connection("Ready", "True", "Provisioned").await;
     world.control.set(|settings| settings.down = true).await.unwrap();
@@ -224,7 +224,7 @@ async fn apps_that_wait_for_their_connection_go_on_as_soon_as_it_is_ready_again(
 
 #[tokio::test]
 async fn apps_that_hang_or_fail_never_delay_a_hundred_others() {
-    let world = World::running("neighbours", Flavour::Csp).await;
+    let world = World::running("neighbours", Flavor::Csp).await;
     let hang = Fault::always(Action::Hang { performed: false }).on(Operation::GetApp).client("hangs-always");
     world.control.fault(hang).await.unwrap();
     let fail = Action::Status { status: 500, message: "broken".into(), performed: false };
@@ -249,11 +249,11 @@ async fn apps_that_hang_or_fail_never_delay_a_hundred_others() {
 
 #[tokio::test]
 async fn an_organization_that_never_answers_leaves_the_others_their_calls() {
-    let world = World::new("hanging-org", Flavour::Csp).await;
+    let world = World::new("hanging-org", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10m"})).await;
     world.operator().start();
-    world.control.seed_org(world.flavour, "org-that-hangs", true).await.unwrap();
+    world.control.seed_org(world.flavor, "org-that-hangs", true).await.unwrap();
     let hang = Fault::always(Action::Hang { performed: false }).org("org-that-hangs");
     world.control.fault(hang).await.unwrap();
     for n in 0..150 {

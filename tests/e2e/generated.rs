@@ -3,7 +3,7 @@
 
 use crate::world::World;
 use fastrand::Rng;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Flavor, Operation};
 use serde_json::{Map, Value, json};
 
 const APPS: usize = 80;
@@ -13,7 +13,7 @@ type Fields = Map<String, Value>;
 /// Makes specs; the seed is fixed, so that a failure comes again.
 struct Specs {
     random: Rng,
-    flavour: Flavour,
+    flavor: Flavor,
 }
 
 impl Specs {
@@ -38,8 +38,8 @@ impl Specs {
 
     fn roles(&mut self) -> Value {
         let names = self.some(&["org_member", "org_owner", "developer", "support"]);
-        let flavour = self.flavour;
-        let resource = |random: &mut Rng| (flavour == Flavour::Csp && random.bool()).then_some("instance:1");
+        let flavor = self.flavor;
+        let resource = |random: &mut Rng| (flavor == Flavor::Csp && random.bool()).then_some("instance:1");
         let role = |name: &String| match resource(&mut self.random) {
             Some(resource) => json!({"name": name, "resource": resource}),
             None => json!({"name": name}),
@@ -54,7 +54,7 @@ impl Specs {
             1 => drop(scope.insert("roles".into(), self.roles())),
             _ => {}
         }
-        if self.flavour == Flavour::Csp {
+        if self.flavor == Flavor::Csp {
             self.may(&mut scope, "keptInToken", |specs| json!(specs.some(&["ROLES", "PERMISSIONS"])));
             self.may(&mut scope, "permissions", |specs| {
                 let resources = specs.some(&["r-1", "r-2", "r-3"]);
@@ -67,7 +67,7 @@ impl Specs {
     fn scopes(&mut self) -> Value {
         let mut scopes = Fields::new();
         self.may(&mut scopes, "generalScopes", |specs| json!(specs.some(&["openid", "profile", "email"])));
-        let csp = self.flavour == Flavour::Csp;
+        let csp = self.flavor == Flavor::Csp;
         self.may(&mut scopes, "organizationScopes", |specs| specs.scope(Fields::new(), csp));
         self.may(&mut scopes, "servicesScopes", |specs| {
             let ids = specs.some(&["s-1", "s-2", "s-3"]);
@@ -85,7 +85,7 @@ impl Specs {
         self.may(&mut fields, "accessTokenTTL", |specs| json!(specs.random.i32(1..1000)));
         self.may(&mut fields, "ownerOnlySecretRotation", |specs| json!(specs.chance()));
         self.may(&mut fields, "secretRotationExpirationInSeconds", |specs| json!(specs.random.i32(1..9999)));
-        if self.flavour == Flavour::Csp {
+        if self.flavor == Flavor::Csp {
             self.may(&mut fields, "refreshTokenTTL", |specs| json!(specs.random.i32(1000..9999)));
             self.may(&mut fields, "forcePkce", |specs| json!(specs.chance()));
             self.may(&mut fields, "maxGroupsInIdToken", |specs| json!(specs.random.i32(1..99)));
@@ -111,7 +111,7 @@ impl Specs {
                 fields.insert(name.into(), Value::Null);
             }
         }
-        if self.flavour == Flavour::Csp {
+        if self.flavor == Flavor::Csp {
             self.flow(&mut fields);
             self.may(&mut fields, "serviceDefinitionId", |_| json!("service-1"));
         }
@@ -146,21 +146,21 @@ impl Specs {
 }
 
 async fn looks_at_all(world: &World) {
-    let (operation, looks) = match world.flavour {
-        Flavour::Csp => (Operation::ListApps, 3),
+    let (operation, looks) = match world.flavor {
+        Flavor::Csp => (Operation::ListApps, 3),
         // There is no list, so each app is read by itself.
-        Flavour::Cpn => (Operation::GetApp, 3 * APPS as u64),
+        Flavor::Cpn => (Operation::GetApp, 3 * APPS as u64),
     };
     let before = world.calls(operation).await;
     world.until("all were looked at again", async || world.calls(operation).await >= before + looks).await;
 }
 
-async fn no_generated_spec_is_taken_for_drift(namespace: &str, flavour: Flavour) {
-    let world = World::new(namespace, flavour).await;
+async fn no_generated_spec_is_taken_for_drift(namespace: &str, flavor: Flavor) {
+    let world = World::new(namespace, flavor).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "2s"})).await;
     world.operator().start();
-    let mut specs = Specs { random: Rng::with_seed(7), flavour };
+    let mut specs = Specs { random: Rng::with_seed(7), flavor };
     let names: Vec<String> = (0..APPS).map(|n| format!("app-{n}")).collect();
     for name in &names {
         world.create(name, specs.whole()).await;
@@ -189,10 +189,10 @@ async fn no_generated_spec_is_taken_for_drift(namespace: &str, flavour: Flavour)
 
 #[tokio::test]
 async fn no_spec_of_cloud_services_causes_a_second_write() {
-    no_generated_spec_is_taken_for_drift("generated-csp", Flavour::Csp).await;
+    no_generated_spec_is_taken_for_drift("generated-csp", Flavor::Csp).await;
 }
 
 #[tokio::test]
 async fn no_spec_of_cloud_partner_navigator_causes_a_second_write() {
-    no_generated_spec_is_taken_for_drift("generated-cpn", Flavour::Cpn).await;
+    no_generated_spec_is_taken_for_drift("generated-cpn", Flavor::Cpn).await;
 }

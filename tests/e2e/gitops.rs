@@ -4,7 +4,7 @@
 use crate::cluster::{plane, repository};
 use crate::world::World;
 use control_plane::Scratch;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Flavor, Operation};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::ResourceExt;
@@ -55,7 +55,7 @@ async fn until_done(world: &World, rotation: Option<&str>) {
 }
 
 async fn no_difference_over_a_whole_life(namespace: &str, way: Way) {
-    let world = World::running(namespace, Flavour::Csp).await;
+    let world = World::running(namespace, Flavor::Csp).await;
     let git = |spec| list(&[world.connection(json!({})), world.manifest("billing", spec)]);
     let roles = json!({"organizationRoles": [{"name": "org_member"}]});
     let renamed = json!({"name": "renamed"});
@@ -97,7 +97,7 @@ async fn applied_on_the_server_by_flux_a_resource_never_differs_from_git() {
 
 #[tokio::test]
 async fn the_secret_bears_no_mark_of_the_tool_that_applied_its_resource() {
-    let world = World::running("tool-marks", Flavour::Csp).await;
+    let world = World::running("tool-marks", Flavor::Csp).await;
     let mut manifest =
         world.manifest("billing", json!({"secret": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}));
     manifest["metadata"]["labels"] = json!({
@@ -120,7 +120,7 @@ async fn the_secret_bears_no_mark_of_the_tool_that_applied_its_resource() {
 
 #[tokio::test]
 async fn kubectl_waits_for_ready_and_for_the_end() {
-    let world = World::new("kubectl-wait", Flavour::Csp).await;
+    let world = World::new("kubectl-wait", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({})).await;
     let wait = |condition: &str, timeout: &str| {
@@ -139,7 +139,7 @@ async fn kubectl_waits_for_ready_and_for_the_end() {
 
 /// A namespace of a tool: with everything in it, and the connection of its app.
 async fn delivered(namespace: &str) -> (World, String) {
-    let world = World::running(namespace, Flavour::Csp).await;
+    let world = World::running(namespace, Flavor::Csp).await;
     apply(ARGO_CD, &list(&[world.connection(json!({})), world.manifest("billing", json!({}))]));
     world.until_ready("billing").await;
     let (id, _) = world.credential("billing").await.unwrap();

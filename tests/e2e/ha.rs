@@ -7,7 +7,7 @@ use crate::process::address;
 use crate::proxy::{Proxy, Way};
 use crate::world::World;
 use control_plane::{AuditRecord, Scratch, Supervised};
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::ListParams;
@@ -107,7 +107,7 @@ impl Pair {
         let alone = ALONE.lock().await;
         // The replicas of the test before may have ended without giving it up.
         plane().kubectl(&["-n", OPERATOR_NAMESPACE, "delete", "lease", "--all"]).unwrap();
-        let (world, scratch) = (World::new(namespace, Flavour::Csp).await, Scratch::new().unwrap());
+        let (world, scratch) = (World::new(namespace, Flavor::Csp).await, Scratch::new().unwrap());
         world.give_credentials().await;
         world.connect(connection).await;
         let one = Replica::start("one", namespace, scratch.path()).await;

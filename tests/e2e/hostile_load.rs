@@ -5,7 +5,7 @@ use crate::cluster::plane;
 use crate::process::address;
 use crate::tenancy::Tenant;
 use crate::world::World;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation, Target};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation, Target};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 /// A world that is the neighbor's, with an attacker in a namespace beside it that may use the same connection.
 async fn beside_an_attacker(namespace: &str, connection: Value) -> (World, Attacker) {
-    let (world, attacker) = (World::new(namespace, Flavour::Csp).await, format!("{namespace}-attacker"));
+    let (world, attacker) = (World::new(namespace, Flavor::Csp).await, format!("{namespace}-attacker"));
     plane().kubectl(&["create", "namespace", &attacker]).unwrap();
     world.give_credentials().await;
     let names = json!({"from": "Names", "names": [namespace, attacker]});
@@ -79,7 +79,7 @@ async fn a_new_app_is_ready_while_a_crowd_in_made_up_organizations_still_waits()
 #[tokio::test]
 async fn an_organization_that_is_always_asked_to_wait_stops_no_other() {
     let (world, attacker) = beside_an_attacker("throttled-org", json!({})).await;
-    world.control.seed_org(world.flavour, "always-429", true).await.unwrap();
+    world.control.seed_org(world.flavor, "always-429", true).await.unwrap();
     let wait = Fault::always(Action::TooManyRequests { retry_after: Some(600) }).org("always-429");
     world.control.fault(wait).await.unwrap();
     attacker.create(&world, 10, |_| "always-429".into());
@@ -105,7 +105,7 @@ async fn several_organizations_of_one_tenant_that_are_always_asked_to_wait_stop_
     let (world, attacker) = beside_an_attacker("throttled-orgs", json!({})).await;
     let orgs = ["limited-0", "limited-1", "limited-2", "limited-3"];
     for org in orgs {
-        world.control.seed_org(world.flavour, org, true).await.unwrap();
+        world.control.seed_org(world.flavor, org, true).await.unwrap();
     }
     attacker.create(&world, 4, |n| orgs[n].into());
     world.operator().start();
@@ -135,7 +135,7 @@ async fn several_organizations_of_one_tenant_that_are_always_asked_to_wait_stop_
 
 #[tokio::test]
 async fn rotations_that_are_requested_in_a_loop_have_a_pace_and_the_newest_request_is_fulfilled() {
-    let world = World::running("annotation-loop", Flavour::Csp).await;
+    let world = World::running("annotation-loop", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     world.create("billing", json!({"rotation": {"interval": "720h", "overlap": "1s"}})).await;
     world.until_ready("billing").await;
@@ -169,7 +169,7 @@ fn peak_memory(world: &World) -> u64 {
 
 #[tokio::test]
 async fn a_list_without_an_end_and_answers_without_measure_fill_no_memory_and_are_said() {
-    let world = World::running("endless", Flavour::Csp).await;
+    let world = World::running("endless", Flavor::Csp).await;
     world.create("listed", json!({})).await;
     world.until_ready("listed").await;
     let before = peak_memory(&world);
@@ -193,7 +193,7 @@ async fn a_list_without_an_end_and_answers_without_measure_fill_no_memory_and_ar
 
 #[tokio::test]
 async fn requests_that_are_never_finished_keep_no_probe_out_and_are_closed() {
-    let world = World::running("half-requests", Flavour::Csp).await;
+    let world = World::running("half-requests", Flavor::Csp).await;
     world.until("the endpoint is served", async || address(&world.operator().log()).is_some()).await;
     let address = address(&world.operator().log()).unwrap();
     let mut held = Vec::new();

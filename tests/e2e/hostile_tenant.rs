@@ -3,7 +3,7 @@
 
 use crate::cluster::plane;
 use crate::world::World;
-use iam_simulator::types::{Action, AppView, Fault, Flavour, Human, Operation};
+use iam_simulator::types::{Action, AppView, Fault, Flavor, Human, Operation};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ struct Neighbors {
 
 impl Neighbors {
     async fn new(namespace: &str) -> Self {
-        let world = World::new(namespace, Flavour::Csp).await;
+        let world = World::new(namespace, Flavor::Csp).await;
         let attacker = format!("{namespace}-attacker");
         plane().kubectl(&["create", "namespace", &attacker]).unwrap();
         world.give_credentials().await;
@@ -75,7 +75,7 @@ impl Neighbors {
 
     /// An app of each kind that is none of the attacker's business, under the id `victim`.
     async fn victim(&self, kind: &str) -> AppView {
-        let (flavour, org_id) = (self.world.flavour, self.world.org.clone());
+        let (flavor, org_id) = (self.world.flavor, self.world.org.clone());
         match kind {
             "another tenant's" => {
                 self.world.create("owner", json!({"id": "victim"})).await;
@@ -85,7 +85,7 @@ impl Neighbors {
                 let fields = json!({"id": "victim", "displayName": "Theirs", "description": "Theirs",
                                     "grantTypes": ["client_credentials"], "allowedScopes": {}});
                 let fields = fields.as_object().unwrap().clone();
-                self.world.control.human(Human::Create { flavour, org_id, fields }).await.unwrap();
+                self.world.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
             }
             other => panic!("{other}"),
         }
@@ -124,11 +124,11 @@ async fn a_forged_secret_does_not_take_the_operators_own_client() {
     let itself = json!({"id": "victim", "secret": "Of_operator1", "displayName": "Operator", "description": "Its own",
                         "grantTypes": ["client_credentials"],
                         "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_owner"}]}}});
-    let (flavour, org_id) = (world.flavour, world.org.clone());
+    let (flavor, org_id) = (world.flavor, world.org.clone());
     let fields = itself.as_object().unwrap().clone();
-    world.control.human(Human::Create { flavour, org_id, fields }).await.unwrap();
+    world.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
     let roles = vec!["org_owner".to_owned()];
-    world.control.human(Human::GrantRoles { flavour, id: "victim".into(), roles }).await.unwrap();
+    world.control.human(Human::GrantRoles { flavor, id: "victim".into(), roles }).await.unwrap();
     world.store_credentials("Of_operator1").await;
     let name = world.connection_name();
     let id = [
@@ -252,7 +252,7 @@ async fn a_connection_cannot_be_switched_under_an_app() {
 
 #[tokio::test]
 async fn an_id_whose_create_was_refused_is_free_for_others() {
-    let world = World::running("refused-id", Flavour::Csp).await;
+    let world = World::running("refused-id", Flavor::Csp).await;
     let refused = Action::Status { status: 400, message: "no".into(), performed: false };
     world.control.fault(Fault::once(refused).on(Operation::CreateApp)).await.unwrap();
     world.create("first", json!({"id": "wanted"})).await;
@@ -268,7 +268,7 @@ async fn an_id_whose_create_was_refused_is_free_for_others() {
 
 #[tokio::test]
 async fn an_endpoint_that_changes_under_an_app_stops_every_call_until_it_is_declared_to_be_the_same_api() {
-    let world = World::running("moved-api", Flavour::Csp).await;
+    let world = World::running("moved-api", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let credential = world.credential("billing").await;
@@ -304,7 +304,7 @@ async fn an_endpoint_that_changes_under_an_app_stops_every_call_until_it_is_decl
 
 #[tokio::test]
 async fn a_resource_restored_with_another_uid_finds_its_app_and_its_secret_again() {
-    let world = World::running("restored-uid", Flavour::Csp).await;
+    let world = World::running("restored-uid", Flavor::Csp).await;
     for (name, spec) in [("derived", json!({})), ("chosen", json!({"id": "chosen-id"}))] {
         world.create(name, spec.clone()).await;
         world.until_ready(name).await;
@@ -357,8 +357,8 @@ async fn an_id_whose_create_was_refused_gives_no_right_to_an_app_that_others_mak
         neighbors.until_reason(&["IdTaken"]).await;
         neighbors.delete_thief().await;
         neighbors.assert_untouched(&before).await;
-        let flavour = neighbors.world.flavour;
-        neighbors.world.control.human(Human::Delete { flavour, id: "victim".into() }).await.unwrap();
+        let flavor = neighbors.world.flavor;
+        neighbors.world.control.human(Human::Delete { flavor, id: "victim".into() }).await.unwrap();
         neighbors.as_attacker(&["delete", "secret", "loot", "--ignore-not-found"], "").unwrap();
     }
 }

@@ -7,7 +7,7 @@ use crate::world::World;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use iam_simulator::Simulator;
-use iam_simulator::types::{Action, Fault, Flavour, Operation, Spelling};
+use iam_simulator::types::{Action, Fault, Flavor, Operation, Spelling};
 use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
@@ -19,7 +19,7 @@ fn provided(world: &World, name: &str, value: &str) -> Value {
 
 #[tokio::test]
 async fn a_template_that_is_a_program_is_refused_by_kubectl_apply_and_the_operator_goes_on() {
-    let world = World::running("hostile-templates", Flavour::Csp).await;
+    let world = World::running("hostile-templates", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     let list = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
     let nested = format!("{{% for a in [{list}] %}}").repeat(6) + "x" + &"{% endfor %}".repeat(6);
@@ -48,7 +48,7 @@ async fn a_template_that_is_a_program_is_refused_by_kubectl_apply_and_the_operat
 
 #[tokio::test]
 async fn a_provided_secret_that_cannot_be_one_is_refused_by_name_while_another_app_becomes_ready() {
-    let world = World::running("hostile-provided", Flavour::Csp).await;
+    let world = World::running("hostile-provided", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     for (name, value, why) in [
         ("huge", "x".repeat(900 << 10), "key value of Secret huge is longer than 1 KiB"),
@@ -73,7 +73,7 @@ async fn a_provided_secret_that_cannot_be_one_is_refused_by_name_while_another_a
 
 #[tokio::test]
 async fn a_published_secret_that_is_edited_to_a_huge_one_is_not_sent_to_the_api() {
-    let world = World::running("hostile-edit", Flavour::Csp).await;
+    let world = World::running("hostile-edit", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let tenant = Tenant::of(&world);
@@ -93,7 +93,7 @@ async fn a_published_secret_that_is_edited_to_a_huge_one_is_not_sent_to_the_api(
 
 #[tokio::test]
 async fn credentials_of_a_connection_that_cannot_be_any_are_refused_by_name() {
-    let world = World::new("hostile-token", Flavour::Csp).await;
+    let world = World::new("hostile-token", Flavor::Csp).await;
     let credentials = world.give_api_token().await;
     world.connect(credentials).await;
     world.operator().start();
@@ -131,7 +131,7 @@ fn spellings(secret: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn an_api_that_quotes_the_call_puts_no_spelling_of_a_secret_anywhere() {
-    let world = World::running("hostile-quotes", Flavour::Csp).await;
+    let world = World::running("hostile-quotes", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     let secret = "Pr0v\"id\\e+d/by=ha%nd&4711";
     tenant.send("create", &provided(&world, "mine", secret)).unwrap();
@@ -156,7 +156,7 @@ async fn an_api_that_quotes_the_call_puts_no_spelling_of_a_secret_anywhere() {
 
 #[tokio::test]
 async fn every_certificate_of_a_ca_bundle_is_trusted_or_the_connection_says_where_it_is_damaged() {
-    let world = World::running("hostile-ca", Flavour::Csp).await;
+    let world = World::running("hostile-ca", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let map = ["-n", OPERATOR_NAMESPACE, "get", "configmap", "hostile-ca", "-o", "jsonpath={.data.ca\\.crt}"];

@@ -1,7 +1,7 @@
 //! Kill -9 at any moment: no second app, no lost credential, nobody has to help.
 
 use crate::world::World;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use serde_json::json;
 
 const APPS: usize = 50;
@@ -9,7 +9,7 @@ const KILLS: usize = 30;
 
 #[tokio::test]
 async fn killed_thirty_times_while_it_creates_fifty_apps_it_ends_with_fifty_apps_and_credentials() {
-    let world = World::running("kill", Flavour::Csp).await;
+    let world = World::running("kill", Flavor::Csp).await;
     // Slow enough that the kills fall into the work.
     world.control.fault(Fault::always(Action::Latency { ms: 100 }).on(Operation::CreateApp)).await.unwrap();
     world.control.fault(Fault::always(Action::Latency { ms: 100 }).on(Operation::UpdateApp)).await.unwrap();
@@ -32,7 +32,7 @@ async fn killed_thirty_times_while_it_creates_fifty_apps_it_ends_with_fifty_apps
 
 #[tokio::test]
 async fn killed_while_it_deletes_thirty_apps_it_leaves_neither_apps_nor_resources() {
-    let world = World::running("kill-delete", Flavour::Csp).await;
+    let world = World::running("kill-delete", Flavor::Csp).await;
     let names: Vec<String> = (0..30).map(|n| format!("app-{n}")).collect();
     for name in &names {
         world.create(name, json!({})).await;

@@ -2,7 +2,7 @@
 //! credential that works.
 
 use crate::world::World;
-use iam_simulator::types::{Action, Fault, Flavour, Operation, Replication};
+use iam_simulator::types::{Action, Fault, Flavor, Operation, Replication};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
 
@@ -10,8 +10,8 @@ const RECONCILE: &str = "oauth-apps.dev/reconcile-requested-at";
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 const LAG_MS: u64 = 4000;
 
-async fn ready(namespace: &str, flavour: Flavour) -> World {
-    let world = World::running(namespace, flavour).await;
+async fn ready(namespace: &str, flavor: Flavor) -> World {
+    let world = World::running(namespace, flavor).await;
     world.create("billing", json!({"rotation": {"overlap": "48h"}})).await;
     world.until_ready("billing").await;
     world
@@ -24,10 +24,10 @@ async fn lag(world: &World) {
 
 #[tokio::test]
 async fn one_false_404_replaces_no_secret_that_consumers_use() {
-    for (namespace, flavour) in [("false-404-csp", Flavour::Csp), ("false-404-cpn", Flavour::Cpn)] {
-        let world = ready(namespace, flavour).await;
+    for (namespace, flavor) in [("false-404-csp", Flavor::Csp), ("false-404-cpn", Flavor::Cpn)] {
+        let world = ready(namespace, flavor).await;
         let before = world.credential("billing").await;
-        let denied = Fault::once(Action::refused(404)).on(Operation::GetApp).flavour(flavour);
+        let denied = Fault::once(Action::refused(404)).on(Operation::GetApp).flavor(flavor);
         world.control.fault(denied).await.unwrap();
         world.annotate("billing", RECONCILE, "1").await;
         world.until_reason("billing", ConditionType::Reconciling, "AppNotShown").await;
@@ -35,20 +35,20 @@ async fn one_false_404_replaces_no_secret_that_consumers_use() {
             async || world.app("billing").await.status.unwrap().last_handled_reconcile_at.as_deref() == Some("1");
         world.until("it is looked at again", handled).await;
         world.until_ready("billing").await;
-        assert_eq!(world.credential("billing").await, before, "{flavour:?}");
+        assert_eq!(world.credential("billing").await, before, "{flavor:?}");
         world.assert_credential_works("billing").await;
         for write in [Operation::UpdateApp, Operation::RotateSecret, Operation::RegenerateSecret] {
-            assert_eq!(world.calls(write).await, 0, "{flavour:?} {write:?}");
+            assert_eq!(world.calls(write).await, 0, "{flavor:?} {write:?}");
         }
-        assert_eq!(world.calls(Operation::CreateApp).await, 1, "{flavour:?}");
+        assert_eq!(world.calls(Operation::CreateApp).await, 1, "{flavor:?}");
     }
 }
 
 /// Cloud Partner Navigator takes a second rotation, which retires the secret that consumers use.
 #[tokio::test]
 async fn a_rotation_is_sent_once_however_late_the_api_knows_it_and_consumers_are_served_meanwhile() {
-    for (namespace, flavour) in [("lag-rotate-csp", Flavour::Csp), ("lag-rotate-cpn", Flavour::Cpn)] {
-        let world = ready(namespace, flavour).await;
+    for (namespace, flavor) in [("lag-rotate-csp", Flavor::Csp), ("lag-rotate-cpn", Flavor::Cpn)] {
+        let world = ready(namespace, flavor).await;
         let (_, first) = world.credential("billing").await.unwrap();
         lag(&world).await;
         world.annotate("billing", ROTATE, "1").await;
@@ -59,13 +59,13 @@ async fn a_rotation_is_sent_once_however_late_the_api_knows_it_and_consumers_are
         world.until("the new secret is published", rotated).await;
         world.assert_credential_works("billing").await;
         world.until_ready("billing").await;
-        assert_eq!(world.calls(Operation::RotateSecret).await, 1, "{flavour:?}");
+        assert_eq!(world.calls(Operation::RotateSecret).await, 1, "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn a_rotation_that_was_sent_before_the_operator_was_killed_is_not_sent_again_while_the_api_may_not_know_it() {
-    let world = ready("lag-kill", Flavour::Cpn).await;
+    let world = ready("lag-kill", Flavor::Cpn).await;
     let (_, first) = world.credential("billing").await.unwrap();
     lag(&world).await;
     let lost = Fault::once(Action::ResponseLost).on(Operation::RotateSecret);
@@ -85,8 +85,8 @@ async fn a_rotation_that_was_sent_before_the_operator_was_killed_is_not_sent_aga
 
 #[tokio::test]
 async fn a_change_that_is_shown_late_is_one_patch() {
-    for (namespace, flavour) in [("lag-change-csp", Flavour::Csp), ("lag-change-cpn", Flavour::Cpn)] {
-        let world = ready(namespace, flavour).await;
+    for (namespace, flavor) in [("lag-change-csp", Flavor::Csp), ("lag-change-cpn", Flavor::Cpn)] {
+        let world = ready(namespace, flavor).await;
         lag(&world).await;
         world.change("billing", json!({"description": "Daily"})).await;
         let synced = async || {
@@ -94,6 +94,6 @@ async fn a_change_that_is_shown_late_is_one_patch() {
             synced.observed_generation == Some(2) && synced.reason == "Provisioned"
         };
         world.until("the change is shown", synced).await;
-        assert_eq!(world.calls(Operation::UpdateApp).await, 1, "{flavour:?}");
+        assert_eq!(world.calls(Operation::UpdateApp).await, 1, "{flavor:?}");
     }
 }

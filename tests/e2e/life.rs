@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use iam_simulator::sha256_hex;
-use iam_simulator::types::{CallFilter, Flavour, Operation};
+use iam_simulator::types::{CallFilter, Flavor, Operation};
 use k8s_openapi::ByteString;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -42,7 +42,7 @@ async fn assert_whole(world: &World, name: &str) {
 
 #[tokio::test]
 async fn a_manifest_becomes_an_app_of_cloud_services_and_a_credential() {
-    let world = World::running("main-csp", Flavour::Csp).await;
+    let world = World::running("main-csp", Flavor::Csp).await;
     let spec = json!({
         "grantTypes": ["client_credentials", "authorization_code"], "redirectUris": ["https://a.example.com"],
         "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_member"}]}}, "accessTokenTTL": 1800,
@@ -65,7 +65,7 @@ async fn a_manifest_becomes_an_app_of_cloud_services_and_a_credential() {
 
 #[tokio::test]
 async fn a_manifest_becomes_an_app_of_cloud_partner_navigator_and_a_credential() {
-    let world = World::new("main-cpn", Flavour::Cpn).await;
+    let world = World::new("main-cpn", Flavor::Cpn).await;
     world.give_credentials().await;
     world.connect(json!({"context": "PROVIDER"})).await;
     world.operator().start();
@@ -81,8 +81,8 @@ async fn a_manifest_becomes_an_app_of_cloud_partner_navigator_and_a_credential()
 
 #[tokio::test]
 async fn the_operator_may_use_an_api_token_of_the_organization() {
-    for (namespace, flavour) in [("token-csp", Flavour::Csp), ("token-cpn", Flavour::Cpn)] {
-        let world = World::new(namespace, flavour).await;
+    for (namespace, flavor) in [("token-csp", Flavor::Csp), ("token-cpn", Flavor::Cpn)] {
+        let world = World::new(namespace, flavor).await;
         let credentials = world.give_api_token().await;
         world.connect(credentials).await;
         world.operator().start();
@@ -94,7 +94,7 @@ async fn the_operator_may_use_an_api_token_of_the_organization() {
 
 #[tokio::test]
 async fn a_created_app_costs_three_writes_one_event_one_remote_write_and_one_token_request() {
-    let world = World::new("cost", Flavour::Csp).await;
+    let world = World::new("cost", Flavor::Csp).await;
     world.give_credentials().await;
     // So that no look for drift comes in between, however slow the machine is.
     world.connect(json!({"resyncInterval": "10m"})).await;
@@ -118,7 +118,7 @@ async fn a_created_app_costs_three_writes_one_event_one_remote_write_and_one_tok
 
 #[tokio::test]
 async fn a_large_resource_is_created_changed_and_deleted_like_any_other() {
-    let world = World::running("large", Flavour::Csp).await;
+    let world = World::running("large", Flavor::Csp).await;
     world.create("billing", json!({"description": "x".repeat(4096), "secret": {"labels": {"team": "a"}}})).await;
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;
@@ -143,7 +143,7 @@ async fn a_large_resource_is_created_changed_and_deleted_like_any_other() {
 
 #[tokio::test]
 async fn settled_apps_cause_no_write_on_either_side() {
-    let world = World::running("settled", Flavour::Csp).await;
+    let world = World::running("settled", Flavor::Csp).await;
     for name in ["a", "b", "c"] {
         world.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     }
@@ -162,7 +162,7 @@ async fn settled_apps_cause_no_write_on_either_side() {
 
 #[tokio::test]
 async fn a_restart_writes_nothing() {
-    let world = World::running("restart", Flavour::Csp).await;
+    let world = World::running("restart", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     world.until("the Event", async || !world.audit(|r| r.resource == "events").is_empty()).await;
@@ -179,7 +179,7 @@ async fn a_restart_writes_nothing() {
 
 #[tokio::test]
 async fn two_hundred_apps_whose_connection_changed_cost_a_restarted_operator_one_list_and_no_write() {
-    let world = World::new("restart-list", Flavour::Csp).await;
+    let world = World::new("restart-list", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "30m"})).await;
     world.control.set(|settings| settings.max_page_limit = 50).await.unwrap();
@@ -211,7 +211,7 @@ async fn two_hundred_apps_whose_connection_changed_cost_a_restarted_operator_one
 
 #[tokio::test]
 async fn a_deleted_secret_is_written_again_for_the_same_client_id() {
-    let world = World::running("secret-deleted", Flavour::Csp).await;
+    let world = World::running("secret-deleted", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let before = world.credential("billing").await.unwrap();
@@ -227,7 +227,7 @@ async fn a_deleted_secret_is_written_again_for_the_same_client_id() {
 
 #[tokio::test]
 async fn an_edited_id_or_label_is_put_back_with_the_same_secret() {
-    let world = World::running("secret-edited", Flavour::Csp).await;
+    let world = World::running("secret-edited", Flavor::Csp).await;
     world.create("billing", json!({"secret": {"labels": {"team": "a"}}})).await;
     world.until_ready("billing").await;
     let before = world.credential("billing").await.unwrap();
@@ -245,11 +245,11 @@ async fn an_edited_id_or_label_is_put_back_with_the_same_secret() {
 
 #[tokio::test]
 async fn an_app_deleted_by_hand_with_its_secret_is_created_again_with_the_same_id() {
-    let world = World::running("both-deleted", Flavour::Csp).await;
+    let world = World::running("both-deleted", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let (id, _) = world.credential("billing").await.unwrap();
-    let human = iam_simulator::types::Human::Delete { flavour: world.flavour, id: id.clone() };
+    let human = iam_simulator::types::Human::Delete { flavor: world.flavor, id: id.clone() };
     world.control.human(human).await.unwrap();
     world.secrets().delete("billing", &DeleteParams::default()).await.unwrap();
     world.until("the Secret is back", async || world.credential("billing").await.is_some()).await;
@@ -259,7 +259,7 @@ async fn an_app_deleted_by_hand_with_its_secret_is_created_again_with_the_same_i
 
 #[tokio::test]
 async fn a_public_client_has_an_id_and_no_secret() {
-    let world = World::running("public", Flavour::Csp).await;
+    let world = World::running("public", Flavor::Csp).await;
     let spec =
         json!({"publicClient": true, "grantTypes": ["authorization_code"], "redirectUris": ["https://a.example.com"]});
     world.create("billing", spec).await;
@@ -270,7 +270,7 @@ async fn a_public_client_has_an_id_and_no_secret() {
 
 #[tokio::test]
 async fn the_secret_has_the_name_keys_and_labels_that_the_spec_asks_for() {
-    let world = World::running("secret-shape", Flavour::Csp).await;
+    let world = World::running("secret-shape", Flavor::Csp).await;
     let secret = json!({"name": "other", "keys": {"clientId": "ID", "clientSecret": "SECRET_OF_APP"}, "labels": {"team": "a"}, "annotations": {"note": "b"}});
     world.create("billing", json!({ "secret": secret })).await;
     world.until_ready("billing").await;

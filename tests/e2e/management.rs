@@ -1,13 +1,13 @@
 //! What happens to an app between its creation and its deletion: change, drift, adoption, roles, and who may do what.
 
 use crate::world::World;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Human, Membership, Operation};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Human, Membership, Operation};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Map, Value, json};
 
-async fn ready(namespace: &str, flavour: Flavour, spec: Value) -> (World, String) {
-    let world = World::running(namespace, flavour).await;
+async fn ready(namespace: &str, flavor: Flavor, spec: Value) -> (World, String) {
+    let world = World::running(namespace, flavor).await;
     world.create("billing", spec).await;
     world.until_ready("billing").await;
     let (id, _) = world.credential("billing").await.unwrap();
@@ -37,16 +37,16 @@ async fn until_field(world: &World, id: &str, field: &str, value: Value) {
 
 #[tokio::test]
 async fn a_changed_spec_is_one_patch_of_what_differs() {
-    for (namespace, flavour) in [("update-csp", Flavour::Csp), ("update-cpn", Flavour::Cpn)] {
-        let (world, id) = ready(namespace, flavour, json!({})).await;
+    for (namespace, flavor) in [("update-csp", Flavor::Csp), ("update-cpn", Flavor::Cpn)] {
+        let (world, id) = ready(namespace, flavor, json!({})).await;
         let credential = world.credential("billing").await;
         world.change("billing", json!({"displayName": "Other", "accessTokenTTL": 900})).await;
         until_field(&world, &id, "accessTokenTTL", json!(900)).await;
         world.until_ready("billing").await;
         let calls = world.control.calls(&CallFilter::operation(Operation::UpdateApp)).await.unwrap();
-        let always = match flavour {
-            Flavour::Csp => json!({"description": "Nightly", "grantTypes": ["client_credentials"]}),
-            Flavour::Cpn => json!({}),
+        let always = match flavor {
+            Flavor::Csp => json!({"description": "Nightly", "grantTypes": ["client_credentials"]}),
+            Flavor::Cpn => json!({}),
         };
         let mut sent = fields(json!({"displayName": "Other", "accessTokenTTL": 900}));
         sent.extend(fields(always));
@@ -59,10 +59,10 @@ async fn a_changed_spec_is_one_patch_of_what_differs() {
 
 #[tokio::test]
 async fn an_app_changed_by_hand_is_corrected() {
-    for (namespace, flavour) in [("drift-csp", Flavour::Csp), ("drift-cpn", Flavour::Cpn)] {
-        let (world, id) = ready(namespace, flavour, json!({})).await;
+    for (namespace, flavor) in [("drift-csp", Flavor::Csp), ("drift-cpn", Flavor::Cpn)] {
+        let (world, id) = ready(namespace, flavor, json!({})).await;
         let changed = fields(json!({"description": "by hand"}));
-        world.control.human(Human::Edit { flavour, id: id.clone(), fields: changed }).await.unwrap();
+        world.control.human(Human::Edit { flavor, id: id.clone(), fields: changed }).await.unwrap();
         until_field(&world, &id, "description", json!("Nightly")).await;
         assert_eq!(world.calls(Operation::UpdateApp).await, 1);
     }
@@ -70,9 +70,9 @@ async fn an_app_changed_by_hand_is_corrected() {
 
 #[tokio::test]
 async fn an_app_deleted_by_hand_is_created_again_with_the_same_id_and_a_new_secret() {
-    let (world, id) = ready("drift-deleted", Flavour::Csp, json!({})).await;
+    let (world, id) = ready("drift-deleted", Flavor::Csp, json!({})).await;
     let before = world.credential("billing").await.unwrap();
-    world.control.human(Human::Delete { flavour: world.flavour, id: id.clone() }).await.unwrap();
+    world.control.human(Human::Delete { flavor: world.flavor, id: id.clone() }).await.unwrap();
     let renewed = async || world.credential("billing").await.is_some_and(|now| now.0 == id && now.1 != before.1);
     world.until("the Secret has another secret", renewed).await;
     world.assert_credential_works("billing").await;
@@ -82,10 +82,10 @@ async fn an_app_deleted_by_hand_is_created_again_with_the_same_id_and_a_new_secr
 
 #[tokio::test]
 async fn with_observe_drift_is_reported_by_field_and_nothing_is_written() {
-    let (world, id) = ready("observe", Flavour::Csp, json!({})).await;
+    let (world, id) = ready("observe", Flavor::Csp, json!({})).await;
     world.change("billing", json!({"managementPolicy": "Observe"})).await;
     let changed = fields(json!({"description": "by hand"}));
-    world.control.human(Human::Edit { flavour: world.flavour, id: id.clone(), fields: changed }).await.unwrap();
+    world.control.human(Human::Edit { flavor: world.flavor, id: id.clone(), fields: changed }).await.unwrap();
     let reported = async || world.app("billing").await.status.unwrap().drift == Some(vec!["description".to_owned()]);
     world.until("status names the field", reported).await;
     let synced = world.condition("billing", ConditionType::Synced).await.unwrap();
@@ -108,13 +108,13 @@ async fn with_observe_drift_is_reported_by_field_and_nothing_is_written() {
 
 #[tokio::test]
 async fn an_app_is_adopted_by_its_id_once_the_policy_says_so() {
-    let world = World::running("adopt", Flavour::Csp).await;
+    let world = World::running("adopt", Flavor::Csp).await;
     let there = fields(json!({
         "id": "was-there", "displayName": "Old", "description": "Nightly", "grantTypes": ["client_credentials"],
         "allowedScopes": {}, "secret": "Was_there_before1",
     }));
-    let (flavour, org_id) = (world.flavour, world.org.clone());
-    world.control.human(Human::Create { flavour, org_id, fields: there }).await.unwrap();
+    let (flavor, org_id) = (world.flavor, world.org.clone());
+    world.control.human(Human::Create { flavor, org_id, fields: there }).await.unwrap();
     world.create("billing", json!({"id": "was-there"})).await;
     world.until_stalled("billing", "IdTaken").await;
     world.change("billing", json!({"adoptionPolicy": "Adopt"})).await;
@@ -133,13 +133,13 @@ async fn an_app_is_adopted_by_its_id_once_the_policy_says_so() {
 
 #[tokio::test]
 async fn adopt_and_rotate_replaces_the_secret_once() {
-    let world = World::running("adopt-rotate", Flavour::Csp).await;
+    let world = World::running("adopt-rotate", Flavor::Csp).await;
     let there = fields(json!({
         "id": "was-there", "displayName": "Billing export", "description": "Nightly",
         "grantTypes": ["client_credentials"], "allowedScopes": {},
     }));
-    let (flavour, org_id) = (world.flavour, world.org.clone());
-    world.control.human(Human::Create { flavour, org_id, fields: there }).await.unwrap();
+    let (flavor, org_id) = (world.flavor, world.org.clone());
+    world.control.human(Human::Create { flavor, org_id, fields: there }).await.unwrap();
     world.create("billing", json!({"id": "was-there", "adoptionPolicy": "AdoptAndRotate"})).await;
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;
@@ -149,21 +149,21 @@ async fn adopt_and_rotate_replaces_the_secret_once() {
 
 #[tokio::test]
 async fn roles_are_given_kept_and_taken() {
-    for (namespace, flavour) in [("roles-csp", Flavour::Csp), ("roles-cpn", Flavour::Cpn)] {
+    for (namespace, flavor) in [("roles-csp", Flavor::Csp), ("roles-cpn", Flavor::Cpn)] {
         let named = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
-        let (world, id) = ready(namespace, flavour, named("org_member")).await;
+        let (world, id) = ready(namespace, flavor, named("org_member")).await;
         let held = async |role: &str| {
             let roles =
                 world.remote_app(&id).await.and_then(|app| app.roles).map(|roles| roles["organizationRoles"].clone());
             roles == Some(json!([{"name": role}]))
         };
-        assert!(held("org_member").await, "{flavour:?}");
+        assert!(held("org_member").await, "{flavor:?}");
         let told = format!("App {id} created. App {id} was added to its organization.");
         world.until("one Event says both", async || world.kubectl(&["get", "events"]).contains(&told)).await;
         world.change("billing", named("developer")).await;
         world.until("the role is another", async || held("developer").await).await;
         let more = vec!["org_owner".to_owned()];
-        world.control.human(Human::GrantRoles { flavour, id: id.clone(), roles: more }).await.unwrap();
+        world.control.human(Human::GrantRoles { flavor, id: id.clone(), roles: more }).await.unwrap();
         world.until("what somebody added is taken away", async || held("developer").await).await;
         world.change("billing", named("no-such-role")).await;
         let message = world.until_stalled("billing", "Rejected").await;
@@ -175,9 +175,9 @@ async fn roles_are_given_kept_and_taken() {
 async fn inherited_roles_count_and_stay() {
     let named = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
     let wanting = |names: &[&str]| json!({"roles": {"organizationRoles": named(names)}});
-    let (world, id) = ready("inherited", Flavour::Csp, wanting(&["org_member"])).await;
+    let (world, id) = ready("inherited", Flavor::Csp, wanting(&["org_member"])).await;
     let inherit = Human::InheritRoles {
-        flavour: Flavour::Csp,
+        flavor: Flavor::Csp,
         id: id.clone(),
         roles: vec!["developer".into()],
         membership: Membership::Group,
@@ -198,12 +198,12 @@ async fn inherited_roles_count_and_stay() {
 /// Somebody adds the app between the operator's look at its roles and its own addition.
 #[tokio::test]
 async fn an_app_that_is_a_member_already_gets_its_roles() {
-    for (namespace, flavour) in [("member-csp", Flavour::Csp), ("member-cpn", Flavour::Cpn)] {
-        let world = World::running(namespace, flavour).await;
+    for (namespace, flavor) in [("member-csp", Flavor::Csp), ("member-cpn", Flavor::Cpn)] {
+        let world = World::running(namespace, flavor).await;
         for status in [400, 403, 404, 409, 200] {
             let name = format!("billing-{status}");
             world.control.set(|s| s.already_member_status = status).await.unwrap();
-            let late = Fault::once(Action::Latency { ms: 1500 }).on(Operation::AddClients).flavour(flavour);
+            let late = Fault::once(Action::Latency { ms: 1500 }).on(Operation::AddClients).flavor(flavor);
             world.control.fault(late).await.unwrap();
             world.control.clear_calls().await.unwrap();
             world.create(&name, json!({"roles": {"organizationRoles": [{"name": "org_member"}]}})).await;
@@ -211,11 +211,11 @@ async fn an_app_that_is_a_member_already_gets_its_roles() {
             world.until("the app is about to be added", arrived).await;
             let calls = world.control.calls(&CallFilter::operation(Operation::AddClients)).await.unwrap();
             let (id, roles) = (calls[0].client_ids[0].clone(), vec!["developer".to_owned()]);
-            world.control.human(Human::GrantRoles { flavour, id: id.clone(), roles }).await.unwrap();
+            world.control.human(Human::GrantRoles { flavor, id: id.clone(), roles }).await.unwrap();
             world.until_ready(&name).await;
             let roles = world.remote_app(&id).await.unwrap().roles.unwrap();
-            assert_eq!(roles["organizationRoles"], json!([{"name": "org_member"}]), "{flavour:?} {status}");
-            assert_eq!(world.calls(Operation::AddClients).await, 1, "{flavour:?} {status}");
+            assert_eq!(roles["organizationRoles"], json!([{"name": "org_member"}]), "{flavor:?} {status}");
+            assert_eq!(world.calls(Operation::AddClients).await, 1, "{flavor:?} {status}");
         }
         let events = world.kubectl(&["get", "events"]);
         assert!(!events.contains("Warning"), "{events}");
@@ -224,7 +224,7 @@ async fn an_app_that_is_a_member_already_gets_its_roles() {
 
 #[tokio::test]
 async fn suspend_stops_everything_but_deletion() {
-    let (world, id) = ready("suspend", Flavour::Csp, json!({})).await;
+    let (world, id) = ready("suspend", Flavor::Csp, json!({})).await;
     world.change("billing", json!({"suspend": true, "displayName": "Other"})).await;
     let suspended = async || world.condition("billing", ConditionType::Synced).await.unwrap().reason == "Suspended";
     world.until("status says that it is suspended", suspended).await;
@@ -237,7 +237,7 @@ async fn suspend_stops_everything_but_deletion() {
 
 #[tokio::test]
 async fn a_requested_reconcile_is_done_once_and_echoed() {
-    let (world, _) = ready("requested", Flavour::Csp, json!({})).await;
+    let (world, _) = ready("requested", Flavor::Csp, json!({})).await;
     world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "now").await;
     let echoed =
         async || world.app("billing").await.status.unwrap().last_handled_reconcile_at.as_deref() == Some("now");
@@ -247,7 +247,7 @@ async fn a_requested_reconcile_is_done_once_and_echoed() {
 
 #[tokio::test]
 async fn a_resource_restored_without_its_status_finds_its_app_again() {
-    let (world, id) = ready("restored", Flavour::Csp, json!({"id": "billing-export"})).await;
+    let (world, id) = ready("restored", Flavor::Csp, json!({"id": "billing-export"})).await;
     let credential = world.credential("billing").await;
     world.operator().kill();
     world.kubectl(&["patch", "ooa", "billing", "--subresource=status", "--type=merge", "-p", r#"{"status":null}"#]);
@@ -264,7 +264,7 @@ async fn a_resource_restored_without_its_status_finds_its_app_again() {
 
 #[tokio::test]
 async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
-    let (world, id) = ready("in-use", Flavour::Csp, json!({"deletionPolicy": "DeleteWhenUnused"})).await;
+    let (world, id) = ready("in-use", Flavor::Csp, json!({"deletionPolicy": "DeleteWhenUnused"})).await;
     for (pod, secret) in [("web", "billing"), ("batch", "billing-rotation")] {
         let container = json!({"name": pod, "image": "none", "envFrom": [{"secretRef": {"name": secret}}]});
         let spec = json!({"spec": {"serviceAccountName": "default", "containers": [container]}}).to_string();
@@ -289,10 +289,10 @@ async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
 
 #[tokio::test]
 async fn a_hundred_deletions_in_two_organizations_share_calls() {
-    let world = World::new("delete-many", Flavour::Csp).await;
+    let world = World::new("delete-many", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10m"})).await;
-    world.control.seed_org(world.flavour, "org-second", true).await.unwrap();
+    world.control.seed_org(world.flavor, "org-second", true).await.unwrap();
     world.operator().start();
     let names: Vec<String> = (0..100).map(|n| format!("app-{n}")).collect();
     for (n, name) in names.iter().enumerate() {

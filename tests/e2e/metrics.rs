@@ -3,7 +3,7 @@
 use crate::promtool::lint;
 use crate::scrape::Scrape;
 use crate::world::World;
-use iam_simulator::types::{Action, Fault, Flavour, Human, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Human, Operation};
 use oauth_app_operator::metrics::FAMILIES;
 use serde_json::json;
 
@@ -12,13 +12,13 @@ const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 /// The metrics at the start, and then an app that was created, drifted, was throttled, lost its token, met a call that hung, and was rotated; and one that
 /// the API refuses.
 pub async fn small_life(namespace: &str) -> (Scrape, World) {
-    let world = World::running(namespace, Flavour::Csp).await;
+    let world = World::running(namespace, Flavor::Csp).await;
     let before = Scrape::of(&world).await;
     world.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     world.until_ready("billing").await;
     let id = world.credential("billing").await.unwrap().0;
     let edit = json!({"description": "edited by hand"}).as_object().unwrap().clone();
-    world.control.human(Human::Edit { flavour: world.flavour, id: id.clone(), fields: edit }).await.unwrap();
+    world.control.human(Human::Edit { flavor: world.flavor, id: id.clone(), fields: edit }).await.unwrap();
     world.until_metric("drift_corrected_total", &[], |count| count == 1.0).await;
     let throttle = Action::TooManyRequests { retry_after: Some(2) };
     world.control.fault(Fault::once(throttle).on(Operation::ListApps)).await.unwrap();

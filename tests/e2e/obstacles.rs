@@ -1,7 +1,7 @@
 //! What stands in the way before anything is created: said in status, nothing touched, and gone on by itself once mended.
 
 use crate::world::World;
-use iam_simulator::types::{Flavour, Human, Operation};
+use iam_simulator::types::{Flavor, Human, Operation};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams};
 use oauth_app_operator::crd::ConditionType;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
-    let world = World::running("foreign-secret", Flavour::Csp).await;
+    let world = World::running("foreign-secret", Flavor::Csp).await;
     let foreign: Secret =
         serde_json::from_value(json!({"metadata": {"name": "billing"}, "stringData": {"client-id": "mine"}})).unwrap();
     let before = world.secrets().create(&PostParams::default(), &foreign).await.unwrap();
@@ -26,7 +26,7 @@ async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
 
 #[tokio::test]
 async fn a_resource_named_like_the_secret_of_a_rotation_is_named_and_can_give_way() {
-    let world = World::running("rotation-name", Flavour::Csp).await;
+    let world = World::running("rotation-name", Flavor::Csp).await;
     world.create("billing-rotation", json!({})).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing-rotation").await;
@@ -44,7 +44,7 @@ async fn a_resource_named_like_the_secret_of_a_rotation_is_named_and_can_give_wa
 
 #[tokio::test]
 async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one() {
-    let world = World::new("no-connection", Flavour::Csp).await;
+    let world = World::new("no-connection", Flavor::Csp).await;
     world.give_credentials().await;
     world.operator().start();
     world.create("billing", json!({})).await;
@@ -60,7 +60,7 @@ async fn without_a_connection_no_call_is_made_and_it_goes_on_once_there_is_one()
 
 #[tokio::test]
 async fn without_a_grant_no_call_is_made_and_it_goes_on_once_there_is_one() {
-    let world = World::new("no-grant", Flavour::Csp).await;
+    let world = World::new("no-grant", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"grants": []})).await;
     world.operator().start();
@@ -80,7 +80,7 @@ async fn without_a_grant_no_call_is_made_and_it_goes_on_once_there_is_one() {
 
 #[tokio::test]
 async fn without_its_credential_secret_a_connection_makes_no_call_and_goes_on_once_it_has_one() {
-    let world = World::new("no-credential", Flavour::Csp).await;
+    let world = World::new("no-credential", Flavor::Csp).await;
     world.connect(json!({})).await;
     world.operator().start();
     world.create("billing", json!({})).await;
@@ -97,7 +97,7 @@ async fn without_its_credential_secret_a_connection_makes_no_call_and_goes_on_on
 
 #[tokio::test]
 async fn a_connection_without_its_certificate_authority_says_so() {
-    let world = World::new("no-ca", Flavour::Csp).await;
+    let world = World::new("no-ca", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"caBundle": {"configMapRef": {"name": "missing"}}})).await;
     world.operator().start();
@@ -110,13 +110,10 @@ async fn a_connection_without_its_certificate_authority_says_so() {
 
 #[tokio::test]
 async fn an_app_that_exists_already_under_the_chosen_id_is_never_touched() {
-    let world = World::running("id-taken", Flavour::Csp).await;
+    let world = World::running("id-taken", Flavor::Csp).await;
     let fields = json!({"id": "billing-export", "displayName": "Theirs", "description": "Theirs", "grantTypes": ["client_credentials"], "allowedScopes": {}});
-    let human = Human::Create {
-        flavour: world.flavour,
-        org_id: world.org.clone(),
-        fields: fields.as_object().unwrap().clone(),
-    };
+    let human =
+        Human::Create { flavor: world.flavor, org_id: world.org.clone(), fields: fields.as_object().unwrap().clone() };
     world.control.human(human).await.unwrap();
     let before = serde_json::to_value(world.remote_app("billing-export").await).unwrap();
     world.create("billing", json!({"id": "billing-export"})).await;
@@ -131,7 +128,7 @@ async fn an_app_that_exists_already_under_the_chosen_id_is_never_touched() {
 
 #[tokio::test]
 async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
-    let world = World::running("one-id", Flavour::Csp).await;
+    let world = World::running("one-id", Flavor::Csp).await;
     world.create("older", json!({"id": "shared-id"})).await;
     world.until_ready("older").await;
     let credential = world.credential("older").await;
@@ -154,7 +151,7 @@ async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
 
 #[tokio::test]
 async fn an_app_that_another_resource_has_is_not_adopted() {
-    let world = World::running("adopt-foreign", Flavour::Csp).await;
+    let world = World::running("adopt-foreign", Flavor::Csp).await;
     world.create("owner", json!({})).await;
     world.until_ready("owner").await;
     let credential = world.credential("owner").await.unwrap();
@@ -170,7 +167,7 @@ async fn an_app_that_another_resource_has_is_not_adopted() {
 
 #[tokio::test]
 async fn an_id_that_is_taken_by_what_the_api_does_not_show_says_what_that_may_be() {
-    let world = World::running("id-operator", Flavour::Csp).await;
+    let world = World::running("id-operator", Flavor::Csp).await;
     world.create("thief", json!({"id": "operator"})).await;
     let message = world.until_reason("thief", ConditionType::Reconciling, "ApiConflict").await;
     let ending = "the API does not show app operator: its deletion may still run, or another organization has it; if it stays so, delete this resource and create it again with another id";
@@ -179,17 +176,17 @@ async fn an_id_that_is_taken_by_what_the_api_does_not_show_says_what_that_may_be
 
 #[tokio::test]
 async fn the_app_as_which_the_operator_calls_is_not_adopted() {
-    let world = World::new("adopt-operator", Flavour::Csp).await;
+    let world = World::new("adopt-operator", Flavor::Csp).await;
     let itself = json!({
         "id": "operator-itself", "secret": "Of_operator1", "displayName": "Operator", "description": "Nightly",
         "grantTypes": ["client_credentials"],
         "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_owner"}]}},
     });
-    let (flavour, org_id) = (world.flavour, world.org.clone());
-    let create = Human::Create { flavour, org_id, fields: itself.as_object().unwrap().clone() };
+    let (flavor, org_id) = (world.flavor, world.org.clone());
+    let create = Human::Create { flavor, org_id, fields: itself.as_object().unwrap().clone() };
     world.control.human(create).await.unwrap();
     let (id, roles) = ("operator-itself".to_owned(), vec!["org_owner".to_owned()]);
-    world.control.human(Human::GrantRoles { flavour, id: id.clone(), roles }).await.unwrap();
+    world.control.human(Human::GrantRoles { flavor, id: id.clone(), roles }).await.unwrap();
     world.store_credentials("Of_operator1").await;
     let patch = json!({"stringData": {"id": id}}).to_string();
     let patch = ["-n", "oauth-app-operator", "patch", "secret", "adopt-operator", "--type=merge", "-p", &patch];
@@ -206,7 +203,7 @@ async fn the_app_as_which_the_operator_calls_is_not_adopted() {
 
 #[tokio::test]
 async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
-    let world = World::new("one-id-race", Flavour::Csp).await;
+    let world = World::new("one-id-race", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({})).await;
     let names: Vec<String> = (0..8).map(|n| format!("racer-{n}")).collect();
@@ -229,7 +226,7 @@ async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
 
 #[tokio::test]
 async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_is_created() {
-    let world = World::running("template-bad", Flavour::Csp).await;
+    let world = World::running("template-bad", Flavor::Csp).await;
     let template = json!({"template": {"url": "a\n{{ clientSecret }}"}});
     world
         .create("public", json!({"publicClient": true, "grantTypes": ["authorization_code"], "secret": template}))
@@ -253,7 +250,7 @@ async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_
 
 #[tokio::test]
 async fn a_field_that_navigator_does_not_have_is_refused_by_name() {
-    let world = World::running("cpn-fields", Flavour::Cpn).await;
+    let world = World::running("cpn-fields", Flavor::Cpn).await;
     let web: Value = json!({"grantTypes": ["authorization_code"], "redirectUris": ["https://a.example.com"]});
     world.create("billing", web).await;
     let message = world.until_stalled("billing", "InvalidSpec").await;

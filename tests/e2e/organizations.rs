@@ -1,13 +1,13 @@
 //! Tokens and organizations: each organization has a token of its own, and one that gets none stalls its own apps alone.
 
 use crate::world::World;
-use iam_simulator::types::{CallFilter, Flavour, Operation, Target};
+use iam_simulator::types::{CallFilter, Flavor, Operation, Target};
 use serde_json::{Value, json};
 
-async fn with_second_organization(namespace: &str, flavour: Flavour) -> (World, String) {
-    let world = World::new(namespace, flavour).await;
+async fn with_second_organization(namespace: &str, flavor: Flavor) -> (World, String) {
+    let world = World::new(namespace, flavor).await;
     let second = format!("second-org-of-{namespace}");
-    world.control.seed_org(flavour, &second, true).await.unwrap();
+    world.control.seed_org(flavor, &second, true).await.unwrap();
     (world, second)
 }
 
@@ -23,8 +23,8 @@ async fn until_connection_says(world: &World, roles: Value) {
 
 #[tokio::test]
 async fn client_credentials_serve_each_organization_with_a_token_of_its_own() {
-    for (namespace, flavour) in [("orgs-csp", Flavour::Csp), ("orgs-cpn", Flavour::Cpn)] {
-        let (world, second) = with_second_organization(namespace, flavour).await;
+    for (namespace, flavor) in [("orgs-csp", Flavor::Csp), ("orgs-cpn", Flavor::Cpn)] {
+        let (world, second) = with_second_organization(namespace, flavor).await;
         world.give_credentials().await;
         world.connect(json!({})).await;
         world.operator().start();
@@ -39,8 +39,8 @@ async fn client_credentials_serve_each_organization_with_a_token_of_its_own() {
 
 #[tokio::test]
 async fn an_api_token_of_another_organization_is_said_and_costs_no_call() {
-    for (namespace, flavour) in [("foreign-csp", Flavour::Csp), ("foreign-cpn", Flavour::Cpn)] {
-        let (world, second) = with_second_organization(namespace, flavour).await;
+    for (namespace, flavor) in [("foreign-csp", Flavor::Csp), ("foreign-cpn", Flavor::Cpn)] {
+        let (world, second) = with_second_organization(namespace, flavor).await;
         let credentials = world.give_api_token().await;
         world.connect(credentials).await;
         world.operator().start();
@@ -59,8 +59,8 @@ async fn an_api_token_of_another_organization_is_said_and_costs_no_call() {
 
 #[tokio::test]
 async fn an_organization_without_a_token_stalls_its_own_apps_alone() {
-    for (namespace, flavour) in [("no-token-csp", Flavour::Csp), ("no-token-cpn", Flavour::Cpn)] {
-        let world = World::running(namespace, flavour).await;
+    for (namespace, flavor) in [("no-token-csp", Flavor::Csp), ("no-token-cpn", Flavor::Cpn)] {
+        let world = World::running(namespace, flavor).await;
         world.create("lost", json!({"orgId": "a-made-up-org"})).await;
         world.create("billing", json!({})).await;
         world.until_ready("billing").await;
@@ -78,8 +78,8 @@ async fn an_organization_without_a_token_stalls_its_own_apps_alone() {
 
 #[tokio::test]
 async fn a_connection_without_the_needed_role_says_so_and_which_one_it_has() {
-    let world = World::running("poor-role", Flavour::Csp).await;
-    world.control.seed_perms(world.flavour, "operator", &["csp:org_member"]).await.unwrap();
+    let world = World::running("poor-role", Flavor::Csp).await;
+    world.control.seed_perms(world.flavor, "operator", &["csp:org_member"]).await.unwrap();
     world.create("billing", json!({})).await;
     let message = world.until_stalled("billing", "Forbidden").await;
     let why = "the token has csp:org_member in organization org-of-poor-role and needs developer, org_admin or org_owner; \

@@ -2,7 +2,7 @@
 
 use crate::cluster::repository;
 use crate::world::World;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -14,7 +14,7 @@ pub fn address(log: &str) -> Option<String> {
 
 #[tokio::test]
 async fn readyz_tells_when_the_watches_are_there_and_healthz_that_it_lives() {
-    let world = World::running("health", Flavour::Csp).await;
+    let world = World::running("health", Flavor::Csp).await;
     world.until("the endpoint is served", async || address(&world.operator().log()).is_some()).await;
     let address = address(&world.operator().log()).unwrap();
     let ask = async |path: &str| {
@@ -27,7 +27,7 @@ async fn readyz_tells_when_the_watches_are_there_and_healthz_that_it_lives() {
 
 #[tokio::test]
 async fn on_sigterm_a_pass_under_way_ends_and_nothing_is_left_half_done() {
-    let world = World::running("drain", Flavour::Csp).await;
+    let world = World::running("drain", Flavor::Csp).await;
     let slow = Fault::once(Action::Latency { ms: 2000 }).on(Operation::CreateApp);
     world.control.fault(slow).await.unwrap();
     world.create("billing", json!({})).await;

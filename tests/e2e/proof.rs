@@ -2,34 +2,34 @@
 //! the console, and from time to time.
 
 use crate::world::World;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Human, Operation, Replication, Target};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Human, Operation, Replication, Target};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::json;
 
-const BOTH: [(&str, Flavour); 2] = [("csp", Flavour::Csp), ("cpn", Flavour::Cpn)];
+const BOTH: [(&str, Flavor); 2] = [("csp", Flavor::Csp), ("cpn", Flavor::Cpn)];
 
 #[tokio::test]
 async fn a_secret_is_published_at_once_and_ready_follows_once_the_api_issues_a_token_for_it() {
-    for (name, flavour) in BOTH {
-        let world = World::running(&format!("proof-{name}"), flavour).await;
+    for (name, flavor) in BOTH {
+        let world = World::running(&format!("proof-{name}"), flavor).await;
         let late = Replication { tokens_ms: 4000, ..Replication::default() };
         world.control.set(|settings| settings.replication = late).await.unwrap();
         world.create("billing", json!({})).await;
         let said = world.until_reason("billing", ConditionType::Reconciling, "SecretNotProven").await;
         assert!(said.contains("client secret in Secret billing yet"), "{said}");
-        assert!(world.credential("billing").await.is_some(), "{flavour:?}: consumers need not wait for the proof");
+        assert!(world.credential("billing").await.is_some(), "{flavor:?}: consumers need not wait for the proof");
         world.until_ready("billing").await;
         world.assert_credential_works("billing").await;
         let rotation = world.app("billing").await.status.unwrap().rotation.unwrap();
-        assert_eq!(rotation.verified_revision, Some(1), "{flavour:?}");
-        assert!(rotation.verified_at.is_some(), "{flavour:?}");
+        assert_eq!(rotation.verified_revision, Some(1), "{flavor:?}");
+        assert!(rotation.verified_at.is_some(), "{flavor:?}");
     }
 }
 
 #[tokio::test]
 async fn a_secret_that_was_regenerated_in_the_console_is_rotated_by_itself_and_told_where_the_operator_observes() {
-    for (name, flavour) in BOTH {
-        let world = World::running(&format!("console-{name}"), flavour).await;
+    for (name, flavor) in BOTH {
+        let world = World::running(&format!("console-{name}"), flavor).await;
         world.create("full", json!({})).await;
         world.create("observed", json!({})).await;
         for app in ["full", "observed"] {
@@ -38,7 +38,7 @@ async fn a_secret_that_was_regenerated_in_the_console_is_rotated_by_itself_and_t
         world.change("observed", json!({"managementPolicy": "Observe"})).await;
         for app in ["full", "observed"] {
             let (id, _) = world.credential(app).await.unwrap();
-            world.control.human(Human::Regenerate { flavour, id }).await.unwrap();
+            world.control.human(Human::Regenerate { flavor, id }).await.unwrap();
             world.annotate(app, "oauth-apps.dev/reconcile-requested-at", "now").await;
         }
         let (_, before) = world.credential("full").await.unwrap();
@@ -53,14 +53,14 @@ async fn a_secret_that_was_regenerated_in_the_console_is_rotated_by_itself_and_t
         let has_event = async |app, reason| world.notes(app, reason).len() == 1;
         world.until("an Event tells it", async || has_event("observed", "CredentialRefused").await).await;
         world.until("an Event told why it was rotated", async || has_event("full", "SecretNotProven").await).await;
-        assert_eq!(world.calls(Operation::RotateSecret).await, 1, "{flavour:?}");
-        assert_eq!(world.calls(Operation::UpdateApp).await, 0, "{flavour:?}: nothing is replaced");
+        assert_eq!(world.calls(Operation::RotateSecret).await, 1, "{flavor:?}");
+        assert_eq!(world.calls(Operation::UpdateApp).await, 0, "{flavor:?}: nothing is replaced");
     }
 }
 
 #[tokio::test]
 async fn one_false_refusal_of_a_token_replaces_nothing() {
-    let world = World::new("proof-false", Flavour::Csp).await;
+    let world = World::new("proof-false", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"credentialCheckInterval": "2s"})).await;
     world.operator().start();
@@ -85,7 +85,7 @@ async fn one_false_refusal_of_a_token_replaces_nothing() {
 
 #[tokio::test]
 async fn a_first_refusal_is_said_and_leaves_ready_as_it_is() {
-    let world = World::new("proof-first", Flavour::Csp).await;
+    let world = World::new("proof-first", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"credentialCheckInterval": "2s"})).await;
     world.operator().start();

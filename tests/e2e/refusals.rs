@@ -3,7 +3,7 @@
 
 use crate::cluster::plane;
 use crate::world::World;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Flavor, Operation};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ async fn until_refused(world: &World, words: &str) {
 
 #[tokio::test]
 async fn a_secret_that_a_policy_refuses_is_found_out_before_the_api_hears_of_the_app() {
-    let world = World::new("policy-secret", Flavour::Csp).await;
+    let world = World::new("policy-secret", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({})).await;
     refuse("policy-secret", "", "secrets", &["CREATE"], "false", "no Secrets here, says the policy");
@@ -71,7 +71,7 @@ async fn a_secret_that_a_policy_refuses_is_found_out_before_the_api_hears_of_the
 
 #[tokio::test]
 async fn a_webhook_that_is_down_is_told_and_costs_no_call() {
-    let world = World::new("webhook-down", Flavour::Csp).await;
+    let world = World::new("webhook-down", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({})).await;
     apply(&json!({
@@ -97,7 +97,7 @@ async fn a_webhook_that_is_down_is_told_and_costs_no_call() {
 
 #[tokio::test]
 async fn a_policy_that_keeps_the_finalizer_in_place_is_told_and_the_app_is_not_called_ready() {
-    let world = World::running("policy-finalizer", Flavour::Csp).await;
+    let world = World::running("policy-finalizer", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     refuse(
@@ -146,7 +146,7 @@ async fn until_mutated(world: &World, path: &str) {
 
 #[tokio::test]
 async fn a_policy_that_overrides_a_label_is_noticed_once_and_not_fought() {
-    let world = World::new("policy-label", Flavour::Csp).await;
+    let world = World::new("policy-label", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({})).await;
     mutate("policy-label", &["CREATE", "UPDATE"], r#"Object{metadata: Object.metadata{labels: {"team": "platform"}}}"#);
@@ -176,7 +176,7 @@ async fn a_policy_that_overrides_a_label_is_noticed_once_and_not_fought() {
 
 #[tokio::test]
 async fn a_secret_that_a_policy_makes_immutable_is_ready_and_rotates() {
-    let world = World::new("policy-immutable", Flavour::Csp).await;
+    let world = World::new("policy-immutable", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({})).await;
     mutate("policy-immutable", &["CREATE"], "Object{immutable: true}");
@@ -201,7 +201,7 @@ fn run_pod(world: &World) {
 
 #[tokio::test]
 async fn in_a_foreground_deletion_pods_keep_their_secret_until_they_are_gone() {
-    let world = World::running("foreground-used", Flavour::Csp).await;
+    let world = World::running("foreground-used", Flavor::Csp).await;
     world.create("billing", json!({"deletionPolicy": "DeleteWhenUnused"})).await;
     world.until_ready("billing").await;
     run_pod(&world);
@@ -222,7 +222,7 @@ async fn in_a_foreground_deletion_pods_keep_their_secret_until_they_are_gone() {
 #[tokio::test]
 async fn retain_keeps_the_secret_while_the_operator_is_away_and_takes_its_marks_off_later() {
     for (namespace, cascade) in [("retain-foreground", "foreground"), ("retain-orphan", "orphan")] {
-        let world = World::running(namespace, Flavour::Csp).await;
+        let world = World::running(namespace, Flavor::Csp).await;
         world.create("billing", json!({"deletionPolicy": "Retain"})).await;
         world.until_ready("billing").await;
         let credential = world.credential("billing").await;
@@ -242,7 +242,7 @@ async fn retain_keeps_the_secret_while_the_operator_is_away_and_takes_its_marks_
 
 #[tokio::test]
 async fn a_deletion_policy_that_is_changed_counts_for_the_secret_at_once() {
-    let world = World::running("policy-changed", Flavour::Csp).await;
+    let world = World::running("policy-changed", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let owners = async || world.secret("billing").await.unwrap().metadata.owner_references.unwrap_or_default().len();
@@ -256,7 +256,7 @@ async fn a_deletion_policy_that_is_changed_counts_for_the_secret_at_once() {
 
 #[tokio::test]
 async fn while_the_api_is_down_a_deletion_says_how_to_end_it() {
-    let world = World::running("deletion-hint", Flavour::Csp).await;
+    let world = World::running("deletion-hint", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     world.control.set(|settings| settings.down = true).await.unwrap();
@@ -271,8 +271,8 @@ async fn while_the_api_is_down_a_deletion_says_how_to_end_it() {
 
 #[tokio::test]
 async fn a_namespace_that_is_deleted_with_the_credentials_of_its_tenant_ends_and_takes_its_apps_along() {
-    let world = World::new("tenant-ends", Flavour::Csp).await;
-    world.control.seed_api_token(world.flavour, &world.org, "token-of-tenant-ends").await.unwrap();
+    let world = World::new("tenant-ends", Flavor::Csp).await;
+    world.control.seed_api_token(world.flavor, &world.org, "token-of-tenant-ends").await.unwrap();
     let literal = "--from-literal=token=token-of-tenant-ends";
     world.kubectl(&["create", "secret", "generic", "tenant-token", literal]);
     world.kubectl(&["label", "secret", "tenant-token", "oauth-apps.dev/use=true"]);

@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use control_plane::AuditRecord;
-use iam_simulator::types::{Flavour, Human, Operation};
+use iam_simulator::types::{Flavor, Human, Operation};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn never() -> Value {
 
 /// A world with these settled apps, whose operator was killed after it had looked at their connection.
 async fn killed_when_settled(namespace: &str, connection: Value, names: &[String], spec: Value) -> World {
-    let world = World::new(namespace, Flavour::Csp).await;
+    let world = World::new(namespace, Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(connection).await;
     world.operator().start();
@@ -134,9 +134,9 @@ async fn a_connection_that_changed_while_nobody_watched_has_its_apps_looked_at()
 #[tokio::test]
 async fn what_was_changed_by_hand_while_nobody_watched_is_put_back_within_the_interval() {
     let world = killed_when_settled("restart-by-hand", json!({"resyncInterval": "10s"}), &names(2), json!({})).await;
-    let (flavour, id) = (world.flavour, world.credential("app-0").await.unwrap().0);
+    let (flavor, id) = (world.flavor, world.credential("app-0").await.unwrap().0);
     let fields = json!({"description": "by hand"}).as_object().unwrap().clone();
-    world.control.human(Human::Edit { flavour, id: id.clone(), fields }).await.unwrap();
+    world.control.human(Human::Edit { flavor, id: id.clone(), fields }).await.unwrap();
     let deleted = world.credential("app-1").await;
     world.secrets().delete("app-1", &DeleteParams::default()).await.unwrap();
     world.operator().start();

@@ -2,7 +2,7 @@
 
 use crate::availability::Consumers;
 use crate::world::World;
-use iam_simulator::types::{Flavour, Operation};
+use iam_simulator::types::{Flavor, Operation};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
-async fn ready(namespace: &str, flavour: Flavour, spec: Value) -> World {
-    let world = World::running(namespace, flavour).await;
+async fn ready(namespace: &str, flavor: Flavor, spec: Value) -> World {
+    let world = World::running(namespace, flavor).await;
     world.create("billing", spec).await;
     world.until_ready("billing").await;
     world
@@ -19,9 +19,9 @@ async fn ready(namespace: &str, flavour: Flavour, spec: Value) -> World {
 
 #[tokio::test]
 async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
-    for (namespace, flavour) in [("rotate-csp", Flavour::Csp), ("rotate-cpn", Flavour::Cpn)] {
+    for (namespace, flavor) in [("rotate-csp", Flavor::Csp), ("rotate-cpn", Flavor::Cpn)] {
         let spec = json!({"rotation": {"interval": "720h", "overlap": "4s"}});
-        let world = ready(namespace, flavour, spec).await;
+        let world = ready(namespace, flavor, spec).await;
         let (id, first) = world.credential("billing").await.unwrap();
         world.annotate("billing", ROTATE, "now").await;
         world.until_rotated("billing", "now").await;
@@ -36,7 +36,7 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
                 world.secret("billing-rotation").await.is_none()
             })
             .await;
-        let refused = async || world.control.token(flavour, &world.org, &id, &first).await.is_err();
+        let refused = async || world.control.token(flavor, &world.org, &id, &first).await.is_err();
         world.until("the API no longer takes it either", refused).await;
         assert_eq!(world.calls(Operation::RotateSecret).await, 1);
     }
@@ -44,7 +44,7 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
 
 #[tokio::test]
 async fn a_rotation_asked_for_while_the_previous_secret_is_valid_says_that_it_waits_and_how_to_end_all_at_once() {
-    let world = ready("rotate-waits", Flavour::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let world = ready("rotate-waits", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     let (id, first) = world.credential("billing").await.unwrap();
     world.annotate("billing", ROTATE, "one").await;
     world.until_rotated("billing", "one").await;
@@ -61,14 +61,14 @@ async fn a_rotation_asked_for_while_the_previous_secret_is_valid_says_that_it_wa
     world.until("there is a new secret", renewed).await;
     world.assert_credential_works("billing").await;
     for former in [first, second] {
-        assert!(world.control.token(world.flavour, &world.org, &id, &former).await.is_err(), "it has ended");
+        assert!(world.control.token(world.flavor, &world.org, &id, &former).await.is_err(), "it has ended");
     }
     world.until_rotated("billing", "two").await;
 }
 
 #[tokio::test]
 async fn a_rotation_changes_the_secret_that_consumers_use_once() {
-    let world = World::new("rotate-once", Flavour::Csp).await;
+    let world = World::new("rotate-once", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10m"})).await;
     world.operator().start();
@@ -94,7 +94,7 @@ async fn a_rotation_changes_the_secret_that_consumers_use_once() {
 
 #[tokio::test]
 async fn a_rotation_that_is_due_happens_by_itself() {
-    let world = ready("rotate-due", Flavour::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let world = ready("rotate-due", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     let (_, first) = world.credential("billing").await.unwrap();
     world.operator().kill();
     let long_ago = json!({"metadata": {"annotations": {"oauth-apps.dev/rotated-at": "2026-01-01T00:00:00Z"}}});
@@ -109,7 +109,7 @@ async fn a_rotation_that_is_due_happens_by_itself() {
 #[tokio::test]
 async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
     let spec = json!({"rotation": {"interval": "720h", "overlap": "1s"}});
-    let world = ready("set-back", Flavour::Csp, spec).await;
+    let world = ready("set-back", Flavor::Csp, spec).await;
     let backup = world.secret("billing").await.unwrap();
     world.annotate("billing", ROTATE, "before the loss").await;
     world.until_rotated("billing", "before the loss").await;
@@ -119,7 +119,7 @@ async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
     world.operator().kill();
     world.secrets().patch("billing", &PatchParams::default(), &back).await.unwrap();
     let (_, old) = world.credential("billing").await.unwrap();
-    let refused = async || world.control.token(world.flavour, &world.org, &id, &old).await.is_err();
+    let refused = async || world.control.token(world.flavor, &world.org, &id, &old).await.is_err();
     world.until("the API no longer takes it", refused).await;
     world.operator().start();
     world.annotate("billing", ROTATE, "after the loss").await;
@@ -131,7 +131,7 @@ async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
 
 #[tokio::test]
 async fn a_renamed_secret_moves_and_its_former_name_is_free() {
-    let world = ready("renamed", Flavour::Csp, json!({})).await;
+    let world = ready("renamed", Flavor::Csp, json!({})).await;
     let before = world.credential("billing").await;
     world.change("billing", json!({"secret": {"name": "other"}})).await;
     world.until("the former Secret is gone", async || world.secret("billing").await.is_none()).await;
@@ -145,7 +145,7 @@ async fn a_renamed_secret_moves_and_its_former_name_is_free() {
 
 #[tokio::test]
 async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
-    let world = World::running("brought", Flavour::Csp).await;
+    let world = World::running("brought", Flavor::Csp).await;
     world.bring("mine", "Brought_secret_1").await;
     world.kubectl(&["label", "secret", "mine", "oauth-apps.dev/use-"]);
     world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
@@ -165,7 +165,7 @@ async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
 
 #[tokio::test]
 async fn a_brought_secret_that_leaked_is_set_again_until_another_value_is_brought() {
-    let world = World::running("brought-leaked", Flavour::Csp).await;
+    let world = World::running("brought-leaked", Flavor::Csp).await;
     world.bring("mine", "Brought_secret_1").await;
     world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
     world.until_ready("billing").await;
@@ -183,14 +183,14 @@ async fn a_brought_secret_that_leaked_is_set_again_until_another_value_is_brough
     world.secrets().delete("billing", &Default::default()).await.unwrap();
     let second = async || world.credential("billing").await.is_some_and(|(_, now)| now == "Brought_secret_2");
     world.until("the new value is published", second).await;
-    let refused = async || world.control.token(Flavour::Csp, &world.org, &id, &first).await.is_err();
+    let refused = async || world.control.token(Flavor::Csp, &world.org, &id, &first).await.is_err();
     world.until("the API no longer accepts the former one", refused).await;
     world.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn an_edited_value_is_reported_and_mended_on_request() {
-    let world = ready("tampered", Flavour::Csp, json!({})).await;
+    let world = ready("tampered", Flavor::Csp, json!({})).await;
     let wrong = serde_json::to_value(ByteString(b"edited".to_vec())).unwrap();
     let edit = Patch::Merge(json!({"data": {"client-secret": wrong}}));
     world.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
@@ -206,7 +206,7 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
 
 #[tokio::test]
 async fn a_secret_that_somebody_made_immutable_stays_ready_and_is_replaced_when_it_must_change() {
-    let world = ready("immutable", Flavour::Csp, json!({})).await;
+    let world = ready("immutable", Flavor::Csp, json!({})).await;
     world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(json!({"immutable": true}))).await.unwrap();
     let before = world.credential("billing").await.unwrap();
     world.change("billing", json!({"secret": {"keys": {"clientId": "ID"}}})).await;
@@ -218,7 +218,7 @@ async fn a_secret_that_somebody_made_immutable_stays_ready_and_is_replaced_when_
 
 #[tokio::test]
 async fn killed_while_it_rotates_thirty_apps_no_consumer_is_cut_off() {
-    let world = World::running("kill-rotate", Flavour::Csp).await;
+    let world = World::running("kill-rotate", Flavor::Csp).await;
     let names: Vec<String> = (0..30).map(|n| format!("app-{n}")).collect();
     for name in &names {
         world.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;

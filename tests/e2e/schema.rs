@@ -3,7 +3,7 @@
 use crate::cluster::plane;
 use crate::tenancy::Tenant;
 use crate::world::World;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::Flavor;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
@@ -155,7 +155,7 @@ async fn every_optional_field_of_a_connection_may_be_null() {
 
 #[tokio::test]
 async fn a_null_changes_nothing_of_what_the_operator_does() {
-    let world = World::running("schema-null-app", Flavour::Csp).await;
+    let world = World::running("schema-null-app", Flavor::Csp).await;
     let nulls = [
         "id",
         "displayName",
@@ -183,7 +183,7 @@ async fn a_null_changes_nothing_of_what_the_operator_does() {
 
 #[tokio::test]
 async fn a_resource_that_would_fill_the_memory_of_the_operator_is_refused() {
-    let world = World::new("schema-size", Flavour::Csp).await;
+    let world = World::new("schema-size", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     let apply = |name: &str, spec: Value| {
         let file = plane().directory().join(format!("{name}.json"));
@@ -220,7 +220,7 @@ async fn a_resource_that_would_fill_the_memory_of_the_operator_is_refused() {
 
 #[tokio::test]
 async fn a_secret_that_kubernetes_would_not_store_is_refused_before_any_call() {
-    let world = World::running("schema-secret", Flavour::Csp).await;
+    let world = World::running("schema-secret", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     let filled = |keys: usize| {
         let key = |n| (format!("key-{n}"), json!("{{ clientSecret | urlencode }}".repeat(20)));

@@ -7,7 +7,7 @@ use crate::tenancy::Tenant;
 use crate::world::World;
 use control_plane::AuditRecord;
 use control_plane::binaries::{self, KUBERNETES, Tool};
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::ByteString;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -44,7 +44,7 @@ async fn may_watch(world: &World, namespace: &str) {
 
 /// Without a resync, and not started.
 async fn without_resync(namespace: &str) -> World {
-    let world = World::new(namespace, Flavour::Csp).await;
+    let world = World::new(namespace, Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "30m"})).await;
     may_watch(&world, namespace).await;
@@ -144,7 +144,7 @@ async fn a_secret_that_is_edited_in_a_loop_causes_one_reconcile_a_second() {
 
 #[tokio::test]
 async fn without_the_right_the_operator_works_and_says_so_once() {
-    let world = World::running("secret-unwatched", Flavour::Csp).await;
+    let world = World::running("secret-unwatched", Flavor::Csp).await;
     world.until_metric("secret_watches_refused", &[], |refused| refused == 1.0).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;

@@ -2,14 +2,14 @@
 //! is not managed, and what the API only says in another way is no drift.
 
 use crate::world::World;
-use iam_simulator::types::{CallFilter, Flavour, Human, Operation};
+use iam_simulator::types::{CallFilter, Flavor, Human, Operation};
 use serde_json::{Map, Value, json};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 /// A running operator that looks for drift all the time, and an app whose spec is one line and `more`.
-async fn one_line(namespace: &str, flavour: Flavour, more: Value) -> (World, String) {
-    let world = World::running(namespace, flavour).await;
+async fn one_line(namespace: &str, flavor: Flavor, more: Value) -> (World, String) {
+    let world = World::running(namespace, flavor).await;
     let mut spec = json!({"displayName": null, "description": null, "grantTypes": null, "allowedScopes": null});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.create("billing", spec).await;
@@ -26,10 +26,10 @@ async fn bodies(world: &World, operation: Operation) -> Vec<Map<String, Value>> 
 /// Changes the app past the operator, and waits until the operator has read it.
 async fn edit(world: &World, id: &str, fields: Value) {
     let fields = fields.as_object().unwrap().clone();
-    world.control.human(Human::Edit { flavour: world.flavour, id: id.to_owned(), fields }).await.unwrap();
-    let operation = match world.flavour {
-        Flavour::Csp => Operation::ListApps,
-        Flavour::Cpn => Operation::GetApp,
+    world.control.human(Human::Edit { flavor: world.flavor, id: id.to_owned(), fields }).await.unwrap();
+    let operation = match world.flavor {
+        Flavor::Csp => Operation::ListApps,
+        Flavor::Cpn => Operation::GetApp,
     };
     let before = world.calls(operation).await;
     world.until("it was read again", async || world.calls(operation).await >= before + 2).await;
@@ -37,13 +37,13 @@ async fn edit(world: &World, id: &str, fields: Value) {
 
 #[tokio::test]
 async fn a_manifest_of_one_line_is_enough_and_stays_as_it_is() {
-    for (namespace, flavour) in [("one-line-csp", Flavour::Csp), ("one-line-cpn", Flavour::Cpn)] {
-        let (world, id) = one_line(namespace, flavour, json!({})).await;
+    for (namespace, flavor) in [("one-line-csp", Flavor::Csp), ("one-line-cpn", Flavor::Cpn)] {
+        let (world, id) = one_line(namespace, flavor, json!({})).await;
         world.assert_credential_works("billing").await;
         let mut sent = json!({
             "id": id, "displayName": "billing", "description": format!("{namespace}/billing"), "allowedScopes": {},
         });
-        if flavour == Flavour::Csp {
+        if flavor == Flavor::Csp {
             sent["grantTypes"] = json!(["client_credentials"]);
         }
         assert_eq!(bodies(&world, Operation::CreateApp).await, [sent.as_object().unwrap().clone()]);
@@ -56,8 +56,8 @@ async fn a_manifest_of_one_line_is_enough_and_stays_as_it_is() {
 
 #[tokio::test]
 async fn what_somebody_wrote_at_the_api_stays_where_the_spec_leaves_it_out() {
-    for (namespace, flavour) in [("unmanaged-csp", Flavour::Csp), ("unmanaged-cpn", Flavour::Cpn)] {
-        let (world, id) = one_line(namespace, flavour, json!({})).await;
+    for (namespace, flavor) in [("unmanaged-csp", Flavor::Csp), ("unmanaged-cpn", Flavor::Cpn)] {
+        let (world, id) = one_line(namespace, flavor, json!({})).await;
         let by_hand =
             json!({"displayName": "By hand", "description": "Mine", "allowedScopes": {"generalScopes": ["openid"]}});
         edit(&world, &id, by_hand.clone()).await;
@@ -78,7 +78,7 @@ async fn what_somebody_wrote_at_the_api_stays_where_the_spec_leaves_it_out() {
 async fn what_the_api_says_in_its_own_way_is_no_drift_and_a_wider_scope_is() {
     let scopes = json!({"organizationScopes": {"roles": [{"name": "org_member"}]}});
     let spec = json!({"description": "", "allowedOrgs": ["org-a", "org-b"], "allowedScopes": scopes});
-    let (world, id) = one_line("own-way", Flavour::Csp, spec).await;
+    let (world, id) = one_line("own-way", Flavor::Csp, spec).await;
     let role = json!({"name": "org_member", "resource": null, "displayName": "Member"});
     let defaults = json!({"allRoles": false, "allPermissions": false, "keptInToken": ["ROLES"], "permissions": []});
     let mut shown = json!({"organizationScopes": defaults, "generalScopes": [], "servicesScopes": []});
@@ -100,7 +100,7 @@ async fn the_later_fields_of_cloud_services_are_created_updated_and_corrected() 
     let in_update = json!({"groupDomainAppendedInIDToken": true, "useCspIssuerUrl": false});
     let mut all = in_create.clone();
     all.as_object_mut().unwrap().extend(in_update.as_object().unwrap().clone());
-    let (world, id) = one_line("later-fields", Flavour::Csp, all.clone()).await;
+    let (world, id) = one_line("later-fields", Flavor::Csp, all.clone()).await;
     let sent = [bodies(&world, Operation::CreateApp).await, bodies(&world, Operation::UpdateApp).await];
     for (bodies, fields) in sent.iter().zip([&in_create, &in_update]) {
         assert_eq!(bodies.len(), 1);
@@ -116,7 +116,7 @@ async fn the_later_fields_of_cloud_services_are_created_updated_and_corrected() 
 
 #[tokio::test]
 async fn status_says_when_an_app_was_used_and_how_old_its_secret_is_where_the_api_says_so() {
-    let (world, id) = one_line("last-used", Flavour::Csp, json!({})).await;
+    let (world, id) = one_line("last-used", Flavor::Csp, json!({})).await;
     assert_eq!(world.app("billing").await.status.unwrap().secret_age, None);
     edit(&world, &id, json!({"lastUsedAt": 1_764_000_000_000_i64, "secretAge": 12})).await;
     world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "now").await;
@@ -129,14 +129,14 @@ async fn status_says_when_an_app_was_used_and_how_old_its_secret_is_where_the_ap
 
 #[tokio::test]
 async fn an_overlap_without_an_interval_shapes_a_requested_rotation() {
-    for (namespace, flavour) in [("overlap-csp", Flavour::Csp), ("overlap-cpn", Flavour::Cpn)] {
-        let (world, id) = one_line(namespace, flavour, json!({"rotation": {"overlap": "4s"}})).await;
+    for (namespace, flavor) in [("overlap-csp", Flavor::Csp), ("overlap-cpn", Flavor::Cpn)] {
+        let (world, id) = one_line(namespace, flavor, json!({"rotation": {"overlap": "4s"}})).await;
         let (_, first) = world.credential("billing").await.unwrap();
         world.annotate("billing", ROTATE, "now").await;
         let rotated = async || world.credential("billing").await.unwrap().1 != first;
         world.until("the secret is rotated", rotated).await;
         world.assert_credential_works("billing").await;
-        let refused = async || world.control.token(flavour, &world.org, &id, &first).await.is_err();
+        let refused = async || world.control.token(flavor, &world.org, &id, &first).await.is_err();
         world.until("the previous secret ends", refused).await;
         assert_eq!(world.app("billing").await.status.unwrap().rotation.unwrap().next_at, None);
         assert_eq!(world.calls(Operation::RotateSecret).await, 1);

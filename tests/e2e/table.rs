@@ -4,7 +4,7 @@
 
 use crate::world::World;
 use futures::future::join_all;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavour, Operation, Target};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation, Target};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
@@ -170,7 +170,7 @@ impl Case<'_> {
 
 async fn run(operation: Operation, rows: &[Row]) {
     let namespace = format!("table-{operation:?}").to_lowercase();
-    let world = World::new(&namespace, Flavour::Csp).await;
+    let world = World::new(&namespace, Flavor::Csp).await;
     world.give_credentials().await;
     // No look for drift comes between, and who gets no answer does not wait long.
     world.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "2s"}})).await;
@@ -178,7 +178,7 @@ async fn run(operation: Operation, rows: &[Row]) {
     let run = async |row: &Row| {
         let name = row.0.replace(' ', "-");
         let org = format!("org-{namespace}-{name}");
-        world.control.seed_org(world.flavour, &org, true).await.unwrap();
+        world.control.seed_org(world.flavor, &org, true).await.unwrap();
         Case { world: &world, operation, name, org }.run(*row).await;
     };
     // A 429 is about all calls of a connection, so it comes after the others.
@@ -309,7 +309,7 @@ async fn whatever_the_api_does_to_a_deletion_the_app_is_gone_in_the_end() {
 #[tokio::test]
 async fn whatever_the_api_does_to_a_list_it_decides_nothing() {
     for fault in ["400", "403", "404", "429", "500", "answer lost", "malformed", "endless body", "no answer"] {
-        let world = World::new(&format!("table-list-{}", fault.replace(' ', "-")), Flavour::Csp).await;
+        let world = World::new(&format!("table-list-{}", fault.replace(' ', "-")), Flavor::Csp).await;
         world.give_credentials().await;
         world.connect(json!({"limits": {"timeout": "2s"}})).await;
         world.operator().start();

@@ -4,7 +4,7 @@
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::world::World;
 use iam_simulator::Simulator;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn label(namespace: &str, label: &str) {
 
 #[tokio::test]
 async fn a_grant_that_a_namespace_loses_stops_calls_at_once_and_deletion_says_how_to_let_go() {
-    let world = World::new("loses-grant", Flavour::Csp).await;
+    let world = World::new("loses-grant", Flavor::Csp).await;
     world.give_credentials().await;
     label("loses-grant", "team=a");
     world.connect(json!({"grants": of_team("a"), "resyncInterval": "10m"})).await;
@@ -49,7 +49,7 @@ async fn a_grant_that_a_namespace_loses_stops_calls_at_once_and_deletion_says_ho
 
 #[tokio::test]
 async fn a_grant_that_a_connection_withdraws_stops_calls_at_once() {
-    let world = World::running("grant-withdrawn", Flavour::Csp).await;
+    let world = World::running("grant-withdrawn", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     world.connect(json!({"grants": [], "resyncInterval": "10m"})).await;
@@ -74,11 +74,11 @@ fn consent(namespace: &str) {
 
 #[tokio::test]
 async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
-    let world = World::new("tenant-a", Flavour::Csp).await;
+    let world = World::new("tenant-a", Flavor::Csp).await;
     plane().kubectl(&["create", "namespace", "tenant-b"]).unwrap();
-    world.control.seed_org(world.flavour, "org-of-tenant-b", true).await.unwrap();
+    world.control.seed_org(world.flavor, "org-of-tenant-b", true).await.unwrap();
     for (org, token) in [("org-of-tenant-a", "token-of-tenant-a"), ("org-of-tenant-b", "token-of-tenant-b")] {
-        world.control.seed_api_token(world.flavour, org, token).await.unwrap();
+        world.control.seed_api_token(world.flavor, org, token).await.unwrap();
     }
     let api_token = json!({"secretRef": {"name": "tenant-token", "key": "token"}});
     let credentials = json!({"source": "Tenant", "clientCredentials": null, "apiToken": api_token});
@@ -120,8 +120,8 @@ async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
 
 #[tokio::test]
 async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_them() {
-    for (namespace, flavour) in [("proven-csp", Flavour::Csp), ("proven-cpn", Flavour::Cpn)] {
-        let world = World::running(namespace, flavour).await;
+    for (namespace, flavor) in [("proven-csp", Flavor::Csp), ("proven-cpn", Flavor::Cpn)] {
+        let world = World::running(namespace, flavor).await;
         world.create("billing", json!({"suspend": true})).await;
         world.until_connection("Ready", "True", "Provisioned").await;
         world.store_credentials("no-longer-the-right-token").await;
@@ -135,7 +135,7 @@ async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_th
 
 #[tokio::test]
 async fn a_connection_whose_api_hangs_is_looked_at_as_soon_as_an_app_feels_it() {
-    let world = World::new("conn-hangs", Flavour::Csp).await;
+    let world = World::new("conn-hangs", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "1s"}})).await;
     world.operator().start();
@@ -153,7 +153,7 @@ async fn a_connection_whose_api_hangs_is_looked_at_as_soon_as_an_app_feels_it() 
 
 #[tokio::test]
 async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says_why() {
-    let world = World::running("conn-down", Flavour::Csp).await;
+    let world = World::running("conn-down", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     world.until_connection("Ready", "True", "Provisioned").await;
@@ -174,7 +174,7 @@ async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says
 
 #[tokio::test]
 async fn credentials_that_end_soon_are_said_to_expire() {
-    let world = World::running("expiring", Flavour::Csp).await;
+    let world = World::running("expiring", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_connection("Ready", "True", "Provisioned").await;
     assert_eq!(world.connection_condition("CredentialsExpiring").await, None, "nothing says when they end");
@@ -198,7 +198,7 @@ async fn credentials_that_end_soon_are_said_to_expire() {
 
 #[tokio::test]
 async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
-    let world = World::running("new-ca", Flavour::Csp).await;
+    let world = World::running("new-ca", Flavor::Csp).await;
     world.create("old", json!({})).await;
     world.until_ready("old").await;
     let authority = |pem: &str| {
@@ -262,7 +262,7 @@ impl Tenant {
 
 #[tokio::test]
 async fn a_tenant_reads_no_secret_that_its_owner_did_not_hand_over() {
-    let world = World::running("tenant-secrets", Flavour::Csp).await;
+    let world = World::running("tenant-secrets", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     plane().kubectl(&["create", "namespace", "tenant-secrets-other"]).unwrap();
     for namespace in ["tenant-secrets", "tenant-secrets-other"] {
@@ -286,7 +286,7 @@ async fn a_tenant_reads_no_secret_that_its_owner_did_not_hand_over() {
 
 #[tokio::test]
 async fn a_tenant_chooses_no_host_and_no_connection_outside_of_its_grant() {
-    let world = World::new("tenant-host", Flavour::Csp).await;
+    let world = World::new("tenant-host", Flavor::Csp).await;
     world.give_credentials().await;
     let only = json!([{"namespaces": {"from": "Names", "names": ["tenant-host"]}, "orgs": {"from": "Ids", "ids": [world.org]}}]);
     world.connect(json!({ "grants": only })).await;
@@ -302,7 +302,7 @@ async fn a_tenant_chooses_no_host_and_no_connection_outside_of_its_grant() {
     let host = world.manifest("billing", json!({"endpoint": "https://evil.example.com"}));
     let refused = tenant.apply(&host).unwrap_err();
     assert!(refused.contains(r#"unknown field "spec.endpoint""#), "{refused}");
-    let other = World::new("tenant-host-other", Flavour::Csp).await;
+    let other = World::new("tenant-host-other", Flavor::Csp).await;
     other.give_credentials().await;
     other.connect(json!({})).await;
     let foreign = json!({"connectionRef": {"name": "tenant-host-other"}});
@@ -316,7 +316,7 @@ async fn a_tenant_chooses_no_host_and_no_connection_outside_of_its_grant() {
 
 #[tokio::test]
 async fn a_tenant_has_no_foreign_secret_written() {
-    let world = World::running("tenant-foreign", Flavour::Csp).await;
+    let world = World::running("tenant-foreign", Flavor::Csp).await;
     let tenant = Tenant::of(&world);
     let create = ["create", "secret", "generic", "registry", "--from-literal=client-secret=of-somebody-else"];
     world.kubectl(&create);

@@ -4,7 +4,7 @@ use crate::world::World;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use iam_simulator::types::{CallFilter, Flavour, Operation};
+use iam_simulator::types::{CallFilter, Flavor, Operation};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ fn says(span: &Value, name: &str, value: &str) -> bool {
 #[tokio::test]
 async fn a_pass_is_a_trace_with_its_calls_and_the_api_is_told_which() {
     let (address, spans) = collector().await;
-    let world = World::new("traced", Flavour::Csp).await;
+    let world = World::new("traced", Flavor::Csp).await;
     world.give_credentials().await;
     world.connect(json!({"resyncInterval": "10m"})).await;
     world.operator().trace_to(address);
@@ -57,7 +57,7 @@ async fn a_pass_is_a_trace_with_its_calls_and_the_api_is_told_which() {
 
 #[tokio::test]
 async fn without_a_collector_the_api_is_told_of_no_trace() {
-    let world = World::running("untraced", Flavour::Csp).await;
+    let world = World::running("untraced", Flavor::Csp).await;
     world.create("billing", json!({})).await;
     world.until_ready("billing").await;
     let calls = world.control.calls(&CallFilter::default()).await.unwrap();

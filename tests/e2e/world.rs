@@ -7,7 +7,7 @@ use base64::Engine;
 use control_plane::{AuditRecord, Scratch};
 use iam_simulator::Simulator;
 use iam_simulator::client::Control;
-use iam_simulator::types::{CallFilter, Flavour, Operation};
+use iam_simulator::types::{CallFilter, Flavor, Operation};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, CustomResourceExt};
@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub struct World {
     pub namespace: String,
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     pub org: String,
     pub control: Control,
     pub client: Client,
@@ -39,23 +39,23 @@ pub struct World {
 
 impl World {
     /// A namespace, a simulator that knows one organization, and an operator that does not run yet.
-    pub async fn new(namespace: &str, flavour: Flavour) -> Self {
+    pub async fn new(namespace: &str, flavor: Flavor) -> Self {
         let client = plane().admin_client().await.unwrap();
         plane().kubectl(&["create", "namespace", namespace]).unwrap();
         let simulator = Simulator::spawn();
         let control = simulator.control();
         let org = format!("org-of-{namespace}");
-        control.seed_org(flavour, &org, true).await.unwrap();
+        control.seed_org(flavor, &org, true).await.unwrap();
         let scratch = Scratch::new().unwrap();
         let operator = Mutex::new(Operator::new(namespace, scratch.path()).await);
         let known_secrets = Mutex::default();
         let namespace = namespace.to_owned();
-        Self { namespace, flavour, org, control, client, simulator, operator, known_secrets, _scratch: scratch }
+        Self { namespace, flavor, org, control, client, simulator, operator, known_secrets, _scratch: scratch }
     }
 
     /// The same with a working connection and the operator at work.
-    pub async fn running(namespace: &str, flavour: Flavour) -> Self {
-        let world = Self::new(namespace, flavour).await;
+    pub async fn running(namespace: &str, flavor: Flavor) -> Self {
+        let world = Self::new(namespace, flavor).await;
         world.give_credentials().await;
         world.connect(json!({})).await;
         world.operator().start();
@@ -87,7 +87,7 @@ impl World {
     /// The OAuth app as which the operator calls, known to the simulator and stored where the connection looks for it.
     pub async fn give_credentials(&self) {
         let secret = format!("Of_operator1-{}", self.namespace);
-        self.control.seed_client(self.flavour, &self.org, OPERATOR_ID, &secret).await.unwrap();
+        self.control.seed_client(self.flavor, &self.org, OPERATOR_ID, &secret).await.unwrap();
         self.store_credentials(&secret).await;
     }
 
@@ -99,7 +99,7 @@ impl World {
     /// An API token of the organization in the place of the OAuth app: what the connection says then.
     pub async fn give_api_token(&self) -> Value {
         let token = format!("api-token-of-{}", self.namespace);
-        self.control.seed_api_token(self.flavour, &self.org, &token).await.unwrap();
+        self.control.seed_api_token(self.flavor, &self.org, &token).await.unwrap();
         self.store_api_token(&token).await;
         let reference = json!({"secretRef": {"name": self.connection_name(), "key": "token"}});
         json!({"credentials": {"clientCredentials": null, "apiToken": reference}})
@@ -121,12 +121,12 @@ impl World {
     /// The manifest of a connection that works; `spec` is merged into it.
     pub fn connection(&self, spec: Value) -> Value {
         let name = self.connection_name();
-        let api = match self.flavour {
-            Flavour::Csp => "CloudServices",
-            Flavour::Cpn => "CloudPartnerNavigator",
+        let api = match self.flavor {
+            Flavor::Csp => "CloudServices",
+            Flavor::Cpn => "CloudPartnerNavigator",
         };
         let mut all = json!({
-            "api": api, "endpoint": self.simulator.endpoint(self.flavour),
+            "api": api, "endpoint": self.simulator.endpoint(self.flavor),
             "caBundle": {"configMapRef": {"name": name, "key": "ca.crt"}},
             "credentials": {"clientCredentials": {"secretRef": {
                 "name": name, "clientIdKey": "id", "clientSecretKey": "secret",
@@ -238,7 +238,7 @@ impl World {
 
     pub async fn assert_credential_of_org_works(&self, name: &str, org: &str) {
         let (id, secret) = self.credential(name).await.expect("a Secret with id and secret");
-        let token = self.control.token(self.flavour, org, &id, &secret).await;
+        let token = self.control.token(self.flavor, org, &id, &secret).await;
         assert!(token.is_ok(), "no token for {id}: {}", token.unwrap_err());
     }
 
@@ -342,7 +342,7 @@ impl World {
     }
 
     pub async fn remote_app(&self, id: &str) -> Option<iam_simulator::types::AppView> {
-        self.control.app(self.flavour, id).await.unwrap()
+        self.control.app(self.flavor, id).await.unwrap()
     }
 
     /// What the API server recorded of this operator in this namespace.
@@ -418,7 +418,7 @@ fn merge(into: &mut Value, patch: Value) {
 
 #[tokio::test]
 async fn a_leak_would_be_found() {
-    let world = World::new("leak", Flavour::Csp).await;
+    let world = World::new("leak", Flavor::Csp).await;
     world.known("a-known-value");
     let encoded = base64::engine::general_purpose::STANDARD.encode("a-known-value");
     assert_eq!(world.find_leaks("says a-known-value here"), ["a-known-value"]);

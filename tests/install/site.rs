@@ -6,7 +6,7 @@ use control_plane::binaries::{self, Tool};
 use control_plane::{ControlPlane, Supervised};
 use iam_simulator::Simulator;
 use iam_simulator::client::Control;
-use iam_simulator::types::{CallFilter, Flavour, Operation};
+use iam_simulator::types::{CallFilter, Flavor, Operation};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ impl Site {
     pub async fn fresh() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
-        control.seed_org(Flavour::Csp, ORG, true).await.unwrap();
-        control.seed_client(Flavour::Csp, ORG, "the-operator", "the-operator").await.unwrap();
+        control.seed_org(Flavor::Csp, ORG, true).await.unwrap();
+        control.seed_client(Flavor::Csp, ORG, "the-operator", "the-operator").await.unwrap();
         Self { replicas: Vec::new(), plane: ControlPlane::start().unwrap(), control, simulator }
     }
 
@@ -126,7 +126,7 @@ impl Site {
     pub fn connection(&self) -> Value {
         let example = std::fs::read_to_string(repository().join("deploy/examples/iam-connection.yaml")).unwrap();
         let mut connection: Value = serde_saphyr::from_str(&example).unwrap();
-        connection["spec"]["endpoint"] = self.simulator.endpoint(Flavour::Csp).into();
+        connection["spec"]["endpoint"] = self.simulator.endpoint(Flavor::Csp).into();
         connection["spec"]["caBundle"] = json!({"configMapRef": {"name": "simulator", "key": "ca.crt"}});
         connection["spec"]["resyncInterval"] = "1s".into();
         connection["spec"]["grants"][0]["namespaces"] = json!({"from": "All"});
@@ -169,7 +169,7 @@ impl Site {
                 let value = base64::engine::general_purpose::STANDARD.decode(secret["data"][key].as_str()?).ok()?;
                 String::from_utf8(value).ok()
             };
-            self.control.token(Flavour::Csp, ORG, &text("client-id")?, &text("client-secret")?).await.ok()
+            self.control.token(Flavor::Csp, ORG, &text("client-id")?, &text("client-secret")?).await.ok()
         };
         self.kubectl(&["-n", namespace, "wait", "--for=condition=Ready", "ooa/billing-export", "--timeout=90s"]);
         assert!(served().await.is_some(), "the credential of {namespace} does not work");

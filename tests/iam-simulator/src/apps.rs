@@ -7,13 +7,13 @@ use crate::call::Refusal;
 use crate::crypto::{generated_secret, uuid};
 use crate::policy;
 use crate::store::{App, Realm};
-use crate::types::{FailedForm, Flavour, MissingOnDelete, Settings};
+use crate::types::{FailedForm, Flavor, MissingOnDelete, Settings};
 
 type Fields = Map<String, Value>;
 
 /// An operation's surroundings: who does it, where and when.
 pub struct Scene<'a> {
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
     pub org: &'a str,
@@ -47,7 +47,7 @@ impl Scene<'_> {
         let id = fields.remove("id").and_then(text);
         let secret = fields.remove("secret").and_then(text);
         if let Some(id) = &id {
-            policy::check_id(self.flavour, id)?;
+            policy::check_id(self.flavor, id)?;
         }
         let public = policy::flag(&fields, "publicClient");
         match &secret {
@@ -55,7 +55,7 @@ impl Scene<'_> {
             Some(secret) => policy::check_secret(secret)?,
             None => {}
         }
-        policy::check_app(self.flavour, self.service_org(), self.settings, &fields)?;
+        policy::check_app(self.flavor, self.service_org(), self.settings, &fields)?;
         let id = id.unwrap_or_else(uuid);
         self.check_free(&id)?;
         let secret = secret.unwrap_or_else(|| if public { String::new() } else { generated_secret() });
@@ -77,7 +77,7 @@ impl Scene<'_> {
 
     /// Stores a new app with the defaults that the service fills in, whatever its fields are.
     pub fn store(&mut self, id: &str, secret: &str, mut fields: Fields) {
-        normalise(self.flavour, &mut fields);
+        normalise(self.flavor, &mut fields);
         self.realm.insert(App {
             id: id.to_string(),
             org: self.org.to_string(),
@@ -107,8 +107,8 @@ impl Scene<'_> {
         }
         let mut merged = app.fields.clone();
         merged.extend(fields);
-        policy::check_app(self.flavour, service_org, self.settings, &merged)?;
-        normalise(self.flavour, &mut merged);
+        policy::check_app(self.flavor, service_org, self.settings, &merged)?;
+        normalise(self.flavor, &mut merged);
         app.fields = merged;
         if let Some(secret) = secret {
             app.replace_secret(secret, None);
@@ -127,9 +127,9 @@ impl Scene<'_> {
         if overlap == 0 {
             return Err(Refusal::bad("the secret's expiration must be a positive number of seconds"));
         }
-        let conflict = match self.flavour {
-            Flavour::Csp => self.settings.rotation_conflict,
-            Flavour::Cpn => self.settings.cpn_rotation_conflict,
+        let conflict = match self.flavor {
+            Flavor::Csp => self.settings.rotation_conflict,
+            Flavor::Cpn => self.settings.cpn_rotation_conflict,
         };
         if conflict && app.overlap(self.now).is_some() {
             return Err(Refusal::new(409, format!("a secret rotation of OAuth app {id} is in progress")));
@@ -187,7 +187,7 @@ fn refuse_public(app: &App) -> Result<(), Refusal> {
 }
 
 /// Fills in what the service fills in, and takes out what it treats as unset `[csp-create]`, `[csp-struct]`.
-fn normalise(flavour: Flavour, fields: &mut Fields) {
+fn normalise(flavor: Flavor, fields: &mut Fields) {
     let refresh = policy::default_refresh_ttl(fields);
     let mut default = |name: &str, value: Value| {
         fields.entry(name).or_insert(value);
@@ -195,7 +195,7 @@ fn normalise(flavour: Flavour, fields: &mut Fields) {
     default("accessTokenTTL", json!(policy::ACCESS_TTL));
     default("secretRotationExpirationInSeconds", json!(policy::OVERLAP));
     default("ownerOnlySecretRotation", json!(false));
-    if flavour == Flavour::Cpn {
+    if flavor == Flavor::Cpn {
         return default("grantTypes", json!(["client_credentials"]));
     }
     default("refreshTokenTTL", json!(refresh));

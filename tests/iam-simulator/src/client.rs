@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::types::{
-    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, ClockChange, Fault, FaultState, Flavour, Human, OrgSeed,
+    ApiTokenSeed, AppView, CallFilter, CallView, ClientSeed, ClockChange, Fault, FaultState, Flavor, Human, OrgSeed,
     PermsSeed, Seed, Settings, Stats,
 };
 
@@ -105,8 +105,8 @@ impl Control {
     ///
     /// # Errors
     /// When the simulator does not answer.
-    pub async fn seed_org(&self, flavour: Flavour, id: &str, service: bool) -> Result<(), Error> {
-        let org = OrgSeed { flavour, id: id.into(), service };
+    pub async fn seed_org(&self, flavor: Flavor, id: &str, service: bool) -> Result<(), Error> {
+        let org = OrgSeed { flavor, id: id.into(), service };
         self.seed(&Seed { orgs: vec![org], ..Seed::default() }).await
     }
 
@@ -114,8 +114,8 @@ impl Control {
     ///
     /// # Errors
     /// When the simulator does not answer.
-    pub async fn seed_api_token(&self, flavour: Flavour, org: &str, value: &str) -> Result<(), Error> {
-        let token = ApiTokenSeed { flavour, value: value.into(), org_id: org.into(), orgs: None, passcode: None };
+    pub async fn seed_api_token(&self, flavor: Flavor, org: &str, value: &str) -> Result<(), Error> {
+        let token = ApiTokenSeed { flavor, value: value.into(), org_id: org.into(), orgs: None, passcode: None };
         self.seed(&Seed { api_tokens: vec![token], ..Seed::default() }).await
     }
 
@@ -123,8 +123,8 @@ impl Control {
     ///
     /// # Errors
     /// When the simulator does not answer.
-    pub async fn seed_client(&self, flavour: Flavour, org: &str, id: &str, secret: &str) -> Result<(), Error> {
-        let client = ClientSeed { flavour, id: id.into(), secret: secret.into(), org_id: org.into(), orgs: None };
+    pub async fn seed_client(&self, flavor: Flavor, org: &str, id: &str, secret: &str) -> Result<(), Error> {
+        let client = ClientSeed { flavor, id: id.into(), secret: secret.into(), org_id: org.into(), orgs: None };
         self.seed(&Seed { clients: vec![client], ..Seed::default() }).await
     }
 
@@ -132,9 +132,9 @@ impl Control {
     ///
     /// # Errors
     /// When the simulator does not answer.
-    pub async fn seed_perms(&self, flavour: Flavour, identity: &str, perms: &[&str]) -> Result<(), Error> {
+    pub async fn seed_perms(&self, flavor: Flavor, identity: &str, perms: &[&str]) -> Result<(), Error> {
         let perms = perms.iter().map(ToString::to_string).collect();
-        let perms = PermsSeed { flavour, identity: identity.into(), perms };
+        let perms = PermsSeed { flavor, identity: identity.into(), perms };
         self.seed(&Seed { perms: vec![perms], ..Seed::default() }).await
     }
 
@@ -200,8 +200,8 @@ impl Control {
     ///
     /// # Errors
     /// When the simulator does not answer.
-    pub async fn app(&self, flavour: Flavour, id: &str) -> Result<Option<AppView>, Error> {
-        Ok(self.apps().await?.into_iter().find(|app| app.flavour == flavour && app.id == id))
+    pub async fn app(&self, flavor: Flavor, id: &str) -> Result<Option<AppView>, Error> {
+        Ok(self.apps().await?.into_iter().find(|app| app.flavor == flavor && app.id == id))
     }
 
     /// The calls that the filter lets through, in the order of their arrival.
@@ -240,8 +240,8 @@ impl Control {
     ///
     /// # Errors
     /// When the credentials are refused.
-    pub async fn token(&self, flavour: Flavour, org: &str, id: &str, secret: &str) -> Result<String, Error> {
-        token(&self.http, &self.url, flavour, org, id, secret).await
+    pub async fn token(&self, flavor: Flavor, org: &str, id: &str, secret: &str) -> Result<String, Error> {
+        token(&self.http, &self.url, flavor, org, id, secret).await
     }
 }
 
@@ -253,18 +253,18 @@ impl Control {
 pub async fn token(
     http: &reqwest::Client,
     url: &str,
-    flavour: Flavour,
+    flavor: Flavor,
     org: &str,
     id: &str,
     secret: &str,
 ) -> Result<String, Error> {
-    let (request, field) = match flavour {
-        Flavour::Csp => {
+    let (request, field) = match flavor {
+        Flavor::Csp => {
             let form = [("grant_type", "client_credentials"), ("orgId", org)];
             let request = http.post(format!("{url}/csp/gateway/am/api/auth/token"));
             (request.basic_auth(id, Some(secret)).form(&form), "access_token")
         }
-        Flavour::Cpn => {
+        Flavor::Cpn => {
             let url = format!("{url}/cphub/api/auth/v1/authn/accounts/{org}/accesstoken");
             (http.post(url).json(&json!({"clientId": id, "clientSecret": secret})), "accessToken")
         }

@@ -10,7 +10,7 @@ use crate::call::Answer;
 use crate::crypto::{generated_secret, uuid};
 use crate::roles::Role;
 use crate::store::{Realm, World};
-use crate::types::{AppView, CallFilter, ClockChange, Flavour, Human, Membership, Stats};
+use crate::types::{AppView, CallFilter, ClockChange, Flavor, Human, Membership, Stats};
 
 /// Answers a control request; `path` lacks the `/control/` in front.
 pub fn serve(world: &mut World, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -38,8 +38,8 @@ fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> Result<Va
         ("POST", "faults") => world.faults.order(read(body)?),
         ("DELETE", "faults") => world.faults.clear(),
         ("DELETE", "tokens") => {
-            for flavour in [Flavour::Csp, Flavour::Cpn] {
-                world.realm(flavour).access.clear();
+            for flavor in [Flavor::Csp, Flavor::Cpn] {
+                world.realm(flavor).access.clear();
             }
         }
         ("POST", "clock") => world.ahead_ms += read::<ClockChange>(body)?.advance_ms,
@@ -58,10 +58,10 @@ fn answer(world: &mut World, method: &str, path: &str, body: &[u8]) -> Result<Va
 fn apps(world: &mut World) -> Vec<AppView> {
     let now = world.now();
     let mut views = Vec::new();
-    for flavour in [Flavour::Csp, Flavour::Cpn] {
-        let (settings, realm, _) = world.parts(flavour);
+    for flavor in [Flavor::Csp, Flavor::Cpn] {
+        let (settings, realm, _) = world.parts(flavor);
         realm.settle(settings, now);
-        views.extend(realm.apps.values().map(|app| app.view(flavour, realm.roles(&app.org, &app.id, now), now)));
+        views.extend(realm.apps.values().map(|app| app.view(flavor, realm.roles(&app.org, &app.id, now), now)));
     }
     views
 }
@@ -70,8 +70,8 @@ fn stats(world: &mut World) -> Stats {
     let (by_operation, in_flight, max_in_flight) = world.log.counts();
     let mut stats =
         Stats { calls: by_operation.values().sum(), by_operation, in_flight, max_in_flight, ..Stats::default() };
-    for flavour in [Flavour::Csp, Flavour::Cpn] {
-        let realm = world.realm(flavour);
+    for flavor in [Flavor::Csp, Flavor::Cpn] {
+        let realm = world.realm(flavor);
         stats.tokens_issued += realm.tokens_issued;
         for (id, count) in &realm.creations {
             *stats.creations.entry(id.clone()).or_default() += count;
@@ -82,26 +82,26 @@ fn stats(world: &mut World) -> Stats {
 
 fn human(world: &mut World, deed: Human) -> Result<Value, String> {
     let now = world.now();
-    for flavour in [Flavour::Csp, Flavour::Cpn] {
-        let (settings, realm, _) = world.parts(flavour);
+    for flavor in [Flavor::Csp, Flavor::Cpn] {
+        let (settings, realm, _) = world.parts(flavor);
         realm.settle(settings, now);
     }
     match deed {
-        Human::Create { flavour, org_id, fields } => Ok(create(world, flavour, &org_id, fields, now)),
-        Human::Edit { flavour, id, fields } => edit(world.realm(flavour), &id, fields, now),
-        Human::Delete { flavour, id } => {
-            world.realm(flavour).delete(&id, 0);
+        Human::Create { flavor, org_id, fields } => Ok(create(world, flavor, &org_id, fields, now)),
+        Human::Edit { flavor, id, fields } => edit(world.realm(flavor), &id, fields, now),
+        Human::Delete { flavor, id } => {
+            world.realm(flavor).delete(&id, 0);
             Ok(json!({}))
         }
-        Human::Regenerate { flavour, id } => {
-            let app = world.realm(flavour).write(&id).ok_or("no such app")?;
+        Human::Regenerate { flavor, id } => {
+            let app = world.realm(flavor).write(&id).ok_or("no such app")?;
             let secret = generated_secret();
             app.replace_secret(secret.clone(), None);
             app.touch("human", now);
             Ok(credentials(&id, &secret))
         }
-        Human::GrantRoles { flavour, id, roles } => grant(world.realm(flavour), &id, roles, Membership::Direct),
-        Human::InheritRoles { flavour, id, roles, membership } => grant(world.realm(flavour), &id, roles, membership),
+        Human::GrantRoles { flavor, id, roles } => grant(world.realm(flavor), &id, roles, Membership::Direct),
+        Human::InheritRoles { flavor, id, roles, membership } => grant(world.realm(flavor), &id, roles, membership),
     }
 }
 
@@ -124,11 +124,11 @@ fn grant(realm: &mut Realm, id: &str, roles: Vec<String>, membership: Membership
     Ok(json!({}))
 }
 
-fn create(world: &mut World, flavour: Flavour, org: &str, mut fields: Map<String, Value>, now: u64) -> Value {
+fn create(world: &mut World, flavor: Flavor, org: &str, mut fields: Map<String, Value>, now: u64) -> Value {
     let mut take = |name: &str| fields.remove(name).and_then(|v| v.as_str().map(String::from));
     let id = take("id").unwrap_or_else(uuid);
     let secret = take("secret").unwrap_or_else(generated_secret);
-    let (settings, realm, _) = world.parts(flavour);
-    Scene { flavour, settings, realm, org, by: "human", now }.store(&id, &secret, fields);
+    let (settings, realm, _) = world.parts(flavor);
+    Scene { flavor, settings, realm, org, by: "human", now }.store(&id, &secret, fields);
     credentials(&id, &secret)
 }

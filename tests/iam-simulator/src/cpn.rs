@@ -13,7 +13,7 @@ use crate::schema;
 use crate::scopes;
 use crate::store::{App, Realm};
 use crate::timestamp::timestamp;
-use crate::types::{Flavour, Operation, Settings};
+use crate::types::{Flavor, Operation, Settings};
 
 /// Refuses, as a gateway would, what is not offered.
 pub fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {
@@ -121,7 +121,7 @@ pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64
     }
     let org = app.org.clone();
     let body = call.json(&schema::CPN_ROTATE)?;
-    rotate(&mut Scene { flavour: Flavour::Cpn, settings, realm, org: &org, by: id, now }, id, &body)?;
+    rotate(&mut Scene { flavor: Flavor::Cpn, settings, realm, org: &org, by: id, now }, id, &body)?;
     Ok(Answer::empty())
 }
 
@@ -144,7 +144,7 @@ pub fn app_json(settings: &Settings, app: &App) -> Value {
     let fields = SHOWN.iter().filter_map(|name| app.fields.get_key_value(*name));
     let mut value = Value::Object(fields.map(|(k, v)| (k.clone(), v.clone())).collect());
     if settings.scope_defaults {
-        value["allowedScopes"] = scopes::filled(Flavour::Cpn, &value["allowedScopes"]);
+        value["allowedScopes"] = scopes::filled(Flavor::Cpn, &value["allowedScopes"]);
     }
     if settings.reverse_lists {
         value = reversed(&value);

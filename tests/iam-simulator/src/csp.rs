@@ -12,7 +12,7 @@ use crate::schema::{self, Shape};
 use crate::scopes;
 use crate::store::App;
 use crate::timestamp::timestamp;
-use crate::types::{Flavour, Operation, Settings};
+use crate::types::{Flavor, Operation, Settings};
 
 /// Performs any operation but a token request.
 pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
@@ -156,7 +156,7 @@ pub fn app_json(settings: &Settings, app: &App) -> Value {
     }
     let mut value = Value::Object(fields);
     if settings.scope_defaults {
-        value["allowedScopes"] = scopes::filled(Flavour::Csp, &value["allowedScopes"]);
+        value["allowedScopes"] = scopes::filled(Flavor::Csp, &value["allowedScopes"]);
     }
     if settings.reverse_lists {
         value = reversed(&value);

@@ -8,50 +8,50 @@ use crate::call::{Answer, Call, Refusal};
 use crate::crypto::uuid;
 use crate::store::{Access, World};
 use crate::tokens::{Desk, bearer};
-use crate::types::{Flavour, Operation, Settings};
+use crate::types::{Flavor, Operation, Settings};
 use crate::{cpn, csp};
 
 /// Performs a call; the flag says whether the operation ran and succeeded.
 pub fn perform(world: &mut World, call: &Call, now: u64) -> (Answer, bool) {
     match attempt(world, call, now) {
         Ok(answer) => (answer, true),
-        Err(refusal) => (refused(call.route.flavour, &refusal), false),
+        Err(refusal) => (refused(call.route.flavor, &refusal), false),
     }
 }
 
 fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> {
-    let Some(flavour) = call.route.flavour.filter(|_| call.route.operation != Operation::Unknown) else {
+    let Some(flavor) = call.route.flavor.filter(|_| call.route.operation != Operation::Unknown) else {
         let status = if call.route.wrong_method { 405 } else { 404 };
         return Err(Refusal::new(status, format!("no such operation: {} {}", call.method, call.path)));
     };
-    let (settings, realm, signer) = world.parts(flavour);
+    let (settings, realm, signer) = world.parts(flavor);
     realm.settle(settings, now);
     if let Some(form) = call.route.token {
-        return Desk { flavour, settings, realm, signer, now }.serve(form, call);
+        return Desk { flavor, settings, realm, signer, now }.serve(form, call);
     }
-    if flavour == Flavour::Cpn {
+    if flavor == Flavor::Cpn {
         cpn::check_offered(settings, call)?;
     }
     if call.route.operation == Operation::SelfRotate {
         return cpn::self_rotate(settings, realm, call, now);
     }
-    let access = bearer(realm, flavour, call, now)?;
-    check_org(flavour, settings, &access, call.org(), realm.orgs.contains_key(call.org()))?;
-    let mut scene = Scene { flavour, settings, realm, org: call.org(), by: &access.subject, now };
-    match flavour {
-        Flavour::Csp => csp::perform(&mut scene, call),
-        Flavour::Cpn => cpn::perform(&mut scene, call),
+    let access = bearer(realm, flavor, call, now)?;
+    check_org(flavor, settings, &access, call.org(), realm.orgs.contains_key(call.org()))?;
+    let mut scene = Scene { flavor, settings, realm, org: call.org(), by: &access.subject, now };
+    match flavor {
+        Flavor::Csp => csp::perform(&mut scene, call),
+        Flavor::Cpn => cpn::perform(&mut scene, call),
     }
 }
 
 /// 403 for a token of another organization. Else 404 for an unknown organization where the API lists it, and 403 where
 /// it does not or the identity does not manage it (docs/api.md).
-fn check_org(flavour: Flavour, settings: &Settings, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
+fn check_org(flavor: Flavor, settings: &Settings, access: &Access, org: &str, known: bool) -> Result<(), Refusal> {
     let forbidden = || Refusal::new(403, format!("{} has no permission for organization {org}", access.subject));
     if settings.org_scoped_tokens && access.context_org != org {
         return Err(forbidden());
     }
-    if !known && flavour == Flavour::Csp {
+    if !known && flavor == Flavor::Csp {
         return Err(Refusal::new(404, format!("organization {org} was not found")));
     }
     let manages = access.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
@@ -59,10 +59,10 @@ fn check_org(flavour: Flavour, settings: &Settings, access: &Access, org: &str, 
 }
 
 /// The API's form of an error.
-pub fn refused(flavour: Option<Flavour>, refusal: &Refusal) -> Answer {
+pub fn refused(flavor: Option<Flavor>, refusal: &Refusal) -> Answer {
     let Refusal { status, message } = refusal;
-    let body = match flavour {
-        Some(Flavour::Cpn) => json!({"message": message, "status": status}),
+    let body = match flavor {
+        Some(Flavor::Cpn) => json!({"message": message, "status": status}),
         _ => json!({
             "metadata": null, "traceId": uuid().replace('-', ""), "statusCode": status, "moduleCode": "540",
             "cspErrorCode": format!("540.{status}-340.800"), "errorCode": null, "message": message,

@@ -2,7 +2,7 @@
 //! The first order that hits decides; latencies add up and go together with it.
 
 use crate::crypto::fraction;
-use crate::types::{Action, Fault, FaultState, Flavour, Operation, Target};
+use crate::types::{Action, Fault, FaultState, Flavor, Operation, Target};
 
 /// All orders, in the order in which they were given.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub struct Plan {
 /// The sides of a call that orders and filters look at.
 pub struct Facts<'a> {
     pub operation: Operation,
-    pub flavour: Option<Flavour>,
+    pub flavor: Option<Flavor>,
     pub org: Option<&'a str>,
     /// The organization that a call without one in its path is about.
     pub implied_org: Option<&'a str>,
@@ -37,7 +37,7 @@ impl Target {
     pub(crate) fn covers(&self, facts: &Facts<'_>) -> bool {
         let org = if self.operation.is_some() { facts.org.or(facts.implied_org) } else { facts.org };
         self.operation.is_none_or(|o| o == facts.operation)
-            && self.flavour.is_none_or(|f| facts.flavour == Some(f))
+            && self.flavor.is_none_or(|f| facts.flavor == Some(f))
             && self.org_id.as_deref().is_none_or(|o| org == Some(o))
             && self.client_id.as_ref().is_none_or(|c| facts.clients.contains(c))
     }

@@ -40,7 +40,7 @@ impl Log {
             at_ms: self.elapsed_ms(),
             done_ms: None,
             operation: call.route.operation,
-            flavour: call.route.flavour,
+            flavor: call.route.flavor,
             method: call.method.to_string(),
             path: call.path.clone(),
             query: call.raw_query.clone(),
@@ -96,7 +96,7 @@ impl Log {
         self.calls.iter().filter(move |c| {
             let facts = Facts {
                 operation: c.operation,
-                flavour: c.flavour,
+                flavor: c.flavor,
                 org: c.org_id.as_deref(),
                 implied_org: None,
                 clients: &c.client_ids,

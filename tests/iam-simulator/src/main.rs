@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
-use iam_simulator::types::{Flavour, Listening, Seed};
+use iam_simulator::types::{Flavor, Listening, Seed};
 use iam_simulator::{Options, Simulator};
 
 /// A strict stand-in for the IAM APIs of Cloud Partner Navigator and Cloud Services.
@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     std::fs::write(&ca_file, simulator.ca_pem())?;
     let listening = Listening {
         url: simulator.url().to_string(),
-        csp_endpoint: simulator.endpoint(Flavour::Csp),
-        cpn_endpoint: simulator.endpoint(Flavour::Cpn),
+        csp_endpoint: simulator.endpoint(Flavor::Csp),
+        cpn_endpoint: simulator.endpoint(Flavor::Cpn),
         ca_file: ca_file.display().to_string(),
     };
     let mut stdout = std::io::stdout();

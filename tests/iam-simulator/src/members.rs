@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::apps::Scene;
 use crate::call::Refusal;
 use crate::roles::{Role, Roles, check_removal};
-use crate::types::Flavour;
+use crate::types::Flavor;
 
 type Body = Map<String, Value>;
 
@@ -88,7 +88,7 @@ impl Scene<'_> {
 
     /// Only an app of the organization; in CSP one of another too, where tokens can be had for it.
     fn can_be_added(&self, id: &str) -> bool {
-        let several = self.flavour == Flavour::Csp && self.settings.org_scoped_tokens;
+        let several = self.flavor == Flavor::Csp && self.settings.org_scoped_tokens;
         self.realm.apps.get(id).is_some_and(|app| several || app.org == self.org)
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::call::Refusal;
-use crate::types::{Flavour, Settings};
+use crate::types::{Flavor, Settings};
 
 type Fields = Map<String, Value>;
 type Ruled = Result<(), Refusal>;
@@ -36,11 +36,11 @@ pub fn texts<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
 }
 
 /// `^[A-Za-z0-9-_]+$` in both; CSP asks for 5 to 256 characters too `[cpn-create]`, `[csp-struct]`.
-pub fn check_id(flavour: Flavour, id: &str) -> Ruled {
+pub fn check_id(flavor: Flavor, id: &str) -> Ruled {
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return refuse("id may only contain the characters A-Z a-z 0-9 _ -");
     }
-    if flavour == Flavour::Csp && !(5..=256).contains(&id.len()) {
+    if flavor == Flavor::Csp && !(5..=256).contains(&id.len()) {
         return refuse("id must contain at least 5 and at most 256 characters");
     }
     Ok(())
@@ -67,10 +67,10 @@ pub fn check_secret(secret: &str) -> Ruled {
 }
 
 /// The rules on an app's fields as they would be stored.
-pub fn check_app(flavour: Flavour, service_org: bool, settings: &Settings, fields: &Fields) -> Ruled {
+pub fn check_app(flavor: Flavor, service_org: bool, settings: &Settings, fields: &Fields) -> Ruled {
     check_numbers(fields)?;
     check_scopes(fields)?;
-    if flavour == Flavour::Cpn {
+    if flavor == Flavor::Cpn {
         return Ok(());
     }
     check_display_name(fields)?;

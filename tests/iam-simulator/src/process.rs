@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::client::Control;
-use crate::types::{Flavour, Listening};
+use crate::types::{Flavor, Listening};
 
 /// A running binary; killed when dropped.
 pub struct Process {
@@ -48,10 +48,10 @@ impl Process {
 
     /// The base URL as an `IamConnection` wants it.
     #[must_use]
-    pub fn endpoint(&self, flavour: Flavour) -> &str {
-        match flavour {
-            Flavour::Csp => &self.listening.csp_endpoint,
-            Flavour::Cpn => &self.listening.cpn_endpoint,
+    pub fn endpoint(&self, flavor: Flavor) -> &str {
+        match flavor {
+            Flavor::Csp => &self.listening.csp_endpoint,
+            Flavor::Cpn => &self.listening.cpn_endpoint,
         }
     }
 

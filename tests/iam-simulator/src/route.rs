@@ -4,7 +4,7 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::types::{Flavour, Operation};
+use crate::types::{Flavor, Operation};
 
 /// The forms in which tokens are asked for (docs/api.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum TokenForm {
 /// Where a call is going.
 #[derive(Clone, Debug)]
 pub struct Route {
-    pub flavour: Option<Flavour>,
+    pub flavor: Option<Flavor>,
     pub operation: Operation,
     pub token: Option<TokenForm>,
     pub org: Option<String>,
@@ -36,10 +36,10 @@ pub struct Route {
 }
 
 impl Route {
-    fn new(flavour: Flavour, operation: Operation, org: &str, client: &str) -> Self {
+    fn new(flavor: Flavor, operation: Operation, org: &str, client: &str) -> Self {
         let given = |s: &str| (!s.is_empty()).then(|| s.to_string());
         Self {
-            flavour: Some(flavour),
+            flavor: Some(flavor),
             operation,
             token: None,
             org: given(org),
@@ -48,8 +48,8 @@ impl Route {
         }
     }
 
-    fn token(flavour: Flavour, form: TokenForm, org: &str) -> Self {
-        Self { token: Some(form), ..Self::new(flavour, Operation::Token, org, "") }
+    fn token(flavor: Flavor, form: TokenForm, org: &str) -> Self {
+        Self { token: Some(form), ..Self::new(flavor, Operation::Token, org, "") }
     }
 
     /// Finds the operation; a path that neither API has gives [`Operation::Unknown`].
@@ -65,19 +65,19 @@ impl Route {
         match parts.as_slice() {
             ["csp", "gateway", "am", "api", rest @ ..] => csp(method, rest),
             ["cphub", "api", "auth", rest @ ..] => cpn(method, rest),
-            _ => Self { flavour: None, ..Self::new(Flavour::Csp, Operation::Unknown, "", "") },
+            _ => Self { flavor: None, ..Self::new(Flavor::Csp, Operation::Unknown, "", "") },
         }
     }
 
-    fn unknown(flavour: Flavour, wrong_method: bool) -> Self {
-        Self { wrong_method, ..Self::new(flavour, Operation::Unknown, "", "") }
+    fn unknown(flavor: Flavor, wrong_method: bool) -> Self {
+        Self { wrong_method, ..Self::new(flavor, Operation::Unknown, "", "") }
     }
 }
 
 fn csp(method: &Method, path: &[&str]) -> Route {
     use Operation::*;
-    let flavour = Flavour::Csp;
-    let to = |operation, org, client| Route::new(flavour, operation, org, client);
+    let flavor = Flavor::Csp;
+    let to = |operation, org, client| Route::new(flavor, operation, org, client);
     match (method.as_str(), path) {
         ("POST", ["orgs", org, "oauth-apps"]) => to(CreateApp, org, ""),
         ("GET", ["orgs", org, "oauth-apps"]) => to(ListApps, org, ""),
@@ -93,9 +93,9 @@ fn csp(method: &Method, path: &[&str]) -> Route {
         ("DELETE", ["orgs", org, "clients"]) => to(RemoveClients, org, ""),
         ("PATCH", ["clients", id, "orgs", org, "roles"]) => to(PatchClientRoles, org, id),
         ("GET", ["clients", id, "orgs", org, "roles"]) => to(GetClientRoles, org, id),
-        ("POST", ["auth", "api-tokens", "authorize"]) => Route::token(flavour, TokenForm::CspApiToken, ""),
-        ("POST", ["auth", "authorize"]) => Route::token(flavour, TokenForm::CspAuthorize, ""),
-        ("POST", ["auth", "token"]) => Route::token(flavour, TokenForm::CspToken, ""),
+        ("POST", ["auth", "api-tokens", "authorize"]) => Route::token(flavor, TokenForm::CspApiToken, ""),
+        ("POST", ["auth", "authorize"]) => Route::token(flavor, TokenForm::CspAuthorize, ""),
+        ("POST", ["auth", "token"]) => Route::token(flavor, TokenForm::CspToken, ""),
         (
             _,
             ["orgs", _, "oauth-apps" | "clients"]
@@ -104,15 +104,15 @@ fn csp(method: &Method, path: &[&str]) -> Route {
             | ["clients", _, "orgs", _, "roles"]
             | ["auth", "api-tokens", "authorize"]
             | ["auth", "authorize" | "token"],
-        ) => Route::unknown(flavour, true),
-        _ => Route::unknown(flavour, false),
+        ) => Route::unknown(flavor, true),
+        _ => Route::unknown(flavor, false),
     }
 }
 
 fn cpn(method: &Method, path: &[&str]) -> Route {
     use Operation::*;
-    let flavour = Flavour::Cpn;
-    let to = |operation, org, client| Route::new(flavour, operation, org, client);
+    let flavor = Flavor::Cpn;
+    let to = |operation, org, client| Route::new(flavor, operation, org, client);
     match (method.as_str(), path) {
         ("POST", ["v2", "orgs", org, "oauth-apps"]) => to(CreateApp, org, ""),
         ("GET", ["v2", "orgs", org, "oauth-apps"]) => to(ListApps, org, ""),
@@ -127,9 +127,9 @@ fn cpn(method: &Method, path: &[&str]) -> Route {
         ("GET", ["v2", "orgs", org, "clients", id]) => to(GetClient, org, id),
         ("PATCH", ["v2", "clients", id, "orgs", org, "roles"]) => to(PatchClientRoles, org, id),
         ("GET", ["v1", "orgs", org, "org-roles"]) => to(OrgRoles, org, ""),
-        ("POST", ["v1", "authn", "accesstoken"]) => Route::token(flavour, TokenForm::CpnApiToken, ""),
-        ("POST", ["v1", "authn", "accounts", org, "accesstoken"]) => Route::token(flavour, TokenForm::CpnAccount, org),
-        ("POST", ["v2", "authn", "authorize"]) => Route::token(flavour, TokenForm::CpnAuthorize, ""),
+        ("POST", ["v1", "authn", "accesstoken"]) => Route::token(flavor, TokenForm::CpnApiToken, ""),
+        ("POST", ["v1", "authn", "accounts", org, "accesstoken"]) => Route::token(flavor, TokenForm::CpnAccount, org),
+        ("POST", ["v2", "authn", "authorize"]) => Route::token(flavor, TokenForm::CpnAuthorize, ""),
         (
             _,
             ["v2", "orgs", _, "oauth-apps" | "clients"]
@@ -141,7 +141,7 @@ fn cpn(method: &Method, path: &[&str]) -> Route {
             | ["v1", "authn", "accesstoken"]
             | ["v1", "authn", "accounts", _, "accesstoken"]
             | ["v2", "authn", "authorize"],
-        ) => Route::unknown(flavour, true),
-        _ => Route::unknown(flavour, false),
+        ) => Route::unknown(flavor, true),
+        _ => Route::unknown(flavor, false),
     }
 }

@@ -3,19 +3,19 @@
 
 use serde_json::{Value, json};
 
-use crate::types::Flavour;
+use crate::types::Flavor;
 
 /// The scopes with every field that the API knows.
-pub fn filled(flavour: Flavour, scopes: &Value) -> Value {
+pub fn filled(flavor: Flavor, scopes: &Value) -> Value {
     let mut filled =
         with_defaults(scopes, json!({"generalScopes": [], "organizationScopes": {}, "servicesScopes": []}));
-    let (organization, service) = match flavour {
-        Flavour::Csp => (csp_scope(), csp_scope()),
-        Flavour::Cpn => (json!({"roles": []}), json!({"allRoles": false, "roles": []})),
+    let (organization, service) = match flavor {
+        Flavor::Csp => (csp_scope(), csp_scope()),
+        Flavor::Cpn => (json!({"roles": []}), json!({"allRoles": false, "roles": []})),
     };
-    fill(flavour, &mut filled["organizationScopes"], organization);
+    fill(flavor, &mut filled["organizationScopes"], organization);
     for scope in filled["servicesScopes"].as_array_mut().into_iter().flatten() {
-        fill(flavour, scope, service.clone());
+        fill(flavor, scope, service.clone());
     }
     filled
 }
@@ -25,9 +25,9 @@ fn csp_scope() -> Value {
 }
 
 /// Fills one scope, and in CSP its roles and permissions.
-fn fill(flavour: Flavour, scope: &mut Value, defaults: Value) {
+fn fill(flavor: Flavor, scope: &mut Value, defaults: Value) {
     *scope = with_defaults(scope, defaults);
-    if flavour == Flavour::Csp {
+    if flavor == Flavor::Csp {
         for (list, defaults) in [("roles", json!({"resource": null})), ("permissions", json!({"resources": []}))] {
             for entry in scope[list].as_array_mut().into_iter().flatten() {
                 *entry = with_defaults(entry, defaults.clone());

@@ -93,10 +93,10 @@ impl Visit {
     fn arrive(shared: &Arc<Shared>, call: &Call) -> (Self, Plan) {
         let mut world = shared.world();
         let clients = call.client_ids();
-        let implied_org = call.route.flavour.and_then(|flavour| implied_org(world.realm(flavour), call));
+        let implied_org = call.route.flavor.and_then(|flavor| implied_org(world.realm(flavor), call));
         let facts = Facts {
             operation: call.route.operation,
-            flavour: call.route.flavour,
+            flavor: call.route.flavor,
             org: call.route.org.as_deref(),
             implied_org: implied_org.as_deref(),
             clients: &clients,
@@ -153,7 +153,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 }
 
 async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<Response<Body>, Abort> {
-    let refuse = |status, message: &str| refused(call.route.flavour, &Refusal::new(status, message));
+    let refuse = |status, message: &str| refused(call.route.flavor, &Refusal::new(status, message));
     let answer = match action {
         None | Some(Action::Latency { .. }) => visit.perform(call),
         Some(Action::TooManyRequests { retry_after }) => {

@@ -12,7 +12,7 @@ use crate::client::Control;
 use crate::server::{Shared, serve};
 use crate::store::World;
 use crate::tls;
-use crate::types::{Flavour, Seed};
+use crate::types::{Flavor, Seed};
 
 /// How a simulator starts.
 #[derive(Clone, Debug, Default)]
@@ -77,10 +77,10 @@ impl Simulator {
 
     /// The base URL as an `IamConnection` wants it: for CPN with the prefix `/cphub/api/auth`.
     #[must_use]
-    pub fn endpoint(&self, flavour: Flavour) -> String {
-        match flavour {
-            Flavour::Csp => self.url.clone(),
-            Flavour::Cpn => format!("{}/cphub/api/auth", self.url),
+    pub fn endpoint(&self, flavor: Flavor) -> String {
+        match flavor {
+            Flavor::Csp => self.url.clone(),
+            Flavor::Cpn => format!("{}/cphub/api/auth", self.url),
         }
     }
 

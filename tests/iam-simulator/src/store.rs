@@ -11,7 +11,7 @@ use crate::faults::Faults;
 use crate::log::Log;
 use crate::roles::Roles;
 use crate::server::now_ms;
-use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavour, OrgSeed, PermsSeed, Seed, Settings};
+use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavor, OrgSeed, PermsSeed, Seed, Settings};
 use crate::versioned::{Moment, Versioned};
 
 /// The whole state.
@@ -106,33 +106,33 @@ impl World {
         now_ms() + self.ahead_ms
     }
 
-    pub fn realm(&mut self, flavour: Flavour) -> &mut Realm {
-        self.parts(flavour).1
+    pub fn realm(&mut self, flavor: Flavor) -> &mut Realm {
+        self.parts(flavor).1
     }
 
     /// The settings and one API's state, borrowed side by side.
-    pub fn parts(&mut self, flavour: Flavour) -> (&Settings, &mut Realm, &Signer) {
-        let realm = match flavour {
-            Flavour::Csp => &mut self.csp,
-            Flavour::Cpn => &mut self.cpn,
+    pub fn parts(&mut self, flavor: Flavor) -> (&Settings, &mut Realm, &Signer) {
+        let realm = match flavor {
+            Flavor::Csp => &mut self.csp,
+            Flavor::Cpn => &mut self.cpn,
         };
         (&self.settings, realm, &self.signer)
     }
 
     pub fn seed(&mut self, seed: Seed) {
-        for OrgSeed { flavour, id, service } in seed.orgs {
-            self.realm(flavour).orgs.entry(id).or_default().service = service;
+        for OrgSeed { flavor, id, service } in seed.orgs {
+            self.realm(flavor).orgs.entry(id).or_default().service = service;
         }
         for token in seed.api_tokens {
-            let tokens = &mut self.realm(token.flavour).api_tokens;
+            let tokens = &mut self.realm(token.flavor).api_tokens;
             tokens.retain(|t| t.value != token.value);
             tokens.push(token);
         }
         for client in seed.clients {
-            self.realm(client.flavour).clients.insert(client.id.clone(), client);
+            self.realm(client.flavor).clients.insert(client.id.clone(), client);
         }
-        for PermsSeed { flavour, identity, perms } in seed.perms {
-            self.realm(flavour).perms.insert(identity, perms);
+        for PermsSeed { flavor, identity, perms } in seed.perms {
+            self.realm(flavor).perms.insert(identity, perms);
         }
     }
 }
@@ -248,10 +248,10 @@ impl App {
         self.updated_at = now;
     }
 
-    pub fn view(&self, flavour: Flavour, roles: Option<&Roles>, now: u64) -> AppView {
+    pub fn view(&self, flavor: Flavor, roles: Option<&Roles>, now: u64) -> AppView {
         let previous = self.overlap(now);
         AppView {
-            flavour,
+            flavor,
             id: self.id.clone(),
             org_id: self.org.clone(),
             fields: self.fields.clone(),

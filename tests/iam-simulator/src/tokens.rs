@@ -9,7 +9,7 @@ use crate::roles::{Roles, names};
 use crate::route::TokenForm;
 use crate::schema;
 use crate::store::{Access, App, Realm};
-use crate::types::{Flavour, Operation, Settings};
+use crate::types::{Flavor, Operation, Settings};
 
 /// Who gets a token and what it says.
 struct Grant {
@@ -22,7 +22,7 @@ struct Grant {
 
 /// One token request.
 pub struct Desk<'a> {
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
     pub signer: &'a Signer,
@@ -161,7 +161,7 @@ impl Desk<'_> {
     /// Whether an app was added to an organization that does not own it, which CSP alone lets it `[csp-index]`.
     fn serves(&self, app: &App, org: &str) -> bool {
         let added = self.realm.roles(org, &app.id, self.known_at()).is_some();
-        self.flavour == Flavour::Csp && self.settings.org_scoped_tokens && added
+        self.flavor == Flavor::Csp && self.settings.org_scoped_tokens && added
     }
 
     fn app_grant(&self, app: &App, org: &str) -> Result<Grant, Refusal> {
@@ -274,15 +274,15 @@ pub fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
 }
 
 /// The bearer of the call's access token, sought in the header that the API documents (docs/api.md).
-pub fn bearer(realm: &Realm, flavour: Flavour, call: &Call, now: u64) -> Result<Access, Refusal> {
+pub fn bearer(realm: &Realm, flavor: Flavor, call: &Call, now: u64) -> Result<Access, Refusal> {
     let bearer = call.header("authorization").and_then(|v| v.strip_prefix("Bearer "));
     let header = call.header("csp-auth-token");
-    let token = match (flavour, bearer, header) {
+    let token = match (flavor, bearer, header) {
         (_, Some(_), Some(_)) => {
             return Err(Refusal::bad("give the token in Authorization or in csp-auth-token, not in both"));
         }
-        (Flavour::Csp, Some(token), None) | (_, None, Some(token)) => token,
-        (Flavour::Cpn, Some(_), None) => return Err(Refusal::new(401, "csp-auth-token is required")),
+        (Flavor::Csp, Some(token), None) | (_, None, Some(token)) => token,
+        (Flavor::Cpn, Some(_), None) => return Err(Refusal::new(401, "csp-auth-token is required")),
         (_, None, None) => return Err(Refusal::new(401, "an access token is required")),
     };
     match realm.access.get(token) {

@@ -15,7 +15,7 @@ pub use view::{AppView, CallFilter, CallView, Stats};
 /// Which of the two APIs a call speaks; each has organizations, apps and tokens of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Flavour {
+pub enum Flavor {
     /// Cloud Services Platform, beneath `/csp/gateway/am/api`.
     Csp,
     /// Cloud Partner Navigator, beneath `/cphub/api/auth`.
@@ -85,7 +85,7 @@ pub struct Seed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrgSeed {
     /// The API in which it exists.
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     /// Its id.
     pub id: String,
     /// A service organization: more grant types and `allowedOrgs` are open to it [csp-struct].
@@ -98,7 +98,7 @@ pub struct OrgSeed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiTokenSeed {
     /// The API that knows it.
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     /// The token itself.
     pub value: String,
     /// The organization in which it was made; `context_name` of the tokens that it gives.
@@ -116,7 +116,7 @@ pub struct ApiTokenSeed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientSeed {
     /// The API that knows it.
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     /// Its id.
     pub id: String,
     /// Its secret.
@@ -133,7 +133,7 @@ pub struct ClientSeed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PermsSeed {
     /// The API that knows it.
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     /// The client's id, or the API token itself.
     pub identity: String,
     /// What the claim `perms` says, such as `csp:org_member`.
@@ -161,7 +161,7 @@ pub enum Human {
     /// Adds an app; answers with its secret.
     Create {
         /// The API.
-        flavour: Flavour,
+        flavor: Flavor,
         /// The organization.
         org_id: String,
         /// Fields of the create request, `id` and `secret` among them.
@@ -170,7 +170,7 @@ pub enum Human {
     /// Overwrites fields of an app; `null` takes a field away.
     Edit {
         /// The API.
-        flavour: Flavour,
+        flavor: Flavor,
         /// The app.
         id: String,
         /// The fields.
@@ -179,21 +179,21 @@ pub enum Human {
     /// Deletes an app.
     Delete {
         /// The API.
-        flavour: Flavour,
+        flavor: Flavor,
         /// The app.
         id: String,
     },
     /// Replaces an app's secret; answers with the new one.
     Regenerate {
         /// The API.
-        flavour: Flavour,
+        flavor: Flavor,
         /// The app.
         id: String,
     },
     /// Puts an app into a group that has these organization roles, adding it to its organization if need be.
     InheritRoles {
         /// The API.
-        flavour: Flavour,
+        flavor: Flavor,
         /// The app.
         id: String,
         /// Names of organization roles.
@@ -204,7 +204,7 @@ pub enum Human {
     /// Gives an app organization roles, adding it to its organization if need be.
     GrantRoles {
         /// The API.
-        flavour: Flavour,
+        flavor: Flavor,
         /// The app.
         id: String,
         /// Names of organization roles.

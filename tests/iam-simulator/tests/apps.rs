@@ -55,8 +55,8 @@ async fn cpn_creates_with_and_without_a_body() {
 async fn an_id_is_taken_once() {
     let bed = Bed::new().await;
     bed.set(|s| s.org_scoped_tokens = false).await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "same-id").await;
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "same-id").await;
     }
     let again = with(&app(), "id", json!("same-id"), "description", json!("x"));
     bed.csp("POST", "oauth-apps", again.clone()).await.ok(409);
@@ -177,12 +177,12 @@ async fn a_person_works_past_the_rules() {
     let bed = Bed::new().await;
     let fields = json!({"id": "by-hand", "displayName": "By hand", "grantTypes": ["client_credentials"]});
     let fields = fields.as_object().unwrap().clone();
-    let made = bed.control.human(Human::Create { flavour: CSP, org_id: ORG.into(), fields }).await.unwrap();
+    let made = bed.control.human(Human::Create { flavor: CSP, org_id: ORG.into(), fields }).await.unwrap();
     assert!(bed.works(CSP, "by-hand", made["clientSecret"].as_str().unwrap()).await);
     let fields = json!({"displayName": "Edited", "grantTypes": null}).as_object().unwrap().clone();
-    bed.control.human(Human::Edit { flavour: CSP, id: "by-hand".into(), fields }).await.unwrap();
+    bed.control.human(Human::Edit { flavor: CSP, id: "by-hand".into(), fields }).await.unwrap();
     assert_eq!(bed.csp("GET", "oauth-apps/by-hand", Value::Null).await.ok(200)["displayName"], "Edited");
     assert!(!bed.control.stats().await.unwrap().creations.contains_key("by-hand"));
-    bed.control.human(Human::Delete { flavour: CSP, id: "by-hand".into() }).await.unwrap();
+    bed.control.human(Human::Delete { flavor: CSP, id: "by-hand".into() }).await.unwrap();
     bed.csp("GET", "oauth-apps/by-hand", Value::Null).await.ok(404);
 }

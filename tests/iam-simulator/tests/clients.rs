@@ -5,14 +5,14 @@
 mod common;
 
 use common::*;
-use iam_simulator::types::{Flavour, Human, Membership};
+use iam_simulator::types::{Flavor, Human, Membership};
 use serde_json::{Value, json};
 
 /// A simulator with an app in each API.
 async fn with_an_app() -> Bed {
     let bed = Bed::new().await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "an-app").await;
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "an-app").await;
     }
     bed
 }
@@ -28,17 +28,17 @@ impl Bed {
         page["results"][0].clone()
     }
 
-    async fn inherit(&self, flavour: Flavour, role: &str, membership: Membership) {
-        let deed = Human::InheritRoles { flavour, id: "an-app".into(), roles: vec![role.into()], membership };
+    async fn inherit(&self, flavor: Flavor, role: &str, membership: Membership) {
+        let deed = Human::InheritRoles { flavor, id: "an-app".into(), roles: vec![role.into()], membership };
         self.control.human(deed).await.unwrap();
     }
 
-    async fn patch_roles(&self, flavour: Flavour, organization_roles: Value) -> Reply {
-        let path = match flavour {
+    async fn patch_roles(&self, flavor: Flavor, organization_roles: Value) -> Reply {
+        let path = match flavor {
             CSP => format!("clients/an-app/orgs/{ORG}/roles"),
             CPN => format!("v2/clients/an-app/orgs/{ORG}/roles"),
         };
-        self.call(flavour, "PATCH", &path, json!({ "organizationRoles": organization_roles })).await
+        self.call(flavor, "PATCH", &path, json!({ "organizationRoles": organization_roles })).await
     }
 
     async fn csp_roles(&self) -> Reply {
@@ -95,12 +95,12 @@ async fn an_inherited_role_says_how_it_is_inherited() {
 #[tokio::test]
 async fn an_inherited_role_cannot_be_removed() {
     let bed = with_an_app().await;
-    for flavour in [CSP, CPN] {
-        bed.inherit(flavour, "developer", Membership::Group).await;
+    for flavor in [CSP, CPN] {
+        bed.inherit(flavor, "developer", Membership::Group).await;
         let change = json!({"rolesToAdd": [{"name": "org_member"}], "rolesToRemove": [{"name": "developer"}]});
-        let refused = bed.patch_roles(flavour, change).await;
+        let refused = bed.patch_roles(flavor, change).await;
         assert!(refused.status == 400 && refused.message().contains("inherited"), "{}", refused.body);
-        let roles = bed.control.app(flavour, "an-app").await.unwrap().unwrap().roles.unwrap();
+        let roles = bed.control.app(flavor, "an-app").await.unwrap().unwrap().roles.unwrap();
         assert_eq!(roles["organizationRoles"], json!([{"name": "developer"}]), "nothing is changed");
     }
 }
@@ -183,16 +183,16 @@ async fn the_roles_of_one_client_can_be_read() {
 }
 
 /// Adds a client that is a member already, together with one that is none.
-async fn add_again(bed: &Bed, flavour: Flavour) -> Reply {
+async fn add_again(bed: &Bed, flavor: Flavor) -> Reply {
     for id in ["an-app", "b-app"] {
-        bed.create(flavour, id).await;
+        bed.create(flavor, id).await;
     }
-    bed.org_call(flavour, "POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
-    bed.org_call(flavour, "POST", "clients", json!({"ids": ["an-app", "b-app"]})).await
+    bed.org_call(flavor, "POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    bed.org_call(flavor, "POST", "clients", json!({"ids": ["an-app", "b-app"]})).await
 }
 
-async fn is_member(bed: &Bed, flavour: Flavour, id: &str) -> bool {
-    bed.control.app(flavour, id).await.unwrap().unwrap().roles.is_some()
+async fn is_member(bed: &Bed, flavor: Flavor, id: &str) -> bool {
+    bed.control.app(flavor, id).await.unwrap().unwrap().roles.is_some()
 }
 
 #[tokio::test]
@@ -200,11 +200,11 @@ async fn adding_a_member_again_is_refused_with_the_status_that_is_set() {
     for status in [400, 409] {
         let bed = Bed::new().await;
         bed.set(|s| s.already_member_status = status).await;
-        for flavour in [CSP, CPN] {
-            let refused = add_again(&bed, flavour).await;
+        for flavor in [CSP, CPN] {
+            let refused = add_again(&bed, flavor).await;
             assert!(refused.message().contains("already a member"), "{}", refused.body);
             assert_eq!(refused.status, status);
-            assert!(!is_member(&bed, flavour, "b-app").await, "no client is added");
+            assert!(!is_member(&bed, flavor, "b-app").await, "no client is added");
         }
     }
 }
@@ -213,10 +213,10 @@ async fn adding_a_member_again_is_refused_with_the_status_that_is_set() {
 async fn adding_a_member_again_can_be_a_failure_beside_a_success() {
     let bed = Bed::new().await;
     bed.set(|s| s.already_member_status = 200).await;
-    for flavour in [CSP, CPN] {
-        let failures = add_again(&bed, flavour).await.ok(200)["failures"].as_array().unwrap().clone();
+    for flavor in [CSP, CPN] {
+        let failures = add_again(&bed, flavor).await.ok(200)["failures"].as_array().unwrap().clone();
         assert_eq!((failures.len(), &failures[0]["id"]), (1, &json!("an-app")));
         assert!(failures[0]["message"].as_str().unwrap().contains("already a member"));
-        assert!(is_member(&bed, flavour, "b-app").await);
+        assert!(is_member(&bed, flavor, "b-app").await);
     }
 }

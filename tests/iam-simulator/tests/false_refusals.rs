@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -13,21 +13,21 @@ const OTHER: &str = "org-2";
 
 /// An operation and a call of it in an organization, whose true answer stays the same however often it is sent.
 struct Sample {
-    flavour: Flavour,
+    flavor: Flavor,
     operation: Operation,
     call: fn(&Bed, &str) -> RequestBuilder,
 }
 
 fn csp(operation: Operation, call: fn(&Bed, &str) -> RequestBuilder) -> Sample {
-    Sample { flavour: CSP, operation, call }
+    Sample { flavor: CSP, operation, call }
 }
 
 fn cpn(operation: Operation, call: fn(&Bed, &str) -> RequestBuilder) -> Sample {
-    Sample { flavour: CPN, operation, call }
+    Sample { flavor: CPN, operation, call }
 }
 
-fn send(bed: &Bed, flavour: Flavour, method: &str, org: &str, path: &str) -> RequestBuilder {
-    bed.request(flavour, method, &in_org(flavour, org, path))
+fn send(bed: &Bed, flavor: Flavor, method: &str, org: &str, path: &str) -> RequestBuilder {
+    bed.request(flavor, method, &in_org(flavor, org, path))
 }
 
 fn csp_samples() -> Vec<Sample> {
@@ -97,26 +97,26 @@ fn cpn_samples() -> Vec<Sample> {
 async fn two_organizations() -> Bed {
     let bed = Bed::new().await;
     bed.set(|s| s.org_scoped_tokens = false).await;
-    for flavour in [CSP, CPN] {
+    for flavor in [CSP, CPN] {
         for org in [ORG, OTHER] {
-            bed.control.seed_org(flavour, org, false).await.unwrap();
-            bed.control.seed_api_token(flavour, org, &format!("token-{org}")).await.unwrap();
+            bed.control.seed_org(flavor, org, false).await.unwrap();
+            bed.control.seed_api_token(flavor, org, &format!("token-{org}")).await.unwrap();
             let id = format!("{org}-app");
-            let body = match flavour {
+            let body = match flavor {
                 CSP => with(&app(), "id", json!(id), "secret", json!(SECRET)),
                 CPN => json!({"id": id, "secret": SECRET}),
             };
-            bed.call(flavour, "POST", &in_org(flavour, org, "oauth-apps"), body).await.ok(200);
+            bed.call(flavor, "POST", &in_org(flavor, org, "oauth-apps"), body).await.ok(200);
         }
     }
     bed
 }
 
 async fn refuses_and_then_does_not(bed: &Bed, sample: &Sample, status: u16) {
-    let name = format!("{:?} {:?} {status}", sample.flavour, sample.operation);
+    let name = format!("{:?} {:?} {status}", sample.flavor, sample.operation);
     let answer = async |org| reply((sample.call)(bed, org).send().await.unwrap()).await;
     let (truth, elsewhere) = (answer(ORG).await.status, answer(OTHER).await.status);
-    let fault = Fault::always(Action::refused(status)).on(sample.operation).flavour(sample.flavour).org(ORG).times(2);
+    let fault = Fault::always(Action::refused(status)).on(sample.operation).flavor(sample.flavor).org(ORG).times(2);
     bed.order(fault).await;
     assert_eq!(answer(OTHER).await.status, elsewhere, "{name}: another organization");
     assert_eq!((answer(ORG).await.status, answer(ORG).await.status), (status, status), "{name}");
@@ -138,11 +138,11 @@ async fn every_operation_can_be_refused_falsely_in_one_organization() {
 #[tokio::test]
 async fn a_false_refusal_changes_nothing() {
     let bed = Bed::new().await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "an-app").await;
-        bed.order(Fault::once(Action::refused(404)).on(Operation::RotateSecret).flavour(flavour)).await;
-        bed.rotate(flavour, "an-app", "N3w-secret!", 60).await.ok(404);
-        assert!(!bed.works(flavour, "an-app", "N3w-secret!").await);
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "an-app").await;
+        bed.order(Fault::once(Action::refused(404)).on(Operation::RotateSecret).flavor(flavor)).await;
+        bed.rotate(flavor, "an-app", "N3w-secret!", 60).await.ok(404);
+        assert!(!bed.works(flavor, "an-app", "N3w-secret!").await);
     }
 }
 

@@ -92,8 +92,8 @@ async fn an_error_can_quote_the_call_in_several_spellings() {
 async fn a_status_comes_in_the_form_of_its_api() {
     let bed = Bed::new().await;
     let status = |status, message: &str, performed| Action::Status { status, message: message.into(), performed };
-    bed.order(Fault::once(status(503, "down", false)).flavour(CPN)).await;
-    bed.order(Fault::once(status(500, "oops", true)).on(Operation::CreateApp).flavour(CSP)).await;
+    bed.order(Fault::once(status(503, "down", false)).flavor(CPN)).await;
+    bed.order(Fault::once(status(500, "oops", true)).on(Operation::CreateApp).flavor(CSP)).await;
     let csp = bed.csp("POST", "oauth-apps", create_body("made-it")).await.ok(500);
     for field in
         ["cspErrorCode", "errorCode", "message", "moduleCode", "requestId", "statusCode", "metadata", "traceId"]

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::Flavor;
 use serde_json::{Value, json};
 
 const OTHER: &str = "org-2";
@@ -13,14 +13,14 @@ const OTHER: &str = "org-2";
 /// A simulator with two organizations whose tokens belong to one.
 async fn scoped() -> Bed {
     let bed = Bed::new().await;
-    for flavour in [CSP, CPN] {
-        bed.control.seed_org(flavour, OTHER, false).await.unwrap();
+    for flavor in [CSP, CPN] {
+        bed.control.seed_org(flavor, OTHER, false).await.unwrap();
     }
     bed
 }
 
-async fn operator_token(bed: &Bed, flavour: Flavour, org: &str) -> String {
-    bed.control.token(flavour, org, "operator", "Oper@t0r").await.unwrap()
+async fn operator_token(bed: &Bed, flavor: Flavor, org: &str) -> String {
+    bed.control.token(flavor, org, "operator", "Oper@t0r").await.unwrap()
 }
 
 /// The answer of CSP's token endpoint to client credentials, for `org` or the owner organization.
@@ -39,8 +39,8 @@ fn access_token(reply: Reply) -> String {
 async fn off_a_token_manages_every_organization_of_its_identity() {
     let bed = scoped().await;
     bed.set(|s| s.org_scoped_tokens = false).await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.status_with(bed.token(flavour), flavour, OTHER).await, 404);
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.status_with(bed.token(flavor), flavor, OTHER).await, 404);
     }
 }
 
@@ -48,20 +48,20 @@ async fn off_a_token_manages_every_organization_of_its_identity() {
 async fn a_token_can_say_nothing_of_itself() {
     let bed = scoped().await;
     bed.set(|s| s.opaque_tokens = true).await;
-    for flavour in [CSP, CPN] {
-        let token = operator_token(&bed, flavour, OTHER).await;
+    for flavor in [CSP, CPN] {
+        let token = operator_token(&bed, flavor, OTHER).await;
         assert!(!token.contains('.'), "{token}");
-        assert_eq!(bed.status_with(&token, flavour, OTHER).await, 404);
+        assert_eq!(bed.status_with(&token, flavor, OTHER).await, 404);
     }
 }
 
 #[tokio::test]
 async fn a_token_of_another_organization_is_forbidden() {
     let bed = scoped().await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.status_with(bed.token(flavour), flavour, ORG).await, 404);
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.status_with(bed.token(flavor), flavor, ORG).await, 404);
         for org in [OTHER, "no-such-org"] {
-            assert_eq!(bed.status_with(bed.token(flavour), flavour, org).await, 403);
+            assert_eq!(bed.status_with(bed.token(flavor), flavor, org).await, 403);
         }
     }
 }
@@ -69,12 +69,12 @@ async fn a_token_of_another_organization_is_forbidden() {
 #[tokio::test]
 async fn an_api_token_belongs_to_the_organization_in_which_it_was_made() {
     let bed = scoped().await;
-    for flavour in [CSP, CPN] {
-        bed.control.seed_api_token(flavour, OTHER, "api-token").await.unwrap();
-        let token = bed.exchange(flavour, "api-token").await;
+    for flavor in [CSP, CPN] {
+        bed.control.seed_api_token(flavor, OTHER, "api-token").await.unwrap();
+        let token = bed.exchange(flavor, "api-token").await;
         assert_eq!(claims(&token)["context_name"], OTHER);
-        assert_eq!(bed.status_with(&token, flavour, OTHER).await, 404);
-        assert_eq!(bed.status_with(&token, flavour, ORG).await, 403);
+        assert_eq!(bed.status_with(&token, flavor, OTHER).await, 404);
+        assert_eq!(bed.status_with(&token, flavor, ORG).await, 403);
     }
 }
 
@@ -88,11 +88,11 @@ async fn client_credentials_give_a_token_for_the_owner_organization() {
 #[tokio::test]
 async fn client_credentials_give_a_token_for_the_organization_that_is_asked_for() {
     let bed = scoped().await;
-    for flavour in [CSP, CPN] {
-        let token = operator_token(&bed, flavour, OTHER).await;
+    for flavor in [CSP, CPN] {
+        let token = operator_token(&bed, flavor, OTHER).await;
         assert_eq!(claims(&token)["context_name"], OTHER);
-        assert_eq!(bed.status_with(&token, flavour, OTHER).await, 404);
-        assert_eq!(bed.status_with(&token, flavour, ORG).await, 403);
+        assert_eq!(bed.status_with(&token, flavor, OTHER).await, 404);
+        assert_eq!(bed.status_with(&token, flavor, ORG).await, 403);
     }
 }
 
@@ -106,8 +106,8 @@ async fn the_organization_that_is_asked_for_can_be_ignored() {
 #[tokio::test]
 async fn no_token_is_given_for_an_organization_that_does_not_exist() {
     let bed = scoped().await;
-    for flavour in [CSP, CPN] {
-        assert!(bed.control.token(flavour, "no-such-org", "operator", "Oper@t0r").await.is_err());
+    for flavor in [CSP, CPN] {
+        assert!(bed.control.token(flavor, "no-such-org", "operator", "Oper@t0r").await.is_err());
     }
 }
 
@@ -145,13 +145,13 @@ async fn a_cpn_app_cannot_be_added_to_another_organization() {
 #[tokio::test]
 async fn the_perms_of_an_identity_can_be_set() {
     let bed = scoped().await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(claims(&operator_token(&bed, flavour, ORG).await)["perms"], json!(["csp:org_owner"]));
-        bed.control.seed_api_token(flavour, ORG, "api-token").await.unwrap();
+    for flavor in [CSP, CPN] {
+        assert_eq!(claims(&operator_token(&bed, flavor, ORG).await)["perms"], json!(["csp:org_owner"]));
+        bed.control.seed_api_token(flavor, ORG, "api-token").await.unwrap();
         for identity in ["operator", "api-token"] {
-            bed.control.seed_perms(flavour, identity, &["csp:developer", "external/svc/user"]).await.unwrap();
+            bed.control.seed_perms(flavor, identity, &["csp:developer", "external/svc/user"]).await.unwrap();
         }
-        for token in [operator_token(&bed, flavour, ORG).await, bed.exchange(flavour, "api-token").await] {
+        for token in [operator_token(&bed, flavor, ORG).await, bed.exchange(flavor, "api-token").await] {
             assert_eq!(claims(&token)["perms"], json!(["csp:developer", "external/svc/user"]));
         }
     }
@@ -160,11 +160,11 @@ async fn the_perms_of_an_identity_can_be_set() {
 #[tokio::test]
 async fn a_token_without_a_managing_role_is_forbidden() {
     let bed = scoped().await;
-    for flavour in [CSP, CPN] {
+    for flavor in [CSP, CPN] {
         for (perms, status) in [(["csp:org_member"], 403), (["csp:developer"], 404)] {
-            bed.control.seed_perms(flavour, "operator", &perms).await.unwrap();
-            let token = operator_token(&bed, flavour, ORG).await;
-            assert_eq!(bed.status_with(&token, flavour, ORG).await, status, "{perms:?}");
+            bed.control.seed_perms(flavor, "operator", &perms).await.unwrap();
+            let token = operator_token(&bed, flavor, ORG).await;
+            assert_eq!(bed.status_with(&token, flavor, ORG).await, status, "{perms:?}");
         }
     }
 }

@@ -5,10 +5,10 @@
 mod common;
 
 use common::*;
-use iam_simulator::types::{CpnOffers, Flavour, LastPage};
+use iam_simulator::types::{CpnOffers, Flavor, LastPage};
 use serde_json::{Value, json};
 
-const LISTS: [(Flavour, &str); 3] = [(CSP, "oauth-apps"), (CPN, "oauth-apps"), (CSP, "clients")];
+const LISTS: [(Flavor, &str); 3] = [(CSP, "oauth-apps"), (CPN, "oauth-apps"), (CSP, "clients")];
 
 /// A simulator with four apps and clients in each API, and lists that end so.
 async fn ending(last_page: LastPage) -> Bed {
@@ -18,23 +18,23 @@ async fn ending(last_page: LastPage) -> Bed {
         s.cpn_offers = CpnOffers { list: true, ..CpnOffers::default() };
     })
     .await;
-    for flavour in [CSP, CPN] {
+    for flavor in [CSP, CPN] {
         let ids: Vec<String> = (1..=4).map(|n| format!("app-{n}")).collect();
         for id in &ids {
-            bed.create(flavour, id).await;
+            bed.create(flavor, id).await;
         }
-        bed.org_call(flavour, "POST", "clients", json!({ "ids": ids })).await.ok(200);
+        bed.org_call(flavor, "POST", "clients", json!({ "ids": ids })).await.ok(200);
     }
     bed
 }
 
 /// The number of entries of each page and whether it has a link, for at most `most` pages.
-async fn pages(bed: &Bed, flavour: Flavour, list: &str, most: usize) -> Vec<(usize, bool)> {
-    let base = bed.url(flavour, "");
-    let mut next = Some(bed.url(flavour, &in_org(flavour, ORG, &format!("{list}?pageLimit=2"))));
+async fn pages(bed: &Bed, flavor: Flavor, list: &str, most: usize) -> Vec<(usize, bool)> {
+    let base = bed.url(flavor, "");
+    let mut next = Some(bed.url(flavor, &in_org(flavor, ORG, &format!("{list}?pageLimit=2"))));
     let mut seen = Vec::new();
     while let Some(url) = next.filter(|_| seen.len() < most) {
-        let page = bed.call(flavour, "GET", url.strip_prefix(&base).unwrap(), Value::Null).await.ok(200);
+        let page = bed.call(flavor, "GET", url.strip_prefix(&base).unwrap(), Value::Null).await.ok(200);
         assert_eq!(page["totalResults"], 4, "the number of all entries, on every page");
         next = page["nextLink"].as_str().map(|link| format!("{}{link}", bed.simulator.url()));
         seen.push((page["results"].as_array().unwrap().len(), next.is_some()));
@@ -45,25 +45,25 @@ async fn pages(bed: &Bed, flavour: Flavour, list: &str, most: usize) -> Vec<(usi
 #[tokio::test]
 async fn the_page_with_the_last_entry_has_no_link() {
     let bed = ending(LastPage::NoLink).await;
-    for (flavour, list) in LISTS {
-        assert_eq!(pages(&bed, flavour, list, 9).await, [(2, true), (2, false)], "{flavour:?} {list}");
+    for (flavor, list) in LISTS {
+        assert_eq!(pages(&bed, flavor, list, 9).await, [(2, true), (2, false)], "{flavor:?} {list}");
     }
 }
 
 #[tokio::test]
 async fn the_last_page_can_be_empty() {
     let bed = ending(LastPage::Empty).await;
-    for (flavour, list) in LISTS {
-        assert_eq!(pages(&bed, flavour, list, 9).await, [(2, true), (2, true), (0, false)], "{flavour:?} {list}");
+    for (flavor, list) in LISTS {
+        assert_eq!(pages(&bed, flavor, list, 9).await, [(2, true), (2, true), (0, false)], "{flavor:?} {list}");
     }
 }
 
 #[tokio::test]
 async fn the_link_can_go_on_growing_past_the_empty_page() {
     let bed = ending(LastPage::Growing).await;
-    for (flavour, list) in LISTS {
-        let seen = pages(&bed, flavour, list, 4).await;
-        assert_eq!(seen, [(2, true), (2, true), (0, true), (0, true)], "{flavour:?} {list}");
+    for (flavor, list) in LISTS {
+        let seen = pages(&bed, flavor, list, 4).await;
+        assert_eq!(seen, [(2, true), (2, true), (0, true), (0, true)], "{flavor:?} {list}");
     }
 }
 
@@ -81,8 +81,8 @@ async fn an_empty_list_ends_on_its_first_page() {
 async fn a_page_can_leave_out_how_many_entries_there_are() {
     let bed = ending(LastPage::NoLink).await;
     bed.set(|s| s.shows_total = false).await;
-    for (flavour, list) in LISTS {
-        let page = bed.org_call(flavour, "GET", &format!("{list}?pageLimit=2"), Value::Null).await.ok(200);
+    for (flavor, list) in LISTS {
+        let page = bed.org_call(flavor, "GET", &format!("{list}?pageLimit=2"), Value::Null).await.ok(200);
         assert_eq!((page["results"].as_array().unwrap().len(), page.get("totalResults")), (2, None));
     }
 }

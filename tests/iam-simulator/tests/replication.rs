@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use iam_simulator::types::{CpnOffers, Flavour, Human, Replication, Settings};
+use iam_simulator::types::{CpnOffers, Flavor, Human, Replication, Settings};
 use serde_json::{Value, json};
 
 const NEW: &str = "N3w-secret!";
@@ -21,8 +21,8 @@ fn lists_offered(settings: &mut Settings) {
 async fn lagging(replication: Replication) -> Bed {
     let bed = Bed::new().await;
     bed.set(lists_offered).await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "an-app").await;
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "an-app").await;
     }
     bed.set(|s| s.replication = replication).await;
     bed
@@ -45,39 +45,39 @@ impl Bed {
         self.control.advance_clock(Duration::from_millis(MINUTE)).await.unwrap();
     }
 
-    async fn read(&self, flavour: Flavour) -> Reply {
-        self.org_call(flavour, "GET", "oauth-apps/an-app", Value::Null).await
+    async fn read(&self, flavor: Flavor) -> Reply {
+        self.org_call(flavor, "GET", "oauth-apps/an-app", Value::Null).await
     }
 
-    async fn listed(&self, flavour: Flavour) -> Vec<Value> {
-        let page = self.org_call(flavour, "GET", "oauth-apps", Value::Null).await.ok(200);
+    async fn listed(&self, flavor: Flavor) -> Vec<Value> {
+        let page = self.org_call(flavor, "GET", "oauth-apps", Value::Null).await.ok(200);
         page["results"].as_array().unwrap().clone()
     }
 
-    async fn describe(&self, flavour: Flavour, description: &str) -> Value {
+    async fn describe(&self, flavor: Flavor, description: &str) -> Value {
         let triple = json!({"displayName": "App", "description": description, "grantTypes": ["client_credentials"]});
-        let body = if flavour == CSP { triple } else { json!({ "description": description }) };
-        self.org_call(flavour, "PATCH", "oauth-apps/an-app", body).await.ok(200)
+        let body = if flavor == CSP { triple } else { json!({ "description": description }) };
+        self.org_call(flavor, "PATCH", "oauth-apps/an-app", body).await.ok(200)
     }
 
-    async fn delete(&self, flavour: Flavour) {
+    async fn delete(&self, flavor: Flavor) {
         let body = json!({"clientIdsToDelete": ["an-app"]});
-        self.org_call(flavour, "DELETE", "oauth-apps", body).await.ok(200);
+        self.org_call(flavor, "DELETE", "oauth-apps", body).await.ok(200);
     }
 
     /// Whether the first and the new secret of the app are accepted.
-    async fn secrets(&self, flavour: Flavour) -> [bool; 2] {
-        [self.works(flavour, "an-app", SECRET).await, self.works(flavour, "an-app", NEW).await]
+    async fn secrets(&self, flavor: Flavor) -> [bool; 2] {
+        [self.works(flavor, "an-app", SECRET).await, self.works(flavor, "an-app", NEW).await]
     }
 }
 
 #[tokio::test]
 async fn without_a_lag_every_write_shows_at_once() {
     let bed = lagging(Replication::default()).await;
-    for flavour in [CSP, CPN] {
-        bed.describe(flavour, "new").await;
-        assert_eq!(bed.read(flavour).await.ok(200)["description"], "new");
-        assert_eq!(bed.listed(flavour).await[0]["description"], "new");
+    for flavor in [CSP, CPN] {
+        bed.describe(flavor, "new").await;
+        assert_eq!(bed.read(flavor).await.ok(200)["description"], "new");
+        assert_eq!(bed.listed(flavor).await[0]["description"], "new");
     }
 }
 
@@ -85,27 +85,27 @@ async fn without_a_lag_every_write_shows_at_once() {
 async fn a_read_misses_a_new_app_until_its_lag_is_over() {
     let bed = Bed::new().await;
     bed.set(|s| s.replication = reads()).await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "an-app").await;
-        bed.read(flavour).await.ok(404);
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "an-app").await;
+        bed.read(flavor).await.ok(404);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        bed.read(flavour).await.ok(200);
+    for flavor in [CSP, CPN] {
+        bed.read(flavor).await.ok(200);
     }
 }
 
 #[tokio::test]
 async fn a_read_shows_the_fields_of_before_until_its_lag_is_over() {
     let bed = lagging(reads()).await;
-    for flavour in [CSP, CPN] {
-        let before = bed.read(flavour).await.ok(200);
-        bed.describe(flavour, "new").await;
-        assert_eq!(bed.read(flavour).await.ok(200), before);
+    for flavor in [CSP, CPN] {
+        let before = bed.read(flavor).await.ok(200);
+        bed.describe(flavor, "new").await;
+        assert_eq!(bed.read(flavor).await.ok(200), before);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.read(flavour).await.ok(200)["description"], "new");
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.read(flavor).await.ok(200)["description"], "new");
     }
 }
 
@@ -124,21 +124,21 @@ async fn each_write_shows_after_its_own_lag() {
 #[tokio::test]
 async fn a_read_shows_a_deleted_app_until_its_lag_is_over() {
     let bed = lagging(reads()).await;
-    for flavour in [CSP, CPN] {
-        bed.delete(flavour).await;
-        bed.read(flavour).await.ok(200);
+    for flavor in [CSP, CPN] {
+        bed.delete(flavor).await;
+        bed.read(flavor).await.ok(200);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        bed.read(flavour).await.ok(404);
+    for flavor in [CSP, CPN] {
+        bed.read(flavor).await.ok(404);
     }
 }
 
 #[tokio::test]
 async fn the_answer_to_an_update_shows_the_update() {
     let bed = lagging(reads()).await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.describe(flavour, "new").await["description"], "new");
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.describe(flavor, "new").await["description"], "new");
     }
 }
 
@@ -154,16 +154,16 @@ async fn a_create_finds_an_id_that_reads_do_not_show_yet() {
 #[tokio::test]
 async fn a_list_shows_what_was_there_before_until_its_lag_is_over() {
     let bed = lagging(lists()).await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "later").await;
-        bed.delete(flavour).await;
-        let ids: Vec<Value> = bed.listed(flavour).await.iter().map(|app| app["id"].clone()).collect();
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "later").await;
+        bed.delete(flavor).await;
+        let ids: Vec<Value> = bed.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
         assert_eq!(ids, ["an-app"]);
-        bed.read(flavour).await.ok(404);
+        bed.read(flavor).await.ok(404);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        let ids: Vec<Value> = bed.listed(flavour).await.iter().map(|app| app["id"].clone()).collect();
+    for flavor in [CSP, CPN] {
+        let ids: Vec<Value> = bed.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
         assert_eq!(ids, ["later"]);
     }
 }
@@ -196,76 +196,76 @@ async fn members_lag_with_reads_and_lists() {
 async fn the_token_endpoint_learns_of_a_new_app_after_its_lag() {
     let bed = Bed::new().await;
     bed.set(|s| s.replication = tokens()).await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "an-app").await;
-        bed.read(flavour).await.ok(200);
-        assert!(!bed.works(flavour, "an-app", SECRET).await);
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "an-app").await;
+        bed.read(flavor).await.ok(200);
+        assert!(!bed.works(flavor, "an-app", SECRET).await);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        assert!(bed.works(flavour, "an-app", SECRET).await);
+    for flavor in [CSP, CPN] {
+        assert!(bed.works(flavor, "an-app", SECRET).await);
     }
 }
 
 #[tokio::test]
 async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
     let bed = lagging(tokens()).await;
-    for flavour in [CSP, CPN] {
-        bed.rotate(flavour, "an-app", NEW, 3600).await.ok(200);
-        assert_eq!(bed.secrets(flavour).await, [true, false]);
+    for flavor in [CSP, CPN] {
+        bed.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
+        assert_eq!(bed.secrets(flavor).await, [true, false]);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.secrets(flavour).await, [true, true]);
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.secrets(flavor).await, [true, true]);
     }
 }
 
 #[tokio::test]
 async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
     let bed = lagging(tokens()).await;
-    for flavour in [CSP, CPN] {
-        bed.rotate(flavour, "an-app", NEW, 60).await.ok(200);
+    for flavor in [CSP, CPN] {
+        bed.rotate(flavor, "an-app", NEW, 60).await.ok(200);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        let app = bed.control.app(flavour, "an-app").await.unwrap().unwrap();
+    for flavor in [CSP, CPN] {
+        let app = bed.control.app(flavor, "an-app").await.unwrap().unwrap();
         assert_eq!(app.previous_secret_sha256, None, "the overlap is over");
-        assert_eq!(bed.secrets(flavour).await, [true, true]);
+        assert_eq!(bed.secrets(flavor).await, [true, true]);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.secrets(flavour).await, [false, true]);
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.secrets(flavor).await, [false, true]);
     }
 }
 
 #[tokio::test]
 async fn a_removed_secret_is_accepted_until_the_lag_is_over() {
     let bed = lagging(Replication::default()).await;
-    for flavour in [CSP, CPN] {
-        bed.rotate(flavour, "an-app", NEW, 3600).await.ok(200);
+    for flavor in [CSP, CPN] {
+        bed.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
     }
     bed.set(|s| s.replication = tokens()).await;
-    for flavour in [CSP, CPN] {
-        bed.org_call(flavour, "DELETE", "oauth-apps/an-app/secret", Value::Null).await.ok(200);
-        assert_eq!(bed.secrets(flavour).await, [true, true]);
+    for flavor in [CSP, CPN] {
+        bed.org_call(flavor, "DELETE", "oauth-apps/an-app/secret", Value::Null).await.ok(200);
+        assert_eq!(bed.secrets(flavor).await, [true, true]);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(bed.secrets(flavour).await, [false, true]);
+    for flavor in [CSP, CPN] {
+        assert_eq!(bed.secrets(flavor).await, [false, true]);
     }
 }
 
 #[tokio::test]
 async fn the_secret_of_a_deleted_app_is_accepted_until_the_lag_is_over() {
     let bed = lagging(tokens()).await;
-    for flavour in [CSP, CPN] {
-        bed.delete(flavour).await;
-        bed.read(flavour).await.ok(404);
-        assert!(bed.works(flavour, "an-app", SECRET).await);
+    for flavor in [CSP, CPN] {
+        bed.delete(flavor).await;
+        bed.read(flavor).await.ok(404);
+        assert!(bed.works(flavor, "an-app", SECRET).await);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        assert!(!bed.works(flavour, "an-app", SECRET).await);
+    for flavor in [CSP, CPN] {
+        assert!(!bed.works(flavor, "an-app", SECRET).await);
     }
 }
 
@@ -283,13 +283,13 @@ async fn a_deletion_that_runs_on_lags_from_its_end() {
 #[tokio::test]
 async fn what_a_person_does_lags_too() {
     let bed = lagging(reads()).await;
-    for flavour in [CSP, CPN] {
-        bed.control.human(Human::Delete { flavour, id: "an-app".into() }).await.unwrap();
-        bed.read(flavour).await.ok(200);
+    for flavor in [CSP, CPN] {
+        bed.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
+        bed.read(flavor).await.ok(200);
     }
     bed.a_minute_later().await;
-    for flavour in [CSP, CPN] {
-        bed.read(flavour).await.ok(404);
+    for flavor in [CSP, CPN] {
+        bed.read(flavor).await.ok(404);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::*;
 use iam_simulator::sha256_hex;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::Flavor;
 
 const SECOND: &str = "S3cond-one!";
 const THIRD: &str = "Th1rd-one!";
@@ -17,17 +17,17 @@ const THIRD: &str = "Th1rd-one!";
 async fn rotating(conflict: bool) -> Bed {
     let bed = Bed::new().await;
     bed.set(|s| (s.rotation_conflict, s.cpn_rotation_conflict) = (conflict, conflict)).await;
-    for flavour in [CSP, CPN] {
-        bed.create(flavour, "an-app").await;
-        bed.rotate(flavour, "an-app", SECOND, 600).await.ok(200);
+    for flavor in [CSP, CPN] {
+        bed.create(flavor, "an-app").await;
+        bed.rotate(flavor, "an-app", SECOND, 600).await.ok(200);
     }
     bed
 }
 
-async fn valid(bed: &Bed, flavour: Flavour) -> [bool; 3] {
+async fn valid(bed: &Bed, flavor: Flavor) -> [bool; 3] {
     let mut valid = [false; 3];
     for (at, secret) in [SECRET, SECOND, THIRD].into_iter().enumerate() {
-        valid[at] = bed.works(flavour, "an-app", secret).await;
+        valid[at] = bed.works(flavor, "an-app", secret).await;
     }
     valid
 }
@@ -35,9 +35,9 @@ async fn valid(bed: &Bed, flavour: Flavour) -> [bool; 3] {
 #[tokio::test]
 async fn a_second_rotation_is_refused_with_409() {
     let bed = rotating(true).await;
-    for flavour in [CSP, CPN] {
-        bed.rotate(flavour, "an-app", THIRD, 600).await.ok(409);
-        assert_eq!(valid(&bed, flavour).await, [true, true, false]);
+    for flavor in [CSP, CPN] {
+        bed.rotate(flavor, "an-app", THIRD, 600).await.ok(409);
+        assert_eq!(valid(&bed, flavor).await, [true, true, false]);
     }
 }
 
@@ -45,20 +45,20 @@ async fn a_second_rotation_is_refused_with_409() {
 async fn the_overlap_is_over_before_a_rotation_that_is_accepted_again() {
     let bed = rotating(true).await;
     bed.control.advance_clock(Duration::from_secs(600)).await.unwrap();
-    for flavour in [CSP, CPN] {
-        assert_eq!(valid(&bed, flavour).await, [false, true, false]);
-        bed.rotate(flavour, "an-app", THIRD, 600).await.ok(200);
-        assert_eq!(valid(&bed, flavour).await, [false, true, true]);
+    for flavor in [CSP, CPN] {
+        assert_eq!(valid(&bed, flavor).await, [false, true, false]);
+        bed.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
+        assert_eq!(valid(&bed, flavor).await, [false, true, true]);
     }
 }
 
 #[tokio::test]
 async fn a_second_rotation_that_is_accepted_ends_the_previous_secret() {
     let bed = rotating(false).await;
-    for flavour in [CSP, CPN] {
-        bed.rotate(flavour, "an-app", THIRD, 600).await.ok(200);
-        assert_eq!(valid(&bed, flavour).await, [false, true, true]);
-        let app = bed.control.app(flavour, "an-app").await.unwrap().unwrap();
+    for flavor in [CSP, CPN] {
+        bed.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
+        assert_eq!(valid(&bed, flavor).await, [false, true, true]);
+        let app = bed.control.app(flavor, "an-app").await.unwrap().unwrap();
         assert_eq!(app.previous_secret_sha256, Some(sha256_hex(SECOND)));
     }
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use iam_simulator::types::Flavour;
+use iam_simulator::types::Flavor;
 use serde_json::{Map, Value, json};
 
 /// A rule on a body: what is set on top of the least body to break it, part of the message, and the accepted twin.
@@ -168,14 +168,14 @@ fn secret_rules() -> Vec<Rule> {
     ]
 }
 
-async fn try_rules(bed: &Bed, flavour: Flavour, base: &Value, rules: Vec<Rule>) {
-    let path = if flavour == CSP { format!("orgs/{ORG}/oauth-apps") } else { format!("v2/orgs/{ORG}/oauth-apps") };
+async fn try_rules(bed: &Bed, flavor: Flavor, base: &Value, rules: Vec<Rule>) {
+    let path = if flavor == CSP { format!("orgs/{ORG}/oauth-apps") } else { format!("v2/orgs/{ORG}/oauth-apps") };
     for (name, breaking, message, twin) in rules {
-        let refused = bed.call(flavour, "POST", &path, merged(base, &breaking)).await;
-        assert_eq!(refused.status, 400, "{flavour:?} {name}: {}", refused.body);
-        assert!(refused.message().contains(message), "{flavour:?} {name}: {}", refused.body);
-        let accepted = bed.call(flavour, "POST", &path, merged(base, &twin)).await;
-        assert_eq!(accepted.status, 200, "{flavour:?} {name}, twin: {}", accepted.body);
+        let refused = bed.call(flavor, "POST", &path, merged(base, &breaking)).await;
+        assert_eq!(refused.status, 400, "{flavor:?} {name}: {}", refused.body);
+        assert!(refused.message().contains(message), "{flavor:?} {name}: {}", refused.body);
+        let accepted = bed.call(flavor, "POST", &path, merged(base, &twin)).await;
+        assert_eq!(accepted.status, 200, "{flavor:?} {name}, twin: {}", accepted.body);
     }
 }
 

@@ -104,7 +104,7 @@ async fn csp_tokens() {
 async fn cpn_tokens() {
     let bed = Bed::new().await;
     let token = ApiTokenSeed {
-        flavour: CPN,
+        flavor: CPN,
         value: "api-token-1".into(),
         org_id: ORG.into(),
         orgs: Some(vec![ORG.into()]),
@@ -203,7 +203,7 @@ async fn cpn_members() {
     let add = json!({"ids": ["an-app"], "orgRoleBindingOrgs": [], "organizationRoles": [{"name": "org_member"}]});
     assert_eq!(bed.cpn("POST", "clients?context=TENANT", add).await.ok(200), json!({"failures": []}));
     let roles = vec!["org_owner".to_string()];
-    bed.control.human(Human::GrantRoles { flavour: CPN, id: "an-app".into(), roles }).await.unwrap();
+    bed.control.human(Human::GrantRoles { flavor: CPN, id: "an-app".into(), roles }).await.unwrap();
     let member = bed.cpn("GET", "clients/an-app", Value::Null).await.ok(200);
     assert_eq!(member["organizationRoles"], json!([{"name": "org_member"}, {"name": "org_owner"}]));
     bed.cpn("DELETE", "clients", json!({"ids": ["an-app"]})).await.ok(405);

@@ -7,11 +7,11 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use iam_simulator::types::{Flavour, TimeUnit};
+use iam_simulator::types::{Flavor, TimeUnit};
 use serde_json::{Value, json};
 
-async fn shown(bed: &Bed, flavour: Flavour) -> Value {
-    bed.org_call(flavour, "GET", "oauth-apps/an-app", Value::Null).await.ok(200)
+async fn shown(bed: &Bed, flavor: Flavor) -> Value {
+    bed.org_call(flavor, "GET", "oauth-apps/an-app", Value::Null).await.ok(200)
 }
 
 /// A simulator with an app in each API that has these scopes.
@@ -33,8 +33,8 @@ fn some_scopes() -> Value {
 async fn without_defaults_scopes_are_shown_as_they_were_sent() {
     let bed = scoped(&some_scopes()).await;
     bed.set(|s| s.scope_defaults = false).await;
-    for flavour in [CSP, CPN] {
-        assert_eq!(shown(&bed, flavour).await["allowedScopes"], some_scopes());
+    for flavor in [CSP, CPN] {
+        assert_eq!(shown(&bed, flavor).await["allowedScopes"], some_scopes());
     }
 }
 
@@ -77,8 +77,8 @@ async fn what_was_given_is_kept_beside_the_defaults() {
     let given =
         json!({"generalScopes": ["openid"], "servicesScopes": [{"serviceDefinitionId": "svc", "allRoles": true}]});
     let bed = scoped(&given).await;
-    for flavour in [CSP, CPN] {
-        let scopes = shown(&bed, flavour).await["allowedScopes"].clone();
+    for flavor in [CSP, CPN] {
+        let scopes = shown(&bed, flavor).await["allowedScopes"].clone();
         assert_eq!(scopes["generalScopes"], json!(["openid"]));
         assert_eq!(scopes["servicesScopes"][0]["allRoles"], true);
     }
@@ -98,8 +98,8 @@ async fn created_and_updated(bed: &Bed) -> [(u64, u64); 2] {
     bed.csp("PATCH", "oauth-apps/an-app", triple).await.ok(200);
     bed.cpn("PATCH", "oauth-apps/an-app", json!({"description": "new"})).await.ok(200);
     let mut times = [(0, 0); 2];
-    for (at, flavour) in [CSP, CPN].into_iter().enumerate() {
-        let app = bed.control.app(flavour, "an-app").await.unwrap().unwrap();
+    for (at, flavor) in [CSP, CPN].into_iter().enumerate() {
+        let app = bed.control.app(flavor, "an-app").await.unwrap().unwrap();
         times[at] = (app.created_at, app.last_updated_at);
     }
     times
@@ -111,8 +111,8 @@ async fn timestamps_come_in_milliseconds_or_seconds() {
     let times = created_and_updated(&bed).await;
     for (unit, ms) in [(TimeUnit::Milliseconds, 1), (TimeUnit::Seconds, 1000)] {
         bed.set(|s| s.timestamps = unit).await;
-        for (flavour, (created, updated)) in [CSP, CPN].into_iter().zip(times) {
-            let app = shown(&bed, flavour).await;
+        for (flavor, (created, updated)) in [CSP, CPN].into_iter().zip(times) {
+            let app = shown(&bed, flavor).await;
             assert_eq!((&app["createdAt"], &app["lastUpdatedAt"]), (&json!(created / ms), &json!(updated / ms)));
         }
     }
@@ -123,8 +123,8 @@ async fn timestamps_come_as_text() {
     let bed = scoped(&json!({})).await;
     created_and_updated(&bed).await;
     bed.set(|s| s.timestamps = TimeUnit::Text).await;
-    for flavour in [CSP, CPN] {
-        let app = shown(&bed, flavour).await;
+    for flavor in [CSP, CPN] {
+        let app = shown(&bed, flavor).await;
         let (created, updated) = (app["createdAt"].as_str().unwrap(), app["lastUpdatedAt"].as_str().unwrap());
         assert_eq!((created.len(), &created[10..11], &created[23..]), ("2026-11-27T00:00:00.000Z".len(), "T", "Z"));
         assert!(created < updated, "RFC 3339 sorts as text: {created} {updated}");

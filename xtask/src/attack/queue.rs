@@ -2,7 +2,7 @@
 //! annotations that are changed in loops.
 
 use futures::join;
-use iam_simulator::types::{Action, Flavour};
+use iam_simulator::types::{Action, Flavor};
 use oauth_app_operator::crd::OrgOAuthApp;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const THROTTLED: &str = "always-429";
 
 /// Goes on for as long as it is polled.
 pub async fn attack(attacker: &Attacker) {
-    if let Err(error) = attacker.control.seed_org(Flavour::Csp, THROTTLED, true).await {
+    if let Err(error) = attacker.control.seed_org(Flavor::Csp, THROTTLED, true).await {
         eprintln!("error: the simulator does not know the organization: {error}");
     }
     attacker.fault(THROTTLED, None, Action::TooManyRequests { retry_after: Some(600) }).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt, stream};
 use iam_simulator::client::Control;
-use iam_simulator::types::{Action, Fault, Flavour, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
@@ -30,12 +30,12 @@ const IDENTITY: &str = "the-operator";
 /// Creates the connection that both use.
 pub async fn connect(stage: &Stage) -> Result<(), Box<dyn Error>> {
     let control = stage.simulator.control();
-    control.seed_client(Flavour::Csp, NEIGHBOR, IDENTITY, IDENTITY).await?;
+    control.seed_client(Flavor::Csp, NEIGHBOR, IDENTITY, IDENTITY).await?;
     for org in [NEIGHBOR, ATTACKER] {
-        control.seed_org(Flavour::Csp, org, true).await?;
+        control.seed_org(Flavor::Csp, org, true).await?;
     }
     let connection = json!({
-        "api": "CloudServices", "endpoint": stage.simulator.endpoint(Flavour::Csp), "resyncInterval": "10s",
+        "api": "CloudServices", "endpoint": stage.simulator.endpoint(Flavor::Csp), "resyncInterval": "10s",
         "caBundle": {"configMapRef": {"name": "iam", "key": "ca.crt"}},
         "credentials": {"clientCredentials": {"secretRef": {
             "name": "iam", "clientIdKey": "id", "clientSecretKey": "secret",

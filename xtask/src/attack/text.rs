@@ -2,7 +2,7 @@
 //! that repeats what it is sent.
 
 use futures::join;
-use iam_simulator::types::{Action, Flavour, Operation, Spelling};
+use iam_simulator::types::{Action, Flavor, Operation, Spelling};
 use k8s_openapi::api::core::v1::Secret;
 use oauth_app_operator::crd::OrgOAuthApp;
 use serde_json::{Map, Value, json};
@@ -94,7 +94,7 @@ async fn edited_secrets(attacker: &Attacker) {
 
 /// The API repeats each request, with the secret in it, in one spelling after another.
 async fn quoted(attacker: &Attacker) {
-    if let Err(error) = attacker.control.seed_org(Flavour::Csp, QUOTING, true).await {
+    if let Err(error) = attacker.control.seed_org(Flavor::Csp, QUOTING, true).await {
         eprintln!("error: the simulator does not know the organization: {error}");
     }
     let spellings = [Spelling::Plain, Spelling::Json, Spelling::Percent, Spelling::Base64, Spelling::Headers];

@@ -6,7 +6,7 @@ use std::error::Error;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use iam_simulator::client::Control;
-use iam_simulator::types::{Flavour, Human};
+use iam_simulator::types::{Flavor, Human};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
@@ -20,7 +20,7 @@ use super::witness::Witness;
 /// The part of one API.
 struct Scene {
     title: &'static str,
-    flavour: Flavour,
+    flavor: Flavor,
     connection: &'static str,
     app: &'static str,
     /// Secret of the connection.
@@ -29,7 +29,7 @@ struct Scene {
 
 const CLOUD_SERVICES: Scene = Scene {
     title: "VMware Cloud Services",
-    flavour: Flavour::Csp,
+    flavor: Flavor::Csp,
     connection: "deploy/examples/iam-connection.yaml",
     app: "deploy/examples/org-oauth-app.yaml",
     credentials: "iam-credentials",
@@ -37,7 +37,7 @@ const CLOUD_SERVICES: Scene = Scene {
 
 const NAVIGATOR: Scene = Scene {
     title: "VMware Cloud Partner Navigator",
-    flavour: Flavour::Cpn,
+    flavor: Flavor::Cpn,
     connection: "deploy/examples/navigator/iam-connection.yaml",
     app: "deploy/examples/navigator/org-oauth-app.yaml",
     credentials: "navigator-credentials",
@@ -115,8 +115,8 @@ impl<'a> Story<'a> {
     }
 
     async fn connect(&self, scene: &Scene, org: &str) -> Result<(), Box<dyn Error>> {
-        self.control.seed_org(scene.flavour, org, false).await?;
-        self.control.seed_client(scene.flavour, org, CLIENT_ID, CLIENT_SECRET).await?;
+        self.control.seed_org(scene.flavor, org, false).await?;
+        self.control.seed_client(scene.flavor, org, CLIENT_ID, CLIENT_SECRET).await?;
         let file = |key: &str, value: &str| {
             let path = self.stage.plane.directory().join(key);
             std::fs::write(&path, value).map(|()| format!("--from-file={key}={}", path.display()))
@@ -125,7 +125,7 @@ impl<'a> Story<'a> {
         self.kubectl(&["-n", OPERATOR, "create", "secret", "generic", scene.credentials, &id, &secret])?;
 
         let example = std::fs::read_to_string(scene.connection)?;
-        let connection = manifests::towards(self.stage.simulator.endpoint(scene.flavour), &example)?;
+        let connection = manifests::towards(self.stage.simulator.endpoint(scene.flavor), &example)?;
         let file = self.stage.plane.directory().join("iam-connection.yaml");
         std::fs::write(&file, &connection)?;
         self.narrator.say("demo", format!("{}, but with the simulator for the API:", scene.connection));
@@ -138,7 +138,7 @@ impl<'a> Story<'a> {
         let data = self.secrets(app).get(&app.name_any()).await?.data.unwrap_or_default();
         let text = |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0)).unwrap_or_default();
         let (id, secret) = (text("client-id"), text("client-secret"));
-        let token = self.control.token(scene.flavour, &app.spec.org_id, &id, &secret).await?;
+        let token = self.control.token(scene.flavor, &app.spec.org_id, &id, &secret).await?;
         self.witness.until("the calls are seen", async || Ok(true)).await?;
         let claims = claims(&token)?;
         let seconds = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map_or(0, |(exp, iat)| exp - iat);
@@ -152,7 +152,7 @@ impl<'a> Story<'a> {
         self.narrator.chapter(&format!("{}: the resource is deleted", scene.title));
         let id = self.delete(app).await?;
         self.until_gone(app).await?;
-        match self.control.app(scene.flavour, &id).await? {
+        match self.control.app(scene.flavor, &id).await? {
             None => self.narrator.say("IAM API", format!("has no app {id} any more")),
             Some(_) => return Err(format!("app {id} is still at the API").into()),
         }
@@ -177,7 +177,7 @@ impl<'a> Story<'a> {
         let retain = r#"{"spec":{"deletionPolicy":"Retain"}}"#;
         self.kubectl(&["-n", &namespace, "patch", "ooa", &name, "--type=merge", "-p", retain])?;
         self.until_gone(app).await?;
-        if self.control.app(scene.flavour, &id).await?.is_some() {
+        if self.control.app(scene.flavor, &id).await?.is_some() {
             self.narrator.say("IAM API", format!("still has app {id}, and Secret {name} is still there"));
         }
         Ok(())
@@ -226,9 +226,9 @@ impl<'a> Story<'a> {
     /// What a person does at the vendor's console, past the operator.
     async fn hand_over_console(&self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
         let status = self.apps(app).get(&app.name_any()).await?.status.unwrap_or_default();
-        let (flavour, id) = (scene.flavour, status.client_id.unwrap_or_default());
-        let regenerate = serde_json::to_string(&Human::Regenerate { flavour, id: id.clone() })?;
-        let delete = serde_json::to_string(&Human::Delete { flavour, id })?;
+        let (flavor, id) = (scene.flavor, status.client_id.unwrap_or_default());
+        let regenerate = serde_json::to_string(&Human::Regenerate { flavor, id: id.clone() })?;
+        let delete = serde_json::to_string(&Human::Delete { flavor, id })?;
         let listening = self.stage.simulator.listening();
         let curl = format!("curl --cacert {} {}/control", listening.ca_file, listening.url);
         println!(

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use iam_simulator::client::Control;
-use iam_simulator::types::{Action, Fault, Flavour, Human, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Human, Operation};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
@@ -39,7 +39,7 @@ pub async fn happens(narrator: &Narrator, stage: &Stage) -> Result<Chapters, Box
     chapter(35, "10 are edited by hand").await;
     for app in control.apps().await?.into_iter().take(10) {
         let fields = json!({"description": "by hand"}).as_object().cloned().unwrap_or_default();
-        control.human(Human::Edit { flavour: Flavour::Csp, id: app.id, fields }).await?;
+        control.human(Human::Edit { flavor: Flavor::Csp, id: app.id, fields }).await?;
     }
     chapter(55, "the API asks to wait").await;
     control.fault(Fault::always(Action::TooManyRequests { retry_after: Some(3) }).for_ms(15_000)).await?;
@@ -60,8 +60,8 @@ pub async fn happens(narrator: &Narrator, stage: &Stage) -> Result<Chapters, Box
 }
 
 async fn connect(narrator: &Narrator, stage: &Stage, control: &Control, client: Client) -> Result<(), Box<dyn Error>> {
-    control.seed_org(Flavour::Csp, ORG, false).await?;
-    control.seed_client(Flavour::Csp, ORG, IDENTITY, IDENTITY).await?;
+    control.seed_org(Flavor::Csp, ORG, false).await?;
+    control.seed_client(Flavor::Csp, ORG, IDENTITY, IDENTITY).await?;
     let (name, key) = AUTHORITY;
     let file = format!("--from-file={key}={}", stage.simulator.listening().ca_file);
     kubectl(narrator, &stage.plane, &["-n", "oauth-app-operator", "create", "configmap", name, &file])?;
@@ -70,7 +70,7 @@ async fn connect(narrator: &Narrator, stage: &Stage, control: &Control, client: 
     let secret = json!({"metadata": {"name": "iam-credentials"}, "stringData": pair});
     let secrets: Api<Secret> = Api::namespaced(client, "oauth-app-operator");
     secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
-    let connection = manifests::towards(stage.simulator.endpoint(Flavour::Csp), &std::fs::read_to_string(CONNECTION)?)?;
+    let connection = manifests::towards(stage.simulator.endpoint(Flavor::Csp), &std::fs::read_to_string(CONNECTION)?)?;
     stage.plane.kubectl_with_input(&["apply", "-f", "-"], &connection)?;
     Ok(())
 }

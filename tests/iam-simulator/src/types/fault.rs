@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flavour, Operation};
+use super::{Flavor, Operation};
 
 /// An order to misbehave: which calls, how often, and what then happens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ impl Fault {
 
     /// Narrows it to one API.
     #[must_use]
-    pub fn flavour(mut self, flavour: Flavour) -> Self {
-        self.on.flavour = Some(flavour);
+    pub fn flavor(mut self, flavor: Flavor) -> Self {
+        self.on.flavor = Some(flavor);
         self
     }
 
@@ -122,7 +122,7 @@ pub struct Target {
     pub operation: Option<Operation>,
     /// The API.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub flavour: Option<Flavour>,
+    pub flavor: Option<Flavor>,
     /// The organization in the path; for faults see [`Fault::org`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_id: Option<String>,

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Action, Flavour, Operation, Target};
+use super::{Action, Flavor, Operation, Target};
 
 /// An app with everything that the simulator knows of it; secrets as SHA-256 in lower-case hex.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppView {
     /// The API.
-    pub flavour: Flavour,
+    pub flavor: Flavor,
     /// The client id.
     pub id: String,
     /// The organization that owns it.
@@ -53,7 +53,7 @@ pub struct CallView {
     /// The operation.
     pub operation: Operation,
     /// The API; absent for a path that neither has.
-    pub flavour: Option<Flavour>,
+    pub flavor: Option<Flavor>,
     /// The method.
     pub method: String,
     /// The path as it was sent.

@@ -4,13 +4,13 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use iam_simulator::types::{Fault, Flavour, Settings};
+use iam_simulator::types::{Fault, Flavor, Settings};
 use iam_simulator::{Simulator, client::Control};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-pub const CSP: Flavour = Flavour::Csp;
-pub const CPN: Flavour = Flavour::Cpn;
+pub const CSP: Flavor = Flavor::Csp;
+pub const CPN: Flavor = Flavor::Cpn;
 pub const ORG: &str = "org-1";
 /// Satisfies the secret policy.
 pub const SECRET: &str = "Passw0rd!";
@@ -34,54 +34,54 @@ impl Bed {
     pub async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
-        for flavour in [CSP, CPN] {
-            control.seed_org(flavour, ORG, false).await.unwrap();
-            control.seed_client(flavour, ORG, "operator", "Oper@t0r").await.unwrap();
+        for flavor in [CSP, CPN] {
+            control.seed_org(flavor, ORG, false).await.unwrap();
+            control.seed_client(flavor, ORG, "operator", "Oper@t0r").await.unwrap();
         }
-        let token = async |flavour| control.token(flavour, ORG, "operator", "Oper@t0r").await.unwrap();
+        let token = async |flavor| control.token(flavor, ORG, "operator", "Oper@t0r").await.unwrap();
         let (csp_token, cpn_token) = (token(CSP).await, token(CPN).await);
         control.clear_calls().await.unwrap();
         let http = iam_simulator::client::http(simulator.ca_pem()).unwrap();
         Self { control, http, simulator, csp_token, cpn_token }
     }
 
-    pub fn url(&self, flavour: Flavour, path: &str) -> String {
+    pub fn url(&self, flavor: Flavor, path: &str) -> String {
         let base = self.simulator.url();
-        match flavour {
+        match flavor {
             CSP => format!("{base}/csp/gateway/am/api/{path}"),
             CPN => format!("{base}/cphub/api/auth/{path}"),
         }
     }
 
-    pub fn token(&self, flavour: Flavour) -> &str {
-        match flavour {
+    pub fn token(&self, flavor: Flavor) -> &str {
+        match flavor {
             CSP => &self.csp_token,
             CPN => &self.cpn_token,
         }
     }
 
-    pub fn request(&self, flavour: Flavour, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.request_with(self.token(flavour), flavour, method, path)
+    pub fn request(&self, flavor: Flavor, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.request_with(self.token(flavor), flavor, method, path)
     }
 
-    pub fn request_with(&self, token: &str, flavour: Flavour, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub fn request_with(&self, token: &str, flavor: Flavor, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = self.http.request(method, self.url(flavour, path));
-        match flavour {
+        let request = self.http.request(method, self.url(flavor, path));
+        match flavor {
             CSP => request.bearer_auth(token),
             CPN => request.header("csp-auth-token", token),
         }
     }
 
     /// The status of a GET of an app that does not exist: 404 for a caller with the right to ask.
-    pub async fn status_with(&self, token: &str, flavour: Flavour, org: &str) -> u16 {
-        let path = in_org(flavour, org, "oauth-apps/no-such-app");
-        self.request_with(token, flavour, "GET", &path).send().await.unwrap().status().as_u16()
+    pub async fn status_with(&self, token: &str, flavor: Flavor, org: &str) -> u16 {
+        let path = in_org(flavor, org, "oauth-apps/no-such-app");
+        self.request_with(token, flavor, "GET", &path).send().await.unwrap().status().as_u16()
     }
 
     /// Exchanges an API token.
-    pub async fn exchange(&self, flavour: Flavour, api_token: &str) -> String {
-        let (request, field) = match flavour {
+    pub async fn exchange(&self, flavor: Flavor, api_token: &str) -> String {
+        let (request, field) = match flavor {
             CSP => {
                 let form = [("api_token", api_token)];
                 (self.http.post(self.url(CSP, "auth/api-tokens/authorize")).form(&form), "access_token")
@@ -95,8 +95,8 @@ impl Bed {
     }
 
     /// Sends JSON, or nothing for null.
-    pub async fn call(&self, flavour: Flavour, method: &str, path: &str, body: Value) -> Reply {
-        let mut request = self.request(flavour, method, path);
+    pub async fn call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
+        let mut request = self.request(flavor, method, path);
         if !body.is_null() {
             request = request.json(&body);
         }
@@ -112,13 +112,13 @@ impl Bed {
     }
 
     /// Calls something in the organization [`ORG`].
-    pub async fn org_call(&self, flavour: Flavour, method: &str, path: &str, body: Value) -> Reply {
-        self.call(flavour, method, &in_org(flavour, ORG, path), body).await
+    pub async fn org_call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
+        self.call(flavor, method, &in_org(flavor, ORG, path), body).await
     }
 
     /// Creates a client-credentials app with that id and the secret [`SECRET`].
-    pub async fn create(&self, flavour: Flavour, id: &str) {
-        let reply = match flavour {
+    pub async fn create(&self, flavor: Flavor, id: &str) {
+        let reply = match flavor {
             CSP => self.csp("POST", "oauth-apps", with(&app(), "id", json!(id), "secret", json!(SECRET))).await,
             CPN => self.cpn("POST", "oauth-apps", json!({"id": id, "secret": SECRET})).await,
         };
@@ -126,17 +126,17 @@ impl Bed {
     }
 
     /// Rotates with an overlap of so many seconds.
-    pub async fn rotate(&self, flavour: Flavour, id: &str, secret: &str, seconds: u64) -> Reply {
-        let overlap = match flavour {
+    pub async fn rotate(&self, flavor: Flavor, id: &str, secret: &str, seconds: u64) -> Reply {
+        let overlap = match flavor {
             CSP => "secretRotationExpirationInSeconds",
             CPN => "secretExpirationTimeInSeconds",
         };
         let body = json!({"newClientSecret": secret, overlap: seconds});
-        self.org_call(flavour, "POST", &format!("oauth-apps/{id}/secret"), body).await
+        self.org_call(flavor, "POST", &format!("oauth-apps/{id}/secret"), body).await
     }
 
-    pub async fn works(&self, flavour: Flavour, id: &str, secret: &str) -> bool {
-        self.control.token(flavour, ORG, id, secret).await.is_ok()
+    pub async fn works(&self, flavor: Flavor, id: &str, secret: &str) -> bool {
+        self.control.token(flavor, ORG, id, secret).await.is_ok()
     }
 
     pub async fn set(&self, change: impl FnOnce(&mut Settings)) {
@@ -149,8 +149,8 @@ impl Bed {
 }
 
 /// The path of something in an organization.
-pub fn in_org(flavour: Flavour, org: &str, path: &str) -> String {
-    match flavour {
+pub fn in_org(flavor: Flavor, org: &str, path: &str) -> String {
+    match flavor {
         CSP => format!("orgs/{org}/{path}"),
         CPN => format!("v2/orgs/{org}/{path}"),
     }
