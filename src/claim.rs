@@ -2,7 +2,7 @@
 //! Only the operator has the key, so what a tenant writes into a status or a Secret never proves anything. Pure.
 
 use crate::crd::{Api, OrgOAuthApp, SignedClaim};
-use crate::remote::ClientId;
+use crate::iam::ClientId;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use kube::ResourceExt;

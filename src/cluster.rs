@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, future::Future};
 
 /// Why Kubernetes did not do as asked. Messages hold no secret value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClusterFault {
+pub enum Error {
     /// The object changed, went away or came into being meanwhile: what was observed is stale.
     #[error("what was observed is stale")]
     Stale,
@@ -31,7 +31,7 @@ pub enum ClusterFault {
 
 /// Something that happened and that a user wants to read about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
+pub struct AppEvent {
     /// What or why.
     pub reason: Reason,
     /// One sentence.
@@ -43,60 +43,48 @@ pub struct Happening {
 /// Kubernetes, as a pass needs it.
 pub trait Cluster: Send + Sync + 'static {
     /// Reads a resource past every cache.
-    fn read_app(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> impl Future<Output = Result<Option<OrgOAuthApp>, ClusterFault>> + Send;
+    fn read_app(&self, namespace: &str, name: &str) -> impl Future<Output = Result<Option<OrgOAuthApp>, Error>> + Send;
 
     /// Lists the resources that may have this client id, with what says so and without what is large in them. Those whose
     /// `spec.id` it is are read past every cache; a derived id is known to the watch. `asking` is the namespace on whose
     /// behalf they are listed.
-    fn apps_with_id(
-        &self,
-        id: &str,
-        asking: &str,
-    ) -> impl Future<Output = Result<Vec<OrgOAuthApp>, ClusterFault>> + Send;
+    fn apps_with_id(&self, id: &str, asking: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, Error>> + Send;
 
     /// Adds the finalizer if the resource is still as it was observed.
-    fn add_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;
+    fn add_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<OrgOAuthApp, Error>> + Send;
 
     /// Removes the finalizer; a resource that is gone already is a success.
-    fn drop_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+    fn drop_finalizer(&self, app: &OrgOAuthApp) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Writes status if the resource is still as it was observed.
     fn write_status(
         &self,
         app: &OrgOAuthApp,
         status: &OrgOAuthAppStatus,
-    ) -> impl Future<Output = Result<OrgOAuthApp, ClusterFault>> + Send;
+    ) -> impl Future<Output = Result<OrgOAuthApp, Error>> + Send;
 
     /// Writes the status of a connection.
     fn write_connection_status(
         &self,
         connection: &IamConnection,
         status: &IamConnectionStatus,
-    ) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Reads a Secret.
-    fn read_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
+    fn read_secret(&self, namespace: &str, name: &str) -> impl Future<Output = Result<Option<Secret>, Error>> + Send;
 
     /// Performs a write that the guard of Secrets permitted, and returns the Secret as it now is, if there is one.
-    fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Option<Secret>, ClusterFault>> + Send;
+    fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Option<Secret>, Error>> + Send;
 
     /// Asks whether Kubernetes would take such a write; nothing is written.
-    fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+    fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The names of the pods that mount one of these Secrets or refer to it, finished ones left out.
     fn pods_using(
         &self,
         namespace: &str,
         secrets: &[String],
-    ) -> impl Future<Output = Result<Vec<String>, ClusterFault>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
 
     /// The pods whose containers took their value of a Secret at a start up to that time, and run on with it.
     fn stale_consumers(
@@ -104,7 +92,7 @@ pub trait Cluster: Send + Sync + 'static {
         namespace: &str,
         secret: &str,
         until: Timestamp,
-    ) -> impl Future<Output = Result<StaleConsumers, ClusterFault>> + Send;
+    ) -> impl Future<Output = Result<StaleConsumers, Error>> + Send;
 
     /// Restarts the pods of a workload, unless they were restarted since, and only if its pod template uses the Secret.
     fn restart(
@@ -113,14 +101,12 @@ pub trait Cluster: Send + Sync + 'static {
         workload: &Workload,
         secret: &str,
         since: Timestamp,
-    ) -> impl Future<Output = Result<RestartResult, ClusterFault>> + Send;
+    ) -> impl Future<Output = Result<RestartResult, Error>> + Send;
 
     /// The labels of a namespace.
-    fn namespace_labels(
-        &self,
-        namespace: &str,
-    ) -> impl Future<Output = Result<BTreeMap<String, String>, ClusterFault>> + Send;
+    fn namespace_labels(&self, namespace: &str)
+    -> impl Future<Output = Result<BTreeMap<String, String>, Error>> + Send;
 
     /// Publishes an Event; a failure to do so is only logged.
-    fn tell(&self, app: &OrgOAuthApp, happening: &Happening) -> impl Future<Output = ()> + Send;
+    fn tell(&self, app: &OrgOAuthApp, event: &AppEvent) -> impl Future<Output = ()> + Send;
 }

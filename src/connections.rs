@@ -1,5 +1,5 @@
 //! The `IamConnection`s of the cluster and the HTTP services behind them.
-//! A service lives as long as its connection's spec and certificate authority, with its gate; each identity that uses it
+//! A endpoint lives as long as its connection's spec and certificate authority, with its gate; each identity that uses it
 //! has tokens of its own, and credentials are read when asked for.
 
 mod sources;
@@ -9,14 +9,14 @@ use crate::crd::{CredentialSource, IamConnection, OrgOAuthApp};
 use crate::decide::{Blocked, client_id};
 use crate::duration;
 use crate::fair_queue::Flow;
-use crate::fence::Fence;
+use crate::iam::http::{Endpoint, HttpIam};
+use crate::iam::{self, ClientId, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
 use crate::keyed::PrunedMap;
+use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
-use crate::remote::http::{HttpIam, Service};
-use crate::remote::{ClientId, Fault, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
-use crate::status::{Checked, Expiry, Proven};
+use crate::status::{Checked, ConnectionHealth, Expiry};
 use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
@@ -34,16 +34,16 @@ pub struct ClusterConnections {
     sources: Sources,
     store: Store<IamConnection>,
     metrics: Arc<Metrics>,
-    fence: Fence,
+    guard: LeadershipGuard,
     open: Mutex<HashMap<String, Opened>>,
     watched: Arc<OnceLock<Watched>>,
 }
 
-/// A service, what it was made from, and by namespace the identities that use it; the operator's own has none.
+/// A endpoint, what it was made from, and by namespace the identities that use it; the operator's own has none.
 struct Opened {
     version: Version,
     ca_pem: Option<Vec<u8>>,
-    service: Service,
+    endpoint: Endpoint,
     identities: PrunedMap<Option<String>, Identity>,
 }
 
@@ -56,16 +56,16 @@ type Version = (Option<String>, Option<i64>);
 
 impl ClusterConnections {
     /// Secrets and ConfigMaps that connections name are read in `namespace`, the operator's own. No call is made once the
-    /// fence is closed.
+    /// guard is closed.
     pub fn new(
         client: Client,
         namespace: String,
         store: Store<IamConnection>,
         metrics: Arc<Metrics>,
-        fence: Fence,
+        guard: LeadershipGuard,
     ) -> Self {
         let (open, watched) = (Mutex::default(), Arc::default());
-        Self { sources: Sources::new(client, namespace), store, metrics, fence, open, watched }
+        Self { sources: Sources::new(client, namespace), store, metrics, guard, open, watched }
     }
 
     /// From now on the watched resources tell which apps are managed, and the namespaces whether they are being deleted.
@@ -83,21 +83,21 @@ impl ClusterConnections {
         })
     }
 
-    /// The identity for a tenant, or the operator's own, if the service is open.
+    /// The identity for a tenant, or the operator's own, if the endpoint is open.
     fn opened(&self, connection: &IamConnection, tenant: Option<&str>) -> Option<HttpIam> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = open.get_mut(&connection.name_any()).filter(|opened| opened.version == version(connection))?;
         let tenant = tenant.map(str::to_owned);
         let (kept, now) = (Kept::of(connection, tenant.clone()).ok()?, Instant::now());
         let owner = tenant.clone().map_or(Flow::Operator, Flow::Namespace);
-        let (service, kind, managed) = (opened.service.clone(), kept.kind(), self.managed(connection));
-        let new = || Identity { iam: HttpIam::new(service, kind, self.load(kept), managed, owner), used: now };
+        let (endpoint, kind, managed) = (opened.endpoint.clone(), kept.kind(), self.managed(connection));
+        let new = || Identity { iam: HttpIam::new(endpoint, kind, self.load(kept), managed, owner), used: now };
         let identity = opened.identities.get_or_insert_with(tenant, new, |_, identity| now < identity.used + IDLE);
         identity.used = now;
         Some(identity.iam.clone())
     }
 
-    /// Makes the service; of several that are made at once one stays, so that all share its gate.
+    /// Makes the endpoint; of several that are made at once one stays, so that all share its gate.
     async fn build(&self, connection: &IamConnection) -> Result<(), String> {
         let spec = &connection.spec;
         let endpoint = spec.endpoint.parse().map_err(|error| format!("spec.endpoint: {error}"))?;
@@ -106,7 +106,7 @@ impl ClusterConnections {
         Kept::of(connection, None)?;
         let max_in_flight = spec.limits.max_in_flight.into();
         let requests_per_second = spec.limits.requests_per_second.and_then(NonZeroU32::new);
-        let service = Service::new(&Settings {
+        let endpoint = Endpoint::new(&Settings {
             api: spec.api,
             endpoint,
             ca_pem: ca_pem.clone(),
@@ -114,9 +114,9 @@ impl ClusterConnections {
             requests_per_second,
             timeout,
             meter: Meter::new(self.metrics.clone(), connection.name_any()),
-            fence: self.fence.clone(),
+            guard: self.guard.clone(),
         })?;
-        let opened = Opened { version: version(connection), ca_pem, service, identities: PrunedMap::default() };
+        let opened = Opened { version: version(connection), ca_pem, endpoint, identities: PrunedMap::default() };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.get(&connection.name_any()).is_none_or(|kept| kept.version != opened.version) {
             open.insert(connection.name_any(), opened);
@@ -153,7 +153,7 @@ impl ClusterConnections {
         })
     }
 
-    /// A changed certificate authority has the service made again.
+    /// A changed certificate authority has the endpoint made again.
     async fn renew_ca(&self, connection: &IamConnection) -> Result<(), Unread> {
         let ca_pem = self.ca_pem(connection).await?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,12 +187,12 @@ impl Connections for ClusterConnections {
 
     async fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {
         if let Err(unread) = self.renew_ca(connection).await {
-            return Checked::without_expiry(unread.proven(Reason::ConnectionInvalid));
+            return Checked::without_expiry(unread.health(Reason::ConnectionInvalid));
         }
         match connection.spec.credentials.source {
             CredentialSource::Tenant => match self.open(connection, "").await {
-                Ok(_) => Checked::without_expiry(Proven::ByEachNamespace),
-                Err(blocked) => Checked::without_expiry(Proven::Wrong(blocked)),
+                Ok(_) => Checked::without_expiry(ConnectionHealth::ByEachNamespace),
+                Err(blocked) => Checked::without_expiry(ConnectionHealth::Wrong(blocked)),
             },
             CredentialSource::Operator => self.check_own(connection, org).await,
         }
@@ -203,35 +203,37 @@ impl ClusterConnections {
     async fn check_own(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {
         let iam = match self.open(connection, "").await {
             Ok(iam) => iam,
-            Err(blocked) => return Checked::without_expiry(Proven::Wrong(blocked)),
+            Err(blocked) => return Checked::without_expiry(ConnectionHealth::Wrong(blocked)),
         };
         let loaded = match Kept::of(connection, None) {
             Ok(kept) => self.sources.credentials(&kept).await,
-            Err(error) => return Checked::without_expiry(Proven::Wrong(cannot_be_used(connection, &error))),
+            Err(error) => return Checked::without_expiry(ConnectionHealth::Wrong(cannot_be_used(connection, &error))),
         };
         match loaded {
             Ok(loaded) => {
                 let answer = iam.check(org, &loaded.credentials).await;
-                let proven = answer.map_or(Proven::NotAsked, |answer| proven(answer, &loaded.what));
-                Checked { proven, expiry: loaded.expiry }
+                let health = answer.map_or(ConnectionHealth::NotAsked, |answer| health_of(answer, &loaded.what));
+                Checked { health, expiry: loaded.expiry }
             }
-            Err(unread) => Checked { proven: unread.proven(Reason::CredentialsUnavailable), expiry: Expiry::NotKnown },
+            Err(unread) => Checked { health: unread.health(Reason::CredentialsUnavailable), expiry: Expiry::NotKnown },
         }
     }
 }
 
-fn proven(answer: Result<TokenClaims, Fault>, secret: &str) -> Proven {
+fn health_of(answer: Result<TokenClaims, iam::Error>, secret: &str) -> ConnectionHealth {
     match answer {
-        Ok(claims) => Proven::Accepted(claims),
-        Err(Fault::Unavailable(message)) => Proven::Unreachable(message),
-        Err(Fault::Throttled { .. }) => Proven::Delayed("the API asks to wait".into()),
-        Err(Fault::Forbidden(message) | Fault::WrongOrganization(message)) => Proven::Undecided(message),
+        Ok(claims) => ConnectionHealth::Accepted(claims),
+        Err(iam::Error::Unavailable(message)) => ConnectionHealth::Unreachable(message),
+        Err(iam::Error::Throttled { .. }) => ConnectionHealth::Delayed("the API asks to wait".into()),
+        Err(iam::Error::Forbidden(message) | iam::Error::WrongOrganization(message)) => {
+            ConnectionHealth::Undecided(message)
+        }
         Err(
-            Fault::Credentials(message)
-            | Fault::NotFound(message)
-            | Fault::Conflict(message)
-            | Fault::Rejected(message),
-        ) => Proven::Wrong(Blocked::new(
+            iam::Error::Credentials(message)
+            | iam::Error::NotFound(message)
+            | iam::Error::Conflict(message)
+            | iam::Error::Rejected(message),
+        ) => ConnectionHealth::Wrong(Blocked::new(
             Reason::CredentialsUnavailable,
             format!("{message}; put the right credentials into {secret}"),
         )),

@@ -13,7 +13,7 @@ mod watches;
 
 use crate::backoff;
 use crate::claim::ClaimKey;
-use crate::cluster::ClusterFault;
+use crate::cluster;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::{Asking, Kubernetes, Released};
 use crate::cluster::watched::{NamespaceMeta, Watched};
@@ -21,11 +21,11 @@ use crate::connections::ClusterConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Outcome, recorded_deadline};
 use crate::duration;
-use crate::fence::Fence;
+use crate::iam::ClientSecret;
+use crate::lease::guard::LeadershipGuard;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::reconcile::{Connections, ObservedSecrets, Operator, credential_check_interval};
-use crate::remote::ClientSecret;
 use crate::secret::client_secret;
 use admission::Admission;
 use affected::Affected;
@@ -34,7 +34,7 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{self, BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use keeper::{Doubts, Keeper};
+use keeper::{ConnectionController, Doubts};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
@@ -55,7 +55,7 @@ const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Closed once this process may do nothing any more.
-    pub fence: Fence,
+    pub guard: LeadershipGuard,
     /// The name of this process, which no other one has.
     pub identity: String,
     /// Where the Secrets are that connections name.
@@ -69,7 +69,7 @@ pub struct Settings {
 }
 
 /// What every pass of the process shares.
-struct Shop {
+struct Context {
     operator: Arc<Operator<Kubernetes, ClusterConnections>>,
     admission: Admission,
     pace: Pace,
@@ -97,10 +97,14 @@ pub async fn run(
     let operator = Arc::new(watches.operator(client, settings, watched.clone(), claim_key, metrics));
     operator.connections.watch(watched.clone());
     let Watches { scopes, connections, changes, .. } = watches;
-    let keeper =
-        Keeper { operator: operator.clone(), connections: connections.clone(), apps: watched.apps.clone(), scoped };
+    let keeper = ConnectionController {
+        operator: operator.clone(),
+        connections: connections.clone(),
+        apps: watched.apps.clone(),
+        scoped,
+    };
     let (doubts, doubted) = Doubts::new();
-    let shop = Arc::new(Shop::new(operator.clone(), doubts));
+    let context = Arc::new(Context::new(operator.clone(), doubts));
     let shutdown = shutdown.boxed().shared();
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
@@ -108,7 +112,7 @@ pub async fn run(
             tracing::error!("the watch of IamConnections or namespaces ended");
         }
         let all_listed = join_all(scopes.iter().map(|scope| scope.listed.clone()));
-        let running = scopes.into_iter().map(|scope| control(scope, shop.clone(), shutdown.clone()));
+        let running = scopes.into_iter().map(|scope| control(scope, context.clone(), shutdown.clone()));
         let beside = async {
             tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
@@ -191,12 +195,12 @@ impl Watches {
         claim_key: ClaimKey,
         metrics: Arc<Metrics>,
     ) -> Operator<Kubernetes, ClusterConnections> {
-        let Settings { fence, identity, operator_namespace, watch_namespaces: _, watch_secrets: _, concurrency } =
+        let Settings { guard, identity, operator_namespace, watch_namespaces: _, watch_secrets: _, concurrency } =
             settings;
-        let asking = Asking { concurrency, identity: &identity, fence: fence.clone() };
+        let asking = Asking { concurrency, identity: &identity, guard: guard.clone() };
         let cluster = Kubernetes::new(client.clone(), asking, watched, self.released.clone(), metrics.clone());
         let store = self.connections.clone();
-        let connections = ClusterConnections::new(client, operator_namespace, store, metrics.clone(), fence);
+        let connections = ClusterConnections::new(client, operator_namespace, store, metrics.clone(), guard);
         let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
         let mut operator = Operator::new(cluster, connections, claim_key, clock, fresh, metrics);
         operator.observed_secrets = self.observed_secrets.clone();
@@ -219,18 +223,18 @@ where
 /// The queue of the reconciles of one scope.
 async fn control(
     Scope { apps, listed, found, changed, elsewhere }: Scope,
-    shop: Arc<Shop>,
+    context: Arc<Context>,
     shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static,
 ) {
     // Before the list is there, a change elsewhere would concern nobody.
     tokio::select! { () = listed => {}, () = shutdown.clone() => return }
-    let (mut affected, pacing) = (Affected::new(apps.clone()), shop.clone());
+    let (mut affected, pacing) = (Affected::new(apps.clone()), context.clone());
     let affected = elsewhere.flat_map(move |change| {
         let concerned = affected.by(&change, Instant::now());
         pacing.changed(&change, &concerned);
         stream::iter(concerned.into_iter().map(|app| ObjectRef::from_obj(app.as_ref())))
     });
-    let (delayed, delays) = (apps.clone(), shop.clone());
+    let (delayed, delays) = (apps.clone(), context.clone());
     let found = start::in_turn(found, move |app| {
         delayed.get(app).map_or(Duration::ZERO, |app| delays.first_delay(app.outline()))
     });
@@ -240,7 +244,7 @@ async fn control(
         .reconcile_on(changed)
         .reconcile_on(affected)
         .graceful_shutdown_on(shutdown)
-        .run(pass, |_, error: &Infallible, _| match *error {}, shop)
+        .run(pass, |_, error: &Infallible, _| match *error {}, context)
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -249,31 +253,31 @@ fn fresh_secret() -> Result<ClientSecret, String> {
     client_secret(getrandom::fill).map_err(|error| format!("no randomness for a client secret: {error}"))
 }
 
-async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infallible> {
+async fn pass(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Action, Infallible> {
     let app = cached.outline();
-    if let Some(wait) = shop.pace(app) {
+    if let Some(wait) = context.pace(app) {
         return Ok(Action::requeue(wait));
     }
-    let _queued = shop.operator.metrics.queued();
-    let _slots = shop.admission.acquire_slots(app, shop.max_in_flight(app)).await;
+    let _queued = context.operator.metrics.queued();
+    let _slots = context.admission.acquire_slots(app, context.max_in_flight(app)).await;
     let begin = Instant::now();
     // A field `name` would hide the name of the span in the JSON log.
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), resource = app.name_any());
     // The future of a pass is large; boxed here, so that one that waits for admission is small.
-    let work = Box::pin(shop.operator.reconcile_or_say_why_not(&cached).instrument(span.clone()));
+    let work = Box::pin(context.operator.reconcile_or_say_why_not(&cached).instrument(span.clone()));
     let result = match tokio::time::timeout(PASS_TIMEOUT, work).await {
         Ok(result) => result,
-        Err(_) => Err(ClusterFault::Unavailable("the pass took too long".into())),
+        Err(_) => Err(cluster::Error::Unavailable("the pass took too long".into())),
     };
     let (outcome, reason) = ending::of(app, &result);
-    shop.operator.metrics.passed(outcome, reason, begin.elapsed());
+    context.operator.metrics.passed(outcome, reason, begin.elapsed());
     let _entered = span.entered();
-    let delay = shop.delay(app, &result);
+    let delay = context.delay(app, &result);
     if let Ok(Outcome::Waiting { reason: Reason::ConnectionUnavailable, .. }) = &result {
-        shop.doubts.tell(&app.spec.connection_ref.name);
+        context.doubts.tell(&app.spec.connection_ref.name);
     }
     if let Err(fault) = &result
-        && *fault != ClusterFault::Stale
+        && *fault != cluster::Error::Stale
     {
         tracing::warn!(%fault, "pass ended early");
     }
@@ -290,7 +294,7 @@ async fn pass(cached: Arc<CachedApp>, shop: Arc<Shop>) -> Result<Action, Infalli
     })
 }
 
-impl Shop {
+impl Context {
     fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, doubts: Doubts) -> Self {
         Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default(), doubts }
     }
@@ -314,13 +318,13 @@ impl Shop {
         connection.map_or(1, |connection| connection.spec.limits.max_in_flight.into())
     }
 
-    fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> Duration {
+    fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, cluster::Error>) -> Duration {
         let ending = match result {
             Ok(Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => None,
             Ok(Outcome::Blocked(blocked)) => Some(blocked.reason.as_str()),
             Ok(Outcome::Waiting { reason, .. }) => Some(reason.as_str()),
-            Err(ClusterFault::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
-            Err(ClusterFault::Refused(_) | ClusterFault::Unavailable(_)) => Some("Kubernetes"),
+            Err(cluster::Error::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
+            Err(cluster::Error::Refused(_) | cluster::Error::Unavailable(_)) => Some("Kubernetes"),
         };
         let uid = app.uid().unwrap_or_default();
         let attempts = match ending {

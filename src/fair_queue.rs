@@ -1,7 +1,7 @@
 //! A limited number of permits, given to whoever waits for one in turn: round robin over flows, first come first served
 //! inside a flow. A namespace that asks for much waits for itself, never before its neighbors.
 
-use crate::remote::OrgId;
+use crate::iam::OrgId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;

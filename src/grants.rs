@@ -11,7 +11,7 @@ pub use wanted::{Asked, Wanted, wanted};
 use crate::crd::{
     Allow, Grant, LabelOperator, LabelRequirement, LabelSelector, NamespaceGrant, NamespacesFrom, OrgGrant, OrgsFrom,
 };
-use crate::remote::OrgId;
+use crate::iam::OrgId;
 use std::collections::BTreeMap;
 
 /// Labels of a namespace.

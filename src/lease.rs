@@ -2,10 +2,11 @@
 //! The rules are in `election`; here is when they are applied, and what a leader does who cannot renew its claim.
 
 mod election;
+pub mod guard;
 
 use crate::cluster::lenient::Lenient;
-use crate::fence::Fence;
-use election::{Election, Turn};
+use crate::lease::guard::LeadershipGuard;
+use election::{Decision, Election};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
@@ -29,7 +30,7 @@ const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
 /// Why a leader leads no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
+pub enum LeadershipLost {
     /// The API server could not be asked, or this process was paused.
     #[error("leadership is lost: Lease {NAME} could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
     NotRenewed,
@@ -134,13 +135,13 @@ impl<L: Leases> Candidate<L> {
     async fn look_and_claim(&mut self) -> kube::Result<Attempt> {
         let lease = self.leases.read().await?;
         let claim = match self.election.turn(lease, Instant::now(), Timestamp::now()) {
-            Turn::Claim(lease) => lease,
-            Turn::StandBy { holder, until } => return Ok(Attempt::StandBy { holder, until }),
-            Turn::Expired => return Ok(Attempt::Expired),
+            Decision::Claim(lease) => lease,
+            Decision::StandBy { holder, until } => return Ok(Attempt::StandBy { holder, until }),
+            Decision::Expired => return Ok(Attempt::Expired),
         };
         let sent = Instant::now();
         self.leases.write(&claim).await?;
-        Ok(Attempt::LeadsUntil(self.election.won(sent)))
+        Ok(Attempt::LeadsUntil(self.election.record_acquired(sent)))
     }
 
     async fn renew(&mut self) -> Attempt {
@@ -148,7 +149,7 @@ impl<L: Leases> Candidate<L> {
         self.attempt().await
     }
 
-    async fn give_up(&self) -> kube::Result<()> {
+    async fn release(&self) -> kube::Result<()> {
         let lease = self.leases.read().await?;
         match lease.and_then(|lease| self.election.released(lease)) {
             Some(released) => self.leases.write(&released).await,
@@ -159,15 +160,15 @@ impl<L: Leases> Candidate<L> {
 
 impl<L: Leases> Leader<L> {
     /// Open as long as this replica leads.
-    pub fn fence(&self) -> Fence {
-        Fence::Until(self.deadline.subscribe())
+    pub fn guard(&self) -> LeadershipGuard {
+        LeadershipGuard::UntilDeadline(self.deadline.subscribe())
     }
 
     /// Keeps leading until `done`, then gives the Lease up, so that the next one need not wait.
     ///
     /// # Errors
     /// When it leads no more, whether or not it is done.
-    pub async fn hold(mut self, done: impl Future<Output = ()>) -> Result<(), Lost> {
+    pub async fn renew_until(mut self, done: impl Future<Output = ()>) -> Result<(), LeadershipLost> {
         let mut done = pin!(done);
         loop {
             let deadline = *self.deadline.borrow();
@@ -190,19 +191,19 @@ impl<L: Leases> Leader<L> {
                     tracing::warn!(error, "Lease {NAME} is not renewed; trying again");
                     continue;
                 }
-                Attempt::StandBy { holder, .. } => Lost::Taken(holder),
-                Attempt::Expired => Lost::NotRenewed,
+                Attempt::StandBy { holder, .. } => LeadershipLost::Taken(holder),
+                Attempt::Expired => LeadershipLost::NotRenewed,
             };
             self.deadline.send_replace(Instant::now());
             return Err(lost);
         }
     }
 
-    /// Closes the fence first: nothing is done any more once the next one may lead.
+    /// Closes the guard first: nothing is done any more once the next one may lead.
     async fn release(self) {
         self.deadline.send_replace(Instant::now());
         let release = async {
-            while let Err(error) = self.replica.give_up().await {
+            while let Err(error) = self.replica.release().await {
                 tracing::debug!(%error, "Lease {NAME} is not given up; trying again");
                 sleep(RELEASE_RETRY).await;
             }

@@ -16,7 +16,7 @@
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
 //! - [`consumers`]: pods that still hold an earlier secret, and restarts
 //! - [`connections`]: from an `IamConnection` to a service that can be called
-//! - [`lease`]: which replica leads; [`fence`]: how a pass knows that it still does
+//! - [`lease`]: which replica leads; [`guard`]: how a pass knows that it still does
 //! - [`fair_queue`] and [`keyed`]: who is served when, so that nobody waits for a neighbor, and maps that shrink again
 //! - [`backoff`] and [`duration`]: when to look again
 //! - [`metrics`], [`log`] and [`traces`]: what is counted and measured, what is said, and what belongs together
@@ -35,8 +35,8 @@ pub mod decide;
 pub mod definition;
 pub mod duration;
 pub mod fair_queue;
-pub mod fence;
 pub mod grants;
+pub mod iam;
 pub mod keyed;
 pub mod lease;
 pub mod log;
@@ -45,7 +45,6 @@ pub mod panics;
 pub mod readiness;
 pub mod reason;
 pub mod reconcile;
-pub mod remote;
 pub mod run;
 pub mod secret;
 pub mod secret_value;

@@ -1,4 +1,4 @@
-//! One pass over one resource: observe, decide, perform, until decided that nothing is left, then report.
+//! One reconciliation over one resource: observe, decide, perform, until decided that nothing is left, then report.
 //! The only place with effects; what to do is decided in `decide`, how to say it in `status`.
 
 mod access;
@@ -16,16 +16,16 @@ pub use access::credential_check_interval;
 pub use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
-use crate::cluster::{Cluster, ClusterFault, Happening};
+use crate::cluster::{self, AppEvent, Cluster};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
     Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
     outcome_with_retain_hint,
 };
+use crate::iam::{ClientId, ClientSecret, Iam, OrgId};
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Iam, OrgId};
 use crate::status::{Checked, whole_seconds};
 use k8s_openapi::jiff::Timestamp;
 use memory::Memory;
@@ -57,7 +57,7 @@ pub trait Connections: Send + Sync + 'static {
     fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = Checked> + Send;
 }
 
-/// What every pass shares.
+/// What every reconciliation shares.
 pub struct Operator<C, D> {
     /// Kubernetes.
     pub cluster: C,
@@ -82,15 +82,15 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Makes a client secret that nobody has observed; an error when there is no randomness to be had.
 pub type FreshSecret = Arc<dyn Fn() -> Result<ClientSecret, String> + Send + Sync>;
 
-/// A pass under way.
-struct Pass<'a, C: Cluster, D: Connections> {
+/// A reconciliation under way.
+struct Reconciliation<'a, C: Cluster, D: Connections> {
     operator: &'a Operator<C, D>,
     connection: Option<Arc<IamConnection>>,
     observed: Observed,
-    happened: Vec<Happening>,
+    happened: Vec<AppEvent>,
 }
 
-/// Whether a pass goes on after a step.
+/// Whether a reconciliation goes on after a step.
 enum Flow {
     Next,
     End(Outcome),
@@ -134,35 +134,35 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     /// Brings one resource as far as it can be provided now.
     ///
     /// # Errors
-    /// When Kubernetes does not answer, or what was observed turns out stale: the pass is to be repeated.
-    pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, ClusterFault> {
+    /// When Kubernetes does not answer, or what was observed turns out stale: the reconciliation is to be repeated.
+    pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, cluster::Error> {
         let (access, connection) = self.access(&app).await?;
-        let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
+        let fresh = (self.fresh)().map_err(cluster::Error::Unavailable)?;
         let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
         let recalled = self.memory.take(&observed.app);
         observed.remembered = recalled.remembered.clone();
         if self.secret_writes.are_accepted(&observed.app) {
             observed.secret_write = SecretWriteProgress::Accepted;
         }
-        let mut pass = Pass { operator: self, connection, observed, happened: Vec::new() };
-        let ended = pass.run().await;
+        let mut reconciliation = Reconciliation { operator: self, connection, observed, happened: Vec::new() };
+        let ended = reconciliation.run().await;
         if !matches!(ended, Ok(Outcome::Gone)) {
-            self.memory.keep(&pass.observed.app, recalled, pass.observed.remembered.clone());
+            self.memory.keep(&reconciliation.observed.app, recalled, reconciliation.observed.remembered.clone());
         }
         let outcome = match ended {
-            Err(ClusterFault::Refused(message)) => kubernetes_refused(&pass.observed.app, message),
+            Err(cluster::Error::Refused(message)) => kubernetes_refused(&reconciliation.observed.app, message),
             ended => ended?,
         };
-        pass.report(&outcome).await?;
+        reconciliation.report(&outcome).await?;
         if outcome == Outcome::Gone {
-            self.secret_writes.forget(&pass.observed.app);
+            self.secret_writes.forget(&reconciliation.observed.app);
         }
         Ok(outcome)
     }
 }
 
-impl<C: Cluster, D: Connections> Pass<'_, C, D> {
-    async fn run(&mut self) -> Result<Outcome, ClusterFault> {
+impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
+    async fn run(&mut self) -> Result<Outcome, cluster::Error> {
         for _ in 0..MAX_STEPS {
             let step = decide(&self.observed);
             tracing::debug!(step = step.name(), "next step");
@@ -180,7 +180,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         if matches!(reason, Reason::Updated | Reason::RolesChanged) && !self.is_respecified() {
             self.operator.metrics.drift_corrected();
         }
-        self.happened.push(Happening { reason, message, warning: false });
+        self.happened.push(AppEvent { reason, message, warning: false });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::cluster::claim_key;
 use crate::cluster::lenient::Lenient;
 use crate::controller;
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::fence::Fence;
+use crate::lease::guard::LeadershipGuard;
 use crate::lease::{self, Candidate};
 use crate::metrics::Metrics;
 use crate::panics;
@@ -30,13 +30,13 @@ use tokio::time::{sleep, timeout};
 
 /// Passes under way get this long after a signal. With the time to give the Lease up it is less than the 30 s that
 /// Kubernetes gives by default.
-const DRAIN: Duration = Duration::from_secs(25);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 /// For all lists together; kube itself sets no read timeout.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 const STARTUP_RETRY: Duration = Duration::from_secs(3);
 
 /// Ends at the first signal.
-type Stop = Shared<BoxFuture<'static, ()>>;
+type ShutdownSignal = Shared<BoxFuture<'static, ()>>;
 
 /// Runs the operator until a signal.
 ///
@@ -47,7 +47,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     let identity = lease::identity()?;
     let client = client(Config::infer().await?, &identity)?;
     let settings = controller::Settings {
-        fence: Fence::Open,
+        guard: LeadershipGuard::Open,
         identity: identity.clone(),
         watch_secrets: arguments.watches_secrets(),
         operator_namespace: arguments.operator_namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
@@ -60,7 +60,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));
     let process = Process { identity, client, settings, metrics, readiness, stop: stop()? };
     tokio::select! {
-        ended = process.live(arguments.leader_election) => ended,
+        ended = process.run(arguments.leader_election) => ended,
         ended = endpoint => {
             let error = ended.map_or_else(|error| error.to_string(), |served| served.err().map(|error| error.to_string()).unwrap_or_default());
             Err(format!("cannot serve {}: {error}", arguments.http_addr).into())
@@ -69,7 +69,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
 }
 
 fn log_start(settings: &controller::Settings, leader_election: bool) {
-    let controller::Settings { fence: _, identity, operator_namespace, watch_namespaces, watch_secrets, concurrency } =
+    let controller::Settings { guard: _, identity, operator_namespace, watch_namespaces, watch_secrets, concurrency } =
         settings;
     let watch_namespaces = watch_namespaces.join(",");
     let version = env!("CARGO_PKG_VERSION");
@@ -92,7 +92,7 @@ fn client(mut config: Config, identity: &str) -> Result<Client, Box<dyn Error>> 
     Ok(Client::try_from(config)?)
 }
 
-fn stop() -> io::Result<Stop> {
+fn stop() -> io::Result<ShutdownSignal> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let either = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -106,23 +106,23 @@ struct Process {
     settings: controller::Settings,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    stop: Stop,
+    stop: ShutdownSignal,
 }
 
 impl Process {
-    async fn live(self, elects_leader: bool) -> Result<(), Box<dyn Error>> {
+    async fn run(self, elects_leader: bool) -> Result<(), Box<dyn Error>> {
         tokio::select! {
             () = wait_for_access(&self.client, &self.settings) => {}
             () = self.stop.clone() => return Ok(()),
         }
         match elects_leader {
-            true => self.lead().await,
-            false => self.work().await,
+            true => self.run_as_leader().await,
+            false => self.run_controllers().await,
         }
     }
 
     /// Who leads no more ends at once: the controllers are dropped with whatever they were doing.
-    async fn lead(mut self) -> Result<(), Box<dyn Error>> {
+    async fn run_as_leader(mut self) -> Result<(), Box<dyn Error>> {
         let leases = Api::namespaced(self.client.clone(), &self.settings.operator_namespace);
         let candidate = Candidate::new(leases, self.identity.clone());
         let leader = tokio::select! {
@@ -130,21 +130,21 @@ impl Process {
             () = self.stop.clone() => return Ok(()),
         };
         tracing::info!(identity = self.identity, "leading");
-        self.settings.fence = leader.fence();
+        self.settings.guard = leader.guard();
         let (done, is_done) = oneshot::channel::<()>();
         // A task of its own, so that it is polled however busy the controllers are.
-        let mut held = tokio::spawn(leader.hold(async { drop(is_done.await) }));
+        let mut held = tokio::spawn(leader.renew_until(async { drop(is_done.await) }));
         tokio::select! {
             biased;
             lost = &mut held => return Ok(lost??),
-            ended = self.work() => ended?,
+            ended = self.run_controllers() => ended?,
         }
         drop(done);
         Ok(held.await??)
     }
 
     /// Runs the controllers until a signal, and until the passes that are then under way have ended.
-    async fn work(self) -> Result<(), Box<dyn Error>> {
+    async fn run_controllers(self) -> Result<(), Box<dyn Error>> {
         let Self { identity: _, client, settings, metrics, readiness, stop } = self;
         let claim_key = tokio::select! {
             key = wait_for_claim_key(&client, &settings.operator_namespace) => key,
@@ -169,7 +169,7 @@ impl Process {
         tracing::info!("stopping: no new passes, those under way end");
         readiness.set(false);
         drop(halt);
-        if timeout(DRAIN, controllers).await.is_err() {
+        if timeout(DRAIN_TIMEOUT, controllers).await.is_err() {
             tracing::warn!("passes still under way are cut; the next start takes them up again");
         }
         Ok(())

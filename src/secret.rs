@@ -9,7 +9,7 @@ pub use generate::client_secret;
 
 use crate::claim::ClaimKey;
 use crate::crd::{KeyRef, OrgOAuthApp, SignedClaim, USE_LABEL};
-use crate::remote::ClientSecret;
+use crate::iam::ClientSecret;
 use crate::secret_value;
 use crate::text::clean;
 use k8s_openapi::api::core::v1::Secret;
@@ -274,7 +274,7 @@ impl OwnedSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::ClientId;
+    use crate::iam::ClientId;
     use k8s_openapi::ByteString;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use k8s_openapi::jiff::Timestamp;

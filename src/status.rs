@@ -3,7 +3,7 @@
 
 mod connection;
 
-pub use connection::{Checked, Expiry, Proven, Users, of_connection};
+pub use connection::{Checked, ConnectionHealth, Expiry, Users, of_connection};
 
 use crate::crd::{
     Condition, ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus,
@@ -13,8 +13,8 @@ use crate::decide::{
     is_observe_only, is_ours, is_proven, is_refused_once, next_rotation, overlap_ending, previous_end, proven_at,
     reconcile_requested, refusal, requested_rotation_waits, signed_claim, stale_consumers,
 };
+use crate::iam::ClientId;
 use crate::reason::Reason;
-use crate::remote::ClientId;
 use crate::secret::{SecretState, secret_name};
 use crate::text::clean;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -113,14 +113,14 @@ pub fn whole_seconds(at: Timestamp) -> Timestamp {
 }
 
 /// A condition without its history.
-struct Said {
+struct NewCondition {
     kind: ConditionType,
     status: ConditionStatus,
     reason: Reason,
     message: String,
 }
 
-impl Said {
+impl NewCondition {
     fn after(self, old: &[Condition], generation: Option<i64>, now: Timestamp) -> Condition {
         let same = old.iter().find(|condition| condition.r#type == self.kind && condition.status == self.status);
         Condition {
@@ -134,10 +134,10 @@ impl Said {
     }
 }
 
-fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<Said> {
+fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<NewCondition> {
     use ConditionStatus::{False, True, Unknown};
     use ConditionType::{Ready, Reconciling, Stalled, Synced};
-    let said = |kind, status, reason, message: &str| Said { kind, status, reason, message: message.into() };
+    let said = |kind, status, reason, message: &str| NewCondition { kind, status, reason, message: message.into() };
     let ready_message = ready_message(observed);
     let mut conditions = match outcome {
         Outcome::Observed(plan) => {
@@ -219,17 +219,17 @@ fn is_tampered(observed: &Observed) -> bool {
     contents.is_edited(&observed.app) && !contents.current.as_ref().is_some_and(is_valid)
 }
 
-fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) -> Said {
+fn secret_published(observed: &Observed, published: Option<bool>, ready: &NewCondition) -> NewCondition {
     let kind = ConditionType::SecretPublished;
     let name = secret_name(&observed.app);
     match published {
-        Some(true) if is_tampered(observed) => Said {
+        Some(true) if is_tampered(observed) => NewCondition {
             kind,
             status: ConditionStatus::False,
             reason: Reason::SecretTampered,
             message: format!("The client secret in Secret {name} was edited, and is not known to be valid."),
         },
-        Some(true) => Said {
+        Some(true) => NewCondition {
             kind,
             status: ConditionStatus::True,
             reason: Reason::Provisioned,
@@ -240,7 +240,7 @@ fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) 
                 ),
             },
         },
-        Some(false) => Said {
+        Some(false) => NewCondition {
             kind,
             status: ConditionStatus::False,
             reason: ready.reason,
@@ -248,9 +248,9 @@ fn secret_published(observed: &Observed, published: Option<bool>, ready: &Said) 
         },
         None if observed.app.metadata.deletion_timestamp.is_some() => {
             let (status, message) = while_deleting(&observed.app);
-            Said { kind, status, reason: ready.reason, message }
+            NewCondition { kind, status, reason: ready.reason, message }
         }
-        None => Said {
+        None => NewCondition {
             kind,
             status: observed.app.condition(kind).map_or(ConditionStatus::Unknown, |c| c.status),
             reason: ready.reason,

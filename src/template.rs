@@ -6,7 +6,7 @@ mod parse;
 pub use parse::Template;
 
 use crate::crd::Api;
-use crate::remote::{ClientId, ClientSecret, OrgId};
+use crate::iam::{ClientId, ClientSecret, OrgId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use parse::{Function, Name, Part};

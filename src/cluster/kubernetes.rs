@@ -12,12 +12,12 @@ pub use released::Released;
 use super::cached::outline;
 use super::lenient::Lenient;
 use super::watched::Watched;
-use super::{Cluster, ClusterFault, Happening};
+use super::{AppEvent, Cluster, Error};
 use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{
     DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
 };
-use crate::fence::Fence;
+use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{self, Metrics};
 use crate::secret::SecretWrite;
 use events::Events;
@@ -49,7 +49,7 @@ pub struct Asking<'a> {
     /// The name of this process.
     pub identity: &'a str,
     /// Nothing is asked or written once it is closed.
-    pub fence: Fence,
+    pub guard: LeadershipGuard,
 }
 
 impl Kubernetes {
@@ -61,18 +61,18 @@ impl Kubernetes {
         released: Arc<Released>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let requests = Requests::new(asking.concurrency, metrics, asking.fence);
+        let requests = Requests::new(asking.concurrency, metrics, asking.guard);
         let events = Events::new(client.clone(), requests.clone(), asking.identity);
         Self { client, requests, events, watched, released }
     }
 
     /// Publishes an Event about any object.
-    pub async fn tell_of(&self, regarding: ObjectReference, happening: Happening) {
-        self.events.publish(regarding, happening).await;
+    pub async fn tell_of(&self, regarding: ObjectReference, event: AppEvent) {
+        self.events.publish(regarding, event).await;
     }
 
     /// Writes these conditions of an object of which nothing else is known.
-    pub async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), ClusterFault> {
+    pub async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), Error> {
         let body = json!({"metadata": {"uid": of.uid}, "status": {"conditions": conditions}});
         let (name, params, patch) = (of.name.clone().unwrap_or_default(), merging(), Patch::Merge(&body));
         match &of.namespace {
@@ -94,12 +94,7 @@ impl Kubernetes {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    async fn patch(
-        &self,
-        app: &OrgOAuthApp,
-        subresource: Option<&str>,
-        body: Value,
-    ) -> Result<OrgOAuthApp, ClusterFault> {
+    async fn patch(&self, app: &OrgOAuthApp, subresource: Option<&str>, body: Value) -> Result<OrgOAuthApp, Error> {
         let api = self.apps(&app.namespace().unwrap_or_default());
         let requests = self.requests.of(app.namespace().as_deref());
         let (name, params, patch) = (app.name_any(), merging(), Patch::Merge(&body));
@@ -113,7 +108,7 @@ impl Kubernetes {
         answer.and_then(readable)
     }
 
-    async fn create_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, ClusterFault> {
+    async fn create_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, Error> {
         let namespace = secret.namespace().unwrap_or_default();
         let api = self.secrets(&namespace);
         let (params, secret) = (posting(dry_run), Lenient(Ok(secret)));
@@ -121,7 +116,7 @@ impl Kubernetes {
         self.write_or_try(&namespace, request, dry_run).await
     }
 
-    async fn replace_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, ClusterFault> {
+    async fn replace_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, Error> {
         let namespace = secret.namespace().unwrap_or_default();
         let api = self.secrets(&namespace);
         let (name, params, secret) = (secret.name_any(), posting(dry_run), Lenient(Ok(secret)));
@@ -134,7 +129,7 @@ impl Kubernetes {
         namespace: &str,
         request: impl Future<Output = kube::Result<Lenient<Secret>>>,
         dry_run: bool,
-    ) -> Result<Secret, ClusterFault> {
+    ) -> Result<Secret, Error> {
         let requests = self.requests.of(Some(namespace));
         let answer = match dry_run {
             true => requests.try_write(metrics::Resource::Secrets, request).await,
@@ -143,7 +138,7 @@ impl Kubernetes {
         answer.and_then(readable)
     }
 
-    async fn delete_secret(&self, secret: &Secret) -> Result<(), ClusterFault> {
+    async fn delete_secret(&self, secret: &Secret) -> Result<(), Error> {
         let api = self.secrets(&secret.namespace().unwrap_or_default());
         let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let params = DeleteParams::default().preconditions(as_seen);
@@ -152,7 +147,7 @@ impl Kubernetes {
     }
 
     /// As JSON, since what the API server stores is not always what types hold.
-    async fn read_workload(&self, namespace: &str, workload: &Workload) -> Result<Option<Value>, ClusterFault> {
+    async fn read_workload(&self, namespace: &str, workload: &Workload) -> Result<Option<Value>, Error> {
         let requests = Request::new(consumers::path(workload.kind, namespace));
         let read = async {
             let request = requests.get(&workload.name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
@@ -164,7 +159,7 @@ impl Kubernetes {
         self.requests.of(Some(namespace)).call(read).await
     }
 
-    async fn patch_workload(&self, namespace: &str, workload: &Workload, body: &Value) -> Result<(), ClusterFault> {
+    async fn patch_workload(&self, namespace: &str, workload: &Workload, body: &Value) -> Result<(), Error> {
         let requests = Request::new(consumers::path(workload.kind, namespace));
         let patch = async {
             let request = requests.patch(&workload.name, &merging(), &Patch::Merge(body));
@@ -206,11 +201,11 @@ fn keep(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>) {
 }
 
 impl Cluster for Kubernetes {
-    async fn read_app(&self, namespace: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
+    async fn read_app(&self, namespace: &str, name: &str) -> Result<Option<OrgOAuthApp>, Error> {
         self.requests.of(Some(namespace)).call(self.apps(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
-    async fn apps_with_id(&self, id: &str, asking: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
+    async fn apps_with_id(&self, id: &str, asking: &str) -> Result<Vec<OrgOAuthApp>, Error> {
         let params = ListParams::default().fields(&format!("spec.id={id}"));
         let apis = match self.watched.scopes.as_slice() {
             [] => vec![Api::all(self.client.clone())],
@@ -227,28 +222,28 @@ impl Cluster for Kubernetes {
         Ok(found)
     }
 
-    async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, ClusterFault> {
+    async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, Error> {
         let mut metadata = observed(app);
         let finalizers = app.finalizers().iter().map(String::as_str).chain([FINALIZER]);
         metadata["finalizers"] = finalizers.collect();
         self.patch(app, None, json!({"metadata": metadata})).await
     }
 
-    async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
+    async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), Error> {
         let mut metadata = observed(app);
         metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
         self.released.remember(app.uid().unwrap_or_default());
         match self.patch(app, None, json!({"metadata": metadata})).await {
             Ok(_) => Ok(()),
-            Err(ClusterFault::Stale) => {
+            Err(Error::Stale) => {
                 let namespace = app.namespace().unwrap_or_default();
                 match self.read_app(&namespace, &app.name_any()).await? {
-                    Some(present) if present.uid() == app.uid() => Err(ClusterFault::Stale),
+                    Some(present) if present.uid() == app.uid() => Err(Error::Stale),
                     Some(_) | None => Ok(()),
                 }
             }
             Err(fault) => {
-                if let ClusterFault::Refused(_) = fault {
+                if let Error::Refused(_) = fault {
                     self.released.forget(&app.uid().unwrap_or_default());
                 }
                 Err(fault)
@@ -256,7 +251,7 @@ impl Cluster for Kubernetes {
         }
     }
 
-    async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
+    async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, Error> {
         self.patch(app, Some("status"), json!({"metadata": observed(app), "status": status})).await
     }
 
@@ -264,7 +259,7 @@ impl Cluster for Kubernetes {
         &self,
         connection: &IamConnection,
         status: &IamConnectionStatus,
-    ) -> Result<(), ClusterFault> {
+    ) -> Result<(), Error> {
         let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
         let body = json!({"metadata": {"uid": connection.metadata.uid}, "status": status});
         let (name, params, patch) = (connection.name_any(), merging(), Patch::Merge(&body));
@@ -272,11 +267,11 @@ impl Cluster for Kubernetes {
         self.requests.write(metrics::Resource::IamConnectionsStatus, patch).await.map(drop)
     }
 
-    async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
+    async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
         self.requests.of(Some(namespace)).call(self.secrets(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
-    async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
+    async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, Error> {
         match write {
             SecretWrite::Create(secret) => self.create_secret(secret, false).await.map(Some),
             SecretWrite::Replace(secret) => self.replace_secret(secret, false).await.map(Some),
@@ -284,7 +279,7 @@ impl Cluster for Kubernetes {
                 self.delete_secret(&old).await?;
                 // The old one is gone already, so a fault that may pass is not left to the next time.
                 match self.create_secret((*new).clone(), false).await {
-                    Err(ClusterFault::Unavailable(_)) => self.create_secret(*new, false).await.map(Some),
+                    Err(Error::Unavailable(_)) => self.create_secret(*new, false).await.map(Some),
                     answer => answer.map(Some),
                 }
             }
@@ -292,7 +287,7 @@ impl Cluster for Kubernetes {
         }
     }
 
-    async fn try_secret(&self, write: SecretWrite) -> Result<(), ClusterFault> {
+    async fn try_secret(&self, write: SecretWrite) -> Result<(), Error> {
         match write {
             SecretWrite::Create(secret) => self.create_secret(secret, true).await.map(drop),
             SecretWrite::Replace(secret) => self.replace_secret(secret, true).await.map(drop),
@@ -301,7 +296,7 @@ impl Cluster for Kubernetes {
         }
     }
 
-    async fn pods_using(&self, namespace: &str, secrets: &[String]) -> Result<Vec<String>, ClusterFault> {
+    async fn pods_using(&self, namespace: &str, secrets: &[String]) -> Result<Vec<String>, Error> {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut names = Vec::new();
         let mut keep = |pod: PodSecrets| names.extend(pod.uses(secrets).then(|| pod.name_any()));
@@ -309,12 +304,7 @@ impl Cluster for Kubernetes {
         Ok(names)
     }
 
-    async fn stale_consumers(
-        &self,
-        namespace: &str,
-        secret: &str,
-        until: Timestamp,
-    ) -> Result<StaleConsumers, ClusterFault> {
+    async fn stale_consumers(&self, namespace: &str, secret: &str, until: Timestamp) -> Result<StaleConsumers, Error> {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut stale = StaleConsumers::default();
         let mut keep = |pod: PodSecrets| {
@@ -332,11 +322,11 @@ impl Cluster for Kubernetes {
         workload: &Workload,
         secret: &str,
         since: Timestamp,
-    ) -> Result<RestartResult, ClusterFault> {
+    ) -> Result<RestartResult, Error> {
         let read = match self.read_workload(namespace, workload).await {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(RestartResult::Missing),
-            Err(ClusterFault::Refused(message)) => return Ok(RestartResult::Forbidden(message)),
+            Err(Error::Refused(message)) => return Ok(RestartResult::Forbidden(message)),
             Err(fault) => return Err(fault),
         };
         if let Some(result) = consumers::no_restart(&read, secret, since) {
@@ -344,19 +334,19 @@ impl Cluster for Kubernetes {
         }
         match self.patch_workload(namespace, workload, &consumers::restart(&read, since)).await {
             Ok(()) => Ok(RestartResult::Restarted),
-            Err(ClusterFault::Refused(message)) => Ok(RestartResult::Refused(message)),
+            Err(Error::Refused(message)) => Ok(RestartResult::Refused(message)),
             Err(fault) => Err(fault),
         }
     }
 
-    async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
+    async fn namespace_labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, Error> {
         let found = self.watched.namespace(namespace);
         // A resource that is observed before its namespace: the watch of namespaces lags.
-        Ok(found.ok_or(ClusterFault::Stale)?.metadata.labels.clone().unwrap_or_default())
+        Ok(found.ok_or(Error::Stale)?.metadata.labels.clone().unwrap_or_default())
     }
 
-    async fn tell(&self, app: &OrgOAuthApp, happening: &Happening) {
+    async fn tell(&self, app: &OrgOAuthApp, event: &AppEvent) {
         let regarding = ObjectReference { resource_version: app.resource_version(), ..app.object_ref(&()) };
-        self.events.publish(regarding, happening.clone()).await;
+        self.events.publish(regarding, event.clone()).await;
     }
 }

@@ -4,11 +4,11 @@
 use crate::cluster::lenient::Lenient;
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
 use crate::decide::Blocked;
+use crate::iam::{ApiCredentials, CredentialsKind, token_expiry};
 use crate::reason::Reason;
-use crate::remote::{ApiCredentials, CredentialsKind, token_expiry};
 use crate::secret;
 use crate::secret_value;
-use crate::status::{Expiry, Proven};
+use crate::status::{ConnectionHealth, Expiry};
 use crate::text::clean;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;
@@ -106,10 +106,10 @@ impl fmt::Display for Unread {
 
 impl Unread {
     /// What that says about the connection.
-    pub fn proven(self, reason: Reason) -> Proven {
+    pub fn health(self, reason: Reason) -> ConnectionHealth {
         match self {
-            Self::Wrong(message) => Proven::Wrong(Blocked::new(reason, message)),
-            Self::Passing(message) => Proven::Delayed(message),
+            Self::Wrong(message) => ConnectionHealth::Wrong(Blocked::new(reason, message)),
+            Self::Passing(message) => ConnectionHealth::Delayed(message),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! How a pass ended, as the metrics say it.
 
-use crate::cluster::ClusterFault;
+use crate::cluster;
 use crate::crd::{DeletionPolicy, OrgOAuthApp};
 use crate::decide::Outcome;
 use crate::metrics::Ending;
 use crate::reason::Reason;
 
 /// The outcome and its reason.
-pub fn of(app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> (Ending, &'static str) {
+pub fn of(app: &OrgOAuthApp, result: &Result<Outcome, cluster::Error>) -> (Ending, &'static str) {
     let (ending, reason) = match result {
         Ok(Outcome::Settled { .. }) => (Ending::Settled, Reason::Provisioned),
         Ok(Outcome::Observed(_)) => (Ending::Observed, Reason::PlanPending),
@@ -18,9 +18,9 @@ pub fn of(app: &OrgOAuthApp, result: &Result<Outcome, ClusterFault>) -> (Ending,
         },
         Ok(Outcome::Blocked(blocked)) => (Ending::Blocked, blocked.reason),
         Ok(Outcome::Waiting { reason, .. }) => (Ending::Waiting, *reason),
-        Err(ClusterFault::Stale) => return (Ending::Failed, "Stale"),
-        Err(ClusterFault::Refused(_)) => return (Ending::Failed, "Refused"),
-        Err(ClusterFault::Unavailable(_)) => return (Ending::Failed, "Unavailable"),
+        Err(cluster::Error::Stale) => return (Ending::Failed, "Stale"),
+        Err(cluster::Error::Refused(_)) => return (Ending::Failed, "Refused"),
+        Err(cluster::Error::Unavailable(_)) => return (Ending::Failed, "Unavailable"),
     };
     (ending, reason.as_str())
 }

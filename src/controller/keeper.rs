@@ -23,9 +23,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// How often the users of connections are counted; a count that changed is one write.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How old the look at a good connection may be, so that replaced credentials are taken up soon.
-const GOOD_FOR: Duration = Duration::from_secs(60);
+const READY_RECHECK: Duration = Duration::from_secs(60);
 /// How soon one that is not Ready is looked at again.
-const BAD_FOR: Duration = Duration::from_secs(10);
+const UNREADY_RECHECK: Duration = Duration::from_secs(10);
 /// How soon a good one is looked at again when a reconcile met an API that gives no usable answer.
 const DOUBTED_AFTER: Duration = Duration::from_secs(5);
 /// So many doubts are kept until they are seen to; what is more says nothing new.
@@ -49,7 +49,7 @@ impl Doubts {
 }
 
 /// What is to be kept.
-pub struct Keeper {
+pub struct ConnectionController {
     /// Performs the looks.
     pub operator: Arc<Operator<Kubernetes, ClusterConnections>>,
     /// All connections.
@@ -74,7 +74,7 @@ struct Known {
 
 impl Known {
     /// A look ended. What changed meanwhile is looked at again at once.
-    fn looked(&mut self, looked: &Looked, now: Instant) {
+    fn looked(&mut self, looked: &CheckResult, now: Instant) {
         self.looking = false;
         self.due = self.due.map(|_| now + looked.wait);
         self.good_at = looked.is_ready.then_some(now);
@@ -89,20 +89,20 @@ impl Known {
 }
 
 /// What came of a look.
-struct Looked {
+struct CheckResult {
     name: String,
     is_ready: bool,
     /// How long it holds.
     wait: Duration,
 }
 
-type Look = BoxFuture<'static, Looked>;
+type ConnectionCheck = BoxFuture<'static, CheckResult>;
 
-impl Keeper {
+impl ConnectionController {
     /// Runs until the changes end.
     pub async fn keep(self, mut changes: UnboundedReceiver<Change>, mut doubts: mpsc::Receiver<String>) {
         let mut known: HashMap<String, Known> = HashMap::new();
-        let mut looks: FuturesUnordered<Look> = FuturesUnordered::new();
+        let mut looks: FuturesUnordered<ConnectionCheck> = FuturesUnordered::new();
         // Not counted before the first look, the users of a connection would be too few.
         self.count(&mut known).await;
         let mut ticks = tokio::time::interval(COUNT_EVERY);
@@ -148,7 +148,7 @@ impl Keeper {
     }
 
     /// Begins a look, if one is due and none is under way.
-    fn begin(&self, name: &str, known: &mut Known) -> Option<Look> {
+    fn begin(&self, name: &str, known: &mut Known) -> Option<ConnectionCheck> {
         let now = Instant::now();
         let unused = self.scoped && known.users.counts.total == 0;
         if unused || known.looking || known.due.is_some_and(|due| due > now) {
@@ -165,9 +165,9 @@ impl Keeper {
                     false
                 }
             };
-            let longest = if is_ready { GOOD_FOR } else { BAD_FOR };
+            let longest = if is_ready { READY_RECHECK } else { UNREADY_RECHECK };
             let wait = resync(&operator, &name).map_or(longest, |resync| resync.min(longest));
-            Looked { name, is_ready, wait }
+            CheckResult { name, is_ready, wait }
         };
         Some(look.boxed())
     }
@@ -187,13 +187,13 @@ mod tests {
         let begin = Instant::now();
         let due_in = |is_ready, wait: u64| {
             let mut known = Known { due: Some(begin), looking: true, ..Known::default() };
-            known.looked(&Looked { name: "a".into(), is_ready, wait: Duration::from_secs(wait) }, begin);
+            known.looked(&CheckResult { name: "a".into(), is_ready, wait: Duration::from_secs(wait) }, begin);
             (0..100).for_each(|_| known.doubt());
             known.due.unwrap() - begin
         };
         assert_eq!(due_in(true, 60), DOUBTED_AFTER);
         assert_eq!(due_in(true, 1), Duration::from_secs(1), "never later");
-        assert_eq!(due_in(false, 10), BAD_FOR, "that it is not good is known");
+        assert_eq!(due_in(false, 10), UNREADY_RECHECK, "that it is not good is known");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Says what the watches find that no reconcile can say: an object that cannot be read, and a resource that went away
 //! without its finalizer. Each is a line of the log, and an Event and a status where there is somewhere to put them.
 
-use crate::cluster::Happening;
+use crate::cluster::AppEvent;
 use crate::cluster::kubernetes::Kubernetes;
 use crate::cluster::lenient::Unreadable;
 use crate::crd::{Condition, ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
@@ -121,5 +121,5 @@ fn conditions(message: &str, now: Timestamp) -> [Condition; 3] {
 }
 
 async fn publish(kubernetes: &Kubernetes, regarding: ObjectReference, reason: Reason, message: String) {
-    kubernetes.tell_of(regarding, Happening { reason, message, warning: true }).await;
+    kubernetes.tell_of(regarding, AppEvent { reason, message, warning: true }).await;
 }

@@ -7,7 +7,7 @@ use super::proof::is_refused_for_good;
 use super::rotation::{discard, not_verified, publish, replace, stage, verify};
 use super::{Call, Next, Observed, Remote, Step, WriteReason, absence, after_fault};
 use crate::definition::{self, Fields};
-use crate::remote::{ClientSecret, Fault, NewApp};
+use crate::iam::{self, ClientSecret, NewApp};
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
 /// Only this reconcile has what the API issued.
@@ -135,8 +135,8 @@ fn stage_before_create(observed: &Observed) -> Option<Step> {
 
 /// The API refused to create the app. Where it shows none, a chosen id is free for others again, unless it says that the id
 /// is taken: then the app may be the one that an earlier create made, and is shown later.
-fn refused(observed: &Observed, fault: &Fault) -> Step {
-    let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, Fault::Conflict(_));
+fn refused(observed: &Observed, fault: &iam::Error) -> Step {
+    let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, iam::Error::Conflict(_));
     // An earlier create with the pending secret may have taken hold, and be shown later.
     let may_appear = observed.contents().pending.is_some_and(|pending| {
         observed.progress(&pending.secret) == PendingProgress::Found && is_recent(pending.since, observed.now)
@@ -148,14 +148,14 @@ fn refused(observed: &Observed, fault: &Fault) -> Step {
 }
 
 /// What is under the id, where the API says that it is taken and shows no app.
-fn explained(observed: &Observed, fault: &Fault) -> Fault {
-    let (Fault::Conflict(said), Remote::Absent) = (fault, &observed.remote) else { return fault.clone() };
+fn explained(observed: &Observed, fault: &iam::Error) -> iam::Error {
+    let (iam::Error::Conflict(said), Remote::Absent) = (fault, &observed.remote) else { return fault.clone() };
     let id = observed.client_id();
     let advice = match observed.app.spec.id {
         Some(_) => "; if it stays so, delete this resource and create it again with another id",
         None => "",
     };
-    Fault::Conflict(format!(
+    iam::Error::Conflict(format!(
         "{said}; the API does not show app {id}: its deletion may still run, or another organization has it{advice}"
     ))
 }

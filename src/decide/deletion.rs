@@ -10,8 +10,8 @@ use super::ownership::{
 use super::secrets::{names as secret_names, read as read_secrets};
 use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Retry, Step};
 use crate::crd::DeletionPolicy;
+use crate::iam::{ClientId, Deletion};
 use crate::reason::Reason;
-use crate::remote::{ClientId, Deletion};
 use crate::secret::{OwnedSecret, SecretState};
 
 /// So many pods are named; who finds these finds the others.

@@ -10,7 +10,7 @@ use crate::crd::{
     RECONCILE_REQUESTED, SignedClaim, Workload,
 };
 use crate::definition::Fields;
-use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, OrgId, RemoteApp, Verification};
+use crate::iam::{self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, OrgId, RemoteApp, Verification};
 use crate::secret::{ProvidedSecret, SecretContents, SecretState};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -81,7 +81,7 @@ pub enum RoleAssignment {
     /// It was not added to its organization.
     Absent,
     /// The API refused to add it, which it does to a member too.
-    AdditionRefused(Fault),
+    AdditionRefused(iam::Error),
     /// It has these.
     Has(HeldRoles),
     /// It was given what the spec says in this pass.
@@ -94,7 +94,7 @@ pub enum Creation {
     /// The API was not asked to create it.
     NotTried,
     /// The API refused.
-    Refused(Fault),
+    Refused(iam::Error),
     /// The API created it and issued these credentials, which only this reconcile has.
     Issued(Credentials),
     /// The credentials were written to the Secret, or could not be and are given up.

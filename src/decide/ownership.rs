@@ -11,8 +11,8 @@ use super::{
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp, SignedClaim};
 use crate::definition::Fields;
+use crate::iam::{ClientId, ClientSecret};
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret};
 use crate::secret::SecretState;
 use kube::ResourceExt;
 

@@ -4,8 +4,8 @@
 use super::model::{is_recent, is_synced, lag_end, reconcile_requested};
 use super::{Blocked, Call, Next, Observed, Outcome, Remote, Retry, Step, creation};
 use crate::definition::{self, Fields};
+use crate::iam::{RemoteApp, Update};
 use crate::reason::Reason;
-use crate::remote::{RemoteApp, Update};
 use k8s_openapi::jiff::SignedDuration;
 
 /// When a change that the API did not take is sent again. Longer than the longest delay between two reconciles that wait.

@@ -8,8 +8,8 @@ use super::{Call, Observed, Outcome, Remote, Retry, RotationWrite, Step, WriteRe
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
 use crate::duration;
+use crate::iam::{ClientSecret, Update};
 use crate::reason::Reason;
-use crate::remote::{ClientSecret, Update};
 use crate::secret::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;

@@ -52,7 +52,7 @@ mod tests {
     use crate::cluster::cached::outline;
     use crate::crd::{Api, FINALIZER};
     use crate::decide::{Access, Observed, Outcome, client_id};
-    use crate::remote::ClientSecret;
+    use crate::iam::ClientSecret;
     use crate::secret::{SecretContents, SecretState, SecretWrite, guard};
     use crate::status;
     use serde_json::{Value, json};

@@ -19,7 +19,7 @@ pub(super) struct Election {
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
-pub(super) enum Turn {
+pub(super) enum Decision {
     /// Write this; it fails when another one was faster.
     Claim(Box<Lease>),
     /// Let another one lead, at least until then.
@@ -34,23 +34,23 @@ impl Election {
     }
 
     /// After a look at the Lease. One that is missing says nothing: whoever was seen last may still lead.
-    pub fn turn(&mut self, lease: Option<Lease>, now: Instant, time: Timestamp) -> Turn {
+    pub fn turn(&mut self, lease: Option<Lease>, now: Instant, time: Timestamp) -> Decision {
         if let Some(spec) = lease.as_ref().and_then(|lease| lease.spec.as_ref())
             && self.seen.as_ref().is_none_or(|(seen, _)| seen != spec)
         {
             self.seen = Some((spec.clone(), now));
         }
         if self.leads_until.is_some_and(|until| until <= now) {
-            return Turn::Expired;
+            return Decision::Expired;
         }
-        match self.other() {
-            Some((holder, until)) if now < until => Turn::StandBy { holder: holder.to_owned(), until },
-            Some(_) | None => Turn::Claim(Box::new(self.claimed(lease, time))),
+        match self.current_holder() {
+            Some((holder, until)) if now < until => Decision::StandBy { holder: holder.to_owned(), until },
+            Some(_) | None => Decision::Claim(Box::new(self.claimed(lease, time))),
         }
     }
 
     /// After a claim that was written; `sent` is from before, since others count from when they see it.
-    pub fn won(&mut self, sent: Instant) -> Instant {
+    pub fn record_acquired(&mut self, sent: Instant) -> Instant {
         let until = sent + RENEW_DEADLINE;
         self.leads_until = Some(until);
         until
@@ -64,7 +64,7 @@ impl Election {
     }
 
     /// Another holder, and until when its claim counts.
-    fn other(&self) -> Option<(&str, Instant)> {
+    fn current_holder(&self) -> Option<(&str, Instant)> {
         let (spec, since) = self.seen.as_ref()?;
         let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty() && *holder != self.identity)?;
         let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
@@ -124,13 +124,13 @@ mod tests {
         Election::new("us".into())
     }
 
-    fn stands_by_for(turn: Turn, other: &str) -> bool {
-        matches!(turn, Turn::StandBy { holder, .. } if holder == other)
+    fn stands_by_for(turn: Decision, other: &str) -> bool {
+        matches!(turn, Decision::StandBy { holder, .. } if holder == other)
     }
 
-    fn claim(turn: Turn) -> Lease {
+    fn claim(turn: Decision) -> Lease {
         match turn {
-            Turn::Claim(lease) => *lease,
+            Decision::Claim(lease) => *lease,
             other => panic!("{other:?}"),
         }
     }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_leader_renews_its_claim_and_keeps_when_it_began() {
         let (mut us, begin) = (us(), Instant::now());
-        us.won(begin);
+        us.record_acquired(begin);
         let renewed = claim(us.turn(Some(lease("us", 0)), begin + 2 * SECOND, at(2))).spec.unwrap();
         assert_eq!((renewed.acquire_time, renewed.lease_transitions), (Some(MicroTime(at(0))), Some(3)));
         assert_eq!(renewed.renew_time, Some(MicroTime(at(2))));
@@ -199,10 +199,10 @@ mod tests {
     fn a_leader_claims_nothing_past_its_deadline_and_nothing_once_another_holds_the_lease() {
         let begin = Instant::now();
         let mut late = us();
-        late.won(begin);
-        assert_eq!(late.turn(Some(lease("us", 0)), begin + RENEW_DEADLINE, at(10)), Turn::Expired);
+        late.record_acquired(begin);
+        assert_eq!(late.turn(Some(lease("us", 0)), begin + RENEW_DEADLINE, at(10)), Decision::Expired);
         let mut replaced = us();
-        replaced.won(begin);
+        replaced.record_acquired(begin);
         assert!(stands_by_for(replaced.turn(Some(lease("them", 5)), begin + 5 * SECOND, at(5)), "them"));
     }
 
@@ -210,10 +210,10 @@ mod tests {
     fn the_deadline_of_a_leader_comes_before_another_may_take_over() {
         let (mut leader, mut standby, begin) = (us(), Election::new("them".into()), Instant::now());
         let Lease { metadata, spec } = claim(leader.turn(None, begin, at(0)));
-        let until = leader.won(begin);
+        let until = leader.record_acquired(begin);
         let seen_at_the_earliest = begin;
         let turn = standby.turn(Some(Lease { metadata, spec }), seen_at_the_earliest, at(0));
-        assert!(matches!(turn, Turn::StandBy { until: free, .. } if until + 5 * SECOND <= free));
+        assert!(matches!(turn, Decision::StandBy { until: free, .. } if until + 5 * SECOND <= free));
     }
 
     #[test]

@@ -67,7 +67,7 @@ async fn of_replicas_that_start_together_one_leads_and_the_others_stand_by() {
     let replica = |name: &'static str| {
         let stand_by = &stand_by;
         let won = candidate(&memory, name).win(move || stand_by.lock().unwrap().push(name));
-        async move { won.await.hold(pending()).await }
+        async move { won.await.renew_until(pending()).await }
     };
     let all = async { tokio::join!(replica("a"), replica("b"), replica("c")) };
     assert!(timeout(60 * SECOND, all).await.is_err(), "none ends");
@@ -80,10 +80,10 @@ async fn of_replicas_that_start_together_one_leads_and_the_others_stand_by() {
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_vanishes_is_followed_once_its_claim_has_run_out() {
     let memory = Memory::default();
-    let vanishing = timeout(5 * SECOND, leader(&memory, "a").await.hold(pending()));
+    let vanishing = timeout(5 * SECOND, leader(&memory, "a").await.renew_until(pending()));
     let (ended, next) = tokio::join!(vanishing, leader(&memory, "b"));
     assert!(ended.is_err(), "it was cut, not lost");
-    assert!(next.fence().is_open());
+    assert!(next.guard().is_open());
     assert_eq!(memory.holder().as_deref(), Some("b"));
 }
 
@@ -91,17 +91,17 @@ async fn a_leader_that_vanishes_is_followed_once_its_claim_has_run_out() {
 async fn a_leader_that_gets_no_answer_ends_and_its_fence_is_closed_before_another_leads() {
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
-    let fence = first.fence();
+    let guard = first.guard();
     let connected = Memory { hangs: Arc::default(), ..memory.clone() };
     let second = async {
         sleep(SECOND).await;
         memory.hangs.store(true, Ordering::Relaxed);
         let next = leader(&connected, "b").await;
-        assert!(!fence.is_open(), "two lead at once");
+        assert!(!guard.is_open(), "two lead at once");
         next
     };
-    let (ended, _next) = tokio::join!(first.hold(pending()), second);
-    assert_eq!(ended, Err(Lost::NotRenewed));
+    let (ended, _next) = tokio::join!(first.renew_until(pending()), second);
+    assert_eq!(ended, Err(LeadershipLost::NotRenewed));
     assert_eq!(memory.holder().as_deref(), Some("b"));
 }
 
@@ -109,10 +109,10 @@ async fn a_leader_that_gets_no_answer_ends_and_its_fence_is_closed_before_anothe
 async fn a_leader_that_sees_another_holder_ends_at_once() {
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
-    let fence = first.fence();
+    let guard = first.guard();
     memory.lease.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().holder_identity = Some("b".into());
-    assert_eq!(first.hold(pending()).await, Err(Lost::Taken("b".into())));
-    assert!(!fence.is_open());
+    assert_eq!(first.renew_until(pending()).await, Err(LeadershipLost::Taken("b".into())));
+    assert!(!guard.is_open());
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +124,7 @@ async fn a_leader_goes_on_after_one_answer_that_never_came() {
         sleep(4 * SECOND).await;
         memory.hangs.store(false, Ordering::Relaxed);
     };
-    let (held, ()) = tokio::join!(timeout(60 * SECOND, first.hold(pending())), hiccup);
+    let (held, ()) = tokio::join!(timeout(60 * SECOND, first.renew_until(pending())), hiccup);
     assert!(held.is_err(), "{held:?}");
 }
 
@@ -133,7 +133,7 @@ async fn a_leader_goes_on_when_somebody_labels_the_lease_between_its_look_and_it
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
     memory.raced.store(true, Ordering::Relaxed);
-    let held = timeout(60 * SECOND, first.hold(pending())).await;
+    let held = timeout(60 * SECOND, first.renew_until(pending())).await;
     assert!(held.is_err(), "{held:?}");
     assert!(!memory.raced.load(Ordering::Relaxed), "it lost a race");
 }
@@ -142,13 +142,13 @@ async fn a_leader_goes_on_when_somebody_labels_the_lease_between_its_look_and_it
 async fn a_leader_that_is_paused_writes_nothing_when_it_goes_on() {
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
-    let fence = first.fence();
-    let mut held = Box::pin(first.hold(pending()));
+    let guard = first.guard();
+    let mut held = Box::pin(first.renew_until(pending()));
     assert_eq!((&mut held).now_or_never(), None);
     let before = memory.lease.lock().unwrap().clone();
     tokio::time::advance(60 * SECOND).await;
-    assert!(!fence.is_open(), "closed by the clock, before anything else runs");
-    assert_eq!(held.await, Err(Lost::NotRenewed));
+    assert!(!guard.is_open(), "closed by the clock, before anything else runs");
+    assert_eq!(held.await, Err(LeadershipLost::NotRenewed));
     assert_eq!(*memory.lease.lock().unwrap(), before);
 }
 
@@ -156,18 +156,18 @@ async fn a_leader_that_is_paused_writes_nothing_when_it_goes_on() {
 async fn a_leader_that_is_done_blanks_the_lease_and_the_next_one_does_not_wait() {
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
-    let fence = first.fence();
+    let guard = first.guard();
     let (done, is_done) = oneshot::channel::<()>();
-    let held = first.hold(async { drop(is_done.await) });
+    let held = first.renew_until(async { drop(is_done.await) });
     let stop = async {
         sleep(60 * SECOND).await;
-        assert!(fence.is_open(), "renewed for a minute");
+        assert!(guard.is_open(), "renewed for a minute");
         drop(done);
         Instant::now()
     };
     let next = async {
         let next = leader(&memory, "b").await;
-        assert!(!fence.is_open(), "two lead at once");
+        assert!(!guard.is_open(), "two lead at once");
         (next, Instant::now())
     };
     let (ended, stopped, (_next, taken_over)) = tokio::join!(held, stop, next);

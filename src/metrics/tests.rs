@@ -1,5 +1,5 @@
 use super::*;
-use crate::remote::Operation;
+use crate::iam::Operation;
 use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 use serde_json::json;

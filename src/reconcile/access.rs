@@ -3,7 +3,7 @@
 
 use super::{Connections, Operator};
 use crate::claim::ApiAddress;
-use crate::cluster::{Cluster, ClusterFault};
+use crate::cluster::{self, Cluster};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
 use crate::duration;
@@ -16,7 +16,10 @@ use std::time::Duration;
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
-    pub(super) async fn access(&self, app: &OrgOAuthApp) -> Result<(Access, Option<Arc<IamConnection>>), ClusterFault> {
+    pub(super) async fn access(
+        &self,
+        app: &OrgOAuthApp,
+    ) -> Result<(Access, Option<Arc<IamConnection>>), cluster::Error> {
         let name = &app.spec.connection_ref.name;
         let Some(connection) = self.connections.find(name) else {
             return Ok((Access::Refused(not_found(name)), None));
@@ -52,7 +55,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         app: &OrgOAuthApp,
         connection: &IamConnection,
         wanted: &[Wanted<'_>],
-    ) -> Result<Decision, ClusterFault> {
+    ) -> Result<Decision, cluster::Error> {
         let namespace = app.namespace().unwrap_or_default();
         let grants = &connection.spec.grants;
         let labels = match grants::ask_for_labels(grants) {

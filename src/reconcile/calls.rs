@@ -1,7 +1,7 @@
 //! Performs one call to the API and folds what it provided into what is observed.
-//! A fault of the API ends the pass; what that means is decided in `decide`.
+//! A fault of the API ends the reconciliation; what that means is decided in `decide`.
 
-use super::{Connections, Flow, Pass};
+use super::{Connections, Flow, Reconciliation};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
 use crate::decide::{
@@ -9,13 +9,13 @@ use crate::decide::{
     may_be_old, org_id,
 };
 use crate::duration;
+use crate::iam::{self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, Iam, Lookup, NewApp, RemoteApp};
 use crate::reason::Reason;
-use crate::remote::{ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, RemoteApp};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-impl<C: Cluster, D: Connections> Pass<'_, C, D> {
+impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) async fn call(&mut self, call: Call) -> Flow {
         let iam = match self.open().await {
             Ok(iam) => iam,
@@ -44,7 +44,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         interval.unwrap_or_default().mul_f64(1.0 - SPREAD)
     }
 
-    async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), Fault> {
+    async fn ask(&mut self, iam: &D::Iam, call: Call) -> Result<(), iam::Error> {
         let org = org_id(&self.observed.app);
         match call {
             Call::Authenticate => {
@@ -57,20 +57,20 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             }
             Call::FindInList(id) => {
                 let remote = match iam.look(&org, &id, self.max_age()).await? {
-                    Look::Listed(app) => Remote::Listed(Some(app)),
-                    Look::NotListed => Remote::Listed(None),
-                    Look::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
+                    Lookup::Listed(app) => Remote::Listed(Some(app)),
+                    Lookup::NotListed => Remote::Listed(None),
+                    Lookup::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
                 };
                 self.observed.saw_remote(remote);
             }
             Call::ConfirmAbsence(id, max_age) => match iam.look(&org, &id, max_age).await? {
-                Look::Listed(_) => {
+                Lookup::Listed(_) => {
                     self.observed.exists();
                     self.observed.list = ListWitness::Shows;
                 }
-                Look::NotListed => self.observed.list = ListWitness::ShowsNot,
-                Look::Read(None) => self.observed.list = ListWitness::NoList,
-                Look::Read(Some(shown)) => self.observed.saw_remote(Remote::Shown(shown)),
+                Lookup::NotListed => self.observed.list = ListWitness::ShowsNot,
+                Lookup::Read(None) => self.observed.list = ListWitness::NoList,
+                Lookup::Read(Some(shown)) => self.observed.saw_remote(Remote::Shown(shown)),
             },
             Call::Create(app) => {
                 let answer = iam.create(&org, &app).await;
@@ -122,7 +122,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    fn created(&mut self, app: NewApp, answer: Result<Credentials, Fault>) -> Result<(), Fault> {
+    fn created(&mut self, app: NewApp, answer: Result<Credentials, iam::Error>) -> Result<(), iam::Error> {
         match answer {
             Ok(credentials) => {
                 let again = self.observed.contents().revision > 0;
@@ -135,24 +135,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 Ok(())
             }
             // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
-            Err(fault @ (Fault::Conflict(_) | Fault::Rejected(_))) => {
+            Err(fault @ (iam::Error::Conflict(_) | iam::Error::Rejected(_))) => {
                 self.observed.remote = Remote::Unread;
                 self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
             // This request created nothing.
             Err(
-                fault @ (Fault::WrongOrganization(_)
-                | Fault::Forbidden(_)
-                | Fault::NotFound(_)
-                | Fault::Credentials(_)
-                | Fault::Throttled { .. }),
+                fault @ (iam::Error::WrongOrganization(_)
+                | iam::Error::Forbidden(_)
+                | iam::Error::NotFound(_)
+                | iam::Error::Credentials(_)
+                | iam::Error::Throttled { .. }),
             ) => {
                 self.observed.remote = Remote::Absent;
                 self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
-            Err(fault @ Fault::Unavailable(_)) => {
+            Err(fault @ iam::Error::Unavailable(_)) => {
                 self.observed.remembered.unanswered_create = Some(self.observed.now);
                 self.observed.remembered.refused_pending = None;
                 Err(fault)
@@ -161,7 +161,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     /// A refused addition was no failure if the app is a member. If it is none, or nobody may read that, the refusal counts.
-    fn roles_read(&mut self, held: Result<Option<HeldRoles>, Fault>) -> Result<(), Fault> {
+    fn roles_read(&mut self, held: Result<Option<HeldRoles>, iam::Error>) -> Result<(), iam::Error> {
         let refusal = match &self.observed.roles {
             RoleAssignment::AdditionRefused(fault) => Some(fault.clone()),
             RoleAssignment::Unread | RoleAssignment::Absent | RoleAssignment::Has(_) | RoleAssignment::AsDefined => {
@@ -178,7 +178,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    fn added(&mut self, id: ClientId, answer: Result<(), Fault>) -> Result<(), Fault> {
+    fn added(&mut self, id: ClientId, answer: Result<(), iam::Error>) -> Result<(), iam::Error> {
         match answer {
             Ok(()) => {
                 self.observed.roles = RoleAssignment::AsDefined;
@@ -198,8 +198,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         &mut self,
         id: ClientId,
         fields: Vec<String>,
-        answer: Result<Option<RemoteApp>, Fault>,
-    ) -> Result<(), Fault> {
+        answer: Result<Option<RemoteApp>, iam::Error>,
+    ) -> Result<(), iam::Error> {
         match answer {
             Ok(shown) => {
                 self.note(Reason::Updated, format!("App {id} was changed: {}.", fields.join(", ")));
@@ -216,7 +216,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.saw_remote(remote);
                 Ok(())
             }
-            Err(Fault::NotFound(_)) => {
+            Err(iam::Error::NotFound(_)) => {
                 self.observed.saw_remote(Remote::Absent);
                 Ok(())
             }
@@ -224,7 +224,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
-    fn sent(&mut self, secret: &ClientSecret, answer: Result<(), Fault>) -> Result<(), Fault> {
+    fn sent(&mut self, secret: &ClientSecret, answer: Result<(), iam::Error>) -> Result<(), iam::Error> {
         let progress = self.observed.progress(secret);
         let was_found = progress == PendingProgress::Found;
         let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_hold());
@@ -235,8 +235,8 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.exists();
                 self.observed.came_to(secret, PendingProgress::Accepted);
             }
-            Err(Fault::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
-            Err(Fault::NotFound(_)) => self.observed.saw_remote(Remote::Absent),
+            Err(iam::Error::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
+            Err(iam::Error::NotFound(_)) => self.observed.saw_remote(Remote::Absent),
             Err(fault) => return Err(fault),
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! One look at a connection: check it, and report its status if that changed.
-//! The same as a pass over a resource, but nothing is ever done to a connection.
+//! The same as a reconciliation over a resource, but nothing is ever done to a connection.
 
 use super::panic::{caught, internal_error};
 use super::{Connections, Operator};
-use crate::cluster::{Cluster, ClusterFault};
+use crate::cluster::{self, Cluster};
 use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnectionStatus};
-use crate::remote::OrgId;
-use crate::status::{self, Checked, Proven};
+use crate::iam::OrgId;
+use crate::status::{self, Checked, ConnectionHealth};
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
     /// Looks at the connection of that name and says whether it is Ready. `org` is that of a resource which uses it;
@@ -19,13 +19,13 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         name: &str,
         org: Option<&OrgId>,
         counts: Option<AppCounts>,
-    ) -> Result<bool, ClusterFault> {
+    ) -> Result<bool, cluster::Error> {
         let Some(connection) = self.connections.find(name) else { return Ok(false) };
         let checked = match caught(self.connections.check(&connection, org)).await {
             Some(checked) => checked,
             None => {
                 self.metrics.panicked();
-                Checked::without_expiry(Proven::Wrong(internal_error()))
+                Checked::without_expiry(ConnectionHealth::Wrong(internal_error()))
             }
         };
         let status = status::of_connection(&connection, &checked, counts, self.now());

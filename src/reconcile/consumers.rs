@@ -1,8 +1,8 @@
 //! Performs what is done about the consumers of a Secret, and says what came of it.
 //! None of it fails a reconcile, unless Kubernetes does not answer.
 
-use super::{Connections, Pass};
-use crate::cluster::{Cluster, ClusterFault, Happening};
+use super::{Connections, Reconciliation};
+use crate::cluster::{self, AppEvent, Cluster};
 use crate::consumers::RestartResult;
 use crate::crd::{OrgOAuthAppStatus, Workload};
 use crate::decide::{overlap_ending, stale_consumers};
@@ -11,13 +11,13 @@ use crate::secret::secret_name;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-impl<C: Cluster, D: Connections> Pass<'_, C, D> {
-    pub(super) async fn find_stale_consumers(&mut self, until: Timestamp) -> Result<(), ClusterFault> {
+impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
+    pub(super) async fn find_stale_consumers(&mut self, until: Timestamp) -> Result<(), cluster::Error> {
         let (namespace, secret) = self.consumed();
         match self.operator.cluster.stale_consumers(&namespace, &secret, until).await {
             Ok(stale) => self.observed.stale_consumers = Some(stale),
             // What is known of them stays, until the next time.
-            Err(ClusterFault::Refused(message)) => tracing::warn!("pods cannot be looked for: {message}"),
+            Err(cluster::Error::Refused(message)) => tracing::warn!("pods cannot be looked for: {message}"),
             Err(fault) => return Err(fault),
         }
         let revision = self.observed.contents().revision;
@@ -25,7 +25,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    pub(super) async fn restart(&mut self, workload: Workload, since: Timestamp) -> Result<(), ClusterFault> {
+    pub(super) async fn restart(&mut self, workload: Workload, since: Timestamp) -> Result<(), cluster::Error> {
         let (namespace, secret) = self.consumed();
         let result = self.operator.cluster.restart(&namespace, &workload, &secret, since).await?;
         if result == RestartResult::Restarted {
@@ -42,19 +42,19 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     /// Which restarts failed in this reconcile, and why.
-    pub(super) fn not_restarted(&self) -> Option<Happening> {
+    pub(super) fn not_restarted(&self) -> Option<AppEvent> {
         let (_, secret) = self.consumed();
         let why = |(workload, result): &(Workload, RestartResult)| {
             result.failure(&secret).map(|why| format!("{workload} {why}"))
         };
         let failed: Vec<String> = self.observed.restarts.iter().filter_map(why).collect();
         let message = format!("Not restarted after the rotation: {}.", failed.join("; "));
-        let happening = Happening { reason: Reason::ConsumersNotRestarted, message, warning: true };
-        (!failed.is_empty()).then_some(happening)
+        let event = AppEvent { reason: Reason::ConsumersNotRestarted, message, warning: true };
+        (!failed.is_empty()).then_some(event)
     }
 
     /// Which pods still hold the previous secret, if this status is the first to say that it ends soon.
-    pub(super) fn stale_consumers(&self, status: &OrgOAuthAppStatus) -> Option<Happening> {
+    pub(super) fn stale_consumers(&self, status: &OrgOAuthAppStatus) -> Option<AppEvent> {
         let warned = |status: &OrgOAuthAppStatus| status.rotation.as_ref()?.warned_revision;
         if warned(status) == self.observed.app.status.as_ref().and_then(warned) {
             return None;
@@ -66,6 +66,6 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             self.observed.client_id(),
             overlap.ends,
         );
-        Some(Happening { reason: Reason::ConsumersStale, message, warning: true })
+        Some(AppEvent { reason: Reason::ConsumersStale, message, warning: true })
     }
 }

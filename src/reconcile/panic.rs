@@ -1,9 +1,9 @@
 //! A reconcile in which the operator itself fails ends, and nothing else does: its resource says so, and is tried again
 //! slowly.
 
-use super::{Connections, Observed, Operator, Pass};
+use super::{Connections, Observed, Operator, Reconciliation};
 use crate::cluster::cached::CachedApp;
-use crate::cluster::{Cluster, ClusterFault};
+use crate::cluster::{self, Cluster};
 use crate::crd::OrgOAuthApp;
 use crate::decide::{Access, Blocked, Outcome};
 use crate::panics;
@@ -17,7 +17,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     ///
     /// # Errors
     /// As `reconcile`.
-    pub async fn reconcile_or_say_why_not(&self, cached: &CachedApp) -> Result<Outcome, ClusterFault> {
+    pub async fn reconcile_or_say_why_not(&self, cached: &CachedApp) -> Result<Outcome, cluster::Error> {
         // What a reconcile shares with others is behind locks that are taken over when they are poisoned.
         let Some(result) = caught(self.reconcile_cached(cached)).await else {
             self.metrics.panicked();
@@ -32,7 +32,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     }
 
     /// A large resource is not kept by the watch: it is read when its turn has come.
-    async fn reconcile_cached(&self, cached: &CachedApp) -> Result<Outcome, ClusterFault> {
+    async fn reconcile_cached(&self, cached: &CachedApp) -> Result<Outcome, cluster::Error> {
         if let Some(app) = cached.whole() {
             return self.reconcile(app.clone()).await;
         }
@@ -43,14 +43,14 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         }
     }
 
-    async fn say_blocked(&self, app: &OrgOAuthApp, blocked: Blocked) -> Result<(), ClusterFault> {
+    async fn say_blocked(&self, app: &OrgOAuthApp, blocked: Blocked) -> Result<(), cluster::Error> {
         let namespace = app.namespace().unwrap_or_default();
         // The reconcile may have changed it before it failed.
         let Some(app) = self.cluster.read_app(&namespace, &app.name_any()).await? else { return Ok(()) };
-        let fresh = (self.fresh)().map_err(ClusterFault::Unavailable)?;
+        let fresh = (self.fresh)().map_err(cluster::Error::Unavailable)?;
         let observed = Observed::new(app, Access::Refused(blocked.clone()), self.claim_key.clone(), self.now(), fresh);
-        let mut pass = Pass { operator: self, connection: None, observed, happened: Vec::new() };
-        pass.report(&Outcome::Blocked(blocked)).await
+        let mut reconciliation = Reconciliation { operator: self, connection: None, observed, happened: Vec::new() };
+        reconciliation.report(&Outcome::Blocked(blocked)).await
     }
 }
 

@@ -1,23 +1,23 @@
 //! Performs one step at Kubernetes and folds what it provided into what is observed; calls to the API are in `calls`.
 //! Each step is at most one write, so a crash leaves at most one effect that is not yet known.
 
-use super::{Connections, Flow, Pass};
-use crate::cluster::{Cluster, ClusterFault};
+use super::{Connections, Flow, Reconciliation};
+use crate::cluster::{self, Cluster};
 use crate::crd::{AdoptionPolicy, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
     Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, Retry, RotationWrite,
     SecretWriteProgress, Step, WriteReason, comes_first, has_claim, has_finalizer,
 };
+use crate::iam::ClientId;
 use crate::reason::Reason;
-use crate::remote::ClientId;
 use crate::secret::{
     self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, SecretWrite, rotation_secret_name, secret_name,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-impl<C: Cluster, D: Connections> Pass<'_, C, D> {
-    pub(super) async fn perform(&mut self, step: Step) -> Result<Flow, ClusterFault> {
+impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
+    pub(super) async fn perform(&mut self, step: Step) -> Result<Flow, cluster::Error> {
         match step {
             Step::ReadSecrets => self.read_secrets().await?,
             Step::ReadPreviousTarget(name) => self.observed.previous_target = Some(self.read_secret(&name).await?),
@@ -58,7 +58,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(Flow::Next)
     }
 
-    async fn read_secrets(&mut self) -> Result<(), ClusterFault> {
+    async fn read_secrets(&mut self) -> Result<(), cluster::Error> {
         let secret = self.read_secret(&secret_name(&self.observed.app)).await?;
         if self.is_overridden(&secret) {
             self.observed.secret_write = SecretWriteProgress::Overridden;
@@ -68,7 +68,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    async fn read_secret(&self, name: &str) -> Result<SecretState, ClusterFault> {
+    async fn read_secret(&self, name: &str) -> Result<SecretState, cluster::Error> {
         let namespace = self.observed.app.namespace().unwrap_or_default();
         let secret = self.guard(self.operator.cluster.read_secret(&namespace, name).await?);
         if let Some(secrets) = &self.operator.observed_secrets {
@@ -77,7 +77,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(secret)
     }
 
-    async fn write_secret(&self, name: &str, write: SecretWrite) -> Result<SecretState, ClusterFault> {
+    async fn write_secret(&self, name: &str, write: SecretWrite) -> Result<SecretState, cluster::Error> {
         let app = &self.observed.app;
         let written = self.operator.observed_secrets.as_ref().map(|secrets| secrets.write(app, name));
         let secret = self.guard(self.operator.cluster.write_secret(write).await?);
@@ -106,7 +106,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         }
     }
 
-    async fn read_provided(&self) -> Result<Option<ProvidedSecret>, ClusterFault> {
+    async fn read_provided(&self) -> Result<Option<ProvidedSecret>, cluster::Error> {
         let app = &self.observed.app;
         let Some(reference) = &app.spec.client_secret_ref else { return Ok(None) };
         let namespace = app.namespace().unwrap_or_default();
@@ -114,7 +114,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(Some(secret::provided(reference, secret)))
     }
 
-    async fn read_resource(&mut self) -> Result<Flow, ClusterFault> {
+    async fn read_resource(&mut self) -> Result<Flow, cluster::Error> {
         let app = &self.observed.app;
         let namespace = app.namespace().unwrap_or_default();
         match self.operator.cluster.read_app(&namespace, &app.name_any()).await? {
@@ -122,11 +122,11 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.saw(present);
                 Ok(Flow::Next)
             }
-            Some(_) | None => Err(ClusterFault::Stale),
+            Some(_) | None => Err(cluster::Error::Stale),
         }
     }
 
-    async fn find_id_owner(&self) -> Result<IdOwner, ClusterFault> {
+    async fn find_id_owner(&self) -> Result<IdOwner, cluster::Error> {
         let id = self.observed.client_id();
         let asking = self.observed.app.namespace().unwrap_or_default();
         for other in self.operator.cluster.apps_with_id(&id.0, &asking).await? {
@@ -157,7 +157,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             || (comes_first(&self.observed.app, id, other) && same_api && self.operator.is_granted(other).await)
     }
 
-    async fn claim(&mut self, id: ClientId, origin: ClaimOrigin) -> Result<(), ClusterFault> {
+    async fn claim(&mut self, id: ClientId, origin: ClaimOrigin) -> Result<(), cluster::Error> {
         let claiming = self.operator.claiming.get(id.clone(), Default::default);
         let _alone = claiming.lock().await;
         self.observed.id_owner = self.find_id_owner().await?;
@@ -182,24 +182,24 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Ok(())
     }
 
-    async fn write_status(&mut self, status: OrgOAuthAppStatus) -> Result<(), ClusterFault> {
+    async fn write_status(&mut self, status: OrgOAuthAppStatus) -> Result<(), cluster::Error> {
         let app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
         self.observed.saw(app);
         Ok(())
     }
 
     /// A Secret that Kubernetes would refuse is found out before the API hears of the app.
-    async fn try_secret(&mut self, content: &SecretContents) -> Result<Flow, ClusterFault> {
+    async fn try_secret(&mut self, content: &SecretContents) -> Result<Flow, cluster::Error> {
         let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(&self.observed.app, content))
         else {
-            return Err(ClusterFault::Stale);
+            return Err(cluster::Error::Stale);
         };
         match self.operator.cluster.try_secret(write).await {
             Ok(()) => {
                 self.secret_accepted();
                 Ok(Flow::Next)
             }
-            Err(ClusterFault::Refused(message)) => Ok(self.secret_refused(&self.secret_name(), message)),
+            Err(cluster::Error::Refused(message)) => Ok(self.secret_refused(&self.secret_name(), message)),
             Err(fault) => Err(fault),
         }
     }
@@ -217,10 +217,10 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         Flow::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, retry: Retry::Backoff })
     }
 
-    async fn write(&mut self, content: SecretContents, because: WriteReason) -> Result<Flow, ClusterFault> {
+    async fn write(&mut self, content: SecretContents, because: WriteReason) -> Result<Flow, cluster::Error> {
         let app = &self.observed.app;
         let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(app, &content)) else {
-            return Err(ClusterFault::Stale);
+            return Err(cluster::Error::Stale);
         };
         // Whatever comes of it: a credential that could not be stored is never tried a second time, since another
         // one may have taken its place meanwhile.
@@ -243,23 +243,27 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     /// Both Secrets are read again after one was changed by somebody else.
-    fn secret_not_written(&mut self, name: &str, fault: ClusterFault) -> Result<Flow, ClusterFault> {
+    fn secret_not_written(&mut self, name: &str, fault: cluster::Error) -> Result<Flow, cluster::Error> {
         match fault {
-            ClusterFault::Stale => {
+            cluster::Error::Stale => {
                 self.observed.secret = None;
                 Ok(Flow::Next)
             }
-            ClusterFault::Refused(message) => Ok(self.secret_refused(name, message)),
-            ClusterFault::Unavailable(_) => Err(fault),
+            cluster::Error::Refused(message) => Ok(self.secret_refused(name, message)),
+            cluster::Error::Unavailable(_) => Err(fault),
         }
     }
 
-    async fn write_rotation(&mut self, content: SecretContents, because: RotationWrite) -> Result<Flow, ClusterFault> {
+    async fn write_rotation(
+        &mut self,
+        content: SecretContents,
+        because: RotationWrite,
+    ) -> Result<Flow, cluster::Error> {
         let app = &self.observed.app;
         let name = rotation_secret_name(app);
         let target = self.observed.rotation_secret.as_ref();
         let Some(write) = target.and_then(|target| target.write_rotation(app, &content)) else {
-            return Err(ClusterFault::Stale);
+            return Err(cluster::Error::Stale);
         };
         match self.write_secret(&name, write).await {
             Ok(secret) => {
@@ -357,13 +361,13 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
         app.status.as_ref().is_some_and(|status| status.observed_generation != app.metadata.generation)
     }
 
-    async fn release(&mut self, secret: &OwnedSecret) -> Result<(), ClusterFault> {
+    async fn release(&mut self, secret: &OwnedSecret) -> Result<(), cluster::Error> {
         let released = self.write_secret(&secret.name(), secret.release(&self.observed.app)).await?;
         self.saw_secret(secret, released);
         Ok(())
     }
 
-    async fn drop_finalizer(&mut self) -> Result<Flow, ClusterFault> {
+    async fn drop_finalizer(&mut self) -> Result<Flow, cluster::Error> {
         self.operator.cluster.drop_finalizer(&self.observed.app).await?;
         let id = self.observed.client_id();
         match &self.observed.deletion {

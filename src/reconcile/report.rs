@@ -1,17 +1,17 @@
-//! Reports a pass: status if it changed, and an Event if something happened or the reason to wait is a new one.
-//! A pass that changes nothing writes nothing.
+//! Reports a reconciliation: status if it changed, and an Event if something happened or the reason to wait is a new one.
+//! A reconciliation that changes nothing writes nothing.
 
-use super::{Connections, Pass};
-use crate::cluster::{Cluster, ClusterFault, Happening};
+use super::{Connections, Reconciliation};
+use crate::cluster::{self, AppEvent, Cluster};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus};
 use crate::decide::Outcome;
 use crate::reason::Reason;
 use crate::secret::secret_name;
 use crate::status;
 
-impl<C: Cluster, D: Connections> Pass<'_, C, D> {
-    pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), ClusterFault> {
-        let mut happenings = vec![self.happening(outcome), self.not_restarted()];
+impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
+    pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), cluster::Error> {
+        let mut happenings = vec![self.event(outcome), self.not_restarted()];
         if *outcome != Outcome::Gone {
             let status = status::after(&self.observed, outcome, self.operator.now());
             happenings.push(self.stale_consumers(&status));
@@ -20,40 +20,40 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
                 self.observed.app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
             }
         }
-        for happening in happenings.into_iter().flatten() {
+        for event in happenings.into_iter().flatten() {
             // What was done is logged when it is done.
-            if happening.warning {
-                tracing::warn!(reason = happening.reason.as_str(), "{}", happening.message);
+            if event.warning {
+                tracing::warn!(reason = event.reason.as_str(), "{}", event.message);
             }
-            self.operator.cluster.tell(&self.observed.app, &happening).await;
+            self.operator.cluster.tell(&self.observed.app, &event).await;
         }
         Ok(())
     }
 
-    /// At most one Event a pass, beside those about consumers: the reason why it cannot go on if that is new, else what was done.
-    fn happening(&self, outcome: &Outcome) -> Option<Happening> {
+    /// At most one Event a reconciliation, beside those about consumers: the reason why it cannot go on if that is new, else what was done.
+    fn event(&self, outcome: &Outcome) -> Option<AppEvent> {
         let app = &self.observed.app;
         match outcome {
             Outcome::Blocked(blocked)
                 if !is_said(app, ConditionType::Stalled, ConditionStatus::True, blocked.reason) =>
             {
-                Some(Happening { reason: blocked.reason, message: blocked.message.clone(), warning: true })
+                Some(AppEvent { reason: blocked.reason, message: blocked.message.clone(), warning: true })
             }
             Outcome::Waiting { reason, message, .. }
                 if !is_said(app, ConditionType::Reconciling, ConditionStatus::True, *reason) =>
             {
                 let warning = !matches!(reason, Reason::Deleting);
-                Some(Happening { reason: *reason, message: message.clone(), warning })
+                Some(AppEvent { reason: *reason, message: message.clone(), warning })
             }
             Outcome::Observed(plan)
                 if !is_said(app, ConditionType::Synced, ConditionStatus::False, Reason::PlanPending) =>
             {
                 let message = format!("managementPolicy Full would {plan}.");
-                Some(Happening { reason: Reason::PlanPending, message, warning: false })
+                Some(AppEvent { reason: Reason::PlanPending, message, warning: false })
             }
             Outcome::Suspended if !is_said(app, ConditionType::Synced, ConditionStatus::Unknown, Reason::Suspended) => {
                 let message = "Nothing but deletion is done while spec.suspend is set.".into();
-                Some(Happening { reason: Reason::Suspended, message, warning: false })
+                Some(AppEvent { reason: Reason::Suspended, message, warning: false })
             }
             Outcome::Blocked(_) | Outcome::Waiting { .. } | Outcome::Observed(_) | Outcome::Suspended => None,
             Outcome::Gone => self.all_that_happened(),
@@ -68,7 +68,7 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
     }
 
     /// That the API refuses what consumers find cuts them off, whatever else the reconcile is about.
-    fn refused_credential(&self, outcome: &Outcome, status: &OrgOAuthAppStatus) -> Option<Happening> {
+    fn refused_credential(&self, outcome: &Outcome, status: &OrgOAuthAppStatus) -> Option<AppEvent> {
         if let Outcome::Blocked(_) | Outcome::Waiting { .. } = outcome {
             return None;
         }
@@ -80,15 +80,15 @@ impl<C: Cluster, D: Connections> Pass<'_, C, D> {
             let condition = status.conditions.iter().find(|c| c.r#type == kind)?;
             let is_said_now = condition.status == value && condition.reason == reason.as_str();
             let is_new = is_said_now && !is_said(&self.observed.app, kind, value, reason);
-            is_new.then(|| Happening { reason, message: condition.message.clone(), warning: true })
+            is_new.then(|| AppEvent { reason, message: condition.message.clone(), warning: true })
         };
         refused.into_iter().find_map(news)
     }
 
     /// Under the reason of what came first, since the rest came of it.
-    fn all_that_happened(&self) -> Option<Happening> {
-        let messages: Vec<&str> = self.happened.iter().map(|happening| happening.message.as_str()).collect();
-        self.happened.first().map(|first| Happening { message: messages.join(" "), ..first.clone() })
+    fn all_that_happened(&self) -> Option<AppEvent> {
+        let messages: Vec<&str> = self.happened.iter().map(|event| event.message.as_str()).collect();
+        self.happened.first().map(|first| AppEvent { message: messages.join(" "), ..first.clone() })
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::crd::{
     CLAIM, DeletionPolicy, FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys, SignedClaim,
 };
-use crate::remote::{ClientId, ClientSecret};
+use crate::iam::{ClientId, ClientSecret};
 use crate::secret_value;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;

@@ -1,7 +1,7 @@
 //! Makes client secrets that satisfy the published policy in both of its readings.
 //! Their only special character is `_`, which needs no escape in URLs, shells and YAML.
 
-use crate::remote::ClientSecret;
+use crate::iam::ClientSecret;
 
 /// 62 letters and digits; with 40 of them a secret has 238 bits.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

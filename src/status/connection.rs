@@ -1,13 +1,13 @@
 //! From what was found out about a connection to the status that people and tools read.
 //! Pure and deterministic, as for apps.
 
-use super::Said;
+use super::NewCondition;
 use crate::crd::{
     AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus, OrgOAuthApp,
 };
 use crate::decide::{Blocked, org_id};
+use crate::iam::{OrgId, TokenClaims};
 use crate::reason::Reason;
-use crate::remote::{OrgId, TokenClaims};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -18,21 +18,21 @@ const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// Whether it can be used.
-    pub proven: Proven,
+    pub health: ConnectionHealth,
     /// When its credentials end.
     pub expiry: Expiry,
 }
 
 impl Checked {
     /// Where nothing is known of the end of the credentials.
-    pub fn without_expiry(proven: Proven) -> Self {
-        Self { proven, expiry: Expiry::NotKnown }
+    pub fn without_expiry(health: ConnectionHealth) -> Self {
+        Self { health, expiry: Expiry::NotKnown }
     }
 }
 
 /// Whether a connection can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proven {
+pub enum ConnectionHealth {
     /// The API gave an access token for the credentials, which says this.
     Accepted(TokenClaims),
     /// Each namespace brings credentials of its own.
@@ -102,12 +102,12 @@ pub fn of_connection(
     let old = connection.status.clone().unwrap_or_default();
     let generation = connection.metadata.generation;
     let last = old.conditions.iter().find(|c| c.r#type == ConditionType::Ready && c.observed_generation == generation);
-    let ready = match ready(&checked.proven, last) {
+    let ready = match ready(&checked.health, last) {
         Some(said) => Some(said.after(&old.conditions, generation, now)),
         None => last.cloned(),
     };
     let expiring = expiring(&checked.expiry, now).map(|said| said.after(&old.conditions, generation, now));
-    let claims = claims(&checked.proven, &old);
+    let claims = claims(&checked.health, &old);
     IamConnectionStatus {
         observed_generation: generation,
         organization: claims.organization.map(|org| org.0),
@@ -118,47 +118,55 @@ pub fn of_connection(
 }
 
 /// What the access token says of itself; where there is none now, the last truth stays.
-fn claims(proven: &Proven, old: &IamConnectionStatus) -> TokenClaims {
-    match proven {
-        Proven::Accepted(claims) => claims.clone(),
-        Proven::ByEachNamespace | Proven::Wrong(_) => TokenClaims::default(),
-        Proven::NotAsked | Proven::Unreachable(_) | Proven::Delayed(_) | Proven::Undecided(_) => {
+fn claims(health: &ConnectionHealth, old: &IamConnectionStatus) -> TokenClaims {
+    match health {
+        ConnectionHealth::Accepted(claims) => claims.clone(),
+        ConnectionHealth::ByEachNamespace | ConnectionHealth::Wrong(_) => TokenClaims::default(),
+        ConnectionHealth::NotAsked
+        | ConnectionHealth::Unreachable(_)
+        | ConnectionHealth::Delayed(_)
+        | ConnectionHealth::Undecided(_) => {
             TokenClaims { organization: old.organization.clone().map(OrgId), roles: old.roles.clone() }
         }
     }
 }
 
 /// `None` where the last truth stays.
-fn ready(proven: &Proven, last: Option<&Condition>) -> Option<Said> {
+fn ready(health: &ConnectionHealth, last: Option<&Condition>) -> Option<NewCondition> {
     let said = |status, reason, message: &str| {
-        Some(Said { kind: ConditionType::Ready, status, reason, message: message.to_owned() })
+        Some(NewCondition { kind: ConditionType::Ready, status, reason, message: message.to_owned() })
     };
-    match proven {
-        Proven::Accepted(_) => said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials."),
-        Proven::ByEachNamespace => said(
+    match health {
+        ConnectionHealth::Accepted(_) => {
+            said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials.")
+        }
+        ConnectionHealth::ByEachNamespace => said(
             ConditionStatus::True,
             Reason::Provisioned,
             "Each namespace brings credentials of its own; its resources say whether the API accepts them.",
         ),
-        Proven::NotAsked if last.is_none() => {
+        ConnectionHealth::NotAsked if last.is_none() => {
             said(ConditionStatus::Unknown, Reason::Pending, "No resource has used this connection yet.")
         }
-        Proven::Unreachable(message) => said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message),
-        Proven::Delayed(message) if last.is_none() => {
+        ConnectionHealth::Unreachable(message) => {
             said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
-        Proven::Undecided(message) if last.is_none() => {
+        ConnectionHealth::Delayed(message) if last.is_none() => {
+            said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
+        }
+        ConnectionHealth::Undecided(message) if last.is_none() => {
             said(ConditionStatus::Unknown, Reason::CredentialsUnavailable, message)
         }
-        Proven::NotAsked | Proven::Delayed(_) | Proven::Undecided(_) => None,
-        Proven::Wrong(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message),
+        ConnectionHealth::NotAsked | ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => None,
+        ConnectionHealth::Wrong(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message),
     }
 }
 
 /// `None` where nothing is known.
-fn expiring(expiry: &Expiry, now: Timestamp) -> Option<Said> {
-    let said =
-        |status, reason, message| Some(Said { kind: ConditionType::CredentialsExpiring, status, reason, message });
+fn expiring(expiry: &Expiry, now: Timestamp) -> Option<NewCondition> {
+    let said = |status, reason, message| {
+        Some(NewCondition { kind: ConditionType::CredentialsExpiring, status, reason, message })
+    };
     match expiry {
         Expiry::NotKnown => None,
         Expiry::At { what, at } if at.duration_since(now) < SOON => said(
@@ -195,12 +203,12 @@ mod tests {
         .unwrap()
     }
 
-    fn accepted() -> Proven {
-        Proven::Accepted(TokenClaims::default())
+    fn accepted() -> ConnectionHealth {
+        ConnectionHealth::Accepted(TokenClaims::default())
     }
 
-    fn after(connection: &mut IamConnection, proven: Proven, second: i64) -> Condition {
-        let status = of_connection(connection, &Checked::without_expiry(proven), None, at(second));
+    fn after(connection: &mut IamConnection, health: ConnectionHealth, second: i64) -> Condition {
+        let status = of_connection(connection, &Checked::without_expiry(health), None, at(second));
         connection.status = Some(status.clone());
         status.conditions[0].clone()
     }
@@ -211,7 +219,7 @@ mod tests {
         let good = after(&mut connection, accepted(), 1);
         assert_eq!((good.status, good.observed_generation), (ConditionStatus::True, Some(4)));
         assert_eq!(after(&mut connection, accepted(), 9), good, "the same again");
-        let wrong = Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"));
+        let wrong = ConnectionHealth::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"));
         let bad = after(&mut connection, wrong, 9);
         assert_eq!((bad.status, bad.reason.as_str()), (ConditionStatus::False, "CredentialsUnavailable"));
         assert_eq!((bad.message.as_str(), bad.last_transition_time), ("401", Time(at(9))));
@@ -221,7 +229,7 @@ mod tests {
     fn a_connection_whose_api_is_down_is_not_said_to_be_ready() {
         let mut connection = connection();
         after(&mut connection, accepted(), 1);
-        let unknown = after(&mut connection, Proven::Unreachable("no answer".into()), 2);
+        let unknown = after(&mut connection, ConnectionHealth::Unreachable("no answer".into()), 2);
         assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "no answer"));
         assert_eq!(after(&mut connection, accepted(), 3).status, ConditionStatus::True);
     }
@@ -229,11 +237,11 @@ mod tests {
     #[test]
     fn what_cannot_be_found_out_now_leaves_the_last_truth_until_the_spec_changes() {
         let mut connection = connection();
-        let delayed = || Proven::Delayed("asks to wait".into());
+        let delayed = || ConnectionHealth::Delayed("asks to wait".into());
         assert_eq!(after(&mut connection, delayed(), 1).status, ConditionStatus::Unknown);
         let good = after(&mut connection, accepted(), 2);
         assert_eq!(after(&mut connection, delayed(), 3), good);
-        assert_eq!(after(&mut connection, Proven::NotAsked, 3), good);
+        assert_eq!(after(&mut connection, ConnectionHealth::NotAsked, 3), good);
         connection.metadata.generation = Some(5);
         let unknown = after(&mut connection, delayed(), 4);
         assert_eq!((unknown.status, unknown.message.as_str()), (ConditionStatus::Unknown, "asks to wait"));
@@ -250,16 +258,16 @@ mod tests {
             (status.organization, status.roles)
         };
         let known = (Some("org-1".to_owned()), Some(vec!["csp:developer".to_owned()]));
-        assert_eq!(of(Proven::Accepted(claims)), known);
-        assert_eq!(of(Proven::Unreachable("no answer".into())), known);
-        assert_eq!(of(Proven::Undecided("403".into())), known);
-        assert_eq!(of(Proven::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"))), (None, None));
+        assert_eq!(of(ConnectionHealth::Accepted(claims)), known);
+        assert_eq!(of(ConnectionHealth::Unreachable("no answer".into())), known);
+        assert_eq!(of(ConnectionHealth::Undecided("403".into())), known);
+        assert_eq!(of(ConnectionHealth::Wrong(Blocked::new(Reason::CredentialsUnavailable, "401"))), (None, None));
     }
 
     #[test]
     fn one_organization_without_a_token_says_nothing_about_the_connection() {
         let mut connection = connection();
-        let refused = || Proven::Undecided("no token for org-9".into());
+        let refused = || ConnectionHealth::Undecided("no token for org-9".into());
         let unknown = after(&mut connection, refused(), 1);
         assert_eq!((unknown.status, unknown.reason.as_str()), (ConditionStatus::Unknown, "CredentialsUnavailable"));
         let good = after(&mut connection, accepted(), 2);
@@ -270,7 +278,7 @@ mod tests {
     fn credentials_that_end_within_two_weeks_are_said_to_expire() {
         let now = at(1_000_000_000);
         let of = |expiry| {
-            let checked = Checked { proven: accepted(), expiry };
+            let checked = Checked { health: accepted(), expiry };
             let conditions = of_connection(&connection(), &checked, None, now).conditions;
             conditions.get(1).map(|condition| (condition.r#type, condition.status))
         };

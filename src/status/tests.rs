@@ -5,7 +5,7 @@ use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::StaleConsumers;
 use crate::crd::Api;
 use crate::decide::{Access, Plan, Retry};
-use crate::remote::{ClientId, ClientSecret, RemoteApp, Verification};
+use crate::iam::{ClientId, ClientSecret, RemoteApp, Verification};
 use crate::secret::{PreviousSecret, SecretContents, guard};
 use serde_json::json;
 

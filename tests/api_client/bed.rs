@@ -6,11 +6,11 @@ use iam_simulator::types::{CallFilter, CallView, Flavor, Operation};
 use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
 use oauth_app_operator::fair_queue::Flow;
-use oauth_app_operator::fence::Fence;
+use oauth_app_operator::iam::http::{Endpoint, HttpIam};
+use oauth_app_operator::iam::{ApiCredentials, ClientId, CredentialsKind, LoadCredentials};
+use oauth_app_operator::iam::{ManagedIds, NewApp, OrgId, Settings};
+use oauth_app_operator::lease::guard::LeadershipGuard;
 use oauth_app_operator::metrics::Meter;
-use oauth_app_operator::remote::http::{HttpIam, Service};
-use oauth_app_operator::remote::{ApiCredentials, ClientId, CredentialsKind, LoadCredentials};
-use oauth_app_operator::remote::{ManagedIds, NewApp, OrgId, Settings};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -54,7 +54,7 @@ impl Bed {
             requests_per_second: None,
             timeout: Duration::from_secs(5),
             meter: Meter::default(),
-            fence: Fence::Open,
+            guard: LeadershipGuard::Open,
         }
     }
 
@@ -90,7 +90,7 @@ impl Bed {
 fn build(settings: &Settings, kind: CredentialsKind, credentials: &Kept, managed: &[ClientId]) -> HttpIam {
     let managed: HashSet<ClientId> = managed.iter().cloned().collect();
     let managed: ManagedIds = Arc::new(move |_| managed.clone());
-    HttpIam::new(Service::new(settings).unwrap(), kind, load(credentials), managed, Flow::Operator)
+    HttpIam::new(Endpoint::new(settings).unwrap(), kind, load(credentials), managed, Flow::Operator)
 }
 
 pub fn load(kept: &Kept) -> LoadCredentials {

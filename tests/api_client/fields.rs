@@ -5,7 +5,7 @@ use crate::bed::{Bed, CPN, CSP, id, least, map, org};
 use iam_simulator::types::{Flavor, Operation};
 use oauth_app_operator::crd::{Api, OrgOAuthAppSpec};
 use oauth_app_operator::definition;
-use oauth_app_operator::remote::{Iam, NewApp, OrgId};
+use oauth_app_operator::iam::{Iam, NewApp, OrgId};
 use serde_json::{Map, Value, json};
 
 /// What Cloud Partner Navigator has.
@@ -15,7 +15,7 @@ fn navigator() -> Map<String, Value> {
         "allowedScopes": {
             "generalScopes": ["openid", "profile"],
             "organizationScopes": {"roles": [{"name": "org_member"}, {"name": "org_owner"}]},
-            "servicesScopes": [{"serviceDefinitionId": "service-1", "allRoles": false, "roles": [{"name": "user"}]}],
+            "servicesScopes": [{"serviceDefinitionId": "endpoint-1", "allRoles": false, "roles": [{"name": "user"}]}],
         },
         "description": "Nightly export",
         "displayName": "Billing export",
@@ -41,7 +41,7 @@ fn services() -> Map<String, Value> {
             ],
         },
         "accessTokenTTL": 900,
-        "allowedOrgs": ["org-1", "service-org"],
+        "allowedOrgs": ["org-1", "endpoint-org"],
         "forcePkce": true,
         "allowOpenRedirectUris": false,
         "maxCharactersInAccessToken": 4000,
@@ -52,7 +52,7 @@ fn services() -> Map<String, Value> {
         "redirectUris": ["https://app.example.com/a", "https://app.example.com/b"],
         "refreshTokenTTL": 86_400,
         "secretRotationExpirationInSeconds": 3600,
-        "serviceDefinitionId": "service-1",
+        "serviceDefinitionId": "endpoint-1",
         "additionalAttributeMasks": ["mask-1", "mask-2"],
         "allowedActorsAudienceExchange": ["actor-1"],
         "allowedActorsClientDelegate": ["actor-1", "actor-2"],
@@ -108,8 +108,8 @@ fn set(value: &Value) -> Value {
 
 async fn travels(flavor: Flavor) {
     let bed = Bed::new().await;
-    bed.control.seed_org(flavor, "service-org", true).await.unwrap();
-    let (iam, org) = (bed.iam(flavor), OrgId("service-org".into()));
+    bed.control.seed_org(flavor, "endpoint-org", true).await.unwrap();
+    let (iam, org) = (bed.iam(flavor), OrgId("endpoint-org".into()));
     for (number, (name, fields)) in cases(flavor).into_iter().enumerate() {
         let id = id(&format!("app-{number}-of-all"));
         let new = NewApp { id: id.clone(), context: None, fields: fields.clone(), secret: None };

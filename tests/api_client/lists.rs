@@ -4,8 +4,8 @@
 use crate::bed::{BOTH, Bed, CPN, CSP, app, id, org};
 use iam_simulator::types::{Flavor, LastPage, Operation};
 use oauth_app_operator::crd::Roles;
-use oauth_app_operator::remote::http::HttpIam;
-use oauth_app_operator::remote::{Iam, Look};
+use oauth_app_operator::iam::http::HttpIam;
+use oauth_app_operator::iam::{Iam, Lookup};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -44,8 +44,8 @@ async fn is_read_whole(iam: &HttpIam, list: Operation) -> bool {
                 && iam.roles(&org(), &absent, MINUTE).await == Ok(None)
         }
         _ => {
-            matches!(iam.look(&org(), &last, MINUTE).await, Ok(Look::Listed(_)))
-                && iam.look(&org(), &absent, MINUTE).await == Ok(Look::NotListed)
+            matches!(iam.look(&org(), &last, MINUTE).await, Ok(Lookup::Listed(_)))
+                && iam.look(&org(), &absent, MINUTE).await == Ok(Lookup::NotListed)
         }
     }
 }
@@ -74,7 +74,7 @@ async fn an_empty_list_is_one_call() {
         bed.control.set(|s| (s.cpn_offers.list, s.last_page, s.shows_total) = (true, last_page, false)).await.unwrap();
         for flavor in BOTH {
             let look = bed.iam(flavor).look(&org(), &id("absent-app"), MINUTE).await;
-            assert_eq!(look, Ok(Look::NotListed), "{flavor:?} {last_page:?}");
+            assert_eq!(look, Ok(Lookup::NotListed), "{flavor:?} {last_page:?}");
         }
         assert_eq!(bed.count(Operation::ListApps).await, 2, "{last_page:?}");
     }

@@ -5,7 +5,7 @@ use crate::bed::{BOTH, Bed, CPN, CSP, app, id, least, map, org};
 use iam_simulator::sha256_hex;
 use iam_simulator::types::{Action, FailedForm, Fault as Ordered, Flavor, MissingOnDelete, Operation};
 use oauth_app_operator::crd::Context;
-use oauth_app_operator::remote::{ClientSecret, Deletion, Fault, Iam, Look, OrgId, Update, Verification};
+use oauth_app_operator::iam::{self, ClientSecret, Deletion, Iam, Lookup, OrgId, Update, Verification};
 use serde_json::json;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn what_is_absent_is_said_so() {
         let iam = bed.iam(flavor);
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavor:?}");
         let fault = iam.update(&org(), &id("absent-app"), &replacement(flavor, "Replaced_secret_1")).await.unwrap_err();
-        assert!(matches!(&fault, Fault::NotFound(said) if said.starts_with("update app: 404: ")), "{fault}");
+        assert!(matches!(&fault, iam::Error::NotFound(said) if said.starts_with("update app: 404: ")), "{fault}");
     }
 }
 
@@ -61,8 +61,8 @@ async fn an_unknown_organization_is_refused() {
         iam.create(&OrgId("org-9".into()), &app(flavor, "billing-export")).await.unwrap_err()
     };
     let (csp, cpn) = (create(CSP).await, create(CPN).await);
-    assert!(matches!(csp, Fault::NotFound(_)), "{csp}");
-    assert!(matches!(cpn, Fault::Forbidden(_)), "{cpn}");
+    assert!(matches!(csp, iam::Error::NotFound(_)), "{csp}");
+    assert!(matches!(cpn, iam::Error::Forbidden(_)), "{cpn}");
 }
 
 #[tokio::test]
@@ -72,11 +72,11 @@ async fn an_id_that_exists_is_a_conflict_and_a_bad_field_a_rejection() {
         let iam = bed.iam(flavor);
         iam.create(&org(), &app(flavor, "billing-export")).await.unwrap();
         let fault = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap_err();
-        assert!(matches!(&fault, Fault::Conflict(said) if said.starts_with("create app: 409: ")), "{fault}");
+        assert!(matches!(&fault, iam::Error::Conflict(said) if said.starts_with("create app: 409: ")), "{fault}");
         let mut bad = app(flavor, "billing-import");
         bad.fields.insert("accessTokenTTL".into(), json!("long"));
         let fault = iam.create(&org(), &bad).await.unwrap_err();
-        assert!(matches!(&fault, Fault::Rejected(said) if said.starts_with("create app: 400: ")), "{fault}");
+        assert!(matches!(&fault, iam::Error::Rejected(said) if said.starts_with("create app: 400: ")), "{fault}");
     }
 }
 
@@ -109,7 +109,7 @@ async fn deletion_in_every_form() {
     bed.control.set(|s| s.deletion_runs_ms = 60_000).await.unwrap();
     assert_eq!(iam.delete(&org(), &id("billing-import")).await, Ok(Deletion::Accepted));
     let fault = iam.create(&org(), &app(CSP, "billing-import")).await.unwrap_err();
-    assert!(matches!(fault, Fault::Conflict(_)), "{fault}");
+    assert!(matches!(fault, iam::Error::Conflict(_)), "{fault}");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn what_the_documentation_asks_for_beside_the_body_is_there() {
     let bed = Bed::new().await;
     for context in [Context::Operator, Context::Provider, Context::Tenant] {
         let name = format!("app-{context:?}");
-        let new = oauth_app_operator::remote::NewApp { context: Some(context), ..app(CPN, &name) };
+        let new = oauth_app_operator::iam::NewApp { context: Some(context), ..app(CPN, &name) };
         bed.iam(CPN).create(&org(), &new).await.unwrap();
     }
     let queries: Vec<String> = bed.calls(Operation::CreateApp).await.into_iter().map(|call| call.query).collect();
@@ -151,7 +151,7 @@ async fn ids_are_escaped_in_paths() {
         }
         for name in ["", ".", ".."] {
             let fault = iam.read(&org(), &id(name)).await;
-            assert!(matches!(fault, Err(Fault::Rejected(_))), "{name}: {fault:?}");
+            assert!(matches!(fault, Err(iam::Error::Rejected(_))), "{name}: {fault:?}");
         }
     }
 }
@@ -179,7 +179,7 @@ async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
             "{flavor:?}"
         );
         let again = iam.rotate_secret(&org(), &id("billing-export"), &other, hour).await;
-        assert_eq!(matches!(again, Err(Fault::Conflict(_))), flavor == CSP, "{again:?}");
+        assert_eq!(matches!(again, Err(iam::Error::Conflict(_))), flavor == CSP, "{again:?}");
     }
 }
 
@@ -204,7 +204,7 @@ async fn an_overlap_is_sent_whole_or_not_at_all() {
         bed.control.clear_calls().await.unwrap();
         for overlap in [Duration::from_secs(longest + 1), Duration::from_secs(1 << 32), Duration::MAX] {
             let refused = rotate("billing-1", overlap).await;
-            assert!(matches!(&refused, Err(Fault::Rejected(said)) if said.contains("2147483647")), "{refused:?}");
+            assert!(matches!(&refused, Err(iam::Error::Rejected(said)) if said.contains("2147483647")), "{refused:?}");
         }
         assert_eq!(bed.count(Operation::RotateSecret).await, 0, "{flavor:?}");
     }
@@ -237,8 +237,8 @@ async fn apps_are_looked_up_in_one_list_of_as_many_calls_as_pages() {
     let of = org();
     let looks = names.iter().map(|name| iam.look(&of, name, minute));
     let found = futures::future::join_all(looks).await;
-    assert!(found.iter().all(|look| matches!(look, Ok(Look::Listed(_)))), "{found:?}");
-    assert_eq!(iam.look(&org(), &id("absent-app"), minute).await, Ok(Look::NotListed));
+    assert!(found.iter().all(|look| matches!(look, Ok(Lookup::Listed(_)))), "{found:?}");
+    assert_eq!(iam.look(&org(), &id("absent-app"), minute).await, Ok(Lookup::NotListed));
     assert_eq!(bed.count(Operation::ListApps).await, 3);
     assert_eq!(bed.count(Operation::GetApp).await, 0);
 }
@@ -254,7 +254,7 @@ async fn a_list_that_fails_half_way_decides_nothing() {
     let second = Ordered::once(Action::Status { status: 500, message: String::new(), performed: false });
     bed.control.fault(second.on(Operation::ListApps).skip(1)).await.unwrap();
     let fault = iam.look(&org(), &id("billing-1"), Duration::from_secs(60)).await;
-    assert!(matches!(fault, Err(Fault::Unavailable(_))), "{fault:?}");
+    assert!(matches!(fault, Err(iam::Error::Unavailable(_))), "{fault:?}");
 }
 
 #[tokio::test]
@@ -267,13 +267,13 @@ async fn where_there_is_no_list_each_app_is_read_and_the_list_not_asked_for_agai
         bed.control.clear_calls().await.unwrap();
         for _ in 0..2 {
             let look = iam.look(&org(), &id(&name), Duration::ZERO).await;
-            assert!(matches!(look, Ok(Look::Read(Some(_)))), "{look:?}");
+            assert!(matches!(look, Ok(Lookup::Read(Some(_)))), "{look:?}");
         }
         assert_eq!((bed.count(Operation::ListApps).await, bed.count(Operation::GetApp).await), (1, 2));
     }
     bed.control.set(|s| s.cpn_offers.list = true).await.unwrap();
     let look = bed.iam(CPN).look(&org(), &id("billing-404"), Duration::ZERO).await;
-    assert!(matches!(look, Ok(Look::Listed(_))), "{look:?}");
+    assert!(matches!(look, Ok(Lookup::Listed(_))), "{look:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{CallView, ClientSeed, Flavor, Operation, Seed};
-use oauth_app_operator::remote::{ApiCredentials, Fault, Iam, OrgId, TokenClaims};
+use oauth_app_operator::iam::{self, ApiCredentials, Iam, OrgId, TokenClaims};
 use serde_json::Value;
 
 const OTHER: &str = "org-2";
@@ -70,7 +70,7 @@ async fn an_api_token_is_compared_with_the_organization_before_any_call() {
         for n in 0..20 {
             let made_up = OrgId(format!("made-up-{n}"));
             for fault in [iam.authenticate(&made_up).await, iam.read(&made_up, &id("absent-app")).await.map(drop)] {
-                let Err(Fault::WrongOrganization(said)) = fault else { panic!("{fault:?}") };
+                let Err(iam::Error::WrongOrganization(said)) = fault else { panic!("{fault:?}") };
                 assert!(said.contains("organization org-1,") && said.contains(&format!("is made-up-{n};")), "{said}");
             }
         }
@@ -87,7 +87,7 @@ async fn a_token_for_another_organization_than_was_asked_for_is_not_used() {
     let iam = bed.iam(CSP);
     for _ in 0..3 {
         let fault = iam.read(&other(), &id("absent-app")).await.unwrap_err();
-        assert!(matches!(fault, Fault::WrongOrganization(_)), "{fault:?}");
+        assert!(matches!(fault, iam::Error::WrongOrganization(_)), "{fault:?}");
     }
     assert_eq!(bed.control.stats().await.unwrap().calls, 2, "two exchanges and no call");
     assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
@@ -102,7 +102,7 @@ async fn a_token_that_does_not_say_its_organization_is_tried() {
         assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavor:?}");
         let fault = iam.read(&other(), &id("absent-app")).await.unwrap_err();
         let unknown = "the token does not say which roles it has in the organization and needs developer";
-        assert!(matches!(&fault, Fault::Forbidden(said) if said.contains(unknown)), "{fault:?}");
+        assert!(matches!(&fault, iam::Error::Forbidden(said) if said.contains(unknown)), "{fault:?}");
         let iam = bed.iam(flavor);
         for org in [org(), other()] {
             assert_eq!(iam.read(&org, &id("absent-app")).await, Ok(None), "{flavor:?}: asked for by name");
@@ -122,7 +122,7 @@ async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_a
         let made_up = OrgId("made-up".into());
         for _ in 0..5 {
             let fault = iam.authenticate(&made_up).await.unwrap_err();
-            let Fault::Forbidden(said) = fault else { panic!("{fault:?}") };
+            let iam::Error::Forbidden(said) = fault else { panic!("{fault:?}") };
             assert!(said.starts_with("the API gives no access token for organization made-up: 403: "), "{said}");
             assert!(
                 said.contains(&format!("; delete this resource and create it again with the right orgId, or {advice}"))
@@ -161,7 +161,7 @@ async fn a_403_says_what_the_token_has_and_what_it_needs() {
         let said = "read app: 403: operator has no permission for organization org-1; the token has csp:org_member, \
                     external/svc/user in organization org-1 and needs developer, org_admin or org_owner; an IP policy of the \
                     organization can also be the cause";
-        assert_eq!(fault, Fault::Forbidden(said.into()), "{flavor:?}");
+        assert_eq!(fault, iam::Error::Forbidden(said.into()), "{flavor:?}");
         bed.control.seed_perms(flavor, "operator", &["csp:developer"]).await.unwrap();
         assert_eq!(bed.iam(flavor).read(&org(), &id("absent-app")).await, Ok(None), "developer suffices");
     }
@@ -179,7 +179,7 @@ async fn a_refused_exchange_says_which_kind_of_credentials_is_taken() {
     ] {
         let (iam, _) = bed.iam_as(bed.settings(flavor), credentials);
         let fault = iam.authenticate(&org()).await.unwrap_err();
-        assert!(matches!(&fault, Fault::Credentials(said) if said.contains(takes)), "{fault:?}");
+        assert!(matches!(&fault, iam::Error::Credentials(said) if said.contains(takes)), "{fault:?}");
         assert!(!fault.to_string().contains("Hidden"), "{fault:?}");
     }
 }
@@ -216,7 +216,7 @@ async fn where_an_exchange_names_an_organization_the_one_that_gives_a_token_prov
     let (iam, _) = bed.iam_as(bed.settings(CPN), limited.clone());
     assert_eq!(iam.check(None, &limited).await, None);
     let undecided = iam.check(Some(&other()), &limited).await;
-    assert!(matches!(undecided, Some(Err(Fault::Forbidden(_)))), "{undecided:?}");
+    assert!(matches!(undecided, Some(Err(iam::Error::Forbidden(_)))), "{undecided:?}");
     iam.authenticate(&org()).await.unwrap();
     assert!(matches!(iam.check(Some(&other()), &limited).await, Some(Ok(_))));
 }

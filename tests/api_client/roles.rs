@@ -4,8 +4,8 @@
 use crate::bed::{BOTH, Bed, CPN, CSP, app, id, org};
 use iam_simulator::types::{Action, Fault as Ordered, Human, Membership, Operation};
 use oauth_app_operator::crd::{Context, Role, Roles, ServiceRoles};
-use oauth_app_operator::remote::http::HttpIam;
-use oauth_app_operator::remote::{Fault, HeldRoles, Iam};
+use oauth_app_operator::iam::http::HttpIam;
+use oauth_app_operator::iam::{self, HeldRoles, Iam};
 use serde_json::json;
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn of_organization(name: &str, resource: Option<&str>) -> Roles {
 
 fn roles(resource: Option<&str>) -> Roles {
     let role = |name: &str| Role { name: name.into(), resource: resource.map(str::to_owned) };
-    let service = ServiceRoles { service_definition_id: "service-1".into(), service_roles: vec![role("user")] };
-    Roles { organization_roles: vec![role("org_member")], service_roles: vec![service] }
+    let endpoint = ServiceRoles { service_definition_id: "endpoint-1".into(), service_roles: vec![role("user")] };
+    Roles { organization_roles: vec![role("org_member")], service_roles: vec![endpoint] }
 }
 
 #[tokio::test]
@@ -43,9 +43,9 @@ async fn an_app_is_added_to_its_organization() {
         let stored = bed.control.app(flavor, "billing-export").await.unwrap().unwrap();
         assert!(stored.roles.unwrap().to_string().contains("org_member"));
         let body = bed.calls(Operation::AddClients).await.pop().unwrap().body;
-        let service = json!([{"serviceDefinitionId": "service-1", "serviceRoles": [{"name": "user"}]}]);
+        let endpoint = json!([{"serviceDefinitionId": "endpoint-1", "serviceRoles": [{"name": "user"}]}]);
         let sent = json!({
-            "ids": ["billing-export"], "organizationRoles": [{"name": "org_member"}], "serviceRoles": service,
+            "ids": ["billing-export"], "organizationRoles": [{"name": "org_member"}], "serviceRoles": endpoint,
         });
         assert_eq!(body, sent, "{flavor:?}");
     }
@@ -58,9 +58,9 @@ async fn what_cannot_be_added_is_said_so() {
     let iam = bed.iam(CPN);
     let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &Roles::default()).await;
     let says_why = |said: &str| said.starts_with("add app to organization: ") && said.contains("absent-app");
-    assert!(matches!(&fault, Err(Fault::Rejected(said)) if says_why(said)), "{fault:?}");
+    assert!(matches!(&fault, Err(iam::Error::Rejected(said)) if says_why(said)), "{fault:?}");
     let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &roles(Some("instance:1"))).await;
-    assert!(matches!(&fault, Err(Fault::Rejected(said)) if said.contains("org_member")), "{fault:?}");
+    assert!(matches!(&fault, Err(iam::Error::Rejected(said)) if said.contains("org_member")), "{fault:?}");
     assert_eq!(bed.count(Operation::AddClients).await, 1);
 }
 
@@ -78,7 +78,7 @@ async fn roles_are_given_and_taken() {
         let held = iam.roles(&org(), &id("billing-export"), Duration::from_secs(60)).await;
         assert_eq!(held, Ok(Some(direct(of("developer")))), "{flavor:?}");
         let again = iam.add_to_organization(&org(), &id("billing-export"), None, &roles(None)).await;
-        assert!(matches!(again, Err(Fault::Rejected(_))), "{again:?}");
+        assert!(matches!(again, Err(iam::Error::Rejected(_))), "{again:?}");
     }
 }
 
@@ -190,5 +190,5 @@ async fn roles_that_no_operation_shows_are_not_taken_for_none() {
     let gone = Action::Status { status: 405, message: "no such operation".into(), performed: false };
     bed.control.fault(Ordered::once(gone).on(Operation::ListClients)).await.unwrap();
     let fault = iam.roles(&org(), &id("billing-export"), Duration::ZERO).await;
-    assert_eq!(fault, Err(Fault::Rejected("list clients: the API has no such operation".into())));
+    assert_eq!(fault, Err(iam::Error::Rejected("list clients: the API has no such operation".into())));
 }

@@ -4,7 +4,7 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation};
-use oauth_app_operator::remote::{ApiCredentials, Fault, Iam};
+use oauth_app_operator::iam::{self, ApiCredentials, Iam};
 
 #[tokio::test]
 async fn both_kinds_of_credentials_give_a_token() {
@@ -80,7 +80,7 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
                 let (iam, kept) = bed.iam_as(bed.settings(flavor), wrong.clone());
                 for _ in 0..5 {
                     let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
-                    let Fault::Credentials(said) = &fault else { panic!("{fault:?}") };
+                    let iam::Error::Credentials(said) = &fault else { panic!("{fault:?}") };
                     assert!(said.starts_with("the API refuses the credentials: "), "{said}");
                     let may_be_path = said.ends_with("a wrong path in spec.endpoint of the IamConnection can also be the cause: correct spec.endpoint");
                     assert_eq!(may_be_path, said.contains("credentials: 404"), "{said}");
@@ -100,7 +100,7 @@ async fn credentials_that_cannot_be_read_cost_no_call() {
     let (iam, kept) = bed.iam_with(bed.settings(CSP));
     *kept.lock().unwrap() = Err("Secret a/b does not exist".into());
     let fault = iam.authenticate(&org()).await.unwrap_err();
-    assert_eq!(fault, Fault::Credentials("no credentials for the API: Secret a/b does not exist".into()));
+    assert_eq!(fault, iam::Error::Credentials("no credentials for the API: Secret a/b does not exist".into()));
     assert_eq!(bed.control.stats().await.unwrap().calls, 0);
 }
 
@@ -113,7 +113,7 @@ async fn a_second_401_means_the_credentials() {
         let iam = bed.iam(flavor);
         for _ in 0..5 {
             let fault = iam.read(&org(), &id("absent-app")).await.unwrap_err();
-            assert!(matches!(fault, Fault::Credentials(_)), "{fault:?}");
+            assert!(matches!(fault, iam::Error::Credentials(_)), "{fault:?}");
         }
         let counts = (bed.count(Operation::GetApp).await, bed.count(Operation::Token).await);
         assert_eq!(counts, (2, 2), "{flavor:?}: no further call");

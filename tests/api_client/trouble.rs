@@ -4,8 +4,8 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation, Spelling};
-use oauth_app_operator::fence::Fence;
-use oauth_app_operator::remote::{ApiCredentials, ClientSecret, Fault, Iam, Settings};
+use oauth_app_operator::iam::{self, ApiCredentials, ClientSecret, Iam, Settings};
+use oauth_app_operator::lease::guard::LeadershipGuard;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ async fn a_429_stops_all_for_as_long_as_it_says() {
         let reads = join_all((0..50).map(|_| iam.read(&org, &id))).await;
         let mut opens = started;
         for read in reads {
-            let Err(Fault::Throttled { until }) = read else { panic!("{read:?}") };
+            let Err(iam::Error::Throttled { until }) = read else { panic!("{read:?}") };
             let wait = until - started;
             assert!(wait > Duration::from_millis(1900) && wait < Duration::from_secs(4), "{wait:?}");
             opens = opens.max(until);
@@ -31,7 +31,7 @@ async fn a_429_stops_all_for_as_long_as_it_says() {
         assert!((1..=8).contains(&bed.count(Operation::GetApp).await), "{flavor:?}");
         bed.control.clear_calls().await.unwrap();
         let early = iam.read(&org, &id).await;
-        assert_eq!(early, Err(Fault::Throttled { until: opens }), "{flavor:?}");
+        assert_eq!(early, Err(iam::Error::Throttled { until: opens }), "{flavor:?}");
         assert_eq!(bed.count(Operation::GetApp).await, 0);
         tokio::time::sleep_until((opens + Duration::from_millis(10)).into()).await;
         bed.control.clear_faults().await.unwrap();
@@ -47,7 +47,7 @@ async fn a_429_to_a_token_exchange_stops_all_too() {
     bed.control.fault(order).await.unwrap();
     for _ in 0..3 {
         let fault = iam.authenticate(&org()).await.unwrap_err();
-        assert!(matches!(fault, Fault::Throttled { .. }), "{fault:?}");
+        assert!(matches!(fault, iam::Error::Throttled { .. }), "{fault:?}");
     }
     assert_eq!(bed.control.stats().await.unwrap().calls, 1);
 }
@@ -70,7 +70,7 @@ async fn never_more_calls_at_once_than_allowed() {
 async fn once_this_process_leads_no_more_no_call_begins_and_no_answer_is_taken() {
     let bed = Bed::new().await;
     let (leads, until) = watch::channel(tokio::time::Instant::now() + Duration::from_secs(3600));
-    let settings = Settings { max_in_flight: 1, fence: Fence::Until(until), ..bed.settings(CSP) };
+    let settings = Settings { max_in_flight: 1, guard: LeadershipGuard::UntilDeadline(until), ..bed.settings(CSP) };
     let (iam, _) = bed.iam_with(settings);
     iam.authenticate(&org()).await.unwrap();
     bed.control.fault(Order::always(Action::Latency { ms: 500 })).await.unwrap();
@@ -83,7 +83,7 @@ async fn once_this_process_leads_no_more_no_call_begins_and_no_answer_is_taken()
     let (org, apps, old) = (org(), ["under-way", "in-the-queue"].map(|name| app(CSP, name)), id("collected"));
     let (one, two, three, ()) =
         tokio::join!(iam.create(&org, &apps[0]), iam.create(&org, &apps[1]), iam.delete(&org, &old), loss);
-    let no_more = Fault::Unavailable("this replica leads no more".into());
+    let no_more = iam::Error::Unavailable("this replica leads no more".into());
     for ended in [one.map(drop), two.map(drop), three.map(drop)] {
         assert_eq!(ended, Err(no_more.clone()));
     }
@@ -100,7 +100,7 @@ async fn created_under(action: Action, settings: fn(Settings) -> Settings) -> Ve
         let order = Order::once(action.clone()).on(Operation::CreateApp).flavor(flavor);
         bed.control.fault(order).await.unwrap();
         let fault = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap_err();
-        let Fault::Unavailable(said) = fault else { panic!("{fault:?}") };
+        let iam::Error::Unavailable(said) = fault else { panic!("{fault:?}") };
         assert_eq!(bed.count(Operation::CreateApp).await, 1, "a write is not repeated");
         seen.push((said, bed.control.app(flavor, "billing-export").await.unwrap().is_some()));
         bed.control.clear_calls().await.unwrap();
@@ -198,7 +198,7 @@ async fn the_api_down_and_up_again() {
     let iam = bed.iam(CSP);
     bed.control.set(|s| s.down = true).await.unwrap();
     let fault = iam.authenticate(&org()).await.unwrap_err();
-    assert!(matches!(&fault, Fault::Unavailable(said) if said.starts_with("get access token: ")), "{fault:?}");
+    assert!(matches!(&fault, iam::Error::Unavailable(said) if said.starts_with("get access token: ")), "{fault:?}");
     bed.control.set(|s| s.down = false).await.unwrap();
     assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
 }
@@ -213,7 +213,7 @@ async fn a_certificate_of_another_authority_is_not_trusted() {
         let expected = format!(
             "get access token: cannot connect: invalid peer certificate: {error}; put the certificate authority of the API into spec.caBundle of the IamConnection"
         );
-        assert_eq!(fault, Fault::Unavailable(expected));
+        assert_eq!(fault, iam::Error::Unavailable(expected));
     }
 }
 
@@ -241,7 +241,7 @@ async fn no_secret_stands_in_what_is_said() {
             if status == 400 {
                 let fault = iam.authenticate(&org()).await.unwrap_err();
                 assert!(
-                    matches!(&fault, Fault::Credentials(said) | Fault::Forbidden(said) if said.contains(NOT_SHOWN)),
+                    matches!(&fault, iam::Error::Credentials(said) | iam::Error::Forbidden(said) if said.contains(NOT_SHOWN)),
                     "{fault:?}"
                 );
                 *kept.lock().unwrap() = Ok(ApiCredentials::ApiToken(format!("{secret}-2").into()));
@@ -274,13 +274,13 @@ async fn no_secret_stands_in_what_is_said_however_the_api_quotes_the_call() {
                 let fault = iam.create(&org(), &new).await.unwrap_err();
                 assert_eq!(
                     fault,
-                    Fault::Rejected(format!("create app: 400 (Bad Request): {NOT_SHOWN}")),
+                    iam::Error::Rejected(format!("create app: 400 (Bad Request): {NOT_SHOWN}")),
                     "{flavor:?} {spelling:?}"
                 );
                 bed.control.fault(order.on(Operation::RotateSecret)).await.unwrap();
                 let secret = ClientSecret::new(hidden.into());
                 let rotated = iam.rotate_secret(&org(), &id("billing-export"), &secret, Duration::from_secs(60)).await;
-                let said = Fault::Rejected(format!("rotate secret: 400 (Bad Request): {NOT_SHOWN}"));
+                let said = iam::Error::Rejected(format!("rotate secret: 400 (Bad Request): {NOT_SHOWN}"));
                 assert_eq!(rotated, Err(said), "{flavor:?} {spelling:?}");
             }
         }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use oauth_app_operator::cluster::{Cluster, ClusterFault, Happening};
+use oauth_app_operator::cluster::{self, AppEvent, Cluster};
 use oauth_app_operator::consumers::{RestartResult, StaleConsumers};
 use oauth_app_operator::crd::{
     FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
@@ -120,11 +120,11 @@ impl ClusterState {
         &mut self,
         observed: &OrgOAuthApp,
         edit: impl FnOnce(&mut OrgOAuthApp),
-    ) -> Result<OrgOAuthApp, ClusterFault> {
+    ) -> Result<OrgOAuthApp, cluster::Error> {
         let version = self.next_version();
-        let app = self.apps.get_mut(&observed.name_any()).ok_or(ClusterFault::Stale)?;
+        let app = self.apps.get_mut(&observed.name_any()).ok_or(cluster::Error::Stale)?;
         if app.uid() != observed.uid() || app.resource_version() != observed.resource_version() {
-            return Err(ClusterFault::Stale);
+            return Err(cluster::Error::Stale);
         }
         edit(app);
         app.metadata.resource_version = Some(version);
@@ -133,11 +133,11 @@ impl ClusterState {
         Ok(changed)
     }
 
-    fn accept(&self) -> Result<(), ClusterFault> {
-        if self.refuses_secrets { Err(ClusterFault::Refused("quota".into())) } else { Ok(()) }
+    fn accept(&self) -> Result<(), cluster::Error> {
+        if self.refuses_secrets { Err(cluster::Error::Refused("quota".into())) } else { Ok(()) }
     }
 
-    fn write(&mut self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
+    fn write(&mut self, write: SecretWrite) -> Result<Option<Secret>, cluster::Error> {
         self.accept()?;
         let version = self.next_version();
         let (mut secret, expected, remove) = match write {
@@ -148,7 +148,7 @@ impl ClusterState {
         };
         let present = self.secrets.get(&secret.name_any()).map(ResourceExt::resource_version);
         if present != expected {
-            return Err(ClusterFault::Stale);
+            return Err(cluster::Error::Stale);
         }
         if remove {
             self.secrets.remove(&secret.name_any());
@@ -168,9 +168,9 @@ impl FakeCluster {
         Self(shared)
     }
 
-    async fn write<T>(&self, act: impl FnOnce(&mut Outside) -> Result<T, ClusterFault>) -> Result<T, ClusterFault> {
+    async fn write<T>(&self, act: impl FnOnce(&mut Outside) -> Result<T, cluster::Error>) -> Result<T, cluster::Error> {
         let done = effect(&self.0, act).await;
-        done.unwrap_or_else(|Lost| Err(ClusterFault::Unavailable("lost".into())))
+        done.unwrap_or_else(|Lost| Err(cluster::Error::Unavailable("lost".into())))
     }
 
     async fn read<T>(&self, look: impl FnOnce(&ClusterState) -> T) -> T {
@@ -180,63 +180,63 @@ impl FakeCluster {
 }
 
 impl Cluster for FakeCluster {
-    async fn read_app(&self, _: &str, name: &str) -> Result<Option<OrgOAuthApp>, ClusterFault> {
+    async fn read_app(&self, _: &str, name: &str) -> Result<Option<OrgOAuthApp>, cluster::Error> {
         Ok(self.read(|cluster| cluster.apps.get(name).cloned()).await)
     }
 
-    async fn apps_with_id(&self, id: &str, _: &str) -> Result<Vec<OrgOAuthApp>, ClusterFault> {
+    async fn apps_with_id(&self, id: &str, _: &str) -> Result<Vec<OrgOAuthApp>, cluster::Error> {
         let claims = |app: &OrgOAuthApp| app.status.as_ref().and_then(|status| status.client_id.as_deref()) == Some(id);
         let named = |app: &OrgOAuthApp| client_id(app).0 == id || claims(app);
         Ok(self.read(|cluster| cluster.apps.values().filter(|app| named(app)).cloned().collect()).await)
     }
 
-    async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, ClusterFault> {
+    async fn add_finalizer(&self, app: &OrgOAuthApp) -> Result<OrgOAuthApp, cluster::Error> {
         self.write(|o| o.cluster.change(app, |app| app.finalizers_mut().push(FINALIZER.into()))).await
     }
 
-    async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), ClusterFault> {
+    async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), cluster::Error> {
         self.write(|o| o.cluster.change(app, |app| app.finalizers_mut().clear()).map(drop)).await
     }
 
-    async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, ClusterFault> {
+    async fn write_status(&self, app: &OrgOAuthApp, status: &OrgOAuthAppStatus) -> Result<OrgOAuthApp, cluster::Error> {
         self.write(|o| o.cluster.change(app, |app| app.status = Some(status.clone()))).await
     }
 
-    async fn write_connection_status(&self, _: &IamConnection, _: &IamConnectionStatus) -> Result<(), ClusterFault> {
+    async fn write_connection_status(&self, _: &IamConnection, _: &IamConnectionStatus) -> Result<(), cluster::Error> {
         Ok(())
     }
 
-    async fn read_secret(&self, _: &str, name: &str) -> Result<Option<Secret>, ClusterFault> {
+    async fn read_secret(&self, _: &str, name: &str) -> Result<Option<Secret>, cluster::Error> {
         Ok(self.read(|cluster| cluster.secrets.get(name).cloned()).await)
     }
 
-    async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, ClusterFault> {
+    async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, cluster::Error> {
         self.write(|o| o.cluster.write(write)).await
     }
 
-    async fn try_secret(&self, _: SecretWrite) -> Result<(), ClusterFault> {
+    async fn try_secret(&self, _: SecretWrite) -> Result<(), cluster::Error> {
         self.read(|cluster| cluster.accept()).await
     }
 
-    async fn pods_using(&self, _: &str, _: &[String]) -> Result<Vec<String>, ClusterFault> {
+    async fn pods_using(&self, _: &str, _: &[String]) -> Result<Vec<String>, cluster::Error> {
         Ok(self.read(|cluster| cluster.pods.clone()).await)
     }
 
-    async fn stale_consumers(&self, _: &str, _: &str, _: Timestamp) -> Result<StaleConsumers, ClusterFault> {
+    async fn stale_consumers(&self, _: &str, _: &str, _: Timestamp) -> Result<StaleConsumers, cluster::Error> {
         let mut stale = StaleConsumers::default();
         self.read(|cluster| cluster.pods.clone()).await.into_iter().for_each(|pod| stale.add(pod));
         Ok(stale)
     }
 
-    async fn restart(&self, _: &str, _: &Workload, _: &str, _: Timestamp) -> Result<RestartResult, ClusterFault> {
+    async fn restart(&self, _: &str, _: &Workload, _: &str, _: Timestamp) -> Result<RestartResult, cluster::Error> {
         Ok(RestartResult::Missing)
     }
 
-    async fn namespace_labels(&self, _: &str) -> Result<BTreeMap<String, String>, ClusterFault> {
+    async fn namespace_labels(&self, _: &str) -> Result<BTreeMap<String, String>, cluster::Error> {
         Ok(BTreeMap::new())
     }
 
-    async fn tell(&self, _: &OrgOAuthApp, happening: &Happening) {
-        self.0.lock().unwrap().said.push(happening.message.clone());
+    async fn tell(&self, _: &OrgOAuthApp, event: &AppEvent) {
+        self.0.lock().unwrap().said.push(event.message.clone());
     }
 }

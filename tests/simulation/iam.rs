@@ -6,12 +6,12 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
-use oauth_app_operator::reconcile::Connections;
-use oauth_app_operator::remote::{
-    ClientId, ClientSecret, Credentials, Deletion, Fault, HeldRoles, Iam, Look, NewApp, OrgId, RemoteApp, TokenClaims,
+use oauth_app_operator::iam::{
+    self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, Iam, Lookup, NewApp, OrgId, RemoteApp, TokenClaims,
     Update, Verification,
 };
-use oauth_app_operator::status::{Checked, Proven};
+use oauth_app_operator::reconcile::Connections;
+use oauth_app_operator::status::{Checked, ConnectionHealth};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,13 +80,13 @@ impl IamState {
         }
     }
 
-    fn app(&mut self, id: &ClientId) -> Result<&mut App, Fault> {
-        self.apps.get_mut(&id.0).ok_or_else(|| Fault::NotFound("no such app".into()))
+    fn app(&mut self, id: &ClientId) -> Result<&mut App, iam::Error> {
+        self.apps.get_mut(&id.0).ok_or_else(|| iam::Error::NotFound("no such app".into()))
     }
 
-    fn create(&mut self, app: &NewApp) -> Result<Credentials, Fault> {
+    fn create(&mut self, app: &NewApp) -> Result<Credentials, iam::Error> {
         if self.apps.contains_key(&app.id.0) {
-            return Err(Fault::Conflict("exists".into()));
+            return Err(iam::Error::Conflict("exists".into()));
         }
         *self.creations.entry(app.id.0.clone()).or_default() += 1;
         self.generated += 1;
@@ -98,7 +98,7 @@ impl IamState {
         Ok(Credentials { client_id: app.id.clone(), client_secret: secret.map(ClientSecret::new) })
     }
 
-    fn update(&mut self, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Fault> {
+    fn update(&mut self, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, iam::Error> {
         let app = self.app(id)?;
         app.fields.extend(update.fields.clone());
         if let Some(secret) = &update.secret {
@@ -110,10 +110,16 @@ impl IamState {
         Ok(None)
     }
 
-    fn rotate(&mut self, id: &ClientId, secret: &ClientSecret, overlap: Duration, now: Timestamp) -> Result<(), Fault> {
+    fn rotate(
+        &mut self,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+        now: Timestamp,
+    ) -> Result<(), iam::Error> {
         let app = self.app(id)?;
         if app.previous.as_ref().is_some_and(|(_, until)| *until > now) {
-            return Err(Fault::Conflict("a rotation is in progress".into()));
+            return Err(iam::Error::Conflict("a rotation is in progress".into()));
         }
         let until = now + SignedDuration::try_from(overlap).unwrap();
         app.previous = app.secret.replace(secret.expose().to_owned()).map(|old| (old, until));
@@ -159,14 +165,17 @@ impl Connections for FakeConnections {
     }
 
     async fn check(&self, _: &IamConnection, _: Option<&OrgId>) -> Checked {
-        Checked::without_expiry(Proven::Accepted(TokenClaims::default()))
+        Checked::without_expiry(ConnectionHealth::Accepted(TokenClaims::default()))
     }
 }
 
 pub struct FakeIam(Shared, fn(&mut Outside) -> &mut IamState);
 
 impl FakeIam {
-    async fn write<T>(&self, act: impl FnOnce(&mut IamState, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
+    async fn write<T>(
+        &self,
+        act: impl FnOnce(&mut IamState, Timestamp) -> Result<T, iam::Error>,
+    ) -> Result<T, iam::Error> {
         let counted = |outside: &mut Outside| {
             let now = outside.now;
             let iam = self.1(outside);
@@ -176,7 +185,7 @@ impl FakeIam {
             iam.record(now);
             result
         };
-        effect(&self.0, counted).await.unwrap_or_else(|Lost| Err(Fault::Unavailable("lost".into())))
+        effect(&self.0, counted).await.unwrap_or_else(|Lost| Err(iam::Error::Unavailable("lost".into())))
     }
 
     async fn read<T>(&self, look: impl FnOnce(&mut IamState, Timestamp) -> T) -> T {
@@ -195,15 +204,15 @@ fn shown(id: &ClientId, app: &App) -> RemoteApp {
 }
 
 impl Iam for FakeIam {
-    async fn authenticate(&self, _: &OrgId) -> Result<(), Fault> {
+    async fn authenticate(&self, _: &OrgId) -> Result<(), iam::Error> {
         Ok(())
     }
 
-    async fn create(&self, _: &OrgId, app: &NewApp) -> Result<Credentials, Fault> {
+    async fn create(&self, _: &OrgId, app: &NewApp) -> Result<Credentials, iam::Error> {
         self.write(|iam, _| iam.create(app)).await
     }
 
-    async fn read(&self, _: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Fault> {
+    async fn read(&self, _: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, iam::Error> {
         let read = |iam: &mut IamState, now| match iam.false_absences {
             0 => iam.shown(id, now).map(|app| shown(id, app)),
             lies => {
@@ -214,16 +223,16 @@ impl Iam for FakeIam {
         Ok(self.read(read).await)
     }
 
-    async fn look(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Look, Fault> {
+    async fn look(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Lookup, iam::Error> {
         let look = |iam: &mut IamState, now| match (iam.lists, iam.shown(id, now).map(|app| shown(id, app))) {
-            (false, app) => Look::Read(app),
-            (true, Some(app)) => Look::Listed(app),
-            (true, None) => Look::NotListed,
+            (false, app) => Lookup::Read(app),
+            (true, Some(app)) => Lookup::Listed(app),
+            (true, None) => Lookup::NotListed,
         };
         Ok(self.read(look).await)
     }
 
-    async fn update(&self, _: &OrgId, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Fault> {
+    async fn update(&self, _: &OrgId, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, iam::Error> {
         self.write(|iam, _| iam.update(id, update)).await
     }
 
@@ -233,11 +242,11 @@ impl Iam for FakeIam {
         id: &ClientId,
         new: &ClientSecret,
         overlap: Duration,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), iam::Error> {
         self.write(|iam, now| iam.rotate(id, new, overlap, now)).await
     }
 
-    async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Fault> {
+    async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, iam::Error> {
         let accepts = |iam: &mut IamState, now| iam.shown(id, now).is_some_and(|app| app.accepts(secret.expose(), now));
         Ok(if self.read(accepts).await {
             Verification::Accepted
@@ -246,7 +255,7 @@ impl Iam for FakeIam {
         })
     }
 
-    async fn delete(&self, _: &OrgId, id: &ClientId) -> Result<Deletion, Fault> {
+    async fn delete(&self, _: &OrgId, id: &ClientId) -> Result<Deletion, iam::Error> {
         let delete = |iam: &mut IamState, _| match iam.apps.remove(&id.0) {
             Some(_) => {
                 // The next resource with this id starts again.
@@ -259,7 +268,7 @@ impl Iam for FakeIam {
         self.write(delete).await
     }
 
-    async fn roles(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Option<HeldRoles>, Fault> {
+    async fn roles(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Option<HeldRoles>, iam::Error> {
         let direct = self.read(|iam, now| iam.shown(id, now).and_then(|app| app.roles.clone())).await;
         Ok(direct.map(|direct| HeldRoles { direct, inherited: Roles::default() }))
     }
@@ -270,9 +279,9 @@ impl Iam for FakeIam {
         id: &ClientId,
         _: Option<Context>,
         roles: &Roles,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), iam::Error> {
         self.write(|iam, _| match &mut iam.app(id)?.roles {
-            Some(_) => Err(Fault::Rejected("already a member".into())),
+            Some(_) => Err(iam::Error::Rejected("already a member".into())),
             none => {
                 *none = Some(roles.clone());
                 Ok(())
@@ -281,9 +290,9 @@ impl Iam for FakeIam {
         .await
     }
 
-    async fn change_roles(&self, _: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<(), Fault> {
+    async fn change_roles(&self, _: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<(), iam::Error> {
         self.write(|iam, _| {
-            let roles = iam.app(id)?.roles.as_mut().ok_or_else(|| Fault::NotFound("no member".into()))?;
+            let roles = iam.app(id)?.roles.as_mut().ok_or_else(|| iam::Error::NotFound("no member".into()))?;
             let taken = |role: &Role| remove.organization_roles.contains(role);
             roles.organization_roles.retain(|role| !taken(role));
             roles.organization_roles.extend(add.organization_roles.clone());

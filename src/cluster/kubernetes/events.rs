@@ -2,7 +2,7 @@
 //! them, of which the last one always says how it is now.
 
 use super::requests::Requests;
-use crate::cluster::Happening;
+use crate::cluster::AppEvent;
 use crate::crd::FIELD_MANAGER;
 use crate::metrics::Resource;
 use crate::text;
@@ -44,15 +44,15 @@ impl Events {
     }
 
     /// Publishes what happened to an object; a failure to do so is only logged.
-    pub async fn publish(&self, regarding: ObjectReference, happening: Happening) {
-        match self.windows.admit(&regarding, happening) {
-            Turn::Now(happening) => self.create(&regarding, &happening).await,
+    pub async fn publish(&self, regarding: ObjectReference, event: AppEvent) {
+        match self.windows.admit(&regarding, event) {
+            Turn::Now(event) => self.create(&regarding, &event).await,
             Turn::Later(at) => {
                 let events = self.clone();
                 tokio::spawn(async move {
                     sleep_until(at).await;
-                    if let Some(happening) = events.windows.take_held(&regarding) {
-                        events.create(&regarding, &happening).await;
+                    if let Some(event) = events.windows.take_held(&regarding) {
+                        events.create(&regarding, &event).await;
                     }
                 });
             }
@@ -60,19 +60,19 @@ impl Events {
         }
     }
 
-    async fn create(&self, regarding: &ObjectReference, happening: &Happening) {
-        let event = event(regarding, happening, &self.instance);
+    async fn create(&self, regarding: &ObjectReference, event: &AppEvent) {
+        let event = new_event(regarding, event, &self.instance);
         let api: Api<Event> =
             Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or_default());
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let requests = self.requests.of(regarding.namespace.as_deref());
         if let Err(error) = requests.write(Resource::Events, api.create(&params, &event)).await {
-            tracing::warn!(%error, reason = happening.reason.as_str(), "could not publish an Event");
+            tracing::warn!(%error, reason = event.reason.as_deref(), "failed to publish an Event");
         }
     }
 }
 
-fn event(regarding: &ObjectReference, happening: &Happening, instance: &str) -> Event {
+fn new_event(regarding: &ObjectReference, event: &AppEvent, instance: &str) -> Event {
     Event {
         metadata: ObjectMeta {
             // Of an object that has no namespace, Kubernetes wants the Events in this one.
@@ -82,9 +82,9 @@ fn event(regarding: &ObjectReference, happening: &Happening, instance: &str) -> 
         },
         event_time: Some(MicroTime(Timestamp::now())),
         action: Some("Reconcile".into()),
-        reason: Some(happening.reason.as_str().into()),
-        note: Some(text::clean(&happening.message, LONGEST_NOTE)),
-        type_: Some(if happening.warning { "Warning" } else { "Normal" }.into()),
+        reason: Some(event.reason.as_str().into()),
+        note: Some(text::clean(&event.message, LONGEST_NOTE)),
+        type_: Some(if event.warning { "Warning" } else { "Normal" }.into()),
         regarding: Some(regarding.clone()),
         reporting_controller: Some(FIELD_MANAGER.into()),
         reporting_instance: Some(instance.to_owned()),
@@ -114,12 +114,12 @@ struct Window {
     begin: Instant,
     published: u32,
     /// What happened last of what was not published, and how much more there was.
-    held: Option<(Happening, u32)>,
+    held: Option<(AppEvent, u32)>,
 }
 
 #[derive(Debug, PartialEq)]
 enum Turn {
-    Now(Happening),
+    Now(AppEvent),
     /// The first one that is held; whoever gets this publishes the last one then.
     Later(Instant),
     Held,
@@ -130,7 +130,7 @@ impl Windows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, regarding: &ObjectReference, happening: Happening) -> Turn {
+    fn admit(&self, regarding: &ObjectReference, event: AppEvent) -> Turn {
         let now = Instant::now();
         let mut open = self.lock();
         open.tidy(now);
@@ -138,7 +138,7 @@ impl Windows {
         let window = open.by_object.entry(key(regarding)).or_insert_with(fresh);
         match &mut window.held {
             Some((last, more)) => {
-                (*last, *more) = (happening, *more + 1);
+                (*last, *more) = (event, *more + 1);
                 return Turn::Held;
             }
             None if window.begin + WINDOW <= now => *window = fresh(),
@@ -146,24 +146,21 @@ impl Windows {
         }
         if window.published < MOST {
             window.published += 1;
-            return Turn::Now(happening);
+            return Turn::Now(event);
         }
-        window.held = Some((happening, 0));
+        window.held = Some((event, 0));
         Turn::Later(window.begin + WINDOW)
     }
 
     /// Begins a new window with what was held.
-    fn take_held(&self, regarding: &ObjectReference) -> Option<Happening> {
+    fn take_held(&self, regarding: &ObjectReference) -> Option<AppEvent> {
         let mut open = self.lock();
         let window = open.by_object.get_mut(&key(regarding))?;
-        let (happening, more) = window.held.take()?;
+        let (event, more) = window.held.take()?;
         *window = Window { begin: Instant::now(), published: 1, held: None };
         Some(match more {
-            0 => happening,
-            more => Happening {
-                message: format!("{} ({more} earlier changes have no Event.)", happening.message),
-                ..happening
-            },
+            0 => event,
+            more => AppEvent { message: format!("{} ({more} earlier changes have no Event.)", event.message), ..event },
         })
     }
 }
@@ -192,8 +189,8 @@ mod tests {
         ObjectReference { uid: Some(uid.into()), name: Some("billing".into()), ..ObjectReference::default() }
     }
 
-    fn happening(message: &str) -> Happening {
-        Happening { reason: Reason::Updated, message: message.into(), warning: false }
+    fn event(message: &str) -> AppEvent {
+        AppEvent { reason: Reason::Updated, message: message.into(), warning: false }
     }
 
     #[test]
@@ -207,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_note_is_cut_by_bytes_and_has_no_line_break() {
-        let event = event(&of("u"), &happening(&"é\n".repeat(900)), "me");
+        let event = new_event(&of("u"), &event(&"é\n".repeat(900)), "me");
         let note = event.note.unwrap();
         assert!(note.len() <= 1024 && note.len() > 900 && !note.contains('\n'), "{}", note.len());
     }
@@ -216,26 +213,26 @@ mod tests {
     async fn a_flood_of_one_object_is_bounded_and_its_last_change_is_told() {
         let windows = Windows::default();
         for n in 0..MOST {
-            assert!(matches!(windows.admit(&of("a"), happening(&n.to_string())), Turn::Now(_)));
+            assert!(matches!(windows.admit(&of("a"), event(&n.to_string())), Turn::Now(_)));
         }
         let end = Instant::now() + WINDOW;
-        assert_eq!(windows.admit(&of("a"), happening("x")), Turn::Later(end));
-        assert_eq!(windows.admit(&of("a"), happening("y")), Turn::Held);
-        assert!(matches!(windows.admit(&of("b"), happening("of another")), Turn::Now(_)));
+        assert_eq!(windows.admit(&of("a"), event("x")), Turn::Later(end));
+        assert_eq!(windows.admit(&of("a"), event("y")), Turn::Held);
+        assert!(matches!(windows.admit(&of("b"), event("of another")), Turn::Now(_)));
         advance(WINDOW).await;
         let last = windows.take_held(&of("a")).unwrap().message;
         assert_eq!(last, "y (1 earlier changes have no Event.)");
-        assert!(matches!(windows.admit(&of("a"), happening("z")), Turn::Now(_)));
+        assert!(matches!(windows.admit(&of("a"), event("z")), Turn::Now(_)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn objects_that_are_quiet_take_no_memory() {
         let windows = Windows::default();
         for n in 0..100 {
-            windows.admit(&of(&n.to_string()), happening("x"));
+            windows.admit(&of(&n.to_string()), event("x"));
         }
         advance(2 * WINDOW).await;
-        windows.admit(&of("other"), happening("x"));
+        windows.admit(&of("other"), event("x"));
         assert_eq!(windows.lock().by_object.len(), 1);
     }
 }

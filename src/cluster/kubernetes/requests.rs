@@ -1,10 +1,10 @@
 //! What every request to the API server has in common: a limit to those in flight, in which namespaces take turns, a
-//! timeout, the fence, and how a failure reads.
+//! timeout, the guard, and how a failure reads.
 
-use super::super::ClusterFault;
+use super::super::Error;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::fair_queue::{FairQueue, Flow};
-use crate::fence::Fence;
+use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{Metrics, Resource, Written};
 use crate::text::clean;
 use kube::Api;
@@ -30,14 +30,14 @@ pub struct Requests {
     /// One page of a list at a time, whosever list it is.
     page: FairQueue,
     metrics: Arc<Metrics>,
-    fence: Fence,
+    guard: LeadershipGuard,
 }
 
 impl Requests {
-    /// At most `concurrency` at once, and none once the fence is closed. They are for the operator itself.
-    pub fn new(concurrency: usize, metrics: Arc<Metrics>, fence: Fence) -> Self {
+    /// At most `concurrency` at once, and none once the guard is closed. They are for the operator itself.
+    pub fn new(concurrency: usize, metrics: Arc<Metrics>, guard: LeadershipGuard) -> Self {
         let (in_flight, page) = (FairQueue::new(concurrency), FairQueue::new(1));
-        Self { flow: Flow::Operator, in_flight, page, metrics, fence }
+        Self { flow: Flow::Operator, in_flight, page, metrics, guard }
     }
 
     /// Within the same limits, those for the resources of a namespace.
@@ -47,30 +47,26 @@ impl Requests {
     }
 
     /// Makes a request.
-    pub async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterFault> {
+    pub async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
         let _permit = self.in_flight.acquire(&self.flow).await;
-        match self.fence.guard(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
+        match self.guard.run(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
             Some(Ok(answer)) => answer.map_err(fault),
             // Another replica may act by now upon what it sees.
-            None => Err(ClusterFault::Stale),
-            Some(Err(_)) => Err(ClusterFault::Unavailable("the Kubernetes API server did not answer in time".into())),
+            None => Err(Error::Stale),
+            Some(Err(_)) => Err(Error::Unavailable("the Kubernetes API server did not answer in time".into())),
         }
     }
 
     /// Makes a request that writes.
-    pub async fn write<T>(
-        &self,
-        what: Resource,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, ClusterFault> {
+    pub async fn write<T>(&self, what: Resource, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
         let answer = self.call(request).await;
         self.metrics.wrote(
             what,
             match &answer {
                 Ok(_) => Written::Ok,
-                Err(ClusterFault::Stale) => Written::Stale,
-                Err(ClusterFault::Refused(_)) => Written::Refused,
-                Err(ClusterFault::Unavailable(_)) => Written::Unavailable,
+                Err(Error::Stale) => Written::Stale,
+                Err(Error::Refused(_)) => Written::Refused,
+                Err(Error::Unavailable(_)) => Written::Unavailable,
             },
         );
         answer
@@ -81,16 +77,16 @@ impl Requests {
         &self,
         what: Resource,
         request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, ClusterFault> {
+    ) -> Result<T, Error> {
         let answer = self.call(request).await;
-        if matches!(answer, Err(ClusterFault::Refused(_))) {
+        if matches!(answer, Err(Error::Refused(_))) {
             self.metrics.wrote(what, Written::Refused);
         }
         answer
     }
 
     /// Lists page by page; what is to be kept of an object is up to `each`.
-    pub async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), ClusterFault>
+    pub async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), Error>
     where
         K: Clone + DeserializeOwned + Debug,
     {
@@ -108,28 +104,28 @@ impl Requests {
 }
 
 /// The object, or that it cannot be read. Of a Secret nothing is quoted, since it may be the value.
-pub fn readable<K: Kept>(Lenient(read): Lenient<K>) -> Result<K, ClusterFault> {
+pub fn readable<K: Kept>(Lenient(read): Lenient<K>) -> Result<K, Error> {
     read.map_err(|unreadable| {
         let name = unreadable.metadata.name.unwrap_or_default();
-        ClusterFault::Unavailable(format!("{} {name} cannot be read", K::kind(&())))
+        Error::Unavailable(format!("{} {name} cannot be read", K::kind(&())))
     })
 }
 
 /// Webhooks and policies choose the words of a refusal.
-fn fault(error: kube::Error) -> ClusterFault {
+fn fault(error: kube::Error) -> Error {
     match error {
         kube::Error::Api(status) => {
             let message = clean(&status.message, QUOTED);
             match status.code {
-                404 | 409 => ClusterFault::Stale,
+                404 | 409 => Error::Stale,
                 // An admission webhook that does not answer is an internal error of the API server.
-                500 if status.reason == "InternalError" => ClusterFault::Refused(message),
-                401 | 408 | 429 | 500.. => ClusterFault::Unavailable(message),
-                400.. => ClusterFault::Refused(message),
-                _ => ClusterFault::Unavailable(message),
+                500 if status.reason == "InternalError" => Error::Refused(message),
+                401 | 408 | 429 | 500.. => Error::Unavailable(message),
+                400.. => Error::Refused(message),
+                _ => Error::Unavailable(message),
             }
         }
-        other => ClusterFault::Unavailable(clean(&other.to_string(), QUOTED)),
+        other => Error::Unavailable(clean(&other.to_string(), QUOTED)),
     }
 }
 
@@ -141,7 +137,7 @@ mod tests {
 
     /// How long this one waits for a request of a second, while a namespace has a hundred of them.
     async fn beside_a_crowd(of: Option<&str>) -> Duration {
-        let requests = Requests::new(2, Arc::default(), Fence::Open);
+        let requests = Requests::new(2, Arc::default(), LeadershipGuard::Open);
         let second = async |requests: Requests| {
             let request = async {
                 sleep(Duration::from_secs(1)).await;

@@ -3,8 +3,8 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{ClaimOrigin, IdOwner, ListWitness, Observed, Remote, Retry};
+use crate::iam::Verification;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::RotationMode;
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{ClaimOrigin, IdOwner, Observed, Remote, Retry};
+use crate::iam::Verification;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::SecretContents;
 use serde_json::json;
 
@@ -82,7 +82,7 @@ fn a_resource_restored_without_any_claim_finds_its_app_by_a_credential_that_work
 #[test]
 fn a_credential_for_another_app_proves_nothing() {
     let of_another = |app: &OrgOAuthApp| {
-        let client_id = Some(crate::remote::ClientId("another".into()));
+        let client_id = Some(crate::iam::ClientId("another".into()));
         holding(app, &SecretContents { client_id, claim: None, ..contents(app) })
     };
     let observed = after_token_request(chosen(json!({})), of_another, Verification::Accepted);

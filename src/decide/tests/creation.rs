@@ -5,17 +5,17 @@ use crate::crd::OrgOAuthApp;
 use crate::decide::{
     Call, Creation, IdOwner, ListWitness, Observed, Outcome, Remote, Retry, SecretWriteProgress, Step, decide,
 };
+use crate::iam::{self, ClientId, NewApp};
 use crate::reason::Reason;
-use crate::remote::{ClientId, Fault, NewApp};
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents};
 use serde_json::json;
 
 fn conflict() -> Creation {
-    Creation::Refused(Fault::Conflict("exists".into()))
+    Creation::Refused(iam::Error::Conflict("exists".into()))
 }
 
 fn rejected() -> Creation {
-    Creation::Refused(Fault::Rejected("no".into()))
+    Creation::Refused(iam::Error::Rejected("no".into()))
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::crd::OrgOAuthApp;
 use crate::decide::{
     Access, Blocked, IdOwner, ListWitness, Observed, Outcome, Remote, Retry, Step, outcome_with_retain_hint,
 };
+use crate::iam::{Deletion, Verification};
 use crate::reason::Reason;
-use crate::remote::{Deletion, Verification};
 use crate::secret::{RotationMode, SecretContents, SecretState, guard};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{Creation, IdOwner, Observed, Remote, SecretWriteProgress, WriteReason};
-use crate::remote::Verification;
+use crate::iam::Verification;
 use crate::secret::{SecretContents, SecretState};
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use super::fixture::*;
 use crate::decide::{Blocked, Outcome, Retry, Step, after_fault};
+use crate::iam;
 use crate::reason::Reason;
-use crate::remote::Fault;
 use serde_json::json;
 use std::time::Instant;
 
@@ -14,20 +14,20 @@ fn every_fault_says_whether_a_person_is_needed() {
     let observed = observe(app(json!({})), free, nothing);
     for (fault, expected) in [
         (
-            Fault::Unavailable(text()),
+            iam::Error::Unavailable(text()),
             waits(Reason::ConnectionUnavailable, "IamConnection default: said", Retry::Backoff),
         ),
-        (Fault::Throttled { until }, waits(Reason::Throttled, "the API asks to wait", Retry::NotBefore(until))),
+        (iam::Error::Throttled { until }, waits(Reason::Throttled, "the API asks to wait", Retry::NotBefore(until))),
         (
-            Fault::Credentials(text()),
+            iam::Error::Credentials(text()),
             waits(Reason::CredentialsUnavailable, "said; ask the platform team to correct the Secret", Retry::Backoff),
         ),
-        (Fault::Conflict(text()), waits(Reason::ApiConflict, "said", Retry::Backoff)),
-        (Fault::Forbidden(text()), blocked(Reason::Forbidden, "IamConnection default: said")),
-        (Fault::WrongOrganization(text()), blocked(Reason::WrongOrganization, "IamConnection default: said")),
-        (Fault::Rejected(text()), blocked(Reason::Rejected, "said")),
+        (iam::Error::Conflict(text()), waits(Reason::ApiConflict, "said", Retry::Backoff)),
+        (iam::Error::Forbidden(text()), blocked(Reason::Forbidden, "IamConnection default: said")),
+        (iam::Error::WrongOrganization(text()), blocked(Reason::WrongOrganization, "IamConnection default: said")),
+        (iam::Error::Rejected(text()), blocked(Reason::Rejected, "said")),
         (
-            Fault::NotFound(text()),
+            iam::Error::NotFound(text()),
             blocked(Reason::OrgNotFound, "said; check that organization org-1 (spec.orgId) exists"),
         ),
     ] {

@@ -3,8 +3,8 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{ClaimOrigin, ClaimProgress, Observed, Remote, WriteReason};
+use crate::iam::Verification;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents};
 use serde_json::json;
 

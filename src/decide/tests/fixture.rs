@@ -13,7 +13,7 @@ pub use secrets::*;
 pub use steps::*;
 
 use crate::decide::{Call, Observed, Step, decide};
-use crate::remote::ClientSecret;
+use crate::iam::ClientSecret;
 use crate::secret::RotationMode;
 use serde_json::json;
 use std::borrow::Borrow;

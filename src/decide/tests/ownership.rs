@@ -8,8 +8,8 @@ use crate::decide::{
     ClaimOrigin, ClaimProgress, IdOwner, Observed, Remote, Retry, RotationWrite, Step, WriteReason, client_id,
     comes_first, decide, has_claim, signed_claim,
 };
+use crate::iam::{ClientId, Verification};
 use crate::reason::Reason;
-use crate::remote::{ClientId, Verification};
 use crate::secret::{RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::plan::{Plan, Planned};
 use crate::decide::{IdOwner, Observed, Remote, RoleAssignment};
-use crate::remote::HeldRoles;
+use crate::iam::HeldRoles;
 use serde_json::{Value, json};
 
 fn observing(more: Value) -> OrgOAuthApp {

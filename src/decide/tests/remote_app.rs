@@ -3,8 +3,8 @@
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, RECONCILE_REQUESTED};
 use crate::decide::{Observed, Remote, Retry, SentChange, drift};
+use crate::iam::Verification;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::RotationMode;
 use serde_json::{Value, json};
 

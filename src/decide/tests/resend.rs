@@ -3,8 +3,8 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{Observed, PendingProgress, Retry, RotationWrite};
+use crate::iam::Verification;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};

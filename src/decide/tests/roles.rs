@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::{RECONCILE_REQUESTED, Role, Roles};
 use crate::decide::{Observed, RoleAssignment, may_be_old};
-use crate::remote::{Fault, HeldRoles};
+use crate::iam::{self, HeldRoles};
 use serde_json::{Value, json};
 
 fn roles(names: &[&str]) -> Value {
@@ -23,7 +23,7 @@ fn held(direct: &[&str], inherited: &[&str]) -> RoleAssignment {
 }
 
 fn addition_refused() -> RoleAssignment {
-    RoleAssignment::AdditionRefused(Fault::Rejected("already a member".into()))
+    RoleAssignment::AdditionRefused(iam::Error::Rejected("already a member".into()))
 }
 
 fn wanting(spec: Value, roles: RoleAssignment) -> Observed {

@@ -4,8 +4,8 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{ListWitness, Observed, PendingProgress, Remote, Retry, RotationWrite, WriteReason};
+use crate::iam::Verification;
 use crate::reason::Reason;
-use crate::remote::Verification;
 use crate::secret::{PendingSecret, ProvidedSecret, RotationMode, SecretContents, SecretState};
 use serde_json::json;
 
@@ -275,7 +275,7 @@ fn a_secret_that_was_staged_for_a_create_that_was_refused_is_given_up() {
     let is_refused = |progress| {
         observe(app(json!({})), staged(RotationMode::Create), |observed| {
             progressed(progress)(observed);
-            observed.creation = crate::decide::Creation::Refused(crate::remote::Fault::Conflict("exists".into()));
+            observed.creation = crate::decide::Creation::Refused(crate::iam::Error::Conflict("exists".into()));
             observed.saw_remote(as_wanted());
         })
     };
@@ -294,7 +294,7 @@ fn a_secret_that_was_staged_for_a_create_that_was_refused_is_given_up() {
     // The app is known to have been created with it all the same.
     let was_created = observe(claimed(chosen(json!({}))), staged_before_create, |observed| {
         is_shown_now(observed);
-        observed.creation = crate::decide::Creation::Refused(crate::remote::Fault::Conflict("exists".into()));
+        observed.creation = crate::decide::Creation::Refused(crate::iam::Error::Conflict("exists".into()));
     });
     assert_step(was_created, replace_secret("next", repeated()));
 }

@@ -3,8 +3,8 @@
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::decide::{Observed, Retry, RotationWrite, WriteReason};
+use crate::iam::ClientId;
 use crate::reason::Reason;
-use crate::remote::ClientId;
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use serde_json::{Value, json};
 

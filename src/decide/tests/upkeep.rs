@@ -4,8 +4,8 @@
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::decide::{Observed, RotationWrite, SecretWriteProgress, WriteReason, client_id};
+use crate::iam::{ClientId, Verification};
 use crate::reason::Reason;
-use crate::remote::{ClientId, Verification};
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;

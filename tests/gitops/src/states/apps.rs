@@ -6,8 +6,8 @@ use oauth_app_operator::crd::{Api, OrgOAuthApp};
 use oauth_app_operator::decide::{
     Access, Blocked, Observed, Outcome, Remote, Retry, Step, client_id, decide, is_refused_once,
 };
+use oauth_app_operator::iam::{ClientSecret, RemoteApp, Verification};
 use oauth_app_operator::reason::Reason;
-use oauth_app_operator::remote::{ClientSecret, RemoteApp, Verification};
 use oauth_app_operator::secret::{SecretContents, SecretState, SecretWrite, guard};
 use oauth_app_operator::status;
 use serde_json::{Map, json};

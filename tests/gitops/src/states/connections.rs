@@ -3,9 +3,9 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::crd::{AppCounts, IamConnection};
 use oauth_app_operator::decide::Blocked;
+use oauth_app_operator::iam::TokenClaims;
 use oauth_app_operator::reason::Reason;
-use oauth_app_operator::remote::TokenClaims;
-use oauth_app_operator::status::{Checked, Expiry, Proven, of_connection};
+use oauth_app_operator::status::{Checked, ConnectionHealth, Expiry, of_connection};
 use serde_json::json;
 
 /// Each of them, each after a further change of the spec, and each while it is being deleted.
@@ -13,7 +13,7 @@ pub fn connections() -> Vec<State> {
     let mut states = vec![State::new("new".into(), Class::New, &connection())];
     for before in [None].into_iter().chain(proofs().map(Some)) {
         for proven in proofs() {
-            states.extend(expiries().map(|expiry| state(before.clone(), Checked { proven: proven.clone(), expiry })));
+            states.extend(expiries().map(|expiry| state(before.clone(), Checked { health: proven.clone(), expiry })));
         }
     }
     let later: Vec<State> = states.iter().skip(1).map(State::behind).collect();
@@ -33,15 +33,15 @@ fn connection() -> IamConnection {
     .unwrap()
 }
 
-fn proofs() -> [Proven; 8] {
-    let wrong = |reason| Proven::Wrong(Blocked::new(reason, "what is wrong"));
+fn proofs() -> [ConnectionHealth; 8] {
+    let wrong = |reason| ConnectionHealth::Wrong(Blocked::new(reason, "what is wrong"));
     [
-        Proven::Accepted(TokenClaims::default()),
-        Proven::ByEachNamespace,
-        Proven::NotAsked,
-        Proven::Unreachable("no answer".into()),
-        Proven::Delayed("asks to wait".into()),
-        Proven::Undecided("no token for an organization".into()),
+        ConnectionHealth::Accepted(TokenClaims::default()),
+        ConnectionHealth::ByEachNamespace,
+        ConnectionHealth::NotAsked,
+        ConnectionHealth::Unreachable("no answer".into()),
+        ConnectionHealth::Delayed("asks to wait".into()),
+        ConnectionHealth::Undecided("no token for an organization".into()),
         wrong(Reason::CredentialsUnavailable),
         wrong(Reason::ConnectionInvalid),
     ]
@@ -52,9 +52,9 @@ fn expiries() -> [Expiry; 4] {
     [Expiry::NotKnown, end(10), end(1_000_000_000), Expiry::Unreadable("no time".into())]
 }
 
-fn state(before: Option<Proven>, checked: Checked) -> State {
+fn state(before: Option<ConnectionHealth>, checked: Checked) -> State {
     let mut connection = connection();
-    let class = class(&checked.proven, before.as_ref().map(|before| class(before, None)));
+    let class = class(&checked.health, before.as_ref().map(|before| class(before, None)));
     let what = format!("{checked:?} after {before:?}");
     if let Some(proven) = before {
         connection.status = Some(of_connection(&connection, &Checked::without_expiry(proven), None, at(1)));
@@ -65,13 +65,13 @@ fn state(before: Option<Proven>, checked: Checked) -> State {
 }
 
 /// What is not known leaves the last truth.
-fn class(proven: &Proven, before: Option<Class>) -> Class {
-    match proven {
-        Proven::Accepted(_) | Proven::ByEachNamespace => Class::Settled,
-        Proven::Wrong(_) => Class::Refused,
-        Proven::NotAsked => before.unwrap_or(Class::Unproven),
-        Proven::Unreachable(_) => Class::Waiting,
-        Proven::Delayed(_) | Proven::Undecided(_) => before.unwrap_or(Class::Waiting),
+fn class(health: &ConnectionHealth, before: Option<Class>) -> Class {
+    match health {
+        ConnectionHealth::Accepted(_) | ConnectionHealth::ByEachNamespace => Class::Settled,
+        ConnectionHealth::Wrong(_) => Class::Refused,
+        ConnectionHealth::NotAsked => before.unwrap_or(Class::Unproven),
+        ConnectionHealth::Unreachable(_) => Class::Waiting,
+        ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => before.unwrap_or(Class::Waiting),
     }
 }
 

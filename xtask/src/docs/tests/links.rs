@@ -50,9 +50,9 @@ fn broken_links(document: &Path) -> Vec<String> {
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
     text.lines().zip(1..).filter_map(move |(line, number)| {
-        let fence = line.trim_start().starts_with("```");
-        fenced ^= fence;
-        (!fenced && !fence).then_some((number, line))
+        let guard = line.trim_start().starts_with("```");
+        fenced ^= guard;
+        (!fenced && !guard).then_some((number, line))
     })
 }
 

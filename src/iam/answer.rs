@@ -1,0 +1,224 @@
+//! Answers, read leniently: what is not used is skipped, and what the documentation leaves open is accepted either way.
+//! A success that cannot be understood is `Error::Unavailable`, since the call may have taken hold.
+
+mod body;
+mod error_body;
+mod json;
+
+use super::listing::{APP_FIELDS, documented};
+use super::request::ErrorDisclosure;
+use super::scrub::{KnownSecrets, NOT_SHOWN, scrub};
+use super::transport::Payload;
+use super::{ClientId, Credentials, Deletion, Error, HeldRoles, Operation, RemoteApp};
+use crate::secret_value;
+use body::{CredentialsBody, Failure, IssuedSecret, PartialSuccess};
+use error_body::{ErrorBody, RequestIds};
+use json::{FromAnyValue, Skipped};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// The whole answer to a request. It can hold a secret, so it has no `Debug`.
+pub struct Answer {
+    /// What was tried.
+    pub operation: Operation,
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header.
+    pub retry_after: Option<String>,
+    /// What the operator knows of an error beside what the API says.
+    pub note: Option<String>,
+    /// The body.
+    pub body: Payload,
+    /// How much of an error may be repeated.
+    pub quote: ErrorDisclosure,
+    /// The secrets that an error could repeat.
+    pub known: KnownSecrets,
+}
+
+impl Answer {
+    /// Whether the body is a JSON object, as every documented answer with a body is.
+    pub fn is_json_object(&self) -> bool {
+        self.object(Skipped).is_ok()
+    }
+
+    /// Whether the body is a page for people, made by something between the operator and the API.
+    pub fn is_html(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"<")
+    }
+
+    fn object<T: FromAnyValue>(&self, empty: T) -> Result<T, Error> {
+        json::read_object(&self.body, empty).ok_or_else(|| self.malformed("it is not a JSON object"))
+    }
+
+    /// A success that does not say what it should.
+    pub fn malformed(&self, why: &str) -> Error {
+        Error::Unavailable(format!("{}: {}: the answer cannot be used: {why}", self.operation, self.status))
+    }
+
+    /// The status, and what the API says went wrong if it does.
+    pub fn refusal(&self) -> String {
+        match self.message() {
+            Some(message) if message == NOT_SHOWN => format!("{}: {message}", self.status_line()),
+            Some(message) => format!("{}: {message}", self.status),
+            None => self.status_line(),
+        }
+    }
+
+    /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
+    pub fn message(&self) -> Option<String> {
+        let body: Option<ErrorBody> = json::read(&self.body);
+        let said = match (&body, self.quote) {
+            (Some(body), quote) => body.message(quote),
+            (None, ErrorDisclosure::Any) if !self.is_html() => str::from_utf8(&self.body).ok(),
+            (None, ErrorDisclosure::Any | ErrorDisclosure::MessageOnly) => None,
+        }?;
+        let RequestIds(ids) = json::read(&self.body).unwrap_or_default();
+        Some(scrub(said, &self.known, &ids)).filter(|said| !said.is_empty())
+    }
+
+    /// Whether a token request was refused because its credentials are wrong. Any other refusal says nothing about them: a policy,
+    /// a grant type or something between the operator and the API may be the cause.
+    pub fn refuses_credentials(&self) -> bool {
+        let names_them = || json::read::<ErrorBody>(&self.body).is_some_and(|body| body.names_invalid_credentials());
+        match self.status {
+            401 => !self.is_html(),
+            400..500 => names_them(),
+            _ => false,
+        }
+    }
+
+    /// The status with its words, and nothing of what the API says.
+    pub fn status_line(&self) -> String {
+        let status = reqwest::StatusCode::from_u16(self.status).ok();
+        let words = status.and_then(|status| status.canonical_reason()).map(|words| format!(" ({words})"));
+        format!("{}{}", self.status, words.unwrap_or_default())
+    }
+
+    /// What an error status means.
+    pub fn fault(&self) -> Error {
+        let said = format!("{}: {}", self.operation, self.refusal());
+        let said = self.note.iter().fold(said, |said, note| format!("{said}; {note}"));
+        match self.status {
+            403 => Error::Forbidden(said),
+            404 => Error::NotFound(said),
+            409 => Error::Conflict(said),
+            408 | 425 => Error::Unavailable(said),
+            400..500 => Error::Rejected(said),
+            _ => Error::Unavailable(said),
+        }
+    }
+
+    /// The pair that create and regenerate hand out. [cpn-create, csp-create, csp-secret-put]
+    pub fn credentials(&self, id: &ClientId, public: bool) -> Result<Credentials, Error> {
+        let body = self.object(CredentialsBody::default())?;
+        if body.client_id.as_ref() != Some(&id.0) {
+            return Err(self.malformed("its clientId is not the app's"));
+        }
+        let client_secret = match body.client_secret {
+            IssuedSecret::Text(secret) => {
+                let checked = secret_value::check(secret.expose(), secret_value::CREDENTIAL);
+                checked.map_err(|error| self.malformed(&format!("its clientSecret {error}")))?;
+                Some(secret)
+            }
+            IssuedSecret::Absent if public => None,
+            IssuedSecret::Absent | IssuedSecret::UnexpectedType => {
+                return Err(self.malformed("it has no clientSecret"));
+            }
+        };
+        Ok(Credentials { client_id: id.clone(), client_secret })
+    }
+
+    /// An app as it is shown. [cpn-resp, csp-resp]
+    pub fn app(&self, id: &ClientId) -> Result<RemoteApp, Error> {
+        let text = documented(&self.body, &APP_FIELDS);
+        let app = text.and_then(|text| listed(id.clone(), &text));
+        let app = app.ok_or_else(|| self.malformed("it is not a JSON object, or too large"))?;
+        match app.fields.get("id") {
+            Some(Value::String(shown)) if *shown != id.0 => Err(self.malformed("it is about another app")),
+            Some(Value::String(_) | Value::Null) | None => Ok(app),
+            Some(_) => Err(self.malformed("its id is not a text")),
+        }
+    }
+
+    /// Whether a deletion that was accepted names the app as failed; the form of its entries is not documented.
+    /// [csp-delete]
+    pub fn deletion(&self, id: &ClientId) -> Result<Deletion, Error> {
+        let failure = self.failure("failed", |failure| failure.id() == Some(&id.0))?;
+        Ok(if failure.is_some() { Deletion::Failed } else { Deletion::Accepted })
+    }
+
+    /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
+    pub fn updated(&self, id: &ClientId) -> Option<RemoteApp> {
+        let shows_it = |app: &RemoteApp| app.fields.get("id").and_then(Value::as_str) == Some(&id.0);
+        self.app(id).ok().filter(|app| shows_it(app) && app.fields.contains_key("displayName"))
+    }
+
+    /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
+    pub fn added(&self, id: &ClientId) -> Result<(), Error> {
+        let failure = self.failure("failures", |failure| failure.id().is_none_or(|failed| failed == id.0))?;
+        failure.map_or(Ok(()), |failure| {
+            let said = failure.message().map(|said| scrub(said, &self.known, &[]));
+            Err(Error::Rejected(format!("{}: {}", self.operation, said.unwrap_or("it failed".into()))))
+        })
+    }
+
+    /// The failure about an app in a success. An empty body is a success as a whole.
+    fn failure(&self, list: &'static str, is_about_app: impl Fn(&Failure) -> bool) -> Result<Option<Failure>, Error> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        self.object(PartialSuccess { list, is_about_app, failure: None }).map(|success| success.failure)
+    }
+
+    /// The roles of the one app that it shows. [cpn-clients-get]
+    pub fn roles(&self) -> Result<HeldRoles, Error> {
+        self.object(HeldRoles::default())
+    }
+
+    /// Whether it is a success that shows the roles of an app in the form of the list. (undocumented)
+    pub fn shows_roles(&self) -> bool {
+        let roles = documented(&self.body, &["organizationRoles", "serviceRoles"]);
+        (200..300).contains(&self.status) && roles.is_some_and(|roles| &*roles != "{}")
+    }
+}
+
+/// The roles of an app as an entry of a list shows them; `None` when it is not an object. [csp-clients]
+pub fn roles(entry: &[u8]) -> Option<HeldRoles> {
+    json::read_object(entry, HeldRoles::default())
+}
+
+/// An app as an entry of a list shows it. [csp-list]
+pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
+    let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
+    Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
+}
+
+impl RemoteApp {
+    /// When it was last used, where the API says. [tcsp-resp]
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        time(self.fields.get("lastUsedAt"))
+    }
+
+    /// The age of its secret in a unit that is not documented, where the API says. [tcsp-resp]
+    pub fn secret_age(&self) -> Option<i64> {
+        self.fields.get("secretAge")?.as_i64()
+    }
+}
+
+/// The unit is not documented: as seconds, 10¹¹ is the year 5138; as milliseconds, 1973. A text is accepted too.
+/// (undocumented)
+fn time(value: Option<&Value>) -> Option<Timestamp> {
+    match value? {
+        Value::Number(number) => match number.as_i64()? {
+            seconds @ 1..=100_000_000_000 => Timestamp::from_second(seconds).ok(),
+            milliseconds @ 100_000_000_001.. => Timestamp::from_millisecond(milliseconds).ok(),
+            _ => None,
+        },
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What an HTTP service is made from: where the API is, how hard to drive it, and who the operator is there.
+//! Nothing here shows a secret when it is printed.
+
+use super::{ClientId, OrgId};
+use crate::crd::Api;
+use crate::lease::guard::LeadershipGuard;
+use crate::metrics::Meter;
+use futures::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::HashSet;
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use url::Url;
+
+/// Where the API is and how hard it may be driven.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which of the two APIs answers.
+    pub api: Api,
+    /// The base URL: https, a path prefix if any, no query.
+    pub endpoint: Url,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Calls under way at once, token exchanges included; at least 1.
+    pub max_in_flight: usize,
+    /// The most calls in a second, where there is such a quota.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How long one HTTP exchange may take, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// Counts the calls.
+    pub meter: Meter,
+    /// Closed once this process may make no call any more.
+    pub guard: LeadershipGuard,
+}
+
+/// Who the operator is at the API.
+#[derive(Clone)]
+pub enum ApiCredentials {
+    /// An API token of a user. [auth-apitok, cpn-accesstoken]
+    ApiToken(SecretString),
+    /// An OAuth app with the client credentials grant. [vmc-org, cpn-account-token]
+    Client {
+        /// Its client id.
+        id: String,
+        /// Its secret.
+        secret: SecretString,
+    },
+}
+
+/// The two kinds of credentials, which differ in the organizations that they give access tokens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsKind {
+    /// It belongs to one organization. [csp-index]
+    ApiToken,
+    /// They give a token for each organization to which the app was added. [csp-index]
+    ClientCredentials,
+}
+
+impl ApiCredentials {
+    /// Which kind they are.
+    pub fn kind(&self) -> CredentialsKind {
+        match self {
+            Self::ApiToken(_) => CredentialsKind::ApiToken,
+            Self::Client { .. } => CredentialsKind::ClientCredentials,
+        }
+    }
+}
+
+/// Reads the credentials where they are kept, again each time and in bounded time, since all who need a token wait for it;
+/// an error is a sentence without a secret.
+pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ApiCredentials, String>> + Send + Sync>;
+
+/// The apps of an organization that somebody manages: what a list shows of others is not kept.
+pub type ManagedIds = Arc<dyn Fn(&OrgId) -> HashSet<ClientId> + Send + Sync>;
+
+impl PartialEq for ApiCredentials {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ApiToken(one), Self::ApiToken(two)) => one.expose_secret() == two.expose_secret(),
+            (Self::Client { id, secret }, Self::Client { id: other_id, secret: other_secret }) => {
+                id == other_id && secret.expose_secret() == other_secret.expose_secret()
+            }
+            (Self::ApiToken(_), Self::Client { .. }) | (Self::Client { .. }, Self::ApiToken(_)) => false,
+        }
+    }
+}
+
+impl fmt::Debug for ApiCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiToken(_) => f.write_str("ApiToken(redacted)"),
+            Self::Client { id, .. } => write!(f, "Client({id:?}, redacted)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(id: &str, secret: &str) -> ApiCredentials {
+        ApiCredentials::Client { id: id.into(), secret: secret.to_owned().into() }
+    }
+
+    #[test]
+    fn credentials_compare_by_value_and_print_none() {
+        let token = |value: &str| ApiCredentials::ApiToken(value.to_owned().into());
+        assert_eq!(token("hidden-1"), token("hidden-1"));
+        assert_ne!(token("hidden-1"), token("hidden-2"));
+        assert_eq!(client("a", "hidden-1"), client("a", "hidden-1"));
+        assert_ne!(client("a", "hidden-1"), client("b", "hidden-1"));
+        assert_ne!(client("a", "hidden-1"), client("a", "hidden-2"));
+        assert_ne!(client("a", "hidden-1"), token("hidden-1"));
+        let printed = format!("{:?} {:?}", client("a", "hidden-1"), token("hidden-1"));
+        assert!(!printed.contains("hidden"), "{printed}");
+    }
+}
