@@ -43,7 +43,7 @@ pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
 /// Any new value has the client secret replaced.
 pub const ROTATE_REQUESTED: &str = "oauth-apps.dev/rotate-requested-at";
 
-/// Both definitions, as `cargo xtask crds` writes them into `crds/`.
+/// Both definitions, as `cargo xtask generate` writes them into `crds/`.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
     let connection_says = "No resource has used this connection yet.";
     let app_says = "The operator has not looked at this resource yet.";

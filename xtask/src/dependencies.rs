@@ -8,12 +8,14 @@ mod policy;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use advisories::Snapshot;
 use graph::Graph;
 use policy::Policy;
+
+use crate::repository;
 
 /// What to do.
 #[derive(clap::Args)]
@@ -52,19 +54,15 @@ pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
 const STALE: &str = "THIRD-PARTY-NOTICES is stale: run `cargo xtask dependencies`";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 fn notices_file() -> PathBuf {
-    root().join("THIRD-PARTY-NOTICES")
+    repository().join("THIRD-PARTY-NOTICES")
 }
 
 /// Advisories that are newer than the snapshot, as far as there is a way to know them.
 fn newer_advisories(snapshot_date: &str) -> Result<(), Box<dyn Error>> {
     let deny = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO"));
-        let succeeded = command.arg("deny").args(arguments).current_dir(root()).status();
+        let succeeded = command.arg("deny").args(arguments).current_dir(repository()).status();
         succeeded.is_ok_and(|status| status.success())
     };
     let not_checked = |reason| println!("advisories newer than {snapshot_date}: not looked for, since {reason}");

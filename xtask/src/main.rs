@@ -3,16 +3,16 @@
 
 mod attack;
 mod control_plane;
-mod crds;
 mod demo;
 mod dependencies;
-mod docs;
-mod gitops;
-mod manifests;
+mod generate;
+#[cfg(test)]
+mod links;
 mod picture;
 mod simulate;
 mod test;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -31,18 +31,12 @@ enum Command {
     Attack(attack::Args),
     /// Provide the programs of a Kubernetes control plane, or start one to play with.
     ControlPlane(control_plane::Args),
-    /// Write the CustomResourceDefinitions into crds/.
-    Crds(crds::Args),
     /// Show the whole job on a real control plane, step by step.
     Demo(demo::Args),
     /// Check the dependencies, and write their licenses into THIRD-PARTY-NOTICES.
     Dependencies(dependencies::Args),
-    /// Write the parts of the documentation that repeat the code.
-    Docs(docs::Args),
-    /// Write the settings of Argo CD from their Lua.
-    Gitops(gitops::Args),
-    /// Render deploy/install.yaml from the chart.
-    Manifests(manifests::Args),
+    /// Write the generated files: CRDs, deploy/install.yaml, the settings of Argo CD, parts of the documentation.
+    Generate(generate::Args),
     /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a story.
     Picture(picture::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
@@ -60,12 +54,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Attack(args) => attack::run(&args),
         Command::ControlPlane(args) => control_plane::run(&args),
-        Command::Crds(args) => crds::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Dependencies(args) => dependencies::run(&args),
-        Command::Docs(args) => docs::run(&args),
-        Command::Gitops(args) => gitops::run(&args),
-        Command::Manifests(args) => manifests::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Picture(args) => picture::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
@@ -77,4 +68,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The root of the repository.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -23,7 +23,7 @@ pub struct Args {}
 
 /// Builds the binaries, starts everything, lets the story happen and draws.
 pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
-    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    std::env::set_current_dir(crate::repository())?;
     let narrator = Narrator::new();
     let binaries = Binaries::build(&narrator)?;
     let programs = binaries::provide(&[&Tool::CONTROL_PLANE[..], &[Tool::Prometheus]].concat())?;

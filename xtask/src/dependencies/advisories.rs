@@ -107,7 +107,7 @@ fn includes(range: &VersionReq, version: &Version) -> bool {
 }
 
 fn file() -> PathBuf {
-    super::root().join("xtask/advisories.toml")
+    crate::repository().join("xtask/advisories.toml")
 }
 
 #[cfg(test)]

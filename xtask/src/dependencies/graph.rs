@@ -56,7 +56,7 @@ fn name_and_version(line: &str) -> Option<String> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<String, Box<dyn Error>> {
-    let output = Command::new(env!("CARGO")).args(arguments).current_dir(super::root()).output()?;
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(crate::repository()).output()?;
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout)?),
         false => Err(format!("cargo {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)).into()),

@@ -44,7 +44,7 @@ fn license_texts(package: &Package) -> Result<Vec<String>, Box<dyn Error>> {
     }
     texts.sort();
     if texts.is_empty() && package.license.contains("Apache-2.0") {
-        texts.push(fs::read_to_string(super::root().join("LICENSE"))?.trim_matches('\n').to_owned());
+        texts.push(fs::read_to_string(crate::repository().join("LICENSE"))?.trim_matches('\n').to_owned());
     }
     match texts.is_empty() {
         true => Err(format!("{} ships no text of its license", package.name).into()),

@@ -19,7 +19,7 @@ pub struct Policy {
 impl Policy {
     /// As `deny.toml` says.
     pub fn read() -> Result<Self, Box<dyn Error>> {
-        let file: DocumentMut = fs::read_to_string(super::root().join("deny.toml"))?.parse()?;
+        let file: DocumentMut = fs::read_to_string(crate::repository().join("deny.toml"))?.parse()?;
         let strings = |item: &Item, field: Option<&str>| -> Vec<String> {
             let items = item.as_array().into_iter().flatten();
             let text = items.filter_map(|item| match field {

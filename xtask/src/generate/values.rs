@@ -5,10 +5,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::repository;
 use super::table::Table;
+use crate::repository;
 
-const BEGIN: &str = "<!-- values: written by `cargo xtask docs` -->\n";
+const BEGIN: &str = "<!-- values: written by `cargo xtask generate` -->\n";
 const END: &str = "<!-- end of values -->\n";
 
 /// A value of the chart.

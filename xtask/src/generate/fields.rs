@@ -13,7 +13,7 @@ use schema::Field;
 const INTRODUCTION: &str = "\
 # Fields
 
-Written by `cargo xtask docs` from `src/crd`. `kubectl explain ooa.spec` and `kubectl explain iamc.spec` say the same.
+Written by `cargo xtask generate` from `src/crd`. `kubectl explain ooa.spec` and `kubectl explain iamc.spec` say the same.
 
 A field that is marked as required is so within the object that holds it. `[]` stands for each item of a list. A sentence in
 italics is what `kubectl apply` answers to a manifest that breaks the rule.
@@ -74,7 +74,7 @@ const CONNECTION: [Group; 4] = [
 ];
 
 /// The document.
-pub fn document(_: &str) -> Result<String, String> {
+pub fn document() -> Result<String, String> {
     let [connection, app] = crd::definitions();
     Ok([INTRODUCTION.to_owned(), kind(&app, &APP)?, kind(&connection, &CONNECTION)?].join("\n"))
 }
@@ -141,21 +141,21 @@ mod tests {
     fn every_field_of_the_definitions_has_a_row() {
         let fields: usize = crd::definitions().iter().map(|crd| count(&serde_json::to_value(crd).unwrap())).sum();
         let spec_and_status = 4;
-        let rows = document("").unwrap().lines().filter(|line| line.starts_with("| `")).count();
+        let rows = document().unwrap().lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, fields - spec_and_status);
     }
 
     #[test]
     fn no_field_is_left_without_a_group() {
         assert!(
-            !document("").unwrap().contains("further fields"),
-            "name the field in a group of xtask/src/docs/fields.rs"
+            !document().unwrap().contains("further fields"),
+            "name the field in a group of xtask/src/generate/fields.rs"
         );
     }
 
     #[test]
     fn a_row_says_type_default_limits_and_the_words_of_a_refusal() {
-        let text = document("").unwrap();
+        let text = document().unwrap();
         let row = |path: &str| text.lines().find(|line| line.starts_with(&format!("| `{path}`"))).unwrap().to_owned();
         assert!(row("spec.orgId").contains("| string | required | 1 to 256 characters |"));
         assert!(row("spec.orgId").contains("*orgId is immutable: delete the resource and create it again*"));

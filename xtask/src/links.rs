@@ -1,9 +1,10 @@
-//! That every relative link of every document leads to a file that is there, and to a heading that it has.
-//! Links to other sites are not followed.
+//! That every relative link of every document leads to a file that is there, and to a heading that it has; and that every
+//! promise names a test. Links to other sites are not followed.
 
-use super::repository;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::repository;
 
 #[test]
 fn every_link_leads_somewhere() {
@@ -72,6 +73,20 @@ fn anchors(text: &str) -> Vec<String> {
         anchors.extend((0..).map(numbered).find(|name| !anchors.contains(name)));
     }
     anchors
+}
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    for (document, least) in [("docs/behaviour.md", 20), ("docs/security.md", 15)] {
+        let text = fs::read_to_string(repository().join(document)).unwrap();
+        let promises: Vec<_> = text.split('[').filter_map(|rest| rest.split_once("](../")).collect();
+        assert!(promises.len() > least, "{document} names tests");
+        for (name, rest) in promises.into_iter().filter(|(name, _)| name.contains('_')) {
+            let (file, _) = rest.split_once(')').unwrap();
+            let source = fs::read_to_string(repository().join(file)).unwrap();
+            assert!(source.contains(&format!("fn {name}(")), "{document}: {file} has no test {name}");
+        }
+    }
 }
 
 #[test]

@@ -7,18 +7,18 @@ use oauth_app_operator::reason::Reason;
 const INTRODUCTION: &str = "\
 # Reasons
 
-Written by `cargo xtask docs` from `src/reason.rs`.
+Written by `cargo xtask generate` from `src/reason.rs`.
 
 Each condition has a reason. The same word is the reason of the Event and of the log line. What the conditions
 themselves mean is in [concepts.md](concepts.md#conditions).
 ";
 
 /// The document.
-pub fn document(_: &str) -> Result<String, String> {
+pub fn document() -> String {
     let mut table = Table::new(["Reason", "What it means", "What to do"]);
     for reason in Reason::ALL {
         let (meaning, remedy) = reason.explanation();
         table.row([&format!("`{}`", reason.as_str()), meaning, remedy]);
     }
-    Ok(format!("{INTRODUCTION}\n{table}"))
+    format!("{INTRODUCTION}\n{table}")
 }

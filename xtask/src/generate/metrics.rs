@@ -6,7 +6,7 @@ use oauth_app_operator::metrics::{FAMILIES, Kind, MetricFamily};
 const INTRODUCTION: &str = "\
 # Metrics
 
-Written by `cargo xtask docs` from `src/metrics/families.rs`.
+Written by `cargo xtask generate` from `src/metrics/families.rs`.
 
 `/metrics` on the port `http` (8080) answers in the text format of Prometheus. Counters begin at 0 with each start. What
 describes resources (`apps`, `rotation_age_seconds`, `rotations_overdue`, `connection_ready`) is computed from the watched
@@ -23,9 +23,9 @@ against the simulator, and a real Prometheus measures it.
 ";
 
 /// The document.
-pub fn document(_: &str) -> Result<String, String> {
+pub fn document() -> String {
     let metrics: String = FAMILIES.iter().map(metric).collect();
-    Ok(format!("{INTRODUCTION}\n| Metric | Kind | What it says |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels()))
+    format!("{INTRODUCTION}\n| Metric | Kind | What it says |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels())
 }
 
 fn metric(family: &MetricFamily) -> String {

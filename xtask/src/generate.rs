@@ -1,0 +1,107 @@
+//! `cargo xtask generate`: writes every file of the repository that repeats the code, the chart or the Lua.
+//! `files` lists them; a test fails when one is stale.
+
+mod argo_cd;
+mod fields;
+mod manifests;
+mod metrics;
+mod reasons;
+mod table;
+mod values;
+
+use std::error::Error;
+use std::fs;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use oauth_app_operator::crd;
+
+use crate::repository;
+
+/// What to do.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Check only; write nothing, and fail when a file is stale
+    #[arg(long)]
+    check: bool,
+}
+
+/// A generated file: its path in the repository, and its content.
+type File = (&'static str, String);
+
+/// Writes the files that are stale, or only names them.
+pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let stale = stale(files()?);
+    let verb = if args.check { "stale" } else { "updated" };
+    for (path, content) in &stale {
+        if !args.check {
+            fs::write(repository().join(path), content)?;
+        }
+        println!("{verb}: {path}");
+    }
+    match stale.is_empty() {
+        true => println!("all generated files are up to date"),
+        false if args.check => return Err(STALE.into()),
+        false => {}
+    }
+    Ok(())
+}
+
+const STALE: &str = "generated files are stale: run `cargo xtask generate`";
+
+/// Every generated file. None is made from another one on disk, so one run brings all up to date.
+fn files() -> Result<Vec<File>, Box<dyn Error>> {
+    let [connection, app] = crd::definitions();
+    let (connection, app) = (crd_file(&connection)?, crd_file(&app)?);
+    let install = manifests::install([("iamconnections.yaml", &connection), ("orgoauthapps.yaml", &app)])?;
+    Ok(vec![
+        ("crds/iamconnections.yaml", connection.clone()),
+        ("crds/orgoauthapps.yaml", app.clone()),
+        ("deploy/chart/files/iamconnections.yaml", connection),
+        ("deploy/chart/files/orgoauthapps.yaml", app),
+        ("deploy/gitops/argocd/argocd-cm.yaml", argo_cd::config_map_patch()?),
+        ("deploy/install.yaml", install),
+        ("docs/fields.md", fields::document()?),
+        ("docs/install.md", values::document(&fs::read_to_string(repository().join("docs/install.md"))?)?),
+        ("docs/metrics.md", metrics::document()),
+        ("docs/reasons.md", reasons::document()),
+    ])
+}
+
+/// A CRD as YAML. The chart has a copy of the file, since a chart can hold no link to it.
+fn crd_file(crd: &CustomResourceDefinition) -> Result<String, String> {
+    Ok(format!("# {}: generated from src/crd by `cargo xtask generate`.\n{}", crd.name_any(), crd::yaml(crd)?))
+}
+
+/// Those whose file on disk has other content.
+fn stale(files: Vec<File>) -> Vec<File> {
+    let is_stale =
+        |(path, content): &File| fs::read(repository().join(path)).ok().as_deref() != Some(content.as_bytes());
+    files.into_iter().filter(is_stale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_files_are_up_to_date() {
+        let stale: Vec<_> = stale(files().unwrap()).into_iter().map(|(path, _)| path).collect();
+        assert!(stale.is_empty(), "{STALE}: {stale:?}");
+    }
+
+    #[test]
+    fn a_changed_and_a_missing_file_are_stale() {
+        let license = || fs::read_to_string(repository().join("LICENSE")).unwrap();
+        assert!(stale(vec![("LICENSE", license())]).is_empty());
+        let files = vec![("LICENSE", license() + "\n"), ("no-such-file", String::new())];
+        assert_eq!(stale(files.clone()), files);
+    }
+
+    #[test]
+    fn a_generated_file_names_the_command() {
+        for (path, content) in files().unwrap() {
+            assert!(content.contains("`cargo xtask generate`"), "{path}");
+        }
+    }
+}

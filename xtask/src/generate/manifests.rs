@@ -1,0 +1,64 @@
+//! `deploy/install.yaml`: what `helm install` would apply, for installations without Helm.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use control_plane::Scratch;
+use control_plane::binaries::{self, KUBERNETES, Tool};
+
+use crate::repository;
+
+/// The name of the release and of its namespace.
+const NAME: &str = "oauth-app-operator";
+const HEADER: &str = "# Rendered from deploy/chart by `cargo xtask generate`.\n";
+const CHART: &str = "deploy/chart";
+
+/// The rendered chart, with these files of CRDs in place of its own, and the namespace, which Helm leaves to its flags.
+pub fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>> {
+    let chart = Scratch::new()?;
+    copy(&repository().join(CHART), chart.path())?;
+    for (file, content) in crds {
+        fs::write(chart.path().join("files").join(file), content)?;
+    }
+    let programs = binaries::provide(&[Tool::Helm])?;
+    let mut helm = Command::new(programs.path(Tool::Helm));
+    helm.args(["template", NAME]).arg(chart.path()).args(["--namespace", NAME]);
+    // Helm asks no server here, so it is told the version.
+    helm.args(["--kube-version", KUBERNETES, "--set", "namespace.create=true"]);
+    let output = helm.output()?;
+    if !output.status.success() {
+        return Err(format!("helm template: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(format!("{HEADER}{}", String::from_utf8(output.stdout)?))
+}
+
+/// Copies what is in a directory into another one, which exists.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chart_has_the_version_of_the_operator() {
+        let chart = fs::read_to_string(repository().join(CHART).join("Chart.yaml")).unwrap();
+        let chart: serde_json::Value = serde_saphyr::from_str(&chart).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!((&chart["version"], &chart["appVersion"]), (&version.into(), &version.into()));
+    }
+}
