@@ -9,6 +9,7 @@ mod generate;
 #[cfg(test)]
 mod links;
 mod picture;
+mod plot;
 mod simulate;
 mod test;
 
@@ -37,7 +38,7 @@ enum Command {
     Dependencies(dependencies::Args),
     /// Write the generated files: CRDs, deploy/install.yaml, the settings of Argo CD, parts of the documentation.
     Generate(generate::Args),
-    /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a story.
+    /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a scenario.
     Picture(picture::Args),
     /// Live random lives of apps, any number of them, and check the invariants.
     Simulate(simulate::Args),

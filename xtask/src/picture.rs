@@ -1,10 +1,9 @@
-//! `cargo xtask picture`: draws the dashboard as it looks over a story of two minutes and a half.
+//! `cargo xtask picture`: draws the dashboard as it looks over a scenario of two minutes and a half.
 //! The operator runs against the simulator, a real Prometheus scrapes it and answers the queries of the dashboard.
 
 mod dashboard;
-mod drawing;
 mod prometheus;
-mod story;
+mod scenario;
 
 use std::error::Error;
 use std::path::Path;
@@ -12,6 +11,7 @@ use std::path::Path;
 use control_plane::binaries::{self, Tool};
 
 use crate::demo::{Binaries, Narrator, Stage};
+use crate::plot::{Figure, Panel};
 use prometheus::Prometheus;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
@@ -21,7 +21,7 @@ const PICTURE: &str = "docs/dashboard.svg";
 #[derive(clap::Args)]
 pub struct Args {}
 
-/// Builds the binaries, starts everything, lets the story happen and draws.
+/// Builds the binaries, starts everything, runs the scenario and draws.
 pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
     std::env::set_current_dir(crate::repository())?;
     let narrator = Narrator::new();
@@ -38,16 +38,20 @@ pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
 async fn draw(narrator: &Narrator, stage: &Stage, program: &Path) -> Result<(), Box<dyn Error>> {
     let mut prometheus = Prometheus::start(program, &stage.plane.directory().join("prometheus"), &stage.address()?)?;
     prometheus.until_ready().await?;
-    let chapters = story::happens(narrator, stage).await?;
+    let events = scenario::run(narrator, stage).await?;
+    let seconds = prometheus.elapsed();
     let mut panels = Vec::new();
-    for panel in dashboard::panels(&std::fs::read_to_string(DASHBOARD)?)? {
+    for dashboard::Panel { title, unit, kind, position, targets } in
+        dashboard::panels(&std::fs::read_to_string(DASHBOARD)?)?
+    {
         let mut lines = Vec::new();
-        for target in &panel.targets {
+        for target in targets {
             lines.extend(prometheus.range(&target.query, &target.legend).await?);
         }
-        panels.push((panel, lines));
+        panels.push(Panel { title, unit, kind, position, lines });
     }
-    std::fs::write(PICTURE, drawing::svg(&panels, &chapters, prometheus.elapsed()))?;
+    let title = "The dashboard of oauth-app-operator over two and a half minutes".into();
+    std::fs::write(PICTURE, Figure { title, seconds, events, panels }.svg()?)?;
     narrator.say("picture", format!("{PICTURE} is drawn"));
     Ok(())
 }

@@ -16,8 +16,8 @@ No label is unbounded: all values come from closed sets, but for the names of `I
 no name of a team's resource is in a metric.
 
 Alerts and a dashboard are in `deploy/monitoring/`; what to do when an alert fires is in the [runbook](runbook.md). This is what
-the queries of the dashboard show over a story of two minutes and a half. `cargo xtask picture` draws it: the operator runs
-against the simulator, and a real Prometheus measures it.
+the queries of the dashboard show over two and a half minutes. `cargo xtask picture` draws it: the operator runs against the
+simulator, and a real Prometheus measures it.
 
 ![The panels of the dashboard](dashboard.svg)
 ";

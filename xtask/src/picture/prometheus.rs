@@ -9,13 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use control_plane::Supervised;
 use serde_json::{Value, json};
 
-const START_LIMIT: Duration = Duration::from_secs(30);
+use crate::plot::Line;
 
-/// A line of a panel: seconds since the start, and values.
-pub struct Line {
-    pub name: String,
-    pub points: Vec<(f64, f64)>,
-}
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running server; it ends when it is dropped.
 pub struct Prometheus {

@@ -13,50 +13,48 @@ use serde_json::json;
 
 use crate::demo::manifests::{self, AUTHORITY};
 use crate::demo::{Narrator, Stage, kubectl};
+use crate::plot::Event;
 
 const NAMESPACE: &str = "billing";
 const ORG: &str = "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10";
 const IDENTITY: &str = "picture-operator";
 const CONNECTION: &str = "deploy/examples/iam-connection.yaml";
 
-/// What happened and when, in seconds since the beginning.
-pub type Chapters = Vec<(f64, &'static str)>;
-
-/// Lets everything happen.
-pub async fn happens(narrator: &Narrator, stage: &Stage) -> Result<Chapters, Box<dyn Error>> {
+/// Runs it, and says what happened when.
+pub async fn run(narrator: &Narrator, stage: &Stage) -> Result<Vec<Event>, Box<dyn Error>> {
     let begin = Instant::now();
     let (control, client) = (stage.simulator.control(), stage.plane.admin_client().await?);
     let apps: Api<OrgOAuthApp> = Api::namespaced(client.clone(), NAMESPACE);
     connect(narrator, stage, &control, client).await?;
-    let mut chapters = Chapters::new();
-    let mut chapter = async |seconds, title| {
+    let mut events = Vec::new();
+    let mut event = async |seconds, name: &str| {
         tokio::time::sleep_until((begin + Duration::from_secs(seconds)).into()).await;
-        narrator.say("picture", title);
-        chapters.push((begin.elapsed().as_secs_f64(), title));
+        narrator.say("picture", name);
+        events.push(Event { at: begin.elapsed().as_secs_f64(), name: name.into() });
     };
-    chapter(10, "40 apps are created").await;
+    event(10, "40 apps are created").await;
     create(&apps, 0..40).await?;
-    chapter(35, "10 are edited by hand").await;
+    event(35, "10 are edited by hand").await;
     for app in control.apps().await?.into_iter().take(10) {
         let fields = json!({"description": "by hand"}).as_object().cloned().unwrap_or_default();
         control.human(Human::Edit { flavor: Flavor::Csp, id: app.id, fields }).await?;
     }
-    chapter(55, "the API asks to wait").await;
+    event(55, "the API asks to wait").await;
     control.fault(Fault::always(Action::TooManyRequests { retry_after: Some(3) }).for_ms(15_000)).await?;
-    chapter(80, "outage; 10 more are created").await;
+    event(80, "outage; 10 more are created").await;
     let outage = Action::Status { status: 503, message: "down".into(), performed: false };
     control.fault(Fault::always(outage).for_ms(20_000)).await?;
     create(&apps, 40..50).await?;
-    chapter(120, "3 are refused").await;
+    event(120, "3 are refused").await;
     let refuse = Action::Status { status: 400, message: "no".into(), performed: false };
     control.fault(Fault::always(refuse).on(Operation::CreateApp)).await?;
     create(&apps, 50..53).await?;
-    chapter(135, "20 are deleted").await;
+    event(135, "20 are deleted").await;
     for n in 0..20 {
         apps.delete(&format!("app-{n}"), &DeleteParams::default()).await?;
     }
     tokio::time::sleep_until((begin + Duration::from_secs(150)).into()).await;
-    Ok(chapters)
+    Ok(events)
 }
 
 async fn connect(narrator: &Narrator, stage: &Stage, control: &Control, client: Client) -> Result<(), Box<dyn Error>> {
