@@ -2,6 +2,7 @@
 //! Each command is a module with its arguments and a function that runs it.
 
 mod attack;
+mod command;
 mod control_plane;
 mod demo;
 mod dependencies;

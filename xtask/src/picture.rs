@@ -11,7 +11,7 @@ use std::path::Path;
 use control_plane::binaries::{self, Tool};
 
 use crate::demo::{Binaries, Narrator, Stage};
-use crate::plot::{Figure, Panel};
+use crate::plot::Figure;
 use prometheus::Prometheus;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
@@ -41,14 +41,11 @@ async fn draw(narrator: &Narrator, stage: &Stage, program: &Path) -> Result<(), 
     let events = scenario::run(narrator, stage).await?;
     let seconds = prometheus.elapsed();
     let mut panels = Vec::new();
-    for dashboard::Panel { title, unit, kind, position, targets } in
-        dashboard::panels(&std::fs::read_to_string(DASHBOARD)?)?
-    {
-        let mut lines = Vec::new();
+    for (mut panel, targets) in dashboard::panels(&std::fs::read_to_string(DASHBOARD)?)? {
         for target in targets {
-            lines.extend(prometheus.range(&target.query, &target.legend).await?);
+            panel.lines.extend(prometheus.range(&target.query, &target.legend).await?);
         }
-        panels.push(Panel { title, unit, kind, position, lines });
+        panels.push(panel);
     }
     let title = "The dashboard of oauth-app-operator over two and a half minutes".into();
     std::fs::write(PICTURE, Figure { title, seconds, events, panels }.svg()?)?;

@@ -34,46 +34,48 @@ pub fn controller_manager(admin: &Kubeconfig, servers: [&mut Supervised; 2]) -> 
     })
 }
 
-/// Asks until the answer is good. The first server is the one waited for; when any ends, waiting would be vain.
+/// Asks until the answer is good, in a thread of its own.
 fn wait(
     admin: &Kubeconfig,
-    mut servers: [&mut Supervised; 2],
+    servers: [&mut Supervised; 2],
     ask: impl AsyncFn(&Client) -> Result<(), kube::Error> + Sync,
 ) -> Result<(), Error> {
-    let mut poll = async || {
-        // Retries of the client's own would hide that a server has ended.
-        let mut config = kubeconfig::config(admin).await?;
-        config.default_retry = false;
-        let client = Client::try_from(config)?;
-        let start = Instant::now();
-        loop {
-            let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(&client)).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => error.to_string(),
-                Err(_elapsed) => "no answer".to_owned(),
-            };
-            for server in &mut servers {
-                if let Some(status) = server.try_wait().map_err(Error::io("watch a process"))? {
-                    return Err(Error::Ended {
-                        process: server.name().to_owned(),
-                        status,
-                        log: server.log_tail(LOG_LINES),
-                    });
-                }
-            }
-            if start.elapsed() > LIMIT {
-                let server = &servers[0];
-                let (process, log) = (server.name().to_owned(), server.log_tail(LOG_LINES));
-                return Err(Error::NotReady { process, after: LIMIT, reason, log });
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(Error::io("start a runtime"))?.block_on(poll())
+            runtime.map_err(Error::io("start a runtime"))?.block_on(poll(admin, servers, &ask))
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// The first server is the one waited for; when any ends, waiting would be vain.
+async fn poll(
+    admin: &Kubeconfig,
+    mut servers: [&mut Supervised; 2],
+    ask: impl AsyncFn(&Client) -> Result<(), kube::Error>,
+) -> Result<(), Error> {
+    // Retries of the client's own would hide that a server has ended.
+    let mut config = kubeconfig::config(admin).await?;
+    config.default_retry = false;
+    let client = Client::try_from(config)?;
+    let start = Instant::now();
+    loop {
+        let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(&client)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "no answer".to_owned(),
+        };
+        for server in &mut servers {
+            if let Some(status) = server.try_wait().map_err(Error::io("watch a process"))? {
+                let (process, log) = (server.name().to_owned(), server.log_tail(LOG_LINES));
+                return Err(Error::Ended { process, status, log });
+            }
+        }
+        if start.elapsed() > LIMIT {
+            let (process, log) = (servers[0].name().to_owned(), servers[0].log_tail(LOG_LINES));
+            return Err(Error::NotReady { process, after: LIMIT, reason, log });
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }

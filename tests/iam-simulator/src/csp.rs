@@ -17,12 +17,18 @@ use crate::types::{Flavor, Operation, Settings};
 /// Performs any operation but a token request.
 pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     match call.route.operation {
-        Operation::ListApps => return list(scene, call),
-        Operation::ListClients => return list_clients(scene, call),
-        Operation::SearchApps => return search(scene, call),
-        _ => call.allow_query(&[])?,
+        Operation::ListApps => list(scene, call),
+        Operation::ListClients => list_clients(scene, call),
+        Operation::SearchApps => search(scene, call),
+        _ => {
+            call.allow_query(&[])?;
+            perform_plain(scene, call, call.client())
+        }
     }
-    let id = call.client();
+}
+
+/// The operations that know no query parameter.
+fn perform_plain(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
     match call.route.operation {
         Operation::CreateApp => {
             let (id, secret) = scene.create(call.json(&schema::CSP_CREATE)?)?;
@@ -37,12 +43,7 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
             shown(scene, id, scene.now)
         }
         Operation::DeleteApps => delete(scene, call),
-        Operation::RotateSecret => {
-            let body = call.json(&schema::CSP_ROTATE)?;
-            let secret = body["newClientSecret"].as_str().unwrap_or_default();
-            scene.rotate(id, secret, policy::int(&body, "secretRotationExpirationInSeconds"))?;
-            Ok(Answer::empty())
-        }
+        Operation::RotateSecret => rotate(scene, call, id),
         Operation::RegenerateSecret => {
             call.json(&schema::NOTHING)?;
             let secret = scene.regenerate(id)?;
@@ -53,6 +54,20 @@ pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
             scene.end_overlap(id)?;
             Ok(Answer::empty())
         }
+        _ => perform_on_client(scene, call, id),
+    }
+}
+
+fn rotate(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+    let body = call.json(&schema::CSP_ROTATE)?;
+    let secret = body["newClientSecret"].as_str().unwrap_or_default();
+    scene.rotate(id, secret, policy::int(&body, "secretRotationExpirationInSeconds"))?;
+    Ok(Answer::empty())
+}
+
+/// The operations on an app as a client of its organization.
+fn perform_on_client(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+    match call.route.operation {
         Operation::AddClients => Ok(Answer::ok(scene.add_clients(&call.json(&schema::CSP_ADD_CLIENTS)?)?)),
         Operation::RemoveClients => Ok(Answer::ok(scene.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
         Operation::PatchClientRoles => {

@@ -28,7 +28,7 @@ fn code(extra: Value) -> Value {
     merged(&json!({"grantTypes": ["authorization_code"]}), &extra)
 }
 
-fn field_rules() -> Vec<Rule> {
+fn form_rules() -> Vec<Rule> {
     vec![
         ("unknown field", json!({"colour": 1}), "'colour'", json!({})),
         ("missing description", json!({"description": "(absent)"}), "description", json!({"description": "d"})),
@@ -39,12 +39,22 @@ fn field_rules() -> Vec<Rule> {
         ("wrong type", json!({"accessTokenTTL": "900"}), "int32", json!({"accessTokenTTL": 900})),
         ("too large", json!({"maxGroupsInIdToken": 3_000_000_000_i64}), "int32", json!({"maxGroupsInIdToken": 20})),
         ("wrong item", json!({"grantTypes": [1]}), "grantTypes[0]", json!({})),
+    ]
+}
+
+fn name_rules() -> Vec<Rule> {
+    vec![
         ("id too short", json!({"id": "abcd"}), "at least 5", json!({"id": "abcde"})),
         ("id too long", json!({"id": "i".repeat(257)}), "at most 256", json!({"id": "i".repeat(256)})),
         ("id characters", json!({"id": "a.b.c"}), "characters", json!({"id": "A_b-9"})),
         ("id with a blank", json!({"id": "a b c d"}), "characters", json!({"id": "a-b-c-d"})),
         ("name characters", json!({"displayName": "a/b"}), "displayName", json!({"displayName": "Ü-_.`':@&, 9"})),
         ("empty name", json!({"displayName": " "}), "displayName", json!({"displayName": "x"})),
+    ]
+}
+
+fn grant_rules() -> Vec<Rule> {
+    vec![
         ("unknown grant", json!({"grantTypes": ["password"]}), "password", json!({"grantTypes": ["refresh_token"]})),
         ("service grant", json!({"grantTypes": ["audience_exchange"]}), "service", json!({})),
         ("no grant", json!({"grantTypes": []}), "grantTypes", json!({})),
@@ -79,6 +89,11 @@ fn field_rules() -> Vec<Rule> {
             "redirectUris",
             code(json!({"allowOpenRedirectUris": true})),
         ),
+    ]
+}
+
+fn time_rules() -> Vec<Rule> {
+    vec![
         (
             "access above refresh",
             json!({"accessTokenTTL": 900, "refreshTokenTTL": 900}),
@@ -101,11 +116,9 @@ fn field_rules() -> Vec<Rule> {
     ]
 }
 
-fn scope_rules() -> Vec<Rule> {
+fn organization_scope_rules() -> Vec<Rule> {
     let org = |scope: Value| json!({"allowedScopes": {"organizationScopes": scope}});
-    let service = |scope: Value| json!({"allowedScopes": {"servicesScopes": [merged(&json!({"serviceDefinitionId": "s"}), &scope)]}});
-    let role = json!([{"name": "org_member", "resource": "instance:1"}]);
-    let permission = json!([{"permissionId": "p", "resources": ["r"]}]);
+    let (role, permission) = (role(), permission());
     vec![
         (
             "unknown scope",
@@ -131,6 +144,14 @@ fn scope_rules() -> Vec<Rule> {
             "keptInToken[0]",
             org(json!({"keptInToken": ["ROLES", "PERMISSIONS"]})),
         ),
+        ("role without name", org(json!({"roles": [{}]})), "roles[0].name", org(json!({"roles": role}))),
+    ]
+}
+
+fn service_scope_rules() -> Vec<Rule> {
+    let service = |scope: Value| json!({"allowedScopes": {"servicesScopes": [merged(&json!({"serviceDefinitionId": "s"}), &scope)]}});
+    let (role, permission) = (role(), permission());
+    vec![
         (
             "service without id",
             json!({"allowedScopes": {"servicesScopes": [{}]}}),
@@ -150,8 +171,15 @@ fn scope_rules() -> Vec<Rule> {
             service(json!({"permissions": permission})),
         ),
         ("external prefix", service(json!({"serviceDefinitionId": "external/s"})), "external", service(json!({}))),
-        ("role without name", org(json!({"roles": [{}]})), "roles[0].name", org(json!({"roles": role}))),
     ]
+}
+
+fn role() -> Value {
+    json!([{"name": "org_member", "resource": "instance:1"}])
+}
+
+fn permission() -> Value {
+    json!([{"permissionId": "p", "resources": ["r"]}])
 }
 
 fn secret_rules() -> Vec<Rule> {
@@ -182,7 +210,8 @@ async fn try_rules(bed: &Bed, flavor: Flavor, base: &Value, rules: Vec<Rule>) {
 #[tokio::test]
 async fn csp_create_rules() {
     let bed = Bed::new().await;
-    for rules in [field_rules(), scope_rules(), secret_rules()] {
+    let fields = [form_rules(), name_rules(), grant_rules(), time_rules(), secret_rules()];
+    for rules in fields.into_iter().chain([organization_scope_rules(), service_scope_rules()]) {
         try_rules(&bed, CSP, &app(), rules).await;
     }
 }
@@ -262,12 +291,8 @@ async fn production_asks_for_more() {
     try_rules(&bed, CSP, &app(), rules).await;
 }
 
-#[tokio::test]
-async fn csp_update_rules() {
-    let bed = Bed::new().await;
-    bed.create(CSP, "an-app").await;
-    let triple = json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"]});
-    let rules: Vec<Rule> = vec![
+fn update_rules() -> Vec<Rule> {
+    vec![
         ("no description", json!({"description": "(absent)"}), "description", json!({})),
         ("no displayName", json!({"displayName": "(absent)"}), "displayName", json!({})),
         ("no grantTypes", json!({"grantTypes": "(absent)"}), "grantTypes", json!({})),
@@ -295,8 +320,15 @@ async fn csp_update_rules() {
             json!({"redirectUris": ["https://a"], "grantTypes": ["authorization_code"]}),
         ),
         ("code taken away", json!({}), "redirectUris", json!({"redirectUris": []})),
-    ];
-    for (name, breaking, message, twin) in rules {
+    ]
+}
+
+#[tokio::test]
+async fn csp_update_rules() {
+    let bed = Bed::new().await;
+    bed.create(CSP, "an-app").await;
+    let triple = json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"]});
+    for (name, breaking, message, twin) in update_rules() {
         let refused = bed.csp("PATCH", "oauth-apps/an-app", merged(&triple, &breaking)).await;
         assert!(refused.status == 400 && refused.message().contains(message), "{name}: {}", refused.body);
         let accepted = bed.csp("PATCH", "oauth-apps/an-app", merged(&triple, &twin)).await;
@@ -322,15 +354,19 @@ async fn a_public_client_keeps_no_secret() {
     assert!(!bed.works(CSP, "public", "").await);
 }
 
-#[tokio::test]
-async fn other_bodies_are_read_as_strictly() {
-    let bed = Bed::new().await;
-    bed.create(CSP, "an-app").await;
-    bed.create(CPN, "an-app").await;
-    let ids = |n: usize| (0..n).map(|i| format!("app-{i}")).collect::<Vec<_>>();
-    let new = "N3w-secret!";
+const NEW_SECRET: &str = "N3w-secret!";
+
+/// A method, a path, and a body that is refused there.
+type Refused = (&'static str, &'static str, Value);
+
+/// So many ids.
+fn ids(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("app-{i}")).collect()
+}
+
+fn refused_by_csp() -> Vec<Refused> {
     let csp_secret = "oauth-apps/an-app/secret";
-    for (method, path, refused) in [
+    vec![
         ("DELETE", "oauth-apps", json!({"clientIdsToDelete": ids(16)})),
         ("DELETE", "oauth-apps", json!({"clientIdsToDelete": []})),
         ("DELETE", "oauth-apps", json!({"ids": ["an-app"]})),
@@ -338,8 +374,8 @@ async fn other_bodies_are_read_as_strictly() {
         ("PUT", csp_secret, Value::Null),
         ("PUT", csp_secret, json!({"secret": "x"})),
         ("POST", csp_secret, json!({"newClientSecret": "weak"})),
-        ("POST", csp_secret, json!({"newClientSecret": new, "secretExpirationTimeInSeconds": 60})),
-        ("POST", csp_secret, json!({"newClientSecret": new, "secretRotationExpirationInSeconds": 0})),
+        ("POST", csp_secret, json!({"newClientSecret": NEW_SECRET, "secretExpirationTimeInSeconds": 60})),
+        ("POST", csp_secret, json!({"newClientSecret": NEW_SECRET, "secretRotationExpirationInSeconds": 0})),
         ("DELETE", csp_secret, json!({})),
         ("GET", "oauth-apps/an-app", json!({})),
         ("GET", "oauth-apps?limit=3", Value::Null),
@@ -349,23 +385,37 @@ async fn other_bodies_are_read_as_strictly() {
         ("POST", "oauth-apps/search", json!({"searchType": "LIKE"})),
         ("POST", "clients", json!({"ids": ids(11)})),
         ("POST", "clients", json!({"ids": ["an-app"], "organizationRoles": [{"name": "king"}]})),
-    ] {
-        let reply = bed.csp(method, path, refused).await;
-        assert_eq!(reply.status, 400, "{method} {path}: {}", reply.body);
-    }
-    for (method, path, refused) in [
+    ]
+}
+
+fn refused_by_cpn() -> Vec<Refused> {
+    vec![
         ("PUT", "oauth-apps/an-app/secret", json!({})),
-        ("POST", "oauth-apps/an-app/secret", json!({"newClientSecret": new})),
-        ("POST", "oauth-apps/an-app/secret", json!({"newClientSecret": new, "secretExpirationTimeInSeconds": "60"})),
+        ("POST", "oauth-apps/an-app/secret", json!({"newClientSecret": NEW_SECRET})),
+        (
+            "POST",
+            "oauth-apps/an-app/secret",
+            json!({"newClientSecret": NEW_SECRET, "secretExpirationTimeInSeconds": "60"}),
+        ),
         ("GET", "oauth-apps/an-app", json!({})),
         ("GET", "oauth-apps/an-app?context=PROVIDER", Value::Null),
-    ] {
-        let reply = bed.cpn(method, path, refused).await;
+    ]
+}
+
+#[tokio::test]
+async fn other_bodies_are_read_as_strictly() {
+    let bed = Bed::new().await;
+    bed.create(CSP, "an-app").await;
+    bed.create(CPN, "an-app").await;
+    for (method, path, body) in refused_by_csp() {
+        let reply = bed.csp(method, path, body).await;
         assert_eq!(reply.status, 400, "{method} {path}: {}", reply.body);
     }
-    bed.csp("DELETE", "oauth-apps", json!({"clientIdsToDelete": merged(&json!({"x": ids(15)}), &json!({}))["x"]}))
-        .await
-        .ok(404);
+    for (method, path, body) in refused_by_cpn() {
+        let reply = bed.cpn(method, path, body).await;
+        assert_eq!(reply.status, 400, "{method} {path}: {}", reply.body);
+    }
+    bed.csp("DELETE", "oauth-apps", json!({"clientIdsToDelete": ids(15)})).await.ok(404);
 }
 
 #[tokio::test]

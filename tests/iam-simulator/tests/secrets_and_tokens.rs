@@ -174,15 +174,8 @@ async fn roles_give_rights_as_far_as_scopes_let_them() {
 
     let create = async |name: &str| {
         let token = bed.control.token(CSP, ORG, "an-app", SECRET).await.unwrap();
-        let url = bed.url(CSP, &format!("orgs/{ORG}/oauth-apps"));
-        bed.http
-            .post(url)
-            .bearer_auth(token)
-            .json(&with(&app(), "id", json!(name), "description", json!("")))
-            .send()
-            .await
-            .unwrap()
-            .status()
+        let request = bed.http.post(bed.url(CSP, &format!("orgs/{ORG}/oauth-apps"))).bearer_auth(token);
+        request.json(&with(&app(), "id", json!(name), "description", json!(""))).send().await.unwrap().status()
     };
     assert_eq!(create("by-app").await, 403);
     let patch = json!({"organizationRoles": {"rolesToAdd": [{"name": "org_owner"}], "rolesToRemove": [{"name": "org_member"}]}});

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::{command, repository};
+
 /// The platform of the image.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 const BINARY: &str = "oauth-app-operator";
@@ -56,11 +58,7 @@ fn name_and_version(line: &str) -> Option<String> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<String, Box<dyn Error>> {
-    let output = Command::new(env!("CARGO")).args(arguments).current_dir(crate::repository()).output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8(output.stdout)?),
-        false => Err(format!("cargo {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)).into()),
-    }
+    command::output(Command::new(env!("CARGO")).args(arguments).current_dir(repository()))
 }
 
 fn text(value: &Value, field: &str) -> String {

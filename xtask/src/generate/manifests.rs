@@ -9,7 +9,7 @@ use std::process::Command;
 use control_plane::Scratch;
 use control_plane::binaries::{self, KUBERNETES, Tool};
 
-use crate::repository;
+use crate::{command, repository};
 
 /// The name of the release and of its namespace.
 const NAME: &str = "oauth-app-operator";
@@ -28,11 +28,7 @@ pub fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>> {
     helm.args(["template", NAME]).arg(chart.path()).args(["--namespace", NAME]);
     // Helm asks no server here, so it is told the version.
     helm.args(["--kube-version", KUBERNETES, "--set", "namespace.create=true"]);
-    let output = helm.output()?;
-    if !output.status.success() {
-        return Err(format!("helm template: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(format!("{HEADER}{}", String::from_utf8(output.stdout)?))
+    Ok(format!("{HEADER}{}", command::output(&mut helm)?))
 }
 
 /// Copies what is in a directory into another one, which exists.

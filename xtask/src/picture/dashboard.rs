@@ -4,16 +4,7 @@ use std::error::Error;
 
 use serde_json::Value;
 
-use crate::plot::{GridPosition, Kind, RGBColor, Unit};
-
-/// A panel without its lines, and what it asks for them.
-pub struct Panel {
-    pub title: String,
-    pub unit: Unit,
-    pub kind: Kind,
-    pub position: GridPosition,
-    pub targets: Vec<Target>,
-}
+use crate::plot::{GridPosition, Kind, Panel, RGBColor, Unit};
 
 /// A query, and what its lines are called, with labels in double braces.
 pub struct Target {
@@ -21,14 +12,17 @@ pub struct Target {
     pub legend: String,
 }
 
+/// A panel that has no lines yet, and what it asks for them.
+pub type EmptyPanel = (Panel, Vec<Target>);
+
 /// The panels of a dashboard, with its variables filled in.
-pub fn panels(dashboard: &str) -> Result<Vec<Panel>, Box<dyn Error>> {
+pub fn panels(dashboard: &str) -> Result<Vec<EmptyPanel>, Box<dyn Error>> {
     let dashboard: Value = serde_json::from_str(dashboard)?;
     let panels = dashboard["panels"].as_array().ok_or("the dashboard has no panels")?;
     panels.iter().map(panel).collect()
 }
 
-fn panel(panel: &Value) -> Result<Panel, Box<dyn Error>> {
+fn panel(panel: &Value) -> Result<EmptyPanel, Box<dyn Error>> {
     let targets = panel["targets"].as_array().into_iter().flatten().map(|target| Target {
         query: text(&target["expr"]).replace("$__rate_interval", "10s").replace("$connection", ".*"),
         legend: text(&target["legendFormat"]),
@@ -36,7 +30,7 @@ fn panel(panel: &Value) -> Result<Panel, Box<dyn Error>> {
     let side = |name: &str| panel["gridPos"][name].as_i64().and_then(|side| side.try_into().ok());
     let [column, row, columns, rows] = ["x", "y", "w", "h"].map(|name| side(name).unwrap_or_default());
     let defaults = &panel["fieldConfig"]["defaults"];
-    Ok(Panel {
+    let panel = Panel {
         title: text(&panel["title"]),
         unit: unit(&defaults["unit"])?,
         kind: match (text(&panel["type"]).as_str(), text(&defaults["custom"]["stacking"]["mode"]).as_str()) {
@@ -45,8 +39,9 @@ fn panel(panel: &Value) -> Result<Panel, Box<dyn Error>> {
             (_, _) => Kind::Lines,
         },
         position: GridPosition { column, row, columns, rows },
-        targets: targets.collect(),
-    })
+        lines: Vec::new(),
+    };
+    Ok((panel, targets.collect()))
 }
 
 fn text(value: &Value) -> String {
@@ -86,7 +81,7 @@ mod tests {
         let path = crate::repository().join(crate::picture::DASHBOARD);
         let panels = panels(&std::fs::read_to_string(path).unwrap()).unwrap();
         assert!(panels.len() > 10, "{}", panels.len());
-        for Panel { title, targets, position, .. } in panels {
+        for (Panel { title, position, .. }, targets) in panels {
             assert!(!targets.is_empty() && targets.iter().all(|target| !target.query.contains('$')), "{title}");
             assert!(position.columns > 0 && position.rows > 0, "{title}");
         }

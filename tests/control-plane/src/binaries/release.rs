@@ -42,43 +42,53 @@ fn release(tool: Tool, os: &str, arch: &str) -> Option<Release> {
     let name = tool.name();
     match tool {
         Tool::KubeApiserver | Tool::KubeControllerManager if os != "linux" => None,
-        Tool::KubeApiserver | Tool::KubeControllerManager | Tool::Kubectl => Some(Release {
-            host: "dl.k8s.io",
-            directory: format!("/release/{KUBERNETES}/bin/{os}/{arch}/"),
-            file: name.to_owned(),
-            checksums: format!("{name}.sha256"),
-            member: None,
-        }),
-        Tool::Etcd => {
-            let stem = format!("etcd-{ETCD}-{os}-{arch}");
-            Some(Release {
-                host: "github.com",
-                directory: format!("/etcd-io/etcd/releases/download/{ETCD}/"),
-                file: format!("{stem}.{}", if os == "linux" { "tar.gz" } else { "zip" }),
-                checksums: "SHA256SUMS".to_owned(),
-                member: Some(format!("{stem}/etcd")),
-            })
-        }
-        Tool::Helm => {
-            let file = format!("helm-{HELM}-{os}-{arch}.tar.gz");
-            Some(Release {
-                host: "get.helm.sh",
-                directory: "/".to_owned(),
-                checksums: format!("{file}.sha256sum"),
-                file,
-                member: Some(format!("{os}-{arch}/helm")),
-            })
-        }
-        Tool::Promtool | Tool::Prometheus => {
-            let stem = format!("prometheus-{PROMETHEUS}.{os}-{arch}");
-            Some(Release {
-                host: "github.com",
-                directory: format!("/prometheus/prometheus/releases/download/v{PROMETHEUS}/"),
-                file: format!("{stem}.tar.gz"),
-                checksums: "sha256sums.txt".to_owned(),
-                member: Some(format!("{stem}/{name}")),
-            })
-        }
+        Tool::KubeApiserver | Tool::KubeControllerManager | Tool::Kubectl => Some(kubernetes(name, os, arch)),
+        Tool::Etcd => Some(etcd(os, arch)),
+        Tool::Helm => Some(helm(os, arch)),
+        Tool::Promtool | Tool::Prometheus => Some(prometheus(name, os, arch)),
+    }
+}
+
+fn kubernetes(name: &str, os: &str, arch: &str) -> Release {
+    Release {
+        host: "dl.k8s.io",
+        directory: format!("/release/{KUBERNETES}/bin/{os}/{arch}/"),
+        file: name.to_owned(),
+        checksums: format!("{name}.sha256"),
+        member: None,
+    }
+}
+
+fn etcd(os: &str, arch: &str) -> Release {
+    let stem = format!("etcd-{ETCD}-{os}-{arch}");
+    Release {
+        host: "github.com",
+        directory: format!("/etcd-io/etcd/releases/download/{ETCD}/"),
+        file: format!("{stem}.{}", if os == "linux" { "tar.gz" } else { "zip" }),
+        checksums: "SHA256SUMS".to_owned(),
+        member: Some(format!("{stem}/etcd")),
+    }
+}
+
+fn helm(os: &str, arch: &str) -> Release {
+    let file = format!("helm-{HELM}-{os}-{arch}.tar.gz");
+    Release {
+        host: "get.helm.sh",
+        directory: "/".to_owned(),
+        checksums: format!("{file}.sha256sum"),
+        file,
+        member: Some(format!("{os}-{arch}/helm")),
+    }
+}
+
+fn prometheus(name: &str, os: &str, arch: &str) -> Release {
+    let stem = format!("prometheus-{PROMETHEUS}.{os}-{arch}");
+    Release {
+        host: "github.com",
+        directory: format!("/prometheus/prometheus/releases/download/v{PROMETHEUS}/"),
+        file: format!("{stem}.tar.gz"),
+        checksums: "sha256sums.txt".to_owned(),
+        member: Some(format!("{stem}/{name}")),
     }
 }
 

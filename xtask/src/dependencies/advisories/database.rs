@@ -10,6 +10,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item};
 
+use crate::command;
+
 const HEAD: &str = "\
 # The advisories of https://github.com/RustSec/advisory-db, shortened to what a check needs, without those that were withdrawn.
 # Written by `cargo xtask dependencies --advisories DIR`. They are in the public domain (CC0-1.0), except those with a `license`:
@@ -36,11 +38,7 @@ pub fn snapshot(checkout: &Path) -> Result<String, Box<dyn Error>> {
 /// Its hash and its day.
 fn newest_commit(checkout: &Path) -> Result<String, Box<dyn Error>> {
     let mut git = Command::new("git");
-    let output = git.arg("--git-dir").arg(checkout.join(".git")).args(["show", "-s", "--format=%H %cs"]).output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8(output.stdout)?),
-        false => Err(format!("git show: {}", String::from_utf8_lossy(&output.stderr)).into()),
-    }
+    command::output(git.arg("--git-dir").arg(checkout.join(".git")).args(["show", "-s", "--format=%H %cs"]))
 }
 
 /// What the snapshot keeps of an advisory, unless it was withdrawn.
