@@ -328,7 +328,8 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             accepted_at: Some(Timestamp::UNIX_EPOCH),
         };
-        let previous = PreviousSecret { secret: ClientSecret::new("p".into()), expires_at: Timestamp::UNIX_EPOCH };
+        let previous =
+            PreviousSecret { secret: Some(ClientSecret::new("p".into())), expires_at: Timestamp::UNIX_EPOCH };
         let full = SecretContents { pending: Some(pending), previous: Some(previous), ..content(&app) };
         let created = |write| match write {
             Some(SecretWrite::Create(secret)) => secret,
@@ -349,6 +350,19 @@ mod tests {
         assert!(SecretState::Absent.write_rotation(&app, &empty).is_none());
         assert!(SecretState::Foreign { app: None }.write_rotation(&app, &full).is_none());
         assert!(ours(&app, secret).matches(&app, &full) && !full.is_edited(&app));
+    }
+
+    #[test]
+    fn a_previous_secret_that_is_not_known_leaves_its_time_only() {
+        let app = app(json!({}));
+        let previous = PreviousSecret { secret: None, expires_at: Timestamp::UNIX_EPOCH };
+        let contents = SecretContents { previous: Some(previous), ..content(&app) };
+        let write = SecretState::Absent.write_rotation(&app, &contents);
+        let Some(SecretWrite::Create(rotation)) = write else { panic!("{write:?}") };
+        assert_eq!(rotation.data.as_ref().unwrap().keys().collect::<Vec<_>>(), ["client-id"]);
+        assert_eq!(rotation.annotations()["oauth-apps.dev/previous-expires-at"], "1970-01-01T00:00:00Z");
+        let read = guard(&app, &key(), Some(rotation)).add_rotation(&app, content(&app));
+        assert_eq!(read, contents);
     }
 
     #[test]

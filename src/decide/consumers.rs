@@ -5,7 +5,7 @@ use super::{Next, Observed, Step, previous_end};
 use crate::consumers::{Overlap, RestartResult, StaleConsumers};
 use crate::crd::RotationStatus;
 use crate::definition::Fields;
-use crate::secret::SecretContents;
+use crate::secret::{PreviousSecret, SecretContents};
 use k8s_openapi::jiff::Timestamp;
 
 /// The next restart or look, if one is due.
@@ -61,7 +61,10 @@ pub fn overlap_ending(observed: &Observed) -> Option<Overlap> {
 
 /// Before the new secret is published, the one that is to be the previous one is still the one that consumers find.
 fn running(observed: &Observed, contents: &SecretContents) -> Option<Overlap> {
-    contents.previous.as_ref().filter(|previous| contents.current.as_ref() != Some(&previous.secret))?;
+    let is_current = |previous: &PreviousSecret| previous.secret.is_some() && previous.secret == contents.current;
+    if contents.pending.is_some() || contents.previous.as_ref().is_none_or(is_current) {
+        return None;
+    }
     let (began, ends) = (contents.rotated_at?, previous_end(observed, contents)?);
     Some(Overlap { began, ends }).filter(|overlap| overlap.runs(observed.now))
 }

@@ -281,14 +281,15 @@ fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret
 }
 
 /// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest
-/// `since` and the overlap. One that is not valid is not kept.
+/// `since` and the overlap. One that is not valid is not kept; one that is not known, because the app was adopted or the Secret was
+/// edited, is valid all the same.
 fn previous_from(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Option<PreviousSecret> {
-    let app = &observed.app;
-    let good = contents.current.clone().filter(|_| !contents.is_edited(app));
-    let good = good.filter(|secret| !matches!(observed.validity(secret), Validity::Invalid(_)));
-    let previous = good.zip(add(since, overlap_of(app)));
-    let previous = previous.map(|(secret, expires_at)| PreviousSecret { secret, expires_at });
-    previous.filter(|previous| previous.expires_at > observed.now)
+    let secret = contents.current.clone().filter(|_| !contents.is_edited(&observed.app));
+    if secret.as_ref().is_some_and(|secret| matches!(observed.validity(secret), Validity::Invalid(_))) {
+        return None;
+    }
+    let expires_at = add(since, overlap_of(&observed.app)).filter(|at| *at > observed.now)?;
+    Some(PreviousSecret { secret, expires_at })
 }
 
 /// The step that makes a secret pending.

@@ -72,8 +72,8 @@ pub struct PendingSecret {
 /// The secret before the current one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreviousSecret {
-    /// Its value.
-    pub secret: ClientSecret,
+    /// Its value; none for the secret of an adopted app, or of one whose Secret was edited.
+    pub secret: Option<ClientSecret>,
     /// When the API stops to accept it.
     pub expires_at: Timestamp,
 }
@@ -127,13 +127,9 @@ impl SecretContents {
 
     /// The same with what the Secret of the rotation holds.
     pub(super) fn with_rotation(self, app: &OrgOAuthApp, secret: &Secret) -> Self {
-        let said = app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
-        let expires_at = secret.annotations().get(PREVIOUS_EXPIRES_AT).and_then(|at| at.parse::<Timestamp>().ok());
-        let expires_at = expires_at.or(said.previous_expires_at.map(|at| at.0));
-        let previous = value(secret, PREVIOUS_KEY).map(ClientSecret::new).zip(expires_at);
         Self {
             pending: PendingSecret::read(secret, value(secret, PENDING_KEY).map(ClientSecret::new)),
-            previous: previous.map(|(secret, expires_at)| PreviousSecret { secret, expires_at }),
+            previous: PreviousSecret::read(app, secret),
             ..self
         }
     }
@@ -230,7 +226,7 @@ impl SecretContents {
         let values = [
             (ROTATION_CLIENT_ID_KEY, self.client_id.as_ref().map(|id| id.0.clone())),
             (PENDING_KEY, pending.map(|pending| pending.secret.expose().to_owned())),
-            (PREVIOUS_KEY, previous.map(|previous| previous.secret.expose().to_owned())),
+            (PREVIOUS_KEY, previous.and_then(|previous| Some(previous.secret.as_ref()?.expose().to_owned()))),
         ];
         secret.data = Some(data(values.into_iter().map(|(key, value)| (key.to_owned(), value))));
         secret
@@ -359,6 +355,19 @@ impl PendingSecret {
         let mut time = || said.next().and_then(|time| time.parse().ok());
         let since = time().unwrap_or(Timestamp::UNIX_EPOCH);
         Some(Self { secret: value?, mode, follows, since, accepted_at: time() })
+    }
+}
+
+impl PreviousSecret {
+    /// Where an edit removed the time, status has it for a secret that is there.
+    fn read(app: &OrgOAuthApp, secret: &Secret) -> Option<Self> {
+        let annotated = secret.annotations().get(PREVIOUS_EXPIRES_AT).and_then(|at| at.parse().ok());
+        let recorded = || app.status.as_ref()?.rotation.as_ref()?.previous_expires_at.as_ref().map(|at| at.0);
+        match (value(secret, PREVIOUS_KEY).map(ClientSecret::new), annotated) {
+            (secret, Some(expires_at)) => Some(Self { secret, expires_at }),
+            (Some(secret), None) => recorded().map(|expires_at| Self { secret: Some(secret), expires_at }),
+            (None, None) => None,
+        }
     }
 }
 

@@ -228,7 +228,7 @@ fn after_a_rotation(rotation: serde_json::Value, now: i64, found: Option<usize>)
     app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
     let id = ClientId("ooa-uid-1".into());
     let published = SecretContents::default().publish(&app, &id, Some(ClientSecret::new("value".into())), at(0));
-    let previous = PreviousSecret { secret: ClientSecret::new("before".into()), expires_at: at(100) };
+    let previous = PreviousSecret { secret: Some(ClientSecret::new("before".into())), expires_at: at(100) };
     let content = SecretContents { previous: Some(previous), revision: 2, ..published };
     let created = |write| match write {
         Some(crate::secret::SecretWrite::Create(secret)) => Some(guard(&app, &key(), Some(secret))),

@@ -2,7 +2,7 @@
 
 use crate::availability::Consumers;
 use crate::world::World;
-use iam_simulator::types::{Flavor, Operation};
+use iam_simulator::types::{Flavor, Human, Operation};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
@@ -202,6 +202,36 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
     world.until_ready("billing").await;
     world.assert_credential_works("billing").await;
     assert_eq!(world.value("billing-rotation", "previous").await, None, "what was edited is not kept");
+    let rotation = world.app("billing").await.status.unwrap().rotation.unwrap();
+    assert!(rotation.previous_expires_at.is_some(), "what was published before the edit is valid for the overlap");
+}
+
+#[tokio::test]
+async fn the_secret_of_an_adopted_app_is_a_previous_secret_with_an_end_though_nobody_knows_its_value() {
+    let world = World::running("adopted-rotates", Flavor::Csp).await;
+    let existing = json!({"id": "existing", "displayName": "Billing export", "description": "Nightly",
+        "grantTypes": ["client_credentials"], "allowedScopes": {}, "secret": "Made_in_the_console1"});
+    let (flavor, org_id, fields) = (world.flavor, world.org.clone(), existing.as_object().unwrap().clone());
+    world.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
+    world.create("billing", json!({"id": "existing", "adoptionPolicy": "Adopt", "rotation": {"overlap": "48h"}})).await;
+    world.until_stalled("billing", "SecretUnknown").await;
+    world.annotate("billing", ROTATE, "one").await;
+    world.until_ready("billing").await;
+    world.assert_credential_works("billing").await;
+    let rotation = world.app("billing").await.status.unwrap().rotation.unwrap();
+    let (rotated_at, expires_at) = (rotation.rotated_at.unwrap().0, rotation.previous_expires_at.unwrap().0);
+    let overlap = expires_at.duration_since(rotated_at).as_secs();
+    assert!((48 * 3600 - 120..=48 * 3600).contains(&overlap), "{overlap}");
+    assert_eq!(world.value("billing-rotation", "previous").await, None);
+    let former = world.control.token(flavor, &world.org, "existing", "Made_in_the_console1").await;
+    assert!(former.is_ok(), "{former:?}");
+    world.annotate("billing", ROTATE, "two").await;
+    let waits = async || {
+        let ready = world.condition("billing", ConditionType::Ready).await.unwrap();
+        ready.status == ConditionStatus::True && ready.message.contains("waits until the previous secret ends")
+    };
+    world.until("status says that the next rotation waits", waits).await;
+    assert_eq!(world.calls(Operation::RotateSecret).await, 1, "none is sent that the API would refuse");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ fn secrets_in(step: &Step) -> Vec<(&'static str, Option<&ClientSecret>)> {
         Step::TrySecret(contents) | Step::WriteSecret(contents, _) | Step::WriteRotation(contents, _) => vec![
             ("current", contents.current.as_ref()),
             ("pending", contents.pending.as_ref().map(|pending| &pending.secret)),
-            ("previous", contents.previous.as_ref().map(|previous| &previous.secret)),
+            ("previous", contents.previous.as_ref().and_then(|previous| previous.secret.as_ref())),
         ],
         Step::Call(Call::Create(app)) => vec![("secret", app.secret.as_ref())],
         Step::Call(Call::Replace(_, update)) => vec![("secret", update.secret.as_ref())],

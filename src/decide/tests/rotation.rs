@@ -3,7 +3,10 @@
 
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
-use crate::decide::{ListWitness, Observed, PendingProgress, Remote, Retry, RotationWrite, WriteReason};
+use crate::decide::{
+    ListWitness, Observed, PendingProgress, Remote, Retry, RotationWaits, RotationWrite, WriteReason, previous_end,
+    requested_rotation_waits,
+};
 use crate::iam::Verification;
 use crate::reason::Reason;
 use crate::secret::{PendingSecret, ProvidedSecret, RotationMode, SecretContents, SecretState};
@@ -149,9 +152,48 @@ fn a_secret_that_is_not_valid_is_not_kept_as_the_previous_one() {
     // The overlap is over.
     assert_step(promoted(None, before(at(49), 1)), publish(WriteReason::Rotated, "next"));
     assert_step(promoted(None, at(49)), without_previous());
-    let edited = |app: &OrgOAuthApp| Secrets { consumers: edited(app).consumers, ..accepted(app) };
+}
+
+#[test]
+fn a_secret_that_is_not_known_is_recorded_as_the_previous_one_by_its_time() {
+    let without_value =
+        || write_rotation(RotationWrite::Accepted, |contents| contents.previous = unknown_previous(at(49)));
     let valid = |observed: &mut Observed| answer(observed, "next", Verification::Accepted);
-    assert_step(observe(app(synced()), edited, valid), without_previous());
+    let edited = |app: &OrgOAuthApp| Secrets { consumers: edited(app).consumers, ..accepted(app) };
+    assert_step(observe(app(synced()), edited, valid), without_value());
+    // The edited value says nothing about the one that was published.
+    let refused_too = |observed: &mut Observed| {
+        valid(observed);
+        refuse_since(observed, "edited", 60);
+    };
+    assert_step(observe(app(synced()), edited, refused_too), without_value());
+    let adopted = merged(synced(), json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}}));
+    let id_only = |app: &OrgOAuthApp| {
+        let pending = PendingSecret { accepted_at: Some(at(1)), follows: 0, ..pending(RotationMode::Overlap) };
+        let id_only = SecretContents { current: None, checksum: None, rotated_at: None, revision: 0, ..contents(app) };
+        holding(app, &SecretContents { pending: Some(pending), ..id_only })
+    };
+    assert_step(observe(app(adopted), id_only, valid), without_value());
+}
+
+#[test]
+fn a_rotation_waits_for_a_previous_secret_that_is_not_known_too() {
+    let annotation = annotated(crate::crd::ROTATE_REQUESTED, "again");
+    let before = app(synced());
+    let secrets = holding(&before, &SecretContents { previous: unknown_previous(at(12)), ..contents(&before) });
+    let mut observed = observe(
+        app(merged(synced(), annotation)),
+        |_| secrets,
+        |observed| {
+            is_shown(observed);
+            observed.remembered.consumers_looked_for = Some((1, observed.now));
+        },
+    );
+    assert_eq!(previous_end(&observed, &observed.contents()), Some(at(12)));
+    assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForPrevious));
+    assert_step(&observed, settled_until(after(at(2), 45 * 60)));
+    observed.now = at(12);
+    assert_step(observed, stage(RotationMode::Overlap, "fresh"));
 }
 
 /// The pending secret is published already, in that mode.
