@@ -169,6 +169,14 @@ impl SecretWrite {
 }
 
 impl SecretState {
+    /// The Secret, if this resource controls it.
+    pub fn owned(&self) -> Option<&OwnedSecret> {
+        match self {
+            Self::Owned(secret) => Some(secret),
+            Self::Absent | Self::Foreign { .. } => None,
+        }
+    }
+
     /// The write that makes the Secret hold this, `None` for a foreign object.
     pub fn write(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
         match self {

@@ -2,8 +2,10 @@
 //! So an app that existed is gone only if a second read after a pause says so, and the list where the API has one, and a refused
 //! token request where the app can have tokens of its own.
 
-use super::model::{ListWitness, Validity, is_provable, is_recent, lag_end};
-use super::{Call, Observed, Outcome, Retry, Step};
+use super::model::{ListWitness, Observed, Validity};
+use super::resource::is_provable;
+use super::step::{Call, Outcome, Retry, Step};
+use super::time::{is_recent, lag_end};
 use crate::reason::Reason;
 use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -59,8 +61,8 @@ pub fn confirm_free(observed: &Observed) -> Option<Step> {
     match observed.list {
         ListWitness::Unasked => Some(Step::Call(Call::ConfirmAbsence(observed.client_id(), Duration::ZERO))),
         ListWitness::Shows => Some(not_shown(observed, "the list of its organization shows it")),
-        ListWitness::NoList if !is_seen_twice(observed) => Some(absent_once(observed)),
-        ListWitness::NoList | ListWitness::ShowsNot => None,
+        ListWitness::NoList => (!is_seen_twice(observed)).then(|| absent_once(observed)),
+        ListWitness::ShowsNot => None,
     }
 }
 

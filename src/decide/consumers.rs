@@ -1,7 +1,9 @@
 //! Consumers that read the Secret only at their start: named workloads are restarted once a secret is published, and pods that
 //! still hold the previous one are looked for while it is valid. Nothing here holds up another part.
 
-use super::{Next, Observed, Step, previous_end};
+use super::model::Observed;
+use super::schedule::previous_end;
+use super::step::{Next, Step};
 use crate::consumers::{Overlap, RestartResult, StaleConsumers};
 use crate::crd::RotationStatus;
 use crate::definition::Fields;

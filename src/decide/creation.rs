@@ -1,11 +1,16 @@
 //! The creation of the app: the Secret is tried, the secret of a chosen id is durable before, and what the API refuses is
 //! told. Credentials that the API issued are written before anything else is done.
 
-use super::model::{Creation, PendingProgress, SecretWriteProgress, Validity, is_provable, is_public, is_recent};
+use super::absence;
+use super::faults::after_fault;
+use super::model::{Creation, Observed, PendingProgress, Remote, Validity};
 use super::ownership::{is_adopted_without_secret, is_intent};
-use super::proof::is_refused_for_good;
-use super::rotation::{discard, not_verified, publish, replace, stage, verify};
-use super::{Call, Next, Observed, Remote, Step, WriteReason, absence, after_fault};
+use super::proof::{is_refused_for_good, not_verified, verify};
+use super::replacement::replace;
+use super::resource::is_provable;
+use super::step::{Call, Next, Step, WriteReason};
+use super::time::is_recent;
+use super::writes::{discard, publish, stage, try_secret};
 use crate::definition::{self, Fields};
 use crate::iam::{self, ClientSecret, NewApp};
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
@@ -59,13 +64,14 @@ pub fn staged(
     contents: &SecretContents,
     pending: &PendingSecret,
 ) -> Option<Step> {
-    let is_adopted = contents.current.is_none() && is_adopted_without_secret(observed);
-    match (&observed.remote, is_adopted) {
-        // The create did not come about; the app that was adopted instead has a secret of its own.
-        (_, true) => Some(discard(observed, contents)),
-        (Remote::Absent, false) => Some(create_again(observed, fields)),
-        (Remote::Unread | Remote::Listed(_), false) => Some(Step::Call(Call::Read(observed.client_id()))),
-        (Remote::Shown(_) | Remote::AsDefined, false) => created(observed, fields, contents, pending),
+    // The create did not come about; the app that was adopted instead has a secret of its own.
+    if contents.current.is_none() && is_adopted_without_secret(observed) {
+        return Some(discard(observed, contents));
+    }
+    match &observed.remote {
+        Remote::Absent => Some(create_again(observed, fields)),
+        Remote::Unread | Remote::Listed(_) => Some(Step::Call(Call::Read(observed.client_id()))),
+        Remote::Shown(_) | Remote::AsDefined => created(observed, fields, contents, pending),
     }
 }
 
@@ -73,18 +79,11 @@ pub fn staged(
 fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pending: &PendingSecret) -> Option<Step> {
     let Some(current) = &contents.current else { return replace(observed, contents, pending, fields) };
     let is_denied = matches!(observed.creation, Creation::Refused(_));
-    match (is_denied, observed.progress(&pending.secret)) {
-        // The only create with this secret was refused.
-        (true, PendingProgress::Staged) => Some(discard(observed, contents)),
-        (false, _)
-        | (
-            true,
-            PendingProgress::Found
-            | PendingProgress::Accepted
-            | PendingProgress::Conflict { .. }
-            | PendingProgress::Refused,
-        ) => created_or_never_gone(observed, fields, contents, pending, current),
+    // The only create with this secret was refused.
+    if is_denied && observed.progress(&pending.secret) == PendingProgress::Staged {
+        return Some(discard(observed, contents));
     }
+    created_or_never_gone(observed, fields, contents, pending, current)
 }
 
 /// Of the pending and the current secret, the one that the API accepts says which it was.
@@ -95,33 +94,30 @@ fn created_or_never_gone(
     pending: &PendingSecret,
     current: &ClientSecret,
 ) -> Option<Step> {
-    let is_refused = !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current);
-    match (observed.validity(&pending.secret), observed.validity(current)) {
-        (Validity::NotProvable, _) => replace(observed, contents, pending, fields),
-        (Validity::NotAsked, _) => Some(verify(observed, &pending.secret)),
-        (Validity::Valid, _) => Some(publish(observed, contents, &pending.secret)),
-        (Validity::Invalid(_) | Validity::NotKnown(_), Validity::NotAsked) => Some(verify(observed, current)),
-        (Validity::Invalid(_), Validity::Valid) => Some(discard(observed, contents)),
-        (Validity::Invalid(said), Validity::Invalid(_)) => match is_refused {
-            true => replace(observed, contents, pending, fields),
-            false => Some(not_verified(observed, contents, said)),
+    match observed.validity(&pending.secret) {
+        Validity::NotProvable => replace(observed, contents, pending, fields),
+        Validity::NotAsked => Some(verify(observed, &pending.secret)),
+        Validity::Valid => Some(publish(observed, contents, &pending.secret)),
+        Validity::NotKnown(said) => Some(match observed.validity(current) {
+            Validity::NotAsked => verify(observed, current),
+            Validity::Valid | Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable => {
+                not_verified(observed, contents, said)
+            }
+        }),
+        Validity::Invalid(said) => match observed.validity(current) {
+            Validity::NotAsked => Some(verify(observed, current)),
+            Validity::Valid => Some(discard(observed, contents)),
+            Validity::NotKnown(_) | Validity::NotProvable => Some(not_verified(observed, contents, said)),
+            Validity::Invalid(_) => {
+                let neither_is_valid =
+                    !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current);
+                match neither_is_valid {
+                    true => replace(observed, contents, pending, fields),
+                    false => Some(not_verified(observed, contents, said)),
+                }
+            }
         },
-        (Validity::Invalid(said), Validity::NotKnown(_) | Validity::NotProvable)
-        | (
-            Validity::NotKnown(said),
-            Validity::Valid | Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable,
-        ) => Some(not_verified(observed, contents, said)),
     }
-}
-
-/// A Secret that Kubernetes would refuse is found out before the API hears of the app.
-pub fn try_secret(observed: &Observed) -> Option<Step> {
-    if observed.secret_write != SecretWriteProgress::Unknown {
-        return None;
-    }
-    let sample = (!is_public(&observed.app)).then(|| observed.generated_secret.clone());
-    let contents = observed.contents().publish(&observed.app, &observed.client_id(), sample, observed.now);
-    Some(Step::TrySecret(contents))
 }
 
 /// Under a chosen id the app is created with a secret that is durable before: it tells afterwards whether an app that is there

@@ -2,22 +2,26 @@
 //! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
 
 use super::absence::{is_seen_twice, second_read};
-use super::model::{has_finalizer, is_observe_only, is_recent, lag_end};
+use super::access::Access;
+use super::blocked::Blocked;
+use super::faults::{outcome_with_retain_hint, with_retain_hint};
+use super::model::{IdOwner, Observed, Remote};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, owner_not_known, ownership, proof_of_creation,
-    proof_of_restore, restored_claim,
+    proof_of_restore,
 };
-use super::secrets::{names as secret_names, read as read_secrets};
-use super::{Access, Blocked, Call, IdOwner, Observed, Outcome, Remote, Retry, Step};
+use super::resource::{has_finalizer, is_observe_only};
+use super::secrets;
+use super::step::{Call, Outcome, Retry, Step};
+use super::time::{is_recent, lag_end};
 use crate::crd::DeletionPolicy;
 use crate::iam::{ClientId, Deletion};
 use crate::reason::Reason;
 use crate::secret::{OwnedSecret, SecretState};
+use k8s_openapi::jiff::Timestamp;
 
 /// So many pods are named; who finds these finds the others.
 const NAMED_PODS: usize = 5;
-/// How to delete a resource whose app cannot be deleted.
-const RETAIN_HINT: &str = "to delete this resource without its app, set spec.deletionPolicy to Retain";
 
 /// The next step of a deletion.
 pub fn step(observed: &Observed) -> Result<Step, Blocked> {
@@ -25,9 +29,11 @@ pub fn step(observed: &Observed) -> Result<Step, Blocked> {
     if !has_finalizer(app) {
         return Ok(Step::Finish(Outcome::Gone));
     }
+    // Who only observes writes nothing to the API, deletion included.
+    if is_observe_only(app) {
+        return Ok(release(observed));
+    }
     match app.spec.deletion_policy {
-        // Who only observes writes nothing to the API, deletion included.
-        _ if is_observe_only(app) => Ok(release(observed)),
         DeletionPolicy::Retain => Ok(release(observed)),
         DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => delete(observed),
     }
@@ -36,22 +42,24 @@ pub fn step(observed: &Observed) -> Result<Step, Blocked> {
 /// Where status does not say at which API the app was made, the claim on the Secret may.
 fn delete(observed: &Observed) -> Result<Step, Blocked> {
     if !holds_claim(observed)
-        && let Some(step) = read_secrets(observed)
+        && let Some(step) = secrets::read(observed)
     {
         return Ok(step);
     }
     match ownership(observed) {
         Ownership::Ours => delete_app(observed),
         Ownership::Intended => delete_proven(observed, proof_of_creation(observed)),
-        Ownership::Unproven if key_is_lost(observed) => Err(with_retain_hint(&lost_key(observed))),
         Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(observed, &endpoint))),
-        Ownership::Unproven => delete_restored(observed),
+        Ownership::Unproven => match key_is_lost(observed) {
+            true => Err(with_retain_hint(&lost_key(observed))),
+            false => delete_restored(observed),
+        },
     }
 }
 
 /// An app on which status has no claim is deleted by the claim on the Secret only; without one it is left as it is.
 fn delete_restored(observed: &Observed) -> Result<Step, Blocked> {
-    if restored_claim(observed).is_none() {
+    if observed.restored_claim().is_none() {
         return Ok(remove_secrets(observed));
     }
     match &observed.id_owner {
@@ -63,22 +71,32 @@ fn delete_restored(observed: &Observed) -> Result<Step, Blocked> {
 
 /// Whether an app under the id is this resource's is found out by the secret that only this resource and its app have.
 fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Blocked> {
-    if let Some(step) = read_secrets(observed) {
+    if let Some(step) = secrets::read(observed) {
         return Ok(step);
     }
-    match (&observed.access, &observed.remote, possession) {
-        (Access::Refused(blocked), _, _) => Err(with_retain_hint(blocked)),
-        _ if observed.deletion.is_some() => delete_app(observed),
-        (_, Remote::Shown(shown), _) if shown.is_caller => Ok(Step::DropFinalizer),
-        (_, Remote::Unread | Remote::Listed(_), _) => Ok(Step::Call(Call::Read(observed.client_id()))),
-        (_, Remote::Absent, _) => Ok(drop_absent(observed)),
-        (_, Remote::AsDefined, _) => delete_app(observed),
-        (_, Remote::Shown(_), Possession::Unknown(secret)) => {
-            Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret)))
-        }
-        (_, Remote::Shown(_), Possession::Proven | Possession::NotProvable) => delete_app(observed),
-        (_, Remote::Shown(_), Possession::Refused) => Ok(remove_secrets(observed)),
-        (_, Remote::Shown(_), Possession::NotKnown(said)) => {
+    if let Access::Refused(blocked) = &observed.access {
+        return Err(with_retain_hint(blocked));
+    }
+    if observed.deletion.is_some() {
+        return delete_app(observed);
+    }
+    match &observed.remote {
+        Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(observed.client_id()))),
+        Remote::Absent => Ok(drop_absent(observed)),
+        Remote::AsDefined => delete_app(observed),
+        Remote::Shown(shown) => match shown.is_caller {
+            true => Ok(Step::DropFinalizer),
+            false => delete_possessed(observed, possession),
+        },
+    }
+}
+
+fn delete_possessed(observed: &Observed, possession: Possession) -> Result<Step, Blocked> {
+    match possession {
+        Possession::Unknown(secret) => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret))),
+        Possession::Proven | Possession::NotProvable => delete_app(observed),
+        Possession::Refused => Ok(remove_secrets(observed)),
+        Possession::NotKnown(said) => {
             Ok(Step::Finish(outcome_with_retain_hint(owner_not_known(&observed.client_id(), &said))))
         }
     }
@@ -87,11 +105,11 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
 /// An app that is not proven to be this resource's is never deleted unseen: what one 404 denies may be an app of others. What a
 /// create made whose answer was lost is shown in time.
 fn drop_absent(observed: &Observed) -> Step {
-    let pending = observed.contents().pending;
-    let may_appear = pending.is_some_and(|pending| is_recent(pending.since, observed.now));
+    let staged_at = observed.contents().pending.map(|pending| pending.since);
+    let may_appear = staged_at.is_some_and(|at| is_recent(at, observed.now));
     match is_seen_twice(observed) && !may_appear {
         true => remove_secrets(observed),
-        false => absent_once(observed),
+        false => absent_once(observed, staged_at),
     }
 }
 
@@ -104,42 +122,65 @@ fn lost_key(observed: &Observed) -> Blocked {
 }
 
 fn delete_app(observed: &Observed) -> Result<Step, Blocked> {
-    let waits_for_users = observed.app.spec.deletion_policy == DeletionPolicy::DeleteWhenUnused;
+    let waits_for_users = match observed.app.spec.deletion_policy {
+        DeletionPolicy::DeleteWhenUnused => wait_for_users(observed),
+        DeletionPolicy::Delete | DeletionPolicy::Retain => None,
+    };
+    waits_for_users.map_or_else(|| delete_remote(observed, observed.client_id()), Ok)
+}
+
+/// Until no pod uses a Secret of the app. A Secret of others has pods of others.
+fn wait_for_users(observed: &Observed) -> Option<Step> {
     match &observed.users {
-        // A Secret of others has pods of others.
-        None if waits_for_users => {
-            Ok(read_secrets(observed).unwrap_or_else(|| Step::FindUsers(secret_names(observed))))
-        }
-        Some(users) if waits_for_users && !users.is_empty() => Ok(Step::Finish(in_use(observed, users))),
-        Some(_) | None => delete_remote(observed, observed.client_id()),
+        None => Some(secrets::read(observed).unwrap_or_else(|| Step::FindUsers(secrets::names(observed)))),
+        Some(users) => (!users.is_empty()).then(|| Step::Finish(in_use(observed, users))),
     }
 }
 
 /// Whatever the API says to a deletion, the app is gone only when the API no longer shows it.
 fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
-    if let Access::Refused(blocked) = &observed.access {
-        return Err(with_retain_hint(blocked));
+    match (&observed.access, &observed.deletion) {
+        (Access::Refused(blocked), _) => Err(with_retain_hint(blocked)),
+        (Access::Granted { .. }, None) => Ok(send_deletion(observed, id)),
+        (Access::Granted { .. }, Some(deletion)) => confirm_deletion(observed, id, deletion),
     }
+}
+
+/// Where an earlier reconcile sent it and the app was absent since, a second read is to confirm that, and nothing is deleted before.
+fn send_deletion(observed: &Observed, id: ClientId) -> Step {
     let was_absent = observed.remembered.deletion_sent && observed.remembered.absent_since.is_some();
-    match (&observed.deletion, &observed.remote) {
-        // A second read is to confirm the first one, and nothing has to be deleted before.
-        (None, Remote::Unread | Remote::Listed(_)) if was_absent => {
-            Ok(if is_known_absent(observed) { Step::Call(Call::Read(id)) } else { absent_once(observed) })
-        }
-        (None, Remote::Absent) if was_absent && is_known_absent(observed) => Ok(remove_secrets(observed)),
-        (None, _) => Ok(Step::Call(Call::Delete(id))),
-        (Some(_), Remote::Unread | Remote::Listed(_)) => Ok(Step::Call(Call::Read(id))),
-        (Some(Deletion::Accepted), Remote::Absent) => Ok(remove_secrets(observed)),
-        (Some(Deletion::NotFound | Deletion::Failed | Deletion::NotOffered), Remote::Absent) => {
-            Ok(if is_known_absent(observed) { remove_secrets(observed) } else { absent_once(observed) })
-        }
-        (Some(Deletion::NotOffered), Remote::Shown(_) | Remote::AsDefined) if !was_accepted(observed) => {
-            Err(deletion_not_offered(&id))
-        }
-        (
-            Some(Deletion::Accepted | Deletion::NotFound | Deletion::Failed | Deletion::NotOffered),
-            Remote::Shown(_) | Remote::AsDefined,
-        ) => Ok(still_shown(&id)),
+    if !was_absent {
+        return Step::Call(Call::Delete(id));
+    }
+    match &observed.remote {
+        Remote::Unread | Remote::Listed(_) => match is_known_absent(observed) {
+            true => Step::Call(Call::Read(id)),
+            false => absent_once(observed, observed.remembered.unanswered_create),
+        },
+        Remote::Absent => match is_known_absent(observed) {
+            true => remove_secrets(observed),
+            false => Step::Call(Call::Delete(id)),
+        },
+        Remote::Shown(_) | Remote::AsDefined => Step::Call(Call::Delete(id)),
+    }
+}
+
+fn confirm_deletion(observed: &Observed, id: ClientId, deletion: &Deletion) -> Result<Step, Blocked> {
+    let (was_accepted_now, is_not_offered) = match deletion {
+        Deletion::Accepted => (true, false),
+        Deletion::NotFound | Deletion::Failed => (false, false),
+        Deletion::NotOffered => (false, true),
+    };
+    match &observed.remote {
+        Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
+        Remote::Absent => Ok(match was_accepted_now || is_known_absent(observed) {
+            true => remove_secrets(observed),
+            false => absent_once(observed, observed.remembered.unanswered_create),
+        }),
+        Remote::Shown(_) | Remote::AsDefined => match is_not_offered && !was_accepted(observed) {
+            true => Err(deletion_not_offered(&id)),
+            false => Ok(still_shown(&id)),
+        },
     }
 }
 
@@ -161,8 +202,8 @@ fn still_shown(id: &ClientId) -> Step {
 
 /// The Secrets that Kubernetes does not delete with the resource go before the finalizer.
 fn remove_secrets(observed: &Observed) -> Step {
-    let left = |secret: &&OwnedSecret| !secret.is_collected(&observed.app);
-    read_secrets(observed).unwrap_or_else(|| match owned_secrets(observed).find(left) {
+    let is_left = |secret: &&OwnedSecret| !secret.is_collected(&observed.app);
+    secrets::read(observed).unwrap_or_else(|| match observed.owned_secrets().find(is_left) {
         Some(secret) => Step::RemoveSecret(secret.clone()),
         None => Step::DropFinalizer,
     })
@@ -171,25 +212,18 @@ fn remove_secrets(observed: &Observed) -> Step {
 /// The Secrets outlive the resource, but for a previous secret, which nobody needs: it would be in the way of a resource of the
 /// same name.
 fn release(observed: &Observed) -> Step {
-    if let Some(step) = read_secrets(observed) {
+    if let Some(step) = secrets::read(observed) {
         return step;
     }
-    match (&observed.rotation_secret, owned_secrets(observed).next()) {
-        (Some(SecretState::Owned(rotation)), _) if observed.contents().pending.is_none() => {
-            Step::RemoveSecret(rotation.clone())
-        }
-        (Some(_) | None, Some(secret)) => Step::ReleaseSecret(secret.clone()),
-        (Some(_) | None, None) => Step::DropFinalizer,
+    if observed.contents().pending.is_none()
+        && let Some(SecretState::Owned(rotation)) = &observed.rotation_secret
+    {
+        return Step::RemoveSecret(rotation.clone());
     }
-}
-
-fn owned_secrets(observed: &Observed) -> impl Iterator<Item = &OwnedSecret> {
-    [&observed.secret, &observed.rotation_secret, &observed.previous_target].into_iter().flatten().filter_map(
-        |target| match target {
-            SecretState::Owned(secret) => Some(secret),
-            SecretState::Absent | SecretState::Foreign { .. } => None,
-        },
-    )
+    match observed.owned_secrets().next() {
+        Some(secret) => Step::ReleaseSecret(secret.clone()),
+        None => Step::DropFinalizer,
+    }
 }
 
 fn in_use(observed: &Observed, users: &[String]) -> Outcome {
@@ -202,33 +236,17 @@ fn in_use(observed: &Observed, users: &[String]) -> Outcome {
         reason: Reason::InUse,
         message: format!(
             "Secret {} is used by pods {named}; the app is deleted when they are gone, or at once with spec.deletionPolicy Delete",
-            secret_names(observed).join(" or ")
+            secrets::names(observed).join(" or ")
         ),
         retry: Retry::Backoff,
     }
 }
 
-/// The same with the words that say how to delete the resource where its app cannot be deleted.
-pub fn with_retain_hint(blocked: &Blocked) -> Blocked {
-    Blocked::new(blocked.reason, format!("{}; {RETAIN_HINT}", blocked.message))
-}
-
-/// The same for an outcome that is no progress.
-pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Blocked(blocked) => Outcome::Blocked(with_retain_hint(&blocked)),
-        Outcome::Waiting { reason, message, retry } => {
-            Outcome::Waiting { reason, message: format!("{message}; {RETAIN_HINT}"), retry }
-        }
-        outcome @ (Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => outcome,
-    }
-}
-
-fn absent_once(observed: &Observed) -> Step {
+/// A second read is to confirm it, and that of an app which a create at that time may have made.
+fn absent_once(observed: &Observed, created_at: Option<Timestamp>) -> Step {
     let id = observed.client_id();
     let message = format!("the API answers 404 for app {id}; a second read is to confirm that it is gone");
-    let may_appear = observed.remembered.unanswered_create.or(observed.contents().pending.map(|pending| pending.since));
-    let retry = Retry::at_next([second_read(observed), may_appear.and_then(lag_end)], observed.now);
+    let retry = Retry::at_next([second_read(observed), created_at.and_then(lag_end)], observed.now);
     Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, retry })
 }
 

@@ -1,16 +1,20 @@
-//! What a call that provided nothing means for the pass: wait, or tell a person.
-//! Pure; how long to wait is `backoff`'s business.
+//! Maps an IAM error to the outcome: retry, or block until someone acts. While a resource is being deleted, the message also
+//! says how to delete it without its app. How long to wait is decided in `backoff`.
 
-use super::deletion::outcome_with_retain_hint;
-use super::{Blocked, Outcome, Retry};
+use super::blocked::Blocked;
+use super::resource::is_being_deleted;
+use super::step::{Outcome, Retry};
 use crate::crd::OrgOAuthApp;
 use crate::iam;
 use crate::reason::Reason;
 
-/// What a call that provided nothing means for the pass.
+/// How to delete a resource whose app cannot be deleted.
+const RETAIN_HINT: &str = "to delete this resource without its app, set spec.deletionPolicy to Retain";
+
+/// The outcome of a reconcile in which a call failed.
 pub fn after_fault(app: &OrgOAuthApp, fault: iam::Error) -> Outcome {
     let outcome = outcome_of(app, fault);
-    if app.metadata.deletion_timestamp.is_some() { outcome_with_retain_hint(outcome) } else { outcome }
+    if is_being_deleted(app) { outcome_with_retain_hint(outcome) } else { outcome }
 }
 
 fn outcome_of(app: &OrgOAuthApp, fault: iam::Error) -> Outcome {
@@ -42,5 +46,21 @@ fn outcome_of(app: &OrgOAuthApp, fault: iam::Error) -> Outcome {
             );
             blocked(Reason::OrgNotFound, message)
         }
+    }
+}
+
+/// The same with the words that say how to delete the resource where its app cannot be deleted.
+pub fn with_retain_hint(blocked: &Blocked) -> Blocked {
+    Blocked::new(blocked.reason, format!("{}; {RETAIN_HINT}", blocked.message))
+}
+
+/// The same for an outcome that is no progress.
+pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Blocked(blocked) => Outcome::Blocked(with_retain_hint(&blocked)),
+        Outcome::Waiting { reason, message, retry } => {
+            Outcome::Waiting { reason, message: format!("{message}; {RETAIN_HINT}"), retry }
+        }
+        outcome @ (Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => outcome,
     }
 }

@@ -1,20 +1,27 @@
 //! The first secret: the Secret holds no credential, so the app is created, or the secret of the one that is there is found,
 //! provided or replaced.
 
-use super::model::{ClaimOrigin, ClaimProgress, Creation, Validity, is_public};
+use super::blocked::Blocked;
+use super::creation;
+use super::model::{ClaimOrigin, ClaimProgress, Creation, Observed, Remote, Validity};
 use super::ownership::{holds_claim, is_adopted_without_secret};
-use super::rotation::{stage, write, write_published};
-use super::{Blocked, Call, Observed, Remote, Step, WriteReason, creation};
+use super::proof::verify;
+use super::resource::is_public;
+use super::step::{Call, Step, WriteReason};
+use super::writes::{stage, write, write_published};
 use crate::definition::Fields;
 use crate::reason::Reason;
 use crate::secret::RotationMode;
 
 /// The step that leads to a first secret.
 pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
-    match (&observed.remote, may_exist(observed)) {
-        (Remote::Unread | Remote::Listed(_), true) => Ok(Step::Call(Call::Read(observed.client_id()))),
-        (Remote::Unread | Remote::Listed(_), false) | (Remote::Absent, _) => Ok(creation::create(observed, fields)),
-        (Remote::Shown(_) | Remote::AsDefined, _) => secret_of_existing(observed),
+    match &observed.remote {
+        Remote::Unread | Remote::Listed(_) => Ok(match may_exist(observed) {
+            true => Step::Call(Call::Read(observed.client_id())),
+            false => creation::create(observed, fields),
+        }),
+        Remote::Absent => Ok(creation::create(observed, fields)),
+        Remote::Shown(_) | Remote::AsDefined => secret_of_existing(observed),
     }
 }
 
@@ -35,18 +42,18 @@ fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
     if is_public(app) {
         return Ok(write(observed, contents, WriteReason::IdOnly));
     }
-    match (observed.provided_secret(), is_adopted_without_secret(observed)) {
-        (None, true) => Ok(write(observed, contents, WriteReason::IdOnly)),
-        (Some(secret), true) => match observed.validity(secret) {
-            Validity::NotAsked => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))),
-            Validity::Invalid(said) | Validity::NotKnown(said) => Err(not_the_apps(observed, said)),
-            Validity::Valid | Validity::NotProvable => {
-                Ok(write_published(observed, &contents, secret, WriteReason::Proven))
-            }
-        },
-        (provided, false) => {
-            let secret = provided.unwrap_or(&observed.generated_secret);
-            Ok(stage(observed, &contents, secret, RotationMode::Replace))
+    if !is_adopted_without_secret(observed) {
+        let secret = observed.provided_secret().unwrap_or(&observed.generated_secret);
+        return Ok(stage(observed, &contents, secret, RotationMode::Replace));
+    }
+    let Some(secret) = observed.provided_secret() else {
+        return Ok(write(observed, contents, WriteReason::IdOnly));
+    };
+    match observed.validity(secret) {
+        Validity::NotAsked => Ok(verify(observed, secret)),
+        Validity::Invalid(said) | Validity::NotKnown(said) => Err(not_the_apps(observed, said)),
+        Validity::Valid | Validity::NotProvable => {
+            Ok(write_published(observed, &contents, secret, WriteReason::Proven))
         }
     }
 }

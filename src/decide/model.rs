@@ -1,43 +1,23 @@
 //! What is known in a reconcile: the resource, what was read, and how far each thing that it began has come.
 //! Facts name their subject, so that none has to be cleared when something else changes.
 
+use super::access::Access;
+use super::blocked::Blocked;
+use super::claims::{fits, recorded_claim};
+use super::resource::{client_id, is_provable};
 use super::validate::validate;
-use super::{Blocked, drift, ownership};
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::{RestartResult, StaleConsumers};
-use crate::crd::{
-    ConditionStatus, ConditionType, Context, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
-    RECONCILE_REQUESTED, SignedClaim, Workload,
-};
+use crate::crd::{Context, OrgOAuthApp, SignedClaim, Workload};
 use crate::definition::Fields;
-use crate::iam::{self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, OrgId, RemoteApp, Verification};
-use crate::secret::{ProvidedSecret, SecretContents, SecretState};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
-use std::time::Duration;
+use crate::iam::{self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, RemoteApp, Verification};
+use crate::secret::{OwnedSecret, ProvidedSecret, SecretContents, SecretState};
+use k8s_openapi::jiff::Timestamp;
 
-/// Whether the resource's connection may be used.
-#[derive(Clone, Debug)]
-pub enum Access {
-    /// It may.
-    Granted {
-        /// Which API.
-        address: ApiAddress,
-        /// The connection's `context`, which a resource may override.
-        context: Option<Context>,
-        /// Whether apps that exist already may be taken over.
-        adoption: bool,
-        /// How often a token is asked for with what a Secret holds.
-        credential_check_interval: Duration,
-    },
-    /// It may not.
-    Refused(Blocked),
-}
-
-/// What is known of the remote app in this pass.
+/// What is known of the remote app in this reconcile.
 #[derive(Clone, Debug)]
 pub enum Remote {
-    /// Not asked in this pass.
+    /// Not asked in this reconcile.
     Unread,
     /// The list of its organization shows it so, or does not show it; the list may be a while old.
     Listed(Option<RemoteApp>),
@@ -45,14 +25,14 @@ pub enum Remote {
     Absent,
     /// The API shows it.
     Shown(RemoteApp),
-    /// Created in this pass from the present spec.
+    /// Created in this reconcile from the present spec.
     AsDefined,
 }
 
 /// Whether another resource has the id that `spec.id` names.
 #[derive(Clone, Debug)]
 pub enum IdOwner {
-    /// Not looked for in this pass.
+    /// Not looked for in this reconcile.
     Unread,
     /// None has.
     None,
@@ -76,7 +56,7 @@ pub enum ClaimOrigin {
 /// The roles of the app in its organization.
 #[derive(Clone, Debug)]
 pub enum RoleAssignment {
-    /// Not asked in this pass.
+    /// Not asked in this reconcile.
     Unread,
     /// It was not added to its organization.
     Absent,
@@ -84,7 +64,7 @@ pub enum RoleAssignment {
     AdditionRefused(iam::Error),
     /// It has these.
     Has(HeldRoles),
-    /// It was given what the spec says in this pass.
+    /// It was given what the spec says in this reconcile.
     AsDefined,
 }
 
@@ -148,17 +128,17 @@ pub enum Validity<'a> {
 
 /// What this reconcile learned about one client secret.
 #[derive(Clone, Debug)]
-struct SecretFacts {
-    secret: ClientSecret,
-    progress: PendingProgress,
-    verification: Option<Answered>,
+pub(super) struct SecretFacts {
+    pub secret: ClientSecret,
+    pub progress: PendingProgress,
+    pub verification: Option<Answered>,
 }
 
 /// What the API answered to a token request, and when.
 #[derive(Clone, Debug)]
-struct Answered {
-    verification: Verification,
-    at: Timestamp,
+pub(super) struct Answered {
+    pub verification: Verification,
+    pub at: Timestamp,
 }
 
 /// What Kubernetes does with writes of the Secret.
@@ -172,20 +152,6 @@ pub enum SecretWriteProgress {
     Written,
     /// It accepted the last one and left the Secret as it was, as a policy does that sets labels.
     Overridden,
-}
-
-/// How long the API may take to show, and to know, what it accepted. Nothing documents a time. (undocumented)
-pub const LAG: SignedDuration = SignedDuration::from_mins(2);
-
-/// When the API knows and shows what it accepted at that time.
-pub fn lag_end(at: Timestamp) -> Option<Timestamp> {
-    at.checked_add(LAG).ok()
-}
-
-/// Whether that was less than the longest lag ago. A time that is yet to come is wrong, and says nothing: tenants can write
-/// the times of a Secret.
-pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {
-    at <= now && now.duration_since(at) < LAG
 }
 
 /// What the list of the organization says of an app that a read does not show.
@@ -310,7 +276,7 @@ impl Observed {
     ) -> Self {
         Self {
             desired: validate(&app, &access),
-            recorded_claim: ownership::recorded_claim(&app, &key),
+            recorded_claim: recorded_claim(&app, &key),
             app,
             key,
             now,
@@ -339,42 +305,28 @@ impl Observed {
         }
     }
 
-    /// The resource as Kubernetes has it now.
-    pub fn saw(&mut self, app: OrgOAuthApp) {
-        self.recorded_claim = ownership::recorded_claim(&app, &self.key);
-        (self.app, self.is_uncached) = (app, true);
-    }
-
-    /// What a read or a list shows.
-    pub fn saw_remote(&mut self, remote: Remote) {
-        self.remote = remote;
-        match &self.remote {
-            Remote::Absent => {
-                self.remembered.absent_since.get_or_insert(self.now);
-            }
-            Remote::Shown(_) | Remote::Listed(Some(_)) => {
-                self.exists();
-                if drift(self).is_empty() {
-                    // What is shown may be from before the change too, so it is remembered for as long as that.
-                    let sent = self.remembered.sent.take().filter(|sent| is_recent(sent.at, self.now));
-                    let is_present = |sent: &SentChange| self.desired.as_ref().is_ok_and(|now| *now == sent.desired);
-                    self.remembered.sent =
-                        sent.map(|sent| SentChange { is_shown: sent.is_shown || is_present(&sent), ..sent });
-                }
-            }
-            Remote::AsDefined => self.exists(),
-            Remote::Unread | Remote::Listed(None) => {}
-        }
-    }
-
-    /// The API did something with the app, so what was absent before is no witness any more.
-    pub fn exists(&mut self) {
-        (self.remembered.absent_since, self.remembered.unanswered_create) = (None, None);
-    }
-
     /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.
     pub fn client_id(&self) -> ClientId {
-        ownership::claimed_id(self).unwrap_or_else(|| client_id(&self.app))
+        self.claim_on_app().map_or_else(|| client_id(&self.app), |claim| ClientId(claim.client_id.clone()))
+    }
+
+    /// The claim in status, else the one on the Secret.
+    pub fn claim_on_app(&self) -> Option<&SignedClaim> {
+        self.recorded_claim.as_ref().or_else(|| self.restored_claim())
+    }
+
+    /// The claim that the operator left on the Secret for a resource of this namespace and name; the guard of Secrets has
+    /// verified it.
+    pub fn restored_claim(&self) -> Option<&SignedClaim> {
+        let targets = [&self.previous_target, &self.secret].into_iter().flatten();
+        let mut claims = targets.filter_map(|target| target.owned()?.claim());
+        claims.find(|claim| claim.created && fits(&self.app, claim))
+    }
+
+    /// The Secrets that the resource controls.
+    pub fn owned_secrets(&self) -> impl Iterator<Item = &OwnedSecret> {
+        let secrets = [&self.secret, &self.rotation_secret, &self.previous_target];
+        secrets.into_iter().flatten().filter_map(SecretState::owned)
     }
 
     /// What both Secrets hold; nothing while they were not read.
@@ -437,29 +389,6 @@ impl Observed {
         self.answered(secret).map(|answered| answered.at)
     }
 
-    /// A secret came further. What was verified before says nothing about it any more.
-    pub fn came_to(&mut self, secret: &ClientSecret, progress: PendingProgress) {
-        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
-    }
-
-    /// The API answered a token request with a secret, at that time.
-    pub fn verified(&mut self, secret: &ClientSecret, verification: Verification, at: Timestamp) {
-        match &verification {
-            Verification::Accepted => {
-                self.exists();
-                self.remembered.refused = self.remembered.refused.take().filter(|(refused, _)| refused != secret);
-            }
-            Verification::Refused(_) if self.contents().current.as_ref() == Some(secret) => {
-                let since = self.remembered.refused_since(secret).unwrap_or(self.now);
-                self.remembered.refused = Some((secret.clone(), since));
-            }
-            Verification::Refused(_) | Verification::NotKnown(_) => {}
-        }
-        let progress = self.progress(secret);
-        let verification = Some(Answered { verification, at });
-        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification });
-    }
-
     fn answered(&self, secret: &ClientSecret) -> Option<&Answered> {
         self.facts(secret)?.verification.as_ref()
     }
@@ -468,52 +397,8 @@ impl Observed {
         self.facts.iter().find(|facts| facts.secret == *secret)
     }
 
-    fn replace_facts(&mut self, facts: SecretFacts) {
+    pub(super) fn replace_facts(&mut self, facts: SecretFacts) {
         self.facts.retain(|known| known.secret != facts.secret);
         self.facts.push(facts);
     }
-}
-
-/// The client id that a resource begins with: chosen by the user, or derived from the uid.
-pub fn client_id(app: &OrgOAuthApp) -> ClientId {
-    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
-}
-
-/// The organization of a resource.
-pub fn org_id(app: &OrgOAuthApp) -> OrgId {
-    OrgId(app.spec.org_id.clone())
-}
-
-/// Whether the spec says to write nothing to the API.
-pub fn is_observe_only(app: &OrgOAuthApp) -> bool {
-    app.spec.management_policy == ManagementPolicy::Observe
-}
-
-/// Whether the app has no secret.
-pub fn is_public(app: &OrgOAuthApp) -> bool {
-    app.spec.public_client == Some(true)
-}
-
-/// Whether a token request can show that a secret is valid.
-pub fn is_provable(app: &OrgOAuthApp) -> bool {
-    app.spec.grant_types().contains(&GrantType::ClientCredentials)
-}
-
-/// Whether the operator's finalizer is on the resource.
-pub fn has_finalizer(app: &OrgOAuthApp) -> bool {
-    app.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
-}
-
-/// A value of the request annotation that was not acted upon yet.
-pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
-    let handled = app.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
-    app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
-}
-
-/// Whether status says that the API has the present spec.
-pub fn is_synced(app: &OrgOAuthApp) -> bool {
-    let generation = app.metadata.generation;
-    let synced = app.condition(ConditionType::Synced);
-    app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
-        && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
 }

@@ -1,8 +1,11 @@
 //! Ready means proven: for an app that can have tokens of its own, the API issued one for what the Secret holds. It is asked
 //! after each change of the Secret, after each change of the app by whomever, and from time to time.
 
-use super::model::{Validity, is_provable, is_recent, lag_end, reconcile_requested};
-use super::{Access, Call, Next, Observed, Outcome, Remote, Retry, Step};
+use super::access::Access;
+use super::model::{Observed, Remote, Validity};
+use super::resource::{is_provable, overlap_of, reconcile_requested};
+use super::step::{Call, Next, Outcome, Retry, Step};
+use super::time::{add, is_recent, lag_end};
 use crate::backoff::{SPREAD, fraction};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::definition::Fields;
@@ -32,19 +35,24 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
     // One that is about to be replaced waits for what comes of that.
     let is_replaced = contents.pending.as_ref().is_some_and(|pending| is_recent(pending.since, observed.now));
     let Some(current) = published(observed, &contents).filter(|_| !is_replaced) else { return Ok(None) };
-    Ok(match (due(observed, &contents), observed.validity(&current)) {
-        (Due::No, _) => None,
-        (Due::Unproven | Due::Again, Validity::Valid | Validity::NotProvable) => None,
-        (Due::Unproven | Due::Again, Validity::NotAsked) => {
-            Some(Step::Call(Call::VerifySecret(observed.client_id(), current)))
-        }
-        (Due::Unproven, Validity::Invalid(said) | Validity::NotKnown(said)) => {
-            Some(unproven(observed, &contents, said))
-        }
-        (Due::Again, Validity::Invalid(_) | Validity::NotKnown(_)) => {
-            refusal(observed, &contents).map(|said| invalid(observed, &contents, said))
-        }
+    let due = due(observed, &contents);
+    if due == Due::No {
+        return Ok(None);
+    }
+    Ok(match observed.validity(&current) {
+        Validity::Valid | Validity::NotProvable => None,
+        Validity::NotAsked => Some(verify(observed, &current)),
+        Validity::Invalid(said) | Validity::NotKnown(said) => match due {
+            Due::No => None,
+            Due::Unproven => Some(unproven(observed, &contents, said)),
+            Due::Again => refusal(observed, &contents).map(|said| invalid(observed, &contents, said)),
+        },
     })
+}
+
+/// Asks for a token with this secret.
+pub fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
+    Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))
 }
 
 /// Why the published secret counts as refused, in the API's words: it was refused for good, or was said to be and no token has been
@@ -52,10 +60,11 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 pub fn refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
     match observed.validity(&current) {
-        Validity::Invalid(said) | Validity::NotKnown(said) if is_said_to_be_refused(&observed.app) => Some(said),
-        Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => {
-            refused(observed, contents)
-        }
+        Validity::Invalid(said) | Validity::NotKnown(said) => match is_said_to_be_refused(&observed.app) {
+            true => Some(said),
+            false => refused(observed, contents),
+        },
+        Validity::NotAsked | Validity::NotProvable | Validity::Valid => None,
     }
 }
 
@@ -81,10 +90,8 @@ pub fn refused<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<
     let current = published(observed, contents)?;
     let was_valid = is_recorded(&observed.app, contents) && !may_be_late(observed, contents);
     match observed.validity(&current) {
-        Validity::Invalid(said) if was_valid && is_refused_for_good(observed, &current) => Some(said),
-        Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => {
-            None
-        }
+        Validity::Invalid(said) => (was_valid && is_refused_for_good(observed, &current)).then_some(said),
+        Validity::NotKnown(_) | Validity::NotAsked | Validity::NotProvable | Validity::Valid => None,
     }
 }
 
@@ -130,14 +137,17 @@ pub fn proven_at(observed: &Observed) -> Option<Timestamp> {
 /// When a token is to be asked for next, if nothing happens before.
 pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let current = published(observed, contents)?;
-    match (observed.validity(&current), refused_for_good_at(observed, &current)) {
-        (Validity::NotProvable, _) => None,
-        // Refused once, and what was said then does not confirm it.
-        (Validity::NotKnown(_), Some(at)) => Some(at).max(observed.now.checked_add(PAUSE).ok()),
-        (Validity::NotAsked | Validity::Invalid(_) | Validity::Valid, Some(at)) => Some(at),
-        (Validity::NotAsked | Validity::Invalid(_) | Validity::Valid | Validity::NotKnown(_), None) => {
-            expires(observed, proven_at(observed)?)
-        }
+    let validity = observed.validity(&current);
+    if validity == Validity::NotProvable {
+        return None;
+    }
+    let Some(second_refusal) = refused_for_good_at(observed, &current) else {
+        return expires(observed, proven_at(observed)?);
+    };
+    match validity {
+        // What was answered since does not confirm the refusal.
+        Validity::NotKnown(_) => Some(second_refusal).max(observed.now.checked_add(PAUSE).ok()),
+        Validity::NotAsked | Validity::Invalid(_) | Validity::Valid | Validity::NotProvable => Some(second_refusal),
     }
 }
 
@@ -214,4 +224,21 @@ fn waiting(observed: &Observed, contents: &SecretContents, reason: Reason, when:
     let known_at = contents.rotated_at.and_then(lag_end);
     let retry = Retry::at_next([known_at, next_check(observed, contents)], observed.now);
     Step::Finish(Outcome::Waiting { reason, message, retry })
+}
+
+/// Waits for a token for the pending secret.
+pub fn not_verified(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
+    let message =
+        format!("the API does not issue a token for the new client secret yet; keeping the current one: {said}");
+    let retry = Retry::at_next(deadlines(observed, contents), observed.now);
+    Step::Finish(Outcome::Waiting { reason: Reason::SecretNotProven, message, retry })
+}
+
+/// When something else may be decided about the pending secret, though the API says the same.
+fn deadlines(observed: &Observed, contents: &SecretContents) -> [Option<Timestamp>; 4] {
+    let staged_at = contents.pending.as_ref().map(|pending| pending.since);
+    let accepted_at = contents.pending.as_ref().and_then(|pending| pending.accepted_at);
+    let overlap_end = accepted_at.and_then(|at| add(at, overlap_of(&observed.app)));
+    let refused_for_good = contents.current.as_ref().and_then(|current| refused_for_good_at(observed, current));
+    [staged_at.and_then(lag_end), accepted_at.and_then(lag_end), overlap_end, refused_for_good]
 }

@@ -1,8 +1,13 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
-//! A list only ever acquits; what it shows otherwise is read before anything is done about it.
+//! A list can only confirm that nothing changed. Any difference is confirmed with a GET before acting.
 
-use super::model::{is_recent, is_synced, lag_end, reconcile_requested};
-use super::{Blocked, Call, Next, Observed, Outcome, Remote, Retry, Step, creation};
+use super::blocked::Blocked;
+use super::creation;
+use super::drift::{differing, left_by_create, update_fields};
+use super::model::{Observed, Remote};
+use super::resource::{is_synced, reconcile_requested};
+use super::step::{Call, Next, Outcome, Retry, Step};
+use super::time::{is_recent, lag_end};
 use crate::definition::{self, Fields};
 use crate::iam::{RemoteApp, Update};
 use crate::reason::Reason;
@@ -13,23 +18,28 @@ const ANOTHER_ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is to be done until the API has what the spec says.
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
-    let id = observed.client_id();
+    let read = || Some(Step::Call(Call::Read(observed.client_id())));
     match &observed.remote {
-        Remote::AsDefined => after_create(observed, fields),
-        Remote::Unread if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() => {
-            Ok(Some(Step::Call(Call::FindInList(id))))
-        }
-        Remote::Unread | Remote::Listed(None) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Listed(Some(listed)) if differing(observed, fields, listed).is_empty() => Ok(None),
-        Remote::Listed(Some(_)) => Ok(Some(Step::Call(Call::Read(id)))),
+        Remote::Unread => Ok(match is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() {
+            true => Some(Step::Call(Call::FindInList(observed.client_id()))),
+            false => read(),
+        }),
+        Remote::Listed(None) => Ok(read()),
+        Remote::Listed(Some(listed)) => Ok(match differing(observed, fields, listed).is_empty() {
+            true => None,
+            false => read(),
+        }),
         Remote::Absent => Ok(Some(creation::create_again(observed, fields))),
         Remote::Shown(shown) => change(observed, fields, shown),
+        Remote::AsDefined => Ok(after_create(observed, fields)),
     }
 }
 
 fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     let mut changed = differing(observed, fields, shown);
-    changed.extend(taken_back(observed, fields).into_iter().filter(|name| !changed.contains(name)).collect::<Vec<_>>());
+    let taken_back = taken_back(observed, fields).into_iter().filter(|name| !changed.contains(name));
+    let taken_back: Vec<String> = taken_back.collect();
+    changed.extend(taken_back);
     if changed.is_empty() {
         return Ok(None);
     }
@@ -56,12 +66,12 @@ enum SentBefore {
 
 fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
     let sent = observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields && !sent.is_shown);
-    let Some(sent) = sent else {
-        return SentBefore::No;
-    };
-    match is_recent(sent.at, observed.now) {
-        true => SentBefore::MayNotShowYet,
-        false if observed.now.duration_since(sent.at) < ANOTHER_ATTEMPT => SentBefore::NotTaken,
+    let Some(sent) = sent else { return SentBefore::No };
+    if is_recent(sent.at, observed.now) {
+        return SentBefore::MayNotShowYet;
+    }
+    match observed.now.duration_since(sent.at) < ANOTHER_ATTEMPT {
+        true => SentBefore::NotTaken,
         false => SentBefore::No,
     }
 }
@@ -73,42 +83,15 @@ fn taken_back(observed: &Observed, fields: &Fields) -> Vec<String> {
 }
 
 /// What a create cannot carry follows in an update.
-fn after_create(observed: &Observed, fields: &Fields) -> Next {
-    let left = definition::left_by_create(fields);
-    Ok(if left.is_empty() || !observed.updated.is_empty() { None } else { send(observed, fields, left) })
+fn after_create(observed: &Observed, fields: &Fields) -> Option<Step> {
+    let left = left_by_create(observed, fields);
+    if left.is_empty() { None } else { send(observed, fields, left) }
 }
 
 fn send(observed: &Observed, fields: &Fields, changed: Vec<String>) -> Option<Step> {
     let fields = update_fields(observed, fields, &changed)?;
     let update = Update { context: observed.context(), fields, secret: None };
     Some(Step::Call(Call::Update(observed.client_id(), update, changed)))
-}
-
-/// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.
-pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Option<Fields> {
-    let shown = match &observed.remote {
-        Remote::Shown(shown) => Some(&shown.fields),
-        Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::AsDefined => None,
-    };
-    Some(definition::update(observed.address()?.api, &observed.app, fields, changed, shown))
-}
-
-/// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
-fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
-    match is_synced(&observed.app) || !observed.updated.is_empty() {
-        true => definition::differences(fields, &shown.fields),
-        false => definition::changes(fields, &shown.fields),
-    }
-}
-
-/// The fields that the API shows otherwise than the spec.
-pub fn drift(observed: &Observed) -> Vec<String> {
-    let Ok(fields) = &observed.desired else { return Vec::new() };
-    match &observed.remote {
-        Remote::Shown(shown) | Remote::Listed(Some(shown)) => differing(observed, fields, shown),
-        Remote::AsDefined if observed.updated.is_empty() => definition::left_by_create(fields),
-        Remote::AsDefined | Remote::Unread | Remote::Listed(None) | Remote::Absent => Vec::new(),
-    }
 }
 
 fn cannot_change(fields: &[String]) -> Blocked {

@@ -1,8 +1,9 @@
 //! Whether the app has the roles in its organization that the spec says, neither more nor fewer; inherited ones count where
 //! they are desired, and stay where they are not. Without `spec.roles` they are somebody else's business.
 
-use super::model::{is_synced, reconcile_requested};
-use super::{Call, Next, Observed, RoleAssignment, Step};
+use super::model::{Observed, RoleAssignment};
+use super::resource::{is_synced, reconcile_requested};
+use super::step::{Call, Next, Step};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::definition::Fields;
 

@@ -1,7 +1,9 @@
 //! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one of its rotation, the
 //! one under a name that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
 
-use super::{Blocked, Next, Observed, Outcome, Retry, Step};
+use super::blocked::Blocked;
+use super::model::Observed;
+use super::step::{Next, Outcome, Retry, Step};
 use crate::crd::OrgOAuthApp;
 use crate::definition::Fields;
 use crate::reason::Reason;
@@ -14,30 +16,35 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
     if let Some(SecretState::Foreign { app: controller }) = &observed.secret {
         return Err(secret_conflict(app, controller.as_deref()));
     }
-    for secret in [&observed.secret, &observed.rotation_secret] {
-        match secret {
-            Some(SecretState::Owned(secret)) if secret.is_being_deleted() => {
-                return Ok(Some(secret_being_deleted(&secret.name())));
-            }
-            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {}
-        }
+    let kept = [&observed.secret, &observed.rotation_secret].into_iter().flatten().filter_map(SecretState::owned);
+    if let Some(deleted) = kept.into_iter().find(|secret| secret.is_being_deleted()) {
+        return Ok(Some(secret_being_deleted(&deleted.name())));
     }
-    if let Some(step) = read(observed) {
-        return Ok(Some(step));
+    match read(observed) {
+        Some(step) => Ok(Some(step)),
+        None => provided(observed),
     }
-    match (&app.spec.client_secret_ref, &observed.provided) {
-        (Some(_), None) => Ok(Some(Step::ReadProvidedSecret)),
-        (Some(_), Some(ProvidedSecret::Missing(why))) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
-        (Some(_), Some(ProvidedSecret::Value(_))) | (None, _) => Ok(None),
+}
+
+fn provided(observed: &Observed) -> Next {
+    if observed.app.spec.client_secret_ref.is_none() {
+        return Ok(None);
+    }
+    match &observed.provided {
+        None => Ok(Some(Step::ReadProvidedSecret)),
+        Some(ProvidedSecret::Missing(why)) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
+        Some(ProvidedSecret::Value(_)) => Ok(None),
     }
 }
 
 /// The Secret, and the one under the name that an earlier spec gave it.
 pub fn read(observed: &Observed) -> Option<Step> {
-    match (&observed.secret, &observed.previous_target, previous_target_name(&observed.app)) {
-        (None, _, _) => Some(Step::ReadSecrets),
-        (Some(_), None, Some(name)) => Some(Step::ReadPreviousTarget(name)),
-        (Some(_), Some(_), _) | (Some(_), None, None) => None,
+    if observed.secret.is_none() {
+        return Some(Step::ReadSecrets);
+    }
+    match observed.previous_target {
+        None => previous_target_name(&observed.app).map(Step::ReadPreviousTarget),
+        Some(_) => None,
     }
 }
 

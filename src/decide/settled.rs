@@ -1,8 +1,8 @@
 //! Whether status says that the last reconcile left nothing to do and that nothing has changed since, so that a process which
 //! starts need not reconcile at once. A tenant that forges such a status delays its own resource, and no other.
 
-use super::model::{has_finalizer, is_observe_only, is_synced, reconcile_requested};
-use super::ownership::recorded_claim;
+use super::claims::recorded_claim;
+use super::resource::{has_finalizer, is_being_deleted, is_observe_only, is_synced, reconcile_requested};
 use crate::claim::ClaimKey;
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp, ROTATE_REQUESTED};
 use k8s_openapi::jiff::Timestamp;
@@ -19,7 +19,7 @@ const CONDITIONS: [(ConditionType, ConditionStatus); 4] = [
 /// Whether status, spec, annotations and finalizer are as a settled reconcile leaves them. A claim that this resource did not
 /// get here, such as one from before a restore, is none.
 pub fn is_settled(app: &OrgOAuthApp, key: &ClaimKey) -> bool {
-    app.metadata.deletion_timestamp.is_none()
+    !is_being_deleted(app)
         && (has_finalizer(app) || is_observe_only(app))
         && is_synced(app)
         && CONDITIONS.iter().all(|(kind, status)| is_current(app, *kind, *status))

@@ -1,7 +1,7 @@
 //! The one next step of a reconcile, what it affects, and how a reconcile ends.
 //! A new step says in `effect` what it affects, and with that which preconditions it has.
 
-use super::Blocked;
+use super::blocked::Blocked;
 use super::model::ClaimOrigin;
 use super::plan::{Plan, Planned};
 use crate::crd::{Context, Roles, Workload};
@@ -10,6 +10,9 @@ use crate::reason::Reason;
 use crate::secret::{OwnedSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::Timestamp;
 use std::time::{Duration, Instant};
+
+/// A step, or `None` where nothing is to be done.
+pub type Next = Result<Option<Step>, Blocked>;
 
 /// The one next thing to do.
 #[derive(Clone, Debug, PartialEq)]

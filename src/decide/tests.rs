@@ -5,6 +5,7 @@ mod adoption;
 mod consumers;
 mod creation;
 mod deletion;
+mod direction;
 mod enforce;
 mod faults;
 mod first_secret;

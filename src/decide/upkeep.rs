@@ -1,28 +1,26 @@
-//! The upkeep of a credential that is in the Secret: whether another secret is wanted and what holds it up, whether an edited
-//! value is valid, and whether the Secret holds what it should.
+//! The upkeep of a credential that is in the Secret: whether another secret is wanted, whether an edited value is valid, and whether
+//! the Secret holds what it should.
 
+use super::blocked::Blocked;
+use super::complete::with_template_keys;
 use super::consumers;
 use super::first_secret;
-use super::model::{SecretWriteProgress, Validity, is_public};
-use super::ownership::is_adopted_without_secret;
-use super::proof::{next_check, refused};
-use super::rotation::{DEFAULT_OVERLAP, add, apply_pending, overlap_of, stage, write, write_published, write_rotation};
-use super::validate::with_template_keys;
-use super::{Blocked, Call, Next, Observed, Outcome, Retry, RotationWrite, Step, WriteReason, signed_claim};
-use crate::backoff::fraction;
-use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED, RotationStatus};
+use super::model::{Observed, SecretWriteProgress, Validity};
+use super::ownership::{is_adopted_without_secret, signed_claim};
+use super::proof::{next_check, refused, verify};
+use super::resource::is_public;
+use super::rotation::apply_pending;
+use super::schedule::{
+    RotationWaits, is_requested, next_rotation, paced_until, previous_end, previous_is_valid, requested_rotation_waits,
+};
+use super::step::{Next, Outcome, Retry, RotationWrite, Step, WriteReason};
+use super::writes::{stage, write, write_published, write_rotation};
+use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::definition::Fields;
-use crate::duration;
 use crate::iam::ClientSecret;
 use crate::reason::Reason;
 use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
-
-/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second.
-const SPREAD: f64 = 0.1;
-/// The least time between two rotations, however often they are requested.
-const ROTATION_PACE: SignedDuration = SignedDuration::from_secs(60);
+use k8s_openapi::jiff::Timestamp;
 
 /// What is to be done until the Secret holds a credential that is neither due nor requested to be replaced.
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
@@ -30,10 +28,12 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
     if let Some(step) = migrate_secret(observed, &contents) {
         return Ok(Some(step));
     }
-    match (&contents.pending, is_complete(observed, &contents)) {
-        (Some(pending), _) => Ok(apply_pending(observed, fields, &contents, pending)),
-        (None, true) => maintain(observed, contents),
-        (None, false) => first_secret::issue(observed, fields).map(Some),
+    if let Some(pending) = &contents.pending {
+        return Ok(apply_pending(observed, fields, &contents, pending));
+    }
+    match is_complete(observed, &contents) {
+        true => maintain(observed, contents),
+        false => first_secret::issue(observed, fields).map(Some),
     }
 }
 
@@ -76,7 +76,7 @@ fn maintain(observed: &Observed, contents: SecretContents) -> Next {
 
 /// The Secret of the rotation may be there for long, and its claim says whose it is.
 fn sign_rotation(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let Some(SecretState::Owned(secret)) = &observed.rotation_secret else { return None };
+    let secret = observed.rotation_secret.as_ref()?.owned()?;
     let is_signed_otherwise = signed_claim(observed).is_some_and(|claim| secret.claim() != Some(&claim));
     is_signed_otherwise.then(|| write_rotation(observed, contents.clone(), RotationWrite::PutBack))
 }
@@ -85,19 +85,17 @@ fn sign_rotation(observed: &Observed, contents: &SecretContents) -> Option<Step>
 fn restore(observed: &Observed, contents: SecretContents) -> Next {
     let app = &observed.app;
     let wanted = with_template_keys(observed, SecretContents { client_id: Some(observed.client_id()), ..contents })?;
-    let may_differ = match observed.secret_write {
-        SecretWriteProgress::Written | SecretWriteProgress::Overridden => false,
-        SecretWriteProgress::Unknown | SecretWriteProgress::Accepted => true,
+    let is_left = match observed.secret_write {
+        SecretWriteProgress::Written | SecretWriteProgress::Overridden => true,
+        SecretWriteProgress::Unknown | SecretWriteProgress::Accepted => false,
     };
-    Ok(match &observed.secret {
-        Some(SecretState::Owned(secret)) if may_differ && !secret.matches(app, &wanted) => {
-            let as_signed = SecretContents { claim: secret.claim().cloned(), ..wanted.clone() };
-            let is_signed_anew = secret.matches(app, &as_signed);
-            let reason = if is_signed_anew { WriteReason::Signed } else { WriteReason::PutBack };
-            Some(Step::WriteSecret(wanted, reason))
-        }
-        Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => None,
-    })
+    let Some(secret) = observed.secret.as_ref().and_then(SecretState::owned) else { return Ok(None) };
+    if is_left || secret.matches(app, &wanted) {
+        return Ok(None);
+    }
+    let as_signed = SecretContents { claim: secret.claim().cloned(), ..wanted.clone() };
+    let reason = if secret.matches(app, &as_signed) { WriteReason::Signed } else { WriteReason::PutBack };
+    Ok(Some(Step::WriteSecret(wanted, reason)))
 }
 
 /// Which secret is wanted instead of the current one.
@@ -106,25 +104,25 @@ enum Wanted<'a> {
     Current,
     /// The current one again, which was edited.
     Restored(&'a ClientSecret),
-    /// The one that the user provides now.
-    Provided(&'a ClientSecret, RotationMode),
-    /// A generated one.
-    Generated,
+    /// Another one.
+    Other(&'a ClientSecret, RotationMode),
 }
 
 fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
     let app = &observed.app;
-    let is_requested = is_requested(app, contents);
-    let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
-    // The secret of an app that was adopted is not the operator's to replace unasked.
-    let is_refused = !is_adopted_without_secret(observed) && refused(observed, contents).is_some();
     if is_public(app) {
         return Wanted::Current;
     }
-    match (observed.provided_secret(), is_requested || is_refused, is_due) {
-        (Some(secret), is_to_be_replaced, _) => wanted_of_provided(app, contents, secret, is_to_be_replaced),
-        (None, false, false) => Wanted::Current,
-        (None, true, _) | (None, false, true) => Wanted::Generated,
+    // The secret of an app that was adopted is not the operator's to replace unasked.
+    let is_refused = !is_adopted_without_secret(observed) && refused(observed, contents).is_some();
+    let is_to_be_replaced = is_requested(app, contents) || is_refused;
+    if let Some(secret) = observed.provided_secret() {
+        return wanted_of_provided(app, contents, secret, is_to_be_replaced);
+    }
+    let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
+    match is_to_be_replaced || is_due {
+        true => Wanted::Other(&observed.generated_secret, RotationMode::Overlap),
+        false => Wanted::Current,
     }
 }
 
@@ -134,36 +132,38 @@ fn wanted_of_provided<'a>(
     secret: &'a ClientSecret,
     is_to_be_replaced: bool,
 ) -> Wanted<'a> {
-    match (contents.was_published(app, secret), is_to_be_replaced, contents.is_edited(app)) {
-        (false, _, _) => Wanted::Provided(secret, RotationMode::Overlap),
-        (true, true, _) => Wanted::Provided(secret, RotationMode::Replace),
-        (true, false, true) => Wanted::Restored(secret),
-        (true, false, false) => Wanted::Current,
+    if !contents.was_published(app, secret) {
+        return Wanted::Other(secret, RotationMode::Overlap);
+    }
+    if is_to_be_replaced {
+        return Wanted::Other(secret, RotationMode::Replace);
+    }
+    match contents.is_edited(app) {
+        true => Wanted::Restored(secret),
+        false => Wanted::Current,
     }
 }
 
-/// While the previous secret is valid the API may refuse a further one, so that is waited out; and requests have a pace.
+/// The step that leads to the secret that is wanted. While the previous secret is valid the API may refuse a further one, so that
+/// is waited out; and rotations have a pace.
 fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let previous_is_valid = previous_is_valid(observed, contents);
-    let has_pace = paced_until(observed, contents).is_none();
-    match (wanted(observed, contents), previous_is_valid, has_pace) {
-        (Wanted::Current, _, _) => None,
-        (Wanted::Restored(_), true, _) => None,
-        (Wanted::Restored(secret), false, _) => {
+    match wanted(observed, contents) {
+        Wanted::Current => None,
+        Wanted::Restored(secret) => {
             let contents = SecretContents { current: Some(secret.clone()), ..contents.clone() };
-            Some(write(observed, contents, WriteReason::PutBack))
+            (!previous_is_valid).then(|| write(observed, contents, WriteReason::PutBack))
         }
-        (Wanted::Provided(..) | Wanted::Generated, _, false) => None,
-        (Wanted::Provided(secret, mode), false, true) => Some(stage(observed, contents, secret, mode)),
-        (Wanted::Provided(secret, _), true, true) => {
+        Wanted::Other(secret, mode) => {
+            if paced_until(observed, contents).is_some() {
+                return None;
+            }
+            if !previous_is_valid {
+                return Some(stage(observed, contents, secret, mode));
+            }
+            // The published value is already invalid, so it is replaced without waiting for the overlap.
             is_replaced_at_once(observed, contents).then(|| stage(observed, contents, secret, RotationMode::Replace))
         }
-        (Wanted::Generated, false, true) => {
-            Some(stage(observed, contents, &observed.generated_secret, RotationMode::Overlap))
-        }
-        // The published value is already invalid, so it is replaced without waiting for the overlap.
-        (Wanted::Generated, true, true) => is_replaced_at_once(observed, contents)
-            .then(|| stage(observed, contents, &observed.generated_secret, RotationMode::Replace)),
     }
 }
 
@@ -171,61 +171,6 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
 fn is_replaced_at_once(observed: &Observed, contents: &SecretContents) -> bool {
     let app = &observed.app;
     (is_requested(app, contents) && contents.is_edited(app)) || refused(observed, contents).is_some()
-}
-
-fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
-    app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| contents.rotate_requested.as_ref() != Some(asked))
-}
-
-fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
-    previous_end(observed, contents).is_some_and(|end| end > observed.now)
-}
-
-/// When the previous secret ends: as status says since it was published, also where the Secret of the rotation was deleted, since
-/// the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
-pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let said = recorded_rotation(observed, contents);
-    let recorded = said.and_then(|said| said.previous_expires_at.as_ref()).map(|at| at.0);
-    match (&contents.previous, recorded, &contents.pending) {
-        (None, recorded, _) | (Some(_), recorded @ Some(_), None) => recorded,
-        (Some(previous), None, _) | (Some(previous), Some(_), Some(_)) => {
-            Some(previous.expires_at.min(latest_end(observed, contents)?))
-        }
-    }
-}
-
-/// What status says of the rotation that published the present secret.
-fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
-    let said = observed.app.status.as_ref()?.rotation.as_ref();
-    said.filter(|said| said.revision == Some(contents.revision))
-}
-
-/// The latest end that a rotation gives, though the overlap in the spec may have been shortened since.
-fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let said = recorded_rotation(observed, contents).and_then(|said| said.rotated_at.as_ref());
-    let published = said.map(|at| at.0).or(contents.rotated_at);
-    let accepted = contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.since));
-    // A time that is yet to come is wrong, and says nothing.
-    let last = [published, accepted].into_iter().flatten().filter(|at| *at <= observed.now).max();
-    add(last.unwrap_or(observed.now), overlap_of(&observed.app).max(DEFAULT_OVERLAP))
-}
-
-/// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
-/// status says too when that was; the first secret is no rotation.
-fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let said = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
-    let revision = contents.revision.max(said.revision.unwrap_or_default());
-    let times = [contents.rotated_at, said.rotated_at.map(|at| at.0)];
-    // A time that is yet to come is wrong, and says nothing.
-    let last = times.into_iter().flatten().filter(|at| *at <= observed.now).max()?;
-    last.checked_add(ROTATION_PACE).ok().filter(|until| revision > 1 && *until > observed.now)
-}
-
-/// When the secret is due to be rotated; the same for every process that asks.
-pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
-    let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
-    let part = SPREAD * fraction((app.uid(), contents.revision));
-    add(contents.rotated_at?, interval.mul_f64(1.0 - part))
 }
 
 /// When something in the Secret is to change next.
@@ -241,28 +186,6 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
 }
 
-/// Why a rotation that somebody asked for has to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotationWaits {
-    /// Until the previous secret ends.
-    ForPrevious,
-    /// Until a minute has passed since the last rotation.
-    ForPace,
-}
-
-/// Whether somebody asked for a rotation that has to wait, and why.
-pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
-    let contents = observed.contents();
-    if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, &contents) {
-        return None;
-    }
-    // What was edited is replaced without waiting for the previous secret to end.
-    match previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
-        true => Some(RotationWaits::ForPrevious),
-        false => paced_until(observed, &contents).map(|_| RotationWaits::ForPace),
-    }
-}
-
 /// A value that is not the published one may still be one that the API accepts, such as one pasted from the console.
 fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let app = &observed.app;
@@ -271,7 +194,7 @@ fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option
     match observed.validity(current) {
         Validity::Valid => trust(),
         Validity::Invalid(_) | Validity::NotKnown(_) => None,
-        Validity::NotAsked => Some(Step::Call(Call::VerifySecret(observed.client_id(), current.clone()))),
+        Validity::NotAsked => Some(verify(observed, current)),
         // Nothing says what was published, and nothing can say what the API accepts.
         Validity::NotProvable => contents.checksum.is_none().then(trust).flatten(),
     }

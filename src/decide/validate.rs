@@ -1,9 +1,9 @@
 //! What can be refused before any call is: a connection that may not be used, fields that the API does not have, a Secret
 //! that Kubernetes would not store. Also fills the templates of the Secret.
 
-use super::model::{client_id, is_public, org_id};
-use super::secrets::rotation_conflict;
-use super::{Access, Blocked, Observed, Step};
+use super::access::Access;
+use super::blocked::Blocked;
+use super::resource::{client_id, is_public, org_id};
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
 use crate::duration;
@@ -49,32 +49,8 @@ fn validate_secret(app: &OrgOAuthApp, access: &Access) -> Result<(), Blocked> {
     }
 }
 
-/// With the operator's claim, and the keys that `secret.template` adds once there is a credential to fill them with.
-pub fn with_template_keys(observed: &Observed, contents: SecretContents) -> Result<SecretContents, Blocked> {
-    let has_credential = contents.current.is_some() || is_public(&observed.app);
-    let extra = match &contents.client_id {
-        Some(id) if has_credential => fill(&observed.app, &observed.access, id, contents.current.as_ref())?,
-        Some(_) | None => BTreeMap::new(),
-    };
-    let claim = super::signed_claim(observed).or_else(|| contents.claim.clone());
-    Ok(SecretContents { claim, extra, ..contents })
-}
-
-/// A step that writes a Secret, with everything that the Secret holds.
-pub fn complete(observed: &Observed, step: Step) -> Result<Step, Blocked> {
-    match step {
-        Step::WriteSecret(contents, reason) => Ok(Step::WriteSecret(with_template_keys(observed, contents)?, reason)),
-        Step::WriteRotation(contents, reason) => {
-            rotation_conflict(observed)?;
-            let claim = super::signed_claim(observed).or_else(|| contents.claim.clone());
-            Ok(Step::WriteRotation(SecretContents { claim, ..contents }, reason))
-        }
-        Step::TrySecret(contents) => Ok(Step::TrySecret(with_template_keys(observed, contents)?)),
-        step => Ok(step),
-    }
-}
-
-fn fill(
+/// The further keys of the Secret: the templates of the spec, filled, and the token URL.
+pub fn fill(
     app: &OrgOAuthApp,
     access: &Access,
     client_id: &ClientId,

@@ -9,7 +9,7 @@ use crate::decide::{
     may_be_old, org_id,
 };
 use crate::duration;
-use crate::iam::{self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, Iam, Lookup, NewApp, RemoteApp};
+use crate::iam::{self, ClientId, ClientSecret, Credentials, HeldRoles, Iam, Lookup, NewApp, RemoteApp};
 use crate::reason::Reason;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -112,11 +112,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             Call::Delete(id) => {
                 self.observed.remembered.deletion_sent = true;
                 let deletion = iam.delete(&org, &id).await?;
-                if deletion == Deletion::Accepted {
-                    self.observed.remembered.deletion_accepted.get_or_insert(self.observed.now);
-                }
-                self.observed.deletion = Some(deletion);
-                self.observed.remote = Remote::Unread;
+                self.observed.answered_deletion(deletion);
             }
         }
         Ok(())

@@ -4,8 +4,8 @@ use super::fixture::*;
 use crate::claim::ApiAddress;
 use crate::crd::{Api, Context, OrgOAuthApp};
 use crate::decide::{
-    Access, Blocked, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, decide, signed_claim,
-    validate,
+    Access, Blocked, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, complete, decide,
+    signed_claim,
 };
 use crate::reason::Reason;
 use crate::secret::SecretContents;
@@ -119,10 +119,10 @@ fn a_claim_that_the_operator_would_not_sign_now_is_kept() {
     let observed = observe(chosen(json!({})), published, nothing);
     let contents = observed.contents();
     assert!(contents.claim.is_some() && signed_claim(&observed).is_none());
-    let written = validate::with_template_keys(&observed, contents.clone()).unwrap();
+    let written = complete::with_template_keys(&observed, contents.clone()).unwrap();
     assert_eq!(written.claim, contents.claim);
     let step = Step::WriteRotation(contents, RotationWrite::Over);
-    assert_eq!(validate::complete(&observed, step.clone()), Ok(step));
+    assert_eq!(complete::complete(&observed, step.clone()), Ok(step));
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! Whether the connection of a resource may be used, and what it grants.
+//! It is found out before anything is observed, since without it nothing may be asked of the API.
+
+use super::blocked::Blocked;
+use crate::claim::ApiAddress;
+use crate::crd::Context;
+use std::time::Duration;
+
+/// Whether the resource's connection may be used.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// It may.
+    Granted {
+        /// Which API.
+        address: ApiAddress,
+        /// The connection's `context`, which a resource may override.
+        context: Option<Context>,
+        /// Whether apps that exist already may be taken over.
+        adoption: bool,
+        /// How often a token is asked for with what a Secret holds.
+        credential_check_interval: Duration,
+    },
+    /// It may not.
+    Refused(Blocked),
+}

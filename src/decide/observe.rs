@@ -1,0 +1,76 @@
+//! How what a step brought is folded into what is observed. Several facts follow from one answer of the API; each of them is
+//! derived here, so that no caller can forget one.
+
+use super::claims::recorded_claim;
+use super::drift::drift;
+use super::model::{Answered, Observed, PendingProgress, Remote, SecretFacts, SentChange};
+use super::time::is_recent;
+use crate::crd::OrgOAuthApp;
+use crate::iam::{ClientSecret, Deletion, Verification};
+use k8s_openapi::jiff::Timestamp;
+
+impl Observed {
+    /// The resource as Kubernetes has it now.
+    pub fn saw(&mut self, app: OrgOAuthApp) {
+        self.recorded_claim = recorded_claim(&app, &self.key);
+        (self.app, self.is_uncached) = (app, true);
+    }
+
+    /// What a read or a list shows.
+    pub fn saw_remote(&mut self, remote: Remote) {
+        self.remote = remote;
+        match &self.remote {
+            Remote::Absent => {
+                self.remembered.absent_since.get_or_insert(self.now);
+            }
+            Remote::Shown(_) | Remote::Listed(Some(_)) => {
+                self.exists();
+                if drift(self).is_empty() {
+                    // What is shown may be from before the change too, so it is remembered for as long as that.
+                    let sent = self.remembered.sent.take().filter(|sent| is_recent(sent.at, self.now));
+                    let is_present = |sent: &SentChange| self.desired.as_ref().is_ok_and(|now| *now == sent.desired);
+                    self.remembered.sent =
+                        sent.map(|sent| SentChange { is_shown: sent.is_shown || is_present(&sent), ..sent });
+                }
+            }
+            Remote::AsDefined => self.exists(),
+            Remote::Unread | Remote::Listed(None) => {}
+        }
+    }
+
+    /// The API did something with the app, so what was absent before is no witness any more.
+    pub fn exists(&mut self) {
+        (self.remembered.absent_since, self.remembered.unanswered_create) = (None, None);
+    }
+
+    /// A secret came further. What was verified before says nothing about it any more.
+    pub fn came_to(&mut self, secret: &ClientSecret, progress: PendingProgress) {
+        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
+    }
+
+    /// The API answered a token request with a secret, at that time.
+    pub fn verified(&mut self, secret: &ClientSecret, verification: Verification, at: Timestamp) {
+        match &verification {
+            Verification::Accepted => {
+                self.exists();
+                self.remembered.refused = self.remembered.refused.take().filter(|(refused, _)| refused != secret);
+            }
+            Verification::Refused(_) if self.contents().current.as_ref() == Some(secret) => {
+                let since = self.remembered.refused_since(secret).unwrap_or(self.now);
+                self.remembered.refused = Some((secret.clone(), since));
+            }
+            Verification::Refused(_) | Verification::NotKnown(_) => {}
+        }
+        let progress = self.progress(secret);
+        let verification = Some(Answered { verification, at });
+        self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification });
+    }
+
+    /// The API answered a deletion. What was read before says nothing any more.
+    pub fn answered_deletion(&mut self, deletion: Deletion) {
+        if deletion == Deletion::Accepted {
+            self.remembered.deletion_accepted.get_or_insert(self.now);
+        }
+        (self.deletion, self.remote) = (Some(deletion), Remote::Unread);
+    }
+}

@@ -1,0 +1,49 @@
+//! The replacement of a secret: the API is given the pending one as the only valid one, with an update of the app.
+
+use super::drift::update_fields;
+use super::model::{Observed, PendingProgress, Remote};
+use super::step::{Call, Outcome, Retry, Step};
+use super::writes::publish;
+use crate::definition::{self, Fields};
+use crate::iam::{ClientSecret, Update};
+use crate::reason::Reason;
+use crate::secret::{PendingSecret, SecretContents};
+
+/// Makes the pending secret the only valid one.
+pub fn replace(
+    observed: &Observed,
+    contents: &SecretContents,
+    pending: &PendingSecret,
+    fields: &Fields,
+) -> Option<Step> {
+    let secret = &pending.secret;
+    match observed.progress(secret) {
+        PendingProgress::Accepted => Some(publish(observed, contents, secret)),
+        PendingProgress::Conflict { .. } => Some(rotation_in_progress(observed)),
+        PendingProgress::Found | PendingProgress::Staged | PendingProgress::Refused => {
+            send_replacement(observed, fields, secret)
+        }
+    }
+}
+
+/// What the API wants with each update and the spec leaves out is read before, so that it stays as it is.
+fn send_replacement(observed: &Observed, fields: &Fields, secret: &ClientSecret) -> Option<Step> {
+    let id = observed.client_id();
+    let is_unread = match &observed.remote {
+        Remote::Unread | Remote::Listed(_) => true,
+        Remote::Absent | Remote::Shown(_) | Remote::AsDefined => false,
+    };
+    if is_unread && definition::update_repeats_shown(observed.address()?.api, fields) {
+        return Some(Step::Call(Call::Read(id)));
+    }
+    let fields = update_fields(observed, fields, &[])?;
+    let update = Update { context: observed.context(), fields, secret: Some(secret.clone()) };
+    Some(Step::Call(Call::Replace(id, update)))
+}
+
+/// Waits until another rotation has ended.
+pub fn rotation_in_progress(observed: &Observed) -> Step {
+    let message =
+        format!("the API says that a rotation of app {} is in progress; the next one waits", observed.client_id());
+    Step::Finish(Outcome::Waiting { reason: Reason::RotationRunning, message, retry: Retry::Backoff })
+}

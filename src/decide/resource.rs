@@ -1,0 +1,70 @@
+//! What a resource says by itself: its client id and organization, its policies, and what its status has recorded. Nothing here
+//! was observed anywhere else.
+
+use crate::crd::{
+    ConditionStatus, ConditionType, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
+    RECONCILE_REQUESTED,
+};
+use crate::duration;
+use crate::iam::{ClientId, OrgId};
+use kube::ResourceExt;
+use std::time::Duration;
+
+/// The overlap of a rotation where nothing says another one. [csp-struct]
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
+
+/// The client id that a resource begins with: chosen by the user, or derived from the uid.
+pub fn client_id(app: &OrgOAuthApp) -> ClientId {
+    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
+}
+
+/// The organization of a resource.
+pub fn org_id(app: &OrgOAuthApp) -> OrgId {
+    OrgId(app.spec.org_id.clone())
+}
+
+/// Whether the spec says to write nothing to the API.
+pub fn is_observe_only(app: &OrgOAuthApp) -> bool {
+    app.spec.management_policy == ManagementPolicy::Observe
+}
+
+/// Whether the app has no secret.
+pub fn is_public(app: &OrgOAuthApp) -> bool {
+    app.spec.public_client == Some(true)
+}
+
+/// Whether a token request can show that a secret is valid.
+pub fn is_provable(app: &OrgOAuthApp) -> bool {
+    app.spec.grant_types().contains(&GrantType::ClientCredentials)
+}
+
+/// Whether the operator's finalizer is on the resource.
+pub fn has_finalizer(app: &OrgOAuthApp) -> bool {
+    app.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Whether the resource is being deleted.
+pub fn is_being_deleted(app: &OrgOAuthApp) -> bool {
+    app.metadata.deletion_timestamp.is_some()
+}
+
+/// A value of the request annotation that was not acted upon yet.
+pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
+    let handled = app.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
+}
+
+/// Whether status says that the API has the present spec.
+pub fn is_synced(app: &OrgOAuthApp) -> bool {
+    let generation = app.metadata.generation;
+    let synced = app.condition(ConditionType::Synced);
+    app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
+        && synced.is_some_and(|c| c.status == ConditionStatus::True && c.observed_generation == generation)
+}
+
+/// How long the previous secret stays valid after a rotation.
+pub fn overlap_of(app: &OrgOAuthApp) -> Duration {
+    let said = app.spec.rotation.as_ref().and_then(|rotation| duration::parse(rotation.overlap.as_ref()?).ok());
+    let seconds = app.spec.secret_rotation_expiration_in_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    said.or(seconds.map(Duration::from_secs)).unwrap_or(DEFAULT_OVERLAP)
+}

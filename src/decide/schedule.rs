@@ -1,0 +1,96 @@
+//! When a secret is to be rotated, and what a rotation waits for: the end of the previous secret, and its pace.
+//! Times come from the Secret and from status, of which tenants can write the former.
+
+use super::model::Observed;
+use super::resource::{DEFAULT_OVERLAP, is_public, overlap_of};
+use super::time::add;
+use crate::backoff::fraction;
+use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED, RotationStatus};
+use crate::duration;
+use crate::secret::SecretContents;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second.
+const SPREAD: f64 = 0.1;
+/// The least time between two rotations, however often they are requested.
+const ROTATION_PACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether a rotation is requested that the Secret does not say to be fulfilled.
+pub fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
+    app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| contents.rotate_requested.as_ref() != Some(asked))
+}
+
+/// Whether the API accepts the previous secret, so that it may refuse a further rotation.
+pub fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
+    previous_end(observed, contents).is_some_and(|end| end > observed.now)
+}
+
+/// When the previous secret ends: as status says since it was published, also where the Secret of the rotation was deleted, since
+/// the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
+pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let said = recorded_rotation(observed, contents);
+    let recorded = said.and_then(|said| said.previous_expires_at.as_ref()).map(|at| at.0);
+    let Some(previous) = &contents.previous else { return recorded };
+    // While a secret is pending, status speaks of the previous secret of before.
+    match recorded.filter(|_| contents.pending.is_none()) {
+        Some(recorded) => Some(recorded),
+        None => Some(previous.expires_at.min(latest_end(observed, contents)?)),
+    }
+}
+
+/// What status says of the rotation that published the present secret.
+fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
+    let said = observed.app.status.as_ref()?.rotation.as_ref();
+    said.filter(|said| said.revision == Some(contents.revision))
+}
+
+/// The latest end that a rotation gives, though the overlap in the spec may have been shortened since.
+fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let said = recorded_rotation(observed, contents).and_then(|said| said.rotated_at.as_ref());
+    let published = said.map(|at| at.0).or(contents.rotated_at);
+    let accepted = contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.since));
+    // A time that is yet to come is wrong, and says nothing.
+    let last = [published, accepted].into_iter().flatten().filter(|at| *at <= observed.now).max();
+    add(last.unwrap_or(observed.now), overlap_of(&observed.app).max(DEFAULT_OVERLAP))
+}
+
+/// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
+/// status says too when that was; the first secret is no rotation.
+pub fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let said = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+    let revision = contents.revision.max(said.revision.unwrap_or_default());
+    let times = [contents.rotated_at, said.rotated_at.map(|at| at.0)];
+    // A time that is yet to come is wrong, and says nothing.
+    let last = times.into_iter().flatten().filter(|at| *at <= observed.now).max()?;
+    last.checked_add(ROTATION_PACE).ok().filter(|until| revision > 1 && *until > observed.now)
+}
+
+/// When the secret is due to be rotated; the same for every process that asks.
+pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
+    let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
+    let part = SPREAD * fraction((app.uid(), contents.revision));
+    add(contents.rotated_at?, interval.mul_f64(1.0 - part))
+}
+
+/// Why a rotation that somebody asked for has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationWaits {
+    /// Until the previous secret ends.
+    ForPrevious,
+    /// Until a minute has passed since the last rotation.
+    ForPace,
+}
+
+/// Whether somebody asked for a rotation that has to wait, and why.
+pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
+    let contents = observed.contents();
+    if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, &contents) {
+        return None;
+    }
+    // What was edited is replaced without waiting for the previous secret to end.
+    match previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
+        true => Some(RotationWaits::ForPrevious),
+        false => paced_until(observed, &contents).map(|_| RotationWaits::ForPace),
+    }
+}
