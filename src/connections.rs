@@ -16,8 +16,8 @@ use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{Meter, Metrics};
 use crate::reason::Reason;
 use crate::reconcile::Connections;
-use crate::status::{Checked, ConnectionHealth, Expiry};
 use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use sources::{Kept, Sources, Unread};
@@ -25,6 +25,57 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+/// The result of a check of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckResult {
+    /// Whether it can be used.
+    pub health: ConnectionHealth,
+    /// When its credentials end.
+    pub expiry: Expiry,
+}
+
+impl CheckResult {
+    /// Where nothing is known of the end of the credentials.
+    pub fn without_expiry(health: ConnectionHealth) -> Self {
+        Self { health, expiry: Expiry::NotKnown }
+    }
+}
+
+/// Whether a connection can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionHealth {
+    /// The API gave an access token for the credentials, which says this.
+    Accepted(TokenClaims),
+    /// Each namespace brings credentials of its own.
+    ByEachNamespace,
+    /// The API could not be asked yet, for want of an organization.
+    NotAsked,
+    /// The API gives no usable answer.
+    Unreachable(String),
+    /// It could not be found out now: the API asks to wait, or Kubernetes gave no usable answer.
+    Delayed(String),
+    /// The API gives no token for the only organization that it could be asked about.
+    Undecided(String),
+    /// A person must change something.
+    Wrong(Blocked),
+}
+
+/// When credentials end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// No annotation or token tells it.
+    NotKnown,
+    /// Then.
+    At {
+        /// The Secret that holds them.
+        what: String,
+        /// The end.
+        at: Timestamp,
+    },
+    /// The annotation that tells it cannot be parsed.
+    Unreadable(String),
+}
 
 /// The tokens and lists of a tenant that nobody asks for are forgotten after so long.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -185,14 +236,14 @@ impl Connections for ClusterConnections {
         iam.map(on_behalf).ok_or_else(|| cannot_be_used(connection, "it changed meanwhile"))
     }
 
-    async fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {
+    async fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> CheckResult {
         if let Err(unread) = self.renew_ca(connection).await {
-            return Checked::without_expiry(unread.health(Reason::ConnectionInvalid));
+            return CheckResult::without_expiry(unread.health(Reason::ConnectionInvalid));
         }
         match connection.spec.credentials.source {
             CredentialSource::Tenant => match self.open(connection, "").await {
-                Ok(_) => Checked::without_expiry(ConnectionHealth::ByEachNamespace),
-                Err(blocked) => Checked::without_expiry(ConnectionHealth::Wrong(blocked)),
+                Ok(_) => CheckResult::without_expiry(ConnectionHealth::ByEachNamespace),
+                Err(blocked) => CheckResult::without_expiry(ConnectionHealth::Wrong(blocked)),
             },
             CredentialSource::Operator => self.check_own(connection, org).await,
         }
@@ -200,22 +251,26 @@ impl Connections for ClusterConnections {
 }
 
 impl ClusterConnections {
-    async fn check_own(&self, connection: &IamConnection, org: Option<&OrgId>) -> Checked {
+    async fn check_own(&self, connection: &IamConnection, org: Option<&OrgId>) -> CheckResult {
         let iam = match self.open(connection, "").await {
             Ok(iam) => iam,
-            Err(blocked) => return Checked::without_expiry(ConnectionHealth::Wrong(blocked)),
+            Err(blocked) => return CheckResult::without_expiry(ConnectionHealth::Wrong(blocked)),
         };
         let loaded = match Kept::of(connection, None) {
             Ok(kept) => self.sources.credentials(&kept).await,
-            Err(error) => return Checked::without_expiry(ConnectionHealth::Wrong(cannot_be_used(connection, &error))),
+            Err(error) => {
+                return CheckResult::without_expiry(ConnectionHealth::Wrong(cannot_be_used(connection, &error)));
+            }
         };
         match loaded {
             Ok(loaded) => {
                 let answer = iam.check(org, &loaded.credentials).await;
                 let health = answer.map_or(ConnectionHealth::NotAsked, |answer| health_of(answer, &loaded.what));
-                Checked { health, expiry: loaded.expiry }
+                CheckResult { health, expiry: loaded.expiry }
             }
-            Err(unread) => Checked { health: unread.health(Reason::CredentialsUnavailable), expiry: Expiry::NotKnown },
+            Err(unread) => {
+                CheckResult { health: unread.health(Reason::CredentialsUnavailable), expiry: Expiry::NotKnown }
+            }
         }
     }
 }

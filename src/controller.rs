@@ -4,8 +4,8 @@
 mod admission;
 mod affected;
 mod attempts;
+mod connections;
 mod ending;
-mod keeper;
 mod notices;
 mod pace;
 mod start;
@@ -30,11 +30,11 @@ use crate::secret::client_secret;
 use admission::Admission;
 use affected::Affected;
 use attempts::Attempts;
+use connections::{RecheckRequests, run_connection_controller};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{self, BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use keeper::{ConnectionController, Doubts};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
@@ -74,7 +74,7 @@ struct Context {
     admission: Admission,
     pace: Pace,
     attempts: Attempts,
-    doubts: Doubts,
+    rechecks: RecheckRequests,
 }
 
 /// Runs until `shutdown`, then ends when the passes under way have ended. Calls `synced` when all watches have
@@ -97,14 +97,8 @@ pub async fn run(
     let operator = Arc::new(watches.operator(client, settings, watched.clone(), claim_key, metrics));
     operator.connections.watch(watched.clone());
     let Watches { scopes, connections, changes, .. } = watches;
-    let keeper = ConnectionController {
-        operator: operator.clone(),
-        connections: connections.clone(),
-        apps: watched.apps.clone(),
-        scoped,
-    };
-    let (doubts, doubted) = Doubts::new();
-    let context = Arc::new(Context::new(operator.clone(), doubts));
+    let (rechecks, requested) = RecheckRequests::new();
+    let context = Arc::new(Context::new(operator.clone(), rechecks));
     let shutdown = shutdown.boxed().shared();
     let working = async {
         // Without connections and namespaces every resource would look as if it had no connection or no grant.
@@ -116,7 +110,9 @@ pub async fn run(
         let beside = async {
             tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
             let saying = notices::say_all(&operator.cluster, &operator.metrics, to_say);
-            tokio::select! { () = keeper.keep(changes, doubted) => {}, () = saying => {}, () = shutdown.clone() => {} }
+            let (apps, connections) = (watched.apps.clone(), connections.clone());
+            let checking = run_connection_controller(operator.clone(), connections, apps, scoped, changes, requested);
+            tokio::select! { () = checking => {}, () = saying => {}, () = shutdown.clone() => {} }
         };
         future::join(join_all(running), beside).await;
     };
@@ -274,7 +270,7 @@ async fn pass(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Action, I
     let _entered = span.entered();
     let delay = context.delay(app, &result);
     if let Ok(Outcome::Waiting { reason: Reason::ConnectionUnavailable, .. }) = &result {
-        context.doubts.tell(&app.spec.connection_ref.name);
+        context.rechecks.request(&app.spec.connection_ref.name);
     }
     if let Err(fault) = &result
         && *fault != cluster::Error::Stale
@@ -295,8 +291,14 @@ async fn pass(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Action, I
 }
 
 impl Context {
-    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, doubts: Doubts) -> Self {
-        Self { operator, admission: Admission::default(), pace: Pace::default(), attempts: Attempts::default(), doubts }
+    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, rechecks: RecheckRequests) -> Self {
+        Self {
+            operator,
+            admission: Admission::default(),
+            pace: Pace::default(),
+            attempts: Attempts::default(),
+            rechecks,
+        }
     }
 
     /// A change of its Secret counts like one of the resource itself.

@@ -17,6 +17,7 @@ pub use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
 use crate::cluster::{self, AppEvent, Cluster};
+use crate::connections::CheckResult;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
     Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
@@ -26,7 +27,7 @@ use crate::iam::{ClientId, ClientSecret, Iam, OrgId};
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::status::{Checked, whole_seconds};
+use crate::status::whole_seconds;
 use k8s_openapi::jiff::Timestamp;
 use memory::Memory;
 use secret_writes::SecretWrites;
@@ -54,7 +55,7 @@ pub trait Connections: Send + Sync + 'static {
 
     /// Whether the connection can be used now; what was replaced since it was opened is taken up. An API whose exchanges
     /// must name an organization is asked about `org`.
-    fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = Checked> + Send;
+    fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = CheckResult> + Send;
 }
 
 /// What every reconciliation shares.

@@ -3,7 +3,7 @@
 
 mod connection;
 
-pub use connection::{Checked, ConnectionHealth, Expiry, Users, of_connection};
+pub use connection::of_connection;
 
 use crate::crd::{
     Condition, ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus,

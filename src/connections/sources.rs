@@ -1,6 +1,7 @@
 //! Reads what an `IamConnection` names: credentials and certificate authorities, in the operator's namespace, or
 //! credentials in that of a tenant who consents. Nothing is kept, so whatever is replaced is taken up.
 
+use super::{ConnectionHealth, Expiry};
 use crate::cluster::lenient::Lenient;
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
 use crate::decide::Blocked;
@@ -8,7 +9,6 @@ use crate::iam::{ApiCredentials, CredentialsKind, token_expiry};
 use crate::reason::Reason;
 use crate::secret;
 use crate::secret_value;
-use crate::status::{ConnectionHealth, Expiry};
 use crate::text::clean;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;

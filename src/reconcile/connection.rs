@@ -1,47 +1,48 @@
-//! One look at a connection: check it, and report its status if that changed.
-//! The same as a reconciliation over a resource, but nothing is ever done to a connection.
+//! One reconciliation of a connection: check it, and report its status if that changed.
+//! The same as that of a resource, but nothing is ever done to a connection.
 
 use super::panic::{caught, internal_error};
 use super::{Connections, Operator};
 use crate::cluster::{self, Cluster};
-use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnectionStatus};
+use crate::connections::{CheckResult, ConnectionHealth};
+use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus};
 use crate::iam::OrgId;
-use crate::status::{self, Checked, ConnectionHealth};
+use crate::status;
+use kube::ResourceExt;
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
-    /// Looks at the connection of that name and says whether it is Ready. `org` is that of a resource which uses it;
-    /// `counts` go into its status, if there are any.
+    /// Checks a connection and returns whether it is Ready. `org` is that of a resource which uses it; `counts` go into its
+    /// status, if there are any.
     ///
     /// # Errors
     /// When Kubernetes does not take the status.
-    pub async fn look_at_connection(
+    pub async fn reconcile_connection(
         &self,
-        name: &str,
+        connection: &IamConnection,
         org: Option<&OrgId>,
         counts: Option<AppCounts>,
     ) -> Result<bool, cluster::Error> {
-        let Some(connection) = self.connections.find(name) else { return Ok(false) };
-        let checked = match caught(self.connections.check(&connection, org)).await {
+        let checked = match caught(self.connections.check(connection, org)).await {
             Some(checked) => checked,
             None => {
                 self.metrics.panicked();
-                Checked::without_expiry(ConnectionHealth::Wrong(internal_error()))
+                CheckResult::without_expiry(ConnectionHealth::Wrong(internal_error()))
             }
         };
-        let status = status::of_connection(&connection, &checked, counts, self.now());
+        let status = status::of_connection(connection, &checked, counts, self.now());
         if connection.status.as_ref() != Some(&status) {
-            self.cluster.write_connection_status(&connection, &status).await?;
-            log(name, connection.status.as_ref(), &status);
+            self.cluster.write_connection_status(connection, &status).await?;
+            log(&connection.name_any(), connection.status.as_ref(), &status);
         }
         Ok(status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
     }
 }
 
-/// One line for each change of what a connection says of itself.
+/// One line for each change of the condition Ready.
 fn log(connection: &str, before: Option<&IamConnectionStatus>, after: &IamConnectionStatus) {
-    let said = |condition: &Condition| (condition.status, condition.reason.clone());
-    let before = before.and_then(|before| before.condition(ConditionType::Ready)).map(said);
-    let Some(now) = after.condition(ConditionType::Ready).filter(|now| before != Some(said(now))) else { return };
+    let state = |condition: &Condition| (condition.status, condition.reason.clone());
+    let before = before.and_then(|before| before.condition(ConditionType::Ready)).map(state);
+    let Some(now) = after.condition(ConditionType::Ready).filter(|now| before != Some(state(now))) else { return };
     let (reason, message) = (&now.reason, &now.message);
     match now.status {
         ConditionStatus::True => tracing::info!(connection, reason, "{message}"),

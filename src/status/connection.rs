@@ -1,101 +1,21 @@
-//! From what was found out about a connection to the status that people and tools read.
+//! Turns the result of a check into the status of an `IamConnection`: its conditions, and what its access token says.
 //! Pure and deterministic, as for apps.
 
 use super::NewCondition;
-use crate::crd::{
-    AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus, OrgOAuthApp,
-};
-use crate::decide::{Blocked, org_id};
+use crate::connections::{CheckResult, ConnectionHealth, Expiry};
+use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus};
+use crate::decide::Blocked;
 use crate::iam::{OrgId, TokenClaims};
 use crate::reason::Reason;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
 
 /// Credentials that end sooner are said to expire.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// What was found out about a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// Whether it can be used.
-    pub health: ConnectionHealth,
-    /// When its credentials end.
-    pub expiry: Expiry,
-}
-
-impl Checked {
-    /// Where nothing is known of the end of the credentials.
-    pub fn without_expiry(health: ConnectionHealth) -> Self {
-        Self { health, expiry: Expiry::NotKnown }
-    }
-}
-
-/// Whether a connection can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConnectionHealth {
-    /// The API gave an access token for the credentials, which says this.
-    Accepted(TokenClaims),
-    /// Each namespace brings credentials of its own.
-    ByEachNamespace,
-    /// The API could not be asked yet, for want of an organization.
-    NotAsked,
-    /// The API gives no usable answer.
-    Unreachable(String),
-    /// It could not be found out now: the API asks to wait, or Kubernetes gave no usable answer.
-    Delayed(String),
-    /// The API gives no token for the only organization that it could be asked about.
-    Undecided(String),
-    /// A person must change something.
-    Wrong(Blocked),
-}
-
-/// When credentials end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// Nothing says so.
-    NotKnown,
-    /// Then.
-    At {
-        /// The Secret that holds them.
-        what: String,
-        /// The end.
-        at: Timestamp,
-    },
-    /// What says so cannot be read.
-    Unreadable(String),
-}
-
-/// The resources that use a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Users {
-    /// How many there are.
-    pub counts: AppCounts,
-    /// The organization of one of them, for an API that wants to know one.
-    pub org: Option<OrgId>,
-}
-
-impl Users {
-    /// Of each connection that is used, by its name.
-    pub fn by_connection<'a>(apps: impl Iterator<Item = &'a OrgOAuthApp>) -> HashMap<&'a str, Self> {
-        let mut all: HashMap<&str, Self> = HashMap::new();
-        for app in apps {
-            let users = all.entry(&app.spec.connection_ref.name).or_default();
-            let ready = app.condition(ConditionType::Ready).is_some_and(|c| c.status == ConditionStatus::True);
-            users.counts.total += 1;
-            users.counts.ready += i64::from(ready);
-            // The least one, so that each look asks about the same.
-            if users.org.as_ref().is_none_or(|least| app.spec.org_id < least.0) {
-                users.org = Some(org_id(app));
-            }
-        }
-        all
-    }
-}
-
 /// The status of a connection; without `counts`, what it says of them stays.
 pub fn of_connection(
     connection: &IamConnection,
-    checked: &Checked,
+    checked: &CheckResult,
     counts: Option<AppCounts>,
     now: Timestamp,
 ) -> IamConnectionStatus {
@@ -208,7 +128,7 @@ mod tests {
     }
 
     fn after(connection: &mut IamConnection, health: ConnectionHealth, second: i64) -> Condition {
-        let status = of_connection(connection, &Checked::without_expiry(health), None, at(second));
+        let status = of_connection(connection, &CheckResult::without_expiry(health), None, at(second));
         connection.status = Some(status.clone());
         status.conditions[0].clone()
     }
@@ -253,7 +173,7 @@ mod tests {
         let claims =
             TokenClaims { organization: Some(OrgId("org-1".into())), roles: Some(vec!["csp:developer".into()]) };
         let mut of = |proven| {
-            let status = of_connection(&connection, &Checked::without_expiry(proven), None, at(1));
+            let status = of_connection(&connection, &CheckResult::without_expiry(proven), None, at(1));
             connection.status = Some(status.clone());
             (status.organization, status.roles)
         };
@@ -278,7 +198,7 @@ mod tests {
     fn credentials_that_end_within_two_weeks_are_said_to_expire() {
         let now = at(1_000_000_000);
         let of = |expiry| {
-            let checked = Checked { health: accepted(), expiry };
+            let checked = CheckResult { health: accepted(), expiry };
             let conditions = of_connection(&connection(), &checked, None, now).conditions;
             conditions.get(1).map(|condition| (condition.r#type, condition.status))
         };
@@ -289,25 +209,5 @@ mod tests {
         assert_eq!(of(end(13)), expiring(ConditionStatus::True));
         assert_eq!(of(end(-1)), expiring(ConditionStatus::True));
         assert_eq!(of(Expiry::Unreadable("no time".into())), expiring(ConditionStatus::Unknown));
-    }
-
-    #[test]
-    fn users_are_counted_by_connection_and_readiness() {
-        let app = |connection: &str, ready: &str| -> OrgOAuthApp {
-            serde_json::from_value(json!({
-                "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {"name": "a"},
-                "spec": {"connectionRef": {"name": connection}, "orgId": format!("org-{ready}"), "displayName": "a",
-                         "description": "", "grantTypes": ["client_credentials"], "allowedScopes": {}},
-                "status": {"conditions": [{"type": "Ready", "status": ready, "reason": "Pending", "message": "",
-                                           "lastTransitionTime": "1970-01-01T00:00:00Z"}]},
-            }))
-            .unwrap()
-        };
-        let apps = [app("default", "True"), app("default", "False"), app("other", "True"), app("default", "Unknown")];
-        let users = Users::by_connection(apps.iter());
-        assert_eq!(users.get("unused"), None);
-        let users = &users["default"];
-        assert_eq!(users.counts, AppCounts { total: 3, ready: 1 });
-        assert_eq!(users.org, Some(OrgId("org-False".into())));
     }
 }

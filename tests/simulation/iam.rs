@@ -4,6 +4,7 @@
 use crate::world::{Lost, Outside, Shared, effect, interleave};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use oauth_app_operator::connections::{CheckResult, ConnectionHealth};
 use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::iam::{
@@ -11,7 +12,6 @@ use oauth_app_operator::iam::{
     Update, Verification,
 };
 use oauth_app_operator::reconcile::Connections;
-use oauth_app_operator::status::{Checked, ConnectionHealth};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,8 +164,8 @@ impl Connections for FakeConnections {
         Ok(self.at(&connection.name_any()).1.clone())
     }
 
-    async fn check(&self, _: &IamConnection, _: Option<&OrgId>) -> Checked {
-        Checked::without_expiry(ConnectionHealth::Accepted(TokenClaims::default()))
+    async fn check(&self, _: &IamConnection, _: Option<&OrgId>) -> CheckResult {
+        CheckResult::without_expiry(ConnectionHealth::Accepted(TokenClaims::default()))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Every state of an `IamConnection`.
 
 use super::{Class, State, at, default_status};
+use oauth_app_operator::connections::{CheckResult, ConnectionHealth, Expiry};
 use oauth_app_operator::crd::{AppCounts, IamConnection};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::iam::TokenClaims;
 use oauth_app_operator::reason::Reason;
-use oauth_app_operator::status::{Checked, ConnectionHealth, Expiry, of_connection};
+use oauth_app_operator::status::of_connection;
 use serde_json::json;
 
 /// Each of them, each after a further change of the spec, and each while it is being deleted.
@@ -13,7 +14,8 @@ pub fn connections() -> Vec<State> {
     let mut states = vec![State::new("new".into(), Class::New, &connection())];
     for before in [None].into_iter().chain(proofs().map(Some)) {
         for proven in proofs() {
-            states.extend(expiries().map(|expiry| state(before.clone(), Checked { health: proven.clone(), expiry })));
+            states
+                .extend(expiries().map(|expiry| state(before.clone(), CheckResult { health: proven.clone(), expiry })));
         }
     }
     let later: Vec<State> = states.iter().skip(1).map(State::behind).collect();
@@ -52,12 +54,12 @@ fn expiries() -> [Expiry; 4] {
     [Expiry::NotKnown, end(10), end(1_000_000_000), Expiry::Unreadable("no time".into())]
 }
 
-fn state(before: Option<ConnectionHealth>, checked: Checked) -> State {
+fn state(before: Option<ConnectionHealth>, checked: CheckResult) -> State {
     let mut connection = connection();
     let class = class(&checked.health, before.as_ref().map(|before| class(before, None)));
     let what = format!("{checked:?} after {before:?}");
     if let Some(proven) = before {
-        connection.status = Some(of_connection(&connection, &Checked::without_expiry(proven), None, at(1)));
+        connection.status = Some(of_connection(&connection, &CheckResult::without_expiry(proven), None, at(1)));
     }
     let counts = Some(AppCounts { total: 3, ready: 2 });
     connection.status = Some(of_connection(&connection, &checked, counts, at(9)));

@@ -1,0 +1,160 @@
+//! The controller of `IamConnection`s: checks each when its spec or its users change, when the reconciliation of an app asks
+//! for it, and from time to time. Checks run side by side, so that a connection that hangs delays no other.
+
+mod rechecks;
+mod users;
+
+pub(super) use rechecks::{RecheckReceiver, RecheckRequests};
+
+use super::watches::Change;
+use crate::cluster;
+use crate::cluster::cached::CachedApp;
+use crate::cluster::kubernetes::Kubernetes;
+use crate::connections::ClusterConnections;
+use crate::crd::IamConnection;
+use crate::duration;
+use crate::reconcile::Operator;
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::{Stream, StreamExt, future, stream};
+use kube::ResourceExt;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::{ObjectRef, Store};
+use rechecks::LastReady;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use users::Users;
+
+/// How often the users of all connections are compared; a difference is one check and one write.
+const USERS_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the check of a Ready connection holds, so that replaced credentials are noticed soon.
+const READY_RECHECK: Duration = Duration::from_secs(60);
+/// How long that of a connection holds that is not Ready.
+const UNREADY_RECHECK: Duration = Duration::from_secs(10);
+
+/// What every check shares.
+struct Context {
+    operator: Arc<Operator<Kubernetes, ClusterConnections>>,
+    connections: Store<IamConnection>,
+    apps: Vec<Store<CachedApp>>,
+    /// Whether some namespaces only are watched. Other operators may then check the same connection: it is left to them
+    /// unless a resource here uses it, and its users are not counted.
+    scoped: bool,
+    last_ready: Arc<LastReady>,
+}
+
+/// Checks connections without end.
+pub(super) async fn run_connection_controller(
+    operator: Arc<Operator<Kubernetes, ClusterConnections>>,
+    connections: Store<IamConnection>,
+    apps: Vec<Store<CachedApp>>,
+    scoped: bool,
+    changes: UnboundedReceiver<Change>,
+    rechecks: RecheckReceiver,
+) {
+    let last_ready = Arc::<LastReady>::default();
+    let context = Arc::new(Context { operator, connections: connections.clone(), apps, scoped, last_ready });
+    Controller::for_stream(stream::pending(), connections)
+        .reconcile_on(changes.filter_map(|change| future::ready(changed_connection(&change))))
+        .reconcile_on(with_changed_users(context.clone()))
+        .reconcile_on(rechecks.due(context.last_ready.clone()))
+        .run(reconcile, retry, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+fn changed_connection(change: &Change) -> Option<ObjectRef<IamConnection>> {
+    match change {
+        Change::Connection(name) => Some(ObjectRef::new(name)),
+        // That a connection is Ready was found out here.
+        Change::ConnectionReady(_) | Change::Namespace(_) | Change::Secret(_) => None,
+    }
+}
+
+/// All connections at the start, and later those whose users changed.
+fn with_changed_users(context: Arc<Context>) -> impl Stream<Item = ObjectRef<IamConnection>> {
+    let mut ticks = interval(USERS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let known: Option<HashMap<String, Users>> = None;
+    stream::unfold((context, ticks, known), |(context, mut ticks, known)| async move {
+        ticks.tick().await;
+        let now = context.users().await;
+        context.last_ready.retain(|name| now.contains_key(name));
+        let changed = users::changed(known.as_ref(), &now);
+        Some((stream::iter(changed), (context, ticks, Some(now))))
+    })
+    .flatten()
+}
+
+async fn reconcile(connection: Arc<IamConnection>, context: Arc<Context>) -> Result<Action, cluster::Error> {
+    let name = connection.name_any();
+    let users = context.users_of(&name).await;
+    if context.scoped && users.counts.total == 0 {
+        return Ok(Action::await_change());
+    }
+    let counts = (!context.scoped).then_some(users.counts);
+    context.last_ready.forget(&name);
+    let is_ready = context.operator.reconcile_connection(&connection, users.org.as_ref(), counts).await?;
+    if is_ready {
+        context.last_ready.record(name);
+    }
+    Ok(Action::requeue(recheck_after(&connection, is_ready)))
+}
+
+fn retry(connection: Arc<IamConnection>, error: &cluster::Error, _: Arc<Context>) -> Action {
+    tracing::warn!(%error, connection = connection.name_any(), "failed to write the connection's status; retrying");
+    Action::requeue(recheck_after(&connection, false))
+}
+
+fn recheck_after(connection: &IamConnection, is_ready: bool) -> Duration {
+    let longest = if is_ready { READY_RECHECK } else { UNREADY_RECHECK };
+    duration::parse(&connection.spec.resync_interval).map_or(longest, |resync| resync.min(longest))
+}
+
+impl Context {
+    /// The users of each connection that exists.
+    async fn users(&self) -> HashMap<String, Users> {
+        let mut used = Users::by_connection(&self.granted_apps(|_| true).await);
+        let names = self.connections.state().into_iter().map(|connection| connection.name_any());
+        names.map(|name| (name.clone(), used.remove(&name).unwrap_or_default())).collect()
+    }
+
+    async fn users_of(&self, connection: &str) -> Users {
+        let apps = self.granted_apps(|of| of == connection).await;
+        Users::by_connection(&apps).remove(connection).unwrap_or_default()
+    }
+
+    /// The resources of such connections that a grant covers. One without a grant is no user: no connection is checked because
+    /// of it, nor about its organization.
+    async fn granted_apps(&self, of: impl Fn(&str) -> bool) -> Vec<Arc<CachedApp>> {
+        let mut granted = Vec::new();
+        for app in self.apps.iter().flat_map(Store::state) {
+            if of(&app.outline().spec.connection_ref.name) && self.operator.is_granted(app.outline()).await {
+                granted.push(app);
+            }
+        }
+        granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_check_holds_for_at_most_the_resync_interval() {
+        let after = |resync: &str, is_ready| {
+            let connection = json!({
+                "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"},
+                "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [],
+                         "credentials": {}, "resyncInterval": resync},
+            });
+            recheck_after(&serde_json::from_value(connection).unwrap(), is_ready)
+        };
+        assert_eq!((after("10m", true), after("10m", false)), (READY_RECHECK, UNREADY_RECHECK));
+        assert_eq!((after("20s", true), after("20s", false)), (Duration::from_secs(20), UNREADY_RECHECK));
+        assert_eq!((after("2s", true), after("2s", false)), (Duration::from_secs(2), Duration::from_secs(2)));
+    }
+}
