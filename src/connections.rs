@@ -7,7 +7,6 @@ mod sources;
 use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection, OrgOAuthApp};
 use crate::decide::{Blocked, client_id};
-use crate::duration;
 use crate::fair_queue::Flow;
 use crate::iam::http::{Endpoint, HttpIam};
 use crate::iam::{self, ClientId, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
@@ -152,7 +151,6 @@ impl ClusterConnections {
     async fn build(&self, connection: &IamConnection) -> Result<(), String> {
         let spec = &connection.spec;
         let endpoint = spec.endpoint.parse().map_err(|error| format!("spec.endpoint: {error}"))?;
-        let timeout = duration::parse(&spec.limits.timeout).map_err(|error| format!("spec.limits.timeout: {error}"))?;
         let ca_pem = self.ca_pem(connection).await.map_err(|unread| unread.to_string())?;
         Kept::of(connection, None)?;
         let max_in_flight = spec.limits.max_in_flight.into();
@@ -163,7 +161,7 @@ impl ClusterConnections {
             ca_pem: ca_pem.clone(),
             max_in_flight,
             requests_per_second,
-            timeout,
+            timeout: spec.limits.timeout.get(),
             meter: Meter::new(self.metrics.clone(), connection.name_any()),
             guard: self.guard.clone(),
         })?;

@@ -20,12 +20,11 @@ use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::ClusterConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Outcome, recorded_deadline};
-use crate::duration;
 use crate::iam::ClientSecret;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::reconcile::{Connections, ObservedSecrets, Operator, credential_check_interval};
+use crate::reconcile::{Connections, ObservedSecrets, Operator};
 use crate::secret::client_secret;
 use admission::Admission;
 use affected::Affected;
@@ -348,13 +347,12 @@ impl Context {
     fn first_delay(&self, app: &OrgOAuthApp) -> Duration {
         let connection = self.operator.connections.find(&app.spec.connection_ref.name);
         let Some(connection) = connection.filter(|_| self.operator.is_settled(app)) else { return Duration::ZERO };
-        let interval = self.resync(app).min(credential_check_interval(&connection));
+        let interval = self.resync(app).min(connection.spec.credential_check_interval.get());
         backoff::first_delay(interval, recorded_deadline(app), fastrand::f64(), Timestamp::now())
     }
 
     fn resync(&self, app: &OrgOAuthApp) -> Duration {
         let connection = self.operator.connections.find(&app.spec.connection_ref.name);
-        let interval = connection.and_then(|connection| duration::parse(&connection.spec.resync_interval).ok());
-        interval.unwrap_or(DEFAULT_RESYNC)
+        connection.map_or(DEFAULT_RESYNC, |connection| connection.spec.resync_interval.get())
     }
 }

@@ -10,6 +10,7 @@ mod size;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType};
 pub use connection::*;
+pub use durations::GoDuration;
 pub use org_oauth_app::*;
 pub use scopes::*;
 

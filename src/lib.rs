@@ -18,7 +18,7 @@
 //! - [`connections`]: from an `IamConnection` to a service that can be called
 //! - [`lease`]: which replica leads; [`guard`]: how a pass knows that it still does
 //! - [`fair_queue`] and [`keyed`]: who is served when, so that nobody waits for a neighbor, and maps that shrink again
-//! - [`backoff`] and [`duration`]: when to look again
+//! - [`backoff`]: when to look again
 //! - [`metrics`], [`log`] and [`traces`]: what is counted and measured, what is said, and what belongs together
 //! - [`panics`]: where the operator failed
 //! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
@@ -33,7 +33,6 @@ pub mod controller;
 pub mod crd;
 pub mod decide;
 pub mod definition;
-pub mod duration;
 pub mod fair_queue;
 pub mod grants;
 pub mod iam;

@@ -2,9 +2,11 @@
 //! The only place with effects; what to do is decided in `decide`, how to say it in `status`.
 
 mod access;
+mod answers;
 mod calls;
 mod connection;
 mod consumers;
+mod identity;
 mod memory;
 mod observed_secrets;
 mod panic;
@@ -12,7 +14,6 @@ mod perform;
 mod report;
 mod secret_writes;
 
-pub use access::credential_check_interval;
 pub use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
@@ -20,7 +21,7 @@ use crate::cluster::{self, AppEvent, Cluster};
 use crate::connections::CheckResult;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
-    Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
+    Access, Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
     outcome_with_retain_hint,
 };
 use crate::iam::{ClientId, ClientSecret, Iam, OrgId};
@@ -28,6 +29,7 @@ use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::status::whole_seconds;
+use identity::Identity;
 use k8s_openapi::jiff::Timestamp;
 use memory::Memory;
 use secret_writes::SecretWrites;
@@ -74,21 +76,22 @@ pub struct Operator<C, D> {
     secret_writes: SecretWrites,
     memory: Memory,
     clock: Clock,
-    fresh: FreshSecret,
+    generate_secret: GenerateSecret,
 }
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Makes a client secret that nobody has observed; an error when there is no randomness to be had.
-pub type FreshSecret = Arc<dyn Fn() -> Result<ClientSecret, String> + Send + Sync>;
+/// Generates a client secret; an error when there is no randomness to be had.
+pub type GenerateSecret = Arc<dyn Fn() -> Result<ClientSecret, String> + Send + Sync>;
 
-/// A reconciliation under way.
+/// A reconciliation in progress.
 struct Reconciliation<'a, C: Cluster, D: Connections> {
     operator: &'a Operator<C, D>,
+    identity: Identity,
     connection: Option<Arc<IamConnection>>,
     observed: Observed,
-    happened: Vec<AppEvent>,
+    events: Vec<AppEvent>,
 }
 
 /// Whether a reconciliation goes on after a step.
@@ -104,7 +107,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         connections: D,
         claim_key: ClaimKey,
         clock: Clock,
-        fresh: FreshSecret,
+        generate_secret: GenerateSecret,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (claiming, secret_writes) = (Keyed::default(), SecretWrites::default());
@@ -119,7 +122,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             secret_writes,
             memory,
             clock,
-            fresh,
+            generate_secret,
         }
     }
 
@@ -137,18 +140,19 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     /// # Errors
     /// When Kubernetes does not answer, or what was observed turns out stale: the reconciliation is to be repeated.
     pub async fn reconcile(&self, app: OrgOAuthApp) -> Result<Outcome, cluster::Error> {
-        let (access, connection) = self.access(&app).await?;
-        let fresh = (self.fresh)().map_err(cluster::Error::Unavailable)?;
-        let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), fresh);
-        let recalled = self.memory.take(&observed.app);
+        let identity = Identity::of(&app)?;
+        let (access, connection) = self.access(&app, &identity).await?;
+        let mut observed = self.observe(app, access)?;
+        let recalled = self.memory.take(&identity.uid);
         observed.remembered = recalled.remembered.clone();
-        if self.secret_writes.are_accepted(&observed.app) {
+        if self.secret_writes.are_accepted(&identity.namespace) {
             observed.secret_write = SecretWriteProgress::Accepted;
         }
-        let mut reconciliation = Reconciliation { operator: self, connection, observed, happened: Vec::new() };
+        let mut reconciliation = Reconciliation { operator: self, identity, connection, observed, events: Vec::new() };
         let ended = reconciliation.run().await;
+        let uid = reconciliation.identity.uid.clone();
         if !matches!(ended, Ok(Outcome::Gone)) {
-            self.memory.keep(&reconciliation.observed.app, recalled, reconciliation.observed.remembered.clone());
+            self.memory.remember(uid.clone(), recalled, reconciliation.observed.remembered.clone());
         }
         let outcome = match ended {
             Err(cluster::Error::Refused(message)) => kubernetes_refused(&reconciliation.observed.app, message),
@@ -156,9 +160,14 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         };
         reconciliation.report(&outcome).await?;
         if outcome == Outcome::Gone {
-            self.secret_writes.forget(&reconciliation.observed.app);
+            self.secret_writes.forget(&uid);
         }
         Ok(outcome)
+    }
+
+    fn observe(&self, app: OrgOAuthApp, access: Access) -> Result<Observed, cluster::Error> {
+        let generated_secret = (self.generate_secret)().map_err(cluster::Error::Unavailable)?;
+        Ok(Observed::new(app, access, self.claim_key.clone(), self.now(), generated_secret))
     }
 }
 
@@ -176,12 +185,13 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(Outcome::Blocked(Blocked::new(Reason::InternalError, message)))
     }
 
-    fn note(&mut self, reason: Reason, message: String) {
+    /// For an Event at the end of the reconcile; logged at once.
+    fn record_event(&mut self, reason: Reason, message: String) {
         tracing::info!(reason = reason.as_str(), "{message}");
         if matches!(reason, Reason::Updated | Reason::RolesChanged) && !self.is_respecified() {
             self.operator.metrics.drift_corrected();
         }
-        self.happened.push(AppEvent { reason, message, warning: false });
+        self.events.push(AppEvent { reason, message, warning: false });
     }
 }
 

@@ -35,11 +35,11 @@ pub enum SecretState {
     },
 }
 
-/// A Secret that this resource controls, and the operator's claim on it if it is there and verifies.
+/// A Secret that this resource controls, and what it holds. The operator's claim is in it if it is there and verifies.
 #[derive(Clone, PartialEq)]
 pub struct OwnedSecret {
     secret: Box<Secret>,
-    claim: Option<SignedClaim>,
+    contents: Box<SecretContents>,
 }
 
 /// One permitted write of a Secret.
@@ -100,7 +100,7 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
         None => claim.is_some(),
     };
     match ours {
-        true => SecretState::Owned(OwnedSecret { secret: Box::new(secret), claim }),
+        true => SecretState::Owned(OwnedSecret::read(app, secret, claim)),
         false => SecretState::Foreign { app: controller.and_then(name_of_app) },
     }
 }
@@ -196,26 +196,29 @@ impl SecretState {
         }
     }
 
-    /// The same contents with what this Secret holds of a rotation.
-    pub fn add_rotation(&self, app: &OrgOAuthApp, contents: SecretContents) -> SecretContents {
-        match self {
-            Self::Owned(OwnedSecret { secret, .. }) => contents.with_rotation(app, secret),
-            Self::Absent | Self::Foreign { .. } => contents,
-        }
-    }
-
-    /// What the Secret of consumers holds; nothing where it is free or foreign.
-    pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
-        match self {
-            Self::Owned(OwnedSecret { secret, claim }) => {
-                SecretContents { claim: claim.clone(), ..SecretContents::read(app, secret) }
+    /// What the Secret of consumers holds, and the Secret of the rotation beside it; nothing where they are free or foreign.
+    pub fn contents(&self, rotation: Option<&Self>) -> SecretContents {
+        let published = self.owned().map(OwnedSecret::contents).unwrap_or_default();
+        match rotation.and_then(Self::owned) {
+            Some(OwnedSecret { contents, .. }) => {
+                SecretContents { pending: contents.pending.clone(), previous: contents.previous.clone(), ..published }
             }
-            Self::Absent | Self::Foreign { .. } => SecretContents::default(),
+            None => published,
         }
     }
 }
 
 impl OwnedSecret {
+    fn read(app: &OrgOAuthApp, secret: Secret, claim: Option<SignedClaim>) -> Self {
+        let contents = SecretContents { claim, ..SecretContents::read(app, &secret).with_rotation(app, &secret) };
+        Self { secret: Box::new(secret), contents: Box::new(contents) }
+    }
+
+    /// What it holds for consumers.
+    pub fn contents(&self) -> SecretContents {
+        SecretContents { pending: None, previous: None, ..SecretContents::clone(&self.contents) }
+    }
+
     /// Kubernetes lets nobody change the data of an immutable Secret.
     fn replace(&self, render: impl FnOnce(Secret) -> Secret) -> SecretWrite {
         let new = render(Secret::clone(&self.secret));
@@ -247,7 +250,7 @@ impl OwnedSecret {
 
     /// The operator's claim on it.
     pub fn claim(&self) -> Option<&SignedClaim> {
-        self.claim.as_ref()
+        self.contents.claim.as_ref()
     }
 
     /// Its name.
@@ -352,7 +355,7 @@ mod tests {
         assert_eq!((rotation.name_any().as_str(), rotation.labels().get("team")), ("billing-rotation", None));
         assert_eq!(keys(&rotation), ["client-id", "pending", "previous"]);
         let rotation = guard(&app, &key(), Some(rotation));
-        assert_eq!(rotation.add_rotation(&app, target.contents(&app)), full);
+        assert_eq!(target.contents(Some(&rotation)), full);
         let empty = SecretContents { pending: None, previous: None, ..full.clone() };
         assert!(matches!(rotation.write_rotation(&app, &empty), Some(SecretWrite::Delete(_))));
         assert!(SecretState::Absent.write_rotation(&app, &empty).is_none());
@@ -369,7 +372,8 @@ mod tests {
         let Some(SecretWrite::Create(rotation)) = write else { panic!("{write:?}") };
         assert_eq!(rotation.data.as_ref().unwrap().keys().collect::<Vec<_>>(), ["client-id"]);
         assert_eq!(rotation.annotations()["oauth-apps.dev/previous-expires-at"], "1970-01-01T00:00:00Z");
-        let read = guard(&app, &key(), Some(rotation)).add_rotation(&app, content(&app));
+        let target = guard(&app, &key(), Some(published(&app)));
+        let read = target.contents(Some(&guard(&app, &key(), Some(rotation))));
         assert_eq!(read, contents);
     }
 
@@ -377,13 +381,13 @@ mod tests {
     fn under_new_keys_the_credential_is_found_and_moved() {
         let (old, new) = (app(json!({})), app(json!({"keys": {"clientId": "ID", "clientSecret": "KEY"}})));
         let target = guard(&new, &key(), Some(published(&old)));
-        assert_eq!(target.contents(&new), content(&old));
-        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.contents(&new)) else {
+        assert_eq!(target.contents(None), content(&old));
+        let Some(SecretWrite::Replace(moved)) = target.write(&new, &target.contents(None)) else {
             panic!("not a replace")
         };
         assert_eq!(moved.data.unwrap().keys().collect::<Vec<_>>(), ["ID", "KEY"]);
         let back = guard(&old, &key(), Some(published(&new)));
-        assert_eq!(back.contents(&old), content(&old));
+        assert_eq!(back.contents(None), content(&old));
     }
 
     #[test]
@@ -450,7 +454,7 @@ mod tests {
             let target = guard(&app, &key(), Some(foreign));
             assert!(matches!(target, SecretState::Foreign { .. }));
             assert!(target.write(&app, &content(&app)).is_none());
-            assert_eq!(target.contents(&app), SecretContents::default());
+            assert_eq!(target.contents(None), SecretContents::default());
         }
     }
 
@@ -512,7 +516,7 @@ mod tests {
         let app = app(json!({}));
         let mut secret = published(&app);
         secret.data.as_mut().unwrap().insert("client-secret".into(), ByteString(b"edited".to_vec()));
-        let content = guard(&app, &key(), Some(secret)).contents(&app);
+        let content = guard(&app, &key(), Some(secret)).contents(None);
         assert!(content.is_edited(&app) && content.was_published(&app, &ClientSecret::new("value-1".into())));
     }
 
@@ -525,7 +529,7 @@ mod tests {
                 secret.data.as_mut().unwrap().insert(key.into(), ByteString(value.to_vec()));
             }
             let secret = guard(&app, &key(), Some(secret));
-            secret.add_rotation(&app, secret.contents(&app))
+            secret.contents(Some(&secret))
         };
         for value in [&b""[..], &[b'x'; 1025], b"a\0b", &[0xff]] {
             let content = edited(value);

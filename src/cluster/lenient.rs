@@ -279,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_that_the_schema_does_not_admit_any_more_is_named_by_its_field() {
+        for field in ["interval", "overlap"] {
+            let mut written = app("billing");
+            written["spec"]["rotation"] = json!({field: "1h1h"});
+            let expected = format!("spec.rotation.{field}: \"1h1h\" is not a duration such as 10m");
+            assert_eq!(read(written).unwrap_err().error, expected);
+        }
+    }
+
+    #[test]
     fn an_event_of_a_watch_with_an_object_that_cannot_be_read_is_an_event() {
         let mut bad = app("bad");
         bad["spec"] = json!("a\nline");

@@ -12,7 +12,6 @@ use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Kubernetes;
 use crate::connections::ClusterConnections;
 use crate::crd::IamConnection;
-use crate::duration;
 use crate::reconcile::Operator;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{Stream, StreamExt, future, stream};
@@ -109,7 +108,7 @@ fn retry(connection: Arc<IamConnection>, error: &cluster::Error, _: Arc<Context>
 
 fn recheck_after(connection: &IamConnection, is_ready: bool) -> Duration {
     let longest = if is_ready { READY_RECHECK } else { UNREADY_RECHECK };
-    duration::parse(&connection.spec.resync_interval).map_or(longest, |resync| resync.min(longest))
+    connection.spec.resync_interval.get().min(longest)
 }
 
 impl Context {

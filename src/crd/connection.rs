@@ -4,7 +4,7 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{Condition, ConditionType, GrantType, durations, null_as_default, size};
+use super::{Condition, ConditionType, GoDuration, GrantType, durations, null_as_default, size};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,21 +68,21 @@ pub struct IamConnectionSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("resyncInterval", "1s", "10m"))]
     #[serde(default = "default_resync_interval")]
-    pub resync_interval: String,
+    pub resync_interval: GoDuration,
     /// How often the operator asks for a token with what a Secret holds, to know that it is still valid, such as `24h`; from
     /// `1s` to `87600h`.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("credentialCheckInterval", "1s", "24h"))]
     #[serde(default = "default_credential_check_interval")]
-    pub credential_check_interval: String,
+    pub credential_check_interval: GoDuration,
 }
 
-fn default_credential_check_interval() -> String {
-    "24h".into()
+fn default_credential_check_interval() -> GoDuration {
+    GoDuration::hours(24)
 }
 
-fn default_resync_interval() -> String {
-    "10m".into()
+fn default_resync_interval() -> GoDuration {
+    GoDuration::minutes(10)
 }
 
 /// The two APIs.
@@ -380,15 +380,15 @@ pub struct Limits {
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::between("timeout", ("1s", "2m"), "10s"))]
     #[serde(default = "default_timeout")]
-    pub timeout: String,
+    pub timeout: GoDuration,
 }
 
 fn default_max_in_flight() -> u16 {
     8
 }
 
-fn default_timeout() -> String {
-    "10s".into()
+fn default_timeout() -> GoDuration {
+    GoDuration::seconds(10)
 }
 
 impl Default for Limits {

@@ -1,7 +1,72 @@
-//! The CEL rules of every duration in a spec: one form, and bounds that the message names.
+//! The durations in a spec, and their CEL rules: one form, and bounds that the message names.
 //! The form has few enough digits that CEL, which fails beyond 292 years, can always compute with it.
 
+use k8s_openapi::jiff::SignedDuration;
 use kube::core::Rule;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A duration as manifests write it, such as `10m`, `720h` or `1h30m`. It is shown as it is written, since the spec is the user's.
+/// (`kube::core::Duration` is written in seconds, and reading `1h-5m` as one panics.)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GoDuration {
+    text: String,
+    duration: Duration,
+}
+
+impl GoDuration {
+    pub(super) fn seconds(seconds: u16) -> Self {
+        Self { text: format!("{seconds}s"), duration: Duration::from_secs(seconds.into()) }
+    }
+
+    pub(super) fn minutes(minutes: u16) -> Self {
+        Self { text: format!("{minutes}m"), duration: Duration::from_mins(minutes.into()) }
+    }
+
+    pub(super) fn hours(hours: u16) -> Self {
+        Self { text: format!("{hours}h"), duration: Duration::from_hours(hours.into()) }
+    }
+
+    /// How long it is.
+    pub fn get(&self) -> Duration {
+        self.duration
+    }
+}
+
+impl TryFrom<String> for GoDuration {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = text.parse::<SignedDuration>().ok();
+        match read.and_then(|duration| Duration::try_from(duration).ok()) {
+            Some(duration) => Ok(Self { text, duration }),
+            None => Err(format!("{text:?} is not a duration such as 10m")),
+        }
+    }
+}
+
+impl From<GoDuration> for String {
+    fn from(duration: GoDuration) -> Self {
+        duration.text
+    }
+}
+
+impl JsonSchema for GoDuration {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        String::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
 
 /// The longest of most durations, which is ten years.
 const LONGEST: &str = "87600h";
@@ -42,4 +107,34 @@ pub(super) fn default_overlap() -> Rule {
 
 fn is_duration(field: &str) -> String {
     format!("{field} != '' && {field}.matches('{FORM}')")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn durations_of_manifests_are_read_and_shown_as_they_are_written() {
+        for (text, millis) in [
+            ("10m", 600_000),
+            ("720h", 2_592_000_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("99999h9999999m999999999s999999999999ms", 2_959_996_338_999),
+        ] {
+            let duration: GoDuration = from_value(json!(text)).unwrap();
+            assert_eq!(duration.get(), Duration::from_millis(millis), "{text}");
+            assert_eq!(json!(duration), json!(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_and_never_taken_for_another_one() {
+        for text in ["", "10", "-5s", "1h-5m", "soon", "1h1h", "99999999999999999999h", "1e300h"] {
+            let refused = from_value::<GoDuration>(json!(text)).unwrap_err();
+            assert!(refused.to_string().contains("is not a duration such as 10m"), "{refused}");
+        }
+    }
 }

@@ -4,7 +4,9 @@
 // Each printed column has a type of its own, which clippy takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{AllowedScopes, Api, Condition, ConditionType, Context, KeyRef, Role, durations, null_as_default, size};
+use super::{
+    AllowedScopes, Api, Condition, ConditionType, Context, GoDuration, KeyRef, Role, durations, null_as_default, size,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -376,13 +378,13 @@ pub struct Rotation {
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("interval", "1m", "720h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<String>,
+    pub interval: Option<GoDuration>,
     /// How long the previous secret stays valid, such as `48h`; from `1s` to `87600h`, and shorter than `interval`. When
     /// absent, `secretRotationExpirationInSeconds`, or else 48 hours.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("overlap", "1s", "48h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap: Option<String>,
+    pub overlap: Option<GoDuration>,
     /// The workloads in this namespace to restart once a rotation is published, as `kubectl rollout restart` does. Only those whose
     /// pod template uses the Secret are restarted. The operator needs a right for it, which the chart gives with
     /// `rotation.restart: true`.

@@ -331,11 +331,7 @@ impl Observed {
 
     /// What both Secrets hold; nothing while they were not read.
     pub fn contents(&self) -> SecretContents {
-        let contents = self.secret.as_ref().map(|secret| secret.contents(&self.app)).unwrap_or_default();
-        match &self.rotation_secret {
-            Some(rotation) => rotation.add_rotation(&self.app, contents),
-            None => contents,
-        }
+        self.secret.as_ref().unwrap_or(&SecretState::Absent).contents(self.rotation_secret.as_ref())
     }
 
     /// The secret that the user provides.

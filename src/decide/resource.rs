@@ -2,10 +2,9 @@
 //! was observed anywhere else.
 
 use crate::crd::{
-    ConditionStatus, ConditionType, DERIVED_ID, FINALIZER, GrantType, ManagementPolicy, OrgOAuthApp,
+    ConditionStatus, ConditionType, DERIVED_ID, FINALIZER, GoDuration, GrantType, ManagementPolicy, OrgOAuthApp,
     RECONCILE_REQUESTED,
 };
-use crate::duration;
 use crate::iam::{ClientId, OrgId};
 use kube::ResourceExt;
 use std::time::Duration;
@@ -64,7 +63,7 @@ pub fn is_synced(app: &OrgOAuthApp) -> bool {
 
 /// How long the previous secret stays valid after a rotation.
 pub fn overlap_of(app: &OrgOAuthApp) -> Duration {
-    let said = app.spec.rotation.as_ref().and_then(|rotation| duration::parse(rotation.overlap.as_ref()?).ok());
+    let overlap = app.spec.rotation.as_ref().and_then(|rotation| rotation.overlap.as_ref()).map(GoDuration::get);
     let seconds = app.spec.secret_rotation_expiration_in_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    said.or(seconds.map(Duration::from_secs)).unwrap_or(DEFAULT_OVERLAP)
+    overlap.or(seconds.map(Duration::from_secs)).unwrap_or(DEFAULT_OVERLAP)
 }

@@ -6,7 +6,6 @@ use super::resource::{DEFAULT_OVERLAP, is_public, overlap_of};
 use super::time::add;
 use crate::backoff::fraction;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED, RotationStatus};
-use crate::duration;
 use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -68,7 +67,7 @@ pub fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Tim
 
 /// When the secret is due to be rotated; the same for every process that asks.
 pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
-    let interval = duration::parse(app.spec.rotation.as_ref()?.interval.as_ref()?).ok()?;
+    let interval = app.spec.rotation.as_ref()?.interval.as_ref()?.get();
     let part = SPREAD * fraction((app.uid(), contents.revision));
     add(contents.rotated_at?, interval.mul_f64(1.0 - part))
 }

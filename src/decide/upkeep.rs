@@ -39,8 +39,8 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
 
 /// While the old Secret exists it is authoritative; the one under the new name may be stale.
 fn migrate_secret(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let Some(SecretState::Owned(old)) = &observed.previous_target else { return None };
-    let moved = SecretState::Owned(old.clone()).contents(&observed.app);
+    let old = observed.previous_target.as_ref()?.owned()?;
+    let moved = old.contents();
     // The claim is made again, and the rotation is in another Secret, so they are not compared.
     let SecretContents { claim, pending, previous, .. } = contents.clone();
     let moved = SecretContents { client_id: Some(observed.client_id()), claim, pending, previous, ..moved };

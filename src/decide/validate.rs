@@ -6,7 +6,6 @@ use super::blocked::Blocked;
 use super::resource::{client_id, is_public, org_id};
 use crate::crd::OrgOAuthApp;
 use crate::definition::{self, Fields};
-use crate::duration;
 use crate::iam::{ClientId, ClientSecret};
 use crate::reason::Reason;
 use crate::secret::SecretContents;
@@ -19,22 +18,10 @@ pub fn validate(app: &OrgOAuthApp, access: &Access) -> Result<Fields, Blocked> {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { address, .. } => {
             validate_secret(app, access)?;
-            validate_durations(app)?;
             definition::fields(address.api, &app.spec)
                 .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
         }
     }
-}
-
-/// The schema admits none that cannot be read; one from before it did is still there.
-fn validate_durations(app: &OrgOAuthApp) -> Result<(), Blocked> {
-    let rotation = app.spec.rotation.as_ref();
-    let fields = rotation.map(|rotation| [("interval", &rotation.interval), ("overlap", &rotation.overlap)]);
-    for (field, text) in fields.into_iter().flatten().filter_map(|(field, text)| Some((field, text.as_ref()?))) {
-        duration::parse(text)
-            .map_err(|said| Blocked::new(Reason::InvalidSpec, format!("spec.rotation.{field}: {said}; correct it")))?;
-    }
-    Ok(())
 }
 
 /// A template that cannot be filled, or fills more than Kubernetes stores, is found before anything is created.

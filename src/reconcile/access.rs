@@ -1,37 +1,33 @@
 //! Whether a resource may use its connection for what it asks: found, granted, and allowed.
 //! Nothing here calls the API.
 
-use super::{Connections, Operator};
+use super::{Connections, Identity, Operator};
 use crate::claim::ApiAddress;
 use crate::cluster::{self, Cluster};
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Access, Blocked, org_id};
-use crate::duration;
 use crate::grants::{self, Decision, Place, Refusal, Wanted};
 use crate::reason::Reason;
-use kube::ResourceExt;
 use std::sync::Arc;
-use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
     pub(super) async fn access(
         &self,
         app: &OrgOAuthApp,
+        identity: &Identity,
     ) -> Result<(Access, Option<Arc<IamConnection>>), cluster::Error> {
         let name = &app.spec.connection_ref.name;
         let Some(connection) = self.connections.find(name) else {
             return Ok((Access::Refused(not_found(name)), None));
         };
-        let access = match self.judge(app, &connection, &grants::wanted(app)).await? {
+        let access = match self.judge(app, identity, &connection, &grants::wanted(app)).await? {
             Decision::Allowed { adoption } => Access::Granted {
                 address: address(&connection),
                 context: connection.spec.context,
                 adoption,
-                credential_check_interval: credential_check_interval(&connection),
+                credential_check_interval: connection.spec.credential_check_interval.get(),
             },
-            Decision::NotGranted => Access::Refused(not_granted(app)),
+            Decision::NotGranted => Access::Refused(not_granted(app, identity)),
             Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
         };
         Ok((access, Some(connection)))
@@ -46,30 +42,26 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     /// namespace is not known yet causes none either.
     pub async fn is_granted(&self, app: &OrgOAuthApp) -> bool {
         let Some(connection) = self.connections.find(&app.spec.connection_ref.name) else { return false };
-        let decision = self.judge(app, &connection, &[]).await;
+        let Ok(identity) = Identity::of(app) else { return false };
+        let decision = self.judge(app, &identity, &connection, &[]).await;
         decision.is_ok_and(|decision| decision != Decision::NotGranted)
     }
 
     async fn judge(
         &self,
         app: &OrgOAuthApp,
+        Identity { namespace, .. }: &Identity,
         connection: &IamConnection,
         wanted: &[Wanted<'_>],
     ) -> Result<Decision, cluster::Error> {
-        let namespace = app.namespace().unwrap_or_default();
         let grants = &connection.spec.grants;
         let labels = match grants::ask_for_labels(grants) {
-            true => self.cluster.namespace_labels(&namespace).await?,
+            true => self.cluster.namespace_labels(namespace).await?,
             false => grants::Labels::new(),
         };
-        let place = Place { namespace: &namespace, labels: &labels, org: &org_id(app) };
+        let place = Place { namespace, labels: &labels, org: &org_id(app) };
         Ok(grants::check(grants, &place, wanted))
     }
-}
-
-/// Anything that the schema does not admit stands for the default.
-pub fn credential_check_interval(connection: &IamConnection) -> Duration {
-    duration::parse(&connection.spec.credential_check_interval).unwrap_or(DAY)
 }
 
 fn address(connection: &IamConnection) -> ApiAddress {
@@ -85,9 +77,8 @@ fn not_found(connection: &str) -> Blocked {
     Blocked::new(Reason::ConnectionNotFound, message)
 }
 
-fn not_granted(app: &OrgOAuthApp) -> Blocked {
+fn not_granted(app: &OrgOAuthApp, Identity { namespace, .. }: &Identity) -> Blocked {
     let (name, org) = (&app.spec.connection_ref.name, &app.spec.org_id);
-    let namespace = app.namespace().unwrap_or_default();
     let message = format!(
         "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants, or delete this resource and create it again with the right orgId"
     );
@@ -111,7 +102,7 @@ mod tests {
     fn advice_changes_no_immutable_field() {
         let manifest = json!({
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
-            "metadata": {"name": "billing", "namespace": "team"},
+            "metadata": {"name": "billing", "namespace": "team", "uid": "uid-1"},
             "spec": {"orgId": "acme", "connectionRef": {"name": "central"}},
         });
         let app: OrgOAuthApp = serde_json::from_value(manifest).unwrap();
@@ -120,6 +111,6 @@ mod tests {
         assert_eq!(not_found("central"), Blocked::new(Reason::ConnectionNotFound, create));
         let grant = "no grant of IamConnection central covers namespace team and organization acme; ask the platform team to add one to its spec.grants";
         let grant = format!("{grant}{}", again("the right orgId"));
-        assert_eq!(not_granted(&app), Blocked::new(Reason::NotGranted, grant));
+        assert_eq!(not_granted(&app, &Identity::of(&app).unwrap()), Blocked::new(Reason::NotGranted, grant));
     }
 }

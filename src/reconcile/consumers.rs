@@ -9,12 +9,11 @@ use crate::decide::{overlap_ending, stale_consumers};
 use crate::reason::Reason;
 use crate::secret::secret_name;
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) async fn find_stale_consumers(&mut self, until: Timestamp) -> Result<(), cluster::Error> {
-        let (namespace, secret) = self.consumed();
-        match self.operator.cluster.stale_consumers(&namespace, &secret, until).await {
+        let secret = secret_name(&self.observed.app);
+        match self.operator.cluster.stale_consumers(&self.identity.namespace, &secret, until).await {
             Ok(stale) => self.observed.stale_consumers = Some(stale),
             // What is known of them stays, until the next time.
             Err(cluster::Error::Refused(message)) => tracing::warn!("pods cannot be looked for: {message}"),
@@ -26,24 +25,18 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     pub(super) async fn restart(&mut self, workload: Workload, since: Timestamp) -> Result<(), cluster::Error> {
-        let (namespace, secret) = self.consumed();
-        let result = self.operator.cluster.restart(&namespace, &workload, &secret, since).await?;
+        let secret = secret_name(&self.observed.app);
+        let result = self.operator.cluster.restart(&self.identity.namespace, &workload, &secret, since).await?;
         if result == RestartResult::Restarted {
-            self.note(Reason::ConsumersRestarted, format!("{workload} is restarted."));
+            self.record_event(Reason::ConsumersRestarted, format!("Restarted {workload}."));
         }
         self.observed.restarts.push((workload, result));
         Ok(())
     }
 
-    /// Where the consumers are, and which Secret they use.
-    fn consumed(&self) -> (String, String) {
-        let app = &self.observed.app;
-        (app.namespace().unwrap_or_default(), secret_name(app))
-    }
-
     /// Which restarts failed in this reconcile, and why.
     pub(super) fn not_restarted(&self) -> Option<AppEvent> {
-        let (_, secret) = self.consumed();
+        let secret = secret_name(&self.observed.app);
         let why = |(workload, result): &(Workload, RestartResult)| {
             result.failure(&secret).map(|why| format!("{workload} {why}"))
         };

@@ -1,10 +1,8 @@
 //! What a process remembers of resources between two reconciles, by uid.
 //! Only what is worth it is kept, and not for long, so that it does not grow with what tenants make and remove.
 
-use crate::crd::OrgOAuthApp;
 use crate::decide::Remembered;
 use crate::keyed::PrunedMap;
-use kube::ResourceExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,22 +28,21 @@ pub struct Recalled {
 
 impl Memory {
     /// Takes out what is remembered of a resource: a reconcile that is cut leaves nothing behind that it may have made wrong.
-    pub fn take(&self, app: &OrgOAuthApp) -> Recalled {
-        let uid = app.uid().unwrap_or_default();
-        match self.entries().remove(&uid).filter(Entry::is_of_use) {
+    pub fn take(&self, uid: &str) -> Recalled {
+        match self.entries().remove(uid).filter(Entry::is_of_use) {
             Some(Entry { remembered, since }) => Recalled { remembered, since },
             None => Recalled { remembered: Remembered::default(), since: Instant::now() },
         }
     }
 
     /// What is to be remembered after a reconcile that began with `before`. What did not change grows old.
-    pub fn keep(&self, app: &OrgOAuthApp, before: Recalled, remembered: Remembered) {
+    pub fn remember(&self, uid: String, before: Recalled, remembered: Remembered) {
         if remembered == Remembered::default() {
             return;
         }
         let since = if remembered == before.remembered { before.since } else { Instant::now() };
         let entry = Entry { remembered, since };
-        self.entries().insert(app.uid().unwrap_or_default(), entry, |_, entry| entry.is_of_use());
+        self.entries().insert(uid, entry, |_, entry| entry.is_of_use());
     }
 
     fn entries(&self) -> MutexGuard<'_, PrunedMap<String, Entry>> {

@@ -1,7 +1,7 @@
 //! A reconcile in which the operator itself fails ends, and nothing else does: its resource says so, and is tried again
 //! slowly.
 
-use super::{Connections, Observed, Operator, Reconciliation};
+use super::{Connections, Identity, Operator, Reconciliation};
 use crate::cluster::cached::CachedApp;
 use crate::cluster::{self, Cluster};
 use crate::crd::OrgOAuthApp;
@@ -9,7 +9,6 @@ use crate::decide::{Access, Blocked, Outcome};
 use crate::panics;
 use crate::reason::Reason;
 use futures::FutureExt;
-use kube::ResourceExt;
 use std::panic::AssertUnwindSafe;
 
 impl<C: Cluster, D: Connections> Operator<C, D> {
@@ -37,19 +36,20 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             return self.reconcile(app.clone()).await;
         }
         let outline = cached.outline();
-        match self.cluster.read_app(&outline.namespace().unwrap_or_default(), &outline.name_any()).await? {
+        let Identity { namespace, name, .. } = Identity::of(outline)?;
+        match self.cluster.read_app(&namespace, &name).await? {
             Some(app) => self.reconcile(app).await,
             None => Ok(Outcome::Gone),
         }
     }
 
     async fn say_blocked(&self, app: &OrgOAuthApp, blocked: Blocked) -> Result<(), cluster::Error> {
-        let namespace = app.namespace().unwrap_or_default();
+        let identity = Identity::of(app)?;
         // The reconcile may have changed it before it failed.
-        let Some(app) = self.cluster.read_app(&namespace, &app.name_any()).await? else { return Ok(()) };
-        let fresh = (self.fresh)().map_err(cluster::Error::Unavailable)?;
-        let observed = Observed::new(app, Access::Refused(blocked.clone()), self.claim_key.clone(), self.now(), fresh);
-        let mut reconciliation = Reconciliation { operator: self, connection: None, observed, happened: Vec::new() };
+        let Some(app) = self.cluster.read_app(&identity.namespace, &identity.name).await? else { return Ok(()) };
+        let observed = self.observe(app, Access::Refused(blocked.clone()))?;
+        let mut reconciliation =
+            Reconciliation { operator: self, identity, connection: None, observed, events: Vec::new() };
         reconciliation.report(&Outcome::Blocked(blocked)).await
     }
 }

@@ -1,7 +1,7 @@
 //! Performs one step at Kubernetes and folds what it provided into what is observed; calls to the API are in `calls`.
 //! Each step is at most one write, so a crash leaves at most one effect that is not yet known.
 
-use super::{Connections, Flow, Reconciliation};
+use super::{Connections, Flow, Identity, Reconciliation};
 use crate::cluster::{self, Cluster};
 use crate::crd::{AdoptionPolicy, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
@@ -24,8 +24,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             Step::ReadProvidedSecret => self.observed.provided = self.read_provided().await?,
             Step::ReadResource => return self.read_resource().await,
             Step::FindUsers(secrets) => {
-                let namespace = self.observed.app.namespace().unwrap_or_default();
-                self.observed.users = Some(self.operator.cluster.pods_using(&namespace, &secrets).await?);
+                let users = self.operator.cluster.pods_using(&self.identity.namespace, &secrets).await?;
+                self.observed.users = Some(users);
             }
             Step::FindStaleConsumers(until) => self.find_stale_consumers(until).await?,
             Step::RestartConsumer(workload, since) => self.restart(workload, since).await?,
@@ -44,8 +44,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.observed.claim = ClaimProgress::TakenBack;
             }
             Step::TrySecret(content) => return self.try_secret(&content).await,
-            Step::WriteSecret(content, because) => return self.write(content, because).await,
-            Step::WriteRotation(content, because) => return self.write_rotation(content, because).await,
+            Step::WriteSecret(content, reason) => return self.write(content, reason).await,
+            Step::WriteRotation(content, reason) => return self.write_rotation(content, reason).await,
             Step::RemovePreviousTarget(secret) | Step::RemoveSecret(secret) => {
                 let removed = self.write_secret(&secret.name(), secret.remove()).await?;
                 self.saw_secret(&secret, removed);
@@ -69,8 +69,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     async fn read_secret(&self, name: &str) -> Result<SecretState, cluster::Error> {
-        let namespace = self.observed.app.namespace().unwrap_or_default();
-        let secret = self.guard(self.operator.cluster.read_secret(&namespace, name).await?);
+        let secret = self.guard(self.operator.cluster.read_secret(&self.identity.namespace, name).await?);
         if let Some(secrets) = &self.operator.observed_secrets {
             secrets.read(&self.observed.app, name, &secret);
         }
@@ -93,9 +92,15 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     fn is_overridden(&self, target: &SecretState) -> bool {
         match target {
-            SecretState::Owned(secret) => self.operator.secret_writes.is_overridden(&self.observed.app, secret),
+            SecretState::Owned(secret) => {
+                self.operator.secret_writes.is_overridden(&self.identity.uid, self.generation(), secret)
+            }
             SecretState::Absent | SecretState::Foreign { .. } => false,
         }
+    }
+
+    fn generation(&self) -> Option<i64> {
+        self.observed.app.metadata.generation
     }
 
     fn saw_secret(&mut self, secret: &OwnedSecret, now: SecretState) {
@@ -107,30 +112,29 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     async fn read_provided(&self) -> Result<Option<ProvidedSecret>, cluster::Error> {
-        let app = &self.observed.app;
-        let Some(reference) = &app.spec.client_secret_ref else { return Ok(None) };
-        let namespace = app.namespace().unwrap_or_default();
-        let secret = self.operator.cluster.read_secret(&namespace, &reference.name).await?;
+        let Some(reference) = &self.observed.app.spec.client_secret_ref else { return Ok(None) };
+        let secret = self.operator.cluster.read_secret(&self.identity.namespace, &reference.name).await?;
         Ok(Some(secret::provided(reference, secret)))
     }
 
     async fn read_resource(&mut self) -> Result<Flow, cluster::Error> {
-        let app = &self.observed.app;
-        let namespace = app.namespace().unwrap_or_default();
-        match self.operator.cluster.read_app(&namespace, &app.name_any()).await? {
-            Some(present) if present.uid() == app.uid() && present.metadata.generation == app.metadata.generation => {
-                self.observed.saw(present);
-                Ok(Flow::Next)
-            }
-            Some(_) | None => Err(cluster::Error::Stale),
+        let Identity { namespace, name, uid } = &self.identity;
+        let Some(present) = self.operator.cluster.read_app(namespace, name).await? else {
+            return Err(cluster::Error::Stale);
+        };
+        let is_same = present.metadata.uid.as_ref() == Some(uid)
+            && present.metadata.generation == self.observed.app.metadata.generation;
+        if !is_same {
+            return Err(cluster::Error::Stale);
         }
+        self.observed.saw(present);
+        Ok(Flow::Next)
     }
 
     async fn find_id_owner(&self) -> Result<IdOwner, cluster::Error> {
         let id = self.observed.client_id();
-        let asking = self.observed.app.namespace().unwrap_or_default();
-        for other in self.operator.cluster.apps_with_id(&id.0, &asking).await? {
-            if other.uid() != self.observed.app.uid() && self.is_id_owner(&other, &id).await {
+        for other in self.operator.cluster.apps_with_id(&id.0, &self.identity.namespace).await? {
+            if other.uid().as_ref() != Some(&self.identity.uid) && self.is_id_owner(&other, &id).await {
                 self.log_id_owner(&other, &id);
                 return Ok(IdOwner::Has(Box::new(other)));
             }
@@ -176,7 +180,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         self.write_status(OrgOAuthAppStatus { client_id: Some(id.0.clone()), claim: Some(claim), adopted, ..old })
             .await?;
         if origin == ClaimOrigin::Adopted {
-            self.note(Reason::Adopted, format!("App {id} existed and is managed by this resource from now on."));
+            self.record_event(
+                Reason::Adopted,
+                format!("App {id} existed and is managed by this resource from now on."),
+            );
         }
         self.observed.claim = ClaimProgress::Recorded(origin);
         Ok(())
@@ -205,19 +212,19 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     fn secret_accepted(&mut self) {
-        self.operator.secret_writes.accepted(&self.observed.app);
+        self.operator.secret_writes.accepted(&self.identity.namespace);
         if self.observed.secret_write == SecretWriteProgress::Unknown {
             self.observed.secret_write = SecretWriteProgress::Accepted;
         }
     }
 
     fn secret_refused(&self, name: &str, message: String) -> Flow {
-        self.operator.secret_writes.refused(&self.observed.app);
+        self.operator.secret_writes.refused(&self.identity.namespace);
         let message = format!("Kubernetes refuses Secret {name}: {message}");
         Flow::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, retry: Retry::Backoff })
     }
 
-    async fn write(&mut self, content: SecretContents, because: WriteReason) -> Result<Flow, cluster::Error> {
+    async fn write(&mut self, content: SecretContents, reason: WriteReason) -> Result<Flow, cluster::Error> {
         let app = &self.observed.app;
         let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(app, &content)) else {
             return Err(cluster::Error::Stale);
@@ -231,7 +238,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match self.write_secret(&self.secret_name(), write).await {
             Ok(secret) => {
                 self.secret_accepted();
-                self.wrote(secret, because);
+                self.wrote(secret, reason);
                 // The claim is compared when it is put back, and the rotation is in another Secret.
                 let read = self.observed.contents();
                 let SecretContents { claim, pending, previous, .. } = read.clone();
@@ -254,11 +261,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
-    async fn write_rotation(
-        &mut self,
-        content: SecretContents,
-        because: RotationWrite,
-    ) -> Result<Flow, cluster::Error> {
+    async fn write_rotation(&mut self, content: SecretContents, reason: RotationWrite) -> Result<Flow, cluster::Error> {
         let app = &self.observed.app;
         let name = rotation_secret_name(app);
         let target = self.observed.rotation_secret.as_ref();
@@ -269,7 +272,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             Ok(secret) => {
                 self.secret_accepted();
                 self.observed.rotation_secret = Some(secret);
-                if let (RotationWrite::Staged, Some(pending)) = (because, &content.pending) {
+                if let (RotationWrite::Staged, Some(pending)) = (reason, &content.pending) {
                     self.observed.came_to(&pending.secret, PendingProgress::Staged);
                     // Another process may have rotated and removed its Secret between the read and the write.
                     self.observed.secret = Some(self.read_secret(&self.secret_name()).await?);
@@ -294,20 +297,20 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         secret_name(&self.observed.app)
     }
 
-    fn wrote(&mut self, secret: SecretState, because: WriteReason) {
+    fn wrote(&mut self, secret: SecretState, reason: WriteReason) {
         let before = self.version();
         self.observed.secret = Some(secret);
         self.observed.secret_write = SecretWriteProgress::Written;
         match &self.observed.secret {
             // Kubernetes gives no new version to an object that stays as it was.
             Some(SecretState::Owned(secret)) if before.is_some() && secret.version() == before => {
-                self.operator.secret_writes.overridden(&self.observed.app, secret);
+                self.operator.secret_writes.overridden(&self.identity.uid, self.generation(), secret);
                 self.observed.secret_write = SecretWriteProgress::Overridden;
                 let name = secret.name();
-                self.note(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
+                self.record_event(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
             }
             Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {
-                self.tell_of_write(because)
+                self.record_write(reason)
             }
         }
     }
@@ -319,31 +322,35 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
-    fn tell_of_write(&mut self, because: WriteReason) {
+    fn record_write(&mut self, reason: WriteReason) {
         let (id, name) = (self.observed.client_id(), secret_name(&self.observed.app));
-        match because {
+        match reason {
             WriteReason::HandedOut | WriteReason::IdOnly | WriteReason::Signed => {}
             WriteReason::Replaced => {
-                self.note(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
+                self.record_event(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
             }
-            WriteReason::Provided => self.note(Reason::Regenerated, self.provided_secret_was_set(&id)),
-            WriteReason::Rotated => self.note(Reason::Rotated, format!("The client secret of app {id} was rotated.")),
+            WriteReason::Provided => self.record_event(Reason::Regenerated, self.provided_secret_was_set(&id)),
+            WriteReason::Rotated => {
+                self.record_event(Reason::Rotated, format!("The client secret of app {id} was rotated."))
+            }
             WriteReason::Moved => {
-                self.note(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
+                self.record_event(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
             }
             // The first secret of an app that was taken over is one that was provided.
             WriteReason::Proven if self.observed.contents().revision == 1 => {
                 let message = format!("The client secret that was provided for app {id} is the app's.");
-                self.note(Reason::Adopted, message);
+                self.record_event(Reason::Adopted, message);
             }
             WriteReason::Proven => {
                 let message = format!("The client secret in Secret {name} was checked and is the app's.");
-                self.note(Reason::Repaired, message);
+                self.record_event(Reason::Repaired, message);
             }
             WriteReason::PutBack if self.is_respecified() => {
-                self.note(Reason::Updated, format!("Secret {name} was changed to what the spec says."));
+                self.record_event(Reason::Updated, format!("Secret {name} was changed to what the spec says."));
             }
-            WriteReason::PutBack => self.note(Reason::Repaired, format!("Secret {name} was edited and is put back.")),
+            WriteReason::PutBack => {
+                self.record_event(Reason::Repaired, format!("Secret {name} was edited and is put back."))
+            }
         }
     }
 
@@ -371,8 +378,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         self.operator.cluster.drop_finalizer(&self.observed.app).await?;
         let id = self.observed.client_id();
         match &self.observed.deletion {
-            Some(_) => self.note(Reason::Deleted, format!("App {id} is gone.")),
-            None => self.note(Reason::Released, format!("Released app {id}; it was not changed in the API.")),
+            Some(_) => self.record_event(Reason::Deleted, format!("App {id} is gone.")),
+            None => self.record_event(Reason::Released, format!("Released app {id}; it was not changed in the API.")),
         }
         Ok(Flow::End(Outcome::Gone))
     }

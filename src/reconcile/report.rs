@@ -87,8 +87,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     /// Under the reason of what came first, since the rest came of it.
     fn all_that_happened(&self) -> Option<AppEvent> {
-        let messages: Vec<&str> = self.happened.iter().map(|event| event.message.as_str()).collect();
-        self.happened.first().map(|first| AppEvent { message: messages.join(" "), ..first.clone() })
+        let messages: Vec<&str> = self.events.iter().map(|event| event.message.as_str()).collect();
+        self.events.first().map(|first| AppEvent { message: messages.join(" "), ..first.clone() })
     }
 }
 

@@ -1,9 +1,7 @@
 //! What became of earlier writes of Secrets: in which namespaces Kubernetes takes them, so that a create need not try first, and
 //! which ones it took and undid, as a policy does that sets labels, so that they are not repeated.
 
-use crate::crd::OrgOAuthApp;
 use crate::secret::OwnedSecret;
-use kube::ResourceExt;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,39 +22,36 @@ struct State {
 
 impl SecretWrites {
     /// Whether the last write of a Secret in the namespace was taken, a short while ago.
-    pub fn are_accepted(&self, app: &OrgOAuthApp) -> bool {
-        let state = self.state();
-        let last = app.namespace().and_then(|namespace| state.accepted.get(&namespace).copied());
+    pub fn are_accepted(&self, namespace: &str) -> bool {
+        let last = self.state().accepted.get(namespace).copied();
         last.is_some_and(|last| last.elapsed() < COUNTS_FOR)
     }
 
     /// Kubernetes took a Secret.
-    pub fn accepted(&self, app: &OrgOAuthApp) {
+    pub fn accepted(&self, namespace: &str) {
         let mut state = self.state();
         state.accepted.retain(|_, last| last.elapsed() < COUNTS_FOR);
-        state.accepted.insert(app.namespace().unwrap_or_default(), Instant::now());
+        state.accepted.insert(namespace.to_owned(), Instant::now());
     }
 
     /// Kubernetes refused one.
-    pub fn refused(&self, app: &OrgOAuthApp) {
-        self.state().accepted.remove(&app.namespace().unwrap_or_default());
+    pub fn refused(&self, namespace: &str) {
+        self.state().accepted.remove(namespace);
     }
 
     /// Whether writing this Secret for this generation of the spec changed nothing before.
-    pub fn is_overridden(&self, app: &OrgOAuthApp, secret: &OwnedSecret) -> bool {
-        let written = app.uid().and_then(|uid| self.state().overridden.get(&uid).cloned());
-        written == Some((secret.version(), app.metadata.generation))
+    pub fn is_overridden(&self, uid: &str, generation: Option<i64>, secret: &OwnedSecret) -> bool {
+        self.state().overridden.get(uid) == Some(&(secret.version(), generation))
     }
 
     /// A write of this Secret changed nothing.
-    pub fn overridden(&self, app: &OrgOAuthApp, secret: &OwnedSecret) {
-        let version = (secret.version(), app.metadata.generation);
-        self.state().overridden.insert(app.uid().unwrap_or_default(), version);
+    pub fn overridden(&self, uid: &str, generation: Option<i64>, secret: &OwnedSecret) {
+        self.state().overridden.insert(uid.to_owned(), (secret.version(), generation));
     }
 
     /// The resource is gone.
-    pub fn forget(&self, app: &OrgOAuthApp) {
-        self.state().overridden.remove(&app.uid().unwrap_or_default());
+    pub fn forget(&self, uid: &str) {
+        self.state().overridden.remove(uid);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -270,8 +270,8 @@ fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
             let mut rotating = app();
             rotating.metadata.uid = Some(uid.into());
             rotating.spec.rotation = Some(crate::crd::Rotation {
-                interval: Some(interval.into()),
-                overlap: Some("1500ms".into()),
+                interval: Some(interval.to_owned().try_into().unwrap()),
+                overlap: Some("1500ms".to_owned().try_into().unwrap()),
                 restart: Vec::new(),
             });
             let status = after(&observed(rotating.clone(), true), &Outcome::Settled { wake: None }, at(1));

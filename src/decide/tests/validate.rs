@@ -36,15 +36,6 @@ fn nothing_is_asked_of_the_api_before_the_spec_and_the_secret_are_found_good() {
 }
 
 #[test]
-fn a_duration_from_before_the_schema_bounded_it_is_refused_and_never_taken_for_another_one() {
-    for field in ["interval", "overlap"] {
-        let rotation = json!({"spec": {"rotation": {field: "1h1h"}}});
-        let words = format!("spec.rotation.{field}: \"1h1h\" is not a duration such as 10m; correct it");
-        assert_step(observe(app(rotation), free, nothing), blocked(Reason::InvalidSpec, &words));
-    }
-}
-
-#[test]
 fn a_secret_that_kubernetes_would_not_store_is_refused() {
     // Twenty of the longest secrets in each key, in a form that triples them; what fits is not refused.
     let filled = |keys: usize| {

@@ -1,0 +1,132 @@
+//! Folds the answer to a call that changes something into what is observed. A refusal is a fact as well where it says what the
+//! API has; any other fault ends the reconciliation.
+
+use super::{Connections, Reconciliation};
+use crate::cluster::Cluster;
+use crate::decide::{Creation, PendingProgress, Remote, RoleAssignment, SentChange};
+use crate::iam::{self, ClientId, ClientSecret, Credentials, HeldRoles, NewApp, RemoteApp};
+use crate::reason::Reason;
+
+impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
+    pub(super) fn created(&mut self, answer: Result<Credentials, iam::Error>, app: &NewApp) -> Result<(), iam::Error> {
+        match answer {
+            Ok(credentials) => {
+                let again = self.observed.contents().revision > 0;
+                self.observed.saw_remote(Remote::AsDefined);
+                self.observed.creation = Creation::Issued(credentials);
+                match again {
+                    false => self.record_event(Reason::Created, format!("Created app {}.", app.id)),
+                    true => {
+                        self.record_event(Reason::Recreated, format!("Created app {} again, which was gone.", app.id))
+                    }
+                }
+                Ok(())
+            }
+            // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
+            Err(fault @ (iam::Error::Conflict(_) | iam::Error::Rejected(_))) => {
+                self.observed.remote = Remote::Unread;
+                self.observed.creation = Creation::Refused(fault);
+                Ok(())
+            }
+            // This request created nothing.
+            Err(
+                fault @ (iam::Error::WrongOrganization(_)
+                | iam::Error::Forbidden(_)
+                | iam::Error::NotFound(_)
+                | iam::Error::Credentials(_)
+                | iam::Error::Throttled { .. }),
+            ) => {
+                self.observed.remote = Remote::Absent;
+                self.observed.creation = Creation::Refused(fault);
+                Ok(())
+            }
+            Err(fault @ iam::Error::Unavailable(_)) => {
+                self.observed.remembered.unanswered_create = Some(self.observed.now);
+                self.observed.remembered.refused_pending = None;
+                Err(fault)
+            }
+        }
+    }
+
+    /// A refused addition was no failure if the app is a member. If it is none, or nobody may read that, the refusal counts.
+    pub(super) fn roles_read(&mut self, held: Result<Option<HeldRoles>, iam::Error>) -> Result<(), iam::Error> {
+        let refusal = match &self.observed.roles {
+            RoleAssignment::AdditionRefused(fault) => Some(fault.clone()),
+            RoleAssignment::Unread | RoleAssignment::Absent | RoleAssignment::Has(_) | RoleAssignment::AsDefined => {
+                None
+            }
+        };
+        self.observed.roles = match (held, refusal) {
+            (Ok(Some(held)), _) => RoleAssignment::Has(held),
+            (Ok(None), None) => RoleAssignment::Absent,
+            (Ok(None), Some(refusal)) => return Err(refusal),
+            (Err(fault), Some(refusal)) if fault.is_refusal() => return Err(refusal),
+            (Err(fault), _) => return Err(fault),
+        };
+        Ok(())
+    }
+
+    pub(super) fn added(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
+        match answer {
+            Ok(()) => {
+                self.observed.roles = RoleAssignment::AsDefined;
+                self.record_event(Reason::RolesChanged, format!("Added app {id} to its organization."));
+                Ok(())
+            }
+            // Refused perhaps because the app is a member already: the API is asked.
+            Err(fault) if fault.is_refusal() => {
+                self.observed.roles = RoleAssignment::AdditionRefused(fault);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub(super) fn updated(
+        &mut self,
+        answer: Result<Option<RemoteApp>, iam::Error>,
+        id: &ClientId,
+        fields: Vec<String>,
+    ) -> Result<(), iam::Error> {
+        match answer {
+            Ok(shown) => {
+                self.record_event(Reason::Updated, format!("Changed app {id}: {}.", fields.join(", ")));
+                self.observed.exists();
+                self.observed.updated = fields;
+                let desired = self.observed.desired.clone().unwrap_or_default();
+                self.observed.remembered.sent = Some(SentChange { desired, at: self.observed.now, is_shown: false });
+                let remote = match (shown, &self.observed.remote) {
+                    (Some(shown), _) => Remote::Shown(shown),
+                    // What this reconcile created needs no read.
+                    (None, Remote::AsDefined) => Remote::AsDefined,
+                    (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
+                };
+                self.observed.saw_remote(remote);
+                Ok(())
+            }
+            Err(iam::Error::NotFound(_)) => {
+                self.observed.saw_remote(Remote::Absent);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub(super) fn sent(&mut self, answer: Result<(), iam::Error>, secret: &ClientSecret) -> Result<(), iam::Error> {
+        let progress = self.observed.progress(secret);
+        let was_found = progress == PendingProgress::Found;
+        let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_hold());
+        // An earlier request with a secret that was found may have taken hold.
+        self.observed.remembered.refused_pending = (is_refused && !was_found).then(|| secret.clone());
+        match answer {
+            Ok(()) => {
+                self.observed.exists();
+                self.observed.came_to(secret, PendingProgress::Accepted);
+            }
+            Err(iam::Error::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
+            Err(iam::Error::NotFound(_)) => self.observed.saw_remote(Remote::Absent),
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+}
