@@ -12,6 +12,7 @@ use crate::crd::{
     Allow, Grant, LabelOperator, LabelRequirement, LabelSelector, NamespaceGrant, NamespacesFrom, OrgGrant, OrgsFrom,
 };
 use crate::iam::OrgId;
+use kube::core::{Expression, Selector, SelectorExt};
 use std::collections::BTreeMap;
 
 /// Labels of a namespace.
@@ -94,20 +95,20 @@ fn covers_org(grant: &OrgGrant, org: &OrgId) -> bool {
 
 /// An empty selector selects nothing: to choose every namespace there is `from: All`.
 fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
-    let says_nothing = selector.match_labels.iter().flatten().next().is_none()
-        && selector.match_expressions.iter().flatten().next().is_none();
-    let exact = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    !says_nothing && exact && selector.match_expressions.iter().flatten().all(|requirement| meets(requirement, labels))
+    let equal =
+        selector.match_labels.iter().flatten().map(|(key, value)| Expression::Equal(key.clone(), value.clone()));
+    let selector: Selector = equal.chain(selector.match_expressions.iter().flatten().map(expression)).collect();
+    !selector.selects_all() && selector.matches(labels)
 }
 
-fn meets(requirement: &LabelRequirement, labels: &Labels) -> bool {
-    let value = labels.get(&requirement.key);
-    let listed = value.is_some_and(|value| requirement.values.iter().flatten().any(|wanted| wanted == value));
+fn expression(requirement: &LabelRequirement) -> Expression {
+    let key = requirement.key.clone();
+    let values = || requirement.values.iter().flatten().cloned().collect();
     match requirement.operator {
-        LabelOperator::In => listed,
-        LabelOperator::NotIn => !listed,
-        LabelOperator::Exists => value.is_some(),
-        LabelOperator::DoesNotExist => value.is_none(),
+        LabelOperator::In => Expression::In(key, values()),
+        LabelOperator::NotIn => Expression::NotIn(key, values()),
+        LabelOperator::Exists => Expression::Exists(key),
+        LabelOperator::DoesNotExist => Expression::DoesNotExist(key),
     }
 }
 
