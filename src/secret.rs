@@ -13,7 +13,7 @@ use crate::iam::ClientSecret;
 use crate::secret_value;
 use crate::text::clean;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 
 /// The longest name of a resource, in bytes.
@@ -94,7 +94,7 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
     let Some(secret) = existing else { return SecretState::Absent };
     let claim = contents::claim(&secret).filter(|claim| key.verifies(app, claim));
     let (uid, claimed) = (app.uid(), claim.as_ref().map(|claim| &claim.uid));
-    let controller = controller(&secret);
+    let controller = controller(&secret.metadata);
     let ours = match controller {
         Some(controller) => Some(&controller.uid) == uid.as_ref() || Some(&controller.uid) == claimed,
         None => claim.is_some(),
@@ -146,8 +146,9 @@ pub fn provided(reference: &KeyRef, existing: Option<Secret>) -> ProvidedSecret 
     }
 }
 
-fn controller(secret: &Secret) -> Option<&OwnerReference> {
-    secret.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+/// The owner that controls an object, of which Kubernetes allows one.
+pub fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
 /// An owner reference names an object of the same namespace, so no tenant learns of another one.
@@ -245,7 +246,7 @@ impl OwnedSecret {
 
     /// Whether Kubernetes deletes it with its resource.
     pub fn is_collected(&self, app: &OrgOAuthApp) -> bool {
-        controller(&self.secret).is_some_and(|controller| Some(&controller.uid) == app.uid().as_ref())
+        controller(&self.secret.metadata).is_some_and(|controller| Some(&controller.uid) == app.uid().as_ref())
     }
 
     /// The operator's claim on it.

@@ -4,7 +4,7 @@
 use crate::cluster::cached::CachedApp;
 use crate::crd::OrgOAuthApp;
 use crate::keyed::fingerprint;
-use crate::secret::{ROTATION_SUFFIX, SecretState};
+use crate::secret::{ROTATION_SUFFIX, SecretState, controller};
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
@@ -100,8 +100,7 @@ impl ObservedSecrets {
     /// Wakes the resource that a Secret says it belongs to, if there is one of that name in its namespace. What settled before this
     /// process began has not been reconciled yet.
     pub fn wake_owner(&self, secret: &ObjectMeta) {
-        let owners = secret.owner_references.iter().flatten();
-        let owner = owners.filter(|owner| owner.controller == Some(true)).map(|owner| owner.name.as_str()).next();
+        let owner = controller(secret).map(|owner| owner.name.as_str());
         let named = secret.name.as_deref().unwrap_or_default();
         let name = owner.unwrap_or(named.strip_suffix(ROTATION_SUFFIX).unwrap_or(named));
         (self.wake)(ObjectRef::new(name).within(secret.namespace.as_deref().unwrap_or_default()));
