@@ -1,4 +1,4 @@
-{{/* Names are fixed, so that Helm refuses a second operator for the same namespaces, which would fight the first. */}}
+{{/* Fixed names make Helm refuse a second operator for the same namespaces, which would conflict with the first. */}}
 {{- define "oauth-app-operator.name" -}}
 oauth-app-operator
 {{- end }}
@@ -7,7 +7,7 @@ oauth-app-operator
 app.kubernetes.io/name: {{ include "oauth-app-operator.name" . }}
 {{- end }}
 
-{{/* The component tells what an uninstall takes from what it leaves, which are the definitions and the namespace. */}}
+{{/* An uninstall selects by the component; the CRDs and the namespace do not have it, and stay. */}}
 {{- define "oauth-app-operator.labels" -}}
 {{ include "oauth-app-operator.selector" . }}
 app.kubernetes.io/component: operator
@@ -44,7 +44,7 @@ labels:
 {{- end -}}
 {{- end }}
 
-{{/* Whether Secrets are watched: as the value says, else in a scoped install only. Empty is no. */}}
+{{/* Whether Secrets are watched: the value, or by default only in a scoped install. Empty means no. */}}
 {{- define "oauth-app-operator.watchSecrets" -}}
 {{- $default := not (empty .Values.watchNamespaces) -}}
 {{- if ternary $default .Values.watchSecrets (kindIs "invalid" .Values.watchSecrets) -}}
@@ -52,45 +52,45 @@ true
 {{- end -}}
 {{- end }}
 
-{{/* What the operator does where apps are: in all namespaces, or in each watched one. */}}
+{{/* Permissions in namespaces with apps: in all namespaces, or in each watched one. */}}
 {{- define "oauth-app-operator.appRules" -}}
 # Watch the resources; add and remove the finalizer.
 - apiGroups: [oauth-apps.dev]
   resources: [orgoauthapps]
   verbs: [get, list, watch, patch]
-# Say how they are.
+# Report their status.
 - apiGroups: [oauth-apps.dev]
   resources: [orgoauthapps/status]
   verbs: [patch]
-# Write the Secret of a resource, by its name. Delete is for the one that a renamed Secret leaves, and to set its
-# owner where OwnerReferencesPermissionEnforcement is on, as on OpenShift.
+# Write the Secret of a resource, by its name. Delete is for the old Secret after a rename, and to set the
+# owner if OwnerReferencesPermissionEnforcement is enabled, as on OpenShift.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, update, delete]
 {{- if include "oauth-app-operator.watchSecrets" . }}
-# Notice at once that such a Secret was deleted or edited. The operator asks for the metadata of its own by their label, but
-# Kubernetes grants no less than to read all of them. `watchSecrets: false` takes this away.
+# Detect at once that such a Secret was deleted or edited. The operator requests only the metadata of Secrets with its label,
+# but Kubernetes has no narrower permission than reading all of them. `watchSecrets: false` removes it.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch]
 {{- end }}
-# Find the pods that still use a Secret, for deletionPolicy DeleteWhenUnused, or hold its previous value after a rotation.
+# Find the pods that still use a Secret, for deletionPolicy DeleteWhenUnused, or have its previous value after a rotation.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
 {{- if .Values.rotation.restart }}
-# Restart the workloads that spec.rotation.restart names, once it is seen that they use the Secret.
+# Restart the workloads in spec.rotation.restart, after a check that they use the Secret.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
   verbs: [get, patch]
 {{- end }}
-# Say what happened.
+# Publish Events.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
 {{- end }}
 
-{{/* The peers of a NetworkPolicy rule that have these addresses. */}}
+{{/* The NetworkPolicy peers for these CIDRs. */}}
 {{- define "oauth-app-operator.to" -}}
 to:
   {{- range . }}

@@ -11,14 +11,14 @@ if obj.metadata.deletionTimestamp ~= nil then
 end
 local ready = conditions.Ready
 if ready == nil or obj.status.observedGeneration ~= obj.metadata.generation then
-  return {status = "Progressing", message = "The operator has not looked at this generation of the connection yet."}
+  return {status = "Progressing", message = "The operator has not reconciled this generation of the connection yet."}
 end
 local message = ready.reason .. ": " .. ready.message
 if ready.status == "False" then
   return {status = "Degraded", message = message}
 end
--- Unknown and Pending: the API is asked as soon as an app uses the connection. Whoever waits for it before making one
--- would wait for ever.
+-- Unknown and Pending: the connection is verified when an app uses it. A sync that waits for it before creating an app
+-- would never end.
 if ready.status == "Unknown" and ready.reason ~= "Pending" then
   return {status = "Progressing", message = message}
 end

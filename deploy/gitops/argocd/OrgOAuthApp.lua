@@ -23,7 +23,7 @@ if obj.metadata.deletionTimestamp ~= nil then
   return health("Progressing", kind, "The app is being deleted.")
 end
 if obj.status == nil or obj.status.observedGeneration ~= obj.metadata.generation then
-  return {status = "Progressing", message = "The operator has not looked at this generation of the resource yet."}
+  return {status = "Progressing", message = "The operator has not reconciled this generation of the resource yet."}
 end
 if obj.spec.suspend then
   return health("Suspended", "Synced", "spec.suspend is set.")
@@ -32,13 +32,13 @@ if is("Stalled", "True") then
   return health("Degraded", "Stalled", "See the conditions.")
 end
 if is("Reconciling", "True") then
-  return health("Progressing", "Reconciling", "The operator is at work.")
+  return health("Progressing", "Reconciling", "The operator is reconciling.")
 end
 -- With managementPolicy: Observe the message of Synced says what Full would do.
 if is("Ready", "True") then
-  return health("Healthy", is("Synced", "False") and "Synced" or "Ready", "The credential is in the Secret.")
+  return health("Healthy", is("Synced", "False") and "Synced" or "Ready", "The credentials are in the Secret.")
 end
 if is("Ready", "False") then
-  return health("Suspended", "Ready", "managementPolicy: Observe waits for somebody to set Full.")
+  return health("Suspended", "Ready", "managementPolicy: Observe is set; set Full to apply the plan.")
 end
-return health("Progressing", "Ready", "The operator has not looked at the resource yet.")
+return health("Progressing", "Ready", "The operator has not reconciled the resource yet.")

@@ -13,7 +13,7 @@ pub fn config_map_patch() -> Result<String, Box<dyn Error>> {
         fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
     };
     let mut yaml = String::from(
-        "# How Argo CD reads and offers to act on what oauth-app-operator manages; written from the Lua beside it by\n\
+        "# Health and actions of the kinds of oauth-app-operator in Argo CD; generated from the Lua beside it by\n\
          # `cargo xtask generate`.\n#   kubectl -n argocd patch configmap argocd-cm --patch-file argocd-cm.yaml\ndata:\n",
     );
     for kind in ["IamConnection", "OrgOAuthApp"] {

@@ -1,3 +1,3 @@
--- The actions that Argo CD offers on an OrgOAuthApp. Only a secret that the operator makes can be rotated.
+-- The actions that Argo CD offers for an OrgOAuthApp. Only a secret that the operator generates can be rotated.
 local own = not obj.spec.publicClient and obj.spec.clientSecretRef == nil
 return {reconcile = {disabled = false}, rotate = {disabled = not own}}

@@ -1,4 +1,4 @@
--- Asks for a look at the app itself, as `kubectl annotate` does.
+-- Requests a reconcile of the app, as `kubectl annotate` does.
 local os = require("os")
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}

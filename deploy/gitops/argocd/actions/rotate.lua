@@ -1,4 +1,4 @@
--- Asks for a new client secret, as `kubectl annotate` does.
+-- Requests a new client secret, as `kubectl annotate` does.
 local os = require("os")
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
