@@ -1,5 +1,5 @@
-//! `cargo xtask attack`: one tenant does its worst for a while, and a table tells what its neighbor, the probes and the memory
-//! of the operator felt of it. Each attack has a control plane, a simulator and an operator of its own.
+//! `cargo xtask attack`: one tenant attacks for a while, and a table shows the effect on another tenant, on the probes and on the
+//! memory of the operator. Each attack has its own control plane, simulator and operator.
 
 mod measure;
 mod queue;
@@ -22,19 +22,19 @@ use crate::demo::{Binaries, Narrator, Stage};
 use measure::{Measured, Probe};
 use tenant::{Attacker, Tenant};
 
-/// What is attacked, and for how long.
+/// Which attacks to run, and for how long.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How long each attack goes on
+    /// Duration of each attack in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Only this attack; may be given several times [default: all]
+    /// Run only this attack; repeatable [default: all]
     #[arg(long)]
     only: Vec<Attack>,
-    /// Run the debug build of the operator, which is there sooner and tells less
+    /// Use the debug build of the operator, which builds faster but gives less meaningful figures
     #[arg(long)]
     debug: bool,
-    /// Attack this program instead of building one
+    /// Attack this operator binary instead of building one
     #[arg(long, conflicts_with = "debug")]
     operator: Option<PathBuf>,
     /// Copy the log of the operator into this directory after each attack
@@ -45,17 +45,17 @@ pub struct Args {
 /// What the attacker does.
 #[derive(Clone, Copy, ValueEnum)]
 enum Attack {
-    /// Nothing: what the others are compared with
+    /// No attack: the baseline
     None,
-    /// Templates, huge Secrets, control characters, an API that quotes what it is sent
+    /// Templates, huge Secrets, control characters, an API that echoes requests
     Text,
-    /// Resources and pods of the largest size, lists without an end, requests that are never finished
+    /// Resources and pods of the maximum size, endless lists, requests that are never completed
     Size,
-    /// A crowd of refused resources in made-up organizations, one that always answers 429, annotations in loops
+    /// Many rejected resources in invented organizations, one organization that always returns 429, annotations in loops
     Queue,
 }
 
-/// Builds, attacks, prints the table, and fails when a target was missed.
+/// Builds, attacks, prints the table, and fails if a target is missed.
 pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     let narrator = Narrator::new();

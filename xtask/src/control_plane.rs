@@ -1,5 +1,5 @@
-//! `cargo xtask control-plane`: provides the programs that tests and demo run on, or starts a control plane by hand.
-//! The first time it may take minutes, and shows what it does.
+//! `cargo xtask control-plane`: provides the programs for tests and demo, or starts a control plane by hand.
+//! The first run may take minutes, and shows its progress.
 
 use std::error::Error;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub struct Args {
     start: bool,
 }
 
-/// Provides the programs and says where they are.
+/// Provides the programs and prints their paths.
 pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut tools = Tool::CONTROL_PLANE.to_vec();
     tools.extend(args.helm.then_some(Tool::Helm));
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 fn start() -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let plane = ControlPlane::start()?;
-    eprintln!("started in {:.1} s; Ctrl-C ends it", begin.elapsed().as_secs_f32());
+    eprintln!("started in {:.1} s; Ctrl-C stops it", begin.elapsed().as_secs_f32());
     println!("export KUBECONFIG={}", plane.admin_kubeconfig().display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tokio::signal::ctrl_c())?;

@@ -1,12 +1,12 @@
-//! `cargo xtask test`: every test of the workspace, with what the tests need provided first.
-//! The programs of the control plane take minutes the first time, which then is seen and not mistaken for a slow test.
+//! `cargo xtask test`: provides the programs for the tests, then runs every test of the workspace.
+//! The first run builds or downloads the control plane for minutes; its progress is visible, so it does not look like a slow test.
 
 use std::error::Error;
 use std::process::Command;
 
 use control_plane::binaries::{self, Tool};
 
-/// What to pass on.
+/// Arguments for cargo.
 #[derive(clap::Args)]
 pub struct Args {
     /// Arguments for `cargo test --workspace`, such as a name of tests or `--no-fail-fast`

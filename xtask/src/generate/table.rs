@@ -1,9 +1,9 @@
-//! A table of Markdown.
-//! What would break it is escaped here, so that texts of the code need not care.
+//! A Markdown table.
+//! It escapes special characters, so that texts in the code do not have to.
 
 use std::fmt;
 
-/// Rows of cells beneath their headings.
+/// Rows of cells below their headings.
 pub struct Table<const N: usize> {
     headings: [&'static str; N],
     rows: Vec<[String; N]>,

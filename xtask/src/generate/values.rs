@@ -1,5 +1,5 @@
-//! The table of the chart's values in `docs/install.md`, from `values.yaml`: a value is a key with a comment above it.
-//! Whatever is below such a key belongs to its default.
+//! The table of the chart values in `docs/install.md`, from `values.yaml`: a value is a key with a comment above it.
+//! Everything below such a key belongs to its default.
 
 use std::fs;
 
@@ -20,11 +20,11 @@ struct Entry {
     meaning: String,
 }
 
-/// The text with the table of now between its markers.
+/// The text with the current table between its markers.
 pub fn document(text: &str) -> Result<String, String> {
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.ok_or_else(|| format!("the document lacks the markers {BEGIN}{END}"))?;
-    let mut table = Table::new(["Value", "Default", "What it is"]);
+    let mut table = Table::new(["Value", "Default", "Description"]);
     for Entry { path, default, meaning } in parse(&chart("values.yaml")?)? {
         table.row([&format!("`{path}`"), &format!("`{default}`"), &meaning]);
     }
