@@ -1,4 +1,4 @@
-//! The project's own commands, `cargo xtask <command>`.
+//! The commands of the project, `cargo xtask <command>`.
 //! Each command is a module with its arguments and a function that runs it.
 
 mod attack;
@@ -13,13 +13,15 @@ mod picture;
 mod plot;
 mod simulate;
 mod test;
+#[cfg(test)]
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The project's own commands.
+/// The commands of the project.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Cli {
@@ -29,26 +31,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Let one tenant attack the operator, and measure what its neighbor and the operator's process feel of it.
+    /// Let one tenant attack the operator, and measure the effect on another tenant and on the operator process.
     Attack(attack::Args),
-    /// Provide the programs of a Kubernetes control plane, or start one to play with.
+    /// Provide the programs of a Kubernetes control plane, or start one to experiment with.
     ControlPlane(control_plane::Args),
-    /// Show the whole job on a real control plane, step by step.
+    /// Demonstrate the operator on a real control plane, step by step.
     Demo(demo::Args),
-    /// Check the dependencies, and write their licenses into THIRD-PARTY-NOTICES.
+    /// Check the dependencies, and write their licenses to THIRD-PARTY-NOTICES.
     Dependencies(dependencies::Args),
-    /// Write the generated files: CRDs, deploy/install.yaml, the settings of Argo CD, parts of the documentation.
+    /// Generate files: the CRDs, deploy/install.yaml, the settings of Argo CD, parts of the documentation.
     Generate(generate::Args),
-    /// Draw the dashboard into docs/dashboard.svg, as a real Prometheus measures it over a scenario.
+    /// Draw the dashboard to docs/dashboard.svg, with data that a real Prometheus collects during a scenario.
     Picture(picture::Args),
-    /// Live random lives of apps, any number of them, and check the invariants.
+    /// Simulate random schedules of events, any number of them, and check the invariants.
     Simulate(simulate::Args),
-    /// Provide what the tests need and run them all.
+    /// Provide the programs for the tests and run all tests.
     ///
-    /// The first time it provides a control plane (etcd, kube-apiserver, kube-controller-manager and kubectl), helm and
-    /// promtool: downloaded, or built from their sources, which takes minutes. They are kept in the user's cache directory.
+    /// The first run provides a control plane (etcd, kube-apiserver, kube-controller-manager and kubectl), helm and
+    /// promtool: downloaded, or built from source, which takes minutes. They are cached in the user's cache directory.
     ///
-    /// To run one test of the whole: `cargo xtask test -- --test e2e NAME`.
+    /// To run one end-to-end test: `cargo xtask test -- --test e2e NAME`.
     Test(test::Args),
 }
 
