@@ -6,25 +6,26 @@
 
 mod block;
 mod console;
+mod env;
 mod shell;
-mod stage;
 
 use block::{Block, Mark, NoTest, Text};
-use stage::{Scene, Stage};
+use env::{DocsEnv, Start};
 use std::path::{Path, PathBuf};
+use test_environment::repository;
 
-/// Each document with commands or manifests, and where its reader begins.
+/// Each document with commands or manifests, and what is there when its reader begins.
 const DOCUMENTS: &[(&str, Run)] = &[
-    ("README.md", Run::Here(Scene::Empty)),
-    ("docs/quickstart.md", Run::Here(Scene::Empty)),
-    ("docs/concepts.md", Run::Here(Scene::Installed)),
-    ("docs/operations.md", Run::Here(Scene::Installed)),
-    ("docs/migration.md", Run::Here(Scene::Installed)),
-    ("docs/security.md", Run::Here(Scene::Installed)),
-    ("docs/faq.md", Run::Here(Scene::Installed)),
+    ("README.md", Run::Here(Start::Empty)),
+    ("docs/quickstart.md", Run::Here(Start::Empty)),
+    ("docs/concepts.md", Run::Here(Start::Installed)),
+    ("docs/operations.md", Run::Here(Start::Installed)),
+    ("docs/migration.md", Run::Here(Start::Installed)),
+    ("docs/security.md", Run::Here(Start::Installed)),
+    ("docs/faq.md", Run::Here(Start::Installed)),
     ("docs/install.md", Run::By("tests/install")),
-    ("docs/runbook.md", Run::Here(Scene::Installed)),
-    ("docs/gitops.md", Run::Here(Scene::Installed)),
+    ("docs/runbook.md", Run::Here(Start::Installed)),
+    ("docs/gitops.md", Run::Here(Start::Installed)),
     ("docs/development.md", Run::By("the tests that it describes")),
 ];
 
@@ -41,7 +42,7 @@ const EXCEPTIONS: &[(&str, NoTest, usize)] = &[
 /// How a document is tested.
 enum Run {
     /// By this test, beginning with this.
-    Here(Scene),
+    Here(Start),
     /// By another one.
     By(&'static str),
 }
@@ -52,14 +53,14 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn follow(document: &str) {
     let _alone = ALONE.lock().await;
     let (_, run) = DOCUMENTS.iter().find(|(name, _)| *name == document).expect("a document of the list");
-    let scene = match run {
-        Run::Here(scene) => *scene,
+    let start = match run {
+        Run::Here(start) => *start,
         Run::By(test) => panic!("{document} is run by {test}"),
     };
-    let mut stage = Stage::set(scene).await;
+    let mut env = DocsEnv::new(start).await;
     for block in blocks(document) {
-        if let Err(error) = stage.play(&block).await {
-            panic!("{}: {error}\n{}", block.place(), stage.picture());
+        if let Err(error) = env.run(&block).await {
+            panic!("{}: {error}\n{}", block.place(), env.report().await);
         }
     }
 }
@@ -82,10 +83,6 @@ async fn concepts() {
 #[tokio::test]
 async fn runbook() {
     follow("docs/runbook.md").await;
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
 fn blocks(document: &str) -> Vec<Block> {

@@ -3,10 +3,10 @@
 
 use crate::cluster::{plane, repository};
 use crate::consumers::{from_env, rotated_hours_ago, run_pod};
+use crate::env::TenantEnv;
 use crate::metrics::small_life;
 use crate::promtool::{Case, assert_cases, ending, lasting, shipped};
 use crate::scrape::Scrape;
-use crate::world::World;
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -24,85 +24,85 @@ fn refuse(status: u16) -> Fault {
     Fault::always(Action::Status { status, message: "no".into(), performed: false })
 }
 
-async fn with_a_ready_app(namespace: &str, spec: Value) -> World {
-    let world = World::running(namespace, Flavor::Csp).await;
-    world.create("billing", spec).await;
-    world.until_ready("billing").await;
-    world
+async fn with_a_ready_app(namespace: &str, spec: Value) -> TenantEnv {
+    let env = TenantEnv::running(namespace, Flavor::Csp).await;
+    env.create("billing", spec).await;
+    env.until_ready("billing").await;
+    env
 }
 
 /// The scrapes before and after a series grew.
-async fn until_it_grows(world: &World, name: &str, labels: &[(&str, &str)]) -> Vec<Value> {
-    let before = Scrape::of(world).await;
+async fn until_it_grows(env: &TenantEnv, name: &str, labels: &[(&str, &str)]) -> Vec<Value> {
+    let before = Scrape::of(env).await;
     let was = before.sum(name, labels).unwrap_or_default();
-    world.until_metric(name, labels, |now| now >= was + 2.0).await;
-    lasting(&before, &Scrape::of(world).await)
+    env.until_metric(name, labels, |now| now >= was + 2.0).await;
+    lasting(&before, &Scrape::of(env).await)
 }
 
 async fn all_is_well_and_then_it_is_killed() -> [Case; 2] {
-    let world = with_a_ready_app("alert-none", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
-    let well = until_it_grows(&world, "reconciles_total", &[("outcome", "settled")]).await;
-    let last = Scrape::of(&world).await;
-    world.operator().kill();
+    let env = with_a_ready_app("alert-none", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let well = until_it_grows(&env, "reconciles_total", &[("outcome", "settled")]).await;
+    let last = Scrape::of(&env).await;
+    env.operator().kill().unwrap();
     [firing("all is well", well, &[]), firing("killed", ending(&last), &["OAuthAppOperatorDown"])]
 }
 
 async fn wrong_credentials() -> Case {
-    let world = World::new("alert-refused", Flavor::Csp).await;
-    world.store_credentials("not-the-right-token").await;
-    world.connect(json!({})).await;
-    world.operator().start();
-    world.create("billing", json!({})).await;
-    world.until_metric("token_refreshes_total", &[("result", "refused")], |count| count >= 1.0).await;
-    world.until_metric("connection_ready", &[("connection", "alert-refused")], |ready| ready == 0.0).await;
-    let before = Scrape::of(&world).await;
-    world.store_credentials("not-the-right-one-either").await;
-    world.until_metric("token_refreshes_total", &[("result", "refused")], |count| count >= 2.0).await;
-    let series = lasting(&before, &Scrape::of(&world).await);
+    let env = TenantEnv::new("alert-refused", Flavor::Csp).await;
+    env.store_credentials("not-the-right-token").await;
+    env.connect(json!({})).await;
+    env.operator().start().unwrap();
+    env.create("billing", json!({})).await;
+    env.until_metric("token_refreshes_total", &[("result", "refused")], |count| count >= 1.0).await;
+    env.until_metric("connection_ready", &[("connection", "alert-refused")], |ready| ready == 0.0).await;
+    let before = Scrape::of(&env).await;
+    env.store_credentials("not-the-right-one-either").await;
+    env.until_metric("token_refreshes_total", &[("result", "refused")], |count| count >= 2.0).await;
+    let series = lasting(&before, &Scrape::of(&env).await);
     let alerts = ["OAuthAppConnectionNotReady", "OAuthAppCredentialsRefused", "OAuthAppsNotReady"];
     firing("wrong credentials", series, &alerts)
 }
 
 async fn the_api_fails() -> Case {
-    let world = with_a_ready_app("alert-failing", json!({})).await;
-    world.control.fault(refuse(503)).await.unwrap();
-    world.until_metric("connection_ready", &[("connection", "alert-failing")], |ready| ready == 0.0).await;
-    let series = until_it_grows(&world, "remote_calls_total", &[("status", "503")]).await;
+    let env = with_a_ready_app("alert-failing", json!({})).await;
+    env.control.fault(refuse(503)).await.unwrap();
+    env.until_metric("connection_ready", &[("connection", "alert-failing")], |ready| ready == 0.0).await;
+    let series = until_it_grows(&env, "remote_calls_total", &[("status", "503")]).await;
     firing("the API fails", series, &["OAuthAppApiFailing", "OAuthAppConnectionNotReady"])
 }
 
 async fn the_api_throttles() -> Case {
-    let world = with_a_ready_app("alert-throttled", json!({})).await;
+    let env = with_a_ready_app("alert-throttled", json!({})).await;
     let throttle = Action::TooManyRequests { retry_after: Some(2) };
-    world.control.fault(Fault::always(throttle)).await.unwrap();
-    let series = until_it_grows(&world, "remote_calls_total", &[("status", "429")]).await;
+    env.control.fault(Fault::always(throttle)).await.unwrap();
+    let series = until_it_grows(&env, "remote_calls_total", &[("status", "429")]).await;
     firing("the API throttles", series, &["OAuthAppApiThrottled"])
 }
 
 async fn a_rotation_is_refused() -> Case {
-    let world = with_a_ready_app("alert-overdue", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
-    world.operator().kill();
-    world.control.fault(refuse(409).on(Operation::RotateSecret)).await.unwrap();
+    let env = with_a_ready_app("alert-overdue", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    env.operator().kill().unwrap();
+    env.control.fault(refuse(409).on(Operation::RotateSecret)).await.unwrap();
     let long_ago = json!({"metadata": {"annotations": {"oauth-apps.dev/rotated-at": "2026-01-01T00:00:00Z"}}});
-    world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
-    world.operator().start();
-    world.until_metric("rotations_overdue", &[], |count| count == 1.0).await;
-    let series = until_it_grows(&world, "reconciles_total", &[("outcome", "waiting")]).await;
+    env.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
+    env.operator().start().unwrap();
+    env.until_metric("rotations_overdue", &[], |count| count == 1.0).await;
+    let series = until_it_grows(&env, "reconciles_total", &[("outcome", "waiting")]).await;
     firing("a rotation is refused", series, &["OAuthAppRotationOverdue"])
 }
 
 async fn a_pod_missed_a_rotation() -> Case {
-    let world = with_a_ready_app("alert-stale", json!({"rotation": {"overlap": "48h"}})).await;
-    run_pod(&world, "web", from_env(), "2026-01-01T00:00:00Z");
-    rotated_hours_ago(&world, 200).await;
-    world.until_metric("apps_with_stale_consumers", &[], |count| count == 1.0).await;
-    let before = Scrape::of(&world).await;
-    firing("a pod missed a rotation", lasting(&before, &Scrape::of(&world).await), &["OAuthAppStaleConsumers"])
+    let env = with_a_ready_app("alert-stale", json!({"rotation": {"overlap": "48h"}})).await;
+    run_pod(&env, "web", from_env(), "2026-01-01T00:00:00Z");
+    rotated_hours_ago(&env, 200).await;
+    env.until_metric("apps_with_stale_consumers", &[], |count| count == 1.0).await;
+    let before = Scrape::of(&env).await;
+    firing("a pod missed a rotation", lasting(&before, &Scrape::of(&env).await), &["OAuthAppStaleConsumers"])
 }
 
 /// Has Kubernetes refuse new Secrets in the namespace.
-async fn forbid_secrets(world: &World) {
-    let (name, group) = (&world.namespace, "admissionregistration.k8s.io/v1");
+async fn forbid_secrets(env: &TenantEnv) {
+    let (name, group) = (&env.namespace, "admissionregistration.k8s.io/v1");
     let secrets = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]});
     let policy = json!({
         "apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
@@ -117,67 +117,67 @@ async fn forbid_secrets(world: &World) {
         "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": here}},
     });
     for object in [policy, binding] {
-        plane().kubectl_with_input(&["apply", "-f", "-"], &object.to_string()).unwrap();
+        plane().apply(&object).unwrap();
     }
     let attempt = ["-n", name, "create", "secret", "generic", "attempt", "--dry-run=server"];
-    world.until("Secrets are refused", async || plane().kubectl(&attempt).is_err()).await;
+    env.until("Secrets are refused", async || plane().kubectl(&attempt).is_err()).await;
 }
 
 async fn secrets_are_refused() -> Case {
-    let world = World::running("alert-writes", Flavor::Csp).await;
-    forbid_secrets(&world).await;
-    world.create("billing", json!({})).await;
+    let env = TenantEnv::running("alert-writes", Flavor::Csp).await;
+    forbid_secrets(&env).await;
+    env.create("billing", json!({})).await;
     let refused = [("resource", "secrets"), ("result", "refused")];
-    world.until_metric("kubernetes_writes_total", &refused, |count| count >= 1.0).await;
-    let series = until_it_grows(&world, "kubernetes_writes_total", &refused).await;
+    env.until_metric("kubernetes_writes_total", &refused, |count| count >= 1.0).await;
+    let series = until_it_grows(&env, "kubernetes_writes_total", &refused).await;
     firing("Secrets are refused", series, &["OAuthAppKubernetesWritesFailing", "OAuthAppsNotReady"])
 }
 
 async fn no_pass_ends() -> Case {
-    let world = World::new("alert-stuck", Flavor::Csp).await;
-    world.give_credentials().await;
-    world.connect(json!({"limits": {"timeout": "2m"}})).await;
-    world.operator().start();
+    let env = TenantEnv::new("alert-stuck", Flavor::Csp).await;
+    env.give_credentials().await;
+    env.connect(json!({"limits": {"timeout": "2m"}})).await;
+    env.operator().start().unwrap();
     let hang = Action::Hang { performed: false };
-    world.control.fault(Fault::always(hang).on(Operation::CreateApp)).await.unwrap();
-    world.create("billing", json!({})).await;
-    world.until("it hangs", async || world.calls(Operation::CreateApp).await == 1).await;
-    let before = Scrape::of(&world).await;
-    let series = lasting(&before, &Scrape::of(&world).await);
+    env.control.fault(Fault::always(hang).on(Operation::CreateApp)).await.unwrap();
+    env.create("billing", json!({})).await;
+    env.until("it hangs", async || env.calls(Operation::CreateApp).await == 1).await;
+    let before = Scrape::of(&env).await;
+    let series = lasting(&before, &Scrape::of(&env).await);
     firing("no pass ends", series, &["OAuthAppQueueStuck", "OAuthAppsNotReady"])
 }
 
 async fn an_app_is_rejected() -> Case {
-    let world = World::running("alert-rejected", Flavor::Csp).await;
-    world.control.fault(refuse(400).on(Operation::CreateApp)).await.unwrap();
-    let before = Scrape::of(&world).await;
-    world.create("billing", json!({})).await;
-    world.until_stalled("billing", "Rejected").await;
-    world.until_metric("apps", &[("ready", "false")], |count| count == 1.0).await;
-    firing("an app is rejected", lasting(&before, &Scrape::of(&world).await), &["OAuthAppsNotReady"])
+    let env = TenantEnv::running("alert-rejected", Flavor::Csp).await;
+    env.control.fault(refuse(400).on(Operation::CreateApp)).await.unwrap();
+    let before = Scrape::of(&env).await;
+    env.create("billing", json!({})).await;
+    env.until_stalled("billing", "Rejected").await;
+    env.until_metric("apps", &[("ready", "false")], |count| count == 1.0).await;
+    firing("an app is rejected", lasting(&before, &Scrape::of(&env).await), &["OAuthAppsNotReady"])
 }
 
 /// A resource of more than the operator reads.
 async fn a_resource_cannot_be_read() -> Case {
-    let world = with_a_ready_app("alert-unreadable", json!({})).await;
+    let env = with_a_ready_app("alert-unreadable", json!({})).await;
     let many: Vec<_> = (0..1500).map(|n| format!("{}.example.com/{n}", "a.".repeat(120) + "a")).collect();
     let large = Patch::Merge(json!({"metadata": {"finalizers": many}}));
-    world.apps().patch("billing", &PatchParams::default(), &large).await.unwrap();
-    world.until_metric("unreadable_objects", &[], |count| count == 1.0).await;
-    let before = Scrape::of(&world).await;
-    let series = lasting(&before, &Scrape::of(&world).await);
+    env.apps().patch("billing", &PatchParams::default(), &large).await.unwrap();
+    env.until_metric("unreadable_objects", &[], |count| count == 1.0).await;
+    let before = Scrape::of(&env).await;
+    let series = lasting(&before, &Scrape::of(&env).await);
     firing("a resource cannot be read", series, &["OAuthAppObjectUnreadable"])
 }
 
 async fn a_finalizer_is_removed() -> Case {
-    let world = with_a_ready_app("alert-finalizer", json!({"deletionPolicy": "DeleteWhenUnused"})).await;
-    world.control.fault(refuse(400).on(Operation::DeleteApps)).await.unwrap();
-    let before = Scrape::of(&world).await;
-    world.delete("billing").await;
+    let env = with_a_ready_app("alert-finalizer", json!({"deletionPolicy": "DeleteWhenUnused"})).await;
+    env.control.fault(refuse(400).on(Operation::DeleteApps)).await.unwrap();
+    let before = Scrape::of(&env).await;
+    env.delete("billing").await;
     let off = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    world.apps().patch("billing", &PatchParams::default(), &off).await.unwrap();
-    world.until_metric("finalizers_removed_total", &[], |count| count == 1.0).await;
-    firing("a finalizer is removed", lasting(&before, &Scrape::of(&world).await), &["OAuthAppFinalizerRemoved"])
+    env.apps().patch("billing", &PatchParams::default(), &off).await.unwrap();
+    env.until_metric("finalizers_removed_total", &[], |count| count == 1.0).await;
+    firing("a finalizer is removed", lasting(&before, &Scrape::of(&env).await), &["OAuthAppFinalizerRemoved"])
 }
 
 /// What the real operator never does is counted by hand.
@@ -261,8 +261,8 @@ fn queries() -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn every_panel_of_the_dashboard_shows_something_after_a_small_life() {
-    let (before, world) = small_life("dashboard").await;
-    let series = lasting(&before, &Scrape::of(&world).await);
+    let (before, env) = small_life("dashboard").await;
+    let series = lasting(&before, &Scrape::of(&env).await);
     let queries = queries();
     assert!(queries.len() > 15, "{queries:?}");
     let rules: Vec<Value> = queries

@@ -2,25 +2,25 @@
 //! Tenants are users with the rights of their namespace only.
 
 use crate::cluster::plane;
+use crate::env::TenantEnv;
 use crate::tenancy::Tenant;
-use crate::world::World;
 use iam_simulator::types::{CallFilter, Flavor};
 use serde_json::{Value, json};
 
 /// For the namespace and the organization of a test.
-fn grant(world: &World, allow: Value) -> Value {
-    json!([{"namespaces": {"from": "Names", "names": [world.namespace]}, "orgs": {"from": "Ids", "ids": [world.org]},
+fn grant(env: &TenantEnv, allow: Value) -> Value {
+    json!([{"namespaces": {"from": "Names", "names": [env.namespace]}, "orgs": {"from": "Ids", "ids": [env.org]},
             "allow": allow}])
 }
 
 /// A connection that allows so much, an operator that runs, and a tenant.
-async fn allowing(namespace: &str, flavor: Flavor, allow: Value) -> (World, Tenant) {
-    let world = World::new(namespace, flavor).await;
-    world.give_credentials().await;
-    world.connect(json!({"grants": grant(&world, allow), "resyncInterval": "10m"})).await;
-    world.operator().start();
-    let tenant = Tenant::of(&world);
-    (world, tenant)
+async fn allowing(namespace: &str, flavor: Flavor, allow: Value) -> (TenantEnv, Tenant) {
+    let env = TenantEnv::new(namespace, flavor).await;
+    env.give_credentials().await;
+    env.connect(json!({"grants": grant(&env, allow), "resyncInterval": "10m"})).await;
+    env.operator().start().unwrap();
+    let tenant = Tenant::of(&env);
+    (env, tenant)
 }
 
 /// A security team's grant.
@@ -44,7 +44,7 @@ fn web(more: Value) -> Value {
 
 #[tokio::test]
 async fn a_tenant_is_given_no_right_that_its_grant_does_not_allow_and_no_call_is_made() {
-    let (world, tenant) = allowing("allow-refuses", Flavor::Csp, narrow()).await;
+    let (env, tenant) = allowing("allow-refuses", Flavor::Csp, narrow()).await;
     let owner = || json!([{"name": "org_owner"}]);
     let permission = json!([{"permissionId": "p-1"}]);
     let admin = json!({"serviceDefinitionId": "service-1", "roles": [{"name": "admin"}]});
@@ -88,94 +88,94 @@ async fn a_tenant_is_given_no_right_that_its_grant_does_not_allow_and_no_call_is
         ),
         ("open", web(json!({"allowOpenRedirectUris": true})), "redirectUris any for allowOpenRedirectUris (allowed"),
     ] {
-        tenant.apply(&world.manifest(name, asks)).unwrap();
-        let message = world.until_stalled(name, "NotAllowed").await;
+        tenant.apply(&env.manifest(name, asks)).unwrap();
+        let message = env.until_stalled(name, "NotAllowed").await;
         assert!(message.contains(says), "{name}: {message}");
         assert!(
             message.contains("ask the platform team to allow more in its spec.grants[].allow"),
             "{name}: {message}"
         );
     }
-    assert_eq!(world.app_calls().await, 0);
+    assert_eq!(env.app_calls().await, 0);
     let within = json!({
         "grantTypes": ["client_credentials", "authorization_code"], "redirectUris": ["https://a.example.com/cb"],
         "roles": {"organizationRoles": [{"name": "org_member"}]},
         "allowedScopes": {"generalScopes": ["openid"], "organizationScopes": {"roles": [{"name": "org_member"}]}},
     });
-    tenant.apply(&world.manifest("within", within)).unwrap();
-    world.until_ready("within").await;
+    tenant.apply(&env.manifest("within", within)).unwrap();
+    env.until_ready("within").await;
 }
 
 #[tokio::test]
 async fn without_allow_a_tenant_has_no_role() {
-    let world = World::new("allow-absent", Flavor::Csp).await;
-    world.give_credentials().await;
-    let grant = json!([{"namespaces": {"from": "All"}, "orgs": {"from": "Ids", "ids": [world.org]}}]);
-    world.connect(json!({ "grants": grant })).await;
-    world.operator().start();
-    let tenant = Tenant::of(&world);
+    let env = TenantEnv::new("allow-absent", Flavor::Csp).await;
+    env.give_credentials().await;
+    let grant = json!([{"namespaces": {"from": "All"}, "orgs": {"from": "Ids", "ids": [env.org]}}]);
+    env.connect(json!({ "grants": grant })).await;
+    env.operator().start().unwrap();
+    let tenant = Tenant::of(&env);
     let member = json!({"roles": {"organizationRoles": [{"name": "org_member"}]}});
-    tenant.apply(&world.manifest("member", member)).unwrap();
-    let message = world.until_stalled("member", "NotAllowed").await;
+    tenant.apply(&env.manifest("member", member)).unwrap();
+    let message = env.until_stalled("member", "NotAllowed").await;
     assert!(message.contains("organizationRoles org_member (allowed: none)"), "{message}");
-    assert_eq!(world.app_calls().await, 0);
+    assert_eq!(env.app_calls().await, 0);
     let scopes = json!({"allowedScopes": {"generalScopes": ["openid", "email"]}});
-    tenant.apply(&world.manifest("plain", scopes)).unwrap();
-    world.until_ready("plain").await;
+    tenant.apply(&env.manifest("plain", scopes)).unwrap();
+    env.until_ready("plain").await;
 }
 
 #[tokio::test]
 async fn a_grant_that_is_narrowed_stops_changes_leaves_the_app_and_lets_it_be_deleted() {
-    let (world, tenant) = allowing("allow-narrowed", Flavor::Csp, json!({"organizationRoles": ["org_owner"]})).await;
+    let (env, tenant) = allowing("allow-narrowed", Flavor::Csp, json!({"organizationRoles": ["org_owner"]})).await;
     let owner = |description: &str| json!({"description": description, "roles": {"organizationRoles": [{"name": "org_owner"}]}});
-    tenant.apply(&world.manifest("billing", owner("Nightly"))).unwrap();
-    world.until_ready("billing").await;
-    let id = world.app("billing").await.status.unwrap().client_id.unwrap();
-    let remote = async || serde_json::to_value(world.remote_app(&id).await.unwrap()).unwrap();
-    let (app, secret) = (remote().await, world.secret("billing").await.unwrap());
-    world.connect(json!({"grants": grant(&world, json!({"organizationRoles": ["org_member"]}))})).await;
-    let message = world.until_stalled("billing", "NotAllowed").await;
+    tenant.apply(&env.manifest("billing", owner("Nightly"))).unwrap();
+    env.until_ready("billing").await;
+    let id = env.app("billing").await.status.unwrap().client_id.unwrap();
+    let remote = async || serde_json::to_value(env.remote_app(&id).await.unwrap()).unwrap();
+    let (app, secret) = (remote().await, env.secret("billing").await.unwrap());
+    env.connect(json!({"grants": grant(&env, json!({"organizationRoles": ["org_member"]}))})).await;
+    let message = env.until_stalled("billing", "NotAllowed").await;
     assert!(message.contains("organizationRoles org_owner (allowed: org_member)"), "{message}");
-    let calls = world.app_calls().await;
-    tenant.apply(&world.manifest("billing", owner("Changed"))).unwrap();
-    let generation = world.app("billing").await.metadata.generation;
-    let seen = async || world.app("billing").await.status.unwrap().observed_generation == generation;
-    world.until("the change is seen", seen).await;
-    assert_eq!((remote().await, world.app_calls().await), (app, calls), "the app is left as it is");
-    assert_eq!(world.secret("billing").await.unwrap(), secret, "so is its Secret");
-    world.assert_credential_works("billing").await;
+    let calls = env.app_calls().await;
+    tenant.apply(&env.manifest("billing", owner("Changed"))).unwrap();
+    let generation = env.app("billing").await.metadata.generation;
+    let seen = async || env.app("billing").await.status.unwrap().observed_generation == generation;
+    env.until("the change is seen", seen).await;
+    assert_eq!((remote().await, env.app_calls().await), (app, calls), "the app is left as it is");
+    assert_eq!(env.secret("billing").await.unwrap(), secret, "so is its Secret");
+    env.assert_credential_works("billing").await;
     tenant.kubectl(&["-n", "allow-narrowed", "delete", "ooa", "billing", "--wait=false"]).unwrap();
-    world.until_gone("billing").await;
-    assert_eq!(world.control.apps().await.unwrap().len(), 0, "deletion asks for nothing");
+    env.until_gone("billing").await;
+    assert_eq!(env.control.apps().await.unwrap().len(), 0, "deletion asks for nothing");
 }
 
 #[tokio::test]
 async fn a_resource_without_a_grant_causes_no_call_not_even_the_check_of_its_connection() {
-    let world = World::new("allow-no-call", Flavor::Cpn).await;
-    world.give_credentials().await;
+    let env = TenantEnv::new("allow-no-call", Flavor::Cpn).await;
+    env.give_credentials().await;
     let elsewhere = json!([{"namespaces": {"from": "Names", "names": ["elsewhere"]}, "orgs": {"from": "All"}}]);
-    world.connect(json!({ "grants": elsewhere })).await;
-    let tenant = Tenant::of(&world);
+    env.connect(json!({ "grants": elsewhere })).await;
+    let tenant = Tenant::of(&env);
     // The first of all organizations, so that the connection would be checked with it; and there before the operator, so
     // that its first look would be about it.
-    tenant.apply(&world.manifest("ungranted", json!({"orgId": "0-of-somebody-else"}))).unwrap();
-    world.operator().start();
-    world.until_stalled("ungranted", "NotGranted").await;
-    let calls = async || world.control.calls(&CallFilter::default()).await.unwrap();
+    tenant.apply(&env.manifest("ungranted", json!({"orgId": "0-of-somebody-else"}))).unwrap();
+    env.operator().start().unwrap();
+    env.until_stalled("ungranted", "NotGranted").await;
+    let calls = async || env.control.calls(&CallFilter::default()).await.unwrap();
     assert_eq!(calls().await.len(), 0, "{:?}", calls().await);
-    world.connect(json!({"grants": grant(&world, json!({}))})).await;
-    tenant.apply(&world.manifest("granted", json!({}))).unwrap();
-    world.until_ready("granted").await;
-    world.until_connection("Ready", "True", "Provisioned").await;
+    env.connect(json!({"grants": grant(&env, json!({}))})).await;
+    tenant.apply(&env.manifest("granted", json!({}))).unwrap();
+    env.until_ready("granted").await;
+    env.until_connection("Ready", "True", "Provisioned").await;
     let about_others: Vec<_> =
         calls().await.into_iter().filter(|call| format!("{call:?}").contains("0-of-somebody-else")).collect();
     assert!(about_others.is_empty(), "{about_others:?}");
-    world.until_stalled("ungranted", "NotGranted").await;
+    env.until_stalled("ungranted", "NotGranted").await;
 }
 
 #[tokio::test]
 async fn kubectl_refuses_an_empty_selector_and_says_what_to_write() {
-    let world = World::new("allow-selector", Flavor::Csp).await;
+    let env = TenantEnv::new("allow-selector", Flavor::Csp).await;
     let parts = [
         json!({}),
         json!({"matchLabels": {}}),
@@ -184,7 +184,7 @@ async fn kubectl_refuses_an_empty_selector_and_says_what_to_write() {
     ];
     for selector in parts {
         let grant = json!([{"namespaces": {"from": "Selector", "selector": selector}, "orgs": {"from": "All"}}]);
-        let manifest = world.connection(json!({ "grants": grant })).to_string();
+        let manifest = env.connection(json!({ "grants": grant })).to_string();
         for arguments in [&["apply", "-f", "-"][..], &["apply", "--server-side", "-f", "-"]] {
             let refused = plane().kubectl_with_input(arguments, &manifest).unwrap_err().to_string();
             assert!(refused.contains("name labels, or say from: All instead"), "{refused}");

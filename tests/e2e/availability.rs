@@ -1,7 +1,7 @@
 //! What consumers meet that read a Secret and ask for a token without pause, over the whole life of an app: none is refused but for
 //! what somebody did to its app in the console, and that only until the operator has repaired it.
 
-use crate::world::World;
+use crate::env::TenantEnv;
 use iam_simulator::client::Control;
 use iam_simulator::types::{Flavor, Human, Replication};
 use k8s_openapi::api::core::v1::Secret;
@@ -43,10 +43,10 @@ pub struct Consumers {
 }
 
 impl Consumers {
-    pub fn of(world: &World, names: &[String]) -> Self {
+    pub fn of(env: &TenantEnv, names: &[String]) -> Self {
         let records: Records = names.iter().map(|name| (name.clone(), Record::default())).collect();
         let (records, stop) = (Arc::new(Mutex::new(records)), Arc::new(AtomicBool::new(false)));
-        let (consumer, names) = (Consumer::of(world), names.to_vec());
+        let (consumer, names) = (Consumer::of(env), names.to_vec());
         let (recorded, stopped) = (records.clone(), stop.clone());
         let work = tokio::spawn(async move {
             while !stopped.load(Ordering::Relaxed) {
@@ -62,10 +62,10 @@ impl Consumers {
         self.records.lock().unwrap().clone()
     }
 
-    async fn until_asked_again(&self, world: &World) {
+    async fn until_asked_again(&self, env: &TenantEnv) {
         let before = self.records();
         let asked = |(name, record): (&String, &Record)| record.asked >= before[name].asked + ASKED_AFTERWARDS;
-        world.until("each consumer asked again and again", async || self.records().iter().all(asked)).await;
+        env.until("each consumer asked again and again", async || self.records().iter().all(asked)).await;
     }
 
     pub async fn end(self) -> Records {
@@ -84,9 +84,9 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn of(world: &World) -> Self {
-        let (control, flavor, org) = (world.control.clone(), world.flavor, world.org.clone());
-        Self { apps: world.apps(), secrets: world.secrets(), control, flavor, org }
+    fn of(env: &TenantEnv) -> Self {
+        let (control, flavor, org) = (env.control.clone(), env.flavor, env.org.clone());
+        Self { apps: env.apps(), secrets: env.secrets(), control, flavor, org }
     }
 
     async fn ask(&self, name: &str, records: &Mutex<Records>) {
@@ -135,20 +135,20 @@ async fn no_consumer_of_cloud_partner_navigator_is_refused_but_for_what_was_done
 
 /// The API shows and knows everything four seconds late, and the operator is killed while it rotates.
 async fn refused_only_for_what_was_done_in_the_console(namespace: &str, flavor: Flavor) {
-    let world = World::new(namespace, flavor).await;
+    let env = TenantEnv::new(namespace, flavor).await;
     let late = Replication { reads_ms: 4000, lists_ms: 4000, tokens_ms: 4000 };
-    world.control.set(|settings| settings.replication = late).await.unwrap();
-    world.give_credentials().await;
-    world.connect(json!({"credentialCheckInterval": "5s"})).await;
-    world.operator().start();
+    env.control.set(|settings| settings.replication = late).await.unwrap();
+    env.give_credentials().await;
+    env.connect(json!({"credentialCheckInterval": "5s"})).await;
+    env.operator().start().unwrap();
     let names: Vec<String> = (0..APPS).map(|n| format!("app-{n}")).collect();
-    let consumers = Consumers::of(&world, &names);
-    create_and_rotate(&world, &names).await;
-    let repairs = act_in_the_console(&world).await;
+    let consumers = Consumers::of(&env, &names);
+    create_and_rotate(&env, &names).await;
+    let repairs = act_in_the_console(&env).await;
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
-    consumers.until_asked_again(&world).await;
+    consumers.until_asked_again(&env).await;
     let records = consumers.end().await;
     assert!(records.values().any(|record| record.asked_before_ready > 0), "they began before the API knew the secret");
     for (name, record) in &records {
@@ -163,47 +163,47 @@ async fn refused_only_for_what_was_done_in_the_console(namespace: &str, flavor: 
     );
 }
 
-async fn create_and_rotate(world: &World, names: &[String]) {
+async fn create_and_rotate(env: &TenantEnv, names: &[String]) {
     for name in names {
-        world.create(name, json!({})).await;
+        env.create(name, json!({})).await;
     }
     for name in names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
     for name in names {
-        world.change(name, json!({"description": "Daily"})).await;
-        world.annotate(name, ROTATE, "1").await;
+        env.change(name, json!({"description": "Daily"})).await;
+        env.annotate(name, ROTATE, "1").await;
     }
-    world.kill_repeatedly(6, 500..3000).await;
+    env.kill_repeatedly(6, 500..3000).await;
     for name in names {
-        world.until_rotated(name, "1").await;
-        world.until_ready(name).await;
-        let (id, _) = world.credential(name).await.unwrap();
-        let app = world.remote_app(&id).await.unwrap();
+        env.until_rotated(name, "1").await;
+        env.until_ready(name).await;
+        let (id, _) = env.credential(name).await.unwrap();
+        let app = env.remote_app(&id).await.unwrap();
         assert_eq!((app.secret_changes, &app.fields["description"]), (1, &json!("Daily")), "{name}");
     }
 }
 
 /// Regenerates the secret of one app and deletes another one, and returns when each began and was repaired.
-async fn act_in_the_console(world: &World) -> BTreeMap<&'static str, Range<Instant>> {
-    let regenerated = world.credential(REGENERATED).await.unwrap();
-    let deleted = world.credential(DELETED).await.unwrap();
+async fn act_in_the_console(env: &TenantEnv) -> BTreeMap<&'static str, Range<Instant>> {
+    let regenerated = env.credential(REGENERATED).await.unwrap();
+    let deleted = env.credential(DELETED).await.unwrap();
     let begin = Instant::now();
-    let flavor = world.flavor;
-    world.control.human(Human::Regenerate { flavor, id: regenerated.0.clone() }).await.unwrap();
-    world.control.human(Human::Delete { flavor, id: deleted.0.clone() }).await.unwrap();
-    let ends = tokio::join!(until_repaired(world, REGENERATED, &regenerated), until_repaired(world, DELETED, &deleted));
-    assert_eq!(world.control.stats().await.unwrap().creations[&deleted.0], 2, "{DELETED} was created again");
+    let flavor = env.flavor;
+    env.control.human(Human::Regenerate { flavor, id: regenerated.0.clone() }).await.unwrap();
+    env.control.human(Human::Delete { flavor, id: deleted.0.clone() }).await.unwrap();
+    let ends = tokio::join!(until_repaired(env, REGENERATED, &regenerated), until_repaired(env, DELETED, &deleted));
+    assert_eq!(env.control.stats().await.unwrap().creations[&deleted.0], 2, "{DELETED} was created again");
     BTreeMap::from([(REGENERATED, begin..ends.0), (DELETED, begin..ends.1)])
 }
 
-async fn until_repaired(world: &World, name: &str, before: &(String, String)) -> Instant {
+async fn until_repaired(env: &TenantEnv, name: &str, before: &(String, String)) -> Instant {
     let is_repaired = async || {
-        let (id, secret) = world.credential(name).await.unwrap();
+        let (id, secret) = env.credential(name).await.unwrap();
         assert_eq!(id, before.0, "{name} keeps its client id");
-        secret != before.1 && world.control.token(world.flavor, &world.org, &id, &secret).await.is_ok()
+        secret != before.1 && env.control.token(env.flavor, &env.org, &id, &secret).await.is_ok()
     };
-    world.until(&format!("{name} has a new secret that is valid"), is_repaired).await;
+    env.until(&format!("{name} has a new secret that is valid"), is_repaired).await;
     Instant::now()
 }
 

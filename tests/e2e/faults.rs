@@ -1,45 +1,45 @@
 //! What goes wrong on the way to the API and back: each ends as the contract says, without a person where none is needed.
 
-use crate::world::World;
+use crate::env::TenantEnv;
 use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation, Target};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// An app is created while the API does this to one kind of call, once.
-async fn created_in_spite_of(namespace: &str, operation: Operation, action: Action) -> World {
-    let world = World::running(namespace, Flavor::Csp).await;
-    world.control.fault(Fault::once(action).on(operation)).await.unwrap();
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
-    let stats = world.control.stats().await.unwrap();
+async fn created_in_spite_of(namespace: &str, operation: Operation, action: Action) -> TenantEnv {
+    let env = TenantEnv::running(namespace, Flavor::Csp).await;
+    env.control.fault(Fault::once(action).on(operation)).await.unwrap();
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
+    let stats = env.control.stats().await.unwrap();
     assert_eq!(stats.creations.values().copied().collect::<Vec<_>>(), [1], "one app");
-    world
+    env
 }
 
 #[tokio::test]
 async fn a_create_whose_answer_is_lost_makes_one_app_and_a_credential_that_works() {
-    let world = created_in_spite_of("lost-create", Operation::CreateApp, Action::ResponseLost).await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 1, "nobody has seen the first secret");
+    let env = created_in_spite_of("lost-create", Operation::CreateApp, Action::ResponseLost).await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 1, "nobody has seen the first secret");
 }
 
 #[tokio::test]
 async fn a_create_that_is_cut_off_before_it_took_hold_is_repeated() {
-    let world = created_in_spite_of("reset-create", Operation::CreateApp, Action::ConnectionReset).await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
+    let env = created_in_spite_of("reset-create", Operation::CreateApp, Action::ConnectionReset).await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 0);
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_as_good_as_lost() {
-    let world = created_in_spite_of("malformed-create", Operation::CreateApp, Action::MalformedBody).await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 1);
+    let env = created_in_spite_of("malformed-create", Operation::CreateApp, Action::MalformedBody).await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
 async fn an_answer_that_never_ends_is_as_good_as_lost() {
-    let world = created_in_spite_of("slow-create", Operation::CreateApp, Action::SlowBody { ms: None }).await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 1);
+    let env = created_in_spite_of("slow-create", Operation::CreateApp, Action::SlowBody { ms: None }).await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
@@ -57,80 +57,80 @@ async fn server_errors_are_tried_again() {
 
 #[tokio::test]
 async fn an_expired_token_is_renewed_once() {
-    let world = created_in_spite_of("expired", Operation::CreateApp, Action::ExpiredToken).await;
-    let asked = world.calls(Operation::Token).await;
+    let env = created_in_spite_of("expired", Operation::CreateApp, Action::ExpiredToken).await;
+    let asked = env.calls(Operation::Token).await;
     assert_eq!(asked, 4, "two of the operator, one that proves the credential, and one of this test");
 }
 
 #[tokio::test]
 async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
-    let world = World::running("lost-regenerate", Flavor::Csp).await;
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
-    let (id, _) = world.credential("billing").await.unwrap();
-    world.control.fault(Fault::once(Action::ResponseLost).on(Operation::UpdateApp)).await.unwrap();
-    world.secrets().delete("billing", &Default::default()).await.unwrap();
-    world.until("the Secret is back", async || world.credential("billing").await.is_some()).await;
-    assert_eq!(world.credential("billing").await.unwrap().0, id);
-    world.assert_credential_works("billing").await;
+    let env = TenantEnv::running("lost-regenerate", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    let (id, _) = env.credential("billing").await.unwrap();
+    env.control.fault(Fault::once(Action::ResponseLost).on(Operation::UpdateApp)).await.unwrap();
+    env.secrets().delete("billing", &Default::default()).await.unwrap();
+    env.until("the Secret is back", async || env.credential("billing").await.is_some()).await;
+    assert_eq!(env.credential("billing").await.unwrap().0, id);
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn a_delete_whose_answer_is_lost_ends() {
-    let world = World::running("lost-delete", Flavor::Csp).await;
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
-    world.control.fault(Fault::once(Action::ResponseLost).on(Operation::DeleteApps)).await.unwrap();
-    world.delete("billing").await;
-    world.until_gone("billing").await;
-    assert_eq!(world.control.apps().await.unwrap().len(), 0);
+    let env = TenantEnv::running("lost-delete", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    env.control.fault(Fault::once(Action::ResponseLost).on(Operation::DeleteApps)).await.unwrap();
+    env.delete("billing").await;
+    env.until_gone("billing").await;
+    assert_eq!(env.control.apps().await.unwrap().len(), 0);
 }
 
 #[tokio::test]
 async fn when_the_api_asks_to_wait_all_apps_of_the_connection_wait_and_then_go_on() {
-    let world = World::running("throttled", Flavor::Csp).await;
+    let env = TenantEnv::running("throttled", Flavor::Csp).await;
     let throttle = Fault::once(Action::TooManyRequests { retry_after: Some(4) }).on(Operation::CreateApp).skip(5);
-    world.control.fault(throttle).await.unwrap();
+    env.control.fault(throttle).await.unwrap();
     let names: Vec<String> = (0..50).map(|n| format!("app-{n}")).collect();
     for name in &names {
-        world.create(name, json!({})).await;
+        env.create(name, json!({})).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
-    let creates = world.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
+    let creates = env.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
     let refused = creates.iter().find(|call| call.status == Some(429)).expect("one was asked to wait");
     let refused_at = refused.done_ms.unwrap();
     // Calls that were on their way already end; after that none comes before the time is over.
     let limit = 8;
     let early = creates.iter().filter(|call| call.at_ms > refused_at && call.at_ms < refused_at + 3900).count();
     assert!(early <= limit, "{early} calls while the API asked to wait");
-    let most = world.control.stats().await.unwrap().max_in_flight;
+    let most = env.control.stats().await.unwrap().max_in_flight;
     assert!(most <= limit as u64, "{most} calls at once, more than the connection allows");
     assert_eq!(creates.len(), 51, "each app was created by one call, and one was refused");
 }
 
 #[tokio::test]
 async fn a_refusal_is_said_in_the_words_of_the_api_and_tried_again_when_the_spec_changes() {
-    let world = World::running("refused", Flavor::Csp).await;
+    let env = TenantEnv::running("refused", Flavor::Csp).await;
     let refuse =
         |status| Action::Status { status, message: "Display name is a reserved word".into(), performed: false };
-    world.control.fault(Fault::once(refuse(400)).on(Operation::CreateApp)).await.unwrap();
-    world.create("billing", json!({"displayName": "Admin"})).await;
-    let message = world.until_stalled("billing", "Rejected").await;
+    env.control.fault(Fault::once(refuse(400)).on(Operation::CreateApp)).await.unwrap();
+    env.create("billing", json!({"displayName": "Admin"})).await;
+    let message = env.until_stalled("billing", "Rejected").await;
     assert!(message.contains("Display name is a reserved word"), "{message}");
-    assert_eq!(world.calls(Operation::CreateApp).await, 1, "not hammered");
-    world.change("billing", json!({"displayName": "Billing"})).await;
-    world.until_ready("billing").await;
+    assert_eq!(env.calls(Operation::CreateApp).await, 1, "not hammered");
+    env.change("billing", json!({"displayName": "Billing"})).await;
+    env.until_ready("billing").await;
 }
 
 #[tokio::test]
 async fn a_missing_role_is_said_in_the_words_of_the_api() {
-    let world = World::running("forbidden", Flavor::Csp).await;
+    let env = TenantEnv::running("forbidden", Flavor::Csp).await;
     let refuse = Action::Status { status: 403, message: "Organization owner needed".into(), performed: false };
-    world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
-    world.create("billing", json!({})).await;
-    let message = world.until_stalled("billing", "Forbidden").await;
+    env.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
+    env.create("billing", json!({})).await;
+    let message = env.until_stalled("billing", "Forbidden").await;
     let why =
         "create app: 403: Organization owner needed; the token has csp:org_owner in organization org-of-forbidden";
     assert!(message.starts_with("IamConnection forbidden: ") && message.contains(why), "{message}");
@@ -138,141 +138,136 @@ async fn a_missing_role_is_said_in_the_words_of_the_api() {
 
 #[tokio::test]
 async fn an_unknown_organization_is_said_plainly() {
-    let world = World::running("no-org", Flavor::Csp).await;
-    world.control.set(|settings| settings.org_scoped_tokens = false).await.unwrap();
-    world.create("billing", json!({"orgId": "unknown-org"})).await;
-    world.until_stalled("billing", "OrgNotFound").await;
+    let env = TenantEnv::running("no-org", Flavor::Csp).await;
+    env.control.set(|settings| settings.org_scoped_tokens = false).await.unwrap();
+    env.create("billing", json!({"orgId": "unknown-org"})).await;
+    env.until_stalled("billing", "OrgNotFound").await;
 }
 
 #[tokio::test]
 async fn wrong_credentials_are_tried_once_and_the_right_ones_are_taken_up_by_themselves() {
-    let world = World::new("wrong-credentials", Flavor::Csp).await;
-    world.store_credentials("not-the-right-token").await;
-    world.connect(json!({})).await;
-    world.operator().start();
+    let env = TenantEnv::new("wrong-credentials", Flavor::Csp).await;
+    env.store_credentials("not-the-right-token").await;
+    env.connect(json!({})).await;
+    env.operator().start().unwrap();
     for name in ["a", "b", "c"] {
-        world.create(name, json!({})).await;
+        env.create(name, json!({})).await;
     }
     for name in ["a", "b", "c"] {
-        world.until_reason(name, ConditionType::Reconciling, "CredentialsUnavailable").await;
+        env.until_reason(name, ConditionType::Reconciling, "CredentialsUnavailable").await;
     }
-    assert_eq!(
-        (world.calls(Operation::Token).await, world.app_calls().await),
-        (1, 0),
-        "one exchange, no call of any app"
-    );
-    world.give_credentials().await;
+    assert_eq!((env.calls(Operation::Token).await, env.app_calls().await), (1, 0), "one exchange, no call of any app");
+    env.give_credentials().await;
     for name in ["a", "b", "c"] {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
 }
 
 #[tokio::test]
 async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_it_is_back() {
-    let world = World::running("down", Flavor::Csp).await;
-    world.create("old", json!({})).await;
-    world.until_ready("old").await;
-    world.control.set(|settings| settings.down = true).await.unwrap();
-    world.change("old", json!({"secret": {"labels": {"team": "a"}}})).await;
-    world.create("new", json!({})).await;
+    let env = TenantEnv::running("down", Flavor::Csp).await;
+    env.create("old", json!({})).await;
+    env.until_ready("old").await;
+    env.control.set(|settings| settings.down = true).await.unwrap();
+    env.change("old", json!({"secret": {"labels": {"team": "a"}}})).await;
+    env.create("new", json!({})).await;
     for name in ["old", "new"] {
-        let message = world.until_reason(name, ConditionType::Reconciling, "ConnectionUnavailable").await;
+        let message = env.until_reason(name, ConditionType::Reconciling, "ConnectionUnavailable").await;
         assert!(!message.is_empty());
     }
-    let synced = world.condition("old", ConditionType::Synced).await.unwrap();
+    let synced = env.condition("old", ConditionType::Synced).await.unwrap();
     assert_eq!((format!("{:?}", synced.status).as_str(), synced.reason.as_str()), ("Unknown", "ConnectionUnavailable"));
-    world.until_ready("old").await;
-    world.control.set(|settings| settings.down = false).await.unwrap();
-    world.until_ready("new").await;
-    world
-        .until("old is synced again", async || {
-            world.condition("old", ConditionType::Synced).await.unwrap().reason == "Provisioned"
-        })
-        .await;
+    env.until_ready("old").await;
+    env.control.set(|settings| settings.down = false).await.unwrap();
+    env.until_ready("new").await;
+    env.until("old is synced again", async || {
+        env.condition("old", ConditionType::Synced).await.unwrap().reason == "Provisioned"
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn apps_that_wait_for_their_connection_go_on_as_soon_as_it_is_ready_again() {
-    let world = World::running("ready-again", Flavor::Csp).await;
-    world.create("user", json!({"suspend": true})).await;
-    world.until_connection("Ready", "True", "Provisioned").await;
-    world.control.set(|settings| settings.down = true).await.unwrap();
+    let env = TenantEnv::running("ready-again", Flavor::Csp).await;
+    env.create("user", json!({"suspend": true})).await;
+    env.until_connection("Ready", "True", "Provisioned").await;
+    env.control.set(|settings| settings.down = true).await.unwrap();
     let names = ["a", "b", "c"];
     for name in names {
-        world.create(name, json!({})).await;
+        env.create(name, json!({})).await;
     }
     let waiting = [("outcome", "waiting"), ("reason", "ConnectionUnavailable")];
     // Each attempt doubles the wait for the next one, up to five minutes.
     for n in 1..=12 {
         for name in names {
-            world.annotate(name, "oauth-apps.dev/reconcile-requested-at", &n.to_string()).await;
+            env.annotate(name, "oauth-apps.dev/reconcile-requested-at", &n.to_string()).await;
         }
         let attempts = f64::from(n) * 3.0;
-        world.until_metric("reconciles_total", &waiting, |count| count >= attempts).await;
+        env.until_metric("reconciles_total", &waiting, |count| count >= attempts).await;
     }
-    world.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
+    env.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
     let back = Instant::now();
-    world.control.set(|settings| settings.down = false).await.unwrap();
+    env.control.set(|settings| settings.down = false).await.unwrap();
     let woken =
-        async || world.operator().log().contains("the connection is Ready again: the apps that wait for it go on");
-    world.until("the apps are woken", woken).await;
+        async || env.operator().log().contains("the connection is Ready again: the apps that wait for it go on");
+    env.until("the apps are woken", woken).await;
     for name in names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
     assert!(back.elapsed() < Duration::from_secs(120), "no app waited for its own next attempt");
 }
 
 #[tokio::test]
 async fn apps_that_hang_or_fail_never_delay_a_hundred_others() {
-    let world = World::running("neighbours", Flavor::Csp).await;
+    let env = TenantEnv::running("neighbours", Flavor::Csp).await;
     let hang = Fault::always(Action::Hang { performed: false }).on(Operation::GetApp).client("hangs-always");
-    world.control.fault(hang).await.unwrap();
+    env.control.fault(hang).await.unwrap();
     let fail = Action::Status { status: 500, message: "broken".into(), performed: false };
-    world.control.fault(Fault::always(fail).on(Operation::GetApp).client("fails-always")).await.unwrap();
-    world.create("hangs", json!({"id": "hangs-always"})).await;
-    world.create("fails", json!({"id": "fails-always"})).await;
-    let hanging = async || world.calls(Operation::GetApp).await >= 2;
-    world.until("both are at it", hanging).await;
+    env.control.fault(Fault::always(fail).on(Operation::GetApp).client("fails-always")).await.unwrap();
+    env.create("hangs", json!({"id": "hangs-always"})).await;
+    env.create("fails", json!({"id": "fails-always"})).await;
+    let hanging = async || env.calls(Operation::GetApp).await >= 2;
+    env.until("both are at it", hanging).await;
     let names: Vec<String> = (0..100).map(|n| format!("app-{n}")).collect();
     for name in &names {
-        world.create(name, json!({})).await;
+        env.create(name, json!({})).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
     for name in ["hangs", "fails"] {
-        world.until_reason(name, ConditionType::Reconciling, "ConnectionUnavailable").await;
+        env.until_reason(name, ConditionType::Reconciling, "ConnectionUnavailable").await;
     }
     // None of the others ever had to wait for its turn so long that it would have said so.
-    assert_eq!(world.calls(Operation::CreateApp).await, 100, "one call each");
+    assert_eq!(env.calls(Operation::CreateApp).await, 100, "one call each");
 }
 
 #[tokio::test]
 async fn an_organization_that_never_answers_leaves_the_others_their_calls() {
-    let world = World::new("hanging-org", Flavor::Csp).await;
-    world.give_credentials().await;
-    world.connect(json!({"resyncInterval": "10m"})).await;
-    world.operator().start();
-    world.control.seed_org(world.flavor, "org-that-hangs", true).await.unwrap();
+    let env = TenantEnv::new("hanging-org", Flavor::Csp).await;
+    env.give_credentials().await;
+    env.connect(json!({"resyncInterval": "10m"})).await;
+    env.operator().start().unwrap();
+    env.control.seed_org(env.flavor, "org-that-hangs", true).await.unwrap();
     let hang = Fault::always(Action::Hang { performed: false }).org("org-that-hangs");
-    world.control.fault(hang).await.unwrap();
+    env.control.fault(hang).await.unwrap();
     for n in 0..150 {
-        world.create(&format!("hangs-{n}"), json!({"orgId": "org-that-hangs"})).await;
+        env.create(&format!("hangs-{n}"), json!({"orgId": "org-that-hangs"})).await;
     }
     let of =
         |org: &str| CallFilter { on: Target { org_id: Some(org.into()), ..Target::default() }, ..Default::default() };
-    let hanging = async || world.control.count(&of("org-that-hangs")).await.unwrap();
-    world.until("it hangs", async || hanging().await > 0).await;
+    let hanging = async || env.control.count(&of("org-that-hangs")).await.unwrap();
+    env.until("it hangs", async || hanging().await > 0).await;
     let names: Vec<String> = (0..100).map(|n| format!("app-{n}")).collect();
     for name in &names {
-        world.create(name, json!({})).await;
+        env.create(name, json!({})).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
     // Had the others waited for their turn among all, most of the calls that hang would have come before them.
     let calls = hanging().await;
     assert!(calls < 50, "{calls} calls that hang");
-    let message = world.until_reason("hangs-149", ConditionType::Reconciling, "ConnectionUnavailable").await;
+    let message = env.until_reason("hangs-149", ConditionType::Reconciling, "ConnectionUnavailable").await;
     assert!(!message.is_empty());
 }

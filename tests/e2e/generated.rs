@@ -1,7 +1,7 @@
 //! Generated specs, of every form that admission lets through: the API answers each in its own normal form, with defaults
 //! filled in, lists in another order and organizations as objects, and none of that is ever taken for drift.
 
-use crate::world::World;
+use crate::env::TenantEnv;
 use fastrand::Rng;
 use iam_simulator::types::{Flavor, Operation};
 use serde_json::{Map, Value, json};
@@ -145,45 +145,45 @@ impl Specs {
     }
 }
 
-async fn looks_at_all(world: &World) {
-    let (operation, looks) = match world.flavor {
+async fn looks_at_all(env: &TenantEnv) {
+    let (operation, looks) = match env.flavor {
         Flavor::Csp => (Operation::ListApps, 3),
         // There is no list, so each app is read by itself.
         Flavor::Cpn => (Operation::GetApp, 3 * APPS as u64),
     };
-    let before = world.calls(operation).await;
-    world.until("all were looked at again", async || world.calls(operation).await >= before + looks).await;
+    let before = env.calls(operation).await;
+    env.until("all were looked at again", async || env.calls(operation).await >= before + looks).await;
 }
 
 async fn no_generated_spec_is_taken_for_drift(namespace: &str, flavor: Flavor) {
-    let world = World::new(namespace, flavor).await;
-    world.give_credentials().await;
-    world.connect(json!({"resyncInterval": "2s"})).await;
-    world.operator().start();
+    let env = TenantEnv::new(namespace, flavor).await;
+    env.give_credentials().await;
+    env.connect(json!({"resyncInterval": "2s"})).await;
+    env.operator().start().unwrap();
     let mut specs = Specs { random: Rng::with_seed(7), flavor };
     let names: Vec<String> = (0..APPS).map(|n| format!("app-{n}")).collect();
     for name in &names {
-        world.create(name, specs.whole()).await;
+        env.create(name, specs.whole()).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
-    looks_at_all(&world).await;
+    looks_at_all(&env).await;
     let writes = [Operation::CreateApp, Operation::UpdateApp, Operation::RotateSecret];
     for (operation, calls) in writes.into_iter().zip([APPS as u64, 0, 0]) {
-        assert_eq!(world.calls(operation).await, calls, "{operation:?} after creation");
+        assert_eq!(env.calls(operation).await, calls, "{operation:?} after creation");
     }
     for name in &names {
-        world.change(name, Value::Object(specs.changeable())).await;
+        env.change(name, Value::Object(specs.changeable())).await;
     }
-    let updated = async || world.calls(Operation::UpdateApp).await >= APPS as u64;
-    world.until("each was changed", updated).await;
-    looks_at_all(&world).await;
+    let updated = async || env.calls(Operation::UpdateApp).await >= APPS as u64;
+    env.until("each was changed", updated).await;
+    looks_at_all(&env).await;
     for (operation, calls) in writes.into_iter().zip([APPS as u64, APPS as u64, 0]) {
-        assert_eq!(world.calls(operation).await, calls, "{operation:?} after a change");
+        assert_eq!(env.calls(operation).await, calls, "{operation:?} after a change");
     }
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! and no mark of theirs on the Secret.
 
 use crate::cluster::{plane, repository};
-use crate::world::World;
+use crate::env::TenantEnv;
 use control_plane::Scratch;
 use iam_simulator::types::{Flavor, Operation};
 use k8s_openapi::api::core::v1::Namespace;
@@ -41,22 +41,22 @@ fn list(items: &[Value]) -> Value {
 }
 
 /// Until the operator has done everything that the present spec and annotations ask for.
-async fn until_done(world: &World, rotation: Option<&str>) {
+async fn until_done(env: &TenantEnv, rotation: Option<&str>) {
     let done = async || {
-        let app = world.app("billing").await;
+        let app = env.app("billing").await;
         let reconciling = app.condition(ConditionType::Reconciling).map(|condition| condition.status);
         let status = app.status.clone().unwrap_or_default();
         status.observed_generation == app.metadata.generation
             && reconciling == Some(ConditionStatus::False)
             && rotation.is_none_or(|asked| status.last_handled_rotate_at.as_deref() == Some(asked))
     };
-    world.until("the operator has done everything", done).await;
-    world.until_ready("billing").await;
+    env.until("the operator has done everything", done).await;
+    env.until_ready("billing").await;
 }
 
 async fn no_difference_over_a_whole_life(namespace: &str, way: Way) {
-    let world = World::running(namespace, Flavor::Csp).await;
-    let git = |spec| list(&[world.connection(json!({})), world.manifest("billing", spec)]);
+    let env = TenantEnv::running(namespace, Flavor::Csp).await;
+    let git = |spec| list(&[env.connection(json!({})), env.manifest("billing", spec)]);
     let roles = json!({"organizationRoles": [{"name": "org_member"}]});
     let renamed = json!({"name": "renamed"});
     for (stage, spec) in [
@@ -69,15 +69,15 @@ async fn no_difference_over_a_whole_life(namespace: &str, way: Way) {
         let manifests = git(spec);
         assert_ne!(difference(way, &manifests), "", "before it is {stage}");
         apply(way, &manifests);
-        until_done(&world, None).await;
+        until_done(&env, None).await;
         assert_eq!(difference(way, &manifests), "", "{stage}");
         if stage == "created" {
-            world.annotate("billing", ROTATE_REQUESTED, "now").await;
-            until_done(&world, Some("now")).await;
+            env.annotate("billing", ROTATE_REQUESTED, "now").await;
+            until_done(&env, Some("now")).await;
             assert_eq!(difference(way, &manifests), "", "rotated");
         }
     }
-    assert_eq!(world.calls(Operation::CreateApp).await, 1);
+    assert_eq!(env.calls(Operation::CreateApp).await, 1);
 }
 
 #[tokio::test]
@@ -97,9 +97,9 @@ async fn applied_on_the_server_by_flux_a_resource_never_differs_from_git() {
 
 #[tokio::test]
 async fn the_secret_bears_no_mark_of_the_tool_that_applied_its_resource() {
-    let world = World::running("tool-marks", Flavor::Csp).await;
+    let env = TenantEnv::running("tool-marks", Flavor::Csp).await;
     let mut manifest =
-        world.manifest("billing", json!({"secret": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}));
+        env.manifest("billing", json!({"secret": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}));
     manifest["metadata"]["labels"] = json!({
         "app.kubernetes.io/instance": "billing", "argocd.argoproj.io/instance": "billing",
         "kustomize.toolkit.fluxcd.io/name": "billing", "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
@@ -110,9 +110,9 @@ async fn the_secret_bears_no_mark_of_the_tool_that_applied_its_resource() {
         "kustomize.toolkit.fluxcd.io/prune": "enabled",
     });
     apply(CLIENT_SIDE, &manifest);
-    world.until_ready("billing").await;
-    assert!(world.app("billing").await.annotations().contains_key("kubectl.kubernetes.io/last-applied-configuration"));
-    let secret = world.secret("billing").await.unwrap();
+    env.until_ready("billing").await;
+    assert!(env.app("billing").await.annotations().contains_key("kubectl.kubernetes.io/last-applied-configuration"));
+    let secret = env.secret("billing").await.unwrap();
     let foreign = |key: &&String| !key.starts_with("oauth-apps.dev/") && *key != "app.kubernetes.io/managed-by";
     assert_eq!(secret.labels().keys().filter(foreign).collect::<Vec<_>>(), ["team"]);
     assert_eq!(secret.annotations().keys().filter(foreign).collect::<Vec<_>>(), ["note"]);
@@ -120,78 +120,78 @@ async fn the_secret_bears_no_mark_of_the_tool_that_applied_its_resource() {
 
 #[tokio::test]
 async fn kubectl_waits_for_ready_and_for_the_end() {
-    let world = World::new("kubectl-wait", Flavor::Csp).await;
-    world.give_credentials().await;
-    world.connect(json!({})).await;
+    let env = TenantEnv::new("kubectl-wait", Flavor::Csp).await;
+    env.give_credentials().await;
+    env.connect(json!({})).await;
     let wait = |condition: &str, timeout: &str| {
         let arguments = ["-n", "kubectl-wait", "wait", condition, "ooa/billing", timeout];
         plane().kubectl(&arguments)
     };
-    apply(CLIENT_SIDE, &world.manifest("billing", json!({})));
+    apply(CLIENT_SIDE, &env.manifest("billing", json!({})));
     let unseen = wait("--for=condition=Ready", "--timeout=1s").unwrap_err().to_string();
     assert!(unseen.contains("timed out"), "nobody has looked at it: {unseen}");
-    world.operator().start();
+    env.operator().start().unwrap();
     wait("--for=condition=Ready", "--timeout=60s").unwrap();
-    world.assert_credential_works("billing").await;
-    world.kubectl(&["delete", "ooa/billing", "--wait=false"]);
+    env.assert_credential_works("billing").await;
+    env.kubectl(&["delete", "ooa/billing", "--wait=false"]);
     wait("--for=delete", "--timeout=60s").unwrap();
 }
 
 /// A namespace of a tool: with everything in it, and the connection of its app.
-async fn delivered(namespace: &str) -> (World, String) {
-    let world = World::running(namespace, Flavor::Csp).await;
-    apply(ARGO_CD, &list(&[world.connection(json!({})), world.manifest("billing", json!({}))]));
-    world.until_ready("billing").await;
-    let (id, _) = world.credential("billing").await.unwrap();
-    (world, id)
+async fn delivered(namespace: &str) -> (TenantEnv, String) {
+    let env = TenantEnv::running(namespace, Flavor::Csp).await;
+    apply(ARGO_CD, &list(&[env.connection(json!({})), env.manifest("billing", json!({}))]));
+    env.until_ready("billing").await;
+    let (id, _) = env.credential("billing").await.unwrap();
+    (env, id)
 }
 
-async fn until_nothing_is_left(world: &World, id: &str) {
-    let namespaces: Api<Namespace> = Api::all(world.client.clone());
-    let gone = async || namespaces.get_opt(&world.namespace).await.unwrap().is_none();
-    world.until("the namespace is gone", gone).await;
-    assert!(world.remote_app(id).await.is_none(), "the app is gone at the API");
+async fn until_nothing_is_left(env: &TenantEnv, id: &str) {
+    let namespaces: Api<Namespace> = Api::all(env.client.clone());
+    let gone = async || namespaces.get_opt(&env.namespace).await.unwrap().is_none();
+    env.until("the namespace is gone", gone).await;
+    assert!(env.remote_app(id).await.is_none(), "the app is gone at the API");
 }
 
 #[tokio::test]
 async fn pruned_in_the_reverse_order_of_its_waves_everything_goes() {
-    let (world, id) = delivered("prune-waves").await;
+    let (env, id) = delivered("prune-waves").await;
     for resource in ["ooa/billing", "iamconnection/prune-waves", "namespace/prune-waves"] {
-        world.kubectl(&["delete", resource, "--timeout=60s"]);
+        env.kubectl(&["delete", resource, "--timeout=60s"]);
     }
-    until_nothing_is_left(&world, &id).await;
+    until_nothing_is_left(&env, &id).await;
 }
 
 /// A tool without order may take the connection away first: then status says what to do, and it is enough to bring the
 /// connection back.
 #[tokio::test]
 async fn pruned_with_its_connection_first_an_app_says_what_it_needs_and_goes_when_it_is_back() {
-    let (world, id) = delivered("prune-connection").await;
-    world.kubectl(&["delete", "iamconnection/prune-connection"]);
-    world.kubectl(&["delete", "ooa/billing", "namespace/prune-connection", "--wait=false"]);
+    let (env, id) = delivered("prune-connection").await;
+    env.kubectl(&["delete", "iamconnection/prune-connection"]);
+    env.kubectl(&["delete", "ooa/billing", "namespace/prune-connection", "--wait=false"]);
     let says = async || {
-        let stalled = world.condition("billing", ConditionType::Stalled).await.unwrap();
+        let stalled = env.condition("billing", ConditionType::Stalled).await.unwrap();
         stalled.reason == "ConnectionNotFound" && stalled.message.contains("set spec.deletionPolicy to Retain")
     };
-    world.until("status says how to let go", says).await;
-    apply(ARGO_CD, &world.connection(json!({})));
-    until_nothing_is_left(&world, &id).await;
+    env.until("status says how to let go", says).await;
+    apply(ARGO_CD, &env.connection(json!({})));
+    until_nothing_is_left(&env, &id).await;
 }
 
 #[tokio::test]
 async fn pruned_all_at_once_the_deletion_ends_or_says_what_it_needs() {
-    let (world, id) = delivered("prune-at-once").await;
+    let (env, id) = delivered("prune-at-once").await;
     let all = ["delete", "namespace/prune-at-once", "ooa/billing", "iamconnection/prune-at-once", "--wait=false"];
-    world.kubectl(&all);
-    let said = async || match world.apps().get_opt("billing").await.unwrap() {
+    env.kubectl(&all);
+    let said = async || match env.apps().get_opt("billing").await.unwrap() {
         Some(app) => {
             app.condition(ConditionType::Stalled).is_some_and(|c| c.message.contains("deletionPolicy to Retain"))
         }
         None => true,
     };
-    world.until("the app is gone or says what it needs", said).await;
-    apply(ARGO_CD, &world.connection(json!({})));
-    until_nothing_is_left(&world, &id).await;
+    env.until("the app is gone or says what it needs", said).await;
+    apply(ARGO_CD, &env.connection(json!({})));
+    until_nothing_is_left(&env, &id).await;
 }
 
 /// Each file of manifests in the kit.

@@ -2,11 +2,9 @@
 //! The name of the Lease is fixed, so only one of these tests runs at a time.
 
 use crate::cluster::{OPERATOR_NAMESPACE, OPERATOR_USER, plane};
-use crate::operator::command;
-use crate::process::address;
+use crate::env::{TenantEnv, operator_command};
 use crate::proxy::{Proxy, Way};
-use crate::world::World;
-use control_plane::{AuditRecord, Scratch, Supervised};
+use control_plane::{AuditRecord, Scratch};
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
@@ -14,10 +12,10 @@ use kube::api::ListParams;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::Mutex;
 use std::time::Instant;
+use test_environment::Operator;
 
 const APPS: usize = 40;
 /// More apps than are created before the leader fails.
@@ -28,8 +26,7 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// The binary as one of several, with a way of its own to the API server.
 struct Replica {
     proxy: Proxy,
-    log: PathBuf,
-    process: Mutex<Supervised>,
+    operator: Operator,
 }
 
 impl Replica {
@@ -38,42 +35,30 @@ impl Replica {
         let mut kubeconfig = plane().service_account(OPERATOR_NAMESPACE, "oauth-app-operator").await.unwrap();
         kubeconfig.clusters[0].cluster.as_mut().unwrap().server = Some(format!("https://{}", proxy.address));
         let kubeconfig = plane().write_kubeconfig(&format!("{namespace}-{name}"), &kubeconfig).unwrap();
-        let log = directory.join(format!("{name}.log"));
-        let process = Mutex::new(Supervised::spawn(&command(&kubeconfig, namespace), &log).unwrap());
-        Self { proxy, log, process }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// A field of the last line with this message.
-    fn logged(&self, message: &str, field: &str) -> Option<String> {
-        let lines = self.log();
-        let mut lines = lines.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.find(|line| line["message"] == message)?[field].as_str().map(str::to_owned)
+        let command = operator_command(&kubeconfig, namespace);
+        let operator = Operator::new(command, directory.join(format!("{name}.log")));
+        operator.start().unwrap();
+        Self { proxy, operator }
     }
 
     fn identity(&self) -> String {
-        self.logged("starting", "identity").unwrap_or_default()
+        self.operator.logged("starting", "identity").unwrap_or_default()
     }
 
     fn leads(&self) -> bool {
-        self.logged("leading", "identity").is_some()
+        self.operator.logged("leading", "identity").is_some()
     }
 
     async fn readyz(&self) -> u16 {
-        let Some(address) = address(&self.log()) else { return 0 };
-        let answer = reqwest::get(format!("http://{address}/readyz")).await;
-        answer.map(|answer| answer.status().as_u16()).unwrap_or_default()
+        self.operator.status("/readyz").await
     }
 
     fn signal(&self, name: &str) {
-        self.process.lock().unwrap().signal(name).unwrap();
+        self.operator.signal(name).unwrap();
     }
 
     fn ended(&self) -> Option<ExitStatus> {
-        self.process.lock().unwrap().try_wait().unwrap()
+        self.operator.ended().unwrap()
     }
 
     /// Its requests to the API server.
@@ -89,9 +74,9 @@ impl Replica {
     }
 }
 
-/// A world whose operator is two replicas.
+/// An environment whose operator is two replicas.
 struct Pair {
-    world: World,
+    env: TenantEnv,
     leader: Replica,
     standby: Replica,
     _scratch: Scratch,
@@ -107,22 +92,22 @@ impl Pair {
         let alone = ALONE.lock().await;
         // The replicas of the test before may have ended without giving it up.
         plane().kubectl(&["-n", OPERATOR_NAMESPACE, "delete", "lease", "--all"]).unwrap();
-        let (world, scratch) = (World::new(namespace, Flavor::Csp).await, Scratch::new().unwrap());
-        world.give_credentials().await;
-        world.connect(connection).await;
+        let (env, scratch) = (TenantEnv::new(namespace, Flavor::Csp).await, Scratch::new().unwrap());
+        env.give_credentials().await;
+        env.connect(connection).await;
         let one = Replica::start("one", namespace, scratch.path()).await;
         let two = Replica::start("two", namespace, scratch.path()).await;
-        world.until("both are ready", async || one.readyz().await == 200 && two.readyz().await == 200).await;
+        env.until("both are ready", async || one.readyz().await == 200 && two.readyz().await == 200).await;
         assert!(one.leads() != two.leads(), "one leads");
         let (leader, standby) = if one.leads() { (one, two) } else { (two, one) };
-        Self { world, leader, standby, _scratch: scratch, _alone: alone }
+        Self { env, leader, standby, _scratch: scratch, _alone: alone }
     }
 
     /// Many apps, of which the leader has created a few.
     async fn at_work(&self) {
         self.give_work(Fault::always(Action::Latency { ms: 300 })).await;
-        let created = async || self.world.control.stats().await.unwrap().creations.len();
-        self.world.until("a few are created", async || created().await >= CREATED_BEFORE as usize).await;
+        let created = async || self.env.control.stats().await.unwrap().creations.len();
+        self.env.until("a few are created", async || created().await >= CREATED_BEFORE as usize).await;
         assert!(created().await < APPS, "all are created before the leader fails");
     }
 
@@ -134,31 +119,31 @@ impl Pair {
         let waits = async || {
             let writes = self.leader.requests(|request| request.is_write() && request.resource != "leases").len();
             // Fewer than at first where the API seemed to be slow.
-            let in_flight = self.world.control.stats().await.unwrap().in_flight;
+            let in_flight = self.env.control.stats().await.unwrap().in_flight;
             let (before, looks) = quiet.get();
             let is_quiet = in_flight > 0 && before == (writes, in_flight);
             quiet.set(((writes, in_flight), if is_quiet { looks + 1 } else { 0 }));
             looks > 5
         };
-        self.world.until("it may make no further call and writes nothing", waits).await;
+        self.env.until("it may make no further call and writes nothing", waits).await;
         assert!(self.ready_apps().await < APPS, "nothing is left to do");
     }
 
     async fn give_work(&self, creates: Fault) {
-        self.world.control.fault(creates.on(Operation::CreateApp)).await.unwrap();
+        self.env.control.fault(creates.on(Operation::CreateApp)).await.unwrap();
         for name in names() {
-            self.world.create(&name, json!({})).await;
+            self.env.create(&name, json!({})).await;
         }
     }
 
     async fn holder(&self) -> String {
-        let leases: Api<Lease> = Api::namespaced(self.world.client.clone(), OPERATOR_NAMESPACE);
+        let leases: Api<Lease> = Api::namespaced(self.env.client.clone(), OPERATOR_NAMESPACE);
         let lease = leases.get("oauth-app-operator").await.unwrap();
         lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
     }
 
     async fn ready_apps(&self) -> usize {
-        let apps = self.world.apps().list(&ListParams::default()).await.unwrap();
+        let apps = self.env.apps().list(&ListParams::default()).await.unwrap();
         let ready = |kind, status| kind == ConditionType::Ready && status == ConditionStatus::True;
         let conditions = apps.iter().filter_map(|app| app.status.as_ref()).flat_map(|status| &status.conditions);
         conditions.filter(|condition| ready(condition.r#type, condition.status)).count()
@@ -167,25 +152,25 @@ impl Pair {
     /// Waits until the other leads and an app becomes ready, and prints how long that took.
     async fn until_taken_over(&self, what: &str, event: Instant) {
         let other = self.standby.identity();
-        self.world.until("the other leads", async || self.holder().await == other).await;
+        self.env.until("the other leads", async || self.holder().await == other).await;
         let led = event.elapsed();
         let ready = self.ready_apps().await;
-        self.world.until("work goes on", async || self.ready_apps().await > ready).await;
+        self.env.until("work goes on", async || self.ready_apps().await > ready).await;
         println!("{what}: the other leads after {led:.1?}, work goes on after {:.1?}", event.elapsed());
     }
 
     async fn until_ended_with_failure(&self) {
-        self.world.until("the old leader has ended", async || self.leader.ended().is_some()).await;
+        self.env.until("the old leader has ended", async || self.leader.ended().is_some()).await;
         assert!(!self.leader.ended().unwrap().success());
     }
 
     /// One app each, each credential works, and the old leader wrote nothing once the new one led.
     async fn assert_all_is_well(&self) {
         for name in names() {
-            self.world.until_ready(&name).await;
-            self.world.assert_credential_works(&name).await;
+            self.env.until_ready(&name).await;
+            self.env.assert_credential_works(&name).await;
         }
-        let creations = self.world.control.stats().await.unwrap().creations;
+        let creations = self.env.control.stats().await.unwrap().creations;
         assert_eq!(creations.len(), APPS);
         assert!(creations.values().all(|count| *count == 1), "{creations:?}");
         self.assert_never_both().await;
@@ -193,7 +178,7 @@ impl Pair {
 
     async fn assert_never_both(&self) {
         let takes_over = |writes: &[AuditRecord]| writes.iter().position(|write| write.resource == "leases");
-        self.world.until("the new leader is on record", async || takes_over(&self.standby.writes()).is_some()).await;
+        self.env.until("the new leader is on record", async || takes_over(&self.standby.writes()).is_some()).await;
         let (old, new) = (self.leader.writes(), self.standby.writes());
         let taken_over = &new[takes_over(&new).unwrap()].received;
         assert!(old.iter().any(|write| write.resource == "leases"), "the old leader is on record");
@@ -207,7 +192,7 @@ impl Pair {
     async fn calls_about_apps(&self) -> u64 {
         let mut calls = 0;
         for operation in [Operation::CreateApp, Operation::GetApp, Operation::ListApps, Operation::UpdateApp] {
-            calls += self.world.calls(operation).await;
+            calls += self.env.calls(operation).await;
         }
         calls
     }
@@ -216,10 +201,10 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         for (what, replica) in [("the leader", &self.leader), ("the standby", &self.standby)] {
-            let log = replica.log();
+            let log = replica.operator.log();
             match std::thread::panicking() {
-                true => eprintln!("{what}:\n{}", replica.process.lock().unwrap().log_tail(40)),
-                false => self.world.assert_no_leak_in(what, &log),
+                true => eprintln!("{what}:\n{}", replica.operator.log_tail()),
+                false => self.env.assert_no_leak_in(what, &log),
             }
         }
     }
@@ -255,9 +240,9 @@ async fn cut_off(namespace: &str, way: Way) {
     pair.at_work().await;
     let event = Instant::now();
     pair.leader.proxy.set(way);
-    pair.world.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
+    pair.env.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
     pair.until_ended_with_failure().await;
-    assert!(pair.leader.log().contains("leadership is lost"));
+    assert!(pair.leader.operator.log().contains("leadership is lost"));
     pair.until_taken_over(&format!("{way:?}"), event).await;
     pair.assert_all_is_well().await;
 }
@@ -268,10 +253,10 @@ async fn a_leader_that_was_paused_does_nothing_more_when_it_goes_on() {
     pair.waiting_for_answers().await;
     let event = Instant::now();
     pair.leader.signal("STOP");
-    pair.world.control.clear_faults().await.unwrap();
+    pair.env.control.clear_faults().await.unwrap();
     pair.until_taken_over("paused", event).await;
     for name in names() {
-        pair.world.until_ready(&name).await;
+        pair.env.until_ready(&name).await;
     }
     let calls = pair.calls_about_apps().await;
     pair.leader.signal("CONT");
@@ -284,23 +269,23 @@ async fn a_leader_that_was_paused_does_nothing_more_when_it_goes_on() {
 async fn a_leader_that_is_told_to_end_ends_its_work_then_hands_over_at_once() {
     let pair = Pair::running("ha-handover").await;
     let slow = Fault::once(Action::Latency { ms: 3000 }).on(Operation::CreateApp);
-    pair.world.control.fault(slow).await.unwrap();
-    pair.world.create("slow", json!({})).await;
-    let under_way = async || pair.world.control.stats().await.unwrap().in_flight > 0;
-    pair.world.until("the create is under way", under_way).await;
+    pair.env.control.fault(slow).await.unwrap();
+    pair.env.create("slow", json!({})).await;
+    let under_way = async || pair.env.control.stats().await.unwrap().in_flight > 0;
+    pair.env.until("the create is under way", under_way).await;
     pair.leader.signal("TERM");
-    pair.world.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
+    pair.env.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
     assert_eq!(pair.holder().await, pair.leader.identity(), "the lead is given up before the work has ended");
-    pair.world.until("the old leader has ended", async || pair.leader.ended().is_some()).await;
+    pair.env.until("the old leader has ended", async || pair.leader.ended().is_some()).await;
     let ended = Instant::now();
     assert!(pair.leader.ended().unwrap().success());
     assert_ne!(pair.holder().await, pair.leader.identity());
-    pair.world.create("next", json!({})).await;
-    pair.world.until_ready("next").await;
+    pair.env.create("next", json!({})).await;
+    pair.env.until_ready("next").await;
     println!("told to end: the other has created an app {:.1?} after the end", ended.elapsed());
-    pair.world.until_ready("slow").await;
-    pair.world.assert_credential_works("slow").await;
-    assert_eq!(pair.world.calls(Operation::UpdateApp).await, 0, "nothing was left half done");
+    pair.env.until_ready("slow").await;
+    pair.env.assert_credential_works("slow").await;
+    assert_eq!(pair.env.calls(Operation::UpdateApp).await, 0, "nothing was left half done");
     pair.assert_never_both().await;
 }
 
@@ -309,42 +294,42 @@ async fn a_new_leader_looks_at_what_changed_and_not_at_settled_apps() {
     let never = json!({"resyncInterval": "10000h", "credentialCheckInterval": "10000h"});
     let pair = Pair::connected("ha-settled", never).await;
     for name in names() {
-        pair.world.create(&name, json!({})).await;
+        pair.env.create(&name, json!({})).await;
     }
     for name in names() {
-        pair.world.until_ready(&name).await;
+        pair.env.until_ready(&name).await;
     }
-    pair.world.until_connection("Ready", "True", "Provisioned").await;
-    pair.world.control.clear_calls().await.unwrap();
+    pair.env.until_connection("Ready", "True", "Provisioned").await;
+    pair.env.control.clear_calls().await.unwrap();
     pair.leader.signal("KILL");
-    pair.world.change("app-0", json!({"description": "Daily"})).await;
-    let observed = async || pair.world.app("app-0").await.status.unwrap().observed_generation;
-    pair.world.until("the new leader makes the change", async || observed().await == Some(2)).await;
+    pair.env.change("app-0", json!({"description": "Daily"})).await;
+    let observed = async || pair.env.app("app-0").await.status.unwrap().observed_generation;
+    pair.env.until("the new leader makes the change", async || observed().await == Some(2)).await;
     pair.standby.signal("TERM");
-    pair.world.until("it has ended what it began", async || pair.standby.ended().is_some()).await;
+    pair.env.until("it has ended what it began", async || pair.standby.ended().is_some()).await;
     let read = pair.standby.requests(|request| request.resource == "secrets" && request.name.starts_with("app-"));
     assert!(
         !read.is_empty() && read.iter().all(|request| request.name.trim_end_matches("-rotation") == "app-0"),
         "{read:?}"
     );
     let calls = [Operation::ListApps, Operation::CreateApp, Operation::UpdateApp, Operation::RotateSecret];
-    let calls = futures::future::join_all(calls.map(|operation| pair.world.calls(operation))).await;
+    let calls = futures::future::join_all(calls.map(|operation| pair.env.calls(operation))).await;
     assert_eq!(calls, [0, 0, 1, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_is_ready_and_does_nothing() {
     let pair = Pair::running("ha-standby").await;
-    pair.world.create("billing", json!({})).await;
-    pair.world.until_ready("billing").await;
+    pair.env.create("billing", json!({})).await;
+    pair.env.until_ready("billing").await;
     for way in [Way::Closed, Way::Silent] {
         pair.standby.proxy.set(way);
-        pair.world.until("it misses the API server", async || pair.standby.readyz().await == 503).await;
+        pair.env.until("it misses the API server", async || pair.standby.readyz().await == 503).await;
         pair.standby.proxy.set(Way::Open);
-        pair.world.until("it is ready again", async || pair.standby.readyz().await == 200).await;
+        pair.env.until("it is ready again", async || pair.standby.readyz().await == 200).await;
     }
     pair.standby.signal("TERM");
-    pair.world.until("it has ended", async || pair.standby.ended().is_some()).await;
+    pair.env.until("it has ended", async || pair.standby.ended().is_some()).await;
     assert!(pair.standby.ended().unwrap().success());
     // A watch is recorded when it ends.
     assert_eq!(pair.standby.requests(|request| request.verb == "watch"), []);

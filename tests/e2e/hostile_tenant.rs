@@ -2,34 +2,30 @@
 //! what it can write there proves nothing.
 
 use crate::cluster::plane;
-use crate::world::World;
+use crate::env::TenantEnv;
 use iam_simulator::types::{Action, AppView, Fault, Flavor, Human, Operation};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
 
-/// Two namespaces at one connection: the victim's, which is the world's own, and the attacker's.
+/// Two namespaces at one connection: the victim's, which is the environment's own, and the attacker's.
 struct Neighbors {
-    world: World,
+    env: TenantEnv,
     attacker: String,
     kubeconfig: String,
 }
 
 impl Neighbors {
     async fn new(namespace: &str) -> Self {
-        let world = World::new(namespace, Flavor::Csp).await;
+        let env = TenantEnv::new(namespace, Flavor::Csp).await;
         let attacker = format!("{namespace}-attacker");
         plane().kubectl(&["create", "namespace", &attacker]).unwrap();
-        world.give_credentials().await;
+        env.give_credentials().await;
         let namespaces = json!({"from": "Names", "names": [namespace, &attacker]});
-        world.connect(json!({"grants": [{"namespaces": namespaces, "orgs": {"from": "All"}}]})).await;
-        world.operator().watch_too(&attacker);
-        world.operator().start();
-        let user = format!("user-of-{attacker}");
-        let bind = ["create", "rolebinding", "edit", "--clusterrole=edit", &format!("--user={user}")];
-        plane().kubectl(&[&["-n", &attacker], &bind[..]].concat()).unwrap();
-        let kubeconfig = plane().user(&user, None).unwrap();
-        let kubeconfig = plane().write_kubeconfig(&user, &kubeconfig).unwrap().display().to_string();
-        Self { world, attacker, kubeconfig }
+        env.connect(json!({"grants": [{"namespaces": namespaces, "orgs": {"from": "All"}}]})).await;
+        env.watch(&attacker);
+        env.operator().start().unwrap();
+        let kubeconfig = plane().namespace_editor(&attacker).unwrap().display().to_string();
+        Self { env, attacker, kubeconfig }
     }
 
     fn as_attacker(&self, arguments: &[&str], input: &str) -> Result<String, String> {
@@ -42,7 +38,7 @@ impl Neighbors {
     }
 
     fn attack(&self, spec: Value) {
-        let mut manifest = self.world.manifest("thief", spec);
+        let mut manifest = self.env.manifest("thief", spec);
         manifest["metadata"]["namespace"] = self.attacker.as_str().into();
         self.apply(&manifest);
     }
@@ -67,7 +63,7 @@ impl Neighbors {
 
     async fn until_reason(&self, reasons: &[&str]) -> String {
         let reason = || self.thief("{.status.conditions[?(@.type=='Stalled')].reason}");
-        self.world
+        self.env
             .until(&format!("the thief is refused: {reasons:?}"), async || reasons.contains(&reason().as_str()))
             .await;
         self.thief("{.status.conditions[?(@.type=='Stalled')].message}")
@@ -75,28 +71,28 @@ impl Neighbors {
 
     /// An app of each kind that is none of the attacker's business, under the id `victim`.
     async fn victim(&self, kind: &str) -> AppView {
-        let (flavor, org_id) = (self.world.flavor, self.world.org.clone());
+        let (flavor, org_id) = (self.env.flavor, self.env.org.clone());
         match kind {
             "another tenant's" => {
-                self.world.create("owner", json!({"id": "victim"})).await;
-                self.world.until_ready("owner").await;
+                self.env.create("owner", json!({"id": "victim"})).await;
+                self.env.until_ready("owner").await;
             }
             "made in the console" => {
                 let fields = json!({"id": "victim", "displayName": "Theirs", "description": "Theirs",
                                     "grantTypes": ["client_credentials"], "allowedScopes": {}});
                 let fields = fields.as_object().unwrap().clone();
-                self.world.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
+                self.env.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
             }
             other => panic!("{other}"),
         }
-        self.world.remote_app("victim").await.unwrap()
+        self.env.remote_app("victim").await.unwrap()
     }
 
     async fn assert_untouched(&self, before: &AppView) {
-        let after = self.world.remote_app("victim").await.expect("the victim's app is still there");
+        let after = self.env.remote_app("victim").await.expect("the victim's app is still there");
         assert_eq!(serde_json::to_value(after).unwrap(), serde_json::to_value(before).unwrap());
-        if self.world.secret("owner").await.is_some() {
-            self.world.assert_credential_works("owner").await;
+        if self.env.secret("owner").await.is_some() {
+            self.env.assert_credential_works("owner").await;
         }
     }
 }
@@ -112,7 +108,7 @@ async fn a_forged_secret_takes_no_app_of_others() {
         neighbors.forge_secret("victim");
         neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
         let message = neighbors.until_reason(&["IdTaken", "IdConflict"]).await;
-        assert!(!message.contains("owner") && !message.contains(&neighbors.world.namespace), "{message}");
+        assert!(!message.contains("owner") && !message.contains(&neighbors.env.namespace), "{message}");
         neighbors.assert_untouched(&before).await;
     }
 }
@@ -120,17 +116,17 @@ async fn a_forged_secret_takes_no_app_of_others() {
 #[tokio::test]
 async fn a_forged_secret_does_not_take_the_operators_own_client() {
     let neighbors = Neighbors::new("forged-operator").await;
-    let world = &neighbors.world;
+    let env = &neighbors.env;
     let itself = json!({"id": "victim", "secret": "Of_operator1", "displayName": "Operator", "description": "Its own",
                         "grantTypes": ["client_credentials"],
                         "allowedScopes": {"organizationScopes": {"roles": [{"name": "org_owner"}]}}});
-    let (flavor, org_id) = (world.flavor, world.org.clone());
+    let (flavor, org_id) = (env.flavor, env.org.clone());
     let fields = itself.as_object().unwrap().clone();
-    world.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
+    env.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
     let roles = vec!["org_owner".to_owned()];
-    world.control.human(Human::GrantRoles { flavor, id: "victim".into(), roles }).await.unwrap();
-    world.store_credentials("Of_operator1").await;
-    let name = world.connection_name();
+    env.control.human(Human::GrantRoles { flavor, id: "victim".into(), roles }).await.unwrap();
+    env.store_credentials("Of_operator1").await;
+    let name = env.connection_name();
     let id = [
         "-n",
         "oauth-app-operator",
@@ -142,15 +138,15 @@ async fn a_forged_secret_does_not_take_the_operators_own_client() {
         r#"{"stringData":{"id":"victim"}}"#,
     ];
     plane().kubectl(&id).unwrap();
-    let namespaces = json!({"from": "Names", "names": [world.namespace, neighbors.attacker]});
+    let namespaces = json!({"from": "Names", "names": [env.namespace, neighbors.attacker]});
     let grants = json!([{"namespaces": namespaces, "orgs": {"from": "All"}}]);
-    world.connect(json!({"grants": grants})).await;
+    env.connect(json!({"grants": grants})).await;
     neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
     neighbors.forge_secret("victim");
     neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
     let message = neighbors.until_reason(&["IdTaken"]).await;
     assert!(message.contains("the operator's own OAuth client"), "{message}");
-    assert_eq!(world.remote_app("victim").await.unwrap().secret_changes, 0);
+    assert_eq!(env.remote_app("victim").await.unwrap().secret_changes, 0);
 }
 
 #[tokio::test]
@@ -163,7 +159,7 @@ async fn a_finalizer_and_a_secret_that_are_forged_delete_no_app_of_others() {
         let finalizer = r#"{"metadata":{"finalizers":["oauth-apps.dev/remote-app"]}}"#;
         neighbors.as_attacker(&["patch", "ooa", "thief", "--type=merge", "-p", finalizer], "").unwrap();
         neighbors.as_attacker(&["delete", "ooa", "thief", "--wait=false"], "").unwrap();
-        neighbors.world.until("the thief is gone", async || neighbors.thief("{.metadata.name}").is_empty()).await;
+        neighbors.env.until("the thief is gone", async || neighbors.thief("{.metadata.name}").is_empty()).await;
         neighbors.assert_untouched(&before).await;
     }
 }
@@ -172,8 +168,8 @@ impl Neighbors {
     /// The victim's claim in the status of the attacker's resource, by somebody who may write status.
     async fn forge_status(&self) {
         let suspended = || self.thief("{.status.conditions[0].reason}") == "Suspended";
-        self.world.until("the thief is suspended", async || suspended()).await;
-        let owner = self.world.app("owner").await;
+        self.env.until("the thief is suspended", async || suspended()).await;
+        let owner = self.env.app("owner").await;
         let mut claim = serde_json::to_value(owner.status.unwrap().claim.unwrap()).unwrap();
         claim["uid"] = self.thief("{.metadata.uid}").into();
         let status = json!({"status": {"clientId": "victim", "secretName": "loot", "claim": claim}}).to_string();
@@ -192,27 +188,27 @@ async fn a_resource_that_names_an_app_of_others_in_secret_and_status_goes_withou
     neighbors.forge_status().await;
     neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
     neighbors.until_reason(&["IdTaken", "IdConflict"]).await;
-    let mut own = neighbors.world.manifest("own", json!({}));
+    let mut own = neighbors.env.manifest("own", json!({}));
     own["metadata"]["namespace"] = neighbors.attacker.as_str().into();
     neighbors.apply(&own);
     let ready = r"jsonpath={.status.conditions[?(@.type=='Ready')].status}";
     let is_ready = || neighbors.as_attacker(&["get", "ooa", "own", "-o", ready], "").is_ok_and(|said| said == "True");
-    neighbors.world.until("the attacker has an app of its own", async || is_ready()).await;
+    neighbors.env.until("the attacker has an app of its own", async || is_ready()).await;
     for name in ["thief", "own"] {
         // The operator deletes nothing meanwhile, so the finalizer goes by the attacker's hand.
         let refuse = Action::Status { status: 503, message: "no".into(), performed: false };
-        neighbors.world.control.fault(Fault::always(refuse).on(Operation::DeleteApps)).await.unwrap();
+        neighbors.env.control.fault(Fault::always(refuse).on(Operation::DeleteApps)).await.unwrap();
         neighbors.as_attacker(&["delete", "ooa", name, "--wait=false"], "").unwrap();
         let off = r#"{"metadata":{"finalizers":null}}"#;
         neighbors.as_attacker(&["patch", "ooa", name, "--type=merge", "-p", off], "").ok();
         let is_gone = || neighbors.as_attacker(&["get", "ooa", name], "").is_err();
-        neighbors.world.until(&format!("{name} is gone"), async || is_gone()).await;
+        neighbors.env.until(&format!("{name} is gone"), async || is_gone()).await;
     }
     let reason = "--field-selector=reason=FinalizerRemoved";
     let names = r"jsonpath={.items[*].involvedObject.name}";
     let alarms = || neighbors.as_attacker(&["get", "events", reason, "-o", names], "").unwrap();
     // What is said of the second one is said after what would be said of the first.
-    neighbors.world.until("an Event says it of the own app", async || alarms().contains("own")).await;
+    neighbors.env.until("an Event says it of the own app", async || alarms().contains("own")).await;
     assert_eq!(alarms(), "own");
     neighbors.assert_untouched(&before).await;
 }
@@ -231,14 +227,14 @@ async fn a_forged_status_takes_no_app_of_others() {
 #[tokio::test]
 async fn a_resource_without_a_grant_keeps_no_id_from_others() {
     let neighbors = Neighbors::new("ungranted-id").await;
-    let world = &neighbors.world;
-    let only = json!([{"namespaces": {"from": "Names", "names": [world.namespace]}, "orgs": {"from": "All"}}]);
-    world.connect(json!({ "grants": only })).await;
+    let env = &neighbors.env;
+    let only = json!([{"namespaces": {"from": "Names", "names": [env.namespace]}, "orgs": {"from": "All"}}]);
+    env.connect(json!({ "grants": only })).await;
     neighbors.attack(json!({"id": "wanted"}));
     neighbors.until_reason(&["NotGranted"]).await;
-    world.create("billing", json!({"id": "wanted"})).await;
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
+    env.create("billing", json!({"id": "wanted"})).await;
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
@@ -252,81 +248,81 @@ async fn a_connection_cannot_be_switched_under_an_app() {
 
 #[tokio::test]
 async fn an_id_whose_create_was_refused_is_free_for_others() {
-    let world = World::running("refused-id", Flavor::Csp).await;
+    let env = TenantEnv::running("refused-id", Flavor::Csp).await;
     let refused = Action::Status { status: 400, message: "no".into(), performed: false };
-    world.control.fault(Fault::once(refused).on(Operation::CreateApp)).await.unwrap();
-    world.create("first", json!({"id": "wanted"})).await;
-    world.until_stalled("first", "Rejected").await;
-    let status = world.app("first").await.status.unwrap();
+    env.control.fault(Fault::once(refused).on(Operation::CreateApp)).await.unwrap();
+    env.create("first", json!({"id": "wanted"})).await;
+    env.until_stalled("first", "Rejected").await;
+    let status = env.app("first").await.status.unwrap();
     assert_eq!((status.client_id, status.claim), (None, None), "the claim is taken back");
-    world.delete("first").await;
-    world.until_gone("first").await;
-    world.create("second", json!({"id": "wanted"})).await;
-    world.until_ready("second").await;
-    assert_eq!(world.calls(Operation::CreateApp).await, 2);
+    env.delete("first").await;
+    env.until_gone("first").await;
+    env.create("second", json!({"id": "wanted"})).await;
+    env.until_ready("second").await;
+    assert_eq!(env.calls(Operation::CreateApp).await, 2);
 }
 
 #[tokio::test]
 async fn an_endpoint_that_changes_under_an_app_stops_every_call_until_it_is_declared_to_be_the_same_api() {
-    let world = World::running("moved-api", Flavor::Csp).await;
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
-    let credential = world.credential("billing").await;
-    let endpoint = world.connection(json!({}))["spec"]["endpoint"].as_str().unwrap().to_owned();
+    let env = TenantEnv::running("moved-api", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    let credential = env.credential("billing").await;
+    let endpoint = env.connection(json!({}))["spec"]["endpoint"].as_str().unwrap().to_owned();
     // The same place by another spelling is the same API.
-    world.connect(json!({"endpoint": format!("{}/", endpoint.to_uppercase().replace("HTTPS", "https"))})).await;
-    world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "1").await;
-    let handled = async || world.app("billing").await.status.unwrap().last_handled_reconcile_at.is_some();
-    world.until("the other spelling is used", handled).await;
-    world.until_ready("billing").await;
+    env.connect(json!({"endpoint": format!("{}/", endpoint.to_uppercase().replace("HTTPS", "https"))})).await;
+    env.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "1").await;
+    let handled = async || env.app("billing").await.status.unwrap().last_handled_reconcile_at.is_some();
+    env.until("the other spelling is used", handled).await;
+    env.until_ready("billing").await;
 
     let elsewhere = if endpoint.contains("localhost") {
         endpoint.replace("localhost", "127.0.0.1")
     } else {
         endpoint.replace("127.0.0.1", "localhost")
     };
-    let calls = world.app_calls().await;
-    world.connect(json!({"endpoint": elsewhere, "resyncInterval": "10m"})).await;
-    let message = world.until_stalled("billing", "EndpointChanged").await;
+    let calls = env.app_calls().await;
+    env.connect(json!({"endpoint": elsewhere, "resyncInterval": "10m"})).await;
+    let message = env.until_stalled("billing", "EndpointChanged").await;
     assert!(message.contains(endpoint.trim_end_matches('/')) && message.contains("formerEndpoints"), "{message}");
-    world.delete("billing").await;
+    env.delete("billing").await;
     let says = async || {
-        let stalled = world.condition("billing", ConditionType::Stalled).await.unwrap();
+        let stalled = env.condition("billing", ConditionType::Stalled).await.unwrap();
         stalled.reason == "EndpointChanged" && stalled.message.contains("set spec.deletionPolicy to Retain")
     };
-    world.until("its deletion says what to do", says).await;
-    assert_eq!(world.app_calls().await, calls, "the other address hears of nothing");
-    assert_eq!(world.credential("billing").await, credential);
-    world.connect(json!({"endpoint": elsewhere, "formerEndpoints": [endpoint]})).await;
-    world.until_gone("billing").await;
-    assert!(world.control.apps().await.unwrap().is_empty());
+    env.until("its deletion says what to do", says).await;
+    assert_eq!(env.app_calls().await, calls, "the other address hears of nothing");
+    assert_eq!(env.credential("billing").await, credential);
+    env.connect(json!({"endpoint": elsewhere, "formerEndpoints": [endpoint]})).await;
+    env.until_gone("billing").await;
+    assert!(env.control.apps().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_resource_restored_with_another_uid_finds_its_app_and_its_secret_again() {
-    let world = World::running("restored-uid", Flavor::Csp).await;
+    let env = TenantEnv::running("restored-uid", Flavor::Csp).await;
     for (name, spec) in [("derived", json!({})), ("chosen", json!({"id": "chosen-id"}))] {
-        world.create(name, spec.clone()).await;
-        world.until_ready(name).await;
-        let credential = world.credential(name).await.unwrap();
-        let backup = world.secret(name).await.unwrap();
-        world.operator().kill();
+        env.create(name, spec.clone()).await;
+        env.until_ready(name).await;
+        let credential = env.credential(name).await.unwrap();
+        let backup = env.secret(name).await.unwrap();
+        env.operator().kill().unwrap();
         let mut backup = serde_json::to_value(backup).unwrap();
         for field in ["uid", "resourceVersion", "ownerReferences", "creationTimestamp", "managedFields"] {
             backup["metadata"].as_object_mut().unwrap().remove(field);
         }
         (backup["apiVersion"], backup["kind"]) = ("v1".into(), "Secret".into());
-        world.kubectl(&["patch", "ooa", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
-        world.kubectl(&["delete", "ooa", name, "--cascade=foreground", "--wait=true"]);
-        world.until("the Secret is collected", async || world.secret(name).await.is_none()).await;
-        plane().kubectl_with_input(&["-n", &world.namespace, "create", "-f", "-"], &backup.to_string()).unwrap();
-        world.create(name, spec).await;
-        world.operator().start();
-        world.until_ready(name).await;
-        assert_eq!(world.credential(name).await.unwrap(), credential);
-        assert_eq!(world.app(name).await.status.unwrap().client_id, Some(credential.0));
+        env.kubectl(&["patch", "ooa", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+        env.kubectl(&["delete", "ooa", name, "--cascade=foreground", "--wait=true"]);
+        env.until("the Secret is collected", async || env.secret(name).await.is_none()).await;
+        plane().kubectl_with_input(&["-n", &env.namespace, "create", "-f", "-"], &backup.to_string()).unwrap();
+        env.create(name, spec).await;
+        env.operator().start().unwrap();
+        env.until_ready(name).await;
+        assert_eq!(env.credential(name).await.unwrap(), credential);
+        assert_eq!(env.app(name).await.status.unwrap().client_id, Some(credential.0));
     }
-    assert_eq!((world.calls(Operation::CreateApp).await, world.calls(Operation::UpdateApp).await), (2, 0));
+    assert_eq!((env.calls(Operation::CreateApp).await, env.calls(Operation::UpdateApp).await), (2, 0));
 }
 
 impl Neighbors {
@@ -335,7 +331,7 @@ impl Neighbors {
         let finalizer = r#"{"metadata":{"finalizers":["oauth-apps.dev/remote-app"]}}"#;
         self.as_attacker(&["patch", "ooa", "thief", "--type=merge", "-p", finalizer], "").unwrap();
         self.as_attacker(&["delete", "ooa", "thief", "--wait=false"], "").unwrap();
-        self.world.until("the thief is gone", async || self.thief("{.metadata.name}").is_empty()).await;
+        self.env.until("the thief is gone", async || self.thief("{.metadata.name}").is_empty()).await;
     }
 }
 
@@ -344,21 +340,21 @@ async fn an_id_whose_create_was_refused_gives_no_right_to_an_app_that_others_mak
     let neighbors = Neighbors::new("refused-intent").await;
     for (status, reason) in [(400, "Rejected"), (403, "Forbidden")] {
         let refused = Action::Status { status, message: "no".into(), performed: false };
-        neighbors.world.control.fault(Fault::always(refused).on(Operation::CreateApp)).await.unwrap();
+        neighbors.env.control.fault(Fault::always(refused).on(Operation::CreateApp)).await.unwrap();
         neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": true}));
         neighbors.forge_secret("victim");
         neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}, "suspend": false}));
         neighbors.until_reason(&[reason]).await;
         assert_eq!(neighbors.thief("{.status.claim}"), "", "the intent is taken back");
-        neighbors.world.control.clear_faults().await.unwrap();
+        neighbors.env.control.clear_faults().await.unwrap();
         let before = neighbors.victim("made in the console").await;
         let asked = "oauth-apps.dev/reconcile-requested-at=now";
         neighbors.as_attacker(&["annotate", "ooa", "thief", asked], "").unwrap();
         neighbors.until_reason(&["IdTaken"]).await;
         neighbors.delete_thief().await;
         neighbors.assert_untouched(&before).await;
-        let flavor = neighbors.world.flavor;
-        neighbors.world.control.human(Human::Delete { flavor, id: "victim".into() }).await.unwrap();
+        let flavor = neighbors.env.flavor;
+        neighbors.env.control.human(Human::Delete { flavor, id: "victim".into() }).await.unwrap();
         neighbors.as_attacker(&["delete", "secret", "loot", "--ignore-not-found"], "").unwrap();
     }
 }
@@ -368,13 +364,13 @@ async fn a_claim_from_before_an_app_was_deleted_takes_no_app_that_others_made_un
     let neighbors = Neighbors::new("replayed-claim").await;
     neighbors.attack(json!({"id": "victim", "secret": {"name": "loot"}}));
     let ready = || neighbors.thief("{.status.conditions[?(@.type=='Ready')].status}") == "True";
-    neighbors.world.until("the thief has an app of its own", async || ready()).await;
+    neighbors.env.until("the thief has an app of its own", async || ready()).await;
     let annotation = r"jsonpath={.metadata.annotations.oauth-apps\.dev/claim}";
     let claim = neighbors.as_attacker(&["get", "secret", "loot", "-o", annotation], "").unwrap();
     assert!(claim.contains("signature"), "{claim}");
     neighbors.delete_thief().await;
     let secret = || neighbors.as_attacker(&["get", "secret", "loot"], "");
-    neighbors.world.until("its Secret is collected", async || secret().is_err()).await;
+    neighbors.env.until("its Secret is collected", async || secret().is_err()).await;
     let before = neighbors.victim("made in the console").await;
     let replay = || {
         neighbors.apply(&json!({

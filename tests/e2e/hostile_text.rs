@@ -2,8 +2,8 @@
 //! repeated, and all others go on.
 
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
+use crate::env::TenantEnv;
 use crate::tenancy::Tenant;
-use crate::world::World;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use iam_simulator::Simulator;
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
 /// A Secret that a tenant hands to the operator.
-fn provided(world: &World, name: &str, value: &str) -> Value {
-    let metadata = json!({"name": name, "namespace": world.namespace, "labels": {"oauth-apps.dev/use": "true"}});
+fn provided(env: &TenantEnv, name: &str, value: &str) -> Value {
+    let metadata = json!({"name": name, "namespace": env.namespace, "labels": {"oauth-apps.dev/use": "true"}});
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"value": value}})
 }
 
 #[tokio::test]
 async fn a_template_that_is_a_program_is_refused_by_kubectl_apply_and_the_operator_goes_on() {
-    let world = World::running("hostile-templates", Flavor::Csp).await;
-    let tenant = Tenant::of(&world);
+    let env = TenantEnv::running("hostile-templates", Flavor::Csp).await;
+    let tenant = Tenant::of(&env);
     let list = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
     let nested = format!("{{% for a in [{list}] %}}").repeat(6) + "x" + &"{% endfor %}".repeat(6);
     let sentence = "a template is text and {{ name }} or {{ name | function }}, and nothing else";
@@ -33,86 +33,86 @@ async fn a_template_that_is_a_program_is_refused_by_kubectl_apply_and_the_operat
         ("{{ clientSecret.len }}".to_owned(), sentence),
         ("{% include \"/var/run/secrets/kubernetes.io/serviceaccount/token\" %}".to_owned(), sentence),
     ] {
-        let refused = tenant.apply(&world.manifest("hostile", json!({"secret": {"template": {"x": template}}})));
+        let refused = tenant.apply(&env.manifest("hostile", json!({"secret": {"template": {"x": template}}})));
         let refused = refused.unwrap_err();
         assert!(refused.contains(sentence), "{refused}");
     }
     let keys: Value =
         (0..33).map(|n| (format!("key-{n}"), json!("{{ orgId }}"))).collect::<serde_json::Map<_, _>>().into();
-    let refused = tenant.apply(&world.manifest("hostile", json!({"secret": {"template": keys}}))).unwrap_err();
+    let refused = tenant.apply(&env.manifest("hostile", json!({"secret": {"template": keys}}))).unwrap_err();
     assert!(refused.contains("must have at most 32 items"), "{refused}");
-    tenant.apply(&world.manifest("billing", json!({"secret": {"template": {"org": "{{ orgId }}"}}}))).unwrap();
-    world.until_ready("billing").await;
-    assert_eq!(world.value("billing", "org").await.as_deref(), Some("org-of-hostile-templates"));
+    tenant.apply(&env.manifest("billing", json!({"secret": {"template": {"org": "{{ orgId }}"}}}))).unwrap();
+    env.until_ready("billing").await;
+    assert_eq!(env.value("billing", "org").await.as_deref(), Some("org-of-hostile-templates"));
 }
 
 #[tokio::test]
 async fn a_provided_secret_that_cannot_be_one_is_refused_by_name_while_another_app_becomes_ready() {
-    let world = World::running("hostile-provided", Flavor::Csp).await;
-    let tenant = Tenant::of(&world);
+    let env = TenantEnv::running("hostile-provided", Flavor::Csp).await;
+    let tenant = Tenant::of(&env);
     for (name, value, why) in [
         ("huge", "x".repeat(900 << 10), "key value of Secret huge is longer than 1 KiB"),
         ("lines", "Brought-\nby-hand1".to_owned(), "key value of Secret lines holds a control character"),
         ("blank", "\n".to_owned(), "key value of Secret blank is empty"),
     ] {
-        tenant.send("create", &provided(&world, name, &value)).unwrap();
+        tenant.send("create", &provided(&env, name, &value)).unwrap();
         let bring = json!({"clientSecretRef": {"name": name, "key": "value"}});
         let app = format!("uses-{name}");
-        tenant.apply(&world.manifest(&app, bring)).unwrap();
-        let message = world.until_stalled(&app, "SecretRefInvalid").await;
+        tenant.apply(&env.manifest(&app, bring)).unwrap();
+        let message = env.until_stalled(&app, "SecretRefInvalid").await;
         assert!(message.starts_with(why), "{message}");
     }
-    assert_eq!(world.app_calls().await, 0);
-    tenant.send("create", &provided(&world, "right", "Brought_by_hand1\r\n")).unwrap();
+    assert_eq!(env.app_calls().await, 0);
+    tenant.send("create", &provided(&env, "right", "Brought_by_hand1\r\n")).unwrap();
     let bring = json!({"clientSecretRef": {"name": "right", "key": "value"}});
-    tenant.apply(&world.manifest("billing", bring)).unwrap();
-    world.until_ready("billing").await;
-    assert_eq!(world.value("billing", "client-secret").await.as_deref(), Some("Brought_by_hand1"));
-    world.assert_credential_works("billing").await;
+    tenant.apply(&env.manifest("billing", bring)).unwrap();
+    env.until_ready("billing").await;
+    assert_eq!(env.value("billing", "client-secret").await.as_deref(), Some("Brought_by_hand1"));
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn a_published_secret_that_is_edited_to_a_huge_one_is_not_sent_to_the_api() {
-    let world = World::running("hostile-edit", Flavor::Csp).await;
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
-    let tenant = Tenant::of(&world);
-    let mut edited = json!(world.secret("billing").await.unwrap());
+    let env = TenantEnv::running("hostile-edit", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    let tenant = Tenant::of(&env);
+    let mut edited = json!(env.secret("billing").await.unwrap());
     let original = edited["data"]["client-secret"].clone();
     edited["data"]["client-secret"] = STANDARD.encode("x".repeat(600 << 10)).into();
     edited["metadata"]["managedFields"] = Value::Null;
     tenant.send("replace", &edited).unwrap();
     let put_right = async || {
-        let data = world.credential("billing").await;
+        let data = env.credential("billing").await;
         data.is_some_and(|(_, secret)| secret.len() < 1024 && STANDARD.encode(secret) != original)
     };
-    world.until("there is a secret that can be one", put_right).await;
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
+    env.until("there is a secret that can be one", put_right).await;
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn credentials_of_a_connection_that_cannot_be_any_are_refused_by_name() {
-    let world = World::new("hostile-token", Flavor::Csp).await;
-    let credentials = world.give_api_token().await;
-    world.connect(credentials).await;
-    world.operator().start();
-    world.create("billing", json!({"suspend": true})).await;
-    world.until_connection("Ready", "True", "Provisioned").await;
+    let env = TenantEnv::new("hostile-token", Flavor::Csp).await;
+    let credentials = env.give_api_token().await;
+    env.connect(credentials).await;
+    env.operator().start().unwrap();
+    env.create("billing", json!({"suspend": true})).await;
+    env.until_connection("Ready", "True", "Provisioned").await;
     for (token, why) in [
         ("x".repeat((16 << 10) + 1), "is longer than 16 KiB"),
         ("api-token\tof-somebody".to_owned(), "holds a control character"),
     ] {
-        world.store_api_token(&token).await;
+        env.store_api_token(&token).await;
         let says = async || {
-            let ready = world.connection_condition("Ready").await.unwrap();
+            let ready = env.connection_condition("Ready").await.unwrap();
             ready[0] == "False"
                 && ready[2].contains(&format!("key token of Secret {OPERATOR_NAMESPACE}/hostile-token {why}"))
         };
-        world.until(why, says).await;
+        env.until(why, says).await;
     }
-    world.store_api_token("api-token-of-hostile-token\n").await;
-    world.until_connection("Ready", "True", "Provisioned").await;
+    env.store_api_token("api-token-of-hostile-token\n").await;
+    env.until_connection("Ready", "True", "Provisioned").await;
 }
 
 /// The ways in which the simulator quotes a secret, and those in which a log repeats what it quotes.
@@ -131,34 +131,34 @@ fn spellings(secret: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn an_api_that_quotes_the_call_puts_no_spelling_of_a_secret_anywhere() {
-    let world = World::running("hostile-quotes", Flavor::Csp).await;
-    let tenant = Tenant::of(&world);
+    let env = TenantEnv::running("hostile-quotes", Flavor::Csp).await;
+    let tenant = Tenant::of(&env);
     let secret = "Pr0v\"id\\e+d/by=ha%nd&4711";
-    tenant.send("create", &provided(&world, "mine", secret)).unwrap();
+    tenant.send("create", &provided(&env, "mine", secret)).unwrap();
     let quotes = [Spelling::Plain, Spelling::Json, Spelling::Percent, Spelling::Base64, Spelling::Headers];
     for (number, spelling) in quotes.into_iter().enumerate() {
         let quote = Action::Echo { status: 400, spelling };
-        world.control.fault(Fault::once(quote).on(Operation::CreateApp)).await.unwrap();
+        env.control.fault(Fault::once(quote).on(Operation::CreateApp)).await.unwrap();
         let name = format!("app-{number}");
         let bring = json!({"clientSecretRef": {"name": "mine", "key": "value"}});
-        tenant.apply(&world.manifest(&name, bring)).unwrap();
-        let message = world.until_stalled(&name, "Rejected").await;
+        tenant.apply(&env.manifest(&name, bring)).unwrap();
+        let message = env.until_stalled(&name, "Rejected").await;
         assert!(message.contains("the answer repeats what was sent and is not shown"), "{spelling:?}: {message}");
     }
-    let events = async || world.kubectl(&["get", "events", "-o", "json"]).matches("is not shown").count() >= 5;
-    world.until("there is an Event for each", events).await;
-    let objects = world.kubectl(&["get", "ooa,events", "-o", "json"]);
+    let events = async || env.kubectl(&["get", "events", "-o", "json"]).matches("is not shown").count() >= 5;
+    env.until("there is an Event for each", events).await;
+    let objects = env.kubectl(&["get", "ooa,events", "-o", "json"]);
     for spelling in spellings(secret) {
         assert!(!objects.contains(&spelling), "{spelling} in status or Events");
-        assert!(!world.operator().log().contains(&spelling), "{spelling} in the log");
+        assert!(!env.operator().log().contains(&spelling), "{spelling} in the log");
     }
 }
 
 #[tokio::test]
 async fn every_certificate_of_a_ca_bundle_is_trusted_or_the_connection_says_where_it_is_damaged() {
-    let world = World::running("hostile-ca", Flavor::Csp).await;
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
+    let env = TenantEnv::running("hostile-ca", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
     let map = ["-n", OPERATOR_NAMESPACE, "get", "configmap", "hostile-ca", "-o", "jsonpath={.data.ca\\.crt}"];
     let ours = plane().kubectl(&map).unwrap();
     let other = Simulator::spawn().ca_pem().trim().to_owned();
@@ -174,15 +174,15 @@ async fn every_certificate_of_a_ca_bundle_is_trusted_or_the_connection_says_wher
     ] {
         trust(&bundle);
         let says = async || {
-            let ready = world.connection_condition("Ready").await.unwrap();
+            let ready = env.connection_condition("Ready").await.unwrap();
             ready[1] == "ConnectionInvalid" && ready[2].contains(&format!("line {second}: {why}"))
         };
-        world.until(why, says).await;
+        env.until(why, says).await;
     }
     trust(&format!("{other}{}", ours.trim()));
-    world.until_connection("Ready", "True", "Provisioned").await;
-    world.change("billing", json!({"displayName": "Changed"})).await;
-    let (id, _) = world.credential("billing").await.unwrap();
-    let changed = async || world.remote_app(&id).await.unwrap().fields["displayName"] == "Changed";
-    world.until("the API that the second certificate is for is called", changed).await;
+    env.until_connection("Ready", "True", "Provisioned").await;
+    env.change("billing", json!({"displayName": "Changed"})).await;
+    let (id, _) = env.credential("billing").await.unwrap();
+    let changed = async || env.remote_app(&id).await.unwrap().fields["displayName"] == "Changed";
+    env.until("the API that the second certificate is for is called", changed).await;
 }

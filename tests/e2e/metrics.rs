@@ -1,8 +1,8 @@
 //! The metrics over a small life: each moves when its thing happens, with the labels that its table says.
 
+use crate::env::TenantEnv;
 use crate::promtool::lint;
 use crate::scrape::Scrape;
-use crate::world::World;
 use iam_simulator::types::{Action, Fault, Flavor, Human, Operation};
 use oauth_app_operator::metrics::FAMILIES;
 use serde_json::json;
@@ -11,38 +11,38 @@ const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 /// The metrics at the start, and then an app that was created, drifted, was throttled, lost its token, met a call that hung, and was rotated; and one that
 /// the API refuses.
-pub async fn small_life(namespace: &str) -> (Scrape, World) {
-    let world = World::running(namespace, Flavor::Csp).await;
-    let before = Scrape::of(&world).await;
-    world.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
-    world.until_ready("billing").await;
-    let id = world.credential("billing").await.unwrap().0;
+pub async fn small_life(namespace: &str) -> (Scrape, TenantEnv) {
+    let env = TenantEnv::running(namespace, Flavor::Csp).await;
+    let before = Scrape::of(&env).await;
+    env.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    env.until_ready("billing").await;
+    let id = env.credential("billing").await.unwrap().0;
     let edit = json!({"description": "edited by hand"}).as_object().unwrap().clone();
-    world.control.human(Human::Edit { flavor: world.flavor, id: id.clone(), fields: edit }).await.unwrap();
-    world.until_metric("drift_corrected_total", &[], |count| count == 1.0).await;
+    env.control.human(Human::Edit { flavor: env.flavor, id: id.clone(), fields: edit }).await.unwrap();
+    env.until_metric("drift_corrected_total", &[], |count| count == 1.0).await;
     let throttle = Action::TooManyRequests { retry_after: Some(2) };
-    world.control.fault(Fault::once(throttle).on(Operation::ListApps)).await.unwrap();
-    world.until_metric("throttled_seconds_total", &[("connection", namespace)], |seconds| seconds == 2.0).await;
-    world.control.revoke_tokens().await.unwrap();
-    world.until_metric("token_refreshes_total", &[("result", "granted")], |count| count == 2.0).await;
-    world.control.fault(Fault::once(Action::Hang { performed: false }).on(Operation::ListApps)).await.unwrap();
-    world.until_metric("remote_calls_total", &[("status", "timeout")], |count| count == 1.0).await;
-    world.annotate("billing", ROTATE, "now").await;
-    world.until_metric("remote_calls_total", &[("operation", "rotate secret"), ("status", "200")], |n| n == 1.0).await;
+    env.control.fault(Fault::once(throttle).on(Operation::ListApps)).await.unwrap();
+    env.until_metric("throttled_seconds_total", &[("connection", namespace)], |seconds| seconds == 2.0).await;
+    env.control.revoke_tokens().await.unwrap();
+    env.until_metric("token_refreshes_total", &[("result", "granted")], |count| count == 2.0).await;
+    env.control.fault(Fault::once(Action::Hang { performed: false }).on(Operation::ListApps)).await.unwrap();
+    env.until_metric("remote_calls_total", &[("status", "timeout")], |count| count == 1.0).await;
+    env.annotate("billing", ROTATE, "now").await;
+    env.until_metric("remote_calls_total", &[("operation", "rotate secret"), ("status", "200")], |n| n == 1.0).await;
     let refuse = Action::Status { status: 400, message: "no".into(), performed: false };
-    world.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
-    world.create("refused", json!({})).await;
-    world.until_stalled("refused", "Rejected").await;
-    (before, world)
+    env.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
+    env.create("refused", json!({})).await;
+    env.until_stalled("refused", "Rejected").await;
+    (before, env)
 }
 
 #[tokio::test]
 async fn each_metric_moves_when_its_thing_happens() {
-    let (_, world) = small_life("metrics").await;
+    let (_, env) = small_life("metrics").await;
     let ours = [("connection", "metrics")];
     let apps = |ready: &'static str| [("connection", "metrics"), ("ready", ready)];
-    world.until_metric("apps", &apps("false"), |count| count == 1.0).await;
-    let scrape = Scrape::of(&world).await;
+    env.until_metric("apps", &apps("false"), |count| count == 1.0).await;
+    let scrape = Scrape::of(&env).await;
     let seen = |name: &str, labels: &[(&str, &str)]| scrape.sum(name, labels).unwrap_or_default();
     assert!(seen("reconciles_total", &[("outcome", "settled"), ("reason", "Provisioned")]) >= 1.0);
     assert!(seen("reconciles_total", &[("outcome", "waiting"), ("reason", "Throttled")]) >= 1.0);
@@ -65,7 +65,7 @@ async fn each_metric_moves_when_its_thing_happens() {
         assert!(scrape.text.contains(&format!("# TYPE {} ", family.name)), "{} is not exposed", family.name);
     }
     assert_eq!(lint(&scrape), Ok(()));
-    assert!(world.find_leaks(&scrape.text).is_empty());
-    world.delete("billing").await;
-    world.until_metric("reconciles_total", &[("outcome", "gone"), ("reason", "Deleted")], |count| count == 1.0).await;
+    assert!(env.find_leaks(&scrape.text).is_empty());
+    env.delete("billing").await;
+    env.until_metric("reconciles_total", &[("outcome", "gone"), ("reason", "Deleted")], |count| count == 1.0).await;
 }

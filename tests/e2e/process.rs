@@ -1,60 +1,43 @@
 //! The binary as a process: health, readiness, drain and its other subcommand.
 
-use crate::cluster::repository;
-use crate::world::World;
+use crate::cluster::{OPERATOR_NAMESPACE, plane, repository};
+use crate::env::{TenantEnv, operator_command};
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::process::Command;
-
-/// The address that the operator says it serves.
-pub fn address(log: &str) -> Option<String> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| line["address"].as_str().map(str::to_owned)).next_back()
-}
+use std::time::Duration;
+use test_environment::{Operator, TestEnv};
 
 #[tokio::test]
 async fn readyz_tells_when_the_watches_are_there_and_healthz_that_it_lives() {
-    let world = World::running("health", Flavor::Csp).await;
-    world.until("the endpoint is served", async || address(&world.operator().log()).is_some()).await;
-    let address = address(&world.operator().log()).unwrap();
-    let ask = async |path: &str| {
-        let answer = reqwest::get(format!("http://{address}{path}")).await;
-        answer.map(|answer| answer.status().as_u16()).unwrap_or_default()
-    };
-    world.until("ready", async || ask("/readyz").await == 200).await;
-    assert_eq!(ask("/healthz").await, 200);
+    let env = TenantEnv::running("health", Flavor::Csp).await;
+    env.until("ready", async || env.operator().status("/readyz").await == 200).await;
+    assert_eq!(env.operator().status("/healthz").await, 200);
 }
 
 #[tokio::test]
 async fn on_sigterm_a_pass_under_way_ends_and_nothing_is_left_half_done() {
-    let world = World::running("drain", Flavor::Csp).await;
+    let env = TenantEnv::running("drain", Flavor::Csp).await;
     let slow = Fault::once(Action::Latency { ms: 2000 }).on(Operation::CreateApp);
-    world.control.fault(slow).await.unwrap();
-    world.create("billing", json!({})).await;
-    world.until("the create is under way", async || world.control.stats().await.unwrap().in_flight > 0).await;
-    let ended = world.operator().stop();
+    env.control.fault(slow).await.unwrap();
+    env.create("billing", json!({})).await;
+    env.until("the create is under way", async || env.control.stats().await.unwrap().in_flight > 0).await;
+    let ended = env.operator().stop().unwrap();
     assert!(ended.success(), "{ended}");
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 0);
 }
 
 #[tokio::test]
 async fn without_the_definitions_readiness_fails_and_the_log_says_what_to_install() {
-    let plane = control_plane::ControlPlane::start().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-app-operator"));
-    command.env("KUBECONFIG", plane.admin_kubeconfig()).args(["--http-addr", "127.0.0.1:0", "--log-format", "json"]);
-    let log = plane.directory().join("operator.log");
-    let _operator = control_plane::Supervised::spawn(&command, &log).unwrap();
-    let begin = std::time::Instant::now();
-    let read = || std::fs::read_to_string(&log).unwrap_or_default();
-    while !read().contains("install the CRDs and the RBAC in deploy/") {
-        assert!(begin.elapsed().as_secs() < 60, "{}", read());
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    let address = address(&read()).expect("an address");
-    let ready = reqwest::get(format!("http://{address}/readyz")).await.unwrap();
-    assert_eq!(ready.status().as_u16(), 503);
+    let mut env = TestEnv::start().unwrap();
+    let command = operator_command(env.cluster.admin_kubeconfig(), "");
+    env.operators.push(Operator::new(command, env.cluster.directory().join("operator.log")));
+    env.operator().start().unwrap();
+    let advice = async || env.operator().log().contains("install the CRDs and the RBAC in deploy/");
+    env.until(Duration::from_secs(60), "the log says what to install", advice).await.unwrap();
+    assert_eq!(env.operator().status("/readyz").await, 503);
 }
 
 #[test]
@@ -70,10 +53,8 @@ fn the_crds_subcommand_prints_what_is_shipped() {
 
 #[tokio::test]
 async fn the_pod_of_the_deployment_is_admitted_under_the_restricted_level() {
-    let plane = crate::cluster::plane();
-    let deployment =
-        plane.kubectl(&["-n", "oauth-app-operator", "get", "deployment", "oauth-app-operator", "-o", "json"]).unwrap();
-    let deployment: Value = serde_json::from_str(&deployment).unwrap();
+    let plane = plane();
+    let deployment = plane.get(&["-n", OPERATOR_NAMESPACE, "deployment", "oauth-app-operator"]).unwrap();
     let mut pod = deployment["spec"]["template"].clone();
     pod["apiVersion"] = "v1".into();
     pod["kind"] = "Pod".into();

@@ -1,7 +1,7 @@
 //! The Secret over the life of an app: rotation, moving, brought and edited values. Consumers are never cut off.
 
 use crate::availability::Consumers;
-use crate::world::World;
+use crate::env::TenantEnv;
 use iam_simulator::types::{Flavor, Human, Operation};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
@@ -10,271 +10,271 @@ use serde_json::{Value, json};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
-async fn ready(namespace: &str, flavor: Flavor, spec: Value) -> World {
-    let world = World::running(namespace, flavor).await;
-    world.create("billing", spec).await;
-    world.until_ready("billing").await;
-    world
+async fn ready(namespace: &str, flavor: Flavor, spec: Value) -> TenantEnv {
+    let env = TenantEnv::running(namespace, flavor).await;
+    env.create("billing", spec).await;
+    env.until_ready("billing").await;
+    env
 }
 
 #[tokio::test]
 async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
     for (namespace, flavor) in [("rotate-csp", Flavor::Csp), ("rotate-cpn", Flavor::Cpn)] {
         let spec = json!({"rotation": {"interval": "720h", "overlap": "4s"}});
-        let world = ready(namespace, flavor, spec).await;
-        let (id, first) = world.credential("billing").await.unwrap();
-        world.annotate("billing", ROTATE, "now").await;
-        world.until_rotated("billing", "now").await;
-        let (_, second) = world.credential("billing").await.unwrap();
+        let env = ready(namespace, flavor, spec).await;
+        let (id, first) = env.credential("billing").await.unwrap();
+        env.annotate("billing", ROTATE, "now").await;
+        env.until_rotated("billing", "now").await;
+        let (_, second) = env.credential("billing").await.unwrap();
         assert_ne!(second, first);
-        world.assert_credential_works("billing").await;
-        let status = world.app("billing").await.status.unwrap().rotation.unwrap();
+        env.assert_credential_works("billing").await;
+        let status = env.app("billing").await.status.unwrap().rotation.unwrap();
         assert_eq!(status.revision, Some(2));
         assert!(status.next_at.is_some() && status.rotated_at.is_some());
-        world
+        env
             .until("the previous secret is removed, and its Secret with it", async || {
-                world.secret("billing-rotation").await.is_none()
+                env.secret("billing-rotation").await.is_none()
             })
             .await;
-        let refused = async || world.control.token(flavor, &world.org, &id, &first).await.is_err();
-        world.until("the API no longer takes it either", refused).await;
-        assert_eq!(world.calls(Operation::RotateSecret).await, 1);
+        let refused = async || env.control.token(flavor, &env.org, &id, &first).await.is_err();
+        env.until("the API no longer takes it either", refused).await;
+        assert_eq!(env.calls(Operation::RotateSecret).await, 1);
     }
 }
 
 #[tokio::test]
 async fn a_rotation_asked_for_while_the_previous_secret_is_valid_says_that_it_waits_and_how_to_end_all_at_once() {
-    let world = ready("rotate-waits", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
-    let (id, first) = world.credential("billing").await.unwrap();
-    world.annotate("billing", ROTATE, "one").await;
-    world.until_rotated("billing", "one").await;
-    let (_, second) = world.credential("billing").await.unwrap();
-    world.annotate("billing", ROTATE, "two").await;
+    let env = ready("rotate-waits", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let (id, first) = env.credential("billing").await.unwrap();
+    env.annotate("billing", ROTATE, "one").await;
+    env.until_rotated("billing", "one").await;
+    let (_, second) = env.credential("billing").await.unwrap();
+    env.annotate("billing", ROTATE, "two").await;
     let says = async || {
-        let ready = world.condition("billing", ConditionType::Ready).await.unwrap();
+        let ready = env.condition("billing", ConditionType::Ready).await.unwrap();
         ready.message.contains("waits until the previous secret ends")
     };
-    world.until("status says that it waits", says).await;
-    assert_eq!(world.credential("billing").await.unwrap().1, second);
-    world.secrets().delete("billing", &Default::default()).await.unwrap();
-    let renewed = async || world.credential("billing").await.is_some_and(|(_, third)| third != second);
-    world.until("there is a new secret", renewed).await;
-    world.assert_credential_works("billing").await;
+    env.until("status says that it waits", says).await;
+    assert_eq!(env.credential("billing").await.unwrap().1, second);
+    env.secrets().delete("billing", &Default::default()).await.unwrap();
+    let renewed = async || env.credential("billing").await.is_some_and(|(_, third)| third != second);
+    env.until("there is a new secret", renewed).await;
+    env.assert_credential_works("billing").await;
     for former in [first, second] {
-        assert!(world.control.token(world.flavor, &world.org, &id, &former).await.is_err(), "it has ended");
+        assert!(env.control.token(env.flavor, &env.org, &id, &former).await.is_err(), "it has ended");
     }
-    world.until_rotated("billing", "two").await;
+    env.until_rotated("billing", "two").await;
 }
 
 #[tokio::test]
 async fn a_rotation_changes_the_secret_that_consumers_use_once() {
-    let world = World::new("rotate-once", Flavor::Csp).await;
-    world.give_credentials().await;
-    world.connect(json!({"resyncInterval": "10m"})).await;
-    world.operator().start();
-    world.create("billing", json!({"rotation": {"overlap": "5s"}})).await;
-    world.until_ready("billing").await;
-    let token_url = world.value("billing", "token-url").await.unwrap();
+    let env = TenantEnv::new("rotate-once", Flavor::Csp).await;
+    env.give_credentials().await;
+    env.connect(json!({"resyncInterval": "10m"})).await;
+    env.operator().start().unwrap();
+    env.create("billing", json!({"rotation": {"overlap": "5s"}})).await;
+    env.until_ready("billing").await;
+    let token_url = env.value("billing", "token-url").await.unwrap();
     assert!(token_url.starts_with("https://"), "{token_url}");
-    let (_, first) = world.credential("billing").await.unwrap();
-    let writes = |name: &str| world.audit(|r| r.resource == "secrets" && r.is_write() && r.name == name).len();
+    let (_, first) = env.credential("billing").await.unwrap();
+    let writes = |name: &str| env.audit(|r| r.resource == "secrets" && r.is_write() && r.name == name).len();
     let before = writes("billing");
-    world.annotate("billing", ROTATE, "now").await;
-    world.until_rotated("billing", "now").await;
-    world.until_ready("billing").await;
-    assert_eq!(world.value("billing-rotation", "previous").await, Some(first));
-    assert_eq!(world.value("billing-rotation", "pending").await, None);
-    let gone = async || world.secret("billing-rotation").await.is_none();
-    world.until("what the rotation needed is gone", gone).await;
+    env.annotate("billing", ROTATE, "now").await;
+    env.until_rotated("billing", "now").await;
+    env.until_ready("billing").await;
+    assert_eq!(env.value("billing-rotation", "previous").await, Some(first));
+    assert_eq!(env.value("billing-rotation", "pending").await, None);
+    let gone = async || env.secret("billing-rotation").await.is_none();
+    env.until("what the rotation needed is gone", gone).await;
     assert_eq!(writes("billing") - before, 1);
-    let rotation = || world.audit(|r| r.resource == "secrets" && r.is_write() && r.name == "billing-rotation").len();
-    world.until("four writes for the rest: staged, accepted, no longer pending, over", async || rotation() >= 4).await;
+    let rotation = || env.audit(|r| r.resource == "secrets" && r.is_write() && r.name == "billing-rotation").len();
+    env.until("four writes for the rest: staged, accepted, no longer pending, over", async || rotation() >= 4).await;
     assert_eq!(rotation(), 4);
 }
 
 #[tokio::test]
 async fn a_rotation_that_is_due_happens_by_itself() {
-    let world = ready("rotate-due", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
-    let (_, first) = world.credential("billing").await.unwrap();
-    world.operator().kill();
+    let env = ready("rotate-due", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let (_, first) = env.credential("billing").await.unwrap();
+    env.operator().kill().unwrap();
     let long_ago = json!({"metadata": {"annotations": {"oauth-apps.dev/rotated-at": "2026-01-01T00:00:00Z"}}});
-    world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
-    world.operator().start();
-    let rotated = async || world.credential("billing").await.unwrap().1 != first;
-    world.until("the secret is rotated", rotated).await;
-    assert_eq!(world.value("billing-rotation", "previous").await, Some(first));
-    world.assert_credential_works("billing").await;
+    env.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
+    env.operator().start().unwrap();
+    let rotated = async || env.credential("billing").await.unwrap().1 != first;
+    env.until("the secret is rotated", rotated).await;
+    assert_eq!(env.value("billing-rotation", "previous").await, Some(first));
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
     let spec = json!({"rotation": {"interval": "720h", "overlap": "1s"}});
-    let world = ready("set-back", Flavor::Csp, spec).await;
-    let backup = world.secret("billing").await.unwrap();
-    world.annotate("billing", ROTATE, "before the loss").await;
-    world.until_rotated("billing", "before the loss").await;
-    let (id, lost) = world.credential("billing").await.unwrap();
+    let env = ready("set-back", Flavor::Csp, spec).await;
+    let backup = env.secret("billing").await.unwrap();
+    env.annotate("billing", ROTATE, "before the loss").await;
+    env.until_rotated("billing", "before the loss").await;
+    let (id, lost) = env.credential("billing").await.unwrap();
     let back = Patch::Merge(json!({"data": {"client-secret": backup.data.unwrap()["client-secret"]},
         "metadata": {"annotations": backup.metadata.annotations}}));
-    world.operator().kill();
-    world.secrets().patch("billing", &PatchParams::default(), &back).await.unwrap();
-    let (_, old) = world.credential("billing").await.unwrap();
-    let refused = async || world.control.token(world.flavor, &world.org, &id, &old).await.is_err();
-    world.until("the API no longer takes it", refused).await;
-    world.operator().start();
-    world.annotate("billing", ROTATE, "after the loss").await;
-    world.until_rotated("billing", "after the loss").await;
-    let (_, new) = world.credential("billing").await.unwrap();
+    env.operator().kill().unwrap();
+    env.secrets().patch("billing", &PatchParams::default(), &back).await.unwrap();
+    let (_, old) = env.credential("billing").await.unwrap();
+    let refused = async || env.control.token(env.flavor, &env.org, &id, &old).await.is_err();
+    env.until("the API no longer takes it", refused).await;
+    env.operator().start().unwrap();
+    env.annotate("billing", ROTATE, "after the loss").await;
+    env.until_rotated("billing", "after the loss").await;
+    let (_, new) = env.credential("billing").await.unwrap();
     assert!(new != old && new != lost);
-    world.assert_credential_works("billing").await;
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn a_renamed_secret_moves_and_its_former_name_is_free() {
-    let world = ready("renamed", Flavor::Csp, json!({})).await;
-    let before = world.credential("billing").await;
-    world.change("billing", json!({"secret": {"name": "other"}})).await;
-    world.until("the former Secret is gone", async || world.secret("billing").await.is_none()).await;
-    assert_eq!(world.credential("other").await, before);
-    world.change("billing", json!({"secret": {"keys": {"clientId": "ID", "clientSecret": "KEY"}}})).await;
-    world
-        .until("the keys are others", async || world.value("other", "KEY").await == before.clone().map(|pair| pair.1))
+    let env = ready("renamed", Flavor::Csp, json!({})).await;
+    let before = env.credential("billing").await;
+    env.change("billing", json!({"secret": {"name": "other"}})).await;
+    env.until("the former Secret is gone", async || env.secret("billing").await.is_none()).await;
+    assert_eq!(env.credential("other").await, before);
+    env.change("billing", json!({"secret": {"keys": {"clientId": "ID", "clientSecret": "KEY"}}})).await;
+    env
+        .until("the keys are others", async || env.value("other", "KEY").await == before.clone().map(|pair| pair.1))
         .await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
+    assert_eq!(env.calls(Operation::UpdateApp).await, 0);
 }
 
 #[tokio::test]
 async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
-    let world = World::running("brought", Flavor::Csp).await;
-    world.bring("mine", "Brought_secret_1").await;
-    world.kubectl(&["label", "secret", "mine", "oauth-apps.dev/use-"]);
-    world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
-    let message = world.until_stalled("billing", "SecretRefInvalid").await;
+    let env = TenantEnv::running("brought", Flavor::Csp).await;
+    env.provide_secret("mine", "Brought_secret_1").await;
+    env.kubectl(&["label", "secret", "mine", "oauth-apps.dev/use-"]);
+    env.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
+    let message = env.until_stalled("billing", "SecretRefInvalid").await;
     assert!(message.contains("lacks the label oauth-apps.dev/use"), "{message}");
-    assert_eq!(world.app_calls().await, 0);
-    world.bring("mine", "Brought_secret_1").await;
-    world.until_ready("billing").await;
-    assert_eq!(world.credential("billing").await.unwrap().1, "Brought_secret_1");
-    world.assert_credential_works("billing").await;
-    world.bring("mine", "Brought_secret_2").await;
-    let followed = async || world.credential("billing").await.unwrap().1 == "Brought_secret_2";
-    world.until("the Secret follows", followed).await;
-    assert_eq!(world.value("billing-rotation", "previous").await.as_deref(), Some("Brought_secret_1"));
-    world.assert_credential_works("billing").await;
+    assert_eq!(env.app_calls().await, 0);
+    env.provide_secret("mine", "Brought_secret_1").await;
+    env.until_ready("billing").await;
+    assert_eq!(env.credential("billing").await.unwrap().1, "Brought_secret_1");
+    env.assert_credential_works("billing").await;
+    env.provide_secret("mine", "Brought_secret_2").await;
+    let followed = async || env.credential("billing").await.unwrap().1 == "Brought_secret_2";
+    env.until("the Secret follows", followed).await;
+    assert_eq!(env.value("billing-rotation", "previous").await.as_deref(), Some("Brought_secret_1"));
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn a_brought_secret_that_leaked_is_set_again_until_another_value_is_brought() {
-    let world = World::running("brought-leaked", Flavor::Csp).await;
-    world.bring("mine", "Brought_secret_1").await;
-    world.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
-    world.until_ready("billing").await;
-    let (id, first) = world.credential("billing").await.unwrap();
-    world.annotate("billing", ROTATE, "now").await;
-    world.until_rotated("billing", "now").await;
+    let env = TenantEnv::running("brought-leaked", Flavor::Csp).await;
+    env.provide_secret("mine", "Brought_secret_1").await;
+    env.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
+    env.until_ready("billing").await;
+    let (id, first) = env.credential("billing").await.unwrap();
+    env.annotate("billing", ROTATE, "now").await;
+    env.until_rotated("billing", "now").await;
     let message = format!(
         "The client secret of app {id} was set in the API to the value that Secret mine provides, and every other one ended. To rotate it, put a new value into Secret mine."
     );
-    let events = async || world.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}{.items[*].note}"]);
-    world.until("an Event says so", async || events().await.contains(&message)).await;
-    assert_eq!(world.credential("billing").await.unwrap().1, first);
-    world.assert_credential_works("billing").await;
-    world.bring("mine", "Brought_secret_2").await;
-    world.secrets().delete("billing", &Default::default()).await.unwrap();
-    let second = async || world.credential("billing").await.is_some_and(|(_, now)| now == "Brought_secret_2");
-    world.until("the new value is published", second).await;
-    let refused = async || world.control.token(Flavor::Csp, &world.org, &id, &first).await.is_err();
-    world.until("the API no longer accepts the former one", refused).await;
-    world.assert_credential_works("billing").await;
+    let events = async || env.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}{.items[*].note}"]);
+    env.until("an Event says so", async || events().await.contains(&message)).await;
+    assert_eq!(env.credential("billing").await.unwrap().1, first);
+    env.assert_credential_works("billing").await;
+    env.provide_secret("mine", "Brought_secret_2").await;
+    env.secrets().delete("billing", &Default::default()).await.unwrap();
+    let second = async || env.credential("billing").await.is_some_and(|(_, now)| now == "Brought_secret_2");
+    env.until("the new value is published", second).await;
+    let refused = async || env.control.token(Flavor::Csp, &env.org, &id, &first).await.is_err();
+    env.until("the API no longer accepts the former one", refused).await;
+    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn an_edited_value_is_reported_and_mended_on_request() {
-    let world = ready("tampered", Flavor::Csp, json!({})).await;
+    let env = ready("tampered", Flavor::Csp, json!({})).await;
     let wrong = serde_json::to_value(ByteString(b"edited".to_vec())).unwrap();
     let edit = Patch::Merge(json!({"data": {"client-secret": wrong}}));
-    world.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
-    let message = world.until_stalled("billing", "SecretTampered").await;
+    env.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
+    let message = env.until_stalled("billing", "SecretTampered").await;
     assert!(message.contains(ROTATE), "{message}");
-    let published = world.condition("billing", ConditionType::SecretPublished).await.unwrap();
+    let published = env.condition("billing", ConditionType::SecretPublished).await.unwrap();
     assert_eq!((published.status, published.reason.as_str()), (ConditionStatus::False, "SecretTampered"));
-    world.annotate("billing", ROTATE, "now").await;
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
-    assert_eq!(world.value("billing-rotation", "previous").await, None, "what was edited is not kept");
-    let rotation = world.app("billing").await.status.unwrap().rotation.unwrap();
+    env.annotate("billing", ROTATE, "now").await;
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
+    assert_eq!(env.value("billing-rotation", "previous").await, None, "what was edited is not kept");
+    let rotation = env.app("billing").await.status.unwrap().rotation.unwrap();
     assert!(rotation.previous_expires_at.is_some(), "what was published before the edit is valid for the overlap");
 }
 
 #[tokio::test]
 async fn the_secret_of_an_adopted_app_is_a_previous_secret_with_an_end_though_nobody_knows_its_value() {
-    let world = World::running("adopted-rotates", Flavor::Csp).await;
+    let env = TenantEnv::running("adopted-rotates", Flavor::Csp).await;
     let existing = json!({"id": "existing", "displayName": "Billing export", "description": "Nightly",
         "grantTypes": ["client_credentials"], "allowedScopes": {}, "secret": "Made_in_the_console1"});
-    let (flavor, org_id, fields) = (world.flavor, world.org.clone(), existing.as_object().unwrap().clone());
-    world.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
-    world.create("billing", json!({"id": "existing", "adoptionPolicy": "Adopt", "rotation": {"overlap": "48h"}})).await;
-    world.until_stalled("billing", "SecretUnknown").await;
-    world.annotate("billing", ROTATE, "one").await;
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
-    let rotation = world.app("billing").await.status.unwrap().rotation.unwrap();
+    let (flavor, org_id, fields) = (env.flavor, env.org.clone(), existing.as_object().unwrap().clone());
+    env.control.human(Human::Create { flavor, org_id, fields }).await.unwrap();
+    env.create("billing", json!({"id": "existing", "adoptionPolicy": "Adopt", "rotation": {"overlap": "48h"}})).await;
+    env.until_stalled("billing", "SecretUnknown").await;
+    env.annotate("billing", ROTATE, "one").await;
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
+    let rotation = env.app("billing").await.status.unwrap().rotation.unwrap();
     let (rotated_at, expires_at) = (rotation.rotated_at.unwrap().0, rotation.previous_expires_at.unwrap().0);
     let overlap = expires_at.duration_since(rotated_at).as_secs();
     assert!((48 * 3600 - 120..=48 * 3600).contains(&overlap), "{overlap}");
-    assert_eq!(world.value("billing-rotation", "previous").await, None);
-    let former = world.control.token(flavor, &world.org, "existing", "Made_in_the_console1").await;
+    assert_eq!(env.value("billing-rotation", "previous").await, None);
+    let former = env.control.token(flavor, &env.org, "existing", "Made_in_the_console1").await;
     assert!(former.is_ok(), "{former:?}");
-    world.annotate("billing", ROTATE, "two").await;
+    env.annotate("billing", ROTATE, "two").await;
     let waits = async || {
-        let ready = world.condition("billing", ConditionType::Ready).await.unwrap();
+        let ready = env.condition("billing", ConditionType::Ready).await.unwrap();
         ready.status == ConditionStatus::True && ready.message.contains("waits until the previous secret ends")
     };
-    world.until("status says that the next rotation waits", waits).await;
-    assert_eq!(world.calls(Operation::RotateSecret).await, 1, "none is sent that the API would refuse");
+    env.until("status says that the next rotation waits", waits).await;
+    assert_eq!(env.calls(Operation::RotateSecret).await, 1, "none is sent that the API would refuse");
 }
 
 #[tokio::test]
 async fn a_secret_that_somebody_made_immutable_stays_ready_and_is_replaced_when_it_must_change() {
-    let world = ready("immutable", Flavor::Csp, json!({})).await;
-    world.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(json!({"immutable": true}))).await.unwrap();
-    let before = world.credential("billing").await.unwrap();
-    world.change("billing", json!({"secret": {"keys": {"clientId": "ID"}}})).await;
-    let moved = async || world.value("billing", "ID").await.as_deref() == Some(before.0.as_str());
-    world.until("the renamed key is there", moved).await;
-    assert_eq!(world.value("billing", "client-secret").await, Some(before.1), "with the same secret");
-    world.until_ready("billing").await;
+    let env = ready("immutable", Flavor::Csp, json!({})).await;
+    env.secrets().patch("billing", &PatchParams::default(), &Patch::Merge(json!({"immutable": true}))).await.unwrap();
+    let before = env.credential("billing").await.unwrap();
+    env.change("billing", json!({"secret": {"keys": {"clientId": "ID"}}})).await;
+    let moved = async || env.value("billing", "ID").await.as_deref() == Some(before.0.as_str());
+    env.until("the renamed key is there", moved).await;
+    assert_eq!(env.value("billing", "client-secret").await, Some(before.1), "with the same secret");
+    env.until_ready("billing").await;
 }
 
 #[tokio::test]
 async fn killed_while_it_rotates_thirty_apps_no_consumer_is_cut_off() {
-    let world = World::running("kill-rotate", Flavor::Csp).await;
+    let env = TenantEnv::running("kill-rotate", Flavor::Csp).await;
     let names: Vec<String> = (0..30).map(|n| format!("app-{n}")).collect();
     for name in &names {
-        world.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+        env.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        env.until_ready(name).await;
     }
     let latency = iam_simulator::types::Action::Latency { ms: 50 };
     let slow = iam_simulator::types::Fault::always(latency).on(Operation::RotateSecret);
-    world.control.fault(slow).await.unwrap();
-    let consumers = Consumers::of(&world, &names);
+    env.control.fault(slow).await.unwrap();
+    let consumers = Consumers::of(&env, &names);
     for name in &names {
-        world.annotate(name, ROTATE, "now").await;
+        env.annotate(name, ROTATE, "now").await;
     }
-    world.kill_repeatedly(12, 50..400).await;
+    env.kill_repeatedly(12, 50..400).await;
     for name in &names {
-        world.until_rotated(name, "now").await;
-        world.until_ready(name).await;
+        env.until_rotated(name, "now").await;
+        env.until_ready(name).await;
     }
     let records = consumers.end().await;
     let refusals: Vec<_> = records.values().flat_map(|record| &record.refusals).collect();
     assert!(refusals.is_empty(), "consumers were cut off: {refusals:?}");
     for name in &names {
-        world.assert_credential_works(name).await;
-        let (id, _) = world.credential(name).await.unwrap();
-        assert_eq!(world.remote_app(&id).await.unwrap().secret_changes, 1, "{name} is rotated once");
+        env.assert_credential_works(name).await;
+        let (id, _) = env.credential(name).await.unwrap();
+        assert_eq!(env.remote_app(&id).await.unwrap().secret_changes, 1, "{name} is rotated once");
     }
     println!(
         "12 kills, {} tokens asked for by consumers, none refused",

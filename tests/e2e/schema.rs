@@ -1,8 +1,8 @@
 //! What the API server makes of manifests at the edges of the schema: nulls, and more than a cluster can hold.
 
 use crate::cluster::plane;
+use crate::env::TenantEnv;
 use crate::tenancy::Tenant;
-use crate::world::World;
 use iam_simulator::types::Flavor;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
@@ -155,7 +155,7 @@ async fn every_optional_field_of_a_connection_may_be_null() {
 
 #[tokio::test]
 async fn a_null_changes_nothing_of_what_the_operator_does() {
-    let world = World::running("schema-null-app", Flavor::Csp).await;
+    let env = TenantEnv::running("schema-null-app", Flavor::Csp).await;
     let nulls = [
         "id",
         "displayName",
@@ -169,25 +169,25 @@ async fn a_null_changes_nothing_of_what_the_operator_does() {
         "publicClient",
         "secret",
     ];
-    let mut manifest = world.manifest("billing", json!({}));
+    let mut manifest = env.manifest("billing", json!({}));
     for name in nulls {
         manifest["spec"][name] = Value::Null;
     }
     manifest["spec"]["allowedScopes"]["generalScopes"] = Value::Null;
     plane().kubectl_with_input(&["apply", "--server-side", "-f", "-"], &manifest.to_string()).unwrap();
-    world.until_ready("billing").await;
-    world.assert_credential_works("billing").await;
+    env.until_ready("billing").await;
+    env.assert_credential_works("billing").await;
     plane().kubectl_with_input(&["apply", "--server-side", "-f", "-"], &manifest.to_string()).unwrap();
-    world.until_ready("billing").await;
+    env.until_ready("billing").await;
 }
 
 #[tokio::test]
 async fn a_resource_that_would_fill_the_memory_of_the_operator_is_refused() {
-    let world = World::new("schema-size", Flavor::Csp).await;
-    let tenant = Tenant::of(&world);
+    let env = TenantEnv::new("schema-size", Flavor::Csp).await;
+    let tenant = Tenant::of(&env);
     let apply = |name: &str, spec: Value| {
         let file = plane().directory().join(format!("{name}.json"));
-        std::fs::write(&file, world.manifest(name, spec).to_string()).unwrap();
+        std::fs::write(&file, env.manifest(name, spec).to_string()).unwrap();
         // Client-side apply would add an annotation that is too large.
         tenant.kubectl(&["-n", "schema-size", "create", "-f", &file.display().to_string()])
     };
@@ -204,7 +204,7 @@ async fn a_resource_that_would_fill_the_memory_of_the_operator_is_refused() {
         "secret": {"annotations": annotations},
     });
     apply("most", most.clone()).unwrap();
-    let size = serde_json::to_string(&world.app("most").await.spec).unwrap().len();
+    let size = serde_json::to_string(&env.app("most").await.spec).unwrap().len();
     assert!((60_000..80_000).contains(&size), "{size}");
     for (field, more) in [
         ("allowedScopes", json!({"generalScopes": list(63, 256)})),
@@ -220,17 +220,17 @@ async fn a_resource_that_would_fill_the_memory_of_the_operator_is_refused() {
 
 #[tokio::test]
 async fn a_secret_that_kubernetes_would_not_store_is_refused_before_any_call() {
-    let world = World::running("schema-secret", Flavor::Csp).await;
-    let tenant = Tenant::of(&world);
+    let env = TenantEnv::running("schema-secret", Flavor::Csp).await;
+    let tenant = Tenant::of(&env);
     let filled = |keys: usize| {
         let key = |n| (format!("key-{n}"), json!("{{ clientSecret | urlencode }}".repeat(20)));
         let template: serde_json::Map<String, Value> = (0..keys).map(key).collect();
         json!({"secret": {"template": template}})
     };
-    tenant.apply(&world.manifest("large", filled(18))).unwrap();
-    let message = world.until_stalled("large", "SecretTooLarge").await;
+    tenant.apply(&env.manifest("large", filled(18))).unwrap();
+    let message = env.until_stalled("large", "SecretTooLarge").await;
     assert!(message.contains("Kubernetes stores 1048576 at most; shorten spec.secret.template"), "{message}");
-    assert_eq!((world.app_calls().await, world.secret("large").await), (0, None));
-    tenant.apply(&world.manifest("large", filled(2))).unwrap();
-    world.until_ready("large").await;
+    assert_eq!((env.app_calls().await, env.secret("large").await), (0, None));
+    tenant.apply(&env.manifest("large", filled(2))).unwrap();
+    env.until_ready("large").await;
 }

@@ -1,7 +1,6 @@
 //! What `/metrics` says at one moment, read as Prometheus reads it.
 
-use crate::process::address;
-use crate::world::World;
+use crate::env::TenantEnv;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -15,17 +14,16 @@ pub struct Scrape {
 
 impl Scrape {
     /// Waits until the endpoint is served, after a start or another one.
-    pub async fn of(world: &World) -> Self {
-        let served = async || Self::now(world).await.is_some();
-        world.until("/metrics is served", served).await;
-        Self::now(world).await.expect("it was served a moment ago")
+    pub async fn of(env: &TenantEnv) -> Self {
+        let served = async || Self::now(env).await.is_some();
+        env.until("/metrics is served", served).await;
+        Self::now(env).await.expect("it was served a moment ago")
     }
 
-    async fn now(world: &World) -> Option<Self> {
-        let address = address(&world.operator().log())?;
-        let answer = reqwest::get(format!("http://{address}/metrics")).await.ok()?;
+    async fn now(env: &TenantEnv) -> Option<Self> {
+        let answer = env.operator().get("/metrics").await?;
         assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-        Some(Self::read(answer.text().await.ok()?, &world.connection_name()))
+        Some(Self::read(answer.text().await.ok()?, &env.connection_name()))
     }
 
     /// All operators see all connections; those of other tests are left out.
@@ -50,7 +48,7 @@ impl Scrape {
     }
 }
 
-impl World {
+impl TenantEnv {
     /// Looks until the sum of these series is so.
     pub async fn until_metric(&self, name: &str, labels: &[(&str, &str)], is: impl Fn(f64) -> bool) {
         let sum = async || Scrape::now(self).await.and_then(|scrape| scrape.sum(name, labels));

@@ -1,55 +1,55 @@
 //! Manifests that leave out what has a default, and what the API shows otherwise than they say: what the spec leaves out
 //! is not managed, and what the API only says in another way is no drift.
 
-use crate::world::World;
+use crate::env::TenantEnv;
 use iam_simulator::types::{CallFilter, Flavor, Human, Operation};
 use serde_json::{Map, Value, json};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 /// A running operator that looks for drift all the time, and an app whose spec is one line and `more`.
-async fn one_line(namespace: &str, flavor: Flavor, more: Value) -> (World, String) {
-    let world = World::running(namespace, flavor).await;
+async fn one_line(namespace: &str, flavor: Flavor, more: Value) -> (TenantEnv, String) {
+    let env = TenantEnv::running(namespace, flavor).await;
     let mut spec = json!({"displayName": null, "description": null, "grantTypes": null, "allowedScopes": null});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    world.create("billing", spec).await;
-    world.until_ready("billing").await;
-    let (id, _) = world.credential("billing").await.unwrap();
-    (world, id)
+    env.create("billing", spec).await;
+    env.until_ready("billing").await;
+    let (id, _) = env.credential("billing").await.unwrap();
+    (env, id)
 }
 
-async fn bodies(world: &World, operation: Operation) -> Vec<Map<String, Value>> {
-    let calls = world.control.calls(&CallFilter::operation(operation)).await.unwrap();
+async fn bodies(env: &TenantEnv, operation: Operation) -> Vec<Map<String, Value>> {
+    let calls = env.control.calls(&CallFilter::operation(operation)).await.unwrap();
     calls.into_iter().map(|call| call.body.as_object().unwrap().clone()).collect()
 }
 
 /// Changes the app past the operator, and waits until the operator has read it.
-async fn edit(world: &World, id: &str, fields: Value) {
+async fn edit(env: &TenantEnv, id: &str, fields: Value) {
     let fields = fields.as_object().unwrap().clone();
-    world.control.human(Human::Edit { flavor: world.flavor, id: id.to_owned(), fields }).await.unwrap();
-    let operation = match world.flavor {
+    env.control.human(Human::Edit { flavor: env.flavor, id: id.to_owned(), fields }).await.unwrap();
+    let operation = match env.flavor {
         Flavor::Csp => Operation::ListApps,
         Flavor::Cpn => Operation::GetApp,
     };
-    let before = world.calls(operation).await;
-    world.until("it was read again", async || world.calls(operation).await >= before + 2).await;
+    let before = env.calls(operation).await;
+    env.until("it was read again", async || env.calls(operation).await >= before + 2).await;
 }
 
 #[tokio::test]
 async fn a_manifest_of_one_line_is_enough_and_stays_as_it_is() {
     for (namespace, flavor) in [("one-line-csp", Flavor::Csp), ("one-line-cpn", Flavor::Cpn)] {
-        let (world, id) = one_line(namespace, flavor, json!({})).await;
-        world.assert_credential_works("billing").await;
+        let (env, id) = one_line(namespace, flavor, json!({})).await;
+        env.assert_credential_works("billing").await;
         let mut sent = json!({
             "id": id, "displayName": "billing", "description": format!("{namespace}/billing"), "allowedScopes": {},
         });
         if flavor == Flavor::Csp {
             sent["grantTypes"] = json!(["client_credentials"]);
         }
-        assert_eq!(bodies(&world, Operation::CreateApp).await, [sent.as_object().unwrap().clone()]);
-        edit(&world, &id, json!({})).await;
-        assert_eq!(world.calls(Operation::UpdateApp).await, 0);
-        let spec = world.app("billing").await.spec;
+        assert_eq!(bodies(&env, Operation::CreateApp).await, [sent.as_object().unwrap().clone()]);
+        edit(&env, &id, json!({})).await;
+        assert_eq!(env.calls(Operation::UpdateApp).await, 0);
+        let spec = env.app("billing").await.spec;
         assert_eq!((spec.display_name, spec.description, spec.grant_types, spec.allowed_scopes), Default::default());
     }
 }
@@ -57,20 +57,20 @@ async fn a_manifest_of_one_line_is_enough_and_stays_as_it_is() {
 #[tokio::test]
 async fn what_somebody_wrote_at_the_api_stays_where_the_spec_leaves_it_out() {
     for (namespace, flavor) in [("unmanaged-csp", Flavor::Csp), ("unmanaged-cpn", Flavor::Cpn)] {
-        let (world, id) = one_line(namespace, flavor, json!({})).await;
+        let (env, id) = one_line(namespace, flavor, json!({})).await;
         let by_hand =
             json!({"displayName": "By hand", "description": "Mine", "allowedScopes": {"generalScopes": ["openid"]}});
-        edit(&world, &id, by_hand.clone()).await;
-        assert_eq!(world.calls(Operation::UpdateApp).await, 0);
-        world.change("billing", json!({"accessTokenTTL": 900})).await;
-        let changed = async || world.remote_app(&id).await.unwrap().fields["accessTokenTTL"] == 900;
-        world.until("the API has the change", changed).await;
-        world.until_ready("billing").await;
-        let fields = world.remote_app(&id).await.unwrap().fields;
+        edit(&env, &id, by_hand.clone()).await;
+        assert_eq!(env.calls(Operation::UpdateApp).await, 0);
+        env.change("billing", json!({"accessTokenTTL": 900})).await;
+        let changed = async || env.remote_app(&id).await.unwrap().fields["accessTokenTTL"] == 900;
+        env.until("the API has the change", changed).await;
+        env.until_ready("billing").await;
+        let fields = env.remote_app(&id).await.unwrap().fields;
         for (name, value) in by_hand.as_object().unwrap() {
             assert_eq!(fields[name], *value, "{name}");
         }
-        assert_eq!(world.calls(Operation::UpdateApp).await, 1);
+        assert_eq!(env.calls(Operation::UpdateApp).await, 1);
     }
 }
 
@@ -78,17 +78,17 @@ async fn what_somebody_wrote_at_the_api_stays_where_the_spec_leaves_it_out() {
 async fn what_the_api_says_in_its_own_way_is_no_drift_and_a_wider_scope_is() {
     let scopes = json!({"organizationScopes": {"roles": [{"name": "org_member"}]}});
     let spec = json!({"description": "", "allowedOrgs": ["org-a", "org-b"], "allowedScopes": scopes});
-    let (world, id) = one_line("own-way", Flavor::Csp, spec).await;
+    let (env, id) = one_line("own-way", Flavor::Csp, spec).await;
     let role = json!({"name": "org_member", "resource": null, "displayName": "Member"});
     let defaults = json!({"allRoles": false, "allPermissions": false, "keptInToken": ["ROLES"], "permissions": []});
     let mut shown = json!({"organizationScopes": defaults, "generalScopes": [], "servicesScopes": []});
     shown["organizationScopes"]["roles"] = json!([role]);
-    edit(&world, &id, json!({"description": null, "allowedOrgs": ["org-b"], "allowedScopes": shown})).await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 0);
-    edit(&world, &id, json!({"allowedScopes": {"organizationScopes": {"allRoles": true}}})).await;
-    let corrected = async || world.remote_app(&id).await.unwrap().fields["allowedScopes"] == scopes;
-    world.until("the scopes are those of the spec", corrected).await;
-    assert_eq!(world.calls(Operation::UpdateApp).await, 1);
+    edit(&env, &id, json!({"description": null, "allowedOrgs": ["org-b"], "allowedScopes": shown})).await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 0);
+    edit(&env, &id, json!({"allowedScopes": {"organizationScopes": {"allRoles": true}}})).await;
+    let corrected = async || env.remote_app(&id).await.unwrap().fields["allowedScopes"] == scopes;
+    env.until("the scopes are those of the spec", corrected).await;
+    assert_eq!(env.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
@@ -100,45 +100,45 @@ async fn the_later_fields_of_cloud_services_are_created_updated_and_corrected() 
     let in_update = json!({"groupDomainAppendedInIDToken": true, "useCspIssuerUrl": false});
     let mut all = in_create.clone();
     all.as_object_mut().unwrap().extend(in_update.as_object().unwrap().clone());
-    let (world, id) = one_line("later-fields", Flavor::Csp, all.clone()).await;
-    let sent = [bodies(&world, Operation::CreateApp).await, bodies(&world, Operation::UpdateApp).await];
+    let (env, id) = one_line("later-fields", Flavor::Csp, all.clone()).await;
+    let sent = [bodies(&env, Operation::CreateApp).await, bodies(&env, Operation::UpdateApp).await];
     for (bodies, fields) in sent.iter().zip([&in_create, &in_update]) {
         assert_eq!(bodies.len(), 1);
         let later: Map<_, _> = bodies[0].clone().into_iter().filter(|(name, _)| all.get(name).is_some()).collect();
         assert_eq!(Value::Object(later), *fields);
     }
     for (name, value) in all.as_object().unwrap() {
-        edit(&world, &id, json!({name: null})).await;
-        let corrected = async || world.remote_app(&id).await.unwrap().fields.get(name) == Some(value);
-        world.until(&format!("{name} is corrected"), corrected).await;
+        edit(&env, &id, json!({name: null})).await;
+        let corrected = async || env.remote_app(&id).await.unwrap().fields.get(name) == Some(value);
+        env.until(&format!("{name} is corrected"), corrected).await;
     }
 }
 
 #[tokio::test]
 async fn status_says_when_an_app_was_used_and_how_old_its_secret_is_where_the_api_says_so() {
-    let (world, id) = one_line("last-used", Flavor::Csp, json!({})).await;
-    assert_eq!(world.app("billing").await.status.unwrap().secret_age, None);
-    edit(&world, &id, json!({"lastUsedAt": 1_764_000_000_000_i64, "secretAge": 12})).await;
-    world.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "now").await;
+    let (env, id) = one_line("last-used", Flavor::Csp, json!({})).await;
+    assert_eq!(env.app("billing").await.status.unwrap().secret_age, None);
+    edit(&env, &id, json!({"lastUsedAt": 1_764_000_000_000_i64, "secretAge": 12})).await;
+    env.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "now").await;
     let says = async || {
-        let status = world.app("billing").await.status.unwrap();
+        let status = env.app("billing").await.status.unwrap();
         status.secret_age == Some(12) && status.last_used_at.is_some_and(|at| at.0.as_second() == 1_764_000_000)
     };
-    world.until("status says so", says).await;
+    env.until("status says so", says).await;
 }
 
 #[tokio::test]
 async fn an_overlap_without_an_interval_shapes_a_requested_rotation() {
     for (namespace, flavor) in [("overlap-csp", Flavor::Csp), ("overlap-cpn", Flavor::Cpn)] {
-        let (world, id) = one_line(namespace, flavor, json!({"rotation": {"overlap": "4s"}})).await;
-        let (_, first) = world.credential("billing").await.unwrap();
-        world.annotate("billing", ROTATE, "now").await;
-        let rotated = async || world.credential("billing").await.unwrap().1 != first;
-        world.until("the secret is rotated", rotated).await;
-        world.assert_credential_works("billing").await;
-        let refused = async || world.control.token(flavor, &world.org, &id, &first).await.is_err();
-        world.until("the previous secret ends", refused).await;
-        assert_eq!(world.app("billing").await.status.unwrap().rotation.unwrap().next_at, None);
-        assert_eq!(world.calls(Operation::RotateSecret).await, 1);
+        let (env, id) = one_line(namespace, flavor, json!({"rotation": {"overlap": "4s"}})).await;
+        let (_, first) = env.credential("billing").await.unwrap();
+        env.annotate("billing", ROTATE, "now").await;
+        let rotated = async || env.credential("billing").await.unwrap().1 != first;
+        env.until("the secret is rotated", rotated).await;
+        env.assert_credential_works("billing").await;
+        let refused = async || env.control.token(flavor, &env.org, &id, &first).await.is_err();
+        env.until("the previous secret ends", refused).await;
+        assert_eq!(env.app("billing").await.status.unwrap().rotation.unwrap().next_at, None);
+        assert_eq!(env.calls(Operation::RotateSecret).await, 1);
     }
 }

@@ -2,7 +2,7 @@
 //! Events say, what happens next, and how many calls of that operation it took. Each row is an app in an organization
 //! of its own, so that no row sees the calls of another.
 
-use crate::world::World;
+use crate::env::TenantEnv;
 use futures::future::join_all;
 use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation, Target};
 use k8s_openapi::api::core::v1::Event;
@@ -41,7 +41,7 @@ use Next::{ByItself, WhenChanged};
 
 /// One row at work: its app, in its organization.
 struct Case<'a> {
-    world: &'a World,
+    env: &'a TenantEnv,
     operation: Operation,
     name: String,
     org: String,
@@ -51,27 +51,27 @@ impl Case<'_> {
     async fn create(&self, more: Value) {
         let mut spec = json!({"orgId": self.org});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.world.create(&self.name, spec).await;
+        self.env.create(&self.name, spec).await;
     }
 
     async fn ready(&self, more: Value) {
         self.create(more).await;
-        self.world.until_ready(&self.name).await;
+        self.env.until_ready(&self.name).await;
     }
 
     async fn order(&self, fault: &str) {
         let fault = Fault::once(action(fault)).on(self.operation).org(&self.org);
-        self.world.control.fault(fault).await.unwrap();
+        self.env.control.fault(fault).await.unwrap();
     }
 
     async fn calls(&self) -> u64 {
         let (operation, org_id) = (Some(self.operation), Some(self.org.clone()));
         let on = Target { operation, org_id, ..Target::default() };
-        self.world.control.count(&CallFilter { on, ..CallFilter::default() }).await.unwrap()
+        self.env.control.count(&CallFilter { on, ..CallFilter::default() }).await.unwrap()
     }
 
     async fn app(&self) -> Option<iam_simulator::types::AppView> {
-        let apps = self.world.control.apps().await.unwrap();
+        let apps = self.env.control.apps().await.unwrap();
         let mut ours = apps.into_iter().filter(|app| app.org_id == self.org);
         let app = ours.next();
         assert!(ours.next().is_none(), "{}: one app", self.name);
@@ -93,22 +93,22 @@ impl Case<'_> {
             Operation::UpdateApp => {
                 self.ready(json!({})).await;
                 self.order(fault).await;
-                self.world.change(&self.name, json!({"displayName": "Other"})).await;
+                self.env.change(&self.name, json!({"displayName": "Other"})).await;
             }
             Operation::PatchClientRoles => {
                 self.ready(role("org_member")).await;
                 self.order(fault).await;
-                self.world.change(&self.name, role("developer")).await;
+                self.env.change(&self.name, role("developer")).await;
             }
             Operation::RotateSecret => {
                 self.ready(json!({})).await;
                 self.order(fault).await;
-                self.world.annotate(&self.name, ROTATE, "now").await;
+                self.env.annotate(&self.name, ROTATE, "now").await;
             }
             Operation::DeleteApps => {
                 self.ready(json!({})).await;
                 self.order(fault).await;
-                self.world.delete(&self.name).await;
+                self.env.delete(&self.name).await;
             }
             other => panic!("no way to provoke {other:?}"),
         }
@@ -121,7 +121,7 @@ impl Case<'_> {
             app.roles.as_ref().is_some_and(|roles| roles["organizationRoles"] == json!([{"name": name}]))
         };
         if self.operation == Operation::DeleteApps {
-            return app.is_none() && self.world.apps().get_opt(&self.name).await.unwrap().is_none();
+            return app.is_none() && self.env.apps().get_opt(&self.name).await.unwrap().is_none();
         }
         let Some(app) = app else { return false };
         let done = match self.operation {
@@ -135,7 +135,7 @@ impl Case<'_> {
     }
 
     async fn is_settled(&self) -> bool {
-        let object = self.world.app(&self.name).await;
+        let object = self.env.app(&self.name).await;
         let Some(status) = object.status else { return false };
         let asked = object.metadata.annotations.unwrap_or_default().get(ROTATE).cloned();
         let is = |kind| status.conditions.iter().any(|c| c.r#type == kind && c.status == ConditionStatus::True);
@@ -143,7 +143,7 @@ impl Case<'_> {
     }
 
     async fn reasons(&self) -> Vec<String> {
-        let events: Api<Event> = Api::namespaced(self.world.client.clone(), &self.world.namespace);
+        let events: Api<Event> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
         let all = events.list(&ListParams::default()).await.unwrap();
         let ours = all.items.into_iter().filter(|event| event.involved_object.name.as_ref() == Some(&self.name));
         ours.filter(|event| event.type_.as_deref() == Some("Warning")).filter_map(|event| event.reason).collect()
@@ -152,17 +152,17 @@ impl Case<'_> {
     async fn run(&self, (fault, reason, next, calls): Row) {
         self.provoke(fault).await;
         if next == WhenChanged {
-            let message = self.world.until_stalled(&self.name, reason).await;
+            let message = self.env.until_stalled(&self.name, reason).await;
             assert!(message.contains("said so"), "{}: the API's words: {message}", self.name);
-            self.world.change(&self.name, json!({"description": "Changed"})).await;
+            self.env.change(&self.name, json!({"description": "Changed"})).await;
         }
-        self.world.until(&format!("{} is done", self.name), async || self.is_done().await).await;
+        self.env.until(&format!("{} is done", self.name), async || self.is_done().await).await;
         if reason != "-" {
             let said = async || self.reasons().await.iter().any(|said| said == reason);
-            self.world.until(&format!("an Event of {} says {reason}", self.name), said).await;
+            self.env.until(&format!("an Event of {} says {reason}", self.name), said).await;
         }
         if self.operation != Operation::DeleteApps {
-            self.world.assert_credential_of_org_works(&self.name, &self.org).await;
+            self.env.assert_credential_of_org_works(&self.name, &self.org).await;
         }
         assert_eq!(self.calls().await, calls, "{}: calls until all is well", self.name);
     }
@@ -170,16 +170,16 @@ impl Case<'_> {
 
 async fn run(operation: Operation, rows: &[Row]) {
     let namespace = format!("table-{operation:?}").to_lowercase();
-    let world = World::new(&namespace, Flavor::Csp).await;
-    world.give_credentials().await;
+    let env = TenantEnv::new(&namespace, Flavor::Csp).await;
+    env.give_credentials().await;
     // No look for drift comes between, and who gets no answer does not wait long.
-    world.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "2s"}})).await;
-    world.operator().start();
+    env.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "2s"}})).await;
+    env.operator().start().unwrap();
     let run = async |row: &Row| {
         let name = row.0.replace(' ', "-");
         let org = format!("org-{namespace}-{name}");
-        world.control.seed_org(world.flavor, &org, true).await.unwrap();
-        Case { world: &world, operation, name, org }.run(*row).await;
+        env.control.seed_org(env.flavor, &org, true).await.unwrap();
+        Case { env: &env, operation, name, org }.run(*row).await;
     };
     // A 429 is about all calls of a connection, so it comes after the others.
     let (throttled, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.0 == "429");
@@ -309,29 +309,29 @@ async fn whatever_the_api_does_to_a_deletion_the_app_is_gone_in_the_end() {
 #[tokio::test]
 async fn whatever_the_api_does_to_a_list_it_decides_nothing() {
     for fault in ["400", "403", "404", "429", "500", "answer lost", "malformed", "endless body", "no answer"] {
-        let world = World::new(&format!("table-list-{}", fault.replace(' ', "-")), Flavor::Csp).await;
-        world.give_credentials().await;
-        world.connect(json!({"limits": {"timeout": "2s"}})).await;
-        world.operator().start();
+        let env = TenantEnv::new(&format!("table-list-{}", fault.replace(' ', "-")), Flavor::Csp).await;
+        env.give_credentials().await;
+        env.connect(json!({"limits": {"timeout": "2s"}})).await;
+        env.operator().start().unwrap();
         let names = ["one", "two", "three"];
         for name in names {
-            world.create(name, json!({})).await;
+            env.create(name, json!({})).await;
         }
         for name in names {
-            world.until_ready(name).await;
+            env.until_ready(name).await;
         }
         let hit = Fault::once(action(fault)).on(Operation::ListApps);
-        world.control.fault(hit).await.unwrap();
-        let before = world.calls(Operation::ListApps).await;
-        world.until("lists were read after it", async || world.calls(Operation::ListApps).await > before + 3).await;
+        env.control.fault(hit).await.unwrap();
+        let before = env.calls(Operation::ListApps).await;
+        env.until("lists were read after it", async || env.calls(Operation::ListApps).await > before + 3).await;
         for name in names {
-            let ready = world.condition(name, ConditionType::Ready).await.unwrap();
+            let ready = env.condition(name, ConditionType::Ready).await.unwrap();
             assert_eq!(ready.status, ConditionStatus::True, "{fault}: {ready:?}");
         }
         let writes = [Operation::UpdateApp, Operation::RotateSecret, Operation::DeleteApps];
         for operation in writes {
-            assert_eq!(world.calls(operation).await, 0, "{fault}: {operation:?}");
+            assert_eq!(env.calls(operation).await, 0, "{fault}: {operation:?}");
         }
-        assert_eq!(world.calls(Operation::CreateApp).await, 3, "{fault}");
+        assert_eq!(env.calls(Operation::CreateApp).await, 3, "{fault}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a collector of traces gets, and what the API is told.
 
-use crate::world::World;
+use crate::env::TenantEnv;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
@@ -33,33 +33,33 @@ fn says(span: &Value, name: &str, value: &str) -> bool {
 #[tokio::test]
 async fn a_pass_is_a_trace_with_its_calls_and_the_api_is_told_which() {
     let (address, spans) = collector().await;
-    let world = World::new("traced", Flavor::Csp).await;
-    world.give_credentials().await;
-    world.connect(json!({"resyncInterval": "10m"})).await;
-    world.operator().trace_to(address);
-    world.operator().start();
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
+    let env = TenantEnv::new("traced", Flavor::Csp).await;
+    env.give_credentials().await;
+    env.connect(json!({"resyncInterval": "10m"})).await;
+    env.operator().set("OTEL_EXPORTER_OTLP_ENDPOINT", &address);
+    env.operator().start().unwrap();
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
     let find = |is: &dyn Fn(&Value) -> bool| spans.lock().unwrap().iter().find(|span| is(span)).cloned();
     let pass = |span: &Value| span["name"] == "app" && says(span, "resource", "billing");
-    world.until("the pass is told", async || find(&pass).is_some()).await;
+    env.until("the pass is told", async || find(&pass).is_some()).await;
     let create = |span: &Value| span["name"] == "request" && says(span, "operation", "create app");
     let (pass, create) = (find(&pass).unwrap(), find(&create).unwrap());
     assert_eq!((&create["traceId"], &create["kind"]), (&pass["traceId"], &json!(3)));
     assert!(says(&pass, "namespace", "traced") && says(&create, "status", "200"), "{pass} {create}");
     assert!(pass["parentSpanId"].is_null() && create["parentSpanId"].is_string());
-    let calls = world.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
+    let calls = env.control.calls(&CallFilter::operation(Operation::CreateApp)).await.unwrap();
     let (trace, span) = (create["traceId"].as_str().unwrap(), create["spanId"].as_str().unwrap());
     assert_eq!(calls[0].traceparent, Some(format!("00-{trace}-{span}-01")));
     let all = spans.lock().unwrap().iter().map(ToString::to_string).collect::<String>();
-    assert!(world.find_leaks(&all).is_empty());
+    assert!(env.find_leaks(&all).is_empty());
 }
 
 #[tokio::test]
 async fn without_a_collector_the_api_is_told_of_no_trace() {
-    let world = World::running("untraced", Flavor::Csp).await;
-    world.create("billing", json!({})).await;
-    world.until_ready("billing").await;
-    let calls = world.control.calls(&CallFilter::default()).await.unwrap();
+    let env = TenantEnv::running("untraced", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    let calls = env.control.calls(&CallFilter::default()).await.unwrap();
     assert!(calls.iter().all(|call| call.traceparent.is_none()));
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// Has the shipped namespace, the namespaces that variants watch, and a kind of the Prometheus operator.
 static PLANE: LazyLock<&ControlPlane> = LazyLock::new(|| {
-    let plane = ControlPlane::shared();
+    let plane: &ControlPlane = ControlPlane::shared();
     plane.install_crds(&repository().join("tests/install/podmonitors.yaml")).unwrap();
     for namespace in ["oauth-app-operator", "team-a", "team-b"] {
         plane.kubectl(&["create", "namespace", namespace]).unwrap();

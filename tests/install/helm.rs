@@ -1,11 +1,12 @@
 //! Helm as a user runs it, and the variants of the chart that the tests look at.
 
 use control_plane::binaries::{self, KUBERNETES, Tool};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The name of the release, of its namespace, and of all that is in it.
-pub const NAME: &str = "oauth-app-operator";
+pub use test_environment::OPERATOR as NAME;
+pub use test_environment::repository;
 
 /// Each variant of the chart: its name and the flags that make it.
 pub const VARIANTS: [(&str, &[&str]); 9] = [
@@ -19,11 +20,6 @@ pub const VARIANTS: [(&str, &[&str]); 9] = [
     ("bare", &["--set=podDisruptionBudget.enabled=false,networkPolicy.enabled=false,rbac.aggregate=false"]),
     ("with every value", &["--values=tests/install/every-value.yaml"]),
 ];
-
-/// Where the shipped files are.
-pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// The shipped chart.
 pub fn chart() -> PathBuf {

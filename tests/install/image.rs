@@ -2,12 +2,13 @@
 //! no capability, no way to new ones, and a user that is not root. It needs no container engine: `unshare` and `setpriv` of
 //! util-linux, and the kernel's user namespaces.
 
+use crate::env::InstallEnv;
 use crate::guide::APPLY;
 use crate::helm::{NAME, repository};
-use crate::site::Site;
 use control_plane::Scratch;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use test_environment::Operator;
 
 /// Of the libraries in the base image those that a Rust program may ask for, the loader last.
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux"];
@@ -86,37 +87,38 @@ fn the_program_asks_for_no_library_that_the_image_lacks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_does_the_main_job_with_a_read_only_root_and_no_rights_in_the_kernel() {
-    let mut site = Site::fresh().await;
-    site.follow(APPLY);
-    let pod = site.get(&["-n", NAME, "deployment", NAME])["spec"]["template"]["spec"].clone();
+    let mut env = InstallEnv::new().await;
+    env.follow(APPLY);
+    let pod = env.get(&["-n", NAME, "deployment", NAME])["spec"]["template"]["spec"].clone();
     let user = pod["securityContext"]["runAsUser"].to_string();
     assert_eq!(instruction("USER"), format!("{user}:{user}"), "the chart and the image name one user");
 
     let scratch = Scratch::new().unwrap();
     let image = scratch.path().join("image");
     std::fs::create_dir(scratch.path().join("mnt")).unwrap();
-    let token = site.plane.kubectl(&["-n", NAME, "create", "token", NAME]).unwrap();
-    let authority = std::fs::read_to_string(site.plane.directory().join("ca.crt")).unwrap();
+    let token = env.cluster.kubectl(&["-n", NAME, "create", "token", NAME]).unwrap();
+    let authority = std::fs::read_to_string(env.cluster.directory().join("ca.crt")).unwrap();
     let account = [("token", token), ("ca.crt", authority), ("namespace", NAME.to_owned())];
-    unpack(&image, site.authority(), &account);
+    unpack(&image, env.backend.ca_pem(), &account);
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", CONFINED, "sh"]);
     command.arg(scratch.path()).args([&user, &entry_point()]);
     command.args(serde_json::from_value::<Vec<String>>(pod["containers"][0]["args"].clone()).unwrap());
-    let port = site.plane.server().rsplit_once(':').unwrap().1;
+    let port = env.cluster.server().rsplit_once(':').unwrap().1;
     command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port);
     command.env("HTTP_ADDR", "127.0.0.1:0").env_remove("KUBECONFIG").env_remove("SSL_CERT_FILE");
-    let pid = site.start(&command, "confined");
+    let log = env.cluster.directory().join("confined.log");
+    let pid = env.start(Operator::new(command, log));
 
     // The authority of the simulator is among the certificates of the image, so the connection names none.
-    let mut connection = site.connection();
+    let mut connection = env.connection();
     connection["spec"]["endpoint"] =
         connection["spec"]["endpoint"].as_str().unwrap().replace("127.0.0.1", "localhost").into();
     connection["spec"].as_object_mut().unwrap().remove("caBundle");
-    site.connect_by(&connection);
-    let team = site.team("billing");
-    site.apply_app("billing", &team).await;
-    site.until_served("billing").await;
+    env.connect_by(&connection);
+    let team = env.team("billing");
+    env.apply_app("billing", &team).await;
+    env.until_served("billing").await;
 
     let status = kernel(pid, "status");
     for line in

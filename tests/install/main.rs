@@ -6,6 +6,7 @@
 
 mod chart;
 mod dry_run;
+mod env;
 mod fresh;
 mod guide;
 mod helm;
@@ -13,4 +14,3 @@ mod image;
 mod life;
 mod rights;
 mod roles;
-mod site;

@@ -1,8 +1,10 @@
 //! What users may do through the roles `view`, `edit` and `admin` of the cluster once the operator is installed.
 
-use crate::helm::{NAME, repository, template};
+use crate::helm::{NAME, template};
 use control_plane::ControlPlane;
 use std::path::PathBuf;
+use std::time::Duration;
+use test_environment::Wait;
 
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
@@ -10,7 +12,7 @@ const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollecti
 /// A control plane with the definitions and roles of the chart, and namespace `billing`.
 fn plane() -> ControlPlane {
     let plane = ControlPlane::start().unwrap();
-    plane.install_crds(&repository().join("crds")).unwrap();
+    test_environment::install_crds(&plane).unwrap();
     plane.kubectl(&["create", "namespace", NAME]).unwrap();
     plane.kubectl(&["create", "namespace", "billing"]).unwrap();
     plane.kubectl_with_input(&["apply", "-f", "-"], &template(&["--set=crds.install=false"]).unwrap()).unwrap();
@@ -41,16 +43,14 @@ fn verbs(plane: &ControlPlane, user: &PathBuf, resource: &str, scope: &[&str]) -
     READ.into_iter().chain(WRITE).filter(may).collect()
 }
 
-#[test]
-fn view_edit_and_admin_have_their_part_of_apps_and_nobody_writes_a_connection() {
+#[tokio::test]
+async fn view_edit_and_admin_have_their_part_of_apps_and_nobody_writes_a_connection() {
     let plane = plane();
     let all = [&READ[..], &WRITE].concat();
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
     let auditor = user(&plane, "view", true);
     // The controller manager adds the rules to the roles.
-    while verbs(&plane, &auditor, "iamconnections", &[]) != READ {
-        assert!(std::time::Instant::now() < until, "the roles are not aggregated");
-    }
+    let is_aggregated = async || verbs(&plane, &auditor, "iamconnections", &[]) == READ;
+    assert!(Wait::up_to(Duration::from_secs(30)).until(is_aggregated).await, "the roles are not aggregated");
     for (role, apps) in [("view", &READ[..]), ("edit", &all), ("admin", &all)] {
         let in_billing = user(&plane, role, false);
         assert_eq!(verbs(&plane, &in_billing, "orgoauthapps", &["-n=billing"]), apps, "{role}");

@@ -17,8 +17,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use control_plane::binaries::{self, Tool};
 use futures::future::{join, pending};
+use test_environment::TestEnv;
 
-use crate::demo::{Binaries, Narrator, Stage};
+use crate::demo::{Binaries, Narrator, env};
 use measure::{Measured, Probe};
 use tenant::{Attacker, Tenant};
 
@@ -79,22 +80,22 @@ pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 impl Attack {
     async fn measure(self, args: &Args, binaries: &Binaries) -> Result<Measured, Box<dyn Error>> {
         let silent = Narrator::silent();
-        let stage = Stage::set(&silent, binaries).await?;
-        let measured = self.happens(&stage, Duration::from_secs(args.seconds)).await;
+        let env = env::start(&silent, binaries).await?;
+        let measured = self.happens(&env, Duration::from_secs(args.seconds)).await;
         if let Some(directory) = &args.logs {
             std::fs::create_dir_all(directory)?;
-            std::fs::copy(stage.log(), directory.join(format!("{self}.log")))?;
+            std::fs::copy(env.operator().log_file(), directory.join(format!("{self}.log")))?;
         }
         let narrator = if measured.is_err() { Narrator::new() } else { silent };
         // Dropped before the runtime ends, with whatever the attacker has left.
-        stage.clear(&narrator, measured.as_ref().map(drop).map_err(|error| error.to_string().into()))?;
+        env::stop(env, &narrator, measured.as_ref().map(drop).map_err(|error| error.to_string().into()))?;
         measured
     }
 
-    async fn happens(self, stage: &Stage, time: Duration) -> Result<Measured, Box<dyn Error>> {
-        tenant::connect(stage).await?;
-        let attacker = Attacker::new(stage).await?;
-        let probe = Probe::new(stage, Tenant::new(stage, tenant::NEIGHBOR).await?)?;
+    async fn happens(self, env: &TestEnv, time: Duration) -> Result<Measured, Box<dyn Error>> {
+        tenant::connect(env).await?;
+        let attacker = Attacker::new(env).await?;
+        let probe = Probe::new(env, Tenant::new(env, tenant::NEIGHBOR).await?)?;
         // The probe has a thread of its own, so that the work of the attacker does not disturb its clock.
         let probing = tokio::spawn(probe.run(time));
         let mut measured = tokio::select! {

@@ -10,9 +10,10 @@ use std::path::Path;
 
 use control_plane::binaries::{self, Tool};
 
-use crate::demo::{Binaries, Narrator, Stage};
+use crate::demo::{Binaries, Narrator, env};
 use crate::plot::Figure;
 use prometheus::Prometheus;
+use test_environment::TestEnv;
 
 const DASHBOARD: &str = "deploy/monitoring/dashboard.json";
 const PICTURE: &str = "docs/dashboard.svg";
@@ -29,16 +30,17 @@ pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
     let programs = binaries::provide(&[&Tool::CONTROL_PLANE[..], &[Tool::Prometheus]].concat())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stage = Stage::set(&narrator, &binaries).await?;
-        let drawn = draw(&narrator, &stage, programs.path(Tool::Prometheus)).await;
-        stage.clear(&narrator, drawn)
+        let env = env::start(&narrator, &binaries).await?;
+        let drawn = draw(&narrator, &env, programs.path(Tool::Prometheus)).await;
+        env::stop(env, &narrator, drawn)
     })
 }
 
-async fn draw(narrator: &Narrator, stage: &Stage, program: &Path) -> Result<(), Box<dyn Error>> {
-    let mut prometheus = Prometheus::start(program, &stage.plane.directory().join("prometheus"), &stage.address()?)?;
+async fn draw(narrator: &Narrator, env: &TestEnv, program: &Path) -> Result<(), Box<dyn Error>> {
+    let target = env.operator().address().ok_or("the operator does not say where it serves")?;
+    let mut prometheus = Prometheus::start(program, &env.cluster.directory().join("prometheus"), &target)?;
     prometheus.until_ready().await?;
-    let events = scenario::run(narrator, stage).await?;
+    let events = scenario::run(narrator, env).await?;
     let seconds = prometheus.elapsed();
     let mut panels = Vec::new();
     for (mut panel, targets) in dashboard::panels(&std::fs::read_to_string(DASHBOARD)?)? {

@@ -14,6 +14,7 @@ pub mod binaries;
 mod certificates;
 mod error;
 mod kubeconfig;
+mod kubectl;
 mod plane;
 mod readiness;
 mod scratch;

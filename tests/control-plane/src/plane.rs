@@ -1,11 +1,10 @@
 //! A running control plane and the ways into it.
 //! It holds processes and files only, so tests with a runtime each can share one.
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -32,7 +31,7 @@ pub struct ControlPlane {
     _etcd: Supervised,
     authority: Authority,
     endpoint: Endpoint,
-    kubectl: PathBuf,
+    pub(crate) kubectl: PathBuf,
     controller_manager_program: PathBuf,
     admin_kubeconfig: PathBuf,
     scratch: Scratch,
@@ -43,10 +42,10 @@ impl ControlPlane {
     ///
     /// # Panics
     /// When it does not start: no test could go on.
-    pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<ControlPlane> = OnceLock::new();
+    pub fn shared() -> &'static Arc<Self> {
+        static SHARED: OnceLock<Arc<ControlPlane>> = OnceLock::new();
         SHARED.get_or_init(|| match Self::start() {
-            Ok(plane) => plane,
+            Ok(plane) => Arc::new(plane),
             Err(error) => panic!("{error}"),
         })
     }
@@ -153,49 +152,15 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// The calls of which `wanted` says so and whose record has the text `mentioned`, in the order in which they ended: every write, every read of Secrets and
-    /// of `oauth-apps.dev` resources, and all of ServiceAccounts, but none of the control plane's own. A call is recorded right after its
-    /// answer, so the last ones may be missing for a few milliseconds; a watch is recorded when it ends.
+    /// The calls of which `wanted` says so and whose record has the text `mentioned`, in the order in which they ended: every
+    /// write, every read of Secrets and of `oauth-apps.dev` resources, and all of ServiceAccounts, but none of the control
+    /// plane's own. A call is recorded right after its response, so the last ones may be missing for a few milliseconds; a
+    /// watch is recorded when it ends.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn audit(&self, mentioned: &str, wanted: impl Fn(&AuditRecord) -> bool) -> Result<Vec<AuditRecord>, Error> {
         audit::read(&self.directory().join(servers::AUDIT_LOG), mentioned, wanted)
-    }
-
-    /// Runs `kubectl` as `admin` and gives what it printed.
-    ///
-    /// # Errors
-    /// When it fails; the error has its message.
-    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, Error> {
-        self.kubectl_with_input(arguments, "")
-    }
-
-    /// As [`Self::kubectl`], with this standard input: `kubectl_with_input(&["apply", "-f", "-"], manifest)`.
-    ///
-    /// # Errors
-    /// As [`Self::kubectl`].
-    pub fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String, Error> {
-        let mut command = self.kubectl_command();
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(Error::io("start kubectl"))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // What kubectl does not read, it does not need.
-            let _unread = stdin.write_all(input.as_bytes());
-        }
-        let output = child.wait_with_output().map_err(Error::io("run kubectl"))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(Error::Kubectl { arguments: arguments.join(" "), message })
-    }
-
-    /// `kubectl` as `admin`, for arguments and streams of one's own.
-    pub fn kubectl_command(&self) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command.env("KUBECONFIG", &self.admin_kubeconfig).env("KUBECACHEDIR", self.directory().join("kubectl-cache"));
-        command
     }
 
     /// Applies a file or directory of CustomResourceDefinitions, waits until they are served, and lets the garbage

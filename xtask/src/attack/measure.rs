@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join;
+use kube::ResourceExt;
+use kube::runtime::wait::await_condition;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, ResourceExt};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use serde_json::json;
-use tokio::time::{interval, sleep, timeout};
+use test_environment::TestEnv;
+use tokio::time::{interval, timeout};
 
 use super::tenant::{NEIGHBOR, Tenant, app};
-use crate::demo::Stage;
 
 /// How often something new is measured.
 const PACE: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What has not happened then is counted as if it had taken so long.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Ticks of the processor's clock in `/proc`, which Linux fixes for programs.
@@ -56,8 +56,10 @@ pub struct Probe {
 }
 
 impl Probe {
-    pub fn new(stage: &Stage, neighbor: Tenant) -> Result<Self, Box<dyn Error>> {
-        Ok(Self { neighbor, healthz: format!("http://{}/healthz", stage.address()?), pid: stage.pid() })
+    pub fn new(env: &TestEnv, neighbor: Tenant) -> Result<Self, Box<dyn Error>> {
+        let operator = env.operator();
+        let (address, pid) = operator.address().zip(operator.pid()).ok_or("the operator does not run")?;
+        Ok(Self { neighbor, healthz: format!("http://{address}/healthz"), pid })
     }
 
     /// Measures for so long, and until what it began has ended.
@@ -83,8 +85,9 @@ impl Probe {
             };
             let is_ready = async {
                 let is_created = self.neighbor.create::<OrgOAuthApp>(app(&name, NEIGHBOR, json!({}))).await;
-                let is_ready = timeout(LIMIT, until_ready(&apps, &name)).await;
-                (is_created, if is_ready.is_ok() { begin.elapsed() } else { LIMIT })
+                let is_ready = timeout(LIMIT, await_condition(apps.clone(), &name, is_ready)).await;
+                let is_ready = matches!(is_ready, Ok(Ok(_)));
+                (is_created, if is_ready { begin.elapsed() } else { LIMIT })
             };
             let (told, (is_created, is_ready)) = join(told, is_ready).await;
             if !is_created {
@@ -113,15 +116,9 @@ impl Probe {
     }
 }
 
-async fn until_ready(apps: &Api<OrgOAuthApp>, name: &str) {
-    loop {
-        let seen = apps.get(name).await.ok();
-        let ready = seen.as_ref().and_then(|app| app.condition(ConditionType::Ready));
-        if ready.is_some_and(|condition| condition.status == ConditionStatus::True) {
-            return;
-        }
-        sleep(LOOK_AGAIN).await;
-    }
+fn is_ready(app: Option<&OrgOAuthApp>) -> bool {
+    let ready = app.and_then(|app| app.condition(ConditionType::Ready));
+    ready.is_some_and(|condition| condition.status == ConditionStatus::True)
 }
 
 /// Each over a connection of its own, as a kubelet asks.

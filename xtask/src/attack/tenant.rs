@@ -9,12 +9,12 @@ use iam_simulator::client::Control;
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::Kubeconfig;
 use kube::core::ApiResource;
 use kube::{Api, Client, Resource};
 use oauth_app_operator::crd::OrgOAuthApp;
 use serde_json::{Value, json};
-
-use crate::demo::{OPERATOR, Stage};
+use test_environment::{TestEnv, manifests};
 
 /// The namespace of the neighbor, and its organization.
 pub const NEIGHBOR: &str = "neighbor";
@@ -26,33 +26,26 @@ pub const RECONCILE: &str = "oauth-apps.dev/reconcile-requested-at";
 pub const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 const IDENTITY: &str = "the-operator";
+const CONNECTION: &str = "default";
 
 /// Creates the connection that both use.
-pub async fn connect(stage: &Stage) -> Result<(), Box<dyn Error>> {
-    let control = stage.simulator.control();
-    control.seed_client(Flavor::Csp, NEIGHBOR, IDENTITY, IDENTITY).await?;
+pub async fn connect(env: &TestEnv) -> Result<(), Box<dyn Error>> {
+    env.control.seed_client(Flavor::Csp, NEIGHBOR, IDENTITY, IDENTITY).await?;
     for org in [NEIGHBOR, ATTACKER] {
-        control.seed_org(Flavor::Csp, org, true).await?;
+        env.control.seed_org(Flavor::Csp, org, true).await?;
     }
-    let connection = json!({
-        "api": "CloudServices", "endpoint": stage.simulator.endpoint(Flavor::Csp), "resyncInterval": "10s",
-        "caBundle": {"configMapRef": {"name": "iam", "key": "ca.crt"}},
-        "credentials": {"clientCredentials": {"secretRef": {
-            "name": "iam", "clientIdKey": "id", "clientSecretKey": "secret",
-        }}},
+    let spec = json!({
+        "resyncInterval": "10s",
         "grants": [{
             "namespaces": {"from": "Names", "names": [ATTACKER, NEIGHBOR]}, "orgs": {"from": "All"},
             "allow": {"organizationRoles": ["*"], "adoption": true},
         }],
     });
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "iam", "namespace": OPERATOR},
-         "data": {"ca.crt": stage.simulator.ca_pem()}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "iam", "namespace": OPERATOR},
-         "stringData": {"id": IDENTITY, "secret": IDENTITY}},
-        {"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"}, "spec": connection},
-    ]});
-    stage.plane.kubectl_with_input(&["apply", "-f", "-"], &list.to_string())?;
+    env.cluster.apply(&manifests::list(&[
+        manifests::authority(CONNECTION, &env.backend),
+        manifests::credentials(CONNECTION, IDENTITY, IDENTITY),
+        manifests::connection(CONNECTION, &env.backend, Flavor::Csp, spec),
+    ]))?;
     Ok(())
 }
 
@@ -66,11 +59,10 @@ pub struct Tenant {
 
 impl Tenant {
     /// Makes the namespace, and the user.
-    pub async fn new(stage: &Stage, namespace: &'static str) -> Result<Self, Box<dyn Error>> {
-        let (plane, user) = (&stage.plane, format!("--user={namespace}"));
-        plane.kubectl(&["create", "namespace", namespace])?;
-        plane.kubectl(&["-n", namespace, "create", "rolebinding", "edit", "--clusterrole=edit", &user])?;
-        let client = control_plane::client(&plane.user(namespace, None)?).await?;
+    pub async fn new(env: &TestEnv, namespace: &'static str) -> Result<Self, Box<dyn Error>> {
+        env.cluster.kubectl(&["create", "namespace", namespace])?;
+        let kubeconfig = Kubeconfig::read_from(env.cluster.namespace_editor(namespace)?)?;
+        let client = control_plane::client(&kubeconfig).await?;
         Ok(Self { client, namespace, accepted: AtomicUsize::default(), refused: AtomicUsize::default() })
     }
 
@@ -135,9 +127,9 @@ pub struct Attacker {
 }
 
 impl Attacker {
-    pub async fn new(stage: &Stage) -> Result<Self, Box<dyn Error>> {
-        let (control, address) = (stage.simulator.control(), stage.address()?);
-        Ok(Self { tenant: Tenant::new(stage, ATTACKER).await?, control, address })
+    pub async fn new(env: &TestEnv) -> Result<Self, Box<dyn Error>> {
+        let address = env.operator().address().ok_or("the operator does not say where it serves")?;
+        Ok(Self { tenant: Tenant::new(env, ATTACKER).await?, control: env.control.clone(), address })
     }
 
     /// Lets the API do this to calls about an organization.
@@ -153,14 +145,9 @@ impl Attacker {
 
 /// The manifest of an app in this organization; `spec` is merged into it.
 pub fn app(name: &str, org: &str, spec: Value) -> Value {
-    let mut all = json!({
-        "orgId": org, "displayName": "Export", "description": "Nightly",
-        "grantTypes": ["client_credentials"], "allowedScopes": {},
-    });
-    if let (Some(all), Value::Object(spec)) = (all.as_object_mut(), spec) {
-        all.extend(spec);
-    }
-    json!({"apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {"name": name}, "spec": all})
+    let mut app = manifests::app(name, json!({ "orgId": org }));
+    manifests::merge(&mut app["spec"], spec);
+    app
 }
 
 /// Makes these requests, so many at once and not more.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control_plane::Supervised;
 use serde_json::{Value, json};
+use test_environment::Wait;
 
 use crate::plot::Line;
 
@@ -42,11 +43,12 @@ impl Prometheus {
     /// Waits until it answers.
     pub async fn until_ready(&mut self) -> Result<(), Box<dyn Error>> {
         let ready = format!("{}/-/ready", self.url);
-        while !reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
-            if !self.process.is_running() || self.elapsed() > START_LIMIT.as_secs_f64() {
-                return Err(format!("Prometheus does not become ready:\n{}", self.process.log_tail(20)).into());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let is_ready = async || {
+            let is_ready = reqwest::get(&ready).await.is_ok_and(|response| response.status().is_success());
+            (is_ready || !self.process.is_running()).then_some(is_ready)
+        };
+        if Wait::up_to(START_LIMIT).value(is_ready).await != Some(true) {
+            return Err(format!("Prometheus does not become ready:\n{}", self.process.log_tail(20)).into());
         }
         self.start = now();
         Ok(())

@@ -3,29 +3,26 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use iam_simulator::client::Control;
 use iam_simulator::types::{Action, Fault, Flavor, Human, Operation};
-use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use kube::{Api, Client};
 use oauth_app_operator::crd::OrgOAuthApp;
 use serde_json::json;
+use test_environment::examples::{self, AUTHORITY, ORG};
+use test_environment::{TestEnv, manifests};
 
-use crate::demo::manifests::{self, AUTHORITY};
-use crate::demo::{Narrator, Stage, kubectl};
+use crate::demo::Narrator;
 use crate::plot::Event;
 
 const NAMESPACE: &str = "billing";
-const ORG: &str = "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10";
 const IDENTITY: &str = "picture-operator";
-const CONNECTION: &str = "deploy/examples/iam-connection.yaml";
 
 /// Runs it, and says what happened when.
-pub async fn run(narrator: &Narrator, stage: &Stage) -> Result<Vec<Event>, Box<dyn Error>> {
+pub async fn run(narrator: &Narrator, env: &TestEnv) -> Result<Vec<Event>, Box<dyn Error>> {
     let begin = Instant::now();
-    let (control, client) = (stage.simulator.control(), stage.plane.admin_client().await?);
-    let apps: Api<OrgOAuthApp> = Api::namespaced(client.clone(), NAMESPACE);
-    connect(narrator, stage, &control, client).await?;
+    let control = &env.control;
+    let apps: Api<OrgOAuthApp> = Api::namespaced(env.cluster.admin_client().await?, NAMESPACE);
+    connect(env).await?;
     let mut events = Vec::new();
     let mut event = async |seconds, name: &str| {
         tokio::time::sleep_until((begin + Duration::from_secs(seconds)).into()).await;
@@ -57,31 +54,22 @@ pub async fn run(narrator: &Narrator, stage: &Stage) -> Result<Vec<Event>, Box<d
     Ok(events)
 }
 
-async fn connect(narrator: &Narrator, stage: &Stage, control: &Control, client: Client) -> Result<(), Box<dyn Error>> {
-    control.seed_org(Flavor::Csp, ORG, false).await?;
-    control.seed_client(Flavor::Csp, ORG, IDENTITY, IDENTITY).await?;
-    let (name, key) = AUTHORITY;
-    let file = format!("--from-file={key}={}", stage.simulator.listening().ca_file);
-    kubectl(narrator, &stage.plane, &["-n", "oauth-app-operator", "create", "configmap", name, &file])?;
-    kubectl(narrator, &stage.plane, &["create", "namespace", NAMESPACE])?;
-    let pair = json!({"client-id": IDENTITY, "client-secret": IDENTITY});
-    let secret = json!({"metadata": {"name": "iam-credentials"}, "stringData": pair});
-    let secrets: Api<Secret> = Api::namespaced(client, "oauth-app-operator");
-    secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
-    let connection = manifests::towards(stage.simulator.endpoint(Flavor::Csp), &std::fs::read_to_string(CONNECTION)?)?;
-    stage.plane.kubectl_with_input(&["apply", "-f", "-"], &connection)?;
+async fn connect(env: &TestEnv) -> Result<(), Box<dyn Error>> {
+    env.control.seed_org(Flavor::Csp, ORG, false).await?;
+    env.control.seed_client(Flavor::Csp, ORG, IDENTITY, IDENTITY).await?;
+    env.cluster.kubectl(&["create", "namespace", NAMESPACE])?;
+    env.cluster.apply(&manifests::authority(AUTHORITY.0, &env.backend))?;
+    env.cluster.apply(&manifests::credentials("iam-credentials", IDENTITY, IDENTITY))?;
+    let connection = examples::with_backend(&env.backend, &examples::read("iam-connection.yaml")?);
+    let connection = connection.replace("\nspec:\n", "\nspec:\n  resyncInterval: 10s\n");
+    env.cluster.kubectl_with_input(&["apply", "-f", "-"], &connection)?;
     Ok(())
 }
 
 async fn create(apps: &Api<OrgOAuthApp>, numbers: std::ops::Range<usize>) -> Result<(), Box<dyn Error>> {
     for n in numbers {
-        let app = json!({
-            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {"name": format!("app-{n}")},
-            "spec": {
-                "orgId": ORG, "displayName": "Export", "description": "Nightly", "grantTypes": ["client_credentials"],
-                "allowedScopes": {}, "rotation": {"interval": "720h", "overlap": "48h"},
-            },
-        });
+        let rotation = json!({"interval": "720h", "overlap": "48h"});
+        let app = manifests::app(&format!("app-{n}"), json!({"orgId": ORG, "rotation": rotation}));
         apps.create(&PostParams::default(), &serde_json::from_value(app)?).await?;
     }
     Ok(())

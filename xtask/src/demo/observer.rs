@@ -1,9 +1,9 @@
-//! Sees what happens while the demo waits: calls at the API, status and Events.
-//! It looks again and again instead of watching, so that cause and effect are told in their order.
+//! Shows what happens while the demo waits: calls of the API, status and Events.
+//! It polls instead of watching, so that cause and effect are shown in their order.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use iam_simulator::client::Control;
 use iam_simulator::types::CallFilter;
@@ -11,29 +11,30 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use oauth_app_operator::crd::{Condition, ConditionStatus, ConditionType, IamConnection, OrgOAuthApp};
+use test_environment::Wait;
 
 use super::narrator::Narrator;
 
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Remembers what it has told.
-pub struct Witness<'a> {
+/// Remembers what it has shown.
+pub struct Observer<'a> {
     narrator: &'a Narrator,
     client: Client,
     control: Control,
     last_call: u64,
     events: HashSet<String>,
-    said: HashMap<String, String>,
+    statuses: HashMap<String, String>,
 }
 
-impl<'a> Witness<'a> {
+impl<'a> Observer<'a> {
     pub fn new(narrator: &'a Narrator, client: Client, control: Control) -> Self {
-        let (events, said) = (HashSet::new(), HashMap::new());
-        Self { narrator, client, control, last_call: 0, events, said }
+        let (events, statuses) = (HashSet::new(), HashMap::new());
+        Self { narrator, client, control, last_call: 0, events, statuses }
     }
 
-    /// Tells what happens until it holds.
+    /// Shows what happens until the condition holds.
     ///
     /// # Errors
     /// When it does not within a minute, or something does not answer.
@@ -42,37 +43,36 @@ impl<'a> Witness<'a> {
         what: &str,
         holds: impl AsyncFn() -> Result<bool, Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
-        let begin = Instant::now();
-        while !holds().await? {
-            self.look().await?;
-            if begin.elapsed() > LIMIT {
-                return Err(format!("waited {} s in vain: {what}", LIMIT.as_secs()).into());
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        let probe = async || match holds().await {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => self.observe().await.err().map(Err),
+            Err(error) => Some(Err(error)),
+        };
+        let timed_out = || Err(format!("not so after {} s: {what}", LIMIT.as_secs()).into());
+        Wait::up_to(LIMIT).every(INTERVAL).value(probe).await.unwrap_or_else(timed_out)?;
         // An Event follows the status that it is about.
-        tokio::time::sleep(LOOK_AGAIN).await;
-        self.look().await
+        tokio::time::sleep(INTERVAL).await;
+        self.observe().await
     }
 
-    /// Tells what happens, without end.
+    /// Shows what happens, without end.
     ///
     /// # Errors
     /// When something does not answer.
     pub async fn forever(&mut self) -> Result<(), Box<dyn Error>> {
         loop {
-            self.look().await?;
-            tokio::time::sleep(LOOK_AGAIN).await;
+            self.observe().await?;
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 
-    async fn look(&mut self) -> Result<(), Box<dyn Error>> {
-        self.look_at_calls().await?;
-        self.look_at_status().await?;
-        self.look_at_events().await
+    async fn observe(&mut self) -> Result<(), Box<dyn Error>> {
+        self.show_calls().await?;
+        self.show_statuses().await?;
+        self.show_events().await
     }
 
-    async fn look_at_calls(&mut self) -> Result<(), Box<dyn Error>> {
+    async fn show_calls(&mut self) -> Result<(), Box<dyn Error>> {
         let new = CallFilter { after: self.last_call, ..CallFilter::default() };
         for call in self.control.calls(&new).await?.iter().take_while(|call| call.done_ms.is_some()) {
             self.last_call = call.seq;
@@ -82,7 +82,7 @@ impl<'a> Witness<'a> {
         Ok(())
     }
 
-    async fn look_at_status(&mut self) -> Result<(), Box<dyn Error>> {
+    async fn show_statuses(&mut self) -> Result<(), Box<dyn Error>> {
         let mut now = HashMap::new();
         for connection in Api::<IamConnection>::all(self.client.clone()).list(&ListParams::default()).await? {
             let conditions = connection.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -93,17 +93,17 @@ impl<'a> Witness<'a> {
             let conditions = app.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
             now.insert(name, summary(conditions));
         }
-        for (name, summary) in now.iter().filter(|(name, summary)| self.said.get(*name) != Some(*summary)) {
+        for (name, summary) in now.iter().filter(|(name, summary)| self.statuses.get(*name) != Some(*summary)) {
             self.narrator.say("status", format!("{name} {summary}"));
         }
-        for name in self.said.keys().filter(|name| !now.contains_key(*name)) {
+        for name in self.statuses.keys().filter(|name| !now.contains_key(*name)) {
             self.narrator.say("Kubernetes", format!("{name} is gone"));
         }
-        self.said = now;
+        self.statuses = now;
         Ok(())
     }
 
-    async fn look_at_events(&mut self) -> Result<(), Box<dyn Error>> {
+    async fn show_events(&mut self) -> Result<(), Box<dyn Error>> {
         for event in Api::<Event>::all(self.client.clone()).list(&ListParams::default()).await? {
             let about = event.regarding.clone().unwrap_or_default();
             if about.kind.as_deref() == Some("OrgOAuthApp") && self.events.insert(event.name_any()) {

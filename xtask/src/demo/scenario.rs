@@ -1,4 +1,4 @@
-//! The story of the demo: for each of the two APIs a connection, an app, its credential at work, and its end.
+//! The scenario of the demo: for each of the two APIs a connection, an app, a token for its credentials, and its deletion.
 //! Every command is shown as it is run; no secret value is.
 
 use std::error::Error;
@@ -11,14 +11,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use serde_json::Value;
+use test_environment::examples::{self, AUTHORITY};
+use test_environment::{OPERATOR, TestEnv};
 
-use super::manifests::{self, AUTHORITY};
+use super::env;
 use super::narrator::Narrator;
-use super::stage::{self, OPERATOR, Stage};
-use super::witness::Witness;
+use super::observer::Observer;
 
-/// The part of one API.
-struct Scene {
+/// What differs between the two APIs.
+struct Target {
     title: &'static str,
     flavor: Flavor,
     connection: &'static str,
@@ -27,19 +28,19 @@ struct Scene {
     credentials: &'static str,
 }
 
-const CLOUD_SERVICES: Scene = Scene {
+const CLOUD_SERVICES: Target = Target {
     title: "VMware Cloud Services",
     flavor: Flavor::Csp,
-    connection: "deploy/examples/iam-connection.yaml",
-    app: "deploy/examples/org-oauth-app.yaml",
+    connection: "iam-connection.yaml",
+    app: "org-oauth-app.yaml",
     credentials: "iam-credentials",
 };
 
-const NAVIGATOR: Scene = Scene {
+const NAVIGATOR: Target = Target {
     title: "VMware Cloud Partner Navigator",
     flavor: Flavor::Cpn,
-    connection: "deploy/examples/navigator/iam-connection.yaml",
-    app: "deploy/examples/navigator/org-oauth-app.yaml",
+    connection: "navigator/iam-connection.yaml",
+    app: "navigator/org-oauth-app.yaml",
     credentials: "navigator-credentials",
 };
 
@@ -47,99 +48,102 @@ const NAVIGATOR: Scene = Scene {
 const CLIENT_ID: &str = "demo-operator";
 const CLIENT_SECRET: &str = "A_secret_to_try1";
 
-/// Tells on a stage that is set.
-pub struct Story<'a> {
-    stage: &'a Stage,
+/// Runs in an environment where the operator is ready.
+pub struct Scenario<'a> {
+    env: &'a TestEnv,
     narrator: &'a Narrator,
-    witness: Witness<'a>,
+    observer: Observer<'a>,
     client: Client,
     control: Control,
 }
 
-impl<'a> Story<'a> {
-    pub async fn new(stage: &'a Stage, narrator: &'a Narrator) -> Result<Self, Box<dyn Error>> {
-        let client = stage.plane.admin_client().await?;
-        let control = stage.simulator.control();
-        let witness = Witness::new(narrator, client.clone(), control.clone());
-        Ok(Self { stage, narrator, witness, client, control })
+impl<'a> Scenario<'a> {
+    pub async fn new(env: &'a TestEnv, narrator: &'a Narrator) -> Result<Self, Box<dyn Error>> {
+        let client = env.cluster.admin_client().await?;
+        let control = env.control.clone();
+        let observer = Observer::new(narrator, client.clone(), control.clone());
+        Ok(Self { env, narrator, observer, client, control })
     }
 
-    /// The whole story; with `keep` without the ends, and then whatever the user does.
-    pub async fn tell(mut self, keep: bool) -> Result<(), Box<dyn Error>> {
+    /// All of it; with `keep` without the deletions, and then whatever the user does.
+    pub async fn run(mut self, keep: bool) -> Result<(), Box<dyn Error>> {
         self.prepare()?;
-        let billing = self.begin(&CLOUD_SERVICES).await?;
+        let billing = self.create_app(&CLOUD_SERVICES).await?;
         if !keep {
-            self.end_by_deletion(&CLOUD_SERVICES, &billing).await?;
+            self.delete_app(&CLOUD_SERVICES, &billing).await?;
         }
-        let report = self.begin(&NAVIGATOR).await?;
+        let report = self.create_app(&NAVIGATOR).await?;
         if keep {
             self.hand_over(&billing);
             self.hand_over_console(&CLOUD_SERVICES, &billing).await?;
-            return self.witness.forever().await;
+            return self.observer.forever().await;
         }
-        self.end_by_letting_go(&NAVIGATOR, &report).await
+        self.release_app(&NAVIGATOR, &report).await
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
-        stage::kubectl(self.narrator, &self.stage.plane, arguments)
+        env::kubectl(self.narrator, self.env, arguments)
     }
 
     fn prepare(&self) -> Result<(), Box<dyn Error>> {
         let (name, key) = AUTHORITY;
-        let file = format!("--from-file={key}={}", self.stage.simulator.listening().ca_file);
+        let file = format!("--from-file={key}={}", env::authority_file(self.env).display());
         self.kubectl(&["-n", OPERATOR, "create", "configmap", name, &file])?;
         self.kubectl(&["create", "namespace", "billing"])
     }
 
-    /// From nothing to a credential at work.
-    async fn begin(&mut self, scene: &Scene) -> Result<OrgOAuthApp, Box<dyn Error>> {
-        self.narrator.chapter(&format!("{}: from a manifest to a credential", scene.title));
-        let manifest = std::fs::read_to_string(scene.app)?;
-        let app = manifests::app(&manifest)?;
-        self.connect(scene, &app.spec.org_id).await?;
-        self.narrator.say("demo", format!("{}:", scene.app));
+    /// From nothing to a credential that works.
+    async fn create_app(&mut self, target: &Target) -> Result<OrgOAuthApp, Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: from a manifest to a credential", target.title));
+        let manifest = examples::read(target.app)?;
+        let app: OrgOAuthApp = serde_saphyr::from_str(&manifest)?;
+        self.connect(target, &app.spec.org_id).await?;
+        let file = format!("deploy/examples/{}", target.app);
+        self.narrator.say("demo", format!("{file}:"));
         self.narrator.quote(&manifest);
-        self.kubectl(&["apply", "-f", scene.app])?;
+        self.kubectl(&["apply", "-f", &file])?;
         let apps = self.apps(&app);
         let name = app.name_any();
         let ready = async || {
             let app = apps.get(&name).await?;
             Ok(app.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
         };
-        self.witness.until(&format!("{name} is Ready"), ready).await?;
+        self.observer.until(&format!("{name} is Ready"), ready).await?;
         let namespace = app.namespace().unwrap_or_default();
         self.kubectl(&["-n", &namespace, "get", "ooa", &name])?;
         self.kubectl(&["-n", &namespace, "describe", "secret", &name])?;
-        self.use_credential(scene, &app).await?;
+        self.request_token(target, &app).await?;
         Ok(app)
     }
 
-    async fn connect(&self, scene: &Scene, org: &str) -> Result<(), Box<dyn Error>> {
-        self.control.seed_org(scene.flavor, org, false).await?;
-        self.control.seed_client(scene.flavor, org, CLIENT_ID, CLIENT_SECRET).await?;
+    async fn connect(&self, target: &Target, org: &str) -> Result<(), Box<dyn Error>> {
+        self.control.seed_org(target.flavor, org, false).await?;
+        self.control.seed_client(target.flavor, org, CLIENT_ID, CLIENT_SECRET).await?;
         let file = |key: &str, value: &str| {
-            let path = self.stage.plane.directory().join(key);
+            let path = self.env.cluster.directory().join(key);
             std::fs::write(&path, value).map(|()| format!("--from-file={key}={}", path.display()))
         };
         let (id, secret) = (file("client-id", CLIENT_ID)?, file("client-secret", CLIENT_SECRET)?);
-        self.kubectl(&["-n", OPERATOR, "create", "secret", "generic", scene.credentials, &id, &secret])?;
+        self.kubectl(&["-n", OPERATOR, "create", "secret", "generic", target.credentials, &id, &secret])?;
 
-        let example = std::fs::read_to_string(scene.connection)?;
-        let connection = manifests::towards(self.stage.simulator.endpoint(scene.flavor), &example)?;
-        let file = self.stage.plane.directory().join("iam-connection.yaml");
+        let connection = examples::with_backend(&self.env.backend, &examples::read(target.connection)?);
+        // Soon enough for whoever watches; the default is minutes.
+        let connection = connection.replace("\nspec:\n", "\nspec:\n  resyncInterval: 10s\n");
+        let file = self.env.cluster.directory().join("iam-connection.yaml");
         std::fs::write(&file, &connection)?;
-        self.narrator.say("demo", format!("{}, but with the simulator for the API:", scene.connection));
+        self.narrator
+            .say("demo", format!("deploy/examples/{}, but with the simulator for the API:", target.connection));
         self.narrator.quote(&connection);
         self.kubectl(&["apply", "-f", &file.display().to_string()])
     }
 
     /// As a pod would, with nothing but what the Secret holds.
-    async fn use_credential(&mut self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+    async fn request_token(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
         let data = self.secrets(app).get(&app.name_any()).await?.data.unwrap_or_default();
         let text = |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0)).unwrap_or_default();
         let (id, secret) = (text("client-id"), text("client-secret"));
-        let token = self.control.token(scene.flavor, &app.spec.org_id, &id, &secret).await?;
-        self.witness.until("the calls are seen", async || Ok(true)).await?;
+        let token = self.control.token(target.flavor, &app.spec.org_id, &id, &secret).await?;
+        self.observer.until("the calls are seen", async || Ok(true)).await?;
         let claims = claims(&token)?;
         let seconds = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map_or(0, |(exp, iat)| exp - iat);
         let (subject, roles) = (&claims["sub"], &claims["perms"]);
@@ -148,36 +152,36 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn end_by_deletion(&mut self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
-        self.narrator.chapter(&format!("{}: the resource is deleted", scene.title));
+    async fn delete_app(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: the resource is deleted", target.title));
         let id = self.delete(app).await?;
         self.until_gone(app).await?;
-        match self.control.app(scene.flavor, &id).await? {
+        match self.control.app(target.flavor, &id).await? {
             None => self.narrator.say("IAM API", format!("has no app {id} any more")),
-            Some(_) => return Err(format!("app {id} is still at the API").into()),
+            Some(_) => return Err(format!("app {id} is still in the API").into()),
         }
         let (secrets, name) = (self.secrets(app), app.name_any());
         let collected = async || Ok(secrets.get_opt(&name).await?.is_none());
-        self.witness.until("the Secret is collected", collected).await?;
+        self.observer.until("the Secret is collected", collected).await?;
         self.narrator.say("Kubernetes", format!("the garbage collector removed Secret {name}"));
         Ok(())
     }
 
     /// Cloud Partner Navigator documents no operation to delete an app, and the simulator has none either.
-    async fn end_by_letting_go(&mut self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
-        self.narrator.chapter(&format!("{}: an API that deletes no apps", scene.title));
+    async fn release_app(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: an API that deletes no apps", target.title));
         let id = self.delete(app).await?;
         let (apps, name) = (self.apps(app), app.name_any());
         let stalled = async || {
             let app = apps.get(&name).await?;
             Ok(app.condition(ConditionType::Stalled).is_some_and(|stalled| stalled.status == ConditionStatus::True))
         };
-        self.witness.until(&format!("{name} is Stalled"), stalled).await?;
+        self.observer.until(&format!("{name} is Stalled"), stalled).await?;
         let namespace = app.namespace().unwrap_or_default();
         let retain = r#"{"spec":{"deletionPolicy":"Retain"}}"#;
         self.kubectl(&["-n", &namespace, "patch", "ooa", &name, "--type=merge", "-p", retain])?;
         self.until_gone(app).await?;
-        if self.control.app(scene.flavor, &id).await?.is_some() {
+        if self.control.app(target.flavor, &id).await?.is_some() {
             self.narrator.say("IAM API", format!("still has app {id}, and Secret {name} is still there"));
         }
         Ok(())
@@ -194,7 +198,7 @@ impl<'a> Story<'a> {
     async fn until_gone(&mut self, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
         let (apps, name) = (self.apps(app), app.name_any());
         let gone = async || Ok(apps.get_opt(&name).await?.is_none());
-        self.witness.until(&format!("{name} is gone"), gone).await
+        self.observer.until(&format!("{name} is gone"), gone).await
     }
 
     fn apps(&self, like: &OrgOAuthApp) -> Api<OrgOAuthApp> {
@@ -206,7 +210,7 @@ impl<'a> Story<'a> {
     }
 
     fn hand_over(&self, app: &OrgOAuthApp) {
-        let command = self.stage.plane.kubectl_command();
+        let command = self.env.cluster.kubectl_command();
         let programs = std::path::Path::new(command.get_program()).parent().unwrap_or(std::path::Path::new("."));
         let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
         self.narrator.chapter("Yours until Ctrl-C; what happens is shown here. In another terminal:");
@@ -218,21 +222,21 @@ impl<'a> Story<'a> {
              kubectl -n {namespace} delete secret {name}    # written again within 10 s, with a new secret\n\
              kubectl -n {namespace} delete ooa {name}       # the app goes first, then the resource and its Secret\n\
              kubectl explain ooa.spec --recursive\n",
-            self.stage.plane.admin_kubeconfig().display(),
+            self.env.cluster.admin_kubeconfig().display(),
             programs.display(),
         );
     }
 
-    /// What a person does at the vendor's console, past the operator.
-    async fn hand_over_console(&self, scene: &Scene, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+    /// What a person does in the vendor's console, past the operator.
+    async fn hand_over_console(&self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
         let status = self.apps(app).get(&app.name_any()).await?.status.unwrap_or_default();
-        let (flavor, id) = (scene.flavor, status.client_id.unwrap_or_default());
+        let (flavor, id) = (target.flavor, status.client_id.unwrap_or_default());
         let regenerate = serde_json::to_string(&Human::Regenerate { flavor, id: id.clone() })?;
         let delete = serde_json::to_string(&Human::Delete { flavor, id })?;
-        let listening = self.stage.simulator.listening();
-        let curl = format!("curl --cacert {} {}/control", listening.ca_file, listening.url);
+        let (authority, url) = (env::authority_file(self.env), self.env.backend.endpoint(Flavor::Csp));
+        let curl = format!("curl --cacert {} {url}/control", authority.display());
         println!(
-            "# Or as a person at the console of the IAM simulator, past the operator:\n\
+            "# Or as a person in the console of the IAM simulator, past the operator:\n\
              {curl}/apps    # what the API has\n\
              {curl}/human --data '{regenerate}'\n\
              {curl}/human --data '{delete}'\n",
