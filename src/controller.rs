@@ -17,14 +17,15 @@ use crate::cluster;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::{Asking, Kubernetes, Released};
 use crate::cluster::watched::{NamespaceMeta, Watched};
-use crate::connections::ClusterConnections;
+use crate::connections::Connections;
+use crate::connections::watched::WatchedConnections;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{Outcome, recorded_deadline};
 use crate::iam::ClientSecret;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::reconcile::{Connections, ObservedSecrets, Operator};
+use crate::reconcile::{ObservedSecrets, Operator};
 use crate::secret::client_secret;
 use admission::Admission;
 use affected::Affected;
@@ -69,7 +70,7 @@ pub struct Settings {
 
 /// What every pass of the process shares.
 struct Context {
-    operator: Arc<Operator<Kubernetes, ClusterConnections>>,
+    operator: Arc<Operator<Kubernetes, WatchedConnections>>,
     admission: Admission,
     pace: Pace,
     attempts: Attempts,
@@ -94,7 +95,6 @@ pub async fn run(
     metrics.watch(watched.apps.clone(), watches.connections.clone());
     let scoped = !settings.watch_namespaces.is_empty();
     let operator = Arc::new(watches.operator(client, settings, watched.clone(), claim_key, metrics));
-    operator.connections.watch(watched.clone());
     let Watches { scopes, connections, changes, .. } = watches;
     let (rechecks, requested) = RecheckRequests::new();
     let context = Arc::new(Context::new(operator.clone(), rechecks));
@@ -189,13 +189,13 @@ impl Watches {
         watched: Watched,
         claim_key: ClaimKey,
         metrics: Arc<Metrics>,
-    ) -> Operator<Kubernetes, ClusterConnections> {
+    ) -> Operator<Kubernetes, WatchedConnections> {
         let Settings { guard, identity, operator_namespace, watch_namespaces: _, watch_secrets: _, concurrency } =
             settings;
         let asking = Asking { concurrency, identity: &identity, guard: guard.clone() };
-        let cluster = Kubernetes::new(client.clone(), asking, watched, self.released.clone(), metrics.clone());
+        let cluster = Kubernetes::new(client.clone(), asking, watched.clone(), self.released.clone(), metrics.clone());
         let store = self.connections.clone();
-        let connections = ClusterConnections::new(client, operator_namespace, store, metrics.clone(), guard);
+        let connections = WatchedConnections::new(client, operator_namespace, store, watched, metrics.clone(), guard);
         let (clock, fresh) = (Arc::new(Timestamp::now), Arc::new(fresh_secret));
         let mut operator = Operator::new(cluster, connections, claim_key, clock, fresh, metrics);
         operator.observed_secrets = self.observed_secrets.clone();
@@ -290,7 +290,7 @@ async fn pass(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Action, I
 }
 
 impl Context {
-    fn new(operator: Arc<Operator<Kubernetes, ClusterConnections>>, rechecks: RecheckRequests) -> Self {
+    fn new(operator: Arc<Operator<Kubernetes, WatchedConnections>>, rechecks: RecheckRequests) -> Self {
         Self {
             operator,
             admission: Admission::default(),

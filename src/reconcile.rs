@@ -18,13 +18,13 @@ pub use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
 use crate::cluster::{self, AppEvent, Cluster};
-use crate::connections::CheckResult;
+use crate::connections::Connections;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
     Access, Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
     outcome_with_retain_hint,
 };
-use crate::iam::{ClientId, ClientSecret, Iam, OrgId};
+use crate::iam::{ClientId, ClientSecret};
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -33,32 +33,10 @@ use identity::Identity;
 use k8s_openapi::jiff::Timestamp;
 use memory::Memory;
 use secret_writes::SecretWrites;
-use std::future::Future;
 use std::sync::Arc;
 
 /// Several times as many as the creation of an app takes; more than this is a fault of the policy.
 const MAX_STEPS: usize = 48;
-
-/// The connections of the cluster, and the services behind them.
-pub trait Connections: Send + Sync + 'static {
-    /// The service behind a connection.
-    type Iam: Iam;
-
-    /// The connection of that name.
-    fn find(&self, name: &str) -> Option<Arc<IamConnection>>;
-
-    /// The service with the connection's identity; opening again returns the same.
-    /// Where each namespace brings its own credentials, the identity is that of `namespace`.
-    fn open(
-        &self,
-        connection: &IamConnection,
-        namespace: &str,
-    ) -> impl Future<Output = Result<Arc<Self::Iam>, Blocked>> + Send;
-
-    /// Whether the connection can be used now; what was replaced since it was opened is taken up. An API whose exchanges
-    /// must name an organization is asked about `org`.
-    fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = CheckResult> + Send;
-}
 
 /// What every reconciliation shares.
 pub struct Operator<C, D> {

@@ -35,6 +35,8 @@ impl fmt::Display for InvalidValue {
     }
 }
 
+impl std::error::Error for InvalidValue {}
+
 /// The text of a value, without the one line break that editors and `echo` leave at its end. Nothing else is trimmed.
 pub fn read(value: &[u8], most_bytes: usize) -> Result<&str, InvalidValue> {
     let value = value.strip_suffix(b"\n").map_or(value, |line| line.strip_suffix(b"\r").unwrap_or(line));

@@ -6,6 +6,8 @@ use crate::crd::{
     Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, ROTATE_REQUESTED, Rotation,
     RotationStatus,
 };
+use crate::decide::client_id;
+use crate::iam::ClientId;
 use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Deserializer};
@@ -32,6 +34,13 @@ impl CachedApp {
     /// and how it is.
     pub fn outline(&self) -> &OrgOAuthApp {
         &self.app
+    }
+
+    /// The client ids that its app may have, as far as can be told without its Secret: the one that status records, and the
+    /// one that it begins with. A tenant may have written either.
+    pub fn client_ids(&self) -> impl Iterator<Item = ClientId> + use<> {
+        let recorded = self.app.status.as_ref().and_then(|status| status.client_id.clone());
+        recorded.map(ClientId).into_iter().chain([client_id(&self.app)])
     }
 }
 
@@ -159,6 +168,18 @@ mod tests {
         let condition = json!({"type": "Ready", "status": "True", "reason": "Provisioned",
             "message": "x".repeat(message), "lastTransitionTime": "2026-01-01T00:00:00Z"});
         json!({"clientId": "chosen", "conditions": [condition]})
+    }
+
+    #[test]
+    fn an_app_may_have_the_recorded_client_id_or_the_one_that_its_resource_begins_with() {
+        let ids = |spec: Value, status: Value| {
+            let mut app = app(10, status);
+            app.spec.id = spec.as_str().map(str::to_owned);
+            CachedApp::from(app).client_ids().map(|id| id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(Value::Null, Value::Null), ["ooa-u"]);
+        assert_eq!(ids(Value::Null, json!({"clientId": "ooa-before"})), ["ooa-before", "ooa-u"]);
+        assert_eq!(ids("chosen".into(), json!({"clientId": "other"})), ["other", "chosen"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::watched::Watched;
 use super::{AppEvent, Cluster, Error};
 use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{
-    DERIVED_ID, FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
+    FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
 };
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{self, Metrics};
@@ -186,13 +186,6 @@ fn merging() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
-/// Whether the resource has this id although no field that can be asked for says so.
-fn derives(app: &OrgOAuthApp, id: &str) -> bool {
-    let derived = || id.strip_prefix(DERIVED_ID).is_some_and(|uid| app.metadata.uid.as_deref() == Some(uid));
-    app.spec.id.is_none() && derived()
-        || app.status.as_ref().is_some_and(|status| status.client_id.as_deref() == Some(id))
-}
-
 /// Of many that chose the same id only those with a claim, and some that may be older, have to be known.
 fn keep(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>) {
     let has_claim = |app: &OrgOAuthApp| app.status.as_ref().is_some_and(|status| status.claim.is_some());
@@ -216,8 +209,11 @@ impl Cluster for Kubernetes {
             self.requests.of(Some(asking)).list(api, params.clone(), |app| keep(&mut found, app)).await?;
         }
         for store in &self.watched.apps {
-            let deriving = store.state_filter(|app| derives(app.outline(), id));
-            found.extend(deriving.iter().map(|app| outline(app.outline().clone())));
+            // Those that chose the id are in the lists.
+            let others = store.state_filter(|app| {
+                app.outline().spec.id.as_deref() != Some(id) && app.client_ids().any(|known| known.0 == id)
+            });
+            found.extend(others.iter().map(|app| outline(app.outline().clone())));
         }
         Ok(found)
     }

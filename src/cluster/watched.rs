@@ -31,4 +31,9 @@ impl Watched {
     pub fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
         self.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(name)))
     }
+
+    /// Whether the namespace is being deleted, with everything in it.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        self.namespace(namespace).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
 }

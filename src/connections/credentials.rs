@@ -1,37 +1,28 @@
-//! Reads what an `IamConnection` names: credentials and certificate authorities, in the operator's namespace, or
-//! credentials in that of a tenant who consents. Nothing is kept, so whatever is replaced is taken up.
+//! Reads what an `IamConnection` names: credentials and certificate authorities in the operator's namespace, or credentials
+//! in that of a tenant who opts in. Nothing is cached, so that a replaced value is used at once.
 
-use super::{ConnectionHealth, Expiry};
-use crate::cluster::lenient::Lenient;
+use super::Expiry;
+use crate::cluster::lenient::{Kept, Lenient};
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
-use crate::decide::Blocked;
 use crate::iam::{ApiCredentials, CredentialsKind, token_expiry};
-use crate::reason::Reason;
 use crate::secret;
-use crate::secret_value;
+use crate::secret_value::{self, InvalidValue};
 use crate::text::clean;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, Client, ResourceExt};
-use std::fmt;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt};
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
-/// How long to look for a Secret or ConfigMap before giving up.
+/// No single read takes longer: kube itself sets no read timeout.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The most bytes of a message of Kubernetes that are quoted.
-const QUOTED: usize = 400;
+const MAX_QUOTED: usize = 400;
 
-/// Where connections find what they name.
+/// Where the credentials of one identity are.
 #[derive(Clone)]
-pub struct Sources {
-    client: Client,
-    namespace: String,
-}
-
-/// Where the credentials of one identity are kept.
-#[derive(Clone)]
-pub struct Kept {
+pub(super) struct CredentialLocation {
     /// The namespace of the tenant whose they are; they are the operator's own when there is none.
     tenant: Option<String>,
     form: Form,
@@ -43,26 +34,22 @@ enum Form {
     Client(ClientCredentialsRef),
 }
 
-impl Kept {
-    /// As the connection says.
-    pub fn of(connection: &IamConnection, tenant: Option<String>) -> Result<Self, String> {
+impl CredentialLocation {
+    /// As `spec.credentials` names it.
+    pub fn of(connection: &IamConnection, tenant: Option<String>) -> Result<Self, InvalidError> {
         let credentials = &connection.spec.credentials;
         let form = match (credentials.api_token.clone(), credentials.client_credentials.clone()) {
             (Some(token), None) => Form::ApiToken(token.secret_ref),
             (None, Some(pair)) => Form::Client(pair.secret_ref),
-            (None, None) | (Some(_), Some(_)) => {
-                return Err("spec.credentials needs exactly one of apiToken and clientCredentials".into());
-            }
+            (None, None) | (Some(_), Some(_)) => return Err(InvalidError::CredentialsForm),
         };
         Ok(Self { tenant, form })
     }
 
-    /// The namespace of the tenant whose they are.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// Which kind they are.
     pub fn kind(&self) -> CredentialsKind {
         match &self.form {
             Form::ApiToken(_) => CredentialsKind::ApiToken,
@@ -78,144 +65,217 @@ impl Kept {
     }
 }
 
-/// Credentials, and what is known of their end.
-pub struct Loaded {
-    /// The Secret that holds them.
-    pub what: String,
-    /// The credentials.
+/// Credentials, and what is known of their expiry.
+pub(super) struct LoadedCredentials {
+    pub secret: ObjectName,
     pub credentials: ApiCredentials,
-    /// When they end.
     pub expiry: Expiry,
 }
 
-/// Why something could not be read, as a sentence without a value.
-pub enum Unread {
-    /// It is missing or cannot be used: a person must mend it.
-    Wrong(String),
-    /// Kubernetes did not answer.
-    Passing(String),
+/// An object, as messages name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ObjectName {
+    kind: String,
+    namespace: String,
+    name: String,
 }
 
-impl fmt::Display for Unread {
+impl ObjectName {
+    fn new<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> Self {
+        Self { kind: K::kind(&()).into_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Wrong(message) | Self::Passing(message) => f.write_str(message),
-        }
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
 }
 
-impl Unread {
-    /// What that says about the connection.
-    pub fn health(self, reason: Reason) -> ConnectionHealth {
-        match self {
-            Self::Wrong(message) => ConnectionHealth::Wrong(Blocked::new(reason, message)),
-            Self::Passing(message) => ConnectionHealth::Delayed(message),
-        }
+/// Why something could not be read. Nothing here holds a credential.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// A person must correct something.
+    #[error(transparent)]
+    Invalid(#[from] InvalidError),
+    /// The next attempt may succeed.
+    #[error(transparent)]
+    Transient(#[from] TransientError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidError {
+    #[error("spec.credentials needs exactly one of apiToken and clientCredentials")]
+    CredentialsForm,
+    #[error("spec.caBundle needs exactly one of configMapRef and secretRef")]
+    CaBundleForm,
+    #[error("{0} does not exist; create it")]
+    Missing(ObjectName),
+    #[error("{object} has no key {key}")]
+    MissingKey { object: ObjectName, key: String },
+    #[error("key {key} of {object} {source}")]
+    Value { object: ObjectName, key: String, source: InvalidValue },
+    /// Its owner does not let the operator read it, in these words.
+    #[error("{0}")]
+    NotOptedIn(String),
+    /// Not quoted, since what cannot be decoded may be the credential.
+    #[error("{0} cannot be read")]
+    Undecodable(ObjectName),
+    #[error("{object} cannot be read: {}", quote(source))]
+    Forbidden { object: ObjectName, source: kube::Error },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TransientError {
+    #[error("{object} cannot be read: {}", quote(source))]
+    Kubernetes { object: ObjectName, source: kube::Error },
+    #[error("{0} cannot be read: the Kubernetes API server did not answer in time")]
+    Timeout(ObjectName),
+}
+
+fn quote(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => clean(&status.message, MAX_QUOTED),
+        other => clean(&other.to_string(), MAX_QUOTED),
     }
 }
 
-impl Sources {
-    /// `namespace` is the operator's own.
+/// Reads Secrets, and ConfigMaps with certificate authorities.
+#[derive(Clone)]
+pub(super) struct SecretReader {
+    client: Client,
+    /// The operator's own.
+    namespace: String,
+}
+
+impl SecretReader {
     pub fn new(client: Client, namespace: String) -> Self {
         Self { client, namespace }
     }
 
     /// PEM certificates.
-    pub async fn ca(&self, bundle: &CaBundle) -> Result<Vec<u8>, Unread> {
+    pub async fn ca_bundle(&self, bundle: &CaBundle) -> Result<Vec<u8>, ReadError> {
         match (&bundle.config_map_ref, &bundle.secret_ref) {
-            (Some(reference), None) => self.config_map_value(reference).await,
+            (Some(reference), None) => {
+                let object = ObjectName::new::<ConfigMap>(&self.namespace, &reference.name);
+                let map: ConfigMap = require_exists(&object, self.read(&object).await?)?;
+                let value = map.data.unwrap_or_default().remove(&reference.key);
+                Ok(value.map(String::into_bytes).ok_or_else(|| missing_key(&object, &reference.key))?)
+            }
             (None, Some(reference)) => {
-                let what = format!("Secret {}/{}", self.namespace, reference.name);
-                let api: Api<Lenient<Secret>> = Api::namespaced(self.client.clone(), &self.namespace);
-                let secret = there(&what, bounded(&what, api.get_opt(&reference.name)).await?)?;
-                value(&secret, &what, &reference.key).map(<[u8]>::to_vec)
+                let object = ObjectName::new::<Secret>(&self.namespace, &reference.name);
+                let secret = require_exists(&object, self.read(&object).await?)?;
+                Ok(value(&secret, &object, &reference.key)?.to_vec())
             }
-            (None, None) | (Some(_), Some(_)) => {
-                Err(Unread::Wrong("spec.caBundle needs exactly one of configMapRef and secretRef".into()))
-            }
+            (None, None) | (Some(_), Some(_)) => Err(InvalidError::CaBundleForm.into()),
         }
     }
 
-    async fn config_map_value(&self, reference: &KeyRef) -> Result<Vec<u8>, Unread> {
-        let what = format!("ConfigMap {}/{}", self.namespace, reference.name);
-        let api: Api<Lenient<ConfigMap>> = Api::namespaced(self.client.clone(), &self.namespace);
-        let map = there(&what, bounded(&what, api.get_opt(&reference.name)).await?)?;
-        let value = map.data.unwrap_or_default().remove(&reference.key);
-        value.map(String::into_bytes).ok_or_else(|| lacks(&what, &reference.key))
-    }
-
     /// The credentials as they are now.
-    pub async fn credentials(&self, kept: &Kept) -> Result<Loaded, Unread> {
-        let namespace = kept.tenant.as_deref().unwrap_or(&self.namespace);
-        let what = format!("Secret {namespace}/{}", kept.secret_name());
-        let api: Api<Lenient<Secret>> = Api::namespaced(self.client.clone(), namespace);
-        let found = bounded(&what, api.get_opt(kept.secret_name())).await?;
-        let secret = match kept.tenant {
-            Some(_) => secret::consented(&what, found).map_err(Unread::Wrong)?,
-            None => there(&what, found)?,
+    pub async fn credentials(&self, location: &CredentialLocation) -> Result<LoadedCredentials, ReadError> {
+        let namespace = location.tenant().unwrap_or(&self.namespace);
+        let object = ObjectName::new::<Secret>(namespace, location.secret_name());
+        let found = self.read(&object).await?;
+        let secret = match location.tenant() {
+            Some(_) => secret::consented(&object.to_string(), found).map_err(InvalidError::NotOptedIn)?,
+            None => require_exists(&object, found)?,
         };
-        let credentials = match &kept.form {
+        let credentials = match &location.form {
             Form::ApiToken(reference) => {
-                ApiCredentials::ApiToken(text(&secret, &what, &reference.key, secret_value::TOKEN)?.into())
+                ApiCredentials::ApiToken(text(&secret, &object, &reference.key, secret_value::TOKEN)?.into())
             }
             Form::Client(reference) => ApiCredentials::Client {
-                id: text(&secret, &what, &reference.client_id_key, secret_value::CREDENTIAL)?,
-                secret: text(&secret, &what, &reference.client_secret_key, secret_value::CREDENTIAL)?.into(),
+                id: text(&secret, &object, &reference.client_id_key, secret_value::CREDENTIAL)?,
+                secret: text(&secret, &object, &reference.client_secret_key, secret_value::CREDENTIAL)?.into(),
             },
         };
-        Ok(Loaded { expiry: expiry(&secret, &what, &credentials), what, credentials })
+        Ok(LoadedCredentials { expiry: expiry(&secret, &object, &credentials), secret: object, credentials })
+    }
+
+    async fn read<K>(&self, object: &ObjectName) -> Result<Option<K>, ReadError>
+    where
+        K: Kept + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
+    {
+        let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &object.namespace);
+        match tokio::time::timeout(READ_TIMEOUT, api.get_opt(&object.name)).await {
+            Ok(Ok(None)) => Ok(None),
+            Ok(Ok(Some(Lenient(Ok(found))))) => Ok(Some(found)),
+            Ok(Ok(Some(Lenient(Err(_))))) => Err(InvalidError::Undecodable(object.clone()).into()),
+            Ok(Err(source)) => Err(failed(object.clone(), source)),
+            Err(_) => Err(TransientError::Timeout(object.clone()).into()),
+        }
     }
 }
 
-/// What the owner of the Secret says, or the token itself.
-fn expiry(secret: &Secret, what: &str, credentials: &ApiCredentials) -> Expiry {
+fn failed(object: ObjectName, source: kube::Error) -> ReadError {
+    match &source {
+        kube::Error::Api(status) if status.is_forbidden() => InvalidError::Forbidden { object, source }.into(),
+        _ => TransientError::Kubernetes { object, source }.into(),
+    }
+}
+
+/// What the annotation of the Secret says, or the token itself.
+fn expiry(secret: &Secret, object: &ObjectName, credentials: &ApiCredentials) -> Expiry {
     match secret.annotations().get(EXPIRES_AT).map(|text| text.parse::<Timestamp>()) {
-        Some(Ok(at)) => Expiry::At { what: what.to_owned(), at },
-        Some(Err(_)) => Expiry::Unreadable(format!("annotation {EXPIRES_AT} of {what} is no time as in RFC 3339")),
+        Some(Ok(at)) => Expiry::At { what: object.to_string(), at },
+        Some(Err(_)) => Expiry::Unreadable(format!("annotation {EXPIRES_AT} of {object} is no time as in RFC 3339")),
         None => match credentials {
             ApiCredentials::ApiToken(token) => {
-                token_expiry(token).map_or(Expiry::NotKnown, |at| Expiry::At { what: what.to_owned(), at })
+                token_expiry(token).map_or(Expiry::NotKnown, |at| Expiry::At { what: object.to_string(), at })
             }
             ApiCredentials::Client { .. } => Expiry::NotKnown,
         },
     }
 }
 
-/// A credential, refused with the name of its Secret and key where it cannot be one.
-fn text(secret: &Secret, what: &str, key: &str, most_bytes: usize) -> Result<String, Unread> {
-    let value = value(secret, what, key)?;
-    let text = secret_value::read(value, most_bytes);
-    text.map(str::to_owned).map_err(|error| Unread::Wrong(format!("key {key} of {what} {error}")))
+fn text(secret: &Secret, object: &ObjectName, key: &str, most_bytes: usize) -> Result<String, InvalidError> {
+    let value = value(secret, object, key)?;
+    secret_value::read(value, most_bytes).map(str::to_owned).map_err(|source| InvalidError::Value {
+        object: object.clone(),
+        key: key.to_owned(),
+        source,
+    })
 }
 
-fn value<'a>(secret: &'a Secret, what: &str, key: &str) -> Result<&'a [u8], Unread> {
+fn value<'a>(secret: &'a Secret, object: &ObjectName, key: &str) -> Result<&'a [u8], InvalidError> {
     let value = secret.data.as_ref().and_then(|data| data.get(key));
-    value.map(|value| value.0.as_slice()).ok_or_else(|| lacks(what, key))
+    value.map(|value| value.0.as_slice()).ok_or_else(|| missing_key(object, key))
 }
 
-fn lacks(what: &str, key: &str) -> Unread {
-    Unread::Wrong(format!("{what} has no key {key}"))
+fn missing_key(object: &ObjectName, key: &str) -> InvalidError {
+    InvalidError::MissingKey { object: object.clone(), key: key.to_owned() }
 }
 
-fn there<T>(what: &str, found: Option<T>) -> Result<T, Unread> {
-    found.ok_or_else(|| Unread::Wrong(format!("{what} does not exist: create it")))
+fn require_exists<K>(object: &ObjectName, found: Option<K>) -> Result<K, InvalidError> {
+    found.ok_or_else(|| InvalidError::Missing(object.clone()))
 }
 
-async fn bounded<T>(
-    what: &str,
-    read: impl Future<Output = kube::Result<Option<Lenient<T>>>>,
-) -> Result<Option<T>, Unread> {
-    match tokio::time::timeout(READ_TIMEOUT, read).await {
-        Ok(Ok(None)) => Ok(None),
-        Ok(Ok(Some(Lenient(Ok(found))))) => Ok(Some(found)),
-        // Not quoted: what cannot be read may be the value.
-        Ok(Ok(Some(Lenient(Err(_))))) => Err(Unread::Wrong(format!("{what} cannot be read"))),
-        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(Unread::Wrong(format!("{what} cannot be read: {}", clean(&status.message, QUOTED))))
-        }
-        Ok(Err(error)) => Err(Unread::Passing(format!("{what} cannot be read: {}", clean(&error.to_string(), QUOTED)))),
-        Err(_) => {
-            Err(Unread::Passing(format!("{what} cannot be read: the Kubernetes API server did not answer in time")))
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn object() -> ObjectName {
+        ObjectName::new::<Secret>("operator", "token")
+    }
+
+    #[test]
+    fn a_refused_read_is_invalid_and_any_other_failure_is_transient() {
+        let read = |code| failed(object(), kube::Error::Api(Status::failure("no\nway", "X").with_code(code).boxed()));
+        let forbidden =
+            failed(object(), kube::Error::Api(Status::failure("no\nway", "Forbidden").with_code(403).boxed()));
+        assert!(matches!(forbidden, ReadError::Invalid(InvalidError::Forbidden { .. })));
+        assert_eq!(forbidden.to_string(), "Secret operator/token cannot be read: no way");
+        assert!([401, 429, 500, 503].into_iter().all(|code| matches!(read(code), ReadError::Transient(_))));
+    }
+
+    #[test]
+    fn a_value_that_is_no_credential_is_named_by_its_key_and_never_quoted() {
+        let data = [("token".to_owned(), k8s_openapi::ByteString(b"hid\tden".to_vec()))].into();
+        let secret = Secret { data: Some(data), ..Secret::default() };
+        let read = |key| text(&secret, &object(), key, 100).unwrap_err().to_string();
+        assert!(read("token").starts_with("key token of Secret operator/token holds a control character"));
+        assert!(!read("token").contains("hid"));
+        assert_eq!(read("other"), "Secret operator/token has no key other");
     }
 }

@@ -10,7 +10,7 @@ use super::watches::Change;
 use crate::cluster;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Kubernetes;
-use crate::connections::ClusterConnections;
+use crate::connections::watched::WatchedConnections;
 use crate::crd::IamConnection;
 use crate::reconcile::Operator;
 use futures::channel::mpsc::UnboundedReceiver;
@@ -34,7 +34,7 @@ const UNREADY_RECHECK: Duration = Duration::from_secs(10);
 
 /// What every check shares.
 struct Context {
-    operator: Arc<Operator<Kubernetes, ClusterConnections>>,
+    operator: Arc<Operator<Kubernetes, WatchedConnections>>,
     connections: Store<IamConnection>,
     apps: Vec<Store<CachedApp>>,
     /// Whether some namespaces only are watched. Other operators may then check the same connection: it is left to them
@@ -45,7 +45,7 @@ struct Context {
 
 /// Checks connections without end.
 pub(super) async fn run_connection_controller(
-    operator: Arc<Operator<Kubernetes, ClusterConnections>>,
+    operator: Arc<Operator<Kubernetes, WatchedConnections>>,
     connections: Store<IamConnection>,
     apps: Vec<Store<CachedApp>>,
     scoped: bool,

@@ -31,11 +31,10 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
         let status = env.app("billing").await.status.unwrap().rotation.unwrap();
         assert_eq!(status.revision, Some(2));
         assert!(status.next_at.is_some() && status.rotated_at.is_some());
-        env
-            .until("the previous secret is removed, and its Secret with it", async || {
-                env.secret("billing-rotation").await.is_none()
-            })
-            .await;
+        env.until("the previous secret is removed, and its Secret with it", async || {
+            env.secret("billing-rotation").await.is_none()
+        })
+        .await;
         let refused = async || env.control.token(flavor, &env.org, &id, &first).await.is_err();
         env.until("the API no longer takes it either", refused).await;
         assert_eq!(env.calls(Operation::RotateSecret).await, 1);
@@ -137,8 +136,7 @@ async fn a_renamed_secret_moves_and_its_former_name_is_free() {
     env.until("the former Secret is gone", async || env.secret("billing").await.is_none()).await;
     assert_eq!(env.credential("other").await, before);
     env.change("billing", json!({"secret": {"keys": {"clientId": "ID", "clientSecret": "KEY"}}})).await;
-    env
-        .until("the keys are others", async || env.value("other", "KEY").await == before.clone().map(|pair| pair.1))
+    env.until("the keys are others", async || env.value("other", "KEY").await == before.clone().map(|pair| pair.1))
         .await;
     assert_eq!(env.calls(Operation::UpdateApp).await, 0);
 }

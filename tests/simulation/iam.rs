@@ -4,14 +4,13 @@
 use crate::world::{Lost, Outside, Shared, effect, interleave};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use oauth_app_operator::connections::{CheckResult, ConnectionHealth};
+use oauth_app_operator::connections::{CheckResult, ConnectionHealth, Connections};
 use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::iam::{
     self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, Iam, Lookup, NewApp, OrgId, RemoteApp, TokenClaims,
     Update, Verification,
 };
-use oauth_app_operator::reconcile::Connections;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
