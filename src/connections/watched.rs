@@ -58,8 +58,6 @@ struct SpecVersion {
 enum OpenError {
     #[error("spec.endpoint: {0}")]
     Endpoint(#[from] url::ParseError),
-    #[error("spec.limits.timeout: {0}")]
-    Timeout(String),
     #[error(transparent)]
     CaBundle(#[from] ReadError),
     #[error(transparent)]
