@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: the whole job on a real control plane, shown step by step as it happens.
-//! Nothing is left behind; `--keep` leaves everything running until Ctrl-C.
+//! `cargo xtask demo`: demonstrates the operator on a real control plane, step by step.
+//! It cleans up at the end; `--keep` leaves everything running until Ctrl-C.
 
 mod binaries;
 pub mod env;

@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         return Err(broken.join("\n").into());
     }
     let (packages, advisories, date) = (graph.0.len(), snapshot.advisories.len(), &snapshot.date);
-    println!("licenses, bans and sources of {packages} packages: as deny.toml says");
+    println!("licenses, bans and sources of {packages} packages: allowed by deny.toml");
     println!("advisories: {packages} packages checked against {advisories} advisories of {date}");
     let notices = notices::text(&graph.shipped()?)?;
     match args.check {
@@ -65,7 +65,7 @@ fn newer_advisories(snapshot_date: &str) -> Result<(), Box<dyn Error>> {
         let succeeded = command.arg("deny").args(arguments).current_dir(repository()).status();
         succeeded.is_ok_and(|status| status.success())
     };
-    let not_checked = |reason| println!("advisories newer than {snapshot_date}: not looked for, since {reason}");
+    let not_checked = |reason| println!("advisories newer than {snapshot_date}: not checked, since {reason}");
     let version = Command::new(env!("CARGO")).args(["deny", "--version"]).output();
     if !version.is_ok_and(|version| version.status.success()) {
         not_checked("cargo-deny is not installed (cargo install cargo-deny --locked)");

@@ -91,7 +91,7 @@ impl Probe {
             };
             let (told, (is_created, is_ready)) = join(told, is_ready).await;
             if !is_created {
-                return Err("the neighbor cannot create an app".into());
+                return Err("the other tenant cannot create an app".into());
             }
             watched.push(told);
             ready.push(is_ready);

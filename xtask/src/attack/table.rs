@@ -16,7 +16,7 @@ const MEMORY: u64 = 64 << 10;
 pub fn print(rows: &[(Attack, Measured)]) -> Result<(), Box<dyn Error>> {
     println!();
     println!(
-        "| attack | writes accepted / refused | new apps | Ready p50 / max | of it until a watch tells | since then | healthz max | RSS max / end | processor |"
+        "| attack | writes accepted / rejected | new apps | Ready p50 / max | until a watch delivers the app | from then on | healthz max | RSS max / end | CPU time |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     rows.iter().for_each(|(attack, measured)| println!("{}", row(*attack, measured)));
@@ -24,12 +24,12 @@ pub fn print(rows: &[(Attack, Measured)]) -> Result<(), Box<dyn Error>> {
     let missed: Vec<String> = rows.iter().flat_map(|(attack, measured)| missed(*attack, measured)).collect();
     if missed.is_empty() {
         println!(
-            "Every target was met: Ready within 2 s since the API server told of the app, /healthz within 1 s, less than 64 MiB resident."
+            "Every target was met: Ready within 2 s after the watch of the API server delivered the app, /healthz within 1 s, less than 64 MiB resident."
         );
         return Ok(());
     }
     let load = std::fs::read_to_string("/proc/loadavg")?;
-    println!("Load average now: {}. Times say little where others use the processors.", load.trim());
+    println!("Load average now: {}. Times are not meaningful if other programs use the processors.", load.trim());
     Err(missed.join("\n       ").into())
 }
 
@@ -55,8 +55,8 @@ fn row(attack: Attack, measured: &Measured) -> String {
 fn missed(attack: Attack, measured: &Measured) -> Vec<String> {
     let (ready, health, memory) = (max(&measured.ready_since_told()), max(&measured.health), measured.memory.0);
     [
-        (ready > READY, format!("{attack}: a new app of the neighbor was Ready {ready:.1?} after the API server told of it, the target is 2 s")),
-        (health > HEALTH, format!("{attack}: /healthz answered after {health:.1?}, the target is 1 s")),
+        (ready > READY, format!("{attack}: a new app of the other tenant was Ready {ready:.1?} after the API server delivered it, the target is 2 s")),
+        (health > HEALTH, format!("{attack}: /healthz responded after {health:.1?}, the target is 1 s")),
         (memory >= MEMORY, format!("{attack}: {} MiB were resident, the target is 64 MiB", memory >> 10)),
     ]
     .into_iter()

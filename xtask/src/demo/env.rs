@@ -23,17 +23,19 @@ pub async fn start(narrator: &Narrator, binaries: &Binaries) -> Result<TestEnv, 
     narrator.chapter("A control plane, the IAM simulator, the operator");
     let cluster = ControlPlane::start()?;
     let programs = "etcd, kube-apiserver and kube-controller-manager";
-    narrator.say("Kubernetes", format!("{programs} {KUBERNETES} run: {}", cluster.server()));
+    narrator.say("Kubernetes", format!("{programs} {KUBERNETES} are running: {}", cluster.server()));
     // Not the directory of the control plane itself: each has its own ca.crt.
     let backend = Backend::Process(Process::start(&binaries.simulator(), &cluster.directory().join("iam-simulator"))?);
     let url = backend.endpoint(Flavor::Csp);
-    narrator.say("IAM API", format!("a simulator of Cloud Services and Cloud Partner Navigator runs: {url}"));
+    narrator.say("IAM API", format!("a simulator of Cloud Services and Cloud Partner Navigator is running: {url}"));
     let mut env = TestEnv::new(Arc::new(cluster), backend);
     kubectl(narrator, &env, &["apply", "-k", "deploy"])?;
     // They are served at once then, and the garbage collector knows them.
     install_crds(&env.cluster)?;
-    narrator
-        .say("demo", "no kubelet here: the Deployment gets no pod, so its program runs as a process with its rights");
+    narrator.say(
+        "demo",
+        "there is no kubelet, so the Deployment gets no pod; its program runs as a process with the same permissions",
+    );
     start_operator(narrator, binaries, &mut env).await?;
     Ok(env)
 }
@@ -54,12 +56,12 @@ pub fn stop(env: TestEnv, narrator: &Narrator, result: Result<(), Box<dyn Error>
     narrator.chapter("The end");
     let operator = env.operator();
     if result.is_err() {
-        narrator.say("operator", format!("the end of its log, {}:", operator.log_file().display()));
+        narrator.say("operator", format!("the last lines of its log, {}:", operator.log_file().display()));
         narrator.quote(&operator.log_tail());
     }
     narrator.say("operator", format!("stopped by SIGTERM: {}", operator.stop()?));
     drop(env);
-    narrator.say("demo", "everything is stopped, and nothing is left behind");
+    narrator.say("demo", "everything is stopped and cleaned up");
     result
 }
 

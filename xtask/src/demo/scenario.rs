@@ -1,5 +1,5 @@
 //! The scenario of the demo: for each of the two APIs a connection, an app, a token for its credentials, and its deletion.
-//! Every command is shown as it is run; no secret value is.
+//! Every command is printed when it runs; no secret value is printed.
 
 use std::error::Error;
 
@@ -44,7 +44,7 @@ const NAVIGATOR: Target = Target {
     credentials: "navigator-credentials",
 };
 
-/// Who the operator is at the simulator. Neither is a part of the other, since an answer that has the secret in it is not shown.
+/// The credentials of the operator in the simulator. Neither contains the other, since a response that contains the secret is not shown.
 const CLIENT_ID: &str = "demo-operator";
 const CLIENT_SECRET: &str = "A_secret_to_try1";
 
@@ -65,7 +65,7 @@ impl<'a> Scenario<'a> {
         Ok(Self { env, narrator, observer, client, control })
     }
 
-    /// All of it; with `keep` without the deletions, and then whatever the user does.
+    /// The whole scenario; with `keep` without the deletions, and then everything that the user does.
     pub async fn run(mut self, keep: bool) -> Result<(), Box<dyn Error>> {
         self.prepare()?;
         let billing = self.create_app(&CLOUD_SERVICES).await?;
@@ -92,9 +92,9 @@ impl<'a> Scenario<'a> {
         self.kubectl(&["create", "namespace", "billing"])
     }
 
-    /// From nothing to a credential that works.
+    /// From nothing to a token for the credentials.
     async fn create_app(&mut self, target: &Target) -> Result<OrgOAuthApp, Box<dyn Error>> {
-        self.narrator.chapter(&format!("{}: from a manifest to a credential", target.title));
+        self.narrator.chapter(&format!("{}: from a manifest to credentials", target.title));
         let manifest = examples::read(target.app)?;
         let app: OrgOAuthApp = serde_saphyr::from_str(&manifest)?;
         self.connect(target, &app.spec.org_id).await?;
@@ -131,24 +131,23 @@ impl<'a> Scenario<'a> {
         let connection = connection.replace("\nspec:\n", "\nspec:\n  resyncInterval: 10s\n");
         let file = self.env.cluster.directory().join("iam-connection.yaml");
         std::fs::write(&file, &connection)?;
-        self.narrator
-            .say("demo", format!("deploy/examples/{}, but with the simulator for the API:", target.connection));
+        self.narrator.say("demo", format!("deploy/examples/{}, with the simulator as the API:", target.connection));
         self.narrator.quote(&connection);
         self.kubectl(&["apply", "-f", &file.display().to_string()])
     }
 
-    /// As a pod would, with nothing but what the Secret holds.
+    /// As a pod would, with only the contents of the Secret.
     async fn request_token(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
         let data = self.secrets(app).get(&app.name_any()).await?.data.unwrap_or_default();
         let text = |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0)).unwrap_or_default();
         let (id, secret) = (text("client-id"), text("client-secret"));
         let token = self.control.token(target.flavor, &app.spec.org_id, &id, &secret).await?;
-        self.observer.until("the calls are seen", async || Ok(true)).await?;
+        self.observer.until("the calls are printed", async || Ok(true)).await?;
         let claims = claims(&token)?;
         let seconds = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map_or(0, |(exp, iat)| exp - iat);
         let (subject, roles) = (&claims["sub"], &claims["perms"]);
         self.narrator
-            .say("token", format!("issued for the credential: sub {subject}, exp in {seconds} s, perms {roles}"));
+            .say("token", format!("issued for the credentials: sub {subject}, exp in {seconds} s, perms {roles}"));
         Ok(())
     }
 
@@ -157,19 +156,19 @@ impl<'a> Scenario<'a> {
         let id = self.delete(app).await?;
         self.until_gone(app).await?;
         match self.control.app(target.flavor, &id).await? {
-            None => self.narrator.say("IAM API", format!("has no app {id} any more")),
-            Some(_) => return Err(format!("app {id} is still in the API").into()),
+            None => self.narrator.say("IAM API", format!("app {id} no longer exists")),
+            Some(_) => return Err(format!("app {id} still exists in the API").into()),
         }
         let (secrets, name) = (self.secrets(app), app.name_any());
         let collected = async || Ok(secrets.get_opt(&name).await?.is_none());
         self.observer.until("the Secret is collected", collected).await?;
-        self.narrator.say("Kubernetes", format!("the garbage collector removed Secret {name}"));
+        self.narrator.say("Kubernetes", format!("the garbage collector deleted Secret {name}"));
         Ok(())
     }
 
     /// Cloud Partner Navigator documents no operation to delete an app, and the simulator has none either.
     async fn release_app(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
-        self.narrator.chapter(&format!("{}: an API that deletes no apps", target.title));
+        self.narrator.chapter(&format!("{}: an API without a delete operation", target.title));
         let id = self.delete(app).await?;
         let (apps, name) = (self.apps(app), app.name_any());
         let stalled = async || {
@@ -182,7 +181,7 @@ impl<'a> Scenario<'a> {
         self.kubectl(&["-n", &namespace, "patch", "ooa", &name, "--type=merge", "-p", retain])?;
         self.until_gone(app).await?;
         if self.control.app(target.flavor, &id).await?.is_some() {
-            self.narrator.say("IAM API", format!("still has app {id}, and Secret {name} is still there"));
+            self.narrator.say("IAM API", format!("app {id} still exists, and so does Secret {name}"));
         }
         Ok(())
     }
@@ -213,21 +212,21 @@ impl<'a> Scenario<'a> {
         let command = self.env.cluster.kubectl_command();
         let programs = std::path::Path::new(command.get_program()).parent().unwrap_or(std::path::Path::new("."));
         let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
-        self.narrator.chapter("Yours until Ctrl-C; what happens is shown here. In another terminal:");
+        self.narrator.chapter("Running until Ctrl-C; events are printed here. In another terminal:");
         println!(
             "export KUBECONFIG={}\n\
              export PATH=\"{}:$PATH\"    # kubectl\n\
              kubectl get ooa -A -o wide\n\
              kubectl -n {namespace} describe ooa {name}\n\
-             kubectl -n {namespace} delete secret {name}    # written again within 10 s, with a new secret\n\
-             kubectl -n {namespace} delete ooa {name}       # the app goes first, then the resource and its Secret\n\
+             kubectl -n {namespace} delete secret {name}    # re-created within 10 s, with a new secret\n\
+             kubectl -n {namespace} delete ooa {name}       # deletes the app first, then the resource and its Secret\n\
              kubectl explain ooa.spec --recursive\n",
             self.env.cluster.admin_kubeconfig().display(),
             programs.display(),
         );
     }
 
-    /// What a person does in the vendor's console, past the operator.
+    /// Commands for manual changes in the console.
     async fn hand_over_console(&self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
         let status = self.apps(app).get(&app.name_any()).await?.status.unwrap_or_default();
         let (flavor, id) = (target.flavor, status.client_id.unwrap_or_default());
@@ -236,8 +235,8 @@ impl<'a> Scenario<'a> {
         let (authority, url) = (env::authority_file(self.env), self.env.backend.endpoint(Flavor::Csp));
         let curl = format!("curl --cacert {} {url}/control", authority.display());
         println!(
-            "# Or as a person in the console of the IAM simulator, past the operator:\n\
-             {curl}/apps    # what the API has\n\
+            "# Or make manual changes in the console of the IAM simulator:\n\
+             {curl}/apps    # the apps in the API\n\
              {curl}/human --data '{regenerate}'\n\
              {curl}/human --data '{delete}'\n",
         );
@@ -245,7 +244,7 @@ impl<'a> Scenario<'a> {
     }
 }
 
-/// What a token says of itself.
+/// The claims of a token.
 fn claims(token: &str) -> Result<Value, Box<dyn Error>> {
     let body = token.split('.').nth(1).ok_or("the access token is no JWT")?;
     Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(body)?)?)

@@ -1,4 +1,4 @@
-//! What happens in the picture: apps are made, edited by hand, throttled, met by an outage, refused and deleted.
+//! The scenario of the picture: apps are created, edited by hand, throttled, rejected and deleted, with an outage in between.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::plot::Event;
 const NAMESPACE: &str = "billing";
 const IDENTITY: &str = "picture-operator";
 
-/// Runs it, and says what happened when.
+/// Runs it, and returns its events with their times.
 pub async fn run(narrator: &Narrator, env: &TestEnv) -> Result<Vec<Event>, Box<dyn Error>> {
     let begin = Instant::now();
     let control = &env.control;
@@ -36,13 +36,13 @@ pub async fn run(narrator: &Narrator, env: &TestEnv) -> Result<Vec<Event>, Box<d
         let fields = json!({"description": "by hand"}).as_object().cloned().unwrap_or_default();
         control.human(Human::Edit { flavor: Flavor::Csp, id: app.id, fields }).await?;
     }
-    event(55, "the API asks to wait").await;
+    event(55, "the API returns 429").await;
     control.fault(Fault::always(Action::TooManyRequests { retry_after: Some(3) }).for_ms(15_000)).await?;
     event(80, "outage; 10 more are created").await;
     let outage = Action::Status { status: 503, message: "down".into(), performed: false };
     control.fault(Fault::always(outage).for_ms(20_000)).await?;
     create(&apps, 40..50).await?;
-    event(120, "3 are refused").await;
+    event(120, "3 are rejected").await;
     let refuse = Action::Status { status: 400, message: "no".into(), performed: false };
     control.fault(Fault::always(refuse).on(Operation::CreateApp)).await?;
     create(&apps, 50..53).await?;
