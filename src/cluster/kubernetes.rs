@@ -42,8 +42,8 @@ pub struct Kubernetes {
     released: Arc<Released>,
 }
 
-/// Who asks, and how hard.
-pub struct Asking<'a> {
+/// How requests are made.
+pub struct RequestOptions<'a> {
     /// At most so many requests are in flight.
     pub concurrency: usize,
     /// The name of this process.
@@ -56,13 +56,13 @@ impl Kubernetes {
     /// With what the watches know. In `released` are the resources whose finalizer this process removed.
     pub fn new(
         client: Client,
-        asking: Asking<'_>,
+        options: RequestOptions<'_>,
         watched: Watched,
         released: Arc<Released>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let requests = Requests::new(asking.concurrency, metrics, asking.guard);
-        let events = Events::new(client.clone(), requests.clone(), asking.identity);
+        let requests = Requests::new(options.concurrency, metrics, options.guard);
+        let events = Events::new(client.clone(), requests.clone(), options.identity);
         Self { client, requests, events, watched, released }
     }
 

@@ -6,7 +6,7 @@ mod users;
 
 pub(super) use rechecks::{RecheckReceiver, RecheckRequests};
 
-use super::watches::Change;
+use super::triggers::Trigger;
 use crate::cluster;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Kubernetes;
@@ -49,13 +49,13 @@ pub(super) async fn run_connection_controller(
     connections: Store<IamConnection>,
     apps: Vec<Store<CachedApp>>,
     scoped: bool,
-    changes: UnboundedReceiver<Change>,
+    triggers: UnboundedReceiver<Trigger>,
     rechecks: RecheckReceiver,
 ) {
     let last_ready = Arc::<LastReady>::default();
     let context = Arc::new(Context { operator, connections: connections.clone(), apps, scoped, last_ready });
     Controller::for_stream(stream::pending(), connections)
-        .reconcile_on(changes.filter_map(|change| future::ready(changed_connection(&change))))
+        .reconcile_on(triggers.filter_map(|trigger| future::ready(changed_connection(&trigger))))
         .reconcile_on(with_changed_users(context.clone()))
         .reconcile_on(rechecks.due(context.last_ready.clone()))
         .run(reconcile, retry, context)
@@ -63,11 +63,11 @@ pub(super) async fn run_connection_controller(
         .await;
 }
 
-fn changed_connection(change: &Change) -> Option<ObjectRef<IamConnection>> {
-    match change {
-        Change::Connection(name) => Some(ObjectRef::new(name)),
+fn changed_connection(trigger: &Trigger) -> Option<ObjectRef<IamConnection>> {
+    match trigger {
+        Trigger::Connection(name) => Some(ObjectRef::new(name)),
         // That a connection is Ready was found out here.
-        Change::ConnectionReady(_) | Change::Namespace(_) | Change::Secret(_) => None,
+        Trigger::ConnectionReady(_) | Trigger::Namespace(_) | Trigger::Secret(_) => None,
     }
 }
 

@@ -1,21 +1,20 @@
-//! The watches: resources, connections, and the namespaces whose labels grants select by. Each keeps a store current and
-//! tells, object by object, what came, changed or went, whether it was told in the watch or only found out by a new list.
-//! That of Secrets is in `secrets`, and keeps none.
+//! The watches of resources, connections, and the namespaces whose labels grants select by. Each keeps a store current and
+//! calls its handler for each object that is created, changed or deleted, also where only a new list shows it.
+//! The watch of Secrets is in `secrets`, and keeps no store.
 
 mod apps;
 mod secrets;
 
-pub use apps::{Waking, apps, requests};
+pub use apps::{AppRefs, apps, requests};
 pub use secrets::secrets;
 
-use super::notices::{Notice, Notices};
+use super::triggers::{Subscribers, Trigger, notify};
+use super::watch_reports::{Reporter, WatchReport};
 use crate::claim::ClaimKey;
-use crate::cluster::cached::CachedApp;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
 use crate::crd::{ConditionStatus, ConditionType, IamConnection};
 use crate::metrics::{Metrics, Watched};
-use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt, future::BoxFuture};
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::store::Writer;
@@ -29,122 +28,101 @@ use std::sync::Arc;
 /// An object can have 1.5 MiB, and a page is in memory as a whole.
 const PAGE: u32 = 10;
 
-/// What changed.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// The spec of the connection of that name, or the connection is gone.
-    Connection(String),
-    /// The connection of that name is Ready, and was not.
-    ConnectionReady(String),
-    /// The labels of the namespace of that name.
-    Namespace(String),
-    /// The Secret of a resource, which is not as its last reconcile left it.
-    Secret(ObjectRef<CachedApp>),
-}
-
-/// Those who want to hear of changes.
-pub type Listeners = Vec<UnboundedSender<Change>>;
-
 /// What all watches share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Watches.
     pub client: Client,
-    /// What is to be said of objects.
-    pub notices: Notices,
-    /// What is counted.
+    pub reporter: Reporter,
     pub metrics: Arc<Metrics>,
-    /// Tells what the operator signed.
     pub claim_key: ClaimKey,
 }
 
 impl Shared {
-    /// What all watches of a process share.
-    pub fn new(client: &Client, notices: Notices, metrics: &Arc<Metrics>, claim_key: &ClaimKey) -> Self {
-        Self { client: client.clone(), notices, metrics: metrics.clone(), claim_key: claim_key.clone() }
+    pub fn new(client: &Client, reporter: Reporter, metrics: &Arc<Metrics>, claim_key: &ClaimKey) -> Self {
+        Self { client: client.clone(), reporter, metrics: metrics.clone(), claim_key: claim_key.clone() }
     }
 
-    fn watch<K: Kept + Clone + 'static, F: Follower<K>>(
+    fn watch<K: Kept + Clone + 'static, H: EventHandler<K>>(
         &self,
         writer: Writer<K>,
         kind: Watched,
-        follower: F,
-    ) -> Watch<K, F> {
-        Watch::new(writer, kind, follower, self.notices.clone(), self.metrics.clone())
+        handler: H,
+    ) -> Watch<K, H> {
+        Watch::new(writer, kind, handler, self.reporter.clone(), self.metrics.clone())
     }
 }
 
 /// What was known of an object.
-enum Before<S> {
+enum Previous<S> {
     /// Nothing: the watch has just begun.
-    Unwatched,
+    Unknown,
     /// That there was none, or none that can be read.
     Absent,
     /// What was remembered of it.
-    Seen(S),
+    Known(S),
 }
 
-/// Who is told of the objects of a watch, after its store knows.
-trait Follower<K: Resource>: Send {
+/// Handles the events of a watch, after its store was updated.
+trait EventHandler<K: Resource>: Send {
     /// What is remembered of an object.
-    type Seen: Send;
+    type State: Send;
 
-    /// It came or changed. `before` is what was known of the same object.
-    fn seen(&self, object: &K, before: Before<Self::Seen>) -> Self::Seen;
+    /// It was created or changed. `before` is what was known of the same object.
+    fn on_apply(&self, object: &K, before: Previous<Self::State>) -> Self::State;
 
-    /// It is gone.
-    fn gone(&self, object: &ObjectRef<K>, last: Self::Seen);
+    /// It was deleted.
+    fn on_delete(&self, object: &ObjectRef<K>, last: Self::State);
 
-    /// It is there and cannot be read any more.
-    fn lost(&self, object: &ObjectRef<K>, last: Self::Seen);
+    /// It exists and cannot be read any more.
+    fn on_unreadable(&self, object: &ObjectRef<K>, last: Self::State);
 }
 
 /// All connections. The future runs the watch.
-pub fn connections(shared: &Shared, listeners: Listeners) -> (Store<IamConnection>, BoxFuture<'static, ()>) {
+pub fn connections(shared: &Shared, subscribers: Subscribers) -> (Store<IamConnection>, BoxFuture<'static, ()>) {
     let (connections, writer) = store::<IamConnection>();
     let stream = stream(Api::all(shared.client.clone()), watcher::Config::default());
-    let watch = shared.watch(writer, Watched::IamConnections, Connections(listeners));
-    (connections, Box::pin(watch.follow(stream)))
+    let watch = shared.watch(writer, Watched::IamConnections, Connections(subscribers));
+    (connections, Box::pin(watch.for_each_change(stream)))
 }
 
 /// A connection that comes into being, or is Ready again, concerns those who waited for it. One that is there when the watch
 /// begins concerns its users if it was changed and not looked at since.
-struct Connections(Listeners);
+struct Connections(Subscribers);
 
 /// What is remembered of a connection.
 #[derive(Clone, Copy)]
-struct SeenConnection {
+struct ConnectionState {
     generation: Option<i64>,
     is_ready: bool,
 }
 
-impl Follower<IamConnection> for Connections {
-    type Seen = SeenConnection;
+impl EventHandler<IamConnection> for Connections {
+    type State = ConnectionState;
 
-    fn seen(&self, connection: &IamConnection, before: Before<Self::Seen>) -> Self::Seen {
+    fn on_apply(&self, connection: &IamConnection, before: Previous<Self::State>) -> Self::State {
         let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
         let is_ready = ready.is_some_and(|ready| ready.status == ConditionStatus::True);
-        let seen = SeenConnection { generation: connection.metadata.generation, is_ready };
+        let seen = ConnectionState { generation: connection.metadata.generation, is_ready };
         let observed = || connection.status.as_ref().map(|status| status.observed_generation);
         let (known, was_ready) = match before {
-            Before::Unwatched => (observed(), is_ready),
-            Before::Absent => (None, is_ready),
-            Before::Seen(before) => (Some(before.generation), before.is_ready),
+            Previous::Unknown => (observed(), is_ready),
+            Previous::Absent => (None, is_ready),
+            Previous::Known(before) => (Some(before.generation), before.is_ready),
         };
         if known != Some(seen.generation) {
-            tell(&self.0, &Change::Connection(connection.name_any()));
+            notify(&self.0, &Trigger::Connection(connection.name_any()));
         } else if is_ready && !was_ready {
-            tell(&self.0, &Change::ConnectionReady(connection.name_any()));
+            notify(&self.0, &Trigger::ConnectionReady(connection.name_any()));
         }
         seen
     }
 
-    fn gone(&self, connection: &ObjectRef<IamConnection>, _: Self::Seen) {
-        tell(&self.0, &Change::Connection(connection.name.clone()));
+    fn on_delete(&self, connection: &ObjectRef<IamConnection>, _: Self::State) {
+        notify(&self.0, &Trigger::Connection(connection.name.clone()));
     }
 
-    fn lost(&self, connection: &ObjectRef<IamConnection>, last: Self::Seen) {
-        self.gone(connection, last);
+    fn on_unreadable(&self, connection: &ObjectRef<IamConnection>, last: Self::State) {
+        self.on_delete(connection, last);
     }
 }
 
@@ -152,7 +130,7 @@ impl Follower<IamConnection> for Connections {
 pub fn namespaces(
     shared: &Shared,
     name: Option<&str>,
-    listeners: Listeners,
+    subscribers: Subscribers,
 ) -> (Store<NamespaceMeta>, BoxFuture<'static, ()>) {
     let (namespaces, writer) = store::<NamespaceMeta>();
     let config = match name {
@@ -160,39 +138,31 @@ pub fn namespaces(
         None => watcher::Config::default(),
     };
     let stream = stream(Api::all(shared.client.clone()), config);
-    let watch = shared.watch(writer, Watched::Namespaces, Namespaces(listeners));
-    (namespaces, Box::pin(watch.follow(stream)))
+    let watch = shared.watch(writer, Watched::Namespaces, Namespaces(subscribers));
+    (namespaces, Box::pin(watch.for_each_change(stream)))
 }
 
 /// One that comes into being concerns nobody, since no resource can be older than its namespace.
-struct Namespaces(Listeners);
+struct Namespaces(Subscribers);
 
-impl Follower<NamespaceMeta> for Namespaces {
-    type Seen = BTreeMap<String, String>;
+impl EventHandler<NamespaceMeta> for Namespaces {
+    type State = BTreeMap<String, String>;
 
-    fn seen(&self, namespace: &NamespaceMeta, before: Before<Self::Seen>) -> Self::Seen {
+    fn on_apply(&self, namespace: &NamespaceMeta, before: Previous<Self::State>) -> Self::State {
         let labels = namespace.labels().clone();
         match before {
-            Before::Seen(before) if before != labels => tell(&self.0, &Change::Namespace(namespace.name_any())),
-            Before::Seen(_) | Before::Unwatched | Before::Absent => {}
+            Previous::Known(before) if before != labels => notify(&self.0, &Trigger::Namespace(namespace.name_any())),
+            Previous::Known(_) | Previous::Unknown | Previous::Absent => {}
         }
         labels
     }
 
-    fn gone(&self, namespace: &ObjectRef<NamespaceMeta>, _: Self::Seen) {
-        tell(&self.0, &Change::Namespace(namespace.name.clone()));
+    fn on_delete(&self, namespace: &ObjectRef<NamespaceMeta>, _: Self::State) {
+        notify(&self.0, &Trigger::Namespace(namespace.name.clone()));
     }
 
-    fn lost(&self, namespace: &ObjectRef<NamespaceMeta>, last: Self::Seen) {
-        self.gone(namespace, last);
-    }
-}
-
-/// Has all of them hear of it.
-pub fn tell(listeners: &Listeners, change: &Change) {
-    for listener in listeners {
-        // Who has ended needs no news.
-        listener.unbounded_send(change.clone()).ok();
+    fn on_unreadable(&self, namespace: &ObjectRef<NamespaceMeta>, last: Self::State) {
+        self.on_delete(namespace, last);
     }
 }
 
@@ -205,35 +175,35 @@ where
     watcher(api, config.page_size(PAGE)).default_backoff()
 }
 
-/// What is known of an object: what the follower remembers of the one with this uid, or why it cannot be read.
+/// What is known of an object: what the handler remembers of the one with this uid, or why it cannot be read.
 enum Known<S> {
     Read(Option<String>, S),
     Unreadable(String),
 }
 
-struct Watch<K: Resource<DynamicType = ()> + Clone + 'static, F: Follower<K>> {
+struct Watch<K: Resource<DynamicType = ()> + Clone + 'static, H: EventHandler<K>> {
     writer: Writer<K>,
     store: Store<K>,
-    follower: F,
-    notices: Notices,
+    handler: H,
+    reporter: Reporter,
     metrics: Arc<Metrics>,
     kind: Watched,
-    known: HashMap<ObjectRef<K>, Known<F::Seen>>,
+    known: HashMap<ObjectRef<K>, Known<H::State>>,
     /// Whether a list has ended.
     has_begun: bool,
-    /// What a list that is under way has brought.
+    /// What the list in progress has shown so far.
     listed: Vec<ObjectRef<K>>,
     unreadable: Vec<Unreadable>,
 }
 
-impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
-    fn new(writer: Writer<K>, kind: Watched, follower: F, notices: Notices, metrics: Arc<Metrics>) -> Self {
+impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
+    fn new(writer: Writer<K>, kind: Watched, handler: H, reporter: Reporter, metrics: Arc<Metrics>) -> Self {
         let store = writer.as_reader();
         let (known, listed, unreadable) = Default::default();
-        Self { writer, store, follower, notices, metrics, kind, known, has_begun: false, listed, unreadable }
+        Self { writer, store, handler, reporter, metrics, kind, known, has_begun: false, listed, unreadable }
     }
 
-    async fn follow(mut self, events: impl Stream<Item = Events<K>>) {
+    async fn for_each_change(mut self, events: impl Stream<Item = Events<K>>) {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             match event {
@@ -250,7 +220,7 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
                 Ok(Event::Apply(Lenient(Ok(object)))) => self.applied(object),
                 Ok(Event::Apply(Lenient(Err(unreadable)))) => self.cannot_read(&unreadable),
                 Ok(Event::Delete(object)) => self.deleted(&key(object.meta())),
-                Err(error) => tracing::warn!(%error, watch = self.kind.as_str(), "a watch failed; restarting it"),
+                Err(error) => tracing::warn!(%error, watch = self.kind.as_str(), "watch failed; restarting it"),
             }
         }
     }
@@ -261,26 +231,26 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
         self.read(&object, before);
     }
 
-    fn read(&mut self, object: &K, before: Option<Known<F::Seen>>) {
+    fn read(&mut self, object: &K, before: Option<Known<H::State>>) {
         let (key, uid) = (key(object.meta()), object.meta().uid.clone());
         let before = match before {
-            Some(Known::Read(same, seen)) if same == uid => Before::Seen(seen),
+            Some(Known::Read(same, seen)) if same == uid => Previous::Known(seen),
             Some(Known::Read(_, seen)) => {
-                self.follower.gone(&key, seen);
-                Before::Absent
+                self.handler.on_delete(&key, seen);
+                Previous::Absent
             }
             Some(Known::Unreadable(_)) => {
                 self.metrics.unreadable(self.kind, -1);
-                Before::Absent
+                Previous::Absent
             }
-            None if self.has_begun => Before::Absent,
-            None => Before::Unwatched,
+            None if self.has_begun => Previous::Absent,
+            None => Previous::Unknown,
         };
-        let seen = self.follower.seen(object, before);
+        let seen = self.handler.on_apply(object, before);
         self.known.insert(key, Known::Read(uid, seen));
     }
 
-    /// What was known and is in no list any more went away unseen.
+    /// What was known and is not in the list was deleted while nothing was watched.
     fn listed(&mut self) {
         self.writer.apply_watcher_event(&Event::InitDone);
         let mut before = std::mem::take(&mut self.known);
@@ -295,7 +265,7 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
             self.cannot_read(&unreadable);
         }
         for (key, known) in before {
-            self.went(&key, known);
+            self.removed(&key, known);
         }
         self.has_begun = true;
     }
@@ -303,25 +273,25 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
     fn deleted(&mut self, key: &ObjectRef<K>) {
         self.forget(key);
         if let Some(known) = self.known.remove(key) {
-            self.went(key, known);
+            self.removed(key, known);
         }
     }
 
-    fn went(&self, key: &ObjectRef<K>, known: Known<F::Seen>) {
+    fn removed(&self, key: &ObjectRef<K>, known: Known<H::State>) {
         match known {
-            Known::Read(_, seen) => self.follower.gone(key, seen),
+            Known::Read(_, seen) => self.handler.on_delete(key, seen),
             Known::Unreadable(_) => self.metrics.unreadable(self.kind, -1),
         }
     }
 
-    /// As it was before it must not be acted upon.
+    /// Its last readable state must not be acted upon.
     fn forget(&mut self, key: &ObjectRef<K>) {
         if let Some(object) = self.store.get(key) {
             self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
         }
     }
 
-    /// Said once for each thing that is wrong with it, however often it is read again.
+    /// Reported once for each thing that is wrong with it, however often it is read again.
     fn cannot_read(&mut self, unreadable: &Unreadable) {
         let key = key(&unreadable.metadata);
         self.forget(&key);
@@ -329,12 +299,12 @@ impl<K: Kept + Clone + 'static, F: Follower<K>> Watch<K, F> {
             Some(Known::Unreadable(error)) if error == unreadable.error => return,
             Some(Known::Unreadable(_)) => {}
             Some(Known::Read(_, seen)) => {
-                self.follower.lost(&key, seen);
+                self.handler.on_unreadable(&key, seen);
                 self.metrics.unreadable(self.kind, 1);
             }
             None => self.metrics.unreadable(self.kind, 1),
         }
-        self.notices.say(Notice::unreadable::<K>(unreadable));
+        self.reporter.report(WatchReport::unreadable::<K>(unreadable));
     }
 }
 

@@ -209,7 +209,7 @@ async fn apps_that_wait_for_their_connection_go_on_as_soon_as_it_is_ready_again(
     let back = Instant::now();
     env.control.set(|settings| settings.down = false).await.unwrap();
     let woken =
-        async || env.operator().log().contains("the connection is Ready again: the apps that wait for it go on");
+        async || env.operator().log().contains("connection is Ready again; reconciling the apps that wait for it");
     env.until("the apps are woken", woken).await;
     for name in names {
         env.until_ready(name).await;

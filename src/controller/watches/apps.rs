@@ -1,11 +1,11 @@
-//! The watch of the resources: which change wakes a reconcile, and whether one went away that somebody else had taken the
-//! finalizer from.
+//! The watch of the resources: which change triggers a reconciliation, and whether a resource was deleted after somebody else
+//! had removed its finalizer.
 
-use super::{Before, Follower, Shared, stream};
+use super::{EventHandler, Previous, Shared, stream};
 use crate::claim::ClaimKey;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
-use crate::controller::notices::{Notice, Notices};
+use crate::controller::watch_reports::{Reporter, WatchReport};
 use crate::crd::{DERIVED_ID, FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
 use crate::decide::recorded_claim;
 use crate::metrics::Watched;
@@ -18,7 +18,7 @@ use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
 /// The resources that are to be reconciled.
-pub type Waking = UnboundedReceiver<ObjectRef<CachedApp>>;
+pub type AppRefs = UnboundedReceiver<ObjectRef<CachedApp>>;
 
 /// The resources of a namespace, or all: those that are there when the watch begins, and those that come or change after that. The
 /// future runs the watch.
@@ -26,24 +26,24 @@ pub fn apps(
     shared: &Shared,
     namespace: Option<&str>,
     released: Arc<Released>,
-) -> (Store<CachedApp>, [Waking; 2], BoxFuture<'static, ()>) {
+) -> (Store<CachedApp>, [AppRefs; 2], BoxFuture<'static, ()>) {
     let (apps, writer) = store::<CachedApp>();
     let ((find, found), (wake, changed)) = (unbounded(), unbounded());
     let api = match namespace {
         None => Api::all(shared.client.clone()),
         Some(name) => Api::namespaced(shared.client.clone(), name),
     };
-    let (notices, claim_key) = (shared.notices.clone(), shared.claim_key.clone());
-    let follower = Apps { find, wake, released, notices, claim_key };
-    let watch = shared.watch(writer, Watched::OrgOAuthApps, follower);
-    (apps, [found, changed], Box::pin(watch.follow(stream(api, watcher::Config::default()))))
+    let (reporter, claim_key) = (shared.reporter.clone(), shared.claim_key.clone());
+    let handler = Apps { find, wake, released, reporter, claim_key };
+    let watch = shared.watch(writer, Watched::OrgOAuthApps, handler);
+    (apps, [found, changed], Box::pin(watch.for_each_change(stream(api, watcher::Config::default()))))
 }
 
 pub(super) struct Apps {
     pub find: UnboundedSender<ObjectRef<CachedApp>>,
     pub wake: UnboundedSender<ObjectRef<CachedApp>>,
     pub released: Arc<Released>,
-    pub notices: Notices,
+    pub reporter: Reporter,
     pub claim_key: ClaimKey,
 }
 
@@ -130,14 +130,14 @@ fn is_provisioned(app: &OrgOAuthApp) -> bool {
     known && app.spec.management_policy == ManagementPolicy::Full
 }
 
-impl Follower<CachedApp> for Apps {
-    type Seen = Seen;
+impl EventHandler<CachedApp> for Apps {
+    type State = Seen;
 
-    fn seen(&self, app: &CachedApp, before: Before<Seen>) -> Seen {
+    fn on_apply(&self, app: &CachedApp, before: Previous<Seen>) -> Seen {
         let (seen, tell) = match &before {
-            Before::Unwatched => (self.look(app.outline(), None), Some(&self.find)),
-            Before::Absent => (self.look(app.outline(), None), Some(&self.wake)),
-            Before::Seen(before) => {
+            Previous::Unknown => (self.look(app.outline(), None), Some(&self.find)),
+            Previous::Absent => (self.look(app.outline(), None), Some(&self.wake)),
+            Previous::Known(before) => {
                 let seen = self.look(app.outline(), Some(before));
                 let wakes = seen.wakes(before);
                 (seen, wakes.then_some(&self.wake))
@@ -150,7 +150,7 @@ impl Follower<CachedApp> for Apps {
         seen
     }
 
-    fn gone(&self, app: &ObjectRef<CachedApp>, last: Seen) {
+    fn on_delete(&self, app: &ObjectRef<CachedApp>, last: Seen) {
         if last.protected && !self.released.forget(&last.uid) {
             let client_id = match last.id {
                 KnownId::Derived => Some(format!("{DERIVED_ID}{}", last.uid)),
@@ -165,9 +165,9 @@ impl Follower<CachedApp> for Apps {
                 uid: Some(last.uid),
                 ..ObjectReference::default()
             };
-            self.notices.say(Notice::FinalizerRemoved { regarding, client_id });
+            self.reporter.report(WatchReport::FinalizerRemoved { regarding, client_id });
         }
     }
 
-    fn lost(&self, _: &ObjectRef<CachedApp>, _: Seen) {}
+    fn on_unreadable(&self, _: &ObjectRef<CachedApp>, _: Seen) {}
 }

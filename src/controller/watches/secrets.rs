@@ -16,8 +16,8 @@ use kube::{Api, Resource};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a watch that is refused waits before it asks again.
-const REFUSED: Duration = Duration::from_secs(60);
+/// How long to wait after a watch was refused.
+const REFUSED_RETRY: Duration = Duration::from_secs(60);
 
 type Meta = Lenient<PartialObjectMeta<Secret>>;
 
@@ -27,13 +27,13 @@ pub fn secrets(shared: &Shared, namespace: Option<&str>, observed: Arc<ObservedS
         Some(namespace) => Api::namespaced(shared.client.clone(), namespace),
         None => Api::all(shared.client.clone()),
     };
-    let follower = Secrets {
+    let handler = Secrets {
         namespace: namespace.map(str::to_owned),
         observed,
         metrics: shared.metrics.clone(),
         is_refused: false,
     };
-    Box::pin(follower.watch(api))
+    Box::pin(handler.watch(api))
 }
 
 pub(super) struct Secrets {
@@ -52,14 +52,14 @@ impl Secrets {
             // Asked first, since the watch itself would log each refusal.
             match api.list(&first).await {
                 Err(error) if is_refusal(&error) => self.refused(&error),
-                Ok(_) | Err(_) => self.follow(watcher(api.clone(), config.clone()).default_backoff()).await,
+                Ok(_) | Err(_) => self.for_each_change(watcher(api.clone(), config.clone()).default_backoff()).await,
             }
-            tokio::time::sleep(REFUSED).await;
+            tokio::time::sleep(REFUSED_RETRY).await;
         }
     }
 
     /// Until the watch is refused.
-    pub async fn follow(&mut self, events: impl Stream<Item = watcher::Result<Event<Meta>>>) {
+    pub async fn for_each_change(&mut self, events: impl Stream<Item = watcher::Result<Event<Meta>>>) {
         let mut events = std::pin::pin!(events);
         let mut missing = Uids::default();
         while let Some(event) = events.next().await {
@@ -87,13 +87,13 @@ impl Secrets {
                 Ok(Event::Apply(secret) | Event::Delete(secret)) => self.observed.wake_owner(secret.meta()),
                 Err(error) => match cause(&error) {
                     Some(refusal) if is_refusal(refusal) => return self.refused(refusal),
-                    Some(_) | None => tracing::warn!(%error, watch = "secrets", "a watch failed; restarting it"),
+                    Some(_) | None => tracing::warn!(%error, watch = "secrets", "watch failed; restarting it"),
                 },
             }
         }
     }
 
-    /// Said once. What reconciles observe is of no use then.
+    /// Logged once. What reconciliations observe is of no use then.
     fn refused(&mut self, error: &kube::Error) {
         self.observed.forget(self.namespace.as_deref());
         if !self.is_refused {
@@ -107,7 +107,7 @@ impl Secrets {
     fn accepted(&mut self) {
         if self.is_refused {
             self.metrics.secret_watch_refused(-1);
-            tracing::info!(namespace = self.namespace.as_deref(), "the Secrets are watched now");
+            tracing::info!(namespace = self.namespace.as_deref(), "watching Secrets again");
         }
         self.is_refused = false;
     }

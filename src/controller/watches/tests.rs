@@ -6,7 +6,7 @@ use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Released;
-use crate::controller::notices::Notices;
+use crate::controller::watch_reports::Reporter;
 use crate::crd::{Api, FINALIZER, RECONCILE_REQUESTED};
 use crate::iam::ClientId;
 use crate::reconcile::ObservedSecrets;
@@ -71,23 +71,23 @@ fn drain<T>(receiver: &mut UnboundedReceiver<T>) -> Vec<T> {
 
 async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) -> Told {
     let (apps, writer) = store::<CachedApp>();
-    let ((find, mut found), (wake, mut woken), (notices, mut noticed)) = (unbounded(), unbounded(), unbounded());
+    let ((find, mut found), (wake, mut woken), (reports, mut reported)) = (unbounded(), unbounded(), unbounded());
     let ours = Released::default();
     released.iter().for_each(|uid| ours.remember((*uid).into()));
-    let notices = Notices(notices);
-    let follower = Apps { find, wake, released: Arc::new(ours), notices: notices.clone(), claim_key: claim_key() };
+    let reporter = Reporter(reports);
+    let handler = Apps { find, wake, released: Arc::new(ours), reporter: reporter.clone(), claim_key: claim_key() };
     let metrics = Arc::<Metrics>::default();
-    let watch = Watch::new(writer, Watched::OrgOAuthApps, follower, notices, metrics.clone());
-    watch.follow(stream::iter(events.into_iter().map(Ok))).await;
+    let watch = Watch::new(writer, Watched::OrgOAuthApps, handler, reporter, metrics.clone());
+    watch.for_each_change(stream::iter(events.into_iter().map(Ok))).await;
     let names = |told: &mut _| drain(told).into_iter().map(|app: ObjectRef<CachedApp>| app.name).collect();
     let mut told = Told { found: names(&mut found), woken: names(&mut woken), ..Told::default() };
-    for notice in drain(&mut noticed) {
-        match notice {
-            Notice::FinalizerRemoved { regarding, client_id } => {
+    for report in drain(&mut reported) {
+        match report {
+            WatchReport::FinalizerRemoved { regarding, client_id } => {
                 told.finalizer_removed.extend(regarding.uid);
                 told.client_ids.push(client_id);
             }
-            Notice::Unreadable { regarding, .. } => told.unreadable.extend(regarding.name),
+            WatchReport::Unreadable { regarding, .. } => told.unreadable.extend(regarding.name),
         }
     }
     told.stored = apps.state().iter().map(|app| app.name_any()).collect();
@@ -210,16 +210,16 @@ async fn the_id_of_an_app_that_was_left_behind_is_said_where_it_is_proven() {
 
 #[test]
 fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_said() {
-    let ((find, _found), (wake, _woken), (notices, mut noticed)) = (unbounded(), unbounded(), unbounded());
-    let apps = Apps { find, wake, released: Arc::default(), notices: Notices(notices), claim_key: claim_key() };
+    let ((find, _found), (wake, _woken), (reports, mut reported)) = (unbounded(), unbounded(), unbounded());
+    let apps = Apps { find, wake, released: Arc::default(), reporter: Reporter(reports), claim_key: claim_key() };
     let kept = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
-    let seen = apps.seen(&app("a", finalized()).0.unwrap(), Before::Unwatched);
+    let seen = apps.on_apply(&app("a", finalized()).0.unwrap(), Previous::Unknown);
     apps.released.remember("a".into());
     let kept = app("a", kept).0.unwrap();
-    let seen = apps.seen(&kept, Before::Seen(seen));
+    let seen = apps.on_apply(&kept, Previous::Known(seen));
     assert!(!apps.released.forget("a"), "it is not remembered for as long");
-    apps.gone(&ObjectRef::from_obj(&kept), seen);
-    assert_eq!(drain(&mut noticed), []);
+    apps.on_delete(&ObjectRef::from_obj(&kept), seen);
+    assert_eq!(drain(&mut reported), []);
 }
 
 #[tokio::test]
@@ -250,18 +250,18 @@ fn named<K: Kept>(name: &str, more: Value) -> Lenient<K> {
 }
 
 /// The names that were told.
-async fn follow_all<K: Kept + Clone + 'static, F: Follower<K>>(
-    follower: impl FnOnce(Listeners) -> F,
+async fn follow_all<K: Kept + Clone + 'static, H: EventHandler<K>>(
+    handler: impl FnOnce(Subscribers) -> H,
     events: Vec<Event<Lenient<K>>>,
 ) -> Vec<String> {
-    let ((_, writer), (listener, mut changes)) = (store::<K>(), unbounded());
-    let (follower, notices) = (follower(vec![listener]), Notices(unbounded().0));
-    let watch = Watch::new(writer, Watched::Namespaces, follower, notices, Arc::default());
-    watch.follow(stream::iter(events.into_iter().map(Ok))).await;
+    let ((_, writer), (subscriber, mut changes)) = (store::<K>(), unbounded());
+    let (handler, reporter) = (handler(vec![subscriber]), Reporter(unbounded().0));
+    let watch = Watch::new(writer, Watched::Namespaces, handler, reporter, Arc::default());
+    watch.for_each_change(stream::iter(events.into_iter().map(Ok))).await;
     let name = |change| match change {
-        Change::Connection(name) | Change::Namespace(name) => name,
-        Change::ConnectionReady(name) => format!("{name} is Ready"),
-        Change::Secret(app) => app.name,
+        Trigger::Connection(name) | Trigger::Namespace(name) => name,
+        Trigger::ConnectionReady(name) => format!("{name} is Ready"),
+        Trigger::Secret(app) => app.name,
     };
     drain(&mut changes).into_iter().map(name).collect()
 }
@@ -323,7 +323,7 @@ async fn a_secret_that_changes_or_goes_wakes_its_resource_also_when_only_a_new_l
         ("gone", [listed(&["7"]), vec![Event::Delete(secret("8"))]].concat(), 1),
     ] {
         let (mut secrets, mut woken) = secrets();
-        secrets.follow(stream::iter(events.into_iter().map(Ok))).await;
+        secrets.for_each_change(stream::iter(events.into_iter().map(Ok))).await;
         assert_eq!(drain(&mut woken), vec!["a"; wakes], "{case}");
     }
 }
@@ -344,7 +344,7 @@ async fn a_secret_that_no_reconcile_of_this_process_has_seen_wakes_the_resource_
         Event::Apply(unseen("other", owner)),
         Event::Delete(unseen("c", json!([]))),
     ];
-    secrets.follow(stream::iter(events.map(Ok))).await;
+    secrets.for_each_change(stream::iter(events.map(Ok))).await;
     let woken: Vec<String> = drain(&mut woken);
     assert_eq!(woken.iter().filter(|name| *name != "a").collect::<Vec<_>>(), ["b", "c"], "and none at the start");
 }
@@ -362,10 +362,10 @@ async fn a_refused_watch_is_counted_until_it_is_accepted() {
     };
     let (mut secrets, mut woken) = secrets();
     for _ in 0..2 {
-        secrets.follow(stream::iter([refused(), Ok(Event::Apply(secret("8")))])).await;
+        secrets.for_each_change(stream::iter([refused(), Ok(Event::Apply(secret("8")))])).await;
         assert!(counted(&secrets), "it is counted once");
     }
-    secrets.follow(stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
+    secrets.for_each_change(stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
     assert!(!counted(&secrets));
     assert_eq!(drain(&mut woken), Vec::<String>::new(), "nothing is compared with what was not watched");
 }

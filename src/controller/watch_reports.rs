@@ -1,5 +1,5 @@
-//! Says what the watches find that no reconcile can say: an object that cannot be read, and a resource that went away
-//! without its finalizer. Each is a line of the log, and an Event and a status where there is somewhere to put them.
+//! Reports what watches find and no reconciliation can report: an object that cannot be read, and a resource that was deleted
+//! after its finalizer had been removed. Each is a line of the log, and an Event and a status where that is possible.
 
 use crate::cluster::AppEvent;
 use crate::cluster::kubernetes::Kubernetes;
@@ -15,19 +15,19 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde_json::json;
 
-/// Something to say of an object.
+/// What is to be reported of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum WatchReport {
     /// It cannot be read.
     Unreadable {
         /// The object.
         regarding: ObjectReference,
         /// The field, and what is wrong with it.
         error: String,
-        /// What its status says already.
-        said: Option<String>,
+        /// The message of its condition `Stalled`, if it has one.
+        stalled: Option<String>,
     },
-    /// It is gone, and somebody else had removed its finalizer.
+    /// It was deleted, and somebody else had removed its finalizer.
     FinalizerRemoved {
         /// The resource.
         regarding: ObjectReference,
@@ -36,35 +36,36 @@ pub enum Notice {
     },
 }
 
-impl Notice {
+impl WatchReport {
     /// An object of this kind cannot be read.
     pub fn unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) -> Self {
         Self::Unreadable {
             regarding: unreadable.object_ref::<K>(),
             error: unreadable.error.clone(),
-            said: unreadable.stalled.clone(),
+            stalled: unreadable.stalled.clone(),
         }
     }
 }
 
-/// Takes notices.
+/// Sends reports to [`publish_all`].
 #[derive(Clone)]
-pub struct Notices(pub UnboundedSender<Notice>);
+pub struct Reporter(pub UnboundedSender<WatchReport>);
 
-impl Notices {
-    /// Has it said.
-    pub fn say(&self, notice: Notice) {
-        // Nothing is said any more during a shutdown.
-        self.0.unbounded_send(notice).ok();
+impl Reporter {
+    pub fn report(&self, report: WatchReport) {
+        // Nothing is published any more during a shutdown.
+        self.0.unbounded_send(report).ok();
     }
 }
 
-/// Says all notices, one after the other, so that many of them delay nothing else.
-pub async fn say_all(kubernetes: &Kubernetes, metrics: &Metrics, mut notices: UnboundedReceiver<Notice>) {
-    while let Some(notice) = notices.next().await {
-        match notice {
-            Notice::Unreadable { regarding, error, said } => unreadable(kubernetes, regarding, &error, said).await,
-            Notice::FinalizerRemoved { regarding, client_id } => {
+/// Publishes all reports, one after the other, so that many of them delay nothing else.
+pub async fn publish_all(kubernetes: &Kubernetes, metrics: &Metrics, mut reports: UnboundedReceiver<WatchReport>) {
+    while let Some(report) = reports.next().await {
+        match report {
+            WatchReport::Unreadable { regarding, error, stalled } => {
+                unreadable(kubernetes, regarding, &error, stalled).await
+            }
+            WatchReport::FinalizerRemoved { regarding, client_id } => {
                 metrics.finalizer_removed();
                 finalizer_removed(kubernetes, regarding, client_id).await;
             }
@@ -89,15 +90,15 @@ async fn finalizer_removed(kubernetes: &Kubernetes, app: ObjectReference, client
     publish(kubernetes, app, Reason::FinalizerRemoved, message).await;
 }
 
-async fn unreadable(kubernetes: &Kubernetes, regarding: ObjectReference, error: &str, said: Option<String>) {
+async fn unreadable(kubernetes: &Kubernetes, regarding: ObjectReference, error: &str, stalled: Option<String>) {
     let (kind, namespace, name) = (&regarding.kind, &regarding.namespace, &regarding.name);
     tracing::warn!(kind, namespace, name, reason = "Unreadable", "an object cannot be read and is skipped: {error}");
     let message = format!("The operator cannot read this resource and skips it: {error}");
     let has_status = *kind == Some(OrgOAuthApp::kind(&()).into()) || *kind == Some(IamConnection::kind(&()).into());
-    if has_status && said.as_ref() != Some(&message) {
+    if has_status && stalled.as_ref() != Some(&message) {
         let conditions = json!(conditions(&message, Timestamp::now()));
-        if let Err(fault) = kubernetes.write_conditions(&regarding, &conditions).await {
-            tracing::warn!(%fault, namespace, name, "could not write the status of an object that cannot be read");
+        if let Err(error) = kubernetes.write_conditions(&regarding, &conditions).await {
+            tracing::warn!(%error, namespace, name, "failed to write the status of an object that cannot be read");
         }
     }
     // Where Events of objects without a namespace go, the operator has no rights.

@@ -1,58 +1,80 @@
-//! Which resources are to be reconciled because something else changed: their connection, their namespace or their Secret.
-//! Those that wait for a connection are woken when it is Ready again, so that they do not sit out a backoff of minutes.
+//! Triggers: a change of a connection, a namespace or a Secret, and which resources it affects.
+//! Those that wait for a connection are reconciled when it is Ready again, so that they do not sit out a backoff of minutes.
 
-use super::watches::Change;
 use crate::cluster::cached::CachedApp;
 use crate::crd::{ConditionType, OrgOAuthApp};
 use crate::keyed::PrunedMap;
 use crate::reason::Reason;
-use kube::runtime::reflector::Store;
+use futures::channel::mpsc::UnboundedSender;
+use kube::runtime::reflector::{ObjectRef, Store};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A connection that is Ready every few seconds must not take the backoff from all who wait for it. So long is the longest
-/// wait that they have by themselves.
-const WAKE_PACE: Duration = Duration::from_secs(300);
+/// A connection that becomes Ready every few seconds must not take the backoff from the resources that wait for it. It is as
+/// long as their longest backoff.
+const MIN_READY_INTERVAL: Duration = Duration::from_secs(300);
 
-/// The resources of one scope.
-pub struct Affected {
+/// A change that resources other than the changed object depend on.
+#[derive(Clone, Debug)]
+pub enum Trigger {
+    /// The spec of the connection of that name changed, or the connection is gone.
+    Connection(String),
+    /// The connection of that name became Ready.
+    ConnectionReady(String),
+    /// The labels of the namespace of that name changed.
+    Namespace(String),
+    /// The Secret of a resource is not as its last reconciliation left it.
+    Secret(ObjectRef<CachedApp>),
+}
+
+/// The controllers that receive triggers.
+pub type Subscribers = Vec<UnboundedSender<Trigger>>;
+
+/// Sends a trigger to all of them.
+pub fn notify(subscribers: &Subscribers, trigger: &Trigger) {
+    for subscriber in subscribers {
+        // A controller that has ended receives nothing.
+        subscriber.unbounded_send(trigger.clone()).ok();
+    }
+}
+
+/// Finds the resources of one scope that a trigger affects.
+pub struct AffectedApps {
     apps: Store<CachedApp>,
-    /// By connection, when those who waited for it were woken.
+    /// By connection, when the resources that waited for it were last reconciled because it became Ready.
     woken: PrunedMap<String, Instant>,
 }
 
-impl Affected {
-    /// Nobody was woken yet.
+impl AffectedApps {
     pub fn new(apps: Store<CachedApp>) -> Self {
         Self { apps, woken: PrunedMap::default() }
     }
 
-    /// Those that a change concerns.
-    pub fn by(&mut self, change: &Change, now: Instant) -> Vec<Arc<CachedApp>> {
-        match change {
-            Change::Connection(name) => self.those(|app| app.spec.connection_ref.name == *name),
-            Change::Namespace(name) => self.those(|app| app.metadata.namespace.as_ref() == Some(name)),
-            Change::ConnectionReady(name) => self.waiting_for(name, now),
-            Change::Secret(app) => self.apps.get(app).into_iter().collect(),
+    pub fn by(&mut self, trigger: &Trigger, now: Instant) -> Vec<Arc<CachedApp>> {
+        match trigger {
+            Trigger::Connection(name) => self.filter(|app| app.spec.connection_ref.name == *name),
+            Trigger::Namespace(name) => self.filter(|app| app.metadata.namespace.as_ref() == Some(name)),
+            Trigger::ConnectionReady(name) => self.waiting_for(name, now),
+            Trigger::Secret(app) => self.apps.get(app).into_iter().collect(),
         }
     }
 
     fn waiting_for(&mut self, connection: &str, now: Instant) -> Vec<Arc<CachedApp>> {
-        let is_recent = |_: &String, at: &Instant| now < *at + WAKE_PACE;
-        if self.woken.get(connection).is_some_and(|at| now < *at + WAKE_PACE) {
+        let is_recent = |_: &String, at: &Instant| now < *at + MIN_READY_INTERVAL;
+        if self.woken.get(connection).is_some_and(|at| now < *at + MIN_READY_INTERVAL) {
             return Vec::new();
         }
-        let waiting = self.those(|app| app.spec.connection_ref.name == connection && waits_for_connection(app));
+        let waiting = self.filter(|app| app.spec.connection_ref.name == connection && waits_for_connection(app));
         if !waiting.is_empty() {
             *self.woken.get_or_insert_with(connection.to_owned(), || now, is_recent) = now;
             let apps = waiting.len();
-            tracing::info!(connection, apps, "the connection is Ready again: the apps that wait for it go on");
+            tracing::info!(connection, apps, "connection is Ready again; reconciling the apps that wait for it");
         }
         waiting
     }
 
-    fn those(&self, concerns: impl Fn(&OrgOAuthApp) -> bool) -> Vec<Arc<CachedApp>> {
-        self.apps.state().into_iter().filter(|app| concerns(app.outline())).collect()
+    fn filter(&self, is_affected: impl Fn(&OrgOAuthApp) -> bool) -> Vec<Arc<CachedApp>> {
+        self.apps.state().into_iter().filter(|app| is_affected(app.outline())).collect()
     }
 }
 
@@ -67,7 +89,7 @@ fn waits_for_connection(app: &OrgOAuthApp) -> bool {
 mod tests {
     use super::*;
     use kube::ResourceExt;
-    use kube::runtime::reflector::{ObjectRef, store};
+    use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
     use serde_json::json;
 
@@ -82,7 +104,7 @@ mod tests {
         CachedApp::from(serde_json::from_value::<OrgOAuthApp>(object).unwrap())
     }
 
-    fn affected() -> Affected {
+    fn affected() -> AffectedApps {
         let (apps, mut writer) = store();
         for app in [
             app("down", "a", "ConnectionUnavailable"),
@@ -94,7 +116,7 @@ mod tests {
         ] {
             writer.apply_watcher_event(&Event::Apply(app));
         }
-        Affected::new(apps)
+        AffectedApps::new(apps)
     }
 
     fn names(apps: Vec<Arc<CachedApp>>) -> Vec<String> {
@@ -106,10 +128,10 @@ mod tests {
     #[test]
     fn a_change_concerns_those_who_use_what_changed() {
         let (mut affected, now) = (affected(), Instant::now());
-        assert_eq!(names(affected.by(&Change::Connection("b".into()), now)), ["other"]);
-        assert_eq!(names(affected.by(&Change::Connection("a".into()), now)).len(), 5);
-        assert_eq!(names(affected.by(&Change::Namespace("of-good".into()), now)), ["good"]);
-        let mut secret = |name: &str| names(affected.by(&Change::Secret(ObjectRef::new(name).within("of-good")), now));
+        assert_eq!(names(affected.by(&Trigger::Connection("b".into()), now)), ["other"]);
+        assert_eq!(names(affected.by(&Trigger::Connection("a".into()), now)).len(), 5);
+        assert_eq!(names(affected.by(&Trigger::Namespace("of-good".into()), now)), ["good"]);
+        let mut secret = |name: &str| names(affected.by(&Trigger::Secret(ObjectRef::new(name).within("of-good")), now));
         assert_eq!(secret("good"), ["good"]);
         assert_eq!(secret("down"), [""; 0], "another namespace");
     }
@@ -118,7 +140,7 @@ mod tests {
     fn who_waits_for_a_connection_is_woken_when_it_is_ready_again_and_at_most_every_five_minutes() {
         let (mut affected, begin) = (affected(), Instant::now());
         let mut ready = |name: &str, after: u64| {
-            names(affected.by(&Change::ConnectionReady(name.into()), begin + Duration::from_secs(after)))
+            names(affected.by(&Trigger::ConnectionReady(name.into()), begin + Duration::from_secs(after)))
         };
         assert_eq!(ready("unused", 0), [""; 0]);
         assert_eq!(ready("a", 0), ["down", "no-ca", "refused"]);
