@@ -1,5 +1,5 @@
 //! Maps whose keys may be what tenants write: however many keys come, the maps shrink again.
-//! `Keyed` holds what is in use, such as locks and queues; `PrunedMap` what is of use for a while.
+//! `Keyed` holds values in use, such as locks and queues; `PrunedMap` holds values that are of use for a while.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -59,6 +59,10 @@ impl<K: Eq + Hash, V> Drop for InUse<K, V> {
         // The map's and this one: nobody can take another while the map is locked.
         if Arc::strong_count(&self.value) == 2 {
             map.remove(&self.key);
+            // Rarely enough to cost little.
+            if map.capacity() > FEW && map.len() < map.capacity() / 4 {
+                map.shrink_to_fit();
+            }
         }
     }
 }
@@ -135,6 +139,7 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
     pub fn retain(&mut self, of_use: impl Fn(&K, &V) -> bool) {
         self.entries.retain(|key, value| of_use(key, value));
         self.prune_at = (2 * self.entries.len()).max(FEW);
+        self.entries.shrink_to(self.prune_at);
     }
 
     /// All entries, in no order.
@@ -165,6 +170,18 @@ mod tests {
         }
         assert!(map.len() <= 2 * 110, "{}", map.len());
         assert!((0..10).all(|key| map.get(&key) == Some(&1)));
+    }
+
+    #[test]
+    fn the_memory_of_many_keys_is_given_back() {
+        let mut pruned = PrunedMap::default();
+        (0..10_000).for_each(|n| pruned.insert(n, (), |_, ()| true));
+        pruned.retain(|_, ()| false);
+        assert!(pruned.entries.capacity() <= 2 * FEW, "{}", pruned.entries.capacity());
+        let keyed: Keyed<u32, ()> = Keyed::default();
+        let used: Vec<_> = (0..10_000).map(|n| keyed.get(n, Default::default)).collect();
+        drop(used);
+        assert!(lock(&keyed.0).capacity() <= 2 * FEW, "{}", lock(&keyed.0).capacity());
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Publishes Events: one for each change, with its own note. A resource that changes without end gets a bounded number of
-//! them, of which the last one always says how it is now.
+//! Publishes Events: one for each change, with its own note. Those of one object are limited, and the last one is always
+//! published.
 
 use super::requests::Requests;
 use crate::cluster::AppEvent;
 use crate::crd::FIELD_MANAGER;
+use crate::keyed::PrunedMap;
 use crate::metrics::Resource;
 use crate::text;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -13,7 +14,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -25,7 +25,7 @@ const LONGEST_INSTANCE: usize = 128;
 /// Kubernetes takes no longer name of an object.
 const LONGEST_NAME: usize = 253;
 /// So many Events of one object are published in a window; the last of the others when it is over.
-const MOST: u32 = 20;
+const MAX_EVENTS: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// Publishes Events.
@@ -34,29 +34,29 @@ pub struct Events {
     client: Client,
     requests: Requests,
     instance: String,
-    windows: Arc<Windows>,
+    rate_limit: Arc<EventRateLimit>,
 }
 
 impl Events {
     /// As the process of this identity.
     pub fn new(client: Client, requests: Requests, identity: &str) -> Self {
-        Self { client, requests, instance: text::clean(identity, LONGEST_INSTANCE), windows: Arc::default() }
+        Self { client, requests, instance: text::clean(identity, LONGEST_INSTANCE), rate_limit: Arc::default() }
     }
 
     /// Publishes what happened to an object; a failure to do so is only logged.
     pub async fn publish(&self, regarding: ObjectReference, event: AppEvent) {
-        match self.windows.admit(&regarding, event) {
-            Turn::Now(event) => self.create(&regarding, &event).await,
-            Turn::Later(at) => {
+        match self.rate_limit.decide(&regarding, event) {
+            Decision::Publish(event) => self.create(&regarding, &event).await,
+            Decision::PublishHeldAt(at) => {
                 let events = self.clone();
                 tokio::spawn(async move {
                     sleep_until(at).await;
-                    if let Some(event) = events.windows.take_held(&regarding) {
+                    if let Some(event) = events.rate_limit.take_held(&regarding) {
                         events.create(&regarding, &event).await;
                     }
                 });
             }
-            Turn::Held => {}
+            Decision::Hold => {}
         }
     }
 
@@ -100,78 +100,71 @@ fn unique_name(object: &str) -> String {
     format!("{}{suffix}", fits.trim_end_matches(['-', '.']))
 }
 
-/// How many Events each object had in its window; forgotten when that is over.
+/// Limits the Events of each object, by its uid. What is over the limit is held until the window ends.
 #[derive(Default)]
-struct Windows(Mutex<Open>);
-
-#[derive(Default)]
-struct Open {
-    by_object: HashMap<String, Window>,
-    tidied: Option<Instant>,
-}
+struct EventRateLimit(Mutex<PrunedMap<String, Window>>);
 
 struct Window {
     begin: Instant,
     published: u32,
-    /// What happened last of what was not published, and how much more there was.
+    /// The last of the Events over the limit, and how many others were dropped for it.
     held: Option<(AppEvent, u32)>,
 }
 
 #[derive(Debug, PartialEq)]
-enum Turn {
-    Now(AppEvent),
-    /// The first one that is held; whoever gets this publishes the last one then.
-    Later(Instant),
-    Held,
+enum Decision {
+    Publish(AppEvent),
+    /// It is the first one over the limit: the last one is to be published at that time.
+    PublishHeldAt(Instant),
+    Hold,
 }
 
-impl Windows {
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Window {
+    fn new(now: Instant, published: u32) -> Self {
+        Self { begin: now, published, held: None }
     }
 
-    fn admit(&self, regarding: &ObjectReference, event: AppEvent) -> Turn {
+    fn is_over(&self, now: Instant) -> bool {
+        self.held.is_none() && self.begin + WINDOW <= now
+    }
+}
+
+impl EventRateLimit {
+    fn decide(&self, regarding: &ObjectReference, event: AppEvent) -> Decision {
         let now = Instant::now();
-        let mut open = self.lock();
-        open.tidy(now);
-        let fresh = || Window { begin: now, published: 0, held: None };
-        let window = open.by_object.entry(key(regarding)).or_insert_with(fresh);
-        match &mut window.held {
-            Some((last, more)) => {
-                (*last, *more) = (event, *more + 1);
-                return Turn::Held;
-            }
-            None if window.begin + WINDOW <= now => *window = fresh(),
-            None => {}
+        let mut windows = self.windows();
+        let window =
+            windows.get_or_insert_with(key(regarding), || Window::new(now, 0), |_, window| !window.is_over(now));
+        if window.is_over(now) {
+            *window = Window::new(now, 0);
         }
-        if window.published < MOST {
+        if let Some((last, dropped)) = &mut window.held {
+            *last = event;
+            *dropped += 1;
+            return Decision::Hold;
+        }
+        if window.published < MAX_EVENTS {
             window.published += 1;
-            return Turn::Now(event);
+            return Decision::Publish(event);
         }
         window.held = Some((event, 0));
-        Turn::Later(window.begin + WINDOW)
+        Decision::PublishHeldAt(window.begin + WINDOW)
     }
 
     /// Begins a new window with what was held.
     fn take_held(&self, regarding: &ObjectReference) -> Option<AppEvent> {
-        let mut open = self.lock();
-        let window = open.by_object.get_mut(&key(regarding))?;
-        let (event, more) = window.held.take()?;
-        *window = Window { begin: Instant::now(), published: 1, held: None };
-        Some(match more {
+        let mut windows = self.windows();
+        let window = windows.get_mut(&key(regarding))?;
+        let (event, dropped) = window.held.take()?;
+        *window = Window::new(Instant::now(), 1);
+        Some(match dropped {
             0 => event,
-            more => AppEvent { message: format!("{} ({more} earlier changes have no Event.)", event.message), ..event },
+            _ => AppEvent { message: format!("{} ({dropped} earlier changes have no Event.)", event.message), ..event },
         })
     }
-}
 
-impl Open {
-    /// Once in a window, so that it costs nothing where there is much to tell.
-    fn tidy(&mut self, now: Instant) {
-        if self.tidied.is_none_or(|tidied| tidied + WINDOW <= now) {
-            self.by_object.retain(|_, window| window.held.is_some() || now < window.begin + WINDOW);
-            self.tidied = Some(now);
-        }
+    fn windows(&self) -> MutexGuard<'_, PrunedMap<String, Window>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,28 +204,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_one_object_is_bounded_and_its_last_change_is_told() {
-        let windows = Windows::default();
-        for n in 0..MOST {
-            assert!(matches!(windows.admit(&of("a"), event(&n.to_string())), Turn::Now(_)));
+        let limit = EventRateLimit::default();
+        for n in 0..MAX_EVENTS {
+            assert!(matches!(limit.decide(&of("a"), event(&n.to_string())), Decision::Publish(_)));
         }
         let end = Instant::now() + WINDOW;
-        assert_eq!(windows.admit(&of("a"), event("x")), Turn::Later(end));
-        assert_eq!(windows.admit(&of("a"), event("y")), Turn::Held);
-        assert!(matches!(windows.admit(&of("b"), event("of another")), Turn::Now(_)));
+        assert_eq!(limit.decide(&of("a"), event("x")), Decision::PublishHeldAt(end));
+        assert_eq!(limit.decide(&of("a"), event("y")), Decision::Hold);
+        assert!(matches!(limit.decide(&of("b"), event("of another")), Decision::Publish(_)));
         advance(WINDOW).await;
-        let last = windows.take_held(&of("a")).unwrap().message;
+        let last = limit.take_held(&of("a")).unwrap().message;
         assert_eq!(last, "y (1 earlier changes have no Event.)");
-        assert!(matches!(windows.admit(&of("a"), event("z")), Turn::Now(_)));
+        assert!(matches!(limit.decide(&of("a"), event("z")), Decision::Publish(_)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn objects_that_are_quiet_take_no_memory() {
-        let windows = Windows::default();
-        for n in 0..100 {
-            windows.admit(&of(&n.to_string()), event("x"));
+        let limit = EventRateLimit::default();
+        for n in 0..1000 {
+            limit.decide(&of(&n.to_string()), event("x"));
+            advance(WINDOW / 10).await;
         }
-        advance(2 * WINDOW).await;
-        windows.admit(&of("other"), event("x"));
-        assert_eq!(windows.lock().by_object.len(), 1);
+        assert!(limit.windows().len() < 200, "{}", limit.windows().len());
     }
 }
