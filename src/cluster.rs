@@ -1,5 +1,5 @@
-//! The port to Kubernetes: the few reads and writes that a pass makes, and how they can fail.
-//! `cluster::kubernetes` is the real one; simulations bring their own.
+//! The port to Kubernetes: the few reads and writes that a reconciliation makes, and how they can fail.
+//! `cluster::kubernetes` implements it; simulations bring their own.
 
 pub mod cached;
 pub mod claim_key;
@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, future::Future};
 /// Why Kubernetes did not do as asked. Messages hold no secret value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The object changed, went away or came into being meanwhile: what was observed is stale.
+    /// The object was changed, deleted or created meanwhile: what was observed is stale.
     #[error("what was observed is stale")]
     Stale,
     /// Kubernetes refuses the write, in its words.
@@ -29,18 +29,18 @@ pub enum Error {
     Unavailable(String),
 }
 
-/// Something that happened and that a user wants to read about.
+/// An Event about a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppEvent {
-    /// What or why.
+    /// Its reason.
     pub reason: Reason,
-    /// One sentence.
+    /// Its note.
     pub message: String,
-    /// Whether it asks for attention.
+    /// Whether its type is Warning.
     pub warning: bool,
 }
 
-/// Kubernetes, as a pass needs it.
+/// Kubernetes, as a reconciliation needs it.
 pub trait Cluster: Send + Sync + 'static {
     /// Reads a resource past every cache.
     fn read_app(&self, namespace: &str, name: &str) -> impl Future<Output = Result<Option<OrgOAuthApp>, Error>> + Send;
@@ -108,5 +108,5 @@ pub trait Cluster: Send + Sync + 'static {
     -> impl Future<Output = Result<BTreeMap<String, String>, Error>> + Send;
 
     /// Publishes an Event; a failure to do so is only logged.
-    fn tell(&self, app: &OrgOAuthApp, event: &AppEvent) -> impl Future<Output = ()> + Send;
+    fn publish_event(&self, app: &OrgOAuthApp, event: &AppEvent) -> impl Future<Output = ()> + Send;
 }

@@ -1,15 +1,15 @@
-//! A limited number of permits, given to whoever waits for one in turn: round robin over flows, first come first served
-//! inside a flow. A namespace that asks for much waits for itself, never before its neighbors.
+//! A semaphore with fair queuing: permits are granted round robin over flows, and first come first served inside a flow.
+//! A namespace with many requests delays its own, never those of another one.
 
 use crate::iam::OrgId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// One permit of so many is kept for other namespaces, once there have been others.
+/// One permit of so many is reserved for other namespaces, once there have been others.
 const RESERVED_FRACTION: usize = 4;
 
-/// For whom work is done: those of one flow wait for each other.
+/// For whom work is done. Requests of one flow wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Flow {
     /// The operator itself, for what serves everybody: an access token, the check of a connection.
@@ -43,7 +43,7 @@ struct Members {
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
-/// The namespaces that ever came.
+/// The namespaces that ever requested a permit.
 #[derive(Debug)]
 enum Namespaces {
     None,
@@ -72,7 +72,7 @@ impl FairQueue {
         Self(Arc::new(Mutex::new(State { limit: limit.max(1), held: 0, flows, turns, tickets: 0, namespaces })))
     }
 
-    /// Waits for a permit; whoever goes away leaves the queue.
+    /// Waits for a permit. A caller that is cancelled leaves the queue.
     pub async fn acquire(&self, flow: &Flow) -> Permit {
         let (ticket, granted) = self.state().join(flow);
         let permit = Permit { queue: self.clone(), flow: flow.clone(), ticket };
@@ -108,7 +108,7 @@ impl FairQueue {
 
 impl State {
     fn join(&mut self, flow: &Flow) -> (u64, oneshot::Receiver<()>) {
-        self.meet(flow);
+        self.record_namespace(flow);
         let (grant, granted) = oneshot::channel();
         let ticket = self.tickets;
         self.tickets += 1;
@@ -121,7 +121,7 @@ impl State {
         (ticket, granted)
     }
 
-    fn meet(&mut self, flow: &Flow) {
+    fn record_namespace(&mut self, flow: &Flow) {
         let Flow::Namespace(name) = flow else { return };
         match &self.namespaces {
             Namespaces::None => self.namespaces = Namespaces::One(name.clone()),
@@ -130,7 +130,7 @@ impl State {
         }
     }
 
-    /// Gives what is free to those whose turn it is.
+    /// Grants the free permits to the flows whose turn it is.
     fn grant(&mut self) {
         while self.held < self.limit {
             let next = self.turns.iter().position(|flow| self.may_hold_more(flow));
@@ -142,7 +142,7 @@ impl State {
             if !members.waiting.is_empty() {
                 self.turns.push_back(flow);
             }
-            // Whoever goes away meanwhile gives the permit back when it is dropped.
+            // A caller that is cancelled meanwhile gives the permit back when it is dropped.
             grant.send(()).ok();
         }
     }

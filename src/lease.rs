@@ -1,5 +1,5 @@
-//! Leader election with a Lease: one replica leads, the others stand by, and whoever leads no more stops at once.
-//! The rules are in `election`; here is when they are applied, and what a leader does who cannot renew its claim.
+//! Leader election with a Lease: one replica leads, the others stand by, and one that loses leadership stops at once.
+//! The rules are in `election`; here is when they are applied, and what a leader does that cannot renew its claim.
 
 mod election;
 pub mod guard;
@@ -20,22 +20,22 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 pub const NAME: &str = "oauth-app-operator";
 /// How long a claim counts for the others after they have seen it.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// A leader that could not renew its claim for so long leads no more; the rest of the duration is for what it has sent.
+/// A leader that could not renew its claim for so long has lost leadership; the rest of the duration is for what it has sent.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// One attempt must leave time for others before the deadline.
-const ATTEMPT: Duration = Duration::from_secs(3);
-/// Between two attempts to give the Lease up, which are few.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two attempts to release the Lease, which are few.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
-/// Why a leader leads no more.
+/// Why a leader lost leadership.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeadershipLost {
     /// The API server could not be asked, or this process was paused.
-    #[error("leadership is lost: Lease {NAME} could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
+    #[error("lost leadership: Lease {NAME} could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
     NotRenewed,
     /// Another replica leads.
-    #[error("leadership is lost: {0} holds Lease {NAME}")]
+    #[error("lost leadership: {0} holds Lease {NAME}")]
     Taken(String),
 }
 
@@ -84,7 +84,7 @@ pub struct Leader<L> {
     deadline: watch::Sender<Instant>,
 }
 
-/// What came of one look at the Lease.
+/// The result of one attempt to hold the Lease.
 enum Attempt {
     LeadsUntil(Instant),
     StandBy { holder: String, until: Instant },
@@ -100,7 +100,7 @@ impl<L: Leases> Candidate<L> {
     }
 
     /// Returns once this replica leads. Calls `standing_by` whenever it sees that another one does.
-    pub async fn win(mut self, standing_by: impl Fn()) -> Leader<L> {
+    pub async fn acquire(mut self, standing_by: impl Fn()) -> Leader<L> {
         let mut leader = None;
         loop {
             let mut pause = jittered(RETRY_PERIOD);
@@ -117,14 +117,14 @@ impl<L: Leases> Candidate<L> {
                     pause = pause.min(until.saturating_duration_since(Instant::now()));
                 }
                 Attempt::Expired | Attempt::Raced => {}
-                Attempt::Failed(error) => tracing::warn!(error, "no claim to Lease {NAME}; trying again"),
+                Attempt::Failed(error) => tracing::warn!(error, "failed to acquire Lease {NAME}; retrying"),
             }
             sleep(pause).await;
         }
     }
 
     async fn attempt(&mut self) -> Attempt {
-        match timeout(ATTEMPT, self.look_and_claim()).await {
+        match timeout(ATTEMPT_TIMEOUT, self.read_and_claim()).await {
             Ok(Ok(attempt)) => attempt,
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Attempt::Raced,
             Ok(Err(error)) => Attempt::Failed(error.to_string()),
@@ -132,9 +132,9 @@ impl<L: Leases> Candidate<L> {
         }
     }
 
-    async fn look_and_claim(&mut self) -> kube::Result<Attempt> {
+    async fn read_and_claim(&mut self) -> kube::Result<Attempt> {
         let lease = self.leases.read().await?;
-        let claim = match self.election.turn(lease, Instant::now(), Timestamp::now()) {
+        let claim = match self.election.decide(lease, Instant::now(), Timestamp::now()) {
             Decision::Claim(lease) => lease,
             Decision::StandBy { holder, until } => return Ok(Attempt::StandBy { holder, until }),
             Decision::Expired => return Ok(Attempt::Expired),
@@ -164,10 +164,10 @@ impl<L: Leases> Leader<L> {
         LeadershipGuard::UntilDeadline(self.deadline.subscribe())
     }
 
-    /// Keeps leading until `done`, then gives the Lease up, so that the next one need not wait.
+    /// Renews the Lease until `done`, then releases it, so that the next leader need not wait.
     ///
     /// # Errors
-    /// When it leads no more, whether or not it is done.
+    /// When it lost leadership, whether or not it is done.
     pub async fn renew_until(mut self, done: impl Future<Output = ()>) -> Result<(), LeadershipLost> {
         let mut done = pin!(done);
         loop {
@@ -188,7 +188,7 @@ impl<L: Leases> Leader<L> {
                 }
                 Attempt::Raced => continue,
                 Attempt::Failed(error) => {
-                    tracing::warn!(error, "Lease {NAME} is not renewed; trying again");
+                    tracing::warn!(error, "failed to renew Lease {NAME}; retrying");
                     continue;
                 }
                 Attempt::StandBy { holder, .. } => LeadershipLost::Taken(holder),
@@ -204,13 +204,13 @@ impl<L: Leases> Leader<L> {
         self.deadline.send_replace(Instant::now());
         let release = async {
             while let Err(error) = self.replica.release().await {
-                tracing::debug!(%error, "Lease {NAME} is not given up; trying again");
+                tracing::debug!(%error, "failed to release Lease {NAME}; retrying");
                 sleep(RELEASE_RETRY).await;
             }
         };
-        match timeout(ATTEMPT, release).await {
-            Ok(()) => tracing::info!("Lease {NAME} is given up"),
-            Err(_) => tracing::warn!("Lease {NAME} could not be given up; the next leader waits until it runs out"),
+        match timeout(ATTEMPT_TIMEOUT, release).await {
+            Ok(()) => tracing::info!("released Lease {NAME}"),
+            Err(_) => tracing::warn!("failed to release Lease {NAME}; the next leader waits until it expires"),
         }
     }
 }

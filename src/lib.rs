@@ -2,7 +2,7 @@
 //! VMware Cloud Partner Navigator. A pass observes, decides (pure), performs and reports; this is where each part lives:
 //!
 //! - [`crd`]: the two resources: schema, defaults, limits, CEL rules
-//! - [`controller`]: watches and the queue: which resource is looked at when
+//! - [`controller`]: the two controllers and their watches: what is reconciled when
 //! - [`reconcile`]: one pass over one resource; the only place with effects
 //! - [`decide`]: what to do next, from what was seen; the only place with policy
 //! - [`status`] and [`reason`]: what users and tools read
@@ -11,11 +11,11 @@
 //! - [`claim`]: the signed record that an app is a resource's
 //! - [`secret_value`] and [`text`]: what comes from outside: credentials within limits, and text that is fit to be shown
 //! - [`definition`]: what a spec means at each API, and whether the API shows the same
-//! - [`grants`]: who may use a connection
+//! - [`grants`]: which resources may use a connection
 //! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
 //! - [`consumers`]: pods that still hold an earlier secret, and restarts
-//! - [`connections`]: from an `IamConnection` to a service that can be called
+//! - [`connections`]: the port to the `IamConnection`s; beneath it those of the cluster
 //! - [`lease`]: which replica leads; [`guard`]: how a pass knows that it still does
 //! - [`fair_queue`] and [`keyed`]: who is served when, so that nobody waits for a neighbor, and maps that shrink again
 //! - [`backoff`]: when to look again

@@ -1,5 +1,5 @@
-//! What is known of a panic: where it was, and never what a value was. A panic ends what it was in, a reconcile say, and
-//! everything else goes on.
+//! Records where a panic occurred, and never the value of a variable. A panic ends its reconciliation, and everything else
+//! goes on.
 
 use std::cell::RefCell;
 use std::panic::{Location, PanicHookInfo};
@@ -8,8 +8,8 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// From now on each panic is a line of the log.
-pub fn log_where() {
+/// Logs each panic from now on.
+pub fn install_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = place(panic);
         tracing::error!(place, "the operator failed; this is a bug, please report it");
@@ -17,8 +17,8 @@ pub fn log_where() {
     }));
 }
 
-/// Where the panic was that was just caught on this thread.
-pub fn last() -> String {
+/// The location of the panic that was just caught on this thread.
+pub fn last_location() -> String {
     LAST.take().unwrap_or_else(|| "an unknown place".into())
 }
 

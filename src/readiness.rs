@@ -1,5 +1,5 @@
-//! Whether the process is ready: it has what it needs for its part, and the API server answers now.
-//! However many ask, the API server is asked once at a time and at most once a second.
+//! Tells whether the process is ready: it has what it needs, and the Kubernetes API server answers.
+//! However many probes come, the API server gets one request at a time and at most one a second.
 
 use kube::Client;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// Less than a probe waits.
+/// Less than the timeout of a probe.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const REMEMBERED: Duration = Duration::from_secs(1);
 
-/// Shared between the endpoint and those who know.
+/// Shared between the HTTP endpoint and the process.
 #[derive(Clone)]
 pub struct Readiness(Arc<State>);
 
 struct State {
     client: Client,
     set: AtomicBool,
-    /// When the API server was asked last, and whether it answered.
+    /// When the API server was last asked, and whether it answered.
     asked: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -29,7 +29,7 @@ impl Readiness {
         Self(Arc::new(State { client, set: AtomicBool::new(false), asked: Mutex::default() }))
     }
 
-    /// Says that the process has, or has no longer, what it needs.
+    /// Sets whether the process has what it needs.
     pub fn set(&self, ready: bool) {
         self.0.set.store(ready, Ordering::Relaxed);
     }
@@ -46,7 +46,7 @@ impl Readiness {
 }
 
 impl State {
-    /// Who asks meanwhile waits here, and gets the same answer.
+    /// A probe that comes meanwhile waits here, and gets the same answer.
     async fn reaches_server(&self) -> bool {
         let mut asked = self.asked.lock().await;
         match *asked {

@@ -1,5 +1,5 @@
-//! The life of the process: it waits until it can read what it watches, stands by until it leads, runs the controllers,
-//! and on a signal drains and gives the lead to the next one.
+//! Runs the process: it waits until it can read what it watches, stands by until it leads, runs the controllers, and on a
+//! signal drains and releases the Lease.
 
 use crate::claim::ClaimKey;
 use crate::cli::RunArgs;
@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-/// Passes under way get this long after a signal. With the time to give the Lease up it is less than the 30 s that
+/// Reconciliations in progress get this long after a signal. With the time to release the Lease it is less than the 30 s that
 /// Kubernetes gives by default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 /// For all lists together; kube itself sets no read timeout.
@@ -41,9 +41,9 @@ type ShutdownSignal = Shared<BoxFuture<'static, ()>>;
 /// Runs the operator until a signal.
 ///
 /// # Errors
-/// When it cannot run, or runs no more for another reason than a signal.
+/// When it cannot run, or stops for another reason than a signal.
 pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
-    panics::log_where();
+    panics::install_hook();
     let identity = lease::identity()?;
     let client = client(Config::infer().await?, &identity)?;
     let settings = controller::Settings {
@@ -58,11 +58,15 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     let readiness = Readiness::new(client.clone());
     let metrics = Arc::<Metrics>::default();
     let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));
-    let process = Process { identity, client, settings, metrics, readiness, stop: stop()? };
+    let process = Process { identity, client, settings, metrics, readiness, shutdown: shutdown_signal()? };
     tokio::select! {
         ended = process.run(arguments.leader_election) => ended,
         ended = endpoint => {
-            let error = ended.map_or_else(|error| error.to_string(), |served| served.err().map(|error| error.to_string()).unwrap_or_default());
+            let error = match ended {
+                Ok(Ok(())) => String::new(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
             Err(format!("cannot serve {}: {error}", arguments.http_addr).into())
         }
     }
@@ -92,7 +96,7 @@ fn client(mut config: Config, identity: &str) -> Result<Client, Box<dyn Error>> 
     Ok(Client::try_from(config)?)
 }
 
-fn stop() -> io::Result<ShutdownSignal> {
+fn shutdown_signal() -> io::Result<ShutdownSignal> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let either = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -106,14 +110,14 @@ struct Process {
     settings: controller::Settings,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    stop: ShutdownSignal,
+    shutdown: ShutdownSignal,
 }
 
 impl Process {
     async fn run(self, elects_leader: bool) -> Result<(), Box<dyn Error>> {
         tokio::select! {
             () = wait_for_access(&self.client, &self.settings) => {}
-            () = self.stop.clone() => return Ok(()),
+            () = self.shutdown.clone() => return Ok(()),
         }
         match elects_leader {
             true => self.run_as_leader().await,
@@ -121,13 +125,13 @@ impl Process {
         }
     }
 
-    /// Who leads no more ends at once: the controllers are dropped with whatever they were doing.
+    /// A replica that loses leadership exits at once: the controllers are dropped with whatever they were doing.
     async fn run_as_leader(mut self) -> Result<(), Box<dyn Error>> {
         let leases = Api::namespaced(self.client.clone(), &self.settings.operator_namespace);
         let candidate = Candidate::new(leases, self.identity.clone());
         let leader = tokio::select! {
-            leader = candidate.win(|| self.readiness.set(true)) => leader,
-            () = self.stop.clone() => return Ok(()),
+            leader = candidate.acquire(|| self.readiness.set(true)) => leader,
+            () = self.shutdown.clone() => return Ok(()),
         };
         tracing::info!(identity = self.identity, "leading");
         self.settings.guard = leader.guard();
@@ -143,16 +147,16 @@ impl Process {
         Ok(held.await??)
     }
 
-    /// Runs the controllers until a signal, and until the passes that are then under way have ended.
+    /// Runs the controllers until a signal, and until the reconciliations that are then in progress have ended.
     async fn run_controllers(self) -> Result<(), Box<dyn Error>> {
-        let Self { identity: _, client, settings, metrics, readiness, stop } = self;
+        let Self { identity: _, client, settings, metrics, readiness, shutdown } = self;
         let claim_key = tokio::select! {
             key = wait_for_claim_key(&client, &settings.operator_namespace) => key,
-            () = stop.clone() => return Ok(()),
+            () = shutdown.clone() => return Ok(()),
         };
         metrics.leader.set(1);
         readiness.set(false);
-        let (ready, stopping) = (readiness.clone(), stop.clone());
+        let (ready, stopping) = (readiness.clone(), shutdown.clone());
         let synced = move || {
             if stopping.peek().is_none() {
                 ready.set(true);
@@ -164,19 +168,19 @@ impl Process {
             Box::pin(controller::run(client, settings, claim_key, metrics, synced, async { drop(halted.await) }));
         tokio::select! {
             () = &mut controllers => return Err("the watches ended".into()),
-            () = stop => {}
+            () = shutdown => {}
         }
-        tracing::info!("stopping: no new passes, those under way end");
+        tracing::info!("shutting down: waiting for the reconciliations in progress");
         readiness.set(false);
         drop(halt);
         if timeout(DRAIN_TIMEOUT, controllers).await.is_err() {
-            tracing::warn!("passes still under way are cut; the next start takes them up again");
+            tracing::warn!("cancelled the reconciliations still in progress; the next leader resumes them");
         }
         Ok(())
     }
 }
 
-/// Without its key the operator could tell nobody's app from another's.
+/// Without its key the operator could not tell whose an app is.
 async fn wait_for_claim_key(client: &Client, namespace: &str) -> ClaimKey {
     loop {
         match timeout(STARTUP_TIMEOUT, claim_key::load(client, namespace)).await {
@@ -198,7 +202,7 @@ async fn wait_for_access(client: &Client, settings: &controller::Settings) {
         };
         tracing::error!(
             error,
-            "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; trying again"
+            "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; retrying"
         );
         sleep(STARTUP_RETRY).await;
     }

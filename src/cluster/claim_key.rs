@@ -1,5 +1,5 @@
-//! The Secret in the operator's namespace that holds the key with which it signs claims: read at the start, made at the
-//! first one. Further keys in it are those of before a rotation, which still verify.
+//! The Secret in the operator's namespace that holds the key with which it signs claims: read at the start, created at the
+//! first one. Further keys in it are those from before a rotation, which still verify.
 
 use crate::claim::{ClaimKey, MIN_KEY_BYTES};
 use crate::crd::FIELD_MANAGER;
@@ -27,7 +27,7 @@ pub async fn load(client: &Client, namespace: &str) -> Result<ClaimKey, String> 
     match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &new()?).await
     {
         Ok(secret) => {
-            tracing::info!(namespace, name = NAME, "made the key that signs claims; include it in backups");
+            tracing::info!(namespace, name = NAME, "created the key that signs claims; include it in backups");
             read(&secret, namespace)
         }
         // Another replica was first.

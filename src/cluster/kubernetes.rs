@@ -1,4 +1,4 @@
-//! The real cluster: each method of the port is one request to the API server, bounded in time.
+//! The port to Kubernetes over its API: each method is one request to the API server, bounded in time.
 //! Writes carry the `resourceVersion` that was observed, so that a race ends in a refusal.
 
 mod consumers;
@@ -30,8 +30,8 @@ use requests::{Requests, readable};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// So many resources with the same id are looked at.
-const MOST_RIVALS: usize = 256;
+/// So many resources with the same id are kept of a list.
+const MAX_SAME_ID: usize = 256;
 
 /// A connection to the API server.
 pub struct Kubernetes {
@@ -67,14 +67,14 @@ impl Kubernetes {
     }
 
     /// Publishes an Event about any object.
-    pub async fn tell_of(&self, regarding: ObjectReference, event: AppEvent) {
+    pub async fn publish_event_of(&self, regarding: ObjectReference, event: AppEvent) {
         self.events.publish(regarding, event).await;
     }
 
     /// Writes these conditions of an object of which nothing else is known.
     pub async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), Error> {
         let body = json!({"metadata": {"uid": of.uid}, "status": {"conditions": conditions}});
-        let (name, params, patch) = (of.name.clone().unwrap_or_default(), merging(), Patch::Merge(&body));
+        let (name, params, patch) = (of.name.clone().unwrap_or_default(), patch_params(), Patch::Merge(&body));
         match &of.namespace {
             Some(namespace) => {
                 let api = self.apps(namespace);
@@ -97,7 +97,7 @@ impl Kubernetes {
     async fn patch(&self, app: &OrgOAuthApp, subresource: Option<&str>, body: Value) -> Result<OrgOAuthApp, Error> {
         let api = self.apps(&app.namespace().unwrap_or_default());
         let requests = self.requests.of(app.namespace().as_deref());
-        let (name, params, patch) = (app.name_any(), merging(), Patch::Merge(&body));
+        let (name, params, patch) = (app.name_any(), patch_params(), Patch::Merge(&body));
         let answer = match subresource {
             None => requests.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
             Some(_) => {
@@ -111,7 +111,7 @@ impl Kubernetes {
     async fn create_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, Error> {
         let namespace = secret.namespace().unwrap_or_default();
         let api = self.secrets(&namespace);
-        let (params, secret) = (posting(dry_run), Lenient(Ok(secret)));
+        let (params, secret) = (post_params(dry_run), Lenient(Ok(secret)));
         let request = api.create(&params, &secret);
         self.write_or_try(&namespace, request, dry_run).await
     }
@@ -119,7 +119,7 @@ impl Kubernetes {
     async fn replace_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, Error> {
         let namespace = secret.namespace().unwrap_or_default();
         let api = self.secrets(&namespace);
-        let (name, params, secret) = (secret.name_any(), posting(dry_run), Lenient(Ok(secret)));
+        let (name, params, secret) = (secret.name_any(), post_params(dry_run), Lenient(Ok(secret)));
         let request = api.replace(&name, &params, &secret);
         self.write_or_try(&namespace, request, dry_run).await
     }
@@ -162,7 +162,7 @@ impl Kubernetes {
     async fn patch_workload(&self, namespace: &str, workload: &Workload, body: &Value) -> Result<(), Error> {
         let requests = Request::new(consumers::path(workload.kind, namespace));
         let patch = async {
-            let request = requests.patch(&workload.name, &merging(), &Patch::Merge(body));
+            let request = requests.patch(&workload.name, &patch_params(), &Patch::Merge(body));
             self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
         };
         self.requests.of(Some(namespace)).write(workload.kind.into(), patch).await.map(drop)
@@ -178,18 +178,18 @@ fn observed(app: &OrgOAuthApp) -> Value {
     json!({"resourceVersion": app.metadata.resource_version, "uid": app.metadata.uid})
 }
 
-fn posting(dry_run: bool) -> PostParams {
+fn post_params(dry_run: bool) -> PostParams {
     PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }
 }
 
-fn merging() -> PatchParams {
+fn patch_params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
 /// Of many that chose the same id only those with a claim, and some that may be older, have to be known.
-fn keep(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>) {
+fn add_same_id(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>) {
     let has_claim = |app: &OrgOAuthApp| app.status.as_ref().is_some_and(|status| status.claim.is_some());
-    let app = app.ok().filter(|app| found.len() < MOST_RIVALS || has_claim(app));
+    let app = app.ok().filter(|app| found.len() < MAX_SAME_ID || has_claim(app));
     found.extend(app.map(outline));
 }
 
@@ -206,7 +206,7 @@ impl Cluster for Kubernetes {
         };
         let mut found = Vec::new();
         for api in &apis {
-            self.requests.of(Some(asking)).list(api, params.clone(), |app| keep(&mut found, app)).await?;
+            self.requests.of(Some(asking)).list(api, params.clone(), |app| add_same_id(&mut found, app)).await?;
         }
         for store in &self.watched.apps {
             // Those that chose the id are in the lists.
@@ -238,11 +238,11 @@ impl Cluster for Kubernetes {
                     Some(_) | None => Ok(()),
                 }
             }
-            Err(fault) => {
-                if let Error::Refused(_) = fault {
+            Err(error) => {
+                if let Error::Refused(_) = error {
                     self.released.forget(&app.uid().unwrap_or_default());
                 }
-                Err(fault)
+                Err(error)
             }
         }
     }
@@ -258,7 +258,7 @@ impl Cluster for Kubernetes {
     ) -> Result<(), Error> {
         let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
         let body = json!({"metadata": {"uid": connection.metadata.uid}, "status": status});
-        let (name, params, patch) = (connection.name_any(), merging(), Patch::Merge(&body));
+        let (name, params, patch) = (connection.name_any(), patch_params(), Patch::Merge(&body));
         let patch = api.patch_status(&name, &params, &patch);
         self.requests.write(metrics::Resource::IamConnectionsStatus, patch).await.map(drop)
     }
@@ -273,7 +273,7 @@ impl Cluster for Kubernetes {
             SecretWrite::Replace(secret) => self.replace_secret(secret, false).await.map(Some),
             SecretWrite::Recreate { old, new } => {
                 self.delete_secret(&old).await?;
-                // The old one is gone already, so a fault that may pass is not left to the next time.
+                // The old one is gone already, so an error that may pass is not left to the next reconciliation.
                 match self.create_secret((*new).clone(), false).await {
                     Err(Error::Unavailable(_)) => self.create_secret(*new, false).await.map(Some),
                     answer => answer.map(Some),
@@ -295,20 +295,20 @@ impl Cluster for Kubernetes {
     async fn pods_using(&self, namespace: &str, secrets: &[String]) -> Result<Vec<String>, Error> {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut names = Vec::new();
-        let mut keep = |pod: PodSecrets| names.extend(pod.uses(secrets).then(|| pod.name_any()));
-        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut keep).await?;
+        let mut add = |pod: PodSecrets| names.extend(pod.uses(secrets).then(|| pod.name_any()));
+        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut add).await?;
         Ok(names)
     }
 
     async fn stale_consumers(&self, namespace: &str, secret: &str, until: Timestamp) -> Result<StaleConsumers, Error> {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut stale = StaleConsumers::default();
-        let mut keep = |pod: PodSecrets| {
+        let mut add = |pod: PodSecrets| {
             if pod.took(secret, until) {
                 stale.add(pod.name_any());
             }
         };
-        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut keep).await?;
+        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut add).await?;
         Ok(stale)
     }
 
@@ -323,7 +323,7 @@ impl Cluster for Kubernetes {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(RestartResult::Missing),
             Err(Error::Refused(message)) => return Ok(RestartResult::Forbidden(message)),
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         };
         if let Some(result) = consumers::no_restart(&read, secret, since) {
             return Ok(result);
@@ -331,7 +331,7 @@ impl Cluster for Kubernetes {
         match self.patch_workload(namespace, workload, &consumers::restart(&read, since)).await {
             Ok(()) => Ok(RestartResult::Restarted),
             Err(Error::Refused(message)) => Ok(RestartResult::Refused(message)),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 
@@ -341,7 +341,7 @@ impl Cluster for Kubernetes {
         Ok(found.ok_or(Error::Stale)?.metadata.labels.clone().unwrap_or_default())
     }
 
-    async fn tell(&self, app: &OrgOAuthApp, event: &AppEvent) {
+    async fn publish_event(&self, app: &OrgOAuthApp, event: &AppEvent) {
         let regarding = ObjectReference { resource_version: app.resource_version(), ..app.object_ref(&()) };
         self.events.publish(regarding, event.clone()).await;
     }

@@ -1,5 +1,5 @@
 //! What the watches keep current: the resources, and the namespaces with their labels.
-//! Whoever reads here may see what was true a moment ago.
+//! A read may return what was true a moment ago.
 
 use super::cached::CachedApp;
 use k8s_openapi::api::core::v1::Namespace;

@@ -1,19 +1,19 @@
-//! How many reconciles are under way at once, for each connection and each of its organizations, and whose turn it is.
-//! A waiting reconcile holds no slot of the connection, and namespaces are served in turn.
+//! Limits how many reconciliations are in progress at once, for each connection and each of its organizations.
+//! A waiting one holds no slot of the connection, and namespaces are served in turn.
 
 use crate::crd::OrgOAuthApp;
 use crate::fair_queue::{FairQueue, Flow, Permit};
 use crate::keyed::{InUse, Keyed};
 use kube::ResourceExt;
 
-/// Reconciles of one connection that may be under way for each request that it may have in flight. A connection that
-/// hangs costs the others nothing; and deletions need company to share requests.
+/// Reconciliations of one connection that may be in progress for each request that it may have in flight. More than one,
+/// since most of them wait, and deletions at the same time share requests.
 const SLOTS_PER_REQUEST: usize = 16;
 /// Those of one organization, so that one that hangs leaves room for the others.
 const SLOTS_OF_ORG_PER_REQUEST: usize = 12;
 
-/// Whose reconciles are limited together: those of a connection, or of one of its organizations. A changed limit counts
-/// for the reconciles that start from then on.
+/// Which reconciliations are limited together: those of a connection, or of one of its organizations. A changed limit counts
+/// for the reconciliations that start from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AdmissionKey {
     connection: String,
@@ -21,7 +21,7 @@ pub struct AdmissionKey {
     limit: usize,
 }
 
-/// The reconciles that are under way or wait for it.
+/// The reconciliations that are in progress or wait for a slot.
 #[derive(Debug, Default)]
 pub struct Admission(Keyed<AdmissionKey, FairQueue>);
 

@@ -1,5 +1,5 @@
-//! How many reconciles of a resource ended alike in succession, which decides how long the next one waits.
-//! What is known of resources that are gone is forgotten.
+//! Counts how many reconciliations of a resource ended alike in succession, which decides the backoff.
+//! Resources that are gone are forgotten.
 
 use crate::keyed::PrunedMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,12 +20,12 @@ struct Last {
 }
 
 impl Attempts {
-    /// Forgets them, since one ended well.
+    /// Resets the count, since one succeeded.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    /// Counts one that ended so, and says how many ended alike before it.
+    /// Counts one that ended so, and returns how many ended alike before it.
     pub fn record_attempt(&self, uid: String, ending: &'static str, now: Instant) -> u32 {
         let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = |_: &String, last: &Last| last.at + FORGOTTEN_AFTER > now;

@@ -1,4 +1,4 @@
-//! The rules of the election, those of client-go: what follows from a look at the Lease. Pure: times are arguments.
+//! The rules of the election, those of client-go: what follows from a read of the Lease. Pure: times are arguments.
 //! Whether another one's claim has run out is judged by our clock, from when we saw it change; its times are never read.
 
 use super::{LEASE_DURATION, NAME, RENEW_DEADLINE};
@@ -24,7 +24,7 @@ pub(super) enum Decision {
     Claim(Box<Lease>),
     /// Let another one lead, at least until then.
     StandBy { holder: String, until: Instant },
-    /// End: the time is over in which this replica led.
+    /// Stop: the time is over in which this replica led.
     Expired,
 }
 
@@ -33,8 +33,8 @@ impl Election {
         Self { identity, seen: None, leads_until: None }
     }
 
-    /// After a look at the Lease. One that is missing says nothing: whoever was seen last may still lead.
-    pub fn turn(&mut self, lease: Option<Lease>, now: Instant, time: Timestamp) -> Decision {
+    /// After a read of the Lease. One that is missing says nothing: the holder that was seen last may still lead.
+    pub fn decide(&mut self, lease: Option<Lease>, now: Instant, time: Timestamp) -> Decision {
         if let Some(spec) = lease.as_ref().and_then(|lease| lease.spec.as_ref())
             && self.seen.as_ref().is_none_or(|(seen, _)| seen != spec)
         {
@@ -124,12 +124,12 @@ mod tests {
         Election::new("us".into())
     }
 
-    fn stands_by_for(turn: Decision, other: &str) -> bool {
-        matches!(turn, Decision::StandBy { holder, .. } if holder == other)
+    fn stands_by_for(decision: Decision, other: &str) -> bool {
+        matches!(decision, Decision::StandBy { holder, .. } if holder == other)
     }
 
-    fn claim(turn: Decision) -> Lease {
-        match turn {
+    fn claim(decision: Decision) -> Lease {
+        match decision {
             Decision::Claim(lease) => *lease,
             other => panic!("{other:?}"),
         }
@@ -138,12 +138,12 @@ mod tests {
     #[test]
     fn a_lease_that_is_missing_or_blank_is_claimed_at_once() {
         let now = Instant::now();
-        let first = claim(us().turn(None, now, at(100)));
+        let first = claim(us().decide(None, now, at(100)));
         assert_eq!(first.metadata.resource_version, None);
         let spec = first.spec.unwrap();
         assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("us"), Some(0)));
         for blank in [lease("", 90), us_released()] {
-            let taken = claim(us().turn(Some(blank), now, at(100)));
+            let taken = claim(us().decide(Some(blank), now, at(100)));
             assert_eq!(taken.metadata.resource_version.as_deref(), Some("7"), "a race ends in a refusal");
             let spec = taken.spec.unwrap();
             assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("us"), Some(4)));
@@ -159,40 +159,40 @@ mod tests {
     fn anothers_claim_counts_for_its_duration_from_when_we_saw_it_whatever_its_clock_says() {
         let (mut us, begin) = (us(), Instant::now());
         // By our wall clock it was renewed a day ago, then a day ahead.
-        assert!(stands_by_for(us.turn(Some(lease("them", -86_400)), begin, at(0)), "them"));
-        assert!(stands_by_for(us.turn(Some(lease("them", 86_400)), begin + 14 * SECOND, at(14)), "them"));
-        assert!(stands_by_for(us.turn(Some(lease("them", 86_400)), begin + 28 * SECOND, at(28)), "them"));
-        let taken = claim(us.turn(Some(lease("them", 86_400)), begin + 29 * SECOND, at(29)));
+        assert!(stands_by_for(us.decide(Some(lease("them", -86_400)), begin, at(0)), "them"));
+        assert!(stands_by_for(us.decide(Some(lease("them", 86_400)), begin + 14 * SECOND, at(14)), "them"));
+        assert!(stands_by_for(us.decide(Some(lease("them", 86_400)), begin + 28 * SECOND, at(28)), "them"));
+        let taken = claim(us.decide(Some(lease("them", 86_400)), begin + 29 * SECOND, at(29)));
         assert_eq!(taken.spec.unwrap().holder_identity.as_deref(), Some("us"));
     }
 
     #[test]
     fn a_new_label_does_not_prolong_a_claim() {
         let (mut us, begin) = (us(), Instant::now());
-        us.turn(Some(lease("them", 0)), begin, at(0));
+        us.decide(Some(lease("them", 0)), begin, at(0));
         let mut labelled = lease("them", 0);
         labelled.metadata.resource_version = Some("8".into());
-        claim(us.turn(Some(labelled), begin + 15 * SECOND, at(15)));
+        claim(us.decide(Some(labelled), begin + 15 * SECOND, at(15)));
     }
 
     #[test]
     fn a_lease_that_somebody_deleted_is_created_when_the_last_claim_has_run_out() {
         let (mut us, begin) = (us(), Instant::now());
-        us.turn(Some(lease("them", 0)), begin, at(0));
-        assert!(stands_by_for(us.turn(None, begin + 14 * SECOND, at(14)), "them"));
-        claim(us.turn(None, begin + 15 * SECOND, at(15)));
+        us.decide(Some(lease("them", 0)), begin, at(0));
+        assert!(stands_by_for(us.decide(None, begin + 14 * SECOND, at(14)), "them"));
+        claim(us.decide(None, begin + 15 * SECOND, at(15)));
     }
 
     #[test]
     fn a_leader_renews_its_claim_and_keeps_when_it_began() {
         let (mut us, begin) = (us(), Instant::now());
         us.record_acquired(begin);
-        let renewed = claim(us.turn(Some(lease("us", 0)), begin + 2 * SECOND, at(2))).spec.unwrap();
+        let renewed = claim(us.decide(Some(lease("us", 0)), begin + 2 * SECOND, at(2))).spec.unwrap();
         assert_eq!((renewed.acquire_time, renewed.lease_transitions), (Some(MicroTime(at(0))), Some(3)));
         assert_eq!(renewed.renew_time, Some(MicroTime(at(2))));
         // Blank or deleted by hand: nobody else leads, so it goes on.
-        claim(us.turn(Some(lease("", 0)), begin + 4 * SECOND, at(4)));
-        claim(us.turn(None, begin + 6 * SECOND, at(6)));
+        claim(us.decide(Some(lease("", 0)), begin + 4 * SECOND, at(4)));
+        claim(us.decide(None, begin + 6 * SECOND, at(6)));
     }
 
     #[test]
@@ -200,20 +200,20 @@ mod tests {
         let begin = Instant::now();
         let mut late = us();
         late.record_acquired(begin);
-        assert_eq!(late.turn(Some(lease("us", 0)), begin + RENEW_DEADLINE, at(10)), Decision::Expired);
+        assert_eq!(late.decide(Some(lease("us", 0)), begin + RENEW_DEADLINE, at(10)), Decision::Expired);
         let mut replaced = us();
         replaced.record_acquired(begin);
-        assert!(stands_by_for(replaced.turn(Some(lease("them", 5)), begin + 5 * SECOND, at(5)), "them"));
+        assert!(stands_by_for(replaced.decide(Some(lease("them", 5)), begin + 5 * SECOND, at(5)), "them"));
     }
 
     #[test]
     fn the_deadline_of_a_leader_comes_before_another_may_take_over() {
         let (mut leader, mut standby, begin) = (us(), Election::new("them".into()), Instant::now());
-        let Lease { metadata, spec } = claim(leader.turn(None, begin, at(0)));
+        let Lease { metadata, spec } = claim(leader.decide(None, begin, at(0)));
         let until = leader.record_acquired(begin);
         let seen_at_the_earliest = begin;
-        let turn = standby.turn(Some(Lease { metadata, spec }), seen_at_the_earliest, at(0));
-        assert!(matches!(turn, Decision::StandBy { until: free, .. } if until + 5 * SECOND <= free));
+        let decision = standby.decide(Some(Lease { metadata, spec }), seen_at_the_earliest, at(0));
+        assert!(matches!(decision, Decision::StandBy { until: free, .. } if until + 5 * SECOND <= free));
     }
 
     #[test]

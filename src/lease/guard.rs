@@ -1,5 +1,5 @@
-//! Until when this process may act. Every request of a pass goes through the guard, at Kubernetes and at the API, so that
-//! a process that was paused or starved does nothing any more once another one may lead.
+//! Tells until when this process may act. Every request to Kubernetes and to the API passes the guard, so that a process
+//! that was paused or starved does nothing once another one may lead.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub enum LeadershipGuard {
     /// No leader is elected: it may, always.
     Open,
-    /// Until the time that the keeper of the leadership moves on.
+    /// Until a deadline that each renewal of the Lease moves.
     UntilDeadline(watch::Receiver<Instant>),
 }
 
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_ends_in_time_is_done_and_what_comes_later_is_not_begun() {
-        let (_keeper, deadline) = watch::channel(Instant::now() + SECOND);
+        let (_renewal, deadline) = watch::channel(Instant::now() + SECOND);
         let guard = LeadershipGuard::UntilDeadline(deadline);
         assert_eq!(guard.run(async { 1 }).await, Some(1));
         advance(SECOND).await;
@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_wakes_up_after_the_deadline_does_not_go_on() {
-        let (_keeper, deadline) = watch::channel(Instant::now() + SECOND);
+        let (_renewal, deadline) = watch::channel(Instant::now() + SECOND);
         let work = async {
             sleep(2 * SECOND).await;
             panic!("it goes on");
@@ -67,10 +67,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_goes_on_when_the_deadline_is_moved_on_meanwhile() {
-        let (keeper, deadline) = watch::channel(Instant::now() + SECOND);
+        let (renewed, deadline) = watch::channel(Instant::now() + SECOND);
         let renewal = async {
             sleep(SECOND / 2).await;
-            keeper.send_replace(Instant::now() + 10 * SECOND);
+            renewed.send_replace(Instant::now() + 10 * SECOND);
         };
         let guard = LeadershipGuard::UntilDeadline(deadline);
         let (done, ()) = tokio::join!(guard.run(sleep(2 * SECOND)), renewal);

@@ -57,7 +57,7 @@ fn candidate(memory: &Memory, identity: &str) -> Candidate<Memory> {
 }
 
 async fn leader(memory: &Memory, identity: &str) -> Leader<Memory> {
-    candidate(memory, identity).win(|| ()).await
+    candidate(memory, identity).acquire(|| ()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn of_replicas_that_start_together_one_leads_and_the_others_stand_by() {
     let stand_by = Mutex::new(Vec::new());
     let replica = |name: &'static str| {
         let stand_by = &stand_by;
-        let won = candidate(&memory, name).win(move || stand_by.lock().unwrap().push(name));
+        let won = candidate(&memory, name).acquire(move || stand_by.lock().unwrap().push(name));
         async move { won.await.renew_until(pending()).await }
     };
     let all = async { tokio::join!(replica("a"), replica("b"), replica("c")) };
@@ -88,7 +88,7 @@ async fn a_leader_that_vanishes_is_followed_once_its_claim_has_run_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_gets_no_answer_ends_and_its_fence_is_closed_before_another_leads() {
+async fn a_leader_that_gets_no_answer_ends_and_its_guard_is_closed_before_another_leads() {
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
     let guard = first.guard();

@@ -56,7 +56,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 
 /// What is said of the panic that was just caught.
 pub(super) fn internal_error() -> Blocked {
-    let message = format!("the operator failed at {}; this is a bug, please report it", panics::last());
+    let message = format!("the operator failed at {}; this is a bug, please report it", panics::last_location());
     Blocked::new(Reason::InternalError, message)
 }
 

@@ -25,7 +25,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             if event.warning {
                 tracing::warn!(reason = event.reason.as_str(), "{}", event.message);
             }
-            self.operator.cluster.tell(&self.observed.app, &event).await;
+            self.operator.cluster.publish_event(&self.observed.app, &event).await;
         }
         Ok(())
     }

@@ -242,7 +242,7 @@ async fn cut_off(namespace: &str, way: Way) {
     pair.leader.proxy.set(way);
     pair.env.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
     pair.until_ended_with_failure().await;
-    assert!(pair.leader.operator.log().contains("leadership is lost"));
+    assert!(pair.leader.operator.log().contains("lost leadership"));
     pair.until_taken_over(&format!("{way:?}"), event).await;
     pair.assert_all_is_well().await;
 }

@@ -236,7 +236,7 @@ impl Cluster for FakeCluster {
         Ok(BTreeMap::new())
     }
 
-    async fn tell(&self, _: &OrgOAuthApp, event: &AppEvent) {
+    async fn publish_event(&self, _: &OrgOAuthApp, event: &AppEvent) {
         self.0.lock().unwrap().said.push(event.message.clone());
     }
 }

@@ -1,7 +1,7 @@
 //! What every request to the API server has in common: a limit to those in flight, in which namespaces take turns, a
-//! timeout, the guard, and how a failure reads.
+//! timeout, the leadership guard, and the error.
 
-use super::super::Error;
+use crate::cluster::Error;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::fair_queue::{FairQueue, Flow};
 use crate::lease::guard::LeadershipGuard;
@@ -17,12 +17,12 @@ use std::time::Duration;
 
 /// No single request may take longer: kube itself sets no read timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// How much of what Kubernetes says is repeated, in bytes.
-const QUOTED: usize = 1000;
+/// The most bytes of a message of Kubernetes that are quoted.
+const MAX_QUOTED: usize = 1000;
 /// An object can have 1.5 MiB, and a page is in memory as a whole.
 const PAGE: u32 = 10;
 
-/// Makes requests, each for whom it is.
+/// Makes requests for one flow.
 #[derive(Clone)]
 pub struct Requests {
     flow: Flow,
@@ -50,7 +50,7 @@ impl Requests {
     pub async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
         let _permit = self.in_flight.acquire(&self.flow).await;
         match self.guard.run(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
-            Some(Ok(answer)) => answer.map_err(fault),
+            Some(Ok(answer)) => answer.map_err(cluster_error),
             // Another replica may act by now upon what it sees.
             None => Err(Error::Stale),
             Some(Err(_)) => Err(Error::Unavailable("the Kubernetes API server did not answer in time".into())),
@@ -72,7 +72,7 @@ impl Requests {
         answer
     }
 
-    /// Asks whether a write would be taken. Only a refusal is counted, since nothing is written.
+    /// Makes a request whose write is a dry run. Only a refusal is counted, since nothing is written.
     pub async fn try_write<T>(
         &self,
         what: Resource,
@@ -112,10 +112,10 @@ pub fn readable<K: Kept>(Lenient(read): Lenient<K>) -> Result<K, Error> {
 }
 
 /// Webhooks and policies choose the words of a refusal.
-fn fault(error: kube::Error) -> Error {
+fn cluster_error(error: kube::Error) -> Error {
     match error {
         kube::Error::Api(status) => {
-            let message = clean(&status.message, QUOTED);
+            let message = clean(&status.message, MAX_QUOTED);
             match status.code {
                 404 | 409 => Error::Stale,
                 // An admission webhook that does not answer is an internal error of the API server.
@@ -125,7 +125,7 @@ fn fault(error: kube::Error) -> Error {
                 _ => Error::Unavailable(message),
             }
         }
-        other => Error::Unavailable(clean(&other.to_string(), QUOTED)),
+        other => Error::Unavailable(clean(&other.to_string(), MAX_QUOTED)),
     }
 }
 
