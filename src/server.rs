@@ -1,5 +1,5 @@
-//! The operator's own HTTP endpoint: whether it lives, whether it is ready, and its metrics; what these are is decided in
-//! `readiness` and `metrics`. Anybody may connect, so a connection has a limit in time and in size, and so has their number.
+//! The operator's own HTTP endpoint: liveness, readiness and metrics; `readiness` and `metrics` decide what they are.
+//! Anybody may connect, so the number of connections, their duration and the size of a request are limited.
 
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -10,7 +10,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::prometheus_text;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,8 +23,8 @@ use tokio::time::{sleep, timeout};
 
 /// The most connections that are open at once.
 const CONNECTIONS: usize = 256;
-/// In a flood so many of the oldest are closed at once, and then there is a pause: whoever comes has 80 ms to be served before
-/// others take its place, and 3,200 can come in a second.
+/// At the limit this many of the oldest are closed at once, followed by a pause: a client has 80 ms to be served before others
+/// replace it, and 3,200 can connect in a second.
 const CLOSED_AT_ONCE: usize = 16;
 const PAUSE: Duration = Duration::from_millis(5);
 const TIMEOUTS: Timeouts = Timeouts { head: Duration::from_secs(5), connection: Duration::from_secs(15) };
@@ -35,12 +34,12 @@ const HEADER_FIELDS: usize = 32;
 /// When no connection can be accepted, such as for lack of file descriptors, the next attempt comes after this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How long what a client does may take.
+/// How long a client may take.
 #[derive(Clone, Copy)]
 struct Timeouts {
-    /// Until the head of its request is there.
+    /// Until the head of its request is complete.
     head: Duration,
-    /// From the beginning of the connection to the last byte of its only answer.
+    /// From the start of the connection to the last byte of its only response.
     connection: Duration,
 }
 
@@ -61,8 +60,7 @@ pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metri
     Ok(())
 }
 
-/// When all connections are taken, the oldest make room for new ones: so those that are held open for nothing keep nobody
-/// out.
+/// At the limit, the oldest connections are closed for new ones, so idle connections cannot lock others out.
 async fn accept<F>(
     listener: TcpListener,
     timeouts: Timeouts,
@@ -75,7 +73,7 @@ async fn accept<F>(
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "no connection could be accepted");
+                tracing::debug!(%error, "failed to accept a connection");
                 sleep(ACCEPT_RETRY).await;
                 continue;
             }
@@ -89,7 +87,7 @@ async fn accept<F>(
     }
 }
 
-/// One request and its answer, since what is kept open can be held open.
+/// Serves one request, without keep-alive: a connection that is kept open can be held open.
 async fn connection<F: Future<Output = Answer>>(
     stream: TcpStream,
     timeouts: Timeouts,
@@ -105,8 +103,8 @@ async fn connection<F: Future<Output = Answer>>(
         .serve_connection(TokioIo::new(stream), service);
     match timeout(timeouts.connection, served).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::trace!(%error, "a connection to the HTTP endpoint ended early"),
-        Err(_) => tracing::trace!("a connection to the HTTP endpoint took too long"),
+        Ok(Err(error)) => tracing::trace!(%error, "a connection to the HTTP endpoint closed early"),
+        Err(_) => tracing::trace!("a connection to the HTTP endpoint timed out"),
     }
 }
 
@@ -117,7 +115,7 @@ async fn answer(request: &Request<Incoming>, readiness: &Readiness, metrics: &Me
             Ok(()) => text(StatusCode::OK, "ok"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
         },
-        (&Method::GET | &Method::HEAD, "/metrics") => match metrics.text(Timestamp::now()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => match metrics.text() {
             Ok(metrics) => {
                 let mut answer = text(StatusCode::OK, metrics);
                 answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus_text::CONTENT_TYPE));

@@ -11,7 +11,7 @@ use crate::iam::http::{Endpoint, HttpIam};
 use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
 use crate::keyed::PrunedMap;
 use crate::lease::guard::LeadershipGuard;
-use crate::metrics::{Meter, Metrics};
+use crate::metrics::{ConnectionMetrics, Metrics};
 use crate::reason::Reason;
 use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -127,7 +127,7 @@ impl WatchedConnections {
             max_in_flight: limits.max_in_flight.into(),
             requests_per_second: limits.requests_per_second.and_then(NonZeroU32::new),
             timeout: connection.spec.limits.timeout.get(),
-            meter: Meter::new(self.metrics.clone(), connection.name_any()),
+            metrics: ConnectionMetrics::new(self.metrics.clone(), connection.name_any()),
             guard: self.guard.clone(),
         };
         let endpoint = Endpoint::new(&settings).map_err(OpenError::Http)?;

@@ -100,7 +100,7 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
         Err(_) => Err(cluster::Error::Unavailable("the reconciliation took too long".into())),
     };
     let (outcome, reason) = ending::of(app, &result);
-    context.operator.metrics.passed(outcome, reason, begin.elapsed());
+    context.operator.metrics.reconciled(outcome, reason, begin.elapsed());
     let _entered = span.entered();
     let delay = context.delay(app, &result);
     if let Ok(Outcome::Waiting { reason: Reason::ConnectionUnavailable, .. }) = &result {

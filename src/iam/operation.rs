@@ -1,50 +1,59 @@
-//! What a call to either API tries, in the words of messages, logs and metrics.
+//! What a call to either API tries: in words for messages, and as the label of metrics, traces and log fields.
+//! One table has both.
 
 use std::fmt;
 
-/// An operation of the two APIs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
+/// Each operation with its label and its words.
+macro_rules! operations {
+    ($($(#[$doc:meta])+ $variant:ident: $label:literal, $words:literal;)+) => {
+        /// An operation of the two APIs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Operation { $($(#[$doc])+ $variant,)+ }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// As metrics, traces and the fields of the log have it.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+
+        impl fmt::Display for Operation {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $words,)+ })
+            }
+        }
+    };
+}
+
+operations! {
     /// Exchanges credentials for an access token.
-    GetAccessToken,
+    GetAccessToken: "get_access_token", "get access token";
     /// Creates an app.
-    CreateApp,
+    CreateApp: "create_app", "create app";
     /// Reads an app.
-    ReadApp,
+    ReadApp: "read_app", "read app";
     /// Reads a page of the apps of an organization.
-    ListApps,
+    ListApps: "list_apps", "list apps";
     /// Changes an app.
-    UpdateApp,
+    UpdateApp: "update_app", "update app";
     /// Gives an app a new secret beside the present one.
-    RotateSecret,
+    RotateSecret: "rotate_secret", "rotate secret";
     /// Deletes apps.
-    DeleteApp,
+    DeleteApp: "delete_app", "delete app";
     /// Adds an app to its organization.
-    AddAppToOrganization,
+    AddAppToOrganization: "add_app_to_organization", "add app to organization";
     /// Reads the roles of an app in its organization.
-    ReadClient,
+    ReadClient: "read_client", "read client";
     /// Reads a page of the apps that were added to an organization, with their roles.
-    ListClients,
+    ListClients: "list_clients", "list clients";
     /// Gives roles to an app and takes roles from it.
-    ChangeRoles,
+    ChangeRoles: "change_roles", "change roles";
 }
 
 impl Operation {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
-        Self::GetAccessToken,
-        Self::CreateApp,
-        Self::ReadApp,
-        Self::ListApps,
-        Self::UpdateApp,
-        Self::RotateSecret,
-        Self::DeleteApp,
-        Self::AddAppToOrganization,
-        Self::ReadClient,
-        Self::ListClients,
-        Self::ChangeRoles,
-    ];
-
     /// Whether its answer is a page of a list.
     pub fn is_list(self) -> bool {
         match self {
@@ -73,28 +82,5 @@ impl Operation {
             | Self::RotateSecret
             | Self::DeleteApp => false,
         }
-    }
-
-    /// In words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::GetAccessToken => "get access token",
-            Self::CreateApp => "create app",
-            Self::ReadApp => "read app",
-            Self::ListApps => "list apps",
-            Self::UpdateApp => "update app",
-            Self::RotateSecret => "rotate secret",
-            Self::DeleteApp => "delete app",
-            Self::AddAppToOrganization => "add app to organization",
-            Self::ReadClient => "read client",
-            Self::ListClients => "list clients",
-            Self::ChangeRoles => "change roles",
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

@@ -114,7 +114,7 @@ proptest! {
 
     #[test]
     fn any_answer_to_any_operation_is_read_or_refused_in_one_short_line(
-        operation in proptest::sample::select(&Operation::ALL[..]),
+        operation in proptest::sample::select(Operation::ALL),
         status in 100u16..=999,
         body in body(),
         quote in prop_oneof![Just(ErrorDisclosure::Any), Just(ErrorDisclosure::MessageOnly)],

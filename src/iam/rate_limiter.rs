@@ -7,7 +7,7 @@ mod pauses;
 use super::{Error, OrgId};
 use crate::fair_queue::{FairQueue, Flow, Permit, share};
 use crate::keyed::PrunedMap;
-use crate::metrics::Meter;
+use crate::metrics::ConnectionMetrics;
 use crate::text::clean;
 use adaptive_limit::{AdaptiveLimit, CircuitOpen};
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
@@ -47,7 +47,7 @@ pub struct RateLimiter {
     pauses: watch::Sender<Pauses>,
     quota: Option<Quota>,
     silence: Mutex<Silence>,
-    meter: Meter,
+    metrics: ConnectionMetrics,
 }
 
 /// Exchanges in a row, of whatever kind, that brought no usable answer.
@@ -95,7 +95,7 @@ pub struct Entered {
 
 impl RateLimiter {
     /// With at least one permit, and so many turns in a second if there is a quota.
-    pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, meter: Meter) -> Self {
+    pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, metrics: ConnectionMetrics) -> Self {
         let quota = requests_per_second.map(|count| Quota {
             interval: Duration::from_secs(1) / count.get(),
             queue: FairQueue::new(1),
@@ -109,7 +109,7 @@ impl RateLimiter {
             pauses: watch::Sender::new(Pauses::default()),
             quota,
             silence: Mutex::default(),
-            meter,
+            metrics,
         }
     }
 
@@ -278,7 +278,7 @@ impl OrgLimiter<'_> {
         let now = Instant::now();
         self.rate_limiter.pauses.send_modify(|pauses| {
             let paused = pauses.pause(&self.scope, self.is_known, &self.flow, wait, now);
-            self.rate_limiter.meter.throttled(paused.longer);
+            self.rate_limiter.metrics.throttled(paused.longer);
             if paused.is_new {
                 self.in_flight.probe();
             }

@@ -16,7 +16,7 @@ use super::{OrgId, Settings, TokenClaims, Verification, token_response};
 use crate::crd::Api;
 use crate::fair_queue::Flow;
 use crate::lease::guard::LeadershipGuard;
-use crate::metrics::{Meter, Refresh};
+use crate::metrics::{ConnectionMetrics, Refresh};
 use k8s_openapi::jiff::Timestamp;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,7 +33,7 @@ pub struct Endpoint {
     flavor: &'static dyn ApiFlavor,
     transport: Arc<Transport>,
     rate_limiter: Arc<RateLimiter>,
-    meter: Meter,
+    metrics: ConnectionMetrics,
     guard: LeadershipGuard,
 }
 
@@ -48,10 +48,10 @@ impl Endpoint {
             Api::CloudPartnerNavigator => &CloudPartnerNavigator,
         };
         let transport = Arc::new(Transport::new(settings)?);
-        let meter = settings.meter.clone();
+        let metrics = settings.metrics.clone();
         let rate_limiter =
-            Arc::new(RateLimiter::new(settings.max_in_flight, settings.requests_per_second, meter.clone()));
-        Ok(Self { flavor, transport, rate_limiter, meter, guard: settings.guard.clone() })
+            Arc::new(RateLimiter::new(settings.max_in_flight, settings.requests_per_second, metrics.clone()));
+        Ok(Self { flavor, transport, rate_limiter, metrics, guard: settings.guard.clone() })
     }
 }
 
@@ -217,7 +217,7 @@ impl Session {
         let slot = self.tokens.slot(org.cloned());
         let exchange = async |credentials| {
             let granted = self.exchange(limiter, org, credentials).await;
-            self.endpoint.meter.refreshed(match &granted {
+            self.endpoint.metrics.refreshed(match &granted {
                 Ok(_) => Refresh::Granted,
                 Err(Error::Credentials(_) | Error::WrongOrganization(_) | Error::Forbidden(_)) => Refresh::Refused,
                 Err(
@@ -334,7 +334,7 @@ impl Session {
             return Ok(answer);
         }
         let wait = rate_limiter::wait(answer.retry_after.as_deref(), Timestamp::now());
-        tracing::info!(operation = %request.operation, seconds = wait.as_secs(), "the API asks to wait");
+        tracing::info!(operation = request.operation.label(), seconds = wait.as_secs(), "the API asks to wait");
         Err(limiter.pause(wait))
     }
 

@@ -4,7 +4,7 @@
 use super::{ClientId, OrgId};
 use crate::crd::Api;
 use crate::lease::guard::LeadershipGuard;
-use crate::metrics::Meter;
+use crate::metrics::ConnectionMetrics;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
@@ -27,7 +27,7 @@ pub struct Settings {
     /// How long one HTTP exchange may take, from connecting to the last byte of the answer.
     pub timeout: Duration,
     /// Counts the calls.
-    pub meter: Meter,
+    pub metrics: ConnectionMetrics,
     /// Closed once this process may make no call any more.
     pub guard: LeadershipGuard,
 }

@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::request::{Body, Request};
 use super::scrub::{KnownSecrets, scrub};
 use super::{Error, Settings, ca};
-use crate::metrics::{Answered, Meter};
+use crate::metrics::{CallResult, ConnectionMetrics};
 use crate::text::clean;
 use crate::traces;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -38,7 +38,7 @@ pub struct Transport {
     client: Client,
     endpoint: Url,
     timeout: Duration,
-    meter: Meter,
+    metrics: ConnectionMetrics,
     large: Arc<Semaphore>,
 }
 
@@ -72,7 +72,7 @@ impl From<Vec<u8>> for Payload {
 
 /// Why there is no answer.
 struct Lost {
-    answered: Answered,
+    result: CallResult,
     fault: Error,
 }
 
@@ -100,8 +100,14 @@ impl Transport {
             }
             None => format!("no HTTP client can be made: {}", cause(&error)),
         })?;
-        let (endpoint, meter) = (settings.endpoint.clone(), settings.meter.clone());
-        Ok(Self { client, endpoint, timeout: settings.timeout, meter, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) })
+        let (endpoint, metrics) = (settings.endpoint.clone(), settings.metrics.clone());
+        Ok(Self {
+            client,
+            endpoint,
+            timeout: settings.timeout,
+            metrics,
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+        })
     }
 
     /// One attempt. `known` are the secrets that the request carries; `header` is marked as sensitive.
@@ -117,15 +123,20 @@ impl Transport {
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
-        let span = tracing::debug_span!(traces::REQUEST, operation = %request.operation, status = Empty);
+        let span = tracing::debug_span!(traces::REQUEST, operation = request.operation.label(), status = Empty);
         if let Some(context) = span.in_scope(traces::traceparent) {
             builder = builder.header("traceparent", context);
         }
         let answer = self.receive(builder, request, known).instrument(span.clone()).await;
-        let answered = answer.as_ref().map_or_else(|lost| lost.answered, |answer| Answered::Status(answer.status));
-        span.record("status", answered.status());
-        tracing::debug!(operation = %request.operation, ?answered, ms = started.elapsed().as_millis(), "remote call");
-        self.meter.called(request.operation.as_str(), answered, started.elapsed());
+        let result = answer.as_ref().map_or_else(|lost| lost.result, |answer| CallResult::Status(answer.status));
+        span.record("status", result.status());
+        tracing::debug!(
+            operation = request.operation.label(),
+            ?result,
+            ms = started.elapsed().as_millis(),
+            "remote call"
+        );
+        self.metrics.called(request.operation, result, started.elapsed());
         answer.map_err(|lost| lost.fault)
     }
 
@@ -152,7 +163,7 @@ impl Transport {
         let limit = if request.operation.is_list() && response.status().is_success() { LARGEST_PAGE } else { LARGEST };
         let Some(body) = read(response, limit, &self.large).await.map_err(fault)? else {
             let fault = Error::Unavailable(format!("{}: {status}: the answer is too large", request.operation));
-            return Err(Lost { answered: Answered::Error, fault });
+            return Err(Lost { result: CallResult::Error, fault });
         };
         Ok(Answer { operation: request.operation, status, retry_after, note, body, quote: request.quote, known })
     }
@@ -168,9 +179,9 @@ impl Transport {
             // The words for this differ from one time to the next, depending on what was lost.
             "the connection broke before the whole answer had come".into()
         };
-        tracing::debug!(operation = %request.operation, error = scrub(&cause(&error), known, &[]), "no answer");
-        let answered = if error.is_timeout() { Answered::Timeout } else { Answered::Error };
-        Lost { answered, fault: Error::Unavailable(format!("{}: {why}", request.operation)) }
+        tracing::debug!(operation = request.operation.label(), error = scrub(&cause(&error), known, &[]), "no answer");
+        let result = if error.is_timeout() { CallResult::Timeout } else { CallResult::Error };
+        Lost { result, fault: Error::Unavailable(format!("{}: {why}", request.operation)) }
     }
 }
 

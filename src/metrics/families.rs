@@ -1,19 +1,21 @@
-//! The one table of metrics. What `/metrics` registers and what the documentation says are made from it.
+//! The one table of metrics. `/metrics` exposes its rows and `docs/metrics.md` describes them.
 
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::registry::{Metric, Registry};
+use std::fmt;
 
 /// A metric with all its series.
 #[derive(Debug)]
 pub struct Family {
-    /// Which one it is.
-    pub id: Id,
+    /// Where its values come from.
+    pub source: Source,
     /// Its name, as a query writes it.
     pub name: &'static str,
-    /// What is done with its values.
+    /// Its type.
     pub kind: Kind,
     /// Its labels.
     pub labels: &'static [Label],
-    /// What it says, without a full stop.
+    /// Its help text, without a full stop.
     pub help: &'static str,
 }
 
@@ -22,11 +24,11 @@ pub struct Family {
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    /// What it says, and which values it can have.
+    /// What it means, and which values it can have.
     pub meaning: &'static str,
 }
 
-/// What is done with the values of a metric.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It only grows, until a restart.
@@ -37,14 +39,23 @@ pub enum Kind {
     Histogram,
 }
 
-/// All metrics.
+/// Where the values of a metric come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
-    /// Passes.
+pub enum Source {
+    /// They are recorded as things happen.
+    Recorded(Recorded),
+    /// They are computed from the watched resources at each scrape.
+    Computed(Computed),
+}
+
+/// The metrics that are recorded as things happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Reconciliations.
     Reconciles,
-    /// How long passes take.
+    /// How long they take.
     ReconcileDuration,
-    /// Passes waiting or under way.
+    /// Reconciliations that are queued or running.
     QueueDepth,
     /// Calls to the API.
     RemoteCalls,
@@ -54,30 +65,35 @@ pub enum Id {
     Throttled,
     /// Requests for an access token.
     TokenRefreshes,
-    /// Apps by readiness.
-    Apps,
-    /// Age of the oldest secret that is rotated.
-    RotationAge,
-    /// Rotations that are due.
-    RotationsOverdue,
-    /// Apps with pods that hold a secret which ends soon.
-    StaleConsumers,
-    /// Drift that was put back.
+    /// External changes that were reverted.
     DriftCorrected,
     /// Writes to Kubernetes.
     KubernetesWrites,
-    /// Whether this process leads.
+    /// Whether this replica is the leader.
     Leader,
-    /// Whether connections are Ready.
-    ConnectionReady,
     /// Objects that cannot be read.
     Unreadable,
     /// Watches of Secrets that are refused.
     SecretWatchesRefused,
-    /// Resources that went without their finalizer.
+    /// Resources that were deleted without their finalizer.
     FinalizersRemoved,
     /// Failures of the operator itself.
     Panics,
+}
+
+/// The metrics that are computed from the watched resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// Apps by readiness.
+    Apps,
+    /// Age of the oldest secret that is rotated.
+    OldestClientSecretAge,
+    /// Rotations that are due.
+    RotationsOverdue,
+    /// Apps with pods that hold a secret which expires soon.
+    StaleConsumers,
+    /// Whether connections are Ready.
+    ConnectionReady,
 }
 
 const CONNECTION: Label = Label { name: "connection", meaning: "the name of the `IamConnection`" };
@@ -85,121 +101,118 @@ const CONNECTION: Label = Label { name: "connection", meaning: "the name of the 
 /// Every metric, in the order in which it is exposed and documented.
 pub static FAMILIES: [Family; 19] = [
     Family {
-        id: Id::Reconciles,
+        source: Source::Recorded(Recorded::Reconciles),
         name: "oauth_app_operator_reconciles_total",
         kind: Kind::Counter,
         labels: &[
             Label {
                 name: "outcome",
-                meaning: "`settled`, `observed`, `suspended`, `gone`, `blocked` (a person must change something), `waiting` (it goes on by itself), `failed` (Kubernetes did not do as asked)",
+                meaning: "`settled`, `observed`, `suspended`, `gone`, `blocked` (someone must act), `waiting` (it is retried), `failed` (a Kubernetes request failed)",
             },
             Label {
                 name: "reason",
-                meaning: "the reason that the status gives; with `failed`: `Stale`, `Refused` or `Unavailable`",
+                meaning: "the reason in status; with `failed`: `Stale`, `Refused` or `Unavailable`",
             },
         ],
-        help: "Passes over an OrgOAuthApp that ended",
+        help: "Number of OrgOAuthApp reconciliations",
     },
     Family {
-        id: Id::ReconcileDuration,
+        source: Source::Recorded(Recorded::ReconcileDuration),
         name: "oauth_app_operator_reconcile_duration_seconds",
         kind: Kind::Histogram,
         labels: &[],
-        help: "How long passes take, without the time that they wait for their turn",
+        help: "Duration of OrgOAuthApp reconciliations, without the time in the queue",
     },
     Family {
-        id: Id::QueueDepth,
+        source: Source::Recorded(Recorded::QueueDepth),
         name: "oauth_app_operator_queue_depth",
         kind: Kind::Gauge,
         labels: &[],
-        help: "Passes that wait for their turn or are under way",
+        help: "Number of OrgOAuthApp reconciliations that are queued or running",
     },
     Family {
-        id: Id::RemoteCalls,
+        source: Source::Recorded(Recorded::RemoteCalls),
         name: "oauth_app_operator_remote_calls_total",
         kind: Kind::Counter,
         labels: &[
             Label {
                 name: "operation",
-                meaning: "what was tried, in the words of the log: `get access token`, `create app`, `read app`, `list apps`, `update app`, `rotate secret`, `delete app`, `add app to organization`, `read client`, `list clients`, `change roles`",
+                meaning: "`get_access_token`, `create_app`, `read_app`, `list_apps`, `update_app`, `rotate_secret`, `delete_app`, `add_app_to_organization`, `read_client`, `list_clients`, `change_roles`",
             },
-            Label {
-                name: "status",
-                meaning: "the HTTP status, or `timeout`, or `error` where no answer came that can be read",
-            },
+            Label { name: "status", meaning: "the HTTP status, or `timeout`, or `error` without a readable response" },
         ],
-        help: "Calls to the IAM API",
+        help: "Number of requests to the IAM API",
     },
     Family {
-        id: Id::RemoteCallDuration,
+        source: Source::Recorded(Recorded::RemoteCallDuration),
         name: "oauth_app_operator_remote_call_duration_seconds",
         kind: Kind::Histogram,
         labels: &[Label { name: "operation", meaning: "as in `oauth_app_operator_remote_calls_total`" }],
-        help: "How long calls to the IAM API take, from connecting to the last byte of the answer",
+        help: "Duration of requests to the IAM API, from connecting to the last byte of the response",
     },
     Family {
-        id: Id::Throttled,
+        source: Source::Recorded(Recorded::Throttled),
         name: "oauth_app_operator_throttled_seconds_total",
         kind: Kind::Counter,
         labels: &[CONNECTION],
-        help: "Seconds for which the IAM API asked to wait with a 429, for each organization, counted when it asks",
+        help: "Seconds that the IAM API asked to wait with a 429, summed over the organizations, added when it asks",
     },
     Family {
-        id: Id::TokenRefreshes,
+        source: Source::Recorded(Recorded::TokenRefreshes),
         name: "oauth_app_operator_token_refreshes_total",
         kind: Kind::Counter,
         labels: &[
             CONNECTION,
             Label {
                 name: "result",
-                meaning: "`granted`, `refused` (the API refuses the credentials), `failed` (no usable answer)",
+                meaning: "`granted`, `refused` (the API refuses the credentials), `failed` (no usable response)",
             },
         ],
-        help: "Requests for an access token",
+        help: "Number of requests for an access token",
     },
     Family {
-        id: Id::Apps,
+        source: Source::Computed(Computed::Apps),
         name: "oauth_app_operator_apps",
         kind: Kind::Gauge,
         labels: &[
             Label {
                 name: "connection",
-                meaning: "the name of the `IamConnection`; empty where there is none of the name that the app gives",
+                meaning: "the name of the `IamConnection`; empty if the app refers to one that does not exist",
             },
-            Label { name: "ready", meaning: "`true`, `false` or `unknown`, as the condition `Ready` says" },
+            Label { name: "ready", meaning: "the status of the condition `Ready`: `true`, `false` or `unknown`" },
         ],
-        help: "OrgOAuthApps by readiness",
+        help: "Number of OrgOAuthApps by readiness",
     },
     Family {
-        id: Id::RotationAge,
-        name: "oauth_app_operator_rotation_age_seconds",
+        source: Source::Computed(Computed::OldestClientSecretAge),
+        name: "oauth_app_operator_oldest_client_secret_age_seconds",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Age of the oldest client secret of an app with a rotation interval",
+        help: "Age of the oldest client secret of the apps that have a rotation interval",
     },
     Family {
-        id: Id::RotationsOverdue,
+        source: Source::Computed(Computed::RotationsOverdue),
         name: "oauth_app_operator_rotations_overdue",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Apps whose rotation is due and not done",
+        help: "Number of apps whose rotation is overdue",
     },
     Family {
-        id: Id::StaleConsumers,
+        source: Source::Computed(Computed::StaleConsumers),
         name: "oauth_app_operator_apps_with_stale_consumers",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Apps of whose overlap a quarter is left at most while pods still hold the previous client secret",
+        help: "Number of apps in the last quarter of their overlap while pods still hold the previous client secret",
     },
     Family {
-        id: Id::DriftCorrected,
+        source: Source::Recorded(Recorded::DriftCorrected),
         name: "oauth_app_operator_drift_corrected_total",
         kind: Kind::Counter,
         labels: &[],
-        help: "Changes that somebody else made to an app at the IAM API and that were put back",
+        help: "Number of external changes to apps in the IAM API that were reverted",
     },
     Family {
-        id: Id::KubernetesWrites,
+        source: Source::Recorded(Recorded::KubernetesWrites),
         name: "oauth_app_operator_kubernetes_writes_total",
         kind: Kind::Counter,
         labels: &[
@@ -207,61 +220,71 @@ pub static FAMILIES: [Family; 19] = [
                 name: "resource",
                 meaning: "`orgoauthapps`, `orgoauthapps/status`, `iamconnections/status`, `secrets`, `events`, `deployments`, `statefulsets` or `daemonsets`",
             },
-            Label {
-                name: "result",
-                meaning: "`ok`, `stale` (it changed meanwhile and is looked at again), `refused`, `unavailable`",
-            },
+            Label { name: "result", meaning: "`ok`, `stale` (a conflict, which is retried), `refused`, `unavailable`" },
         ],
-        help: "Writes to Kubernetes",
+        help: "Number of write requests to Kubernetes",
     },
     Family {
-        id: Id::Leader,
+        source: Source::Recorded(Recorded::Leader),
         name: "oauth_app_operator_leader",
         kind: Kind::Gauge,
         labels: &[],
-        help: "1 while this process is the one that works, else 0",
+        help: "1 if this replica is the leader, otherwise 0",
     },
     Family {
-        id: Id::ConnectionReady,
+        source: Source::Computed(Computed::ConnectionReady),
         name: "oauth_app_operator_connection_ready",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Whether the IamConnection is Ready: 1, or 0, which it is too while the API does not answer; nothing before it was proven",
+        help: "1 if the IamConnection is Ready, otherwise 0, also while the API does not respond; absent before the first check",
     },
     Family {
-        id: Id::Unreadable,
+        source: Source::Recorded(Recorded::Unreadable),
         name: "oauth_app_operator_unreadable_objects",
         kind: Kind::Gauge,
         labels: &[Label { name: "resource", meaning: "`orgoauthapps`, `iamconnections` or `namespaces`" }],
-        help: "Objects that hold something that the operator cannot read, so that it skips them",
+        help: "Number of objects that the operator cannot parse and therefore skips",
     },
     Family {
-        id: Id::SecretWatchesRefused,
+        source: Source::Recorded(Recorded::SecretWatchesRefused),
         name: "oauth_app_operator_secret_watches_refused",
         kind: Kind::Gauge,
         labels: &[],
-        help: "Watches of Secrets for which the operator lacks the right, one for each watched namespace or one for all; a Secret that is deleted or edited there is noticed within the `resyncInterval`",
+        help: "Number of watches of Secrets that are forbidden, one for each watched namespace or one for all; a Secret that is deleted or edited there is noticed within the `resyncInterval`",
     },
     Family {
-        id: Id::FinalizersRemoved,
+        source: Source::Recorded(Recorded::FinalizersRemoved),
         name: "oauth_app_operator_finalizers_removed_total",
         kind: Kind::Counter,
         labels: &[],
-        help: "OrgOAuthApps that were deleted after somebody else had removed their finalizer, so that their apps were not deleted",
+        help: "Number of OrgOAuthApps that were deleted after someone else removed their finalizer, so that their apps were not deleted",
     },
     Family {
-        id: Id::Panics,
+        source: Source::Recorded(Recorded::Panics),
         name: "oauth_app_operator_panics_total",
         kind: Kind::Counter,
         labels: &[],
-        help: "Reconciles that ended because the operator itself failed, which is a bug",
+        help: "Number of reconciliations that panicked, which is a bug",
     },
 ];
 
 impl Family {
-    /// Puts the series of this metric where they are encoded from.
+    /// Registers the series of this metric.
     pub(super) fn register(&self, registry: &mut Registry, metric: impl Metric) {
-        // The encoder adds the suffix by itself.
-        registry.register(self.name.strip_suffix("_total").unwrap_or(self.name), self.help, metric);
+        registry.register(self.exposed_name(), self.help, metric);
+    }
+
+    /// Writes the series of this metric, if it has any.
+    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>, metric: &impl EncodeMetric) -> fmt::Result {
+        if metric.is_empty() {
+            return Ok(());
+        }
+        let help = format!("{}.", self.help);
+        metric.encode(encoder.encode_descriptor(self.exposed_name(), &help, None, metric.metric_type())?)
+    }
+
+    /// The encoder adds the suffix by itself.
+    fn exposed_name(&self) -> &'static str {
+        self.name.strip_suffix("_total").unwrap_or(self.name)
     }
 }

@@ -24,35 +24,35 @@ macro_rules! values {
 }
 
 values! {
-    /// How a pass ended.
-    Ending {
+    /// How a reconciliation ended.
+    ReconcileOutcome {
         /// Everything is as the spec says.
         Settled = "settled",
-        /// Only looked, as the spec says.
+        /// Nothing was changed, as the spec says.
         Observed = "observed",
-        /// Nothing done, as the spec says.
+        /// Nothing was done, as the spec says.
         Suspended = "suspended",
-        /// The resource is let go.
+        /// The resource was deleted.
         Gone = "gone",
-        /// A person must change something.
+        /// Someone must act.
         Blocked = "blocked",
-        /// It goes on by itself later.
+        /// It is retried.
         Waiting = "waiting",
-        /// Kubernetes did not do as asked, or the pass took too long.
+        /// A Kubernetes request failed, or the reconciliation timed out.
         Failed = "failed",
     }
 }
 
 values! {
-    /// What came of a write to Kubernetes.
-    Written {
-        /// It was made.
+    /// The result of a write to Kubernetes.
+    WriteResult {
+        /// It succeeded.
         Ok = "ok",
-        /// What was seen was stale; the pass starts again.
+        /// A conflict; the reconciliation is retried.
         Stale = "stale",
         /// Kubernetes refused it.
         Refused = "refused",
-        /// No usable answer.
+        /// No usable response.
         Unavailable = "unavailable",
     }
 }
@@ -102,13 +102,13 @@ values! {
 }
 
 values! {
-    /// What came of a request for an access token.
+    /// The result of a request for an access token.
     Refresh {
         /// The API gave one.
         Granted = "granted",
         /// It refuses the credentials.
         Refused = "refused",
-        /// It asked to wait, or gave no usable answer.
+        /// It asked to wait, or gave no usable response.
         Failed = "failed",
     }
 }
@@ -120,23 +120,23 @@ values! {
         True = "true",
         /// It is not.
         False = "false",
-        /// Nobody has looked yet.
+        /// It is not known yet.
         Unknown = "unknown",
     }
 }
 
-/// What came of a call to the API.
+/// The result of a call to the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answered {
-    /// An answer with this HTTP status.
+pub enum CallResult {
+    /// A response with this HTTP status.
     Status(u16),
-    /// No whole answer in time.
+    /// No complete response in time.
     Timeout,
-    /// No answer that can be read.
+    /// No readable response.
     Error,
 }
 
-impl Answered {
+impl CallResult {
     /// The status, or a word for there being none.
     pub fn status(self) -> String {
         match self {
@@ -147,55 +147,55 @@ impl Answered {
     }
 }
 
-/// A pass.
+/// A reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfPass {
+pub struct ReconcileLabels {
     pub outcome: &'static str,
     pub reason: &'static str,
 }
 
-/// A call to the API and what came of it.
+/// A call to the API and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfCall {
+pub struct CallLabels {
     pub operation: &'static str,
     pub status: String,
 }
 
 /// A kind of call to the API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfOperation {
+pub struct OperationLabels {
     pub operation: &'static str,
 }
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfConnection {
+pub struct ConnectionLabels {
     pub connection: String,
 }
 
 /// A request for an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfRefresh {
+pub struct RefreshLabels {
     pub connection: String,
     pub result: &'static str,
 }
 
 /// The apps of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfApps {
+pub struct AppLabels {
     pub connection: String,
     pub ready: &'static str,
 }
 
 /// A write to Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfWrite {
+pub struct WriteLabels {
     pub resource: &'static str,
     pub result: &'static str,
 }
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfWatch {
+pub struct WatchLabels {
     pub resource: &'static str,
 }

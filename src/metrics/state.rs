@@ -1,7 +1,9 @@
-//! What the resources say at the moment of a scrape: apps by readiness, the age of secrets, connections.
-//! Computed from the watched resources each time, so that nothing has to be kept in step.
+//! The metrics of resources: apps by readiness, the age of their secrets, connections. A collector computes them from the
+//! watched resources at each scrape, so that nothing has to be kept in step.
 
-use super::labels::{OfApps, OfConnection, Readiness};
+use super::families::{Computed, FAMILIES, Source};
+use super::labels::{AppLabels, ConnectionLabels, Readiness};
+use crate::cluster::cached::CachedApp;
 use crate::consumers::Overlap;
 use crate::crd::{
     Condition, ConditionStatus, ConditionType, IamConnection, ManagementPolicy, OrgOAuthApp, RotationStatus,
@@ -9,18 +11,59 @@ use crate::crd::{
 use crate::reason::Reason;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use kube::runtime::reflector::Store;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+/// The resources as the watches keep them.
+pub struct Stores {
+    pub apps: Vec<Store<CachedApp>>,
+    pub connections: Store<IamConnection>,
+}
+
+/// Computes the metrics of resources, once there are watches.
+#[derive(Clone, Default)]
+pub struct WatchedResources(Arc<OnceLock<Stores>>);
+
+impl WatchedResources {
+    pub fn set(&self, stores: Stores) {
+        self.0.get_or_init(|| stores);
+    }
+
+    pub fn get(&self) -> Option<&Stores> {
+        self.0.get()
+    }
+}
+
+impl fmt::Debug for WatchedResources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WatchedResources")
+    }
+}
+
+impl Collector for WatchedResources {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(stores) = self.get() else { return Ok(()) };
+        let apps: Vec<_> = stores.apps.iter().flat_map(Store::state).collect();
+        let connections = stores.connections.state();
+        let apps = apps.iter().map(|app| app.outline());
+        State::of(apps, connections.iter().map(Arc::as_ref), Timestamp::now()).encode(encoder)
+    }
+}
 
 /// The gauges of one scrape.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    pub apps: Family<OfApps, Gauge>,
-    pub rotation_age: Family<OfConnection, Gauge>,
-    pub rotations_overdue: Family<OfConnection, Gauge>,
-    pub stale_consumers: Family<OfConnection, Gauge>,
-    pub connection_ready: Family<OfConnection, Gauge>,
+    pub apps: Family<AppLabels, Gauge>,
+    pub oldest_secret_age: Family<ConnectionLabels, Gauge>,
+    pub rotations_overdue: Family<ConnectionLabels, Gauge>,
+    pub stale_consumers: Family<ConnectionLabels, Gauge>,
+    pub connection_ready: Family<ConnectionLabels, Gauge>,
 }
 
 impl State {
@@ -42,12 +85,26 @@ impl State {
         state
     }
 
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in &FAMILIES {
+            let Source::Computed(computed) = family.source else { continue };
+            match computed {
+                Computed::Apps => family.encode(&mut encoder, &self.apps)?,
+                Computed::OldestClientSecretAge => family.encode(&mut encoder, &self.oldest_secret_age)?,
+                Computed::RotationsOverdue => family.encode(&mut encoder, &self.rotations_overdue)?,
+                Computed::StaleConsumers => family.encode(&mut encoder, &self.stale_consumers)?,
+                Computed::ConnectionReady => family.encode(&mut encoder, &self.connection_ready)?,
+            }
+        }
+        Ok(())
+    }
+
     fn add_connection(&self, connection: &IamConnection) {
         let name = connection.name_any();
         for ready in Readiness::VALUES {
-            self.apps.get_or_create(&OfApps { connection: name.clone(), ready }).set(0);
+            self.apps.get_or_create(&AppLabels { connection: name.clone(), ready }).set(0);
         }
-        let of = OfConnection { connection: name };
+        let of = ConnectionLabels { connection: name };
         self.rotations_overdue.get_or_create(&of).set(0);
         self.stale_consumers.get_or_create(&of).set(0);
         // One that cannot be proven before it is used is nobody's trouble.
@@ -60,15 +117,15 @@ impl State {
 
     fn add_app(&self, app: &OrgOAuthApp, connection: String, now: Timestamp) {
         let ready = readiness(app.condition(ConditionType::Ready)).as_str();
-        self.apps.get_or_create(&OfApps { connection: connection.clone(), ready }).inc();
+        self.apps.get_or_create(&AppLabels { connection: connection.clone(), ready }).inc();
         let rotation = app.status.as_ref().and_then(|status| status.rotation.as_ref());
-        let of = OfConnection { connection };
+        let of = ConnectionLabels { connection };
         if rotation.is_some_and(|rotation| has_stale_consumers(rotation, now)) {
             self.stale_consumers.get_or_create(&of).inc();
         }
         let Some(rotation) = rotation.filter(|_| app.spec.rotation.is_some()) else { return };
         if let Some(rotated_at) = &rotation.rotated_at {
-            let oldest = self.rotation_age.get_or_create(&of);
+            let oldest = self.oldest_secret_age.get_or_create(&of);
             oldest.set(oldest.get().max(now.as_second() - rotated_at.0.as_second()));
         }
         let rotates = !app.spec.suspend && app.spec.management_policy == ManagementPolicy::Full;
@@ -136,8 +193,8 @@ mod tests {
         State::of(apps.iter(), connections.iter(), NOW.parse().unwrap())
     }
 
-    fn of(name: &str) -> OfConnection {
-        OfConnection { connection: name.into() }
+    fn of(name: &str) -> ConnectionLabels {
+        ConnectionLabels { connection: name.into() }
     }
 
     #[test]
@@ -151,7 +208,7 @@ mod tests {
         ];
         let state = state(&apps, &[connection("a", "True"), connection("b", "True")]);
         let count =
-            |name: &str, ready| state.apps.get(&OfApps { connection: name.into(), ready }).map(|gauge| gauge.get());
+            |name: &str, ready| state.apps.get(&AppLabels { connection: name.into(), ready }).map(|gauge| gauge.get());
         assert_eq!([count("a", "true"), count("a", "false"), count("a", "unknown")], [Some(2), Some(1), Some(0)]);
         assert_eq!([count("b", "true"), count("", "unknown"), count("made-up-1", "unknown")], [Some(0), Some(2), None]);
     }
@@ -168,7 +225,7 @@ mod tests {
             app("b", "True", json!({}), at("2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z")),
         ];
         let state = state(&apps, &[connection("a", "True"), connection("b", "True"), connection("c", "True")]);
-        let age = |name| state.rotation_age.get(&of(name)).map(|gauge| gauge.get());
+        let age = |name| state.oldest_secret_age.get(&of(name)).map(|gauge| gauge.get());
         let overdue = |name| state.rotations_overdue.get(&of(name)).map(|gauge| gauge.get());
         assert_eq!([age("a"), age("b"), age("c")], [Some(172_800), Some(60), None]);
         assert_eq!([overdue("a"), overdue("b"), overdue("c")], [Some(1), Some(0), Some(0)]);

@@ -4,27 +4,27 @@ use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 use serde_json::json;
 
-fn table(id: Id) -> &'static MetricFamily {
-    FAMILIES.iter().find(|family| family.id == id).unwrap()
+fn family(source: Source) -> &'static MetricFamily {
+    FAMILIES.iter().find(|family| family.source == source).unwrap()
 }
 
 /// One of each.
 fn touched() -> Metrics {
     let metrics = Arc::new(Metrics::default());
-    let meter = Meter::new(metrics.clone(), "default".into());
-    metrics.passed(Ending::Settled, "Provisioned", Duration::from_millis(30));
-    meter.called(Operation::CreateApp.as_str(), Answered::Timeout, Duration::from_secs(5));
-    meter.throttled(Duration::from_secs(7));
-    meter.refreshed(Refresh::Granted);
+    let connection = ConnectionMetrics::new(metrics.clone(), "default".into());
+    metrics.reconciled(ReconcileOutcome::Settled, "Provisioned", Duration::from_millis(30));
+    connection.called(Operation::CreateApp, CallResult::Timeout, Duration::from_secs(5));
+    connection.throttled(Duration::from_secs(7));
+    connection.refreshed(Refresh::Granted);
     metrics.drift_corrected();
-    metrics.wrote(Resource::Secrets, Written::Ok);
-    drop(meter);
+    metrics.wrote(Resource::Secrets, WriteResult::Ok);
+    drop(connection);
     Arc::into_inner(metrics).unwrap()
 }
 
 #[test]
 fn each_series_has_the_labels_that_the_table_says() {
-    let text = touched().text(Timestamp::UNIX_EPOCH).unwrap();
+    let text = touched().text().unwrap();
     let series = text.lines().filter(|line| !line.starts_with('#'));
     for line in series {
         let (series, _) = line.rsplit_once(' ').unwrap();
@@ -52,24 +52,32 @@ fn names_follow_the_convention() {
 
 #[test]
 fn the_table_lists_every_value_of_a_label() {
-    let operations = Operation::ALL.map(Operation::as_str);
-    let sets: [(Id, &str, &[&str]); 5] = [
-        (Id::Reconciles, "outcome", Ending::VALUES),
-        (Id::RemoteCalls, "operation", &operations),
-        (Id::TokenRefreshes, "result", Refresh::VALUES),
-        (Id::Apps, "ready", Readiness::VALUES),
-        (Id::KubernetesWrites, "resource", Resource::VALUES),
+    let operations: Vec<_> = Operation::ALL.iter().map(|operation| operation.label()).collect();
+    let sets: [(Source, &str, &[&str]); 6] = [
+        (Source::Recorded(Recorded::Reconciles), "outcome", ReconcileOutcome::VALUES),
+        (Source::Recorded(Recorded::RemoteCalls), "operation", &operations),
+        (Source::Recorded(Recorded::TokenRefreshes), "result", Refresh::VALUES),
+        (Source::Computed(Computed::Apps), "ready", Readiness::VALUES),
+        (Source::Recorded(Recorded::KubernetesWrites), "resource", Resource::VALUES),
+        (Source::Recorded(Recorded::KubernetesWrites), "result", WriteResult::VALUES),
     ];
-    for (id, name, values) in sets.into_iter().chain([(Id::KubernetesWrites, "result", Written::VALUES)]) {
-        let label = table(id).labels.iter().find(|label| label.name == name).unwrap();
+    for (source, name, values) in sets {
+        let label = family(source).labels.iter().find(|label| label.name == name).unwrap();
         for value in values {
-            assert!(label.meaning.contains(&format!("`{value}`")), "{name} of {}: {value}", table(id).name);
+            assert!(label.meaning.contains(&format!("`{value}`")), "{name} of {}: {value}", family(source).name);
         }
     }
 }
 
 #[test]
-fn a_pass_counts_as_queued_until_it_ends_however_it_ends() {
+fn the_label_of_an_operation_is_a_word_for_queries() {
+    for operation in Operation::ALL {
+        assert_eq!(operation.label(), operation.to_string().replace(' ', "_"));
+    }
+}
+
+#[test]
+fn a_reconciliation_is_in_the_queue_depth_until_it_is_dropped() {
     let metrics = Metrics::default();
     let (one, two) = (metrics.queued(), metrics.queued());
     assert_eq!(metrics.queue_depth.get(), 2);
@@ -77,30 +85,50 @@ fn a_pass_counts_as_queued_until_it_ends_however_it_ends() {
     assert_eq!(metrics.queue_depth.get(), 0);
 }
 
+fn connection(name: &str) -> IamConnection {
+    let spec = json!({"api": "CloudServices", "endpoint": "https://iam.example.com", "credentials": {}});
+    serde_json::from_value(json!({
+        "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name}, "spec": spec,
+    }))
+    .unwrap()
+}
+
 #[test]
 fn the_counters_of_a_connection_go_with_it() {
     let metrics = Arc::new(Metrics::default());
     let (connections, mut writer) = store::<IamConnection>();
     metrics.watch(Vec::new(), connections);
-    let connection = |name: &str| {
-        let spec = json!({"api": "CloudServices", "endpoint": "https://iam.example.com", "credentials": {}});
-        serde_json::from_value::<IamConnection>(json!({
-            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name}, "spec": spec,
-        }))
-        .unwrap()
-    };
-    let meters = ["kept", "deleted"].map(|name| {
+    let recorders = ["kept", "deleted"].map(|name| {
         writer.apply_watcher_event(&Event::Apply(connection(name)));
-        Meter::new(metrics.clone(), name.into())
+        ConnectionMetrics::new(metrics.clone(), name.into())
     });
     let names = || {
-        let text = metrics.text(Timestamp::UNIX_EPOCH).unwrap();
+        let text = metrics.text().unwrap();
         ["kept", "deleted"].map(|name| text.matches(&format!("_total{{connection=\"{name}\"")).count())
     };
     assert_eq!(names(), [4, 4], "throttled, and three results of refreshes");
     writer.apply_watcher_event(&Event::Delete(connection("deleted")));
     assert_eq!(names(), [4, 0]);
     // A request was under way while the connection was deleted.
-    meters.iter().for_each(|meter| meter.refreshed(Refresh::Failed));
+    recorders.iter().for_each(|recorder| recorder.refreshed(Refresh::Failed));
     assert_eq!(names(), [4, 0]);
+}
+
+#[test]
+fn the_metrics_of_resources_are_those_of_the_moment_of_a_scrape() {
+    let metrics = Metrics::default();
+    let exposed = || {
+        let text = metrics.text().unwrap();
+        let lines = text.lines().filter(|line| line.contains("oauth_app_operator_apps"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(exposed().is_empty(), "nothing is watched");
+    let (connections, mut writer) = store::<IamConnection>();
+    metrics.watch(Vec::new(), connections);
+    assert!(exposed().is_empty(), "there is no connection");
+    writer.apply_watcher_event(&Event::Apply(connection("a")));
+    let exposed = exposed();
+    assert_eq!(exposed[0], "# HELP oauth_app_operator_apps Number of OrgOAuthApps by readiness.");
+    assert_eq!(exposed[1], "# TYPE oauth_app_operator_apps gauge");
+    assert!(exposed.contains(&r#"oauth_app_operator_apps{connection="a",ready="true"} 0"#.to_owned()), "{exposed:?}");
 }

@@ -10,7 +10,7 @@ use oauth_app_operator::iam::http::{Endpoint, HttpIam};
 use oauth_app_operator::iam::{ApiCredentials, ClientId, CredentialsKind, LoadCredentials};
 use oauth_app_operator::iam::{ManagedIds, NewApp, OrgId, Settings};
 use oauth_app_operator::lease::guard::LeadershipGuard;
-use oauth_app_operator::metrics::Meter;
+use oauth_app_operator::metrics::ConnectionMetrics;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -53,7 +53,7 @@ impl Bed {
             max_in_flight: 8,
             requests_per_second: None,
             timeout: Duration::from_secs(5),
-            meter: Meter::default(),
+            metrics: ConnectionMetrics::default(),
             guard: LeadershipGuard::Open,
         }
     }

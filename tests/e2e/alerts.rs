@@ -8,7 +8,6 @@ use crate::metrics::small_life;
 use crate::promtool::{Case, assert_cases, ending, lasting, shipped};
 use crate::scrape::Scrape;
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::metrics::{FAMILIES, Metrics};
 use serde_json::{Value, json};
@@ -184,7 +183,7 @@ async fn a_finalizer_is_removed() -> Case {
 fn it_fails_itself() -> Case {
     let metrics = Metrics::default();
     metrics.leader.set(1);
-    let scrape = || Scrape::read(metrics.text(Timestamp::now()).unwrap(), "");
+    let scrape = || Scrape::read(metrics.text().unwrap(), "");
     let before = scrape();
     metrics.panicked();
     firing("it fails itself", lasting(&before, &scrape()), &["OAuthAppInternalError"])

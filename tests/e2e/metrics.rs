@@ -28,7 +28,7 @@ pub async fn small_life(namespace: &str) -> (Scrape, TenantEnv) {
     env.control.fault(Fault::once(Action::Hang { performed: false }).on(Operation::ListApps)).await.unwrap();
     env.until_metric("remote_calls_total", &[("status", "timeout")], |count| count == 1.0).await;
     env.annotate("billing", ROTATE, "now").await;
-    env.until_metric("remote_calls_total", &[("operation", "rotate secret"), ("status", "200")], |n| n == 1.0).await;
+    env.until_metric("remote_calls_total", &[("operation", "rotate_secret"), ("status", "200")], |n| n == 1.0).await;
     let refuse = Action::Status { status: 400, message: "no".into(), performed: false };
     env.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
     env.create("refused", json!({})).await;
@@ -48,14 +48,14 @@ async fn each_metric_moves_when_its_thing_happens() {
     assert!(seen("reconciles_total", &[("outcome", "waiting"), ("reason", "Throttled")]) >= 1.0);
     assert!(seen("reconciles_total", &[("outcome", "blocked"), ("reason", "Rejected")]) >= 1.0);
     assert!(seen("reconcile_duration_seconds_count", &[]) >= 3.0);
-    assert_eq!(seen("remote_calls_total", &[("operation", "create app"), ("status", "200")]), 1.0);
-    assert_eq!(seen("remote_calls_total", &[("operation", "update app"), ("status", "200")]), 1.0);
+    assert_eq!(seen("remote_calls_total", &[("operation", "create_app"), ("status", "200")]), 1.0);
+    assert_eq!(seen("remote_calls_total", &[("operation", "update_app"), ("status", "200")]), 1.0);
     assert_eq!(seen("remote_calls_total", &[("status", "429")]), 1.0);
     assert_eq!(seen("remote_calls_total", &[("status", "401")]), 1.0);
-    assert!(seen("remote_call_duration_seconds_count", &[("operation", "list apps")]) >= 1.0);
+    assert!(seen("remote_call_duration_seconds_count", &[("operation", "list_apps")]) >= 1.0);
     assert_eq!(seen("apps", &apps("true")), 1.0);
     assert_eq!(seen("rotations_overdue", &ours), 0.0);
-    assert!(scrape.sum("rotation_age_seconds", &ours).is_some());
+    assert!(scrape.sum("oldest_client_secret_age_seconds", &ours).is_some());
     assert_eq!(seen("connection_ready", &ours), 1.0);
     for resource in ["orgoauthapps", "orgoauthapps/status", "iamconnections/status", "secrets", "events"] {
         assert!(seen("kubernetes_writes_total", &[("resource", resource), ("result", "ok")]) >= 1.0, "{resource}");

@@ -43,7 +43,7 @@ async fn a_pass_is_a_trace_with_its_calls_and_the_api_is_told_which() {
     let find = |is: &dyn Fn(&Value) -> bool| spans.lock().unwrap().iter().find(|span| is(span)).cloned();
     let pass = |span: &Value| span["name"] == "app" && says(span, "resource", "billing");
     env.until("the pass is told", async || find(&pass).is_some()).await;
-    let create = |span: &Value| span["name"] == "request" && says(span, "operation", "create app");
+    let create = |span: &Value| span["name"] == "request" && says(span, "operation", "create_app");
     let (pass, create) = (find(&pass).unwrap(), find(&create).unwrap());
     assert_eq!((&create["traceId"], &create["kind"]), (&pass["traceId"], &json!(3)));
     assert!(says(&pass, "namespace", "traced") && says(&create, "status", "200"), "{pass} {create}");

@@ -5,7 +5,7 @@ use crate::cluster::Error;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::fair_queue::{FairQueue, Flow};
 use crate::lease::guard::LeadershipGuard;
-use crate::metrics::{Metrics, Resource, Written};
+use crate::metrics::{Metrics, Resource, WriteResult};
 use crate::text::clean;
 use kube::Api;
 use kube::api::ListParams;
@@ -63,10 +63,10 @@ impl Requests {
         self.metrics.wrote(
             what,
             match &answer {
-                Ok(_) => Written::Ok,
-                Err(Error::Stale) => Written::Stale,
-                Err(Error::Refused(_)) => Written::Refused,
-                Err(Error::Unavailable(_)) => Written::Unavailable,
+                Ok(_) => WriteResult::Ok,
+                Err(Error::Stale) => WriteResult::Stale,
+                Err(Error::Refused(_)) => WriteResult::Refused,
+                Err(Error::Unavailable(_)) => WriteResult::Unavailable,
             },
         );
         answer
@@ -80,7 +80,7 @@ impl Requests {
     ) -> Result<T, Error> {
         let answer = self.call(request).await;
         if matches!(answer, Err(Error::Refused(_))) {
-            self.metrics.wrote(what, Written::Refused);
+            self.metrics.wrote(what, WriteResult::Refused);
         }
         answer
     }

@@ -92,7 +92,7 @@ async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) 
     }
     told.stored = apps.state().iter().map(|app| app.name_any()).collect();
     told.stored.sort();
-    let text = metrics.text(k8s_openapi::jiff::Timestamp::UNIX_EPOCH).unwrap();
+    let text = metrics.text().unwrap();
     let line = text.lines().find(|line| line.contains("unreadable_objects{resource=\"orgoauthapps\"}")).unwrap();
     told.counted = line.rsplit(' ').next().and_then(|count| count.parse().ok());
     told
@@ -357,7 +357,7 @@ async fn a_refused_watch_is_counted_until_it_is_accepted() {
         ))))
     };
     let counted = |secrets: &Secrets| {
-        let text = secrets.metrics.text(k8s_openapi::jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let text = secrets.metrics.text().unwrap();
         text.contains("oauth_app_operator_secret_watches_refused 1\n")
     };
     let (mut secrets, mut woken) = secrets();

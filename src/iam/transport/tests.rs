@@ -13,7 +13,7 @@ fn settings(endpoint: &str, ca_pem: Option<&str>) -> Settings {
         max_in_flight: 8,
         requests_per_second: None,
         timeout: Duration::from_secs(1),
-        meter: Meter::default(),
+        metrics: ConnectionMetrics::default(),
         guard: LeadershipGuard::Open,
     }
 }

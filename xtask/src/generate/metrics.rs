@@ -8,11 +8,11 @@ const INTRODUCTION: &str = "\
 
 Written by `cargo xtask generate` from `src/metrics/families.rs`.
 
-`/metrics` on the port `http` (8080) answers in the text format of Prometheus. Counters begin at 0 with each start. What
-describes resources (`apps`, `rotation_age_seconds`, `rotations_overdue`, `connection_ready`) is computed from the watched
-resources at each scrape, and only the replica that leads has it. Most series appear when their thing happens for the first time.
+`/metrics` on the port `http` (8080) responds in the text format of Prometheus. Counters start at 0 with each start. The metrics of
+resources (`apps`, `oldest_client_secret_age_seconds`, `rotations_overdue`, `apps_with_stale_consumers`, `connection_ready`) are computed
+from the watched resources at each scrape; only the leader has them. Most other series appear with their first event.
 
-No label is unbounded: all values come from closed sets, but for the names of `IamConnection`s that exist. No secret value and
+No label is unbounded: all values come from closed sets, except the names of `IamConnection`s that exist. No secret value and
 no name of a team's resource is in a metric.
 
 Alerts and a dashboard are in `deploy/monitoring/`; what to do when an alert fires is in the [runbook](runbook.md). This is what
@@ -25,7 +25,7 @@ simulator, and a real Prometheus measures it.
 /// The document.
 pub fn document() -> String {
     let metrics: String = FAMILIES.iter().map(metric).collect();
-    format!("{INTRODUCTION}\n| Metric | Kind | What it says |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels())
+    format!("{INTRODUCTION}\n| Metric | Type | Description |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels())
 }
 
 fn metric(family: &MetricFamily) -> String {
@@ -44,5 +44,5 @@ fn labels() -> String {
     let row = |(family, label): (&MetricFamily, &oauth_app_operator::metrics::Label)| {
         format!("| `{}` | `{}` | {} |\n", family.name, label.name, label.meaning)
     };
-    format!("| Metric | Label | What it says |\n|---|---|---|\n{}", labelled.map(row).collect::<String>())
+    format!("| Metric | Label | Values |\n|---|---|---|\n{}", labelled.map(row).collect::<String>())
 }
