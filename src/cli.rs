@@ -1,5 +1,5 @@
 //! The command line: one binary, `run` unless another subcommand is named.
-//! Every flag has a twin in the environment.
+//! Every flag has an environment variable.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -34,25 +34,25 @@ pub struct RunArgs {
     /// Namespace of the Secrets and ConfigMaps that IamConnections name [default: that of the service account, or of the kubeconfig context]
     #[arg(long, env = "OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
     pub operator_namespace: Option<String>,
-    /// Watch only this namespace; may be given several times [default: all namespaces]
+    /// Watch only this namespace; repeatable [default: all namespaces]
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
-    /// Watch the metadata of the Secrets that the operator writes, so that one that is deleted or edited is restored at once; needs the right to list and watch Secrets [default: true with --watch-namespace, else false]
+    /// Watch the metadata of the Secrets that the operator writes, to restore a deleted or edited one at once; needs the right to list and watch Secrets [default: true with --watch-namespace, else false]
     #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", action = clap::ArgAction::Set)]
     pub watch_secrets: Option<bool>,
-    /// Stand by while another replica leads; without it, run one replica only
+    /// Elect a leader among the replicas; without it, run one replica only
     #[arg(long, env = "LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
-    /// Where /healthz, /readyz and /metrics are served
+    /// Address that serves /healthz, /readyz and /metrics
     #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
-    /// Requests to the Kubernetes API server under way at once
-    #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-    pub concurrency: u16,
-    /// Form of the log
+    /// Maximum number of in-flight requests to the Kubernetes API server
+    #[arg(long, env = "MAX_KUBERNETES_REQUESTS", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_kubernetes_requests: u16,
+    /// Format of the log
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// How much is logged; each change is a line at `info`
+    /// Level of the log
     #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
     /// Collector that traces are sent to with OTLP over HTTP, such as http://collector:4318 [default: no traces]
@@ -61,33 +61,33 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Whether Secrets are watched. The right to do so in the whole cluster is nothing that an install gives unasked.
+    /// Whether Secrets are watched. An install does not grant the right to do so in the whole cluster by default.
     pub fn watches_secrets(&self) -> bool {
         self.watch_secrets.unwrap_or(!self.watch_namespace.is_empty())
     }
 }
 
-/// Form of the log.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// A line for people.
+    /// Lines of text.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// How much is logged.
+/// Level of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// What the operator cannot do.
+    /// Errors.
     Error,
-    /// And what it tries again.
+    /// Plus retried failures.
     Warn,
-    /// And each change.
+    /// Plus every change (default).
     Info,
-    /// And each step and call.
+    /// Plus every step and every request to the API.
     Debug,
-    /// And what the libraries say.
+    /// Plus the messages of the libraries.
     Trace,
 }
 

@@ -50,7 +50,7 @@ pub struct Settings {
     /// Whether the Secrets of resources are watched there.
     pub watch_secrets: bool,
     /// The most requests to the Kubernetes API server in flight.
-    pub concurrency: usize,
+    pub max_kubernetes_requests: usize,
 }
 
 /// Runs until `shutdown`, then ends when the reconciliations in progress have ended. Calls `synced` when all watches have
@@ -155,9 +155,15 @@ impl Watches {
         claim_key: ClaimKey,
         metrics: Arc<Metrics>,
     ) -> Operator<Kubernetes, WatchedConnections> {
-        let Settings { guard, identity, operator_namespace, watch_namespaces: _, watch_secrets: _, concurrency } =
-            settings;
-        let options = RequestOptions { concurrency, identity: &identity, guard: guard.clone() };
+        let Settings {
+            guard,
+            identity,
+            operator_namespace,
+            watch_namespaces: _,
+            watch_secrets: _,
+            max_kubernetes_requests,
+        } = settings;
+        let options = RequestOptions { max_kubernetes_requests, identity: &identity, guard: guard.clone() };
         let cluster = Kubernetes::new(client.clone(), options, watched.clone(), self.released.clone(), metrics.clone());
         let store = self.connections.clone();
         let connections = WatchedConnections::new(client, operator_namespace, store, watched, metrics.clone(), guard);

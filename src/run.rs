@@ -52,7 +52,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
         watch_secrets: arguments.watches_secrets(),
         operator_namespace: arguments.operator_namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
         watch_namespaces: arguments.watch_namespace,
-        concurrency: arguments.concurrency.into(),
+        max_kubernetes_requests: arguments.max_kubernetes_requests.into(),
     };
     log_start(&settings, arguments.leader_election);
     let readiness = Readiness::new(client.clone());
@@ -73,8 +73,14 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
 }
 
 fn log_start(settings: &controller::Settings, leader_election: bool) {
-    let controller::Settings { guard: _, identity, operator_namespace, watch_namespaces, watch_secrets, concurrency } =
-        settings;
+    let controller::Settings {
+        guard: _,
+        identity,
+        operator_namespace,
+        watch_namespaces,
+        watch_secrets,
+        max_kubernetes_requests,
+    } = settings;
     let watch_namespaces = watch_namespaces.join(",");
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(
@@ -83,7 +89,7 @@ fn log_start(settings: &controller::Settings, leader_election: bool) {
         operator_namespace,
         watch_namespaces,
         watch_secrets,
-        concurrency,
+        max_kubernetes_requests,
         leader_election,
         "starting"
     );

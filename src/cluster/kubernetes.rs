@@ -45,7 +45,7 @@ pub struct Kubernetes {
 /// How requests are made.
 pub struct RequestOptions<'a> {
     /// At most so many requests are in flight.
-    pub concurrency: usize,
+    pub max_kubernetes_requests: usize,
     /// The name of this process.
     pub identity: &'a str,
     /// Nothing is asked or written once it is closed.
@@ -61,7 +61,7 @@ impl Kubernetes {
         released: Arc<Released>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let requests = Requests::new(options.concurrency, metrics, options.guard);
+        let requests = Requests::new(options.max_kubernetes_requests, metrics, options.guard);
         let events = Events::new(client.clone(), requests.clone(), options.identity);
         Self { client, requests, events, watched, released }
     }

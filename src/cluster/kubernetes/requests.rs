@@ -34,9 +34,9 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// At most `concurrency` at once, and none once the guard is closed. They are for the operator itself.
-    pub fn new(concurrency: usize, metrics: Arc<Metrics>, guard: LeadershipGuard) -> Self {
-        let (in_flight, page) = (FairQueue::new(concurrency), FairQueue::new(1));
+    /// At most `max_kubernetes_requests` at once, and none once the guard is closed. They are for the operator itself.
+    pub fn new(max_kubernetes_requests: usize, metrics: Arc<Metrics>, guard: LeadershipGuard) -> Self {
+        let (in_flight, page) = (FairQueue::new(max_kubernetes_requests), FairQueue::new(1));
         Self { flow: Flow::Operator, in_flight, page, metrics, guard }
     }
 
