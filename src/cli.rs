@@ -23,7 +23,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator (the default)
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print the CustomResourceDefinitions as YAML
     Crds,
 }
@@ -55,15 +55,28 @@ pub struct RunArgs {
     /// Level of the log
     #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
-    /// Collector that traces are sent to with OTLP over HTTP, such as http://collector:4318 [default: no traces]
+    /// Collector to which traces are exported with OTLP over HTTP, such as http://collector:4318 [default: no traces]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<Url>,
+    /// Whole URL to which traces are exported, such as http://collector:4318/v1/traces [default: /v1/traces of --otlp-endpoint]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", value_name = "URL")]
+    pub otlp_traces_endpoint: Option<Url>,
 }
 
 impl RunArgs {
     /// Whether Secrets are watched. An install does not grant the right to do so in the whole cluster by default.
     pub fn watches_secrets(&self) -> bool {
         self.watch_secrets.unwrap_or(!self.watch_namespace.is_empty())
+    }
+
+    /// Where traces are exported to; nothing without a collector.
+    pub fn traces_endpoint(&self) -> Option<Url> {
+        self.otlp_traces_endpoint.clone().or_else(|| {
+            let mut endpoint = self.otlp_endpoint.clone()?;
+            let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
+            endpoint.set_path(&path);
+            Some(endpoint)
+        })
     }
 }
 
@@ -108,6 +121,20 @@ impl LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn traces_go_to_the_path_of_the_collector_unless_the_whole_url_is_given() {
+        for (arguments, endpoint) in [
+            (&[][..], None),
+            (&["--otlp-endpoint=http://collector:4318"], Some("http://collector:4318/v1/traces")),
+            (&["--otlp-endpoint=http://collector/otlp/"], Some("http://collector/otlp/v1/traces")),
+            (&["--otlp-traces-endpoint=http://traces/in"], Some("http://traces/in")),
+            (&["--otlp-endpoint=http://a", "--otlp-traces-endpoint=http://b/"], Some("http://b/")),
+        ] {
+            let cli = Cli::parse_from(["oauth-app-operator"].iter().chain(arguments));
+            assert_eq!(cli.run.traces_endpoint().as_ref().map(Url::as_str), endpoint, "{arguments:?}");
+        }
+    }
 
     #[test]
     fn secrets_are_watched_where_namespaces_are_named_unless_the_flag_says_otherwise() {

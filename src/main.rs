@@ -1,4 +1,4 @@
-//! The operator's binary: reads flags, sets up the log and runs what was asked for.
+//! The operator's binary: reads flags, sets up log and traces, and runs the subcommand.
 //! It decides nothing; see `run`.
 
 use clap::Parser;
@@ -6,11 +6,10 @@ use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
 use oauth_app_operator::crd::{definitions, yaml};
 use oauth_app_operator::log::Lines;
 use oauth_app_operator::run::run;
-use oauth_app_operator::traces::{Traces, export};
+use oauth_app_operator::traces::Traces;
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
@@ -19,15 +18,18 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let arguments = match cli.command {
         None => cli.run,
-        Some(Command::Run(arguments)) => arguments,
+        Some(Command::Run(arguments)) => *arguments,
         Some(Command::Crds) => return print_crds(),
     };
-    tell(&arguments);
+    let traces = init_tracing(&arguments);
     match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            traces.iter().for_each(Traces::flush);
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             tracing::error!("{error}");
-            // At once: to return would be to wait for the lookup of a name that may be under way.
+            // Returning would wait for a name lookup that may be in progress.
             std::process::exit(1)
         }
     }
@@ -39,7 +41,7 @@ fn print_crds() -> ExitCode {
     });
     match printed {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads no further, as `head` does, has what it wanted.
+        // A closed pipe (`… | head`) is not an error.
         Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("oauth-app-operator: {error}");
@@ -53,16 +55,20 @@ fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// The log, and traces where a collector is named.
-fn tell(arguments: &RunArgs) {
+fn init_tracing(arguments: &RunArgs) -> Option<Traces> {
     let log = fmt::layer().with_writer(|| Lines::new(std::io::stderr()));
     let log = match arguments.log_format {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    let traces = arguments.otlp_endpoint.clone().map(|endpoint| {
-        let (traces, spans) = Traces::new();
-        tokio::spawn(export(endpoint, spans));
-        traces.with_filter(filter_fn(Traces::wants).with_max_level_hint(LevelFilter::DEBUG))
-    });
-    tracing_subscriber::registry().with(log.with_filter(arguments.log_level.filter())).with(traces).init();
+    let log = log.with_filter(arguments.log_level.filter());
+    let traces = arguments.traces_endpoint().map(|endpoint| Traces::to(&endpoint)).transpose();
+    let layer = traces.as_ref().ok().and_then(|traces| traces.as_ref()?.as_ref()).map(Traces::layer);
+    tracing_subscriber::registry().with(log).with(layer).init();
+    traces
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "no traces are exported");
+            None
+        })
+        .flatten()
 }

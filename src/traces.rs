@@ -1,109 +1,151 @@
-//! Traces: each pass is one, each call to the API a span in it, and the API is told which (W3C trace context).
-//! They are sent to a collector with OTLP over HTTP, where one is named.
+//! Traces with OpenTelemetry: each reconciliation is a trace and each request to the API a span in it, exported with OTLP
+//! over HTTP. The standard variables `OTEL_*` configure it; the API receives the W3C trace context.
 
-mod otlp;
+mod collector;
 
-pub use otlp::export;
+use collector::Collector;
+use opentelemetry::KeyValue;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_http::HeaderInjector;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use reqwest::header::HeaderMap;
+use std::env;
+use std::time::Duration;
+use tracing::{Metadata, Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+use url::Url;
 
-use std::fmt::Debug;
-use std::time::SystemTime;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tracing::dispatcher::get_default;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::{LookupSpan, Registry};
-
-/// Spans that wait for the collector; what ends beyond that is lost, since no pass may wait for it.
-const WAITING: usize = 4096;
-
-/// The name of a span around a request to somebody else.
+/// The name of a span around a request to the API.
 pub const REQUEST: &str = "request";
 
-/// Turns the spans of the operator into spans of traces.
-#[derive(Debug)]
-pub struct Traces(Sender<Span>);
+/// What is left of the time that Kubernetes gives a pod to end, after the drain and the release of the Lease.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A span, under way or ended.
-#[derive(Debug)]
-pub struct Span {
-    name: &'static str,
-    trace: u128,
-    id: u64,
-    parent: Option<u64>,
-    attributes: Vec<(&'static str, String)>,
-    began: SystemTime,
-    ended: SystemTime,
-}
+/// Exports the spans of the operator to a collector. A batch waits in bounded memory and beside the reconciliations.
+#[derive(Clone, Debug)]
+pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// The layer, and the spans that end.
-    pub fn new() -> (Self, Receiver<Span>) {
-        let (send, receive) = channel(WAITING);
-        (Self(send), receive)
+    /// Exports to this URL, from within a Tokio runtime; nothing where the environment disables traces.
+    ///
+    /// # Errors
+    /// When the environment has a setting that cannot be used.
+    pub fn to(endpoint: &Url) -> Result<Option<Self>, ExporterBuildError> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        if is_disabled(variable) {
+            return Ok(None);
+        }
+        if let Some(protocol) = unsupported_protocol(variable) {
+            let why =
+                format!("the protocol {protocol} is not supported, only {OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF}");
+            return Err(ExporterBuildError::InvalidConfiguration(why));
+        }
+        let collector = Collector::new().map_err(|error| ExporterBuildError::InternalFailure(error.to_string()))?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(collector).with_endpoint(endpoint.as_str());
+        let provider = SdkTracerProvider::builder().with_resource(resource(variable("OTEL_SERVICE_NAME")));
+        Ok(Some(Self(provider.with_batch_exporter(exporter.build()?).build())))
     }
 
-    /// Of what happens in this process, what belongs into a trace.
-    pub fn wants(metadata: &Metadata<'_>) -> bool {
-        metadata.is_span() && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+    /// Turns the spans of this crate into spans of traces. Of events, which can quote others, it takes none.
+    pub fn layer<S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync>(&self) -> impl Layer<S> + use<S> {
+        tracing_opentelemetry::layer()
+            .with_tracer(self.0.tracer(env!("CARGO_PKG_NAME")))
+            .with_context_activation(false)
+            .with_location(false)
+            .with_target(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(is_exported).with_max_level_hint(LevelFilter::DEBUG))
+    }
+
+    /// Exports what is left, before the process ends.
+    pub fn flush(&self) {
+        if let Err(error) = self.0.shutdown_with_timeout(FLUSH_TIMEOUT) {
+            tracing::debug!(%error, "the last traces were not exported");
+        }
     }
 }
 
-/// What tells the receiver of a request which span it belongs to; nothing where no traces are wanted.
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+}
+
+/// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+fn is_disabled(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is = |name, value: &str| variable(name).is_some_and(|set| set.eq_ignore_ascii_case(value));
+    is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none")
+}
+
+/// The exporter itself would use another one than was asked for.
+fn unsupported_protocol(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let set = variable(OTEL_EXPORTER_OTLP_TRACES_PROTOCOL).or_else(|| variable(OTEL_EXPORTER_OTLP_PROTOCOL));
+    set.filter(|protocol| protocol != OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF)
+}
+
+/// `OTEL_SERVICE_NAME` goes before `OTEL_RESOURCE_ATTRIBUTES`, and that before the name of the operator.
+fn resource(service_name: Option<String>) -> Resource {
+    let resource = Resource::builder_empty()
+        .with_service_name(env!("CARGO_PKG_NAME"))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())]);
+    match service_name {
+        Some(name) => resource.with_service_name(name).build(),
+        None => resource.build(),
+    }
+}
+
+/// The header that tells the receiver of a request which span it belongs to; none where traces are off.
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
-pub fn traceparent() -> Option<String> {
-    get_default(|dispatch| {
-        let registry = dispatch.downcast_ref::<Registry>()?;
-        let span = registry.span(dispatch.current_span().id()?)?;
-        let extensions = span.extensions();
-        extensions.get::<Span>().map(|span| format!("00-{:032x}-{:016x}-01", span.trace, span.id))
-    })
+pub fn headers(span: &Span) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut HeaderInjector(&mut headers));
+    headers
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Traces {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let above = span.parent().and_then(|above| above.extensions().get::<Span>().map(|span| (span.trace, span.id)));
-        let mut new = Span {
-            name: span.name(),
-            // Zero is no id.
-            trace: above.map_or_else(|| fastrand::u128(1..), |(trace, _)| trace),
-            id: fastrand::u64(1..),
-            parent: above.map(|(_, id)| id),
-            attributes: Vec::new(),
-            began: SystemTime::now(),
-            ended: SystemTime::now(),
-        };
-        attributes.record(&mut Words(&mut new.attributes));
-        span.extensions_mut().insert(new);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An environment with these variables.
+    fn with<'a>(set: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        if let Some(span) = span.extensions_mut().get_mut::<Span>() {
-            values.record(&mut Words(&mut span.attributes));
+    #[test]
+    fn the_environment_disables_traces() {
+        for (set, disabled) in [
+            (&[][..], false),
+            (&[("OTEL_SDK_DISABLED", "TRUE")], true),
+            (&[("OTEL_SDK_DISABLED", "1")], false),
+            (&[("OTEL_TRACES_EXPORTER", "none")], true),
+            (&[("OTEL_TRACES_EXPORTER", "otlp")], false),
+        ] {
+            assert_eq!(is_disabled(with(set)), disabled, "{set:?}");
         }
     }
 
-    fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let span = context.span(&id).and_then(|span| span.extensions_mut().remove::<Span>());
-        if let Some(span) = span {
-            // Full: it is lost.
-            self.0.try_send(Span { ended: SystemTime::now(), ..span }).ok();
+    #[test]
+    fn a_protocol_that_is_not_supported_is_found_and_that_of_traces_goes_first() {
+        let (all, traces) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL");
+        for (set, unsupported) in [
+            (&[][..], None),
+            (&[(all, "http/protobuf")], None),
+            (&[(all, "grpc")], Some("grpc")),
+            (&[(all, "grpc"), (traces, "http/protobuf")], None),
+            (&[(all, "http/protobuf"), (traces, "http/json")], Some("http/json")),
+        ] {
+            assert_eq!(unsupported_protocol(with(set)).as_deref(), unsupported, "{set:?}");
         }
-    }
-}
-
-/// The fields of a span as words.
-struct Words<'a>(&'a mut Vec<(&'static str, String)>);
-
-impl Visit for Words<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.push((field.name(), value.to_owned()));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.push((field.name(), format!("{value:?}")));
     }
 }

@@ -123,10 +123,13 @@ impl Transport {
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
-        let span = tracing::debug_span!(traces::REQUEST, operation = request.operation.label(), status = Empty);
-        if let Some(context) = span.in_scope(traces::traceparent) {
-            builder = builder.header("traceparent", context);
-        }
+        let span = tracing::debug_span!(
+            traces::REQUEST,
+            otel.kind = "client",
+            operation = request.operation.label(),
+            status = Empty
+        );
+        let builder = builder.headers(traces::headers(&span));
         let answer = self.receive(builder, request, known).instrument(span.clone()).await;
         let result = answer.as_ref().map_or_else(|lost| lost.result, |answer| CallResult::Status(answer.status));
         span.record("status", result.status());
