@@ -1,45 +1,19 @@
-//! Every documented status and every fault, at every operation that changes something and at the list: what status and
-//! Events say, what happens next, and how many calls of that operation it took. Each row is an app in an organization
-//! of its own, so that no row sees the calls of another.
+//! The matrix of failed calls: every failure of every operation that changes something, and of the list. What status and
+//! Events report, what happens next, and how many calls of that operation it took. Each cell is an app in an organization
+//! of its own, so that none sees the calls of another.
 
 use crate::env::TenantEnv;
 use futures::future::join_all;
-use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation, Target};
+use iam_simulator::types::{CallFilter, Fault, Flavor, Operation, Target};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
+use test_environment::failures::{FAILURES, Failure, MESSAGE, Next, Outcome};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
-/// What the API does to one call, by the name that the tables use.
-fn action(name: &str) -> Action {
-    match name {
-        "expired token" => Action::ExpiredToken,
-        "429" => Action::TooManyRequests { retry_after: Some(1) },
-        "answer lost" => Action::ResponseLost,
-        "reset" => Action::ConnectionReset,
-        "malformed" => Action::MalformedBody,
-        "endless body" => Action::SlowBody { ms: None },
-        "no answer" => Action::Hang { performed: false },
-        status => Action::Status { status: status.parse().unwrap(), message: "said so".into(), performed: false },
-    }
-}
-
-/// One row: what the API does once, the reason that the Event gives (`-` for none), whether a person has to change
-/// something, and the calls of the operation until all is well.
-type Row = (&'static str, &'static str, Next, u64);
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Next {
-    /// It goes on without help.
-    ByItself,
-    /// It goes on when the spec changes.
-    WhenChanged,
-}
-use Next::{ByItself, WhenChanged};
-
-/// One row at work: its app, in its organization.
+/// One cell: its app, in its organization.
 struct Case<'a> {
     env: &'a TenantEnv,
     operation: Operation,
@@ -59,8 +33,8 @@ impl Case<'_> {
         self.env.until_ready(&self.name).await;
     }
 
-    async fn order(&self, fault: &str) {
-        let fault = Fault::once(action(fault)).on(self.operation).org(&self.org);
+    async fn inject(&self, failure: &Failure) {
+        let fault = Fault::once((failure.action)()).on(self.operation).org(&self.org);
         self.env.control.fault(fault).await.unwrap();
     }
 
@@ -79,35 +53,35 @@ impl Case<'_> {
     }
 
     /// What has to be so before the fault, and then what brings the operator to make the call.
-    async fn provoke(&self, fault: &str) {
+    async fn provoke(&self, failure: &Failure) {
         let role = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
         match self.operation {
             Operation::CreateApp => {
-                self.order(fault).await;
+                self.inject(failure).await;
                 self.create(json!({})).await;
             }
             Operation::AddClients => {
-                self.order(fault).await;
+                self.inject(failure).await;
                 self.create(role("org_member")).await;
             }
             Operation::UpdateApp => {
                 self.ready(json!({})).await;
-                self.order(fault).await;
+                self.inject(failure).await;
                 self.env.change(&self.name, json!({"displayName": "Other"})).await;
             }
             Operation::PatchClientRoles => {
                 self.ready(role("org_member")).await;
-                self.order(fault).await;
+                self.inject(failure).await;
                 self.env.change(&self.name, role("developer")).await;
             }
             Operation::RotateSecret => {
                 self.ready(json!({})).await;
-                self.order(fault).await;
+                self.inject(failure).await;
                 self.env.annotate(&self.name, ROTATE, "now").await;
             }
             Operation::DeleteApps => {
                 self.ready(json!({})).await;
-                self.order(fault).await;
+                self.inject(failure).await;
                 self.env.delete(&self.name).await;
             }
             other => panic!("no way to provoke {other:?}"),
@@ -149,167 +123,85 @@ impl Case<'_> {
         ours.filter(|event| event.type_.as_deref() == Some("Warning")).filter_map(|event| event.reason).collect()
     }
 
-    async fn run(&self, (fault, reason, next, calls): Row) {
-        self.provoke(fault).await;
-        if next == WhenChanged {
+    async fn run(&self, failure: &Failure) {
+        self.provoke(failure).await;
+        let Outcome { reason, next, calls } = failure.outcome(self.operation).expect("a column of the matrix");
+        if let (Next::Edit, Some(reason)) = (next, reason) {
             let message = self.env.until_stalled(&self.name, reason).await;
-            assert!(message.contains("said so"), "{}: the API's words: {message}", self.name);
+            assert!(message.contains(MESSAGE), "{}: the API's words: {message}", self.name);
             self.env.change(&self.name, json!({"description": "Changed"})).await;
         }
         self.env.until(&format!("{} is done", self.name), async || self.is_done().await).await;
-        if reason != "-" {
-            let said = async || self.reasons().await.iter().any(|said| said == reason);
-            self.env.until(&format!("an Event of {} says {reason}", self.name), said).await;
+        if let Some(reason) = reason {
+            let reported = async || self.reasons().await.iter().any(|reported| reported == reason);
+            self.env.until(&format!("an Event of {} with reason {reason}", self.name), reported).await;
         }
         if self.operation != Operation::DeleteApps {
             self.env.assert_credential_of_org_works(&self.name, &self.org).await;
         }
-        assert_eq!(self.calls().await, calls, "{}: calls until all is well", self.name);
+        assert_eq!(self.calls().await, calls, "{}: calls until it is done", self.name);
     }
 }
 
-async fn run(operation: Operation, rows: &[Row]) {
+async fn check(operation: Operation) {
     let namespace = format!("table-{operation:?}").to_lowercase();
     let env = TenantEnv::new(&namespace, Flavor::Csp).await;
     env.give_credentials().await;
-    // No look for drift comes between, and who gets no answer does not wait long.
+    // No resync comes between, and a call without a response does not take long.
     env.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "2s"}})).await;
     env.operator().start().unwrap();
-    let run = async |row: &Row| {
-        let name = row.0.replace(' ', "-");
+    let run = async |failure: &Failure| {
+        let name = name(failure);
         let org = format!("org-{namespace}-{name}");
         env.control.seed_org(env.flavor, &org, true).await.unwrap();
-        Case { env: &env, operation, name, org }.run(*row).await;
+        Case { env: &env, operation, name, org }.run(failure).await;
     };
     // A 429 is about all calls of a connection, so it comes after the others.
-    let (throttled, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.0 == "429");
+    let (throttled, others): (Vec<_>, Vec<_>) = FAILURES.iter().partition(|failure| failure.name == "429");
     join_all(others.into_iter().map(&run)).await;
     join_all(throttled.into_iter().map(&run)).await;
 }
 
+/// Of a resource, or a part of one.
+fn name(failure: &Failure) -> String {
+    failure.name.replace(", ", "-").replace(' ', "-")
+}
+
 #[tokio::test]
 async fn whatever_the_api_does_to_a_create_one_app_comes_of_it() {
-    let rows = [
-        ("400", "Rejected", WhenChanged, 2),
-        ("expired token", "-", ByItself, 2),
-        ("403", "Forbidden", WhenChanged, 2),
-        ("404", "OrgNotFound", WhenChanged, 2),
-        ("409", "ApiConflict", ByItself, 2),
-        ("422", "Rejected", WhenChanged, 2),
-        ("429", "Throttled", ByItself, 2),
-        ("500", "ConnectionUnavailable", ByItself, 2),
-        ("503", "ConnectionUnavailable", ByItself, 2),
-        ("answer lost", "ConnectionUnavailable", ByItself, 2),
-        ("reset", "ConnectionUnavailable", ByItself, 2),
-        ("malformed", "ConnectionUnavailable", ByItself, 2),
-        ("endless body", "ConnectionUnavailable", ByItself, 2),
-        ("no answer", "ConnectionUnavailable", ByItself, 2),
-    ];
-    run(Operation::CreateApp, &rows).await;
+    check(Operation::CreateApp).await;
 }
 
 #[tokio::test]
 async fn whatever_the_api_does_to_a_change_it_is_made() {
-    let rows = [
-        ("400", "Rejected", WhenChanged, 2),
-        ("expired token", "-", ByItself, 2),
-        ("403", "Forbidden", WhenChanged, 2),
-        ("404", "-", ByItself, 2),
-        ("409", "ApiConflict", ByItself, 2),
-        ("422", "Rejected", WhenChanged, 2),
-        ("429", "Throttled", ByItself, 2),
-        ("500", "ConnectionUnavailable", ByItself, 2),
-        ("503", "ConnectionUnavailable", ByItself, 2),
-        ("answer lost", "ConnectionUnavailable", ByItself, 1),
-        ("reset", "ConnectionUnavailable", ByItself, 2),
-        ("malformed", "-", ByItself, 1),
-        ("endless body", "ConnectionUnavailable", ByItself, 1),
-        ("no answer", "ConnectionUnavailable", ByItself, 2),
-    ];
-    run(Operation::UpdateApp, &rows).await;
+    check(Operation::UpdateApp).await;
 }
 
 #[tokio::test]
 async fn whatever_the_api_does_to_a_rotation_the_secret_is_rotated_once() {
-    let rows = [
-        ("400", "Rejected", WhenChanged, 2),
-        ("expired token", "-", ByItself, 2),
-        ("403", "Forbidden", WhenChanged, 2),
-        ("404", "-", ByItself, 2),
-        ("409", "RotationRunning", ByItself, 2),
-        ("429", "Throttled", ByItself, 2),
-        ("500", "ConnectionUnavailable", ByItself, 2),
-        ("503", "ConnectionUnavailable", ByItself, 2),
-        ("answer lost", "ConnectionUnavailable", ByItself, 1),
-        ("reset", "ConnectionUnavailable", ByItself, 2),
-        ("malformed", "-", ByItself, 1),
-        ("endless body", "ConnectionUnavailable", ByItself, 1),
-        ("no answer", "ConnectionUnavailable", ByItself, 2),
-    ];
-    run(Operation::RotateSecret, &rows).await;
+    check(Operation::RotateSecret).await;
 }
 
 #[tokio::test]
 async fn whatever_the_api_does_when_an_app_is_added_to_its_organization_it_gets_its_roles() {
-    let rows = [
-        ("400", "Rejected", WhenChanged, 2),
-        ("expired token", "-", ByItself, 2),
-        ("403", "Forbidden", WhenChanged, 2),
-        ("404", "OrgNotFound", WhenChanged, 2),
-        ("409", "ApiConflict", ByItself, 2),
-        ("429", "Throttled", ByItself, 2),
-        ("500", "ConnectionUnavailable", ByItself, 2),
-        ("answer lost", "ConnectionUnavailable", ByItself, 1),
-        ("reset", "ConnectionUnavailable", ByItself, 2),
-        ("malformed", "ConnectionUnavailable", ByItself, 1),
-        ("endless body", "ConnectionUnavailable", ByItself, 1),
-        ("no answer", "ConnectionUnavailable", ByItself, 2),
-    ];
-    run(Operation::AddClients, &rows).await;
+    check(Operation::AddClients).await;
 }
 
 #[tokio::test]
 async fn whatever_the_api_does_to_a_change_of_roles_they_are_changed() {
-    let rows = [
-        ("400", "Rejected", WhenChanged, 2),
-        ("expired token", "-", ByItself, 2),
-        ("403", "Forbidden", WhenChanged, 2),
-        ("404", "OrgNotFound", WhenChanged, 2),
-        ("409", "ApiConflict", ByItself, 2),
-        ("429", "Throttled", ByItself, 2),
-        ("500", "ConnectionUnavailable", ByItself, 2),
-        ("answer lost", "ConnectionUnavailable", ByItself, 1),
-        ("reset", "ConnectionUnavailable", ByItself, 2),
-        ("malformed", "-", ByItself, 1),
-        ("endless body", "ConnectionUnavailable", ByItself, 1),
-        ("no answer", "ConnectionUnavailable", ByItself, 2),
-    ];
-    run(Operation::PatchClientRoles, &rows).await;
+    check(Operation::PatchClientRoles).await;
 }
 
 #[tokio::test]
 async fn whatever_the_api_does_to_a_deletion_the_app_is_gone_in_the_end() {
-    let rows = [
-        ("400", "Rejected", WhenChanged, 2),
-        ("expired token", "-", ByItself, 2),
-        ("403", "Forbidden", WhenChanged, 2),
-        ("404", "-", ByItself, 2),
-        ("409", "ApiConflict", ByItself, 2),
-        ("429", "Throttled", ByItself, 2),
-        ("500", "ConnectionUnavailable", ByItself, 2),
-        ("answer lost", "ConnectionUnavailable", ByItself, 2),
-        ("reset", "ConnectionUnavailable", ByItself, 2),
-        ("malformed", "ConnectionUnavailable", ByItself, 2),
-        ("endless body", "ConnectionUnavailable", ByItself, 2),
-        ("no answer", "ConnectionUnavailable", ByItself, 2),
-    ];
-    run(Operation::DeleteApps, &rows).await;
+    check(Operation::DeleteApps).await;
 }
 
 #[tokio::test]
 async fn whatever_the_api_does_to_a_list_it_decides_nothing() {
-    for fault in ["400", "403", "404", "429", "500", "answer lost", "malformed", "endless body", "no answer"] {
-        let env = TenantEnv::new(&format!("table-list-{}", fault.replace(' ', "-")), Flavor::Csp).await;
+    for failure in &FAILURES {
+        let fault = name(failure);
+        let env = TenantEnv::new(&format!("table-list-{fault}"), Flavor::Csp).await;
         env.give_credentials().await;
         env.connect(json!({"limits": {"timeout": "2s"}})).await;
         env.operator().start().unwrap();
@@ -320,8 +212,7 @@ async fn whatever_the_api_does_to_a_list_it_decides_nothing() {
         for name in names {
             env.until_ready(name).await;
         }
-        let hit = Fault::once(action(fault)).on(Operation::ListApps);
-        env.control.fault(hit).await.unwrap();
+        env.control.fault(Fault::once((failure.action)()).on(Operation::ListApps)).await.unwrap();
         let before = env.calls(Operation::ListApps).await;
         env.until("lists were read after it", async || env.calls(Operation::ListApps).await > before + 3).await;
         for name in names {

@@ -2,6 +2,7 @@
 //! `files` lists them; a test fails when one is stale.
 
 mod argo_cd;
+mod failures;
 mod fields;
 mod manifests;
 mod metrics;
@@ -61,6 +62,7 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
         ("deploy/chart/files/orgoauthapps.yaml", app),
         ("deploy/gitops/argocd/argocd-cm.yaml", argo_cd::config_map_patch()?),
         ("deploy/install.yaml", install),
+        ("docs/behaviour.md", failures::document(&fs::read_to_string(repository().join("docs/behaviour.md"))?)?),
         ("docs/fields.md", fields::document()?),
         ("docs/install.md", values::document(&fs::read_to_string(repository().join("docs/install.md"))?)?),
         ("docs/metrics.md", metrics::document()),

@@ -5,6 +5,7 @@
 //! - [`Operator`] is the process: started, killed, paused, asked for its log and its address.
 //! - [`Backend`] is the simulator, in a thread or in a process of its own.
 //! - [`Wait`] is the one loop that waits for a condition.
+//! - [`failures`] is the matrix of failed calls, as data for the tests and the documents.
 //! - [`manifests`] are the resources that many apply, [`examples`] those of `deploy/examples` with the simulator for the API.
 
 // A test fails by panicking.
@@ -14,6 +15,7 @@ mod backend;
 mod env;
 mod error;
 pub mod examples;
+pub mod failures;
 mod install;
 pub mod manifests;
 mod operator;

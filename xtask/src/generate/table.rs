@@ -25,3 +25,12 @@ impl<const N: usize> fmt::Display for Table<N> {
         self.rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))
     }
 }
+
+/// The text of a document with this content between the markers of a section.
+pub fn with_section(text: &str, name: &str, content: &str) -> Result<String, String> {
+    let (begin, end) =
+        (format!("<!-- {name}: written by `cargo xtask generate` -->\n"), format!("<!-- end of {name} -->\n"));
+    let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let (before, after) = parts.ok_or_else(|| format!("the document lacks the markers {begin}{end}"))?;
+    Ok(format!("{before}{begin}\n{content}\n{end}{after}"))
+}

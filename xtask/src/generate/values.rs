@@ -5,11 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::table::Table;
+use super::table::{Table, with_section};
 use crate::repository;
-
-const BEGIN: &str = "<!-- values: written by `cargo xtask generate` -->\n";
-const END: &str = "<!-- end of values -->\n";
 
 /// A value of the chart.
 #[derive(Debug, PartialEq)]
@@ -22,13 +19,11 @@ struct Entry {
 
 /// The text with the current table between its markers.
 pub fn document(text: &str) -> Result<String, String> {
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("the document lacks the markers {BEGIN}{END}"))?;
     let mut table = Table::new(["Value", "Default", "Description"]);
     for Entry { path, default, meaning } in parse(&chart("values.yaml")?)? {
         table.row([&format!("`{path}`"), &format!("`{default}`"), &meaning]);
     }
-    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    with_section(text, "values", &table.to_string())
 }
 
 fn chart(file: &str) -> Result<String, String> {

@@ -1,0 +1,114 @@
+//! What follows when one call fails: the matrix that the end-to-end tests show and `docs/behaviour.md` documents.
+//! A row is a failure; its columns are the operations that change something.
+
+use iam_simulator::types::{Action, Operation};
+
+/// The columns, each with its heading.
+pub const OPERATIONS: [(Operation, &str); 6] = [
+    (Operation::CreateApp, "create"),
+    (Operation::UpdateApp, "change"),
+    (Operation::RotateSecret, "rotate"),
+    (Operation::AddClients, "add to organization"),
+    (Operation::PatchClientRoles, "change roles"),
+    (Operation::DeleteApps, "delete"),
+];
+
+/// One way in which a call fails, and what follows from it for each of [`OPERATIONS`].
+pub struct Failure {
+    /// As documents name it.
+    pub name: &'static str,
+    /// What the simulator does to the call.
+    pub action: fn() -> Action,
+    /// Column by column.
+    pub outcomes: [Outcome; OPERATIONS.len()],
+}
+
+impl Failure {
+    /// What follows for an operation, where it is one of the columns.
+    #[must_use]
+    pub fn outcome(&self, operation: Operation) -> Option<Outcome> {
+        let column = OPERATIONS.iter().position(|(other, _)| *other == operation)?;
+        Some(self.outcomes[column])
+    }
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The reason of the Event, if there is one.
+    pub reason: Option<&'static str>,
+    /// What makes the operator go on.
+    pub next: Next,
+    /// The calls of the operation until it is done.
+    pub calls: u64,
+}
+
+/// What makes the operator go on after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It retries without help.
+    Retry,
+    /// Somebody changes the spec.
+    Edit,
+}
+
+const fn retry(reason: &'static str, calls: u64) -> Outcome {
+    Outcome { reason: Some(reason), next: Next::Retry, calls }
+}
+
+const fn edit(reason: &'static str) -> Outcome {
+    Outcome { reason: Some(reason), next: Next::Edit, calls: 2 }
+}
+
+const fn silent(calls: u64) -> Outcome {
+    Outcome { reason: None, next: Next::Retry, calls }
+}
+
+const REJECTED: Outcome = edit("Rejected");
+const ORG_NOT_FOUND: Outcome = edit("OrgNotFound");
+const CONFLICT: Outcome = retry("ApiConflict", 2);
+/// The call is repeated.
+const UNAVAILABLE: Outcome = retry("ConnectionUnavailable", 2);
+/// A read shows that the call was performed, so it is not repeated.
+const PERFORMED: Outcome = retry("ConnectionUnavailable", 1);
+
+/// The rows.
+pub const FAILURES: [Failure; 14] = [
+    row("400", || answer(400), [REJECTED; 6]),
+    row("422", || answer(422), [REJECTED; 6]),
+    row("401", || Action::ExpiredToken, [silent(2); 6]),
+    row("403", || answer(403), [edit("Forbidden"); 6]),
+    row("404", || answer(404), [ORG_NOT_FOUND, silent(2), silent(2), ORG_NOT_FOUND, ORG_NOT_FOUND, silent(2)]),
+    row("409", || answer(409), [CONFLICT, CONFLICT, retry("RotationRunning", 2), CONFLICT, CONFLICT, CONFLICT]),
+    row("429", || Action::TooManyRequests { retry_after: Some(1) }, [retry("Throttled", 2); 6]),
+    row("500", || answer(500), [UNAVAILABLE; 6]),
+    row("503", || answer(503), [UNAVAILABLE; 6]),
+    row("connection reset", || Action::ConnectionReset, [UNAVAILABLE; 6]),
+    row("no response", || Action::Hang { performed: false }, [UNAVAILABLE; 6]),
+    row(
+        "done, but the response is lost",
+        || Action::ResponseLost,
+        [UNAVAILABLE, PERFORMED, PERFORMED, PERFORMED, PERFORMED, UNAVAILABLE],
+    ),
+    row(
+        "done, but the response does not end",
+        || Action::SlowBody { ms: None },
+        [UNAVAILABLE, PERFORMED, PERFORMED, PERFORMED, PERFORMED, UNAVAILABLE],
+    ),
+    row(
+        "done, but the response is malformed",
+        || Action::MalformedBody,
+        [UNAVAILABLE, silent(1), silent(1), PERFORMED, silent(1), UNAVAILABLE],
+    ),
+];
+
+const fn row(name: &'static str, action: fn() -> Action, outcomes: [Outcome; OPERATIONS.len()]) -> Failure {
+    Failure { name, action, outcomes }
+}
+
+/// What the simulator says when it refuses a call.
+pub const MESSAGE: &str = "said so";
+
+fn answer(status: u16) -> Action {
+    Action::Status { status, message: MESSAGE.into(), performed: false }
+}
