@@ -164,7 +164,7 @@ async fn check(operation: Operation) {
 
 /// Of a resource, or a part of one.
 fn name(failure: &Failure) -> String {
-    failure.name.replace(", ", "-").replace(' ', "-")
+    failure.name.replace(' ', "-")
 }
 
 #[tokio::test]

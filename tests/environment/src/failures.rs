@@ -86,17 +86,17 @@ pub const FAILURES: [Failure; 14] = [
     row("connection reset", || Action::ConnectionReset, [UNAVAILABLE; 6]),
     row("no response", || Action::Hang { performed: false }, [UNAVAILABLE; 6]),
     row(
-        "done, but the response is lost",
+        "performed with a lost response",
         || Action::ResponseLost,
         [UNAVAILABLE, PERFORMED, PERFORMED, PERFORMED, PERFORMED, UNAVAILABLE],
     ),
     row(
-        "done, but the response does not end",
+        "performed with an endless response",
         || Action::SlowBody { ms: None },
         [UNAVAILABLE, PERFORMED, PERFORMED, PERFORMED, PERFORMED, UNAVAILABLE],
     ),
     row(
-        "done, but the response is malformed",
+        "performed with a malformed response",
         || Action::MalformedBody,
         [UNAVAILABLE, silent(1), silent(1), PERFORMED, silent(1), UNAVAILABLE],
     ),

@@ -14,7 +14,7 @@ pub fn document(text: &str) -> Result<String, String> {
     }
     let mut table = Table::new(headings);
     for (failures, outcomes) in lines() {
-        let cells: Vec<String> = std::iter::once(failures.join("; ")).chain(outcomes.map(cell)).collect();
+        let cells: Vec<String> = std::iter::once(failures.join(", ")).chain(outcomes.map(cell)).collect();
         table.row(std::array::from_fn(|column| cells[column].as_str()));
     }
     with_section(text, "failures", &table.to_string())
