@@ -1,7 +1,7 @@
 //! Kubernetes in memory: optimistic locking, finalizers and garbage collection, as far as a pass can tell.
 //! What Kubernetes really does is tested on a real control plane.
 
-use crate::world::{Lost, Outside, Shared, effect, interleave};
+use crate::backend::{Backend, Lost, Shared, effect, interleave};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -168,7 +168,7 @@ impl FakeCluster {
         Self(shared)
     }
 
-    async fn write<T>(&self, act: impl FnOnce(&mut Outside) -> Result<T, cluster::Error>) -> Result<T, cluster::Error> {
+    async fn write<T>(&self, act: impl FnOnce(&mut Backend) -> Result<T, cluster::Error>) -> Result<T, cluster::Error> {
         let done = effect(&self.0, act).await;
         done.unwrap_or_else(|Lost| Err(cluster::Error::Unavailable("lost".into())))
     }
@@ -237,6 +237,6 @@ impl Cluster for FakeCluster {
     }
 
     async fn publish_event(&self, _: &OrgOAuthApp, event: &AppEvent) {
-        self.0.lock().unwrap().said.push(event.message.clone());
+        self.0.lock().unwrap().events.push(event.message.clone());
     }
 }

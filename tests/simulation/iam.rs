@@ -1,7 +1,7 @@
 //! An IAM service in memory: apps with a current and a previous secret, and refusals as documented.
 //! What the real APIs say is tested against the strict simulator.
 
-use crate::world::{Lost, Outside, Shared, effect, interleave};
+use crate::backend::{Backend, Lost, Shared, effect, interleave};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use oauth_app_operator::connections::{CheckResult, ConnectionHealth, Connections};
@@ -142,7 +142,7 @@ impl FakeConnections {
             });
             Arc::new(serde_json::from_value(connection).unwrap())
         };
-        let of: [fn(&mut Outside) -> &mut IamState; 2] = [|outside| &mut outside.iam, |outside| &mut outside.elsewhere];
+        let of: [fn(&mut Backend) -> &mut IamState; 2] = [|backend| &mut backend.iam, |backend| &mut backend.elsewhere];
         let iam = |of| Arc::new(FakeIam(shared.clone(), of));
         Self([(connection("default"), iam(of[0])), (connection("elsewhere"), iam(of[1]))])
     }
@@ -168,16 +168,16 @@ impl Connections for FakeConnections {
     }
 }
 
-pub struct FakeIam(Shared, fn(&mut Outside) -> &mut IamState);
+pub struct FakeIam(Shared, fn(&mut Backend) -> &mut IamState);
 
 impl FakeIam {
     async fn write<T>(
         &self,
         act: impl FnOnce(&mut IamState, Timestamp) -> Result<T, iam::Error>,
     ) -> Result<T, iam::Error> {
-        let counted = |outside: &mut Outside| {
-            let now = outside.now;
-            let iam = self.1(outside);
+        let counted = |backend: &mut Backend| {
+            let now = backend.now;
+            let iam = self.1(backend);
             (iam.calls, iam.writes) = (iam.calls + 1, iam.writes + 1);
             iam.record(now);
             let result = act(iam, now);
@@ -189,9 +189,9 @@ impl FakeIam {
 
     async fn read<T>(&self, look: impl FnOnce(&mut IamState, Timestamp) -> T) -> T {
         interleave(&self.0).await;
-        let outside = &mut *self.0.lock().unwrap();
-        let now = outside.now;
-        let iam = self.1(outside);
+        let backend = &mut *self.0.lock().unwrap();
+        let now = backend.now;
+        let iam = self.1(backend);
         iam.calls += 1;
         iam.record(now);
         look(iam, now)

@@ -1,7 +1,7 @@
 //! The ten invariants of the contract, as far as a simulation can see them, each under its name.
 //! Some hold at every instant and are checked after every step of a schedule, the others when it came to rest.
 
-use crate::world::World;
+use crate::env::TestEnv;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use oauth_app_operator::secret::rotation_secret_name;
@@ -20,34 +20,34 @@ pub struct Written {
 }
 
 /// What holds at every instant.
-pub fn assert_always(world: &World, written: &Written) {
-    world.assert_one_app_each();
-    not_ours_not_touched(world, written);
-    foreign_secrets_stay_foreign(world, written);
-    the_spec_is_the_users(world, written);
-    no_value_leaks(world);
-    one_api_each(world);
+pub fn assert_always(env: &TestEnv, written: &Written) {
+    env.assert_one_app_each();
+    not_ours_not_touched(env, written);
+    foreign_secrets_stay_foreign(env, written);
+    the_spec_is_the_users(env, written);
+    no_value_leaks(env);
+    one_api_each(env);
 }
 
 /// Invariant 1: an app is made at one API, whatever its connection says later.
-fn one_api_each(world: &World) {
-    let outside = world.outside();
-    let both = outside.elsewhere.creations.keys().find(|id| outside.iam.creations.contains_key(*id));
+fn one_api_each(env: &TestEnv) {
+    let backend = env.backend();
+    let both = backend.elsewhere.creations.keys().find(|id| backend.iam.creations.contains_key(*id));
     assert!(both.is_none(), "invariant 1, one app: made at both APIs: {both:?}");
 }
 
-fn not_ours_not_touched(world: &World, written: &Written) {
+fn not_ours_not_touched(env: &TestEnv, written: &Written) {
     for id in &written.foreign_apps {
-        let app = world.remote(id).expect("invariant 3, not ours, not touched: a foreign app was deleted");
+        let app = env.remote(id).expect("invariant 3, not ours, not touched: a foreign app was deleted");
         assert_eq!(app.secret.as_deref(), Some("foreign"), "invariant 3, not ours, not touched");
         assert!(app.fields.is_empty() && app.roles.is_none(), "invariant 3, not ours, not touched");
     }
 }
 
-fn foreign_secrets_stay_foreign(world: &World, written: &Written) {
+fn foreign_secrets_stay_foreign(env: &TestEnv, written: &Written) {
     for name in &written.foreign_secrets {
-        let outside = world.outside();
-        let secret = outside.cluster.secrets.get(name).expect("invariant 4, foreign Secrets stay foreign: removed");
+        let backend = env.backend();
+        let secret = backend.cluster.secrets.get(name).expect("invariant 4, foreign Secrets stay foreign: removed");
         assert!(
             secret.owner_references().is_empty() && secret.annotations().is_empty() && secret.labels().is_empty(),
             "invariant 4, foreign Secrets"
@@ -55,17 +55,17 @@ fn foreign_secrets_stay_foreign(world: &World, written: &Written) {
     }
 }
 
-fn the_spec_is_the_users(world: &World, written: &Written) {
-    for app in world.resources() {
+fn the_spec_is_the_users(env: &TestEnv, written: &Written) {
+    for app in env.resources() {
         let expected = &written.specs[&app.name_any()];
         assert_eq!(&serde_json::to_value(&app.spec).unwrap(), expected, "invariant 6, the spec is the user's");
     }
 }
 
-fn no_value_leaks(world: &World) {
-    let outside = world.outside();
-    let statuses = outside.cluster.apps().into_iter().map(|app| json!(app.status).to_string());
-    for text in statuses.chain(outside.said.iter().cloned()) {
+fn no_value_leaks(env: &TestEnv) {
+    let backend = env.backend();
+    let statuses = backend.cluster.apps().into_iter().map(|app| json!(app.status).to_string());
+    for text in statuses.chain(backend.events.iter().cloned()) {
         for value in ["created-", "fresh-", "provided-", "by-hand-"] {
             assert!(!text.contains(value), "invariant 7, no value leaks: {text}");
         }
@@ -73,18 +73,18 @@ fn no_value_leaks(world: &World) {
 }
 
 /// What holds when nobody changes anything any more and nothing fails.
-pub async fn assert_at_rest(world: &World, written: &Written) {
-    assert_always(world, written);
-    for app in world.resources() {
-        nothing_handed_out_is_lost(world, &app);
+pub async fn assert_settled(env: &TestEnv, written: &Written) {
+    assert_always(env, written);
+    for app in env.resources() {
+        no_issued_secret_is_lost(env, &app);
     }
-    let effects = world.effects();
-    world.pass_over_all().await;
-    assert_eq!(world.effects(), effects, "invariant 5, quiet when settled");
+    let effects = env.effects();
+    env.reconcile_all().await;
+    assert_eq!(env.effects(), effects, "invariant 5, quiet when settled");
 }
 
 /// Invariants 2, 9 and 10: whatever the others are like, each app has a credential that works, or waits for a person.
-fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
+fn no_issued_secret_is_lost(env: &TestEnv, app: &OrgOAuthApp) {
     let ready = app.condition(ConditionType::Ready).expect("a Ready condition");
     if ready.status != ConditionStatus::True {
         let persons = [
@@ -102,18 +102,18 @@ fn nothing_handed_out_is_lost(world: &World, app: &OrgOAuthApp) {
     let keys = &app.spec.secret.keys;
     let id = app.status.as_ref().and_then(|status| status.client_id.clone()).expect("a client id");
     let name = app.status.as_ref().unwrap().secret_name.clone().expect("a Secret");
-    let value = world.data(&name, &keys.client_secret);
-    assert_eq!(world.data(&name, &keys.client_id), Some(id.clone()), "invariant 2, nothing is lost");
+    let value = env.data(&name, &keys.client_secret);
+    assert_eq!(env.data(&name, &keys.client_id), Some(id.clone()), "invariant 2, nothing is lost");
     let remote =
-        world.remote(&id).unwrap_or_else(|| panic!("invariant 2, nothing is lost: the app {id} exists: {app:?}"));
+        env.remote(&id).unwrap_or_else(|| panic!("invariant 2, nothing is lost: the app {id} exists: {app:?}"));
     let value = value.expect("invariant 2, nothing is lost: a secret");
-    let now = world.outside().now;
+    let now = env.backend().now;
     assert!(
         remote.accepts(&value, now),
         "invariant 2, nothing is lost: {} has {value}: {app:?} {remote:?}",
         app.name_any()
     );
-    assert_eq!(world.data(&rotation_secret_name(app), "pending"), None, "nothing is left half done");
+    assert_eq!(env.data(&rotation_secret_name(app), "pending"), None, "nothing is left half done");
     let filled = app.spec.secret.template.get("url").map(|_| format!("{id}:{value}"));
-    assert_eq!(world.data(&name, "url"), filled, "what a template says is in the Secret");
+    assert_eq!(env.data(&name, "url"), filled, "what a template says is in the Secret");
 }

@@ -1,6 +1,6 @@
 //! The operator itself fails in a reconcile: its resource says so, all others are served, and it is tried again.
 
-use crate::world::World;
+use crate::env::TestEnv;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use oauth_app_operator::decide::Outcome;
@@ -8,10 +8,10 @@ use oauth_app_operator::reason::Reason;
 use serde_json::json;
 
 /// One reconcile of each resource, with one operator: what they ended with.
-async fn reconcile_all(world: &World) -> Vec<(String, bool)> {
-    let operator = world.start();
+async fn reconcile_all(env: &TestEnv) -> Vec<(String, bool)> {
+    let operator = env.start();
     let mut ended = Vec::new();
-    for app in world.resources() {
+    for app in env.resources() {
         let outcome = operator.reconcile_or_say_why_not(&app.clone().into()).await.unwrap();
         let failed = matches!(outcome, Outcome::Blocked(blocked) if blocked.reason == Reason::InternalError);
         ended.push((app.name_any(), failed));
@@ -21,28 +21,28 @@ async fn reconcile_all(world: &World) -> Vec<(String, bool)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_one_reconcile_is_said_in_its_status_and_the_others_are_served() {
-    let world = World::new(None);
+    let env = TestEnv::new(None);
     for name in ["a", "b", "c"] {
-        world.apply(name, json!({}));
+        env.apply(name, json!({}));
     }
-    world.outside().panics = 1;
-    assert_eq!(reconcile_all(&world).await.iter().map(|(_, failed)| *failed).collect::<Vec<_>>(), [true, false, false]);
-    let app = world.resources().into_iter().find(|app| app.name_any() == "a").unwrap();
+    env.backend().panics = 1;
+    assert_eq!(reconcile_all(&env).await.iter().map(|(_, failed)| *failed).collect::<Vec<_>>(), [true, false, false]);
+    let app = env.resources().into_iter().find(|app| app.name_any() == "a").unwrap();
     let stalled = app.condition(ConditionType::Stalled).unwrap();
     assert_eq!((stalled.status, stalled.reason.as_str()), (ConditionStatus::True, "InternalError"));
     assert!(stalled.message.contains("please report it"), "{}", stalled.message);
-    world.run_to_rest().await;
+    env.run_until_settled().await;
     for name in ["a", "b", "c"] {
-        world.assert_provisioned(name);
+        env.assert_provisioned(name);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_saying_it_panics_too_the_others_are_served_still() {
-    let world = World::new(None);
+    let env = TestEnv::new(None);
     for name in ["a", "b"] {
-        world.apply(name, json!({}));
+        env.apply(name, json!({}));
     }
-    world.outside().panics = 2;
-    assert_eq!(reconcile_all(&world).await, [("a".to_owned(), true), ("b".to_owned(), false)]);
+    env.backend().panics = 2;
+    assert_eq!(reconcile_all(&env).await, [("a".to_owned(), true), ("b".to_owned(), false)]);
 }

@@ -1,8 +1,9 @@
 //! Random lives: people edit specs, Secrets and apps, calls fail, operators die and overlap, clocks jump, in an order
 //! that a seed gives. Afterwards every invariant holds. `cargo xtask simulate` lives as many as asked for.
 
-use crate::invariants::{Written, assert_always, assert_at_rest};
-use crate::world::{How, World};
+use crate::backend::Mode;
+use crate::env::TestEnv;
+use crate::invariants::{Written, assert_always, assert_settled};
 use fastrand::Rng;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
@@ -12,12 +13,12 @@ use serde_json::json;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 /// The resource of a tenant that is after the apps of others.
-const MALLORY: &str = "mallory";
+const ATTACKER: &str = "attacker";
 const LOOT: &str = "loot";
 const FOREIGN_SECRET: &str = "somebody-elses";
 
-struct Life {
-    world: World,
+struct Schedule {
+    env: TestEnv,
     random: Rng,
     written: Written,
     /// Resources as they once were, for an operator whose view lags.
@@ -25,12 +26,12 @@ struct Life {
     requests: usize,
 }
 
-impl Life {
+impl Schedule {
     fn new(seed: u64) -> Self {
-        let world = World::new(None);
-        world.outside().cluster.secrets.insert(FOREIGN_SECRET.into(), Default::default());
-        world.add_foreign_app("foreign-id");
-        world.bring("mine", "provided-0");
+        let env = TestEnv::new(None);
+        env.backend().cluster.secrets.insert(FOREIGN_SECRET.into(), Default::default());
+        env.add_foreign_app("foreign-id");
+        env.provide_secret("mine", "provided-0");
         let written = Written {
             foreign_apps: vec!["foreign-id".into()],
             foreign_secrets: vec![FOREIGN_SECRET.into()],
@@ -38,11 +39,11 @@ impl Life {
         };
         let mut random = Rng::with_seed(seed);
         {
-            let mut outside = world.outside();
-            outside.iam.lag = SignedDuration::from_secs([0, 0, 4, 60][random.usize(0..4)]);
-            outside.tick = SignedDuration::from_secs(random.i64(0..30));
+            let mut backend = env.backend();
+            backend.iam.lag = SignedDuration::from_secs([0, 0, 4, 60][random.usize(0..4)]);
+            backend.tick = SignedDuration::from_secs(random.i64(0..30));
         }
-        Self { world, random, written, once: Vec::new(), requests: 0 }
+        Self { env, random, written, once: Vec::new(), requests: 0 }
     }
 
     fn pick<T: Clone>(&mut self, of: &[T]) -> T {
@@ -50,7 +51,7 @@ impl Life {
     }
 
     fn remember_specs(&mut self) {
-        for app in self.world.resources() {
+        for app in self.env.resources() {
             self.written.specs.insert(app.name_any(), serde_json::to_value(&app.spec).unwrap());
             if app.spec.id.as_deref() == Some("foreign-id") && json!(app.spec.adoption_policy) != "Never" {
                 self.written.foreign_apps.clear();
@@ -59,22 +60,20 @@ impl Life {
     }
 
     fn any_app(&mut self) -> Option<OrgOAuthApp> {
-        let apps: Vec<_> = self.world.resources().into_iter().filter(|app| app.name_any() != MALLORY).collect();
+        let apps: Vec<_> = self.env.resources().into_iter().filter(|app| app.name_any() != ATTACKER).collect();
         (!apps.is_empty()).then(|| self.pick(&apps))
     }
 
     /// Whoever has the same id shares the harm.
     fn excuse(&self, app: &OrgOAuthApp) {
-        for other in
-            self.world.resources().iter().filter(|other| self.world.remote_id(other) == self.world.remote_id(app))
-        {
-            self.world.outside().excused.insert(other.uid().unwrap());
+        for other in self.env.resources().iter().filter(|other| self.env.remote_id(other) == self.env.remote_id(app)) {
+            self.env.backend().excused.insert(other.uid().unwrap());
         }
     }
 
     fn apply(&mut self) {
         let name = self.pick(&NAMES);
-        if self.world.exists(name) {
+        if self.env.exists(name) {
             return;
         }
         let mut spec = self.pick(&[
@@ -89,9 +88,9 @@ impl Life {
         if self.random.u8(..4) == 0 {
             spec["secret"] = json!({"name": FOREIGN_SECRET});
         }
-        self.world.apply(name, spec);
-        let app = self.world.app(name);
-        if self.world.outside().cluster.secrets.contains_key(&secret_name(&app)) {
+        self.env.apply(name, spec);
+        let app = self.env.app(name);
+        if self.env.backend().cluster.secrets.contains_key(&secret_name(&app)) {
             // What a restored resource left, which somebody may have edited.
             self.excuse(&app);
         }
@@ -124,67 +123,67 @@ impl Life {
             // Nothing says where the credential is, so a renamed Secret gets another one.
             self.excuse(&app);
         }
-        self.world.change(&app.name_any(), edit);
+        self.env.change(&app.name_any(), edit);
     }
 
     /// What people do in Kubernetes beside editing specs.
-    fn meddle(&mut self) {
+    fn edit_in_kubernetes(&mut self) {
         let Some(app) = self.any_app() else { return };
         let name = app.name_any();
         let secret = app.status.as_ref().and_then(|status| status.secret_name.clone());
         match self.random.u8(..10) {
-            0 => self.world.delete(&name),
+            0 => self.env.delete(&name),
             9 => {
                 self.excuse(&app);
-                self.world.restore(&name);
+                self.env.restore(&name);
             }
             1 => {
                 if secret.as_ref() != Some(&secret_name(&app)) {
                     self.excuse(&app);
                 }
-                self.world.lose_status(&name);
+                self.env.lose_status(&name);
             }
-            2 => secret.iter().for_each(|secret| self.world.delete_secret(secret)),
+            2 => secret.iter().for_each(|secret| self.env.delete_secret(secret)),
             3 | 4 => {
                 self.excuse(&app);
                 let key = self.pick(&["client-id", "client-secret"]);
-                secret.iter().for_each(|secret| self.world.edit_secret(secret, key, "by-hand-1"));
+                secret.iter().for_each(|secret| self.env.edit_secret(secret, key, "by-hand-1"));
             }
             5 => {
                 self.requests += 1;
                 let annotation = self.pick(&["rotate", "reconcile"]);
                 let annotation = format!("oauth-apps.dev/{annotation}-requested-at");
-                self.world.annotate(&name, &annotation, &self.requests.to_string());
+                self.env.annotate(&name, &annotation, &self.requests.to_string());
             }
             6 => {
                 let value = format!("provided-{}", self.random.u8(..3));
-                self.world.bring("mine", &value);
+                self.env.provide_secret("mine", &value);
             }
             7 => {
                 let pods: &[&str] = if self.random.bool() { &["web-1"] } else { &[] };
-                self.world.set_pods(pods);
+                self.env.set_pods(pods);
             }
             _ => self.once.push(app),
         }
     }
 
     /// What people do in the vendor's console.
-    fn meddle_at_the_api(&mut self) {
+    fn edit_in_console(&mut self) {
         let Some(app) = self.any_app() else { return };
-        let id = self.world.remote_id(&app);
+        let id = self.env.remote_id(&app);
         if self.written.foreign_apps.contains(&id) {
             return;
         }
         match self.random.u8(..4) {
-            0 | 1 => self.world.edit_app(&id, "description", json!(format!("by hand {}", self.random.u8(..9)))),
+            0 | 1 => self.env.edit_app(&id, "description", json!(format!("by hand {}", self.random.u8(..9)))),
             2 => {
                 self.excuse(&app);
-                self.world.outside().iam.delete_by_hand(&id);
+                self.env.backend().iam.delete_by_hand(&id);
             }
             _ => {
                 self.excuse(&app);
-                let mut outside = self.world.outside();
-                if let Some(app) = outside.iam.apps.get_mut(&id) {
+                let mut backend = self.env.backend();
+                if let Some(app) = backend.iam.apps.get_mut(&id) {
                     (app.secret, app.previous) = (Some("by-hand-2".into()), None);
                 }
             }
@@ -194,73 +193,73 @@ impl Life {
     /// What a tenant can write who wants the app of another resource, or one that was made in the console.
     fn attack(&mut self) {
         let victims: Vec<OrgOAuthApp> =
-            self.world.resources().into_iter().filter(|app| app.name_any() != MALLORY).collect();
+            self.env.resources().into_iter().filter(|app| app.name_any() != ATTACKER).collect();
         let mut ids = vec!["foreign-id".to_owned()];
-        ids.extend(victims.iter().map(|app| self.world.remote_id(app)).filter(|id| id != "foreign-id"));
+        ids.extend(victims.iter().map(|app| self.env.remote_id(app)).filter(|id| id != "foreign-id"));
         let id = self.pick(&ids);
-        if !self.world.exists(MALLORY) {
+        if !self.env.exists(ATTACKER) {
             // Ids that begin with ooa- need an adoptionPolicy, which says so to everybody; a forged Secret needs none.
             let spec = if id.starts_with("ooa-") { json!({}) } else { json!({"id": id}) };
             let mut spec = spec;
             spec["secret"] = json!({"name": LOOT});
             spec["suspend"] = self.random.bool().into();
-            self.world.apply(MALLORY, spec);
+            self.env.apply(ATTACKER, spec);
         }
-        let mallory = self.world.app(MALLORY);
-        self.world.outside().excused.insert(mallory.uid().unwrap());
+        let attacker = self.env.app(ATTACKER);
+        self.env.backend().hostile.insert(attacker.uid().unwrap());
         // Who switched its connection, as admission forbids, keeps what says where its app was made.
-        let switched = mallory.spec.connection_ref.name != "default";
+        let switched = attacker.spec.connection_ref.name != "default";
         match self.random.u8(..6) {
             0..=3 if switched => {}
-            0 => self.world.forge_secret(LOOT, &mallory, &id, None),
+            0 => self.env.forge_secret(LOOT, &attacker, &id, None),
             1 if !victims.is_empty() => {
                 let victim = self.pick(&victims);
-                self.world.forge_secret(LOOT, &mallory, &id, Some(&secret_name(&victim)));
+                self.env.forge_secret(LOOT, &attacker, &id, Some(&secret_name(&victim)));
             }
-            2 => self.world.outside().cluster.forge(MALLORY, |app| {
+            2 => self.env.backend().cluster.forge(ATTACKER, |app| {
                 app.status.get_or_insert_default().client_id = Some(id);
             }),
             3 if !victims.is_empty() => {
                 let victim = self.pick(&victims);
-                self.world.outside().cluster.forge(MALLORY, |app| app.status = victim.status);
+                self.env.backend().cluster.forge(ATTACKER, |app| app.status = victim.status);
             }
             4 => {
-                self.world.outside().cluster.forge(MALLORY, |app| {
+                self.env.backend().cluster.forge(ATTACKER, |app| {
                     if app.finalizers().is_empty() {
                         app.finalizers_mut().push("oauth-apps.dev/remote-app".into());
                     }
                 });
-                self.world.delete(MALLORY);
+                self.env.delete(ATTACKER);
             }
             _ => {
                 let mut edit = json!({"suspend": false});
-                let claim = mallory.status.as_ref().and_then(|status| status.claim.as_ref());
-                if claim.is_some_and(|claim| Some(&claim.uid) == mallory.uid().as_ref()) {
+                let claim = attacker.status.as_ref().and_then(|status| status.claim.as_ref());
+                if claim.is_some_and(|claim| Some(&claim.uid) == attacker.uid().as_ref()) {
                     edit["connectionRef"] = json!({"name": self.pick(&["default", "elsewhere"])});
                 }
-                self.world.change(MALLORY, edit);
+                self.env.change(ATTACKER, edit);
             }
         }
     }
 
-    fn trouble(&mut self) {
+    fn inject_fault(&mut self) {
         match self.random.u8(..7) {
-            6 => self.world.outside().iam.false_absences = self.random.usize(1..3),
+            6 => self.env.backend().iam.false_absences = self.random.usize(1..3),
             0..3 => {
-                let (after, how) = (self.random.usize(..8), self.pick(&How::ALL));
-                self.world.cut_after(after, how);
+                let (after, mode) = (self.random.usize(..8), self.pick(&Mode::ALL));
+                self.env.interrupt_after(after, mode);
             }
-            3 => self.world.refuse_secrets(self.random.bool()),
-            4 => self.world.set_lists(self.random.bool()),
-            _ => self.world.restart(),
+            3 => self.env.refuse_secrets(self.random.bool()),
+            4 => self.env.set_lists(self.random.bool()),
+            _ => self.env.restart(),
         }
     }
 
     /// Nothing helps a consumer when an operator died in the middle of a rotation and stays dead until the overlap ends,
     /// or when a template that cannot be filled stops it there for as long.
     fn excuse_half_rotated(&self) {
-        for app in self.world.resources() {
-            if self.world.has_pending(&app.name_any()) {
+        for app in self.env.resources() {
+            if self.env.has_pending(&app.name_any()) {
                 self.excuse(&app);
             }
         }
@@ -273,16 +272,16 @@ impl Life {
                 let before = self.pick(&self.once.clone());
                 let seed = self.random.u64(..);
                 let name = before.name_any();
-                let present = self.world.resources();
+                let present = self.env.resources();
                 if present.iter().any(|app| app.uid() == before.uid() && app.spec == before.spec) {
-                    self.world.pass_of_two(&name, before, seed).await;
+                    self.env.reconcile_concurrently(&name, before, seed).await;
                 }
             }
             2 => {
                 self.excuse_half_rotated();
-                self.world.pass_time(self.random.i64(1..200));
+                self.env.advance_clock(self.random.i64(1..200));
             }
-            passes => self.world.run_passes(usize::from(passes / 3)).await,
+            rounds => self.env.reconcile_times(usize::from(rounds / 3)).await,
         }
     }
 
@@ -290,68 +289,67 @@ impl Life {
         match self.random.u8(..12) {
             0 | 1 => self.apply(),
             2..5 => self.edit_spec(),
-            5 | 6 => self.meddle(),
-            7 => self.meddle_at_the_api(),
-            8 | 9 => self.trouble(),
+            5 | 6 => self.edit_in_kubernetes(),
+            7 => self.edit_in_console(),
+            8 | 9 => self.inject_fault(),
             10 => self.attack(),
             _ => {}
         }
         self.remember_specs();
         self.work().await;
-        assert_always(&self.world, &self.written);
+        assert_always(&self.env, &self.written);
     }
 
-    /// Nothing fails any more, and people ask for what they broke to be mended.
-    async fn calm(&mut self) {
-        self.world.uncut();
-        self.world.outside().iam.false_absences = 0;
-        self.world.refuse_secrets(false);
-        self.world.set_pods(&[]);
+    /// Nothing fails any more, and people ask for what they broke to be repaired.
+    async fn settle(&mut self) {
+        self.env.clear_interruption();
+        self.env.backend().iam.false_absences = 0;
+        self.env.refuse_secrets(false);
+        self.env.set_pods(&[]);
         self.excuse_half_rotated();
-        self.world.pass_time(1000);
-        for app in self.world.resources() {
-            let calm = json!({"managementPolicy": "Full", "suspend": false});
-            self.world.change(&app.name_any(), calm);
+        self.env.advance_clock(1000);
+        for app in self.env.resources() {
+            let settle = json!({"managementPolicy": "Full", "suspend": false});
+            self.env.change(&app.name_any(), settle);
         }
         self.remember_specs();
-        self.world.run_to_rest().await;
+        self.env.run_until_settled().await;
         // Until a rotation under way is over, and no other one is due yet.
-        self.world.pass_time(60);
-        let excused = self.world.outside().excused.clone();
-        for app in self.world.resources() {
-            if excused.contains(&app.uid().unwrap()) {
+        self.env.advance_clock(60);
+        for app in self.env.resources() {
+            if self.env.backend().is_excused(&app) {
                 self.requests += 1;
                 let request = self.requests.to_string();
-                self.world.annotate(&app.name_any(), "oauth-apps.dev/rotate-requested-at", &request);
+                self.env.annotate(&app.name_any(), "oauth-apps.dev/rotate-requested-at", &request);
             }
         }
-        self.world.run_to_rest().await;
-        assert_at_rest(&self.world, &self.written).await;
+        self.env.run_until_settled().await;
+        assert_settled(&self.env, &self.written).await;
     }
 
     /// Invariant 8: deletion ends, and takes along what is ours.
     async fn end(&mut self) {
         // An app that was made at another API than the connection names is deleted once the connection is right again.
-        self.world.change(MALLORY, json!({"connectionRef": {"name": "default"}}));
+        self.env.change(ATTACKER, json!({"connectionRef": {"name": "default"}}));
         self.remember_specs();
-        for app in self.world.resources() {
-            self.world.delete(&app.name_any());
+        for app in self.env.resources() {
+            self.env.delete(&app.name_any());
         }
-        self.world.run_to_rest().await;
-        let left = self.world.resources();
+        self.env.run_until_settled().await;
+        let left = self.env.resources();
         assert!(left.is_empty(), "invariant 8, deletion ends: {left:?}");
-        assert_always(&self.world, &self.written);
+        assert_always(&self.env, &self.written);
     }
 }
 
-async fn live(seed: u64) {
-    let mut life = Life::new(seed);
-    let steps = life.random.usize(8..40);
+async fn run(seed: u64) {
+    let mut schedule = Schedule::new(seed);
+    let steps = schedule.random.usize(8..40);
     for _ in 0..steps {
-        life.step().await;
+        schedule.step().await;
     }
-    life.calm().await;
-    life.end().await;
+    schedule.settle().await;
+    schedule.end().await;
 }
 
 fn asked(name: &str, default: u64) -> u64 {
@@ -363,7 +361,7 @@ fn whatever_happens_in_whatever_order_the_invariants_hold() {
     let (first, count) = (asked("SEED", 1), asked("SCHEDULES", 10_000));
     for seed in first..first + count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(live(seed))));
-        assert!(lived.is_ok(), "seed {seed}: repeat it with cargo xtask simulate --seed {seed} --schedules 1");
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(seed))));
+        assert!(result.is_ok(), "seed {seed}: repeat it with cargo xtask simulate --seed {seed} --schedules 1");
     }
 }
