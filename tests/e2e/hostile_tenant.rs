@@ -135,7 +135,7 @@ async fn a_forged_secret_does_not_take_the_operators_own_client() {
         &name,
         "--type=merge",
         "-p",
-        r#"{"stringData":{"id":"victim"}}"#,
+        r#"{"stringData":{"client-id":"victim"}}"#,
     ];
     plane().kubectl(&id).unwrap();
     let namespaces = json!({"from": "Names", "names": [env.namespace, neighbors.attacker]});

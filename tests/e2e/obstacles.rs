@@ -187,7 +187,7 @@ async fn the_app_as_which_the_operator_calls_is_not_adopted() {
     let (id, roles) = ("operator-itself".to_owned(), vec!["org_owner".to_owned()]);
     env.control.human(Human::GrantRoles { flavor, id: id.clone(), roles }).await.unwrap();
     env.store_credentials("Of_operator1").await;
-    let patch = json!({"stringData": {"id": id}}).to_string();
+    let patch = json!({"stringData": {"client-id": id}}).to_string();
     let patch = ["-n", "oauth-app-operator", "patch", "secret", "adopt-operator", "--type=merge", "-p", &patch];
     crate::cluster::plane().kubectl(&patch).unwrap();
     env.connect(json!({})).await;
