@@ -144,7 +144,7 @@ async fn every_field_of_cloud_partner_navigator_travels() {
     travels(CPN).await;
 }
 
-/// From a manifest to the record at the API, through the operator's own reading of the spec.
+/// From a manifest to the record in the API, through the operator's own reading of the spec.
 #[tokio::test]
 async fn a_spec_with_every_field_arrives() {
     let bed = Bed::new().await;

@@ -41,7 +41,7 @@ async fn an_app_lives_and_its_credentials_work() {
 }
 
 #[tokio::test]
-async fn what_is_absent_is_said_so() {
+async fn absent_apps_are_not_found() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         let iam = bed.iam(flavor);
@@ -211,7 +211,7 @@ async fn an_overlap_is_sent_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_changed_app_is_shown_where_the_answer_shows_it() {
+async fn update_returns_the_app_where_the_response_has_it() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         let iam = bed.iam(flavor);
@@ -258,7 +258,7 @@ async fn a_list_that_fails_half_way_decides_nothing() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_list_each_app_is_read_and_the_list_not_asked_for_again() {
+async fn without_a_list_each_app_is_read_by_itself() {
     let bed = Bed::new().await;
     for status in [404, 405, 501] {
         bed.control.set(|s| s.not_offered_status = status).await.unwrap();
@@ -277,7 +277,7 @@ async fn where_there_is_no_list_each_app_is_read_and_the_list_not_asked_for_agai
 }
 
 #[tokio::test]
-async fn deletions_at_once_share_calls_and_none_fails_for_another() {
+async fn concurrent_deletions_share_calls_and_isolate_failures() {
     let bed = Bed::new().await;
     for missing in [MissingOnDelete::NotFound, MissingOnDelete::Failed] {
         bed.control.set(|s| s.missing_on_delete = missing).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tokens and organizations: which exchange is made for which organization, and what is said where one gets no token.
+//! Tokens and organizations: which token request is made for which organization, and the error where one gets no token.
 //! The simulator gives tokens that are good for one organization, unless a test says otherwise.
 
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
@@ -153,7 +153,7 @@ async fn made_up_organizations_do_not_take_the_token_of_another() {
 }
 
 #[tokio::test]
-async fn a_403_says_what_the_token_has_and_what_it_needs() {
+async fn forbidden_error_names_held_and_required_roles() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         bed.control.seed_perms(flavor, "operator", &["csp:org_member", "external/svc/user"]).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_403_says_what_the_token_has_and_what_it_needs() {
 }
 
 #[tokio::test]
-async fn a_refused_exchange_says_which_kind_of_credentials_is_taken() {
+async fn refused_token_request_names_the_kind_of_credentials() {
     let bed = Bed::new().await;
     let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
     for (flavor, credentials, takes) in [
@@ -185,7 +185,7 @@ async fn a_refused_exchange_says_which_kind_of_credentials_is_taken() {
 }
 
 #[tokio::test]
-async fn a_check_says_the_organization_and_the_roles_of_the_token() {
+async fn connection_check_reports_organization_and_roles() {
     let bed = two_organizations().await;
     for flavor in BOTH {
         bed.control.seed_perms(flavor, "operator", &["csp:org_member", "csp:developer"]).await.unwrap();
@@ -209,7 +209,7 @@ async fn seed_limited(bed: &Bed, flavor: Flavor) {
 }
 
 #[tokio::test]
-async fn where_an_exchange_names_an_organization_the_one_that_gives_a_token_proves_the_credentials() {
+async fn credentials_are_verified_in_the_organization_that_issues_a_token() {
     let bed = two_organizations().await;
     seed_limited(&bed, CPN).await;
     let limited = ApiCredentials::Client { id: "limited".into(), secret: CLIENT_SECRET.to_owned().into() };
@@ -222,7 +222,7 @@ async fn where_an_exchange_names_an_organization_the_one_that_gives_a_token_prov
 }
 
 #[tokio::test]
-async fn an_app_proves_its_secret_in_its_own_organization() {
+async fn secret_is_verified_in_the_organization_of_its_app() {
     let bed = two_organizations().await;
     for flavor in BOTH {
         let iam = bed.iam(flavor);

@@ -53,7 +53,7 @@ async fn an_app_is_added_to_its_organization() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_added_is_said_so() {
+async fn refused_members_are_reported() {
     let bed = Bed::new().await;
     let iam = bed.iam(CPN);
     let fault = iam.add_to_organization(&org(), &id("absent-app"), None, &Roles::default()).await;
@@ -65,7 +65,7 @@ async fn what_cannot_be_added_is_said_so() {
 }
 
 #[tokio::test]
-async fn roles_are_given_and_taken() {
+async fn roles_are_assigned_and_removed() {
     let bed = Bed::new().await;
     let named = |name: &str| Role { name: name.into(), resource: None };
     let of = |name: &str| Roles { organization_roles: vec![named(name)], service_roles: Vec::new() };
@@ -105,7 +105,7 @@ async fn roles_are_read_in_both_forms_of_the_list() {
 }
 
 #[tokio::test]
-async fn a_role_on_a_resource_is_given_read_and_taken() {
+async fn role_on_a_resource_is_assigned_read_and_removed() {
     let bed = Bed::new().await;
     let iam = with_member(&bed, &roles(Some("instance:1"))).await;
     assert_eq!(held(&iam, MINUTE).await, direct(roles(Some("instance:1"))));
@@ -184,7 +184,7 @@ async fn an_operation_that_does_not_answer_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn roles_that_no_operation_shows_are_not_taken_for_none() {
+async fn unreadable_roles_are_not_treated_as_absent() {
     let bed = Bed::new().await;
     let iam = with_member(&bed, &of_organization("org_member", None)).await;
     let gone = Action::Status { status: 405, message: "no such operation".into(), performed: false };

@@ -49,7 +49,7 @@ async fn an_expired_token_is_renewed_once_for_all() {
         assert!(reads.iter().all(|read| *read == Ok(None)), "{flavor:?} {reads:?}");
         assert_eq!(bed.count(Operation::Token).await, 1, "{flavor:?}");
         let refused = bed.calls(Operation::GetApp).await.iter().filter(|call| call.status == Some(401)).count();
-        assert!((1..=8).contains(&refused), "{flavor:?}: those under way and no more, but {refused}");
+        assert!((1..=8).contains(&refused), "{flavor:?}: the in-flight ones and no more, but {refused}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! An API that asks to wait, answers late, wrongly or not at all, and what a caller then knows.
-//! Whatever happens, no secret stands in what is said about it.
+//! Whatever happens, no error contains a secret.
 
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 #[tokio::test]
-async fn a_429_stops_all_for_as_long_as_it_says() {
+async fn rate_limit_pauses_all_calls_as_long_as_requested() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         let iam = bed.iam(flavor);
@@ -27,7 +27,7 @@ async fn a_429_stops_all_for_as_long_as_it_says() {
             assert!(wait > Duration::from_millis(1900) && wait < Duration::from_secs(4), "{wait:?}");
             opens = opens.max(until);
         }
-        assert!(started.elapsed() < Duration::from_secs(1), "who waits for a place is told at once");
+        assert!(started.elapsed() < Duration::from_secs(1), "a waiting call fails at once");
         assert!((1..=8).contains(&bed.count(Operation::GetApp).await), "{flavor:?}");
         bed.control.clear_calls().await.unwrap();
         let early = iam.read(&org, &id).await;
@@ -40,7 +40,7 @@ async fn a_429_stops_all_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_429_to_a_token_exchange_stops_all_too() {
+async fn rate_limit_of_token_requests_pauses_all_calls() {
     let bed = Bed::new().await;
     let iam = bed.iam(CPN);
     let order = Order::once(Action::TooManyRequests { retry_after: None }).on(Operation::Token);
@@ -53,7 +53,7 @@ async fn a_429_to_a_token_exchange_stops_all_too() {
 }
 
 #[tokio::test]
-async fn never_more_calls_at_once_than_allowed() {
+async fn in_flight_calls_are_limited() {
     let bed = Bed::new().await;
     bed.control.set(|s| s.latency_ms = 20).await.unwrap();
     for (flavor, most) in [(CSP, 3), (CPN, 1)] {
@@ -67,7 +67,7 @@ async fn never_more_calls_at_once_than_allowed() {
 }
 
 #[tokio::test]
-async fn once_this_process_leads_no_more_no_call_begins_and_no_answer_is_taken() {
+async fn after_lost_leadership_no_call_starts_and_no_response_is_used() {
     let bed = Bed::new().await;
     let (leads, until) = watch::channel(tokio::time::Instant::now() + Duration::from_secs(3600));
     let settings = Settings { max_in_flight: 1, guard: LeadershipGuard::UntilDeadline(until), ..bed.settings(CSP) };
@@ -90,7 +90,7 @@ async fn once_this_process_leads_no_more_no_call_begins_and_no_answer_is_taken()
     assert_eq!((bed.count(Operation::CreateApp).await, bed.count(Operation::DeleteApps).await), (1, 0));
 }
 
-/// What a create says when the API misbehaves, and whether the app exists then.
+/// The error of a create when the API misbehaves, and whether the app exists then.
 async fn created_under(action: Action, settings: fn(Settings) -> Settings) -> Vec<(String, bool)> {
     let bed = Bed::new().await;
     let mut seen = Vec::new();
@@ -118,7 +118,7 @@ fn hasty(settings: Settings) -> Settings {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_or_broken_is_said_plainly() {
+async fn lost_or_broken_response_is_reported() {
     let broke = "create app: the connection broke before the whole answer had come";
     for (action, exists) in [(Action::ResponseLost, true), (Action::ConnectionReset, false)] {
         for seen in created_under(action, same).await {
@@ -131,7 +131,7 @@ async fn an_answer_that_is_lost_or_broken_is_said_plainly() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time_is_given_up() {
+async fn slow_response_times_out() {
     let late = "create app: no whole answer within 500ms";
     let actions = [
         (Action::Hang { performed: false }, false),
@@ -150,7 +150,7 @@ async fn an_answer_that_does_not_come_in_time_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_server_is_said_with_its_words() {
+async fn server_error_is_quoted() {
     for (status, performed) in [(500, false), (502, true), (503, false)] {
         let message = "sorry\nfor that".to_owned();
         for (said, exists) in created_under(Action::Status { status, message, performed }, same).await {
@@ -217,14 +217,14 @@ async fn a_certificate_of_another_authority_is_not_trusted() {
     }
 }
 
-/// What is said instead of an error that repeats what it was sent.
+/// What stands for an error that repeats what it was sent.
 const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
 
 /// A server that repeats in its errors whatever it was sent.
 #[tokio::test]
-async fn no_secret_stands_in_what_is_said() {
+async fn no_error_contains_a_secret() {
     let bed = Bed::new().await;
-    let brought = "Hidden-Br0ught!-4711";
+    let provided = "Hidden-Pr0vided!-4711";
     for (flavor, credentials, secret) in [
         (CSP, client(), CLIENT_SECRET),
         (CSP, api_token(API_TOKEN), API_TOKEN),
@@ -234,7 +234,7 @@ async fn no_secret_stands_in_what_is_said() {
         let (iam, kept) = bed.iam_as(bed.settings(flavor), credentials);
         let token = bed.control.token(flavor, "org-1", "operator", CLIENT_SECRET).await.unwrap();
         let mut new = app(flavor, "billing-export");
-        new.secret = Some(ClientSecret::new(brought.into()));
+        new.secret = Some(ClientSecret::new(provided.into()));
         for status in [400, 403, 409, 422, 500] {
             let action = |message: &str| Action::Status { status, message: message.into(), performed: false };
             bed.control.fault(Order::once(action(&format!("{secret} is wrong"))).on(Operation::Token)).await.unwrap();
@@ -247,7 +247,7 @@ async fn no_secret_stands_in_what_is_said() {
                 *kept.lock().unwrap() = Ok(ApiCredentials::ApiToken(format!("{secret}-2").into()));
                 bed.control.seed_api_token(flavor, "org-1", &format!("{secret}-2")).await.unwrap();
             }
-            for hidden in [secret, brought, &token] {
+            for hidden in [secret, provided, &token] {
                 bed.control.fault(Order::once(action(&format!("no {hidden}"))).on(Operation::CreateApp)).await.unwrap();
                 let fault = iam.create(&org(), &new).await.unwrap_err();
                 let printed = format!("{fault:?} {fault} {iam:?} {:?}", kept.lock().unwrap());
@@ -260,7 +260,7 @@ async fn no_secret_stands_in_what_is_said() {
 
 /// A server whose errors quote the call, as frameworks and proxies do.
 #[tokio::test]
-async fn no_secret_stands_in_what_is_said_however_the_api_quotes_the_call() {
+async fn no_error_contains_a_secret_that_the_api_quotes() {
     let bed = Bed::new().await;
     let hidden = "Hidden\"Br0ught\\+/=&%-4711";
     for flavor in BOTH {

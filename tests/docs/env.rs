@@ -38,7 +38,7 @@ kubectl apply -f deploy/examples/org-oauth-app.yaml
 kubectl -n billing wait --for=condition=Ready ooa/billing-export
 ";
 
-/// The identity that the reader has at the API.
+/// The identity that the reader has in the API.
 const IDENTITY: &str = "Readers_own_token1";
 /// The port that documents give to a simulator of the reader's own.
 const PORT: &str = "8443";

@@ -1,5 +1,5 @@
 //! What the real API server accepts and refuses: for every rule of both kinds one manifest of each sort.
-//! A refusal is a sentence that tells what to do, so the tables hold the sentences.
+//! A refusal is a sentence with what to do, so the tables hold the sentences.
 
 mod apps;
 mod connections;
@@ -194,7 +194,7 @@ fn find_bare(schema: &Value, path: &str, bare: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_new_object_is_pending_before_anybody_has_looked_at_it() {
+async fn new_objects_are_pending_before_the_first_reconcile() {
     let created = apps("admission-pending").await.create("new", json!({}), false).await.unwrap();
     let connection = connections().await.create("admission-pending", json!({}), false).await.unwrap();
     for object in [created, connection] {
@@ -206,7 +206,7 @@ async fn a_new_object_is_pending_before_anybody_has_looked_at_it() {
 }
 
 #[tokio::test]
-async fn a_null_is_as_good_as_nothing() {
+async fn null_fields_are_absent() {
     let apps = apps("admission-null").await;
     let mut object = apps.object("nulls", json!({}));
     object.data["spec"]["id"] = Value::Null;

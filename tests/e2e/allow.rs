@@ -1,4 +1,4 @@
-//! What a grant allows a tenant to ask for: refused before any call, and told what is allowed instead.
+//! What a grant allows a tenant to ask for: refused before any call, with what is allowed instead.
 //! Tenants are users with the rights of their namespace only.
 
 use crate::cluster::plane;

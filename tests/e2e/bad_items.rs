@@ -1,4 +1,4 @@
-//! One item that cannot be read, is too large, or lost its finalizer stops nothing else, and is said. Written with the rights
+//! One item that cannot be read, is too large, or lost its finalizer stops nothing else, and is reported. Written with the rights
 //! of a tenant where a tenant can write it.
 
 use crate::cluster::plane;
@@ -112,7 +112,7 @@ async fn a_status_that_cannot_be_read_stops_nobody_after_a_restart_and_is_writte
 }
 
 #[tokio::test]
-async fn a_resource_that_is_too_large_is_said_and_skipped_until_it_is_small_again() {
+async fn oversized_resource_is_reported_and_skipped_until_it_is_small_again() {
     let (env, tenant) = quiet("bad-size").await;
     env.create("bad", json!({})).await;
     env.until_ready("bad").await;
@@ -136,7 +136,7 @@ async fn a_resource_that_is_too_large_is_said_and_skipped_until_it_is_small_agai
 }
 
 #[tokio::test]
-async fn a_finalizer_that_a_replace_took_off_is_back_without_a_resync() {
+async fn removed_finalizer_is_restored_without_a_resync() {
     let (env, tenant) = quiet("bad-replace").await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;
@@ -151,7 +151,7 @@ async fn a_finalizer_that_a_replace_took_off_is_back_without_a_resync() {
 }
 
 #[tokio::test]
-async fn a_resource_that_goes_after_a_tenant_took_its_finalizer_off_is_said() {
+async fn deletion_after_finalizer_removal_is_reported() {
     let (env, tenant) = quiet("bad-vanish").await;
     for name in ["kept", "lost"] {
         env.create(name, json!({})).await;
@@ -181,8 +181,8 @@ async fn three_changes_within_a_minute_are_three_events_with_their_own_fields() 
     let changes = [("displayName", json!("Other")), ("description", json!("Other")), ("accessTokenTTL", json!(900))];
     for (field, value) in &changes {
         env.change("billing", json!({ *field: value })).await;
-        let told = async || env.notes("billing", "Updated").iter().any(|note| note.contains(field));
-        env.until(&format!("an Event names {field}"), told).await;
+        let noted = async || env.notes("billing", "Updated").iter().any(|note| note.contains(field));
+        env.until(&format!("an Event names {field}"), noted).await;
     }
     assert_eq!(env.notes("billing", "Updated").len(), 3);
 }

@@ -90,7 +90,7 @@ async fn with_an_app(namespace: &str, rotation: Value) -> TenantEnv {
 }
 
 #[tokio::test]
-async fn pods_that_hold_the_previous_secret_are_named_and_warned_of_once() {
+async fn stale_pods_are_named_and_warned_about_once() {
     let env = with_an_app("stale", json!({"overlap": "48h"})).await;
     run_pod(&env, "web", from_env(), LONG_AGO);
     run_pod(&env, "file", mounted("client-secret".into()), LONG_AGO);
@@ -108,7 +108,7 @@ async fn pods_that_hold_the_previous_secret_are_named_and_warned_of_once() {
     let note = env.notes("billing", "ConsumersStale").remove(0);
     assert!(note.starts_with("Pods web still hold the previous client secret of app ooa-"), "{note}");
     assert!(note.ends_with("restart them before, or name their workloads in spec.rotation.restart."), "{note}");
-    // Neither another look nor another operator says it again.
+    // Neither another reconcile nor another operator reports it again.
     let back = env.app("billing").await;
     env.operator().kill().unwrap();
     started(&env, "web", &Timestamp::now().to_string());
@@ -125,7 +125,7 @@ async fn pods_that_hold_the_previous_secret_are_named_and_warned_of_once() {
 }
 
 #[tokio::test]
-async fn while_nothing_is_rotated_no_pods_are_looked_for() {
+async fn pods_are_listed_only_after_a_rotation() {
     let env = with_an_app("stale-quiet", json!({"overlap": "48h"})).await;
     run_pod(&env, "web", from_env(), LONG_AGO);
     reconciled_again(&env).await;
@@ -176,8 +176,8 @@ async fn workloads_that_use_the_secret_are_restarted_once_per_rotation() {
         assert_eq!(restarted_at(&env, workload), at, "{workload}");
     }
     assert_eq!(restarted_at(&env, "deployment/stranger"), "");
-    let told = async || !env.notes("billing", "ConsumersNotRestarted").is_empty();
-    env.until("what was not restarted is told", told).await;
+    let reported = async || !env.notes("billing", "ConsumersNotRestarted").is_empty();
+    env.until("what was not restarted is reported", reported).await;
     let note = env.notes("billing", "ConsumersNotRestarted").remove(0);
     assert_eq!(
         note,
@@ -191,13 +191,13 @@ async fn workloads_that_use_the_secret_are_restarted_once_per_rotation() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_restart_the_rotation_is_done_and_it_is_told_once() {
+async fn rotation_without_the_right_to_restart_succeeds_and_is_reported_once() {
     let all = json!([{"kind": "Deployment", "name": "web"}, {"kind": "Deployment", "name": "other"}]);
     let env = with_an_app("restart-no-right", json!({"overlap": "48h", "restart": all})).await;
     apply_workload(&env, "Deployment", "web", "billing");
     rotate(&env).await;
-    let told = async || !env.notes("billing", "ConsumersNotRestarted").is_empty();
-    env.until("it is told", told).await;
+    let reported = async || !env.notes("billing", "ConsumersNotRestarted").is_empty();
+    env.until("it is reported", reported).await;
     let note = env.notes("billing", "ConsumersNotRestarted").remove(0);
     assert!(note.contains("Deployment web is out of reach"), "{note}");
     assert!(

@@ -1,4 +1,4 @@
-//! Deletion ends, or says what to do: whatever else is missing, refused or down.
+//! Deletion ends, or reports what to do, whatever else is missing, refused or down.
 
 use crate::env::TenantEnv;
 use iam_simulator::types::{Flavor, Human, Operation};
@@ -30,7 +30,7 @@ async fn a_deleted_resource_takes_app_and_secret_along() {
 }
 
 #[tokio::test]
-async fn retain_leaves_app_and_secret_without_the_marks_of_the_operator() {
+async fn retain_leaves_app_and_secret_without_operator_metadata() {
     let (env, id) = provisioned("retain", Flavor::Csp, json!({"deletionPolicy": "Retain"})).await;
     let calls = env.app_calls().await;
     env.delete("billing").await;
@@ -43,7 +43,7 @@ async fn retain_leaves_app_and_secret_without_the_marks_of_the_operator() {
 }
 
 #[tokio::test]
-async fn without_its_connection_status_says_how_to_let_go_and_retain_does() {
+async fn missing_connection_on_deletion_is_reported_and_retain_releases() {
     let (env, id) = provisioned("delete-no-connection", Flavor::Csp, json!({})).await;
     env.connections().delete("delete-no-connection", &DeleteParams::default()).await.unwrap();
     env.delete("billing").await;
@@ -61,7 +61,7 @@ async fn without_its_connection_status_says_how_to_let_go_and_retain_does() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_gone_already_is_no_obstacle() {
+async fn deletion_of_an_absent_app_succeeds() {
     let (env, id) = provisioned("delete-gone", Flavor::Csp, json!({})).await;
     env.control.human(Human::Delete { flavor: env.flavor, id }).await.unwrap();
     env.delete("billing").await;
@@ -81,7 +81,7 @@ async fn while_the_api_is_down_deletion_waits_and_then_ends() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_runs_on_is_waited_for() {
+async fn asynchronous_deletion_is_awaited() {
     let (env, id) = provisioned("delete-slow", Flavor::Csp, json!({})).await;
     env.control.set(|s| (s.deletion_runs_ms, s.deleting_visible) = (3000, true)).await.unwrap();
     env.delete("billing").await;
@@ -101,7 +101,7 @@ async fn apps_go_first_when_their_namespace_is_deleted() {
 }
 
 #[tokio::test]
-async fn where_the_api_cannot_delete_status_says_so_and_a_person_can_end_it() {
+async fn unsupported_deletion_is_reported_and_can_be_released() {
     let (env, id) = provisioned("delete-not-offered", Flavor::Cpn, json!({})).await;
     env.delete("billing").await;
     let message = env.until_stalled("billing", "DeletionNotOffered").await;

@@ -19,36 +19,36 @@ async fn created_in_spite_of(namespace: &str, operation: Operation, action: Acti
 }
 
 #[tokio::test]
-async fn a_create_whose_answer_is_lost_makes_one_app_and_a_credential_that_works() {
+async fn lost_create_response_makes_one_app_with_working_credentials() {
     let env = created_in_spite_of("lost-create", Operation::CreateApp, Action::ResponseLost).await;
     assert_eq!(env.calls(Operation::UpdateApp).await, 1, "nobody has seen the first secret");
 }
 
 #[tokio::test]
-async fn a_create_that_is_cut_off_before_it_took_hold_is_repeated() {
+async fn interrupted_create_is_retried() {
     let env = created_in_spite_of("reset-create", Operation::CreateApp, Action::ConnectionReset).await;
     assert_eq!(env.calls(Operation::UpdateApp).await, 0);
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_as_good_as_lost() {
+async fn unreadable_response_is_treated_as_lost() {
     let env = created_in_spite_of("malformed-create", Operation::CreateApp, Action::MalformedBody).await;
     assert_eq!(env.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_is_as_good_as_lost() {
+async fn endless_response_is_treated_as_lost() {
     let env = created_in_spite_of("slow-create", Operation::CreateApp, Action::SlowBody { ms: None }).await;
     assert_eq!(env.calls(Operation::UpdateApp).await, 1);
 }
 
 #[tokio::test]
-async fn a_call_that_is_never_answered_is_given_up_and_made_again() {
+async fn unanswered_call_times_out_and_is_retried() {
     created_in_spite_of("hang-create", Operation::CreateApp, Action::Hang { performed: false }).await;
 }
 
 #[tokio::test]
-async fn server_errors_are_tried_again() {
+async fn server_errors_are_retried() {
     for (namespace, status) in [("error-500", 500), ("error-503", 503)] {
         let action = Action::Status { status, message: "broken".into(), performed: false };
         created_in_spite_of(namespace, Operation::CreateApp, action).await;
@@ -63,7 +63,7 @@ async fn an_expired_token_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
+async fn lost_regenerate_response_ends_in_working_credentials() {
     let env = TenantEnv::running("lost-regenerate", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;
@@ -76,7 +76,7 @@ async fn a_regenerate_whose_answer_is_lost_ends_in_a_credential_that_works() {
 }
 
 #[tokio::test]
-async fn a_delete_whose_answer_is_lost_ends() {
+async fn lost_delete_response_ends_in_deletion() {
     let env = TenantEnv::running("lost-delete", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;
@@ -87,7 +87,7 @@ async fn a_delete_whose_answer_is_lost_ends() {
 }
 
 #[tokio::test]
-async fn when_the_api_asks_to_wait_all_apps_of_the_connection_wait_and_then_go_on() {
+async fn rate_limited_connection_pauses_all_its_apps() {
     let env = TenantEnv::running("throttled", Flavor::Csp).await;
     let throttle = Fault::once(Action::TooManyRequests { retry_after: Some(4) }).on(Operation::CreateApp).skip(5);
     env.control.fault(throttle).await.unwrap();
@@ -111,7 +111,7 @@ async fn when_the_api_asks_to_wait_all_apps_of_the_connection_wait_and_then_go_o
 }
 
 #[tokio::test]
-async fn a_refusal_is_said_in_the_words_of_the_api_and_tried_again_when_the_spec_changes() {
+async fn rejection_quotes_the_api_and_is_retried_on_a_spec_change() {
     let env = TenantEnv::running("refused", Flavor::Csp).await;
     let refuse =
         |status| Action::Status { status, message: "Display name is a reserved word".into(), performed: false };
@@ -125,7 +125,7 @@ async fn a_refusal_is_said_in_the_words_of_the_api_and_tried_again_when_the_spec
 }
 
 #[tokio::test]
-async fn a_missing_role_is_said_in_the_words_of_the_api() {
+async fn missing_role_error_quotes_the_api() {
     let env = TenantEnv::running("forbidden", Flavor::Csp).await;
     let refuse = Action::Status { status: 403, message: "Organization owner needed".into(), performed: false };
     env.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_missing_role_is_said_in_the_words_of_the_api() {
 }
 
 #[tokio::test]
-async fn an_unknown_organization_is_said_plainly() {
+async fn unknown_organization_is_reported() {
     let env = TenantEnv::running("no-org", Flavor::Csp).await;
     env.control.set(|settings| settings.org_scoped_tokens = false).await.unwrap();
     env.create("billing", json!({"orgId": "unknown-org"})).await;
@@ -145,7 +145,7 @@ async fn an_unknown_organization_is_said_plainly() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_tried_once_and_the_right_ones_are_taken_up_by_themselves() {
+async fn wrong_credentials_are_tried_once_and_corrected_ones_are_picked_up() {
     let env = TenantEnv::new("wrong-credentials", Flavor::Csp).await;
     env.store_credentials("not-the-right-token").await;
     env.connect(json!({})).await;
@@ -164,7 +164,7 @@ async fn wrong_credentials_are_tried_once_and_the_right_ones_are_taken_up_by_the
 }
 
 #[tokio::test]
-async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_it_is_back() {
+async fn outage_keeps_ready_apps_ready_and_delays_new_ones() {
     let env = TenantEnv::running("down", Flavor::Csp).await;
     env.create("old", json!({})).await;
     env.until_ready("old").await;
@@ -187,7 +187,7 @@ async fn while_the_api_is_down_ready_apps_stay_ready_and_new_ones_come_up_once_i
 }
 
 #[tokio::test]
-async fn apps_that_wait_for_their_connection_go_on_as_soon_as_it_is_ready_again() {
+async fn waiting_apps_resume_when_their_connection_is_ready() {
     let env = TenantEnv::running("ready-again", Flavor::Csp).await;
     env.create("user", json!({"suspend": true})).await;
     env.until_connection("Ready", "True", "Provisioned").await;
@@ -243,7 +243,7 @@ async fn apps_that_hang_or_fail_never_delay_a_hundred_others() {
 }
 
 #[tokio::test]
-async fn an_organization_that_never_answers_leaves_the_others_their_calls() {
+async fn unresponsive_organization_does_not_block_others() {
     let env = TenantEnv::new("hanging-org", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({"resyncInterval": "10m"})).await;

@@ -1,5 +1,5 @@
 //! Generated specs, of every form that admission lets through: the API answers each in its own normal form, with defaults
-//! filled in, lists in another order and organizations as objects, and none of that is ever taken for drift.
+//! filled in, lists in another order and organizations as objects, and none of that is ever treated as drift.
 
 use crate::env::TenantEnv;
 use fastrand::Rng;

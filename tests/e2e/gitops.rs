@@ -96,7 +96,7 @@ async fn applied_on_the_server_by_flux_a_resource_never_differs_from_git() {
 }
 
 #[tokio::test]
-async fn the_secret_bears_no_mark_of_the_tool_that_applied_its_resource() {
+async fn secret_has_no_metadata_of_the_tool_that_applied_its_resource() {
     let env = TenantEnv::running("tool-marks", Flavor::Csp).await;
     let mut manifest =
         env.manifest("billing", json!({"secret": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}));
@@ -150,7 +150,7 @@ async fn until_nothing_is_left(env: &TenantEnv, id: &str) {
     let namespaces: Api<Namespace> = Api::all(env.client.clone());
     let gone = async || namespaces.get_opt(&env.namespace).await.unwrap().is_none();
     env.until("the namespace is gone", gone).await;
-    assert!(env.remote_app(id).await.is_none(), "the app is gone at the API");
+    assert!(env.remote_app(id).await.is_none(), "the app is gone");
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn pruned_in_the_reverse_order_of_its_waves_everything_goes() {
     until_nothing_is_left(&env, &id).await;
 }
 
-/// A tool without order may take the connection away first: then status says what to do, and it is enough to bring the
+/// A tool without order may take the connection away first: then status reports what to do, and it is enough to create the
 /// connection back.
 #[tokio::test]
 async fn pruned_with_its_connection_first_an_app_says_what_it_needs_and_goes_when_it_is_back() {
@@ -173,7 +173,7 @@ async fn pruned_with_its_connection_first_an_app_says_what_it_needs_and_goes_whe
         let stalled = env.condition("billing", ConditionType::Stalled).await.unwrap();
         stalled.reason == "ConnectionNotFound" && stalled.message.contains("set spec.deletionPolicy to Retain")
     };
-    env.until("status says how to let go", says).await;
+    env.until("status reports how to release it", says).await;
     apply(ARGO_CD, &env.connection(json!({})));
     until_nothing_is_left(&env, &id).await;
 }

@@ -215,7 +215,7 @@ fn names() -> impl Iterator<Item = String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_leader_is_killed_the_other_finishes_its_work() {
+async fn killed_leader_is_replaced() {
     let pair = Pair::running("ha-killed").await;
     pair.at_work().await;
     let event = Instant::now();
@@ -226,12 +226,12 @@ async fn when_the_leader_is_killed_the_other_finishes_its_work() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_whose_connections_to_the_api_server_are_closed_ends_and_the_other_finishes_its_work() {
+async fn leader_with_closed_connections_exits_and_is_replaced() {
     cut_off("ha-closed", Way::Closed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_the_api_server_does_not_answer_ends_and_the_other_finishes_its_work() {
+async fn leader_without_responses_of_the_api_server_exits_and_is_replaced() {
     cut_off("ha-silent", Way::Silent).await;
 }
 
@@ -240,7 +240,7 @@ async fn cut_off(namespace: &str, way: Way) {
     pair.at_work().await;
     let event = Instant::now();
     pair.leader.proxy.set(way);
-    pair.env.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
+    pair.env.until("it is not ready", async || pair.leader.readyz().await == 503).await;
     pair.until_ended_with_failure().await;
     assert!(pair.leader.operator.log().contains("lost leadership"));
     pair.until_taken_over(&format!("{way:?}"), event).await;
@@ -248,7 +248,7 @@ async fn cut_off(namespace: &str, way: Way) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_was_paused_does_nothing_more_when_it_goes_on() {
+async fn resumed_leader_does_nothing_more() {
     let pair = Pair::running("ha-paused").await;
     pair.waiting_for_answers().await;
     let event = Instant::now();
@@ -266,15 +266,15 @@ async fn a_leader_that_was_paused_does_nothing_more_when_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_is_told_to_end_ends_its_work_then_hands_over_at_once() {
+async fn terminated_leader_finishes_its_work_and_hands_over() {
     let pair = Pair::running("ha-handover").await;
     let slow = Fault::once(Action::Latency { ms: 3000 }).on(Operation::CreateApp);
     pair.env.control.fault(slow).await.unwrap();
     pair.env.create("slow", json!({})).await;
-    let under_way = async || pair.env.control.stats().await.unwrap().in_flight > 0;
-    pair.env.until("the create is under way", under_way).await;
+    let in_flight = async || pair.env.control.stats().await.unwrap().in_flight > 0;
+    pair.env.until("the create is in flight", in_flight).await;
     pair.leader.signal("TERM");
-    pair.env.until("it says that it is not ready", async || pair.leader.readyz().await == 503).await;
+    pair.env.until("it is not ready", async || pair.leader.readyz().await == 503).await;
     assert_eq!(pair.holder().await, pair.leader.identity(), "the lead is given up before the work has ended");
     pair.env.until("the old leader has ended", async || pair.leader.ended().is_some()).await;
     let ended = Instant::now();
@@ -282,7 +282,7 @@ async fn a_leader_that_is_told_to_end_ends_its_work_then_hands_over_at_once() {
     assert_ne!(pair.holder().await, pair.leader.identity());
     pair.env.create("next", json!({})).await;
     pair.env.until_ready("next").await;
-    println!("told to end: the other has created an app {:.1?} after the end", ended.elapsed());
+    println!("terminated: the other has created an app {:.1?} after the end", ended.elapsed());
     pair.env.until_ready("slow").await;
     pair.env.assert_credential_works("slow").await;
     assert_eq!(pair.env.calls(Operation::UpdateApp).await, 0, "nothing was left half done");
@@ -290,7 +290,7 @@ async fn a_leader_that_is_told_to_end_ends_its_work_then_hands_over_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_leader_looks_at_what_changed_and_not_at_settled_apps() {
+async fn new_leader_reconciles_changed_apps_only() {
     let never = json!({"resyncInterval": "10000h", "credentialCheckInterval": "10000h"});
     let pair = Pair::connected("ha-settled", never).await;
     for name in names() {

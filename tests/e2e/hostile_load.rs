@@ -58,7 +58,7 @@ impl Attacker {
 }
 
 #[tokio::test]
-async fn a_new_app_is_ready_while_a_crowd_in_made_up_organizations_still_waits() {
+async fn new_app_is_ready_while_many_in_unknown_organizations_wait() {
     let limits = json!({"limits": {"timeout": "5s", "maxInFlight": 1}});
     let (env, attacker) = beside_an_attacker("crowded", limits).await;
     attacker.create(&env, 300, |n| format!("made-up-{n}"));
@@ -76,7 +76,7 @@ async fn a_new_app_is_ready_while_a_crowd_in_made_up_organizations_still_waits()
 }
 
 #[tokio::test]
-async fn an_organization_that_is_always_asked_to_wait_stops_no_other() {
+async fn rate_limited_organization_does_not_block_others() {
     let (env, attacker) = beside_an_attacker("throttled-org", json!({})).await;
     env.control.seed_org(env.flavor, "always-429", true).await.unwrap();
     let wait = Fault::always(Action::TooManyRequests { retry_after: Some(600) }).org("always-429");
@@ -100,7 +100,7 @@ async fn an_organization_that_is_always_asked_to_wait_stops_no_other() {
 }
 
 #[tokio::test]
-async fn several_organizations_of_one_tenant_that_are_always_asked_to_wait_stop_no_neighbor() {
+async fn rate_limited_tenant_does_not_block_its_neighbor() {
     let (env, attacker) = beside_an_attacker("throttled-orgs", json!({})).await;
     let orgs = ["limited-0", "limited-1", "limited-2", "limited-3"];
     for org in orgs {
@@ -133,7 +133,7 @@ async fn several_organizations_of_one_tenant_that_are_always_asked_to_wait_stop_
 }
 
 #[tokio::test]
-async fn rotations_that_are_requested_in_a_loop_have_a_pace_and_the_newest_request_is_fulfilled() {
+async fn rotations_requested_in_a_loop_are_rate_limited_and_the_newest_is_done() {
     let env = TenantEnv::running("annotation-loop", Flavor::Csp).await;
     let tenant = Tenant::of(&env);
     env.create("billing", json!({"rotation": {"interval": "720h", "overlap": "1s"}})).await;
@@ -167,7 +167,7 @@ fn peak_memory(env: &TenantEnv) -> u64 {
 }
 
 #[tokio::test]
-async fn a_list_without_an_end_and_answers_without_measure_fill_no_memory_and_are_said() {
+async fn endless_lists_and_huge_responses_are_bounded_and_reported() {
     let env = TenantEnv::running("endless", Flavor::Csp).await;
     env.create("listed", json!({})).await;
     env.until_ready("listed").await;
@@ -191,7 +191,7 @@ async fn a_list_without_an_end_and_answers_without_measure_fill_no_memory_and_ar
 }
 
 #[tokio::test]
-async fn requests_that_are_never_finished_keep_no_probe_out_and_are_closed() {
+async fn unfinished_requests_do_not_block_probes_and_are_closed() {
     let env = TenantEnv::running("half-requests", Flavor::Csp).await;
     env.until("the endpoint is served", async || env.operator().address().is_some()).await;
     let address = env.operator().address().unwrap();

@@ -207,7 +207,7 @@ async fn a_resource_that_names_an_app_of_others_in_secret_and_status_goes_withou
     let reason = "--field-selector=reason=FinalizerRemoved";
     let names = r"jsonpath={.items[*].involvedObject.name}";
     let alarms = || neighbors.as_attacker(&["get", "events", reason, "-o", names], "").unwrap();
-    // What is said of the second one is said after what would be said of the first.
+    // What is reported of the second one follows what would be reported of the first.
     neighbors.env.until("an Event says it of the own app", async || alarms().contains("own")).await;
     assert_eq!(alarms(), "own");
     neighbors.assert_untouched(&before).await;

@@ -56,16 +56,16 @@ async fn a_provided_secret_that_cannot_be_one_is_refused_by_name_while_another_a
         ("blank", "\n".to_owned(), "key value of Secret blank is empty"),
     ] {
         tenant.send("create", &provided(&env, name, &value)).unwrap();
-        let bring = json!({"clientSecretRef": {"name": name, "key": "value"}});
+        let provided = json!({"clientSecretRef": {"name": name, "key": "value"}});
         let app = format!("uses-{name}");
-        tenant.apply(&env.manifest(&app, bring)).unwrap();
+        tenant.apply(&env.manifest(&app, provided)).unwrap();
         let message = env.until_stalled(&app, "SecretRefInvalid").await;
         assert!(message.starts_with(why), "{message}");
     }
     assert_eq!(env.app_calls().await, 0);
     tenant.send("create", &provided(&env, "right", "Brought_by_hand1\r\n")).unwrap();
-    let bring = json!({"clientSecretRef": {"name": "right", "key": "value"}});
-    tenant.apply(&env.manifest("billing", bring)).unwrap();
+    let provided = json!({"clientSecretRef": {"name": "right", "key": "value"}});
+    tenant.apply(&env.manifest("billing", provided)).unwrap();
     env.until_ready("billing").await;
     assert_eq!(env.value("billing", "client-secret").await.as_deref(), Some("Brought_by_hand1"));
     env.assert_credential_works("billing").await;
@@ -140,8 +140,8 @@ async fn an_api_that_quotes_the_call_puts_no_spelling_of_a_secret_anywhere() {
         let quote = Action::Echo { status: 400, spelling };
         env.control.fault(Fault::once(quote).on(Operation::CreateApp)).await.unwrap();
         let name = format!("app-{number}");
-        let bring = json!({"clientSecretRef": {"name": "mine", "key": "value"}});
-        tenant.apply(&env.manifest(&name, bring)).unwrap();
+        let provided = json!({"clientSecretRef": {"name": "mine", "key": "value"}});
+        tenant.apply(&env.manifest(&name, provided)).unwrap();
         let message = env.until_stalled(&name, "Rejected").await;
         assert!(message.contains("the answer repeats what was sent and is not shown"), "{spelling:?}: {message}");
     }

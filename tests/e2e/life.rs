@@ -223,7 +223,7 @@ async fn a_deleted_secret_is_written_again_for_the_same_client_id() {
 }
 
 #[tokio::test]
-async fn an_edited_id_or_label_is_put_back_with_the_same_secret() {
+async fn edited_id_or_label_is_restored_with_the_same_secret() {
     let env = TenantEnv::running("secret-edited", Flavor::Csp).await;
     env.create("billing", json!({"secret": {"labels": {"team": "a"}}})).await;
     env.until_ready("billing").await;
@@ -231,7 +231,7 @@ async fn an_edited_id_or_label_is_put_back_with_the_same_secret() {
     let wrong = serde_json::to_value(ByteString(b"wrong".to_vec())).unwrap();
     let edit = Patch::Merge(json!({"data": {"client-id": wrong}, "metadata": {"labels": {"team": "b"}}}));
     env.secrets().patch("billing", &PatchParams::default(), &edit).await.unwrap();
-    env.until("the edit is put back", async || {
+    env.until("the edit is reverted", async || {
         let secret = env.secret("billing").await.unwrap();
         env.credential("billing").await.as_ref() == Some(&before) && secret.labels()["team"] == "a"
     })

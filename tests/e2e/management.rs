@@ -148,7 +148,7 @@ async fn adopt_and_rotate_replaces_the_secret_once() {
 }
 
 #[tokio::test]
-async fn roles_are_given_kept_and_taken() {
+async fn roles_are_assigned_kept_and_removed() {
     for (namespace, flavor) in [("roles-csp", Flavor::Csp), ("roles-cpn", Flavor::Cpn)] {
         let named = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
         let (env, id) = ready(namespace, flavor, named("org_member")).await;
@@ -158,8 +158,8 @@ async fn roles_are_given_kept_and_taken() {
             roles == Some(json!([{"name": role}]))
         };
         assert!(held("org_member").await, "{flavor:?}");
-        let told = format!("App {id} created. App {id} was added to its organization.");
-        env.until("one Event says both", async || env.kubectl(&["get", "events"]).contains(&told)).await;
+        let note = format!("App {id} created. App {id} was added to its organization.");
+        env.until("one Event reports both", async || env.kubectl(&["get", "events"]).contains(&note)).await;
         env.change("billing", named("developer")).await;
         env.until("the role is another", async || held("developer").await).await;
         let more = vec!["org_owner".to_owned()];

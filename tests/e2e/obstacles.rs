@@ -1,4 +1,4 @@
-//! What stands in the way before anything is created: said in status, nothing touched, and gone on by itself once mended.
+//! Obstacles before anything is created: reported in status, nothing touched, and the operator continues once they are gone.
 
 use crate::env::TenantEnv;
 use iam_simulator::types::{Flavor, Human, Operation};
@@ -25,7 +25,7 @@ async fn a_secret_that_is_not_ours_is_left_alone_and_no_call_is_made() {
 }
 
 #[tokio::test]
-async fn a_resource_named_like_the_secret_of_a_rotation_is_named_and_can_give_way() {
+async fn resource_named_like_a_rotation_secret_is_reported_and_can_be_renamed() {
     let env = TenantEnv::running("rotation-name", Flavor::Csp).await;
     env.create("billing-rotation", json!({})).await;
     env.create("billing", json!({})).await;
@@ -95,7 +95,7 @@ async fn without_its_credential_secret_a_connection_makes_no_call_and_goes_on_on
 }
 
 #[tokio::test]
-async fn a_connection_without_its_certificate_authority_says_so() {
+async fn missing_certificate_authority_is_reported() {
     let env = TenantEnv::new("no-ca", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({"caBundle": {"configMapRef": {"name": "missing"}}})).await;
@@ -126,7 +126,7 @@ async fn an_app_that_exists_already_under_the_chosen_id_is_never_touched() {
 }
 
 #[tokio::test]
-async fn of_two_resources_with_one_id_the_older_has_it_and_the_other_says_so() {
+async fn older_of_two_resources_with_one_id_owns_it_and_the_other_reports_it() {
     let env = TenantEnv::running("one-id", Flavor::Csp).await;
     env.create("older", json!({"id": "shared-id"})).await;
     env.until_ready("older").await;
@@ -165,7 +165,7 @@ async fn an_app_that_another_resource_has_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_taken_by_what_the_api_does_not_show_says_what_that_may_be() {
+async fn taken_id_that_the_api_does_not_show_is_explained() {
     let env = TenantEnv::running("id-operator", Flavor::Csp).await;
     env.create("thief", json!({"id": "operator"})).await;
     let message = env.until_reason("thief", ConditionType::Reconciling, "ApiConflict").await;
@@ -174,7 +174,7 @@ async fn an_id_that_is_taken_by_what_the_api_does_not_show_says_what_that_may_be
 }
 
 #[tokio::test]
-async fn the_app_as_which_the_operator_calls_is_not_adopted() {
+async fn own_oauth_client_is_not_adopted() {
     let env = TenantEnv::new("adopt-operator", Flavor::Csp).await;
     let itself = json!({
         "id": "operator-itself", "secret": "Of_operator1", "displayName": "Operator", "description": "Nightly",
@@ -224,7 +224,7 @@ async fn of_resources_with_one_id_created_at_once_exactly_one_has_it() {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_filled_is_said_with_its_line_before_anything_is_created() {
+async fn template_error_is_reported_with_its_line_before_anything_is_created() {
     let env = TenantEnv::running("template-bad", Flavor::Csp).await;
     let template = json!({"template": {"url": "a\n{{ clientSecret }}"}});
     env.create("public", json!({"publicClient": true, "grantTypes": ["authorization_code"], "secret": template})).await;

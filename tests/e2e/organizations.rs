@@ -38,7 +38,7 @@ async fn client_credentials_serve_each_organization_with_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_api_token_of_another_organization_is_said_and_costs_no_call() {
+async fn api_token_of_another_organization_is_reported_without_a_call() {
     for (namespace, flavor) in [("foreign-csp", Flavor::Csp), ("foreign-cpn", Flavor::Cpn)] {
         let (env, second) = with_second_organization(namespace, flavor).await;
         let credentials = env.give_api_token().await;
@@ -77,7 +77,7 @@ async fn an_organization_without_a_token_stalls_its_own_apps_alone() {
 }
 
 #[tokio::test]
-async fn a_connection_without_the_needed_role_says_so_and_which_one_it_has() {
+async fn missing_role_of_a_connection_is_reported_with_those_it_has() {
     let env = TenantEnv::running("poor-role", Flavor::Csp).await;
     env.control.seed_perms(env.flavor, "operator", &["csp:org_member"]).await.unwrap();
     env.create("billing", json!({})).await;

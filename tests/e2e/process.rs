@@ -9,19 +9,19 @@ use std::time::Duration;
 use test_environment::{Operator, TestEnv};
 
 #[tokio::test]
-async fn readyz_tells_when_the_watches_are_there_and_healthz_that_it_lives() {
+async fn readyz_and_healthz_succeed_once_the_watches_are_there() {
     let env = TenantEnv::running("health", Flavor::Csp).await;
     env.until("ready", async || env.operator().status("/readyz").await == 200).await;
     assert_eq!(env.operator().status("/healthz").await, 200);
 }
 
 #[tokio::test]
-async fn on_sigterm_a_pass_under_way_ends_and_nothing_is_left_half_done() {
+async fn sigterm_lets_a_running_reconcile_finish() {
     let env = TenantEnv::running("drain", Flavor::Csp).await;
     let slow = Fault::once(Action::Latency { ms: 2000 }).on(Operation::CreateApp);
     env.control.fault(slow).await.unwrap();
     env.create("billing", json!({})).await;
-    env.until("the create is under way", async || env.control.stats().await.unwrap().in_flight > 0).await;
+    env.until("the create is in flight", async || env.control.stats().await.unwrap().in_flight > 0).await;
     let ended = env.operator().stop().unwrap();
     assert!(ended.success(), "{ended}");
     env.until_ready("billing").await;
@@ -30,7 +30,7 @@ async fn on_sigterm_a_pass_under_way_ends_and_nothing_is_left_half_done() {
 }
 
 #[tokio::test]
-async fn without_the_definitions_readiness_fails_and_the_log_says_what_to_install() {
+async fn without_crds_readiness_fails_and_the_log_names_what_to_install() {
     let mut env = TestEnv::start().unwrap();
     let command = operator_command(env.cluster.admin_kubeconfig(), "");
     env.operators.push(Operator::new(command, env.cluster.directory().join("operator.log")));

@@ -27,7 +27,7 @@ async fn a_secret_is_published_at_once_and_ready_follows_once_the_api_issues_a_t
 }
 
 #[tokio::test]
-async fn a_secret_that_was_regenerated_in_the_console_is_rotated_by_itself_and_told_where_the_operator_observes() {
+async fn secret_regenerated_in_the_console_is_rotated_or_under_observe_reported() {
     for (name, flavor) in BOTH {
         let env = TenantEnv::running(&format!("console-{name}"), flavor).await;
         env.create("full", json!({})).await;
@@ -45,14 +45,14 @@ async fn a_secret_that_was_regenerated_in_the_console_is_rotated_by_itself_and_t
         env.until("the secret is rotated", async || env.credential("full").await.unwrap().1 != before).await;
         env.assert_credential_works("full").await;
         env.until_ready("full").await;
-        let is_told = async || {
+        let is_reported = async || {
             let ready = env.condition("observed", ConditionType::Ready).await.unwrap();
             ready.status == ConditionStatus::False && ready.reason == "CredentialRefused"
         };
-        env.until("it is told", is_told).await;
+        env.until("it is reported", is_reported).await;
         let has_event = async |app, reason| env.notes(app, reason).len() == 1;
-        env.until("an Event tells it", async || has_event("observed", "CredentialRefused").await).await;
-        env.until("an Event told why it was rotated", async || has_event("full", "SecretNotProven").await).await;
+        env.until("an Event reports it", async || has_event("observed", "CredentialRefused").await).await;
+        env.until("an Event reports why it was rotated", async || has_event("full", "SecretNotProven").await).await;
         assert_eq!(env.calls(Operation::RotateSecret).await, 1, "{flavor:?}");
         assert_eq!(env.calls(Operation::UpdateApp).await, 0, "{flavor:?}: nothing is replaced");
     }
@@ -84,7 +84,7 @@ async fn one_false_refusal_of_a_token_replaces_nothing() {
 }
 
 #[tokio::test]
-async fn a_first_refusal_is_said_and_leaves_ready_as_it_is() {
+async fn first_refusal_of_a_token_is_reported_and_keeps_ready() {
     let env = TenantEnv::new("proof-first", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({"credentialCheckInterval": "2s"})).await;

@@ -13,7 +13,7 @@ pub enum Way {
     Open,
     /// Closed at once.
     Closed,
-    /// Kept, but nothing is passed on and nothing is said.
+    /// Kept, but nothing is passed on and nothing is answered.
     Silent,
 }
 

@@ -1,4 +1,4 @@
-//! What Kubernetes refuses is told in its own words, and costs no call to the API; deletions keep their promises whatever the
+//! What Kubernetes refuses is reported in its own words, and costs no call to the API; deletions keep their promises whatever the
 //! garbage collector does.
 
 use crate::cluster::plane;
@@ -51,7 +51,7 @@ async fn until_refused(env: &TenantEnv, words: &str) {
 }
 
 #[tokio::test]
-async fn a_secret_that_a_policy_refuses_is_found_out_before_the_api_hears_of_the_app() {
+async fn secret_refused_by_a_policy_is_detected_before_the_app_is_created() {
     let env = TenantEnv::new("policy-secret", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({})).await;
@@ -69,7 +69,7 @@ async fn a_secret_that_a_policy_refuses_is_found_out_before_the_api_hears_of_the
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_down_is_told_and_costs_no_call() {
+async fn unavailable_webhook_is_reported_without_a_call() {
     let env = TenantEnv::new("webhook-down", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({})).await;
@@ -95,7 +95,7 @@ async fn a_webhook_that_is_down_is_told_and_costs_no_call() {
 }
 
 #[tokio::test]
-async fn a_policy_that_keeps_the_finalizer_in_place_is_told_and_the_app_is_not_called_ready() {
+async fn refused_finalizer_removal_is_reported_and_the_app_is_not_ready() {
     let env = TenantEnv::running("policy-finalizer", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;
@@ -144,7 +144,7 @@ async fn until_mutated(env: &TenantEnv, path: &str) {
 }
 
 #[tokio::test]
-async fn a_policy_that_overrides_a_label_is_noticed_once_and_not_fought() {
+async fn label_overridden_by_a_policy_is_reported_once_and_left() {
     let env = TenantEnv::new("policy-label", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({})).await;
@@ -218,7 +218,7 @@ async fn in_a_foreground_deletion_pods_keep_their_secret_until_they_are_gone() {
 }
 
 #[tokio::test]
-async fn retain_keeps_the_secret_while_the_operator_is_away_and_takes_its_marks_off_later() {
+async fn retain_keeps_the_secret_and_strips_operator_metadata_later() {
     for (namespace, cascade) in [("retain-foreground", "foreground"), ("retain-orphan", "orphan")] {
         let env = TenantEnv::running(namespace, Flavor::Csp).await;
         env.create("billing", json!({"deletionPolicy": "Retain"})).await;
@@ -253,7 +253,7 @@ async fn a_deletion_policy_that_is_changed_counts_for_the_secret_at_once() {
 }
 
 #[tokio::test]
-async fn while_the_api_is_down_a_deletion_says_how_to_end_it() {
+async fn deletion_during_an_outage_reports_how_to_end_it() {
     let env = TenantEnv::running("deletion-hint", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;

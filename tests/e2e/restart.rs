@@ -43,7 +43,7 @@ fn read_secrets(env: &TenantEnv) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn two_hundred_settled_apps_cost_a_restarted_operator_nothing_and_what_changed_is_looked_at() {
+async fn restart_with_two_hundred_settled_apps_reconciles_changed_ones_only() {
     let env = killed_when_settled("restart-many", never(), &names(200), json!({})).await;
     let before = read_secrets(&env).len();
     let writes = env.audit(AuditRecord::is_write).len();
@@ -87,7 +87,7 @@ async fn settled_apps_cost_a_restarted_operator_neither_a_call_nor_a_write() {
 }
 
 #[tokio::test]
-async fn a_rotation_that_came_due_while_nobody_watched_is_done_at_the_start() {
+async fn rotation_due_during_downtime_is_done_at_the_start() {
     let rotating = json!({"rotation": {"interval": "720h", "overlap": "48h"}});
     let env = killed_when_settled("restart-due", never(), &names(2), rotating).await;
     let (_, first) = env.credential("app-0").await.unwrap();
@@ -120,7 +120,7 @@ async fn a_previous_secret_that_ends_after_a_restart_is_removed_when_it_does() {
 }
 
 #[tokio::test]
-async fn a_connection_that_changed_while_nobody_watched_has_its_apps_looked_at() {
+async fn connection_changed_during_downtime_has_its_apps_reconciled() {
     let env = killed_when_settled("restart-grant", never(), &names(3), json!({})).await;
     let mut connection = never();
     connection["grants"] = json!([]);
@@ -132,7 +132,7 @@ async fn a_connection_that_changed_while_nobody_watched_has_its_apps_looked_at()
 }
 
 #[tokio::test]
-async fn what_was_changed_by_hand_while_nobody_watched_is_put_back_within_the_interval() {
+async fn drift_during_downtime_is_corrected_within_the_interval() {
     let env = killed_when_settled("restart-by-hand", json!({"resyncInterval": "10s"}), &names(2), json!({})).await;
     let (flavor, id) = (env.flavor, env.credential("app-0").await.unwrap().0);
     let fields = json!({"description": "by hand"}).as_object().unwrap().clone();

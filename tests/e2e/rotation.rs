@@ -1,4 +1,4 @@
-//! The Secret over the life of an app: rotation, moving, brought and edited values. Consumers are never cut off.
+//! The Secret over the life of an app: rotation, moving, provided and edited values. Consumers are never cut off.
 
 use crate::availability::Consumers;
 use crate::env::TenantEnv;
@@ -42,7 +42,7 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
 }
 
 #[tokio::test]
-async fn a_rotation_asked_for_while_the_previous_secret_is_valid_says_that_it_waits_and_how_to_end_all_at_once() {
+async fn requested_rotation_waits_for_the_previous_secret_and_reports_how_to_end_all_at_once() {
     let env = ready("rotate-waits", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     let (id, first) = env.credential("billing").await.unwrap();
     env.annotate("billing", ROTATE, "one").await;
@@ -106,7 +106,7 @@ async fn a_rotation_that_is_due_happens_by_itself() {
 }
 
 #[tokio::test]
-async fn a_secret_set_back_to_a_backup_is_mended_by_a_requested_rotation() {
+async fn secret_restored_from_a_backup_is_repaired_by_a_requested_rotation() {
     let spec = json!({"rotation": {"interval": "720h", "overlap": "1s"}});
     let env = ready("set-back", Flavor::Csp, spec).await;
     let backup = env.secret("billing").await.unwrap();
@@ -142,8 +142,8 @@ async fn a_renamed_secret_moves_and_its_former_name_is_free() {
 }
 
 #[tokio::test]
-async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
-    let env = TenantEnv::running("brought", Flavor::Csp).await;
+async fn provided_secret_is_used_and_followed_and_needs_its_owners_consent() {
+    let env = TenantEnv::running("provided", Flavor::Csp).await;
     env.provide_secret("mine", "Brought_secret_1").await;
     env.kubectl(&["label", "secret", "mine", "oauth-apps.dev/use-"]);
     env.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
@@ -162,8 +162,8 @@ async fn a_brought_secret_is_used_and_followed_and_needs_its_owners_consent() {
 }
 
 #[tokio::test]
-async fn a_brought_secret_that_leaked_is_set_again_until_another_value_is_brought() {
-    let env = TenantEnv::running("brought-leaked", Flavor::Csp).await;
+async fn leaked_provided_secret_is_set_again_until_it_is_replaced() {
+    let env = TenantEnv::running("provided-leaked", Flavor::Csp).await;
     env.provide_secret("mine", "Brought_secret_1").await;
     env.create("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
     env.until_ready("billing").await;
@@ -187,7 +187,7 @@ async fn a_brought_secret_that_leaked_is_set_again_until_another_value_is_brough
 }
 
 #[tokio::test]
-async fn an_edited_value_is_reported_and_mended_on_request() {
+async fn edited_value_is_reported_and_repaired_on_request() {
     let env = ready("tampered", Flavor::Csp, json!({})).await;
     let wrong = serde_json::to_value(ByteString(b"edited".to_vec())).unwrap();
     let edit = Patch::Merge(json!({"data": {"client-secret": wrong}}));

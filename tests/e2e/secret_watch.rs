@@ -1,5 +1,5 @@
 //! The watch of Secrets, with the Role that the chart gives a scoped install. The resync is half an hour away in all of them,
-//! so what is noticed was told by the watch.
+//! so what is noticed was delivered by the watch.
 
 use crate::cluster::{OPERATOR_NAMESPACE, OPERATOR_USER, plane, repository};
 use crate::env::TenantEnv;
@@ -109,7 +109,7 @@ async fn what_the_operator_writes_itself_causes_no_reconcile() {
         env.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
         env.until_ready(name).await;
     }
-    // The watch tells in order: it has told of all before when it has told of this.
+    // The watch delivers in order: all before was delivered when this was.
     delete(&env, "marker").await;
     let mut all = asked(&env, "secret-watched-cost", "billing");
     all.sort();
@@ -143,7 +143,7 @@ async fn a_secret_that_is_edited_in_a_loop_causes_one_reconcile_a_second() {
 }
 
 #[tokio::test]
-async fn without_the_right_the_operator_works_and_says_so_once() {
+async fn refused_watch_is_reported_once_and_the_operator_works() {
     let env = TenantEnv::running("secret-unwatched", Flavor::Csp).await;
     env.until_metric("secret_watches_refused", &[], |refused| refused == 1.0).await;
     env.create("billing", json!({})).await;
@@ -182,7 +182,7 @@ async fn a_secret_with_the_label_of_another_resource_wakes_nobody() {
     }
     tenant.kubectl(&["delete", "secret", "own"]).unwrap();
     let back = async || tenant.kubectl(&["get", "secret", "own"]).is_ok();
-    env.until("the watch has told of all that", back).await;
+    env.until("the watch has delivered all that", back).await;
     assert_eq!(reads(&env, "secret-victim", "billing"), 1, "when it was created");
     assert_eq!(
         reads(&env, other, "own"),

@@ -55,7 +55,7 @@ async fn a_manifest_of_one_line_is_enough_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_somebody_wrote_at_the_api_stays_where_the_spec_leaves_it_out() {
+async fn omitted_fields_keep_the_value_of_the_api() {
     for (namespace, flavor) in [("unmanaged-csp", Flavor::Csp), ("unmanaged-cpn", Flavor::Cpn)] {
         let (env, id) = one_line(namespace, flavor, json!({})).await;
         let by_hand =
@@ -75,7 +75,7 @@ async fn what_somebody_wrote_at_the_api_stays_where_the_spec_leaves_it_out() {
 }
 
 #[tokio::test]
-async fn what_the_api_says_in_its_own_way_is_no_drift_and_a_wider_scope_is() {
+async fn equivalent_response_is_no_drift_and_a_wider_scope_is() {
     let scopes = json!({"organizationScopes": {"roles": [{"name": "org_member"}]}});
     let spec = json!({"description": "", "allowedOrgs": ["org-a", "org-b"], "allowedScopes": scopes});
     let (env, id) = one_line("own-way", Flavor::Csp, spec).await;
@@ -115,7 +115,7 @@ async fn the_later_fields_of_cloud_services_are_created_updated_and_corrected() 
 }
 
 #[tokio::test]
-async fn status_says_when_an_app_was_used_and_how_old_its_secret_is_where_the_api_says_so() {
+async fn status_reports_last_use_and_age_of_the_secret_where_the_api_does() {
     let (env, id) = one_line("last-used", Flavor::Csp, json!({})).await;
     assert_eq!(env.app("billing").await.status.unwrap().secret_age, None);
     edit(&env, &id, json!({"lastUsedAt": 1_764_000_000_000_i64, "secretAge": 12})).await;

@@ -52,7 +52,7 @@ impl Case<'_> {
         app
     }
 
-    /// What has to be so before the fault, and then what brings the operator to make the call.
+    /// What has to be so before the fault, and then what makes the operator call.
     async fn provoke(&self, failure: &Failure) {
         let role = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
         match self.operation {
@@ -168,37 +168,37 @@ fn name(failure: &Failure) -> String {
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_to_a_create_one_app_comes_of_it() {
+async fn failed_create_ends_in_one_app() {
     check(Operation::CreateApp).await;
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_to_a_change_it_is_made() {
+async fn failed_change_ends_in_the_change() {
     check(Operation::UpdateApp).await;
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_to_a_rotation_the_secret_is_rotated_once() {
+async fn failed_rotation_ends_in_one_rotation() {
     check(Operation::RotateSecret).await;
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_when_an_app_is_added_to_its_organization_it_gets_its_roles() {
+async fn failed_addition_to_the_organization_ends_in_the_roles() {
     check(Operation::AddClients).await;
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_to_a_change_of_roles_they_are_changed() {
+async fn failed_role_change_ends_in_the_change() {
     check(Operation::PatchClientRoles).await;
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_to_a_deletion_the_app_is_gone_in_the_end() {
+async fn failed_deletion_ends_in_the_deletion() {
     check(Operation::DeleteApps).await;
 }
 
 #[tokio::test]
-async fn whatever_the_api_does_to_a_list_it_decides_nothing() {
+async fn failed_list_decides_nothing() {
     for failure in &FAILURES {
         let fault = name(failure);
         let env = TenantEnv::new(&format!("table-list-{fault}"), Flavor::Csp).await;

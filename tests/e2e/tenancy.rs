@@ -19,7 +19,7 @@ fn label(namespace: &str, label: &str) {
 }
 
 #[tokio::test]
-async fn a_grant_that_a_namespace_loses_stops_calls_at_once_and_deletion_says_how_to_let_go() {
+async fn grant_lost_by_a_namespace_stops_calls_and_deletion_reports_how_to_release() {
     let env = TenantEnv::new("loses-grant", Flavor::Csp).await;
     env.give_credentials().await;
     label("loses-grant", "team=a");
@@ -40,7 +40,7 @@ async fn a_grant_that_a_namespace_loses_stops_calls_at_once_and_deletion_says_ho
         let stalled = env.condition("billing", ConditionType::Stalled).await.unwrap();
         stalled.message.contains("set spec.deletionPolicy to Retain")
     };
-    env.until("status says how to let go", says).await;
+    env.until("status reports how to release it", says).await;
     assert_eq!(env.app_calls().await, calls, "no call without a grant");
     label("loses-grant", "team=a");
     env.until_gone("billing").await;
@@ -48,7 +48,7 @@ async fn a_grant_that_a_namespace_loses_stops_calls_at_once_and_deletion_says_ho
 }
 
 #[tokio::test]
-async fn a_grant_that_a_connection_withdraws_stops_calls_at_once() {
+async fn grant_withdrawn_by_a_connection_stops_calls() {
     let env = TenantEnv::running("grant-withdrawn", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;
@@ -73,7 +73,7 @@ fn consent(namespace: &str) {
 }
 
 #[tokio::test]
-async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
+async fn each_tenant_provides_its_own_credentials_with_their_owners_consent() {
     let env = TenantEnv::new("tenant-a", Flavor::Csp).await;
     plane().kubectl(&["create", "namespace", "tenant-b"]).unwrap();
     env.control.seed_org(env.flavor, "org-of-tenant-b", true).await.unwrap();
@@ -119,7 +119,7 @@ async fn each_tenant_brings_credentials_of_its_own_with_its_owners_consent() {
 }
 
 #[tokio::test]
-async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_them() {
+async fn connection_is_ready_while_the_api_accepts_its_credentials() {
     for (namespace, flavor) in [("proven-csp", Flavor::Csp), ("proven-cpn", Flavor::Cpn)] {
         let env = TenantEnv::running(namespace, flavor).await;
         env.create("billing", json!({"suspend": true})).await;
@@ -134,7 +134,7 @@ async fn a_connection_is_ready_when_the_api_takes_its_credentials_and_follows_th
 }
 
 #[tokio::test]
-async fn a_connection_whose_api_hangs_is_looked_at_as_soon_as_an_app_feels_it() {
+async fn connection_is_checked_as_soon_as_an_app_meets_a_hanging_api() {
     let env = TenantEnv::new("conn-hangs", Flavor::Csp).await;
     env.give_credentials().await;
     env.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "1s"}})).await;
@@ -152,7 +152,7 @@ async fn a_connection_whose_api_hangs_is_looked_at_as_soon_as_an_app_feels_it() 
 }
 
 #[tokio::test]
-async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says_why() {
+async fn connection_of_an_unavailable_api_is_not_ready_and_the_log_reports_why() {
     let env = TenantEnv::running("conn-down", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_ready("billing").await;
@@ -173,7 +173,7 @@ async fn a_connection_whose_api_is_down_is_not_said_to_be_ready_and_the_log_says
 }
 
 #[tokio::test]
-async fn credentials_that_end_soon_are_said_to_expire() {
+async fn expiring_credentials_are_reported() {
     let env = TenantEnv::running("expiring", Flavor::Csp).await;
     env.create("billing", json!({})).await;
     env.until_connection("Ready", "True", "Provisioned").await;
@@ -197,7 +197,7 @@ async fn credentials_that_end_soon_are_said_to_expire() {
 }
 
 #[tokio::test]
-async fn a_replaced_certificate_authority_is_taken_up_without_a_restart() {
+async fn replaced_certificate_authority_is_picked_up_without_a_restart() {
     let env = TenantEnv::running("new-ca", Flavor::Csp).await;
     env.create("old", json!({})).await;
     env.until_ready("old").await;
@@ -267,13 +267,13 @@ async fn a_tenant_reads_no_secret_that_its_owner_did_not_hand_over() {
         let secret = ["-n", namespace, "create", "secret", "generic", "hidden", "--from-literal=key=Hidden-1-value"];
         plane().kubectl(&secret).unwrap();
     }
-    let bring = |reference: Value| env.manifest("billing", json!({"clientSecretRef": reference}));
+    let provide = |reference: Value| env.manifest("billing", json!({"clientSecretRef": reference}));
     let elsewhere = json!({"name": "hidden", "key": "key", "namespace": "tenant-secrets-other"});
-    let refused = tenant.apply(&bring(elsewhere)).unwrap_err();
+    let refused = tenant.apply(&provide(elsewhere)).unwrap_err();
     assert!(refused.contains(r#"unknown field "spec.clientSecretRef.namespace""#), "{refused}");
-    let refused = tenant.apply(&bring(json!({"name": "tenant-secrets-other/hidden", "key": "key"}))).unwrap_err();
+    let refused = tenant.apply(&provide(json!({"name": "tenant-secrets-other/hidden", "key": "key"}))).unwrap_err();
     assert!(refused.contains("a name consists of lower case letters, digits, - and ."), "{refused}");
-    tenant.apply(&bring(json!({"name": "hidden", "key": "key"}))).unwrap();
+    tenant.apply(&provide(json!({"name": "hidden", "key": "key"}))).unwrap();
     let message = env.until_stalled("billing", "SecretRefInvalid").await;
     assert!(message.contains("lacks the label oauth-apps.dev/use"), "{message}");
     assert_eq!(env.app_calls().await, 0);

@@ -1,4 +1,4 @@
-//! What the real API server says of every manifest of every variant, in a dry run under the restricted Pod Security level.
+//! What the real API server answers to every manifest of every variant, in a dry run under the restricted Pod Security level.
 
 use crate::helm::{VARIANTS, repository, template};
 use control_plane::{ControlPlane, Error};
@@ -34,7 +34,7 @@ fn every_manifest_of_every_variant_is_accepted_under_the_restricted_level() {
         let manifests = template(flags).unwrap();
         let applied = try_out(&manifests).unwrap_or_else(|error| panic!("{name}: {error}"));
         let documents = manifests.matches("\nkind: ").count();
-        // A definition tells its own kind, and the one that it defines below it.
+        // A CRD names its own kind, and below it the one that it defines.
         assert!(applied.lines().count() > 5 && applied.lines().count() <= documents, "{name}: {applied}");
         let mut pod = deployment(&manifests)["spec"]["template"].clone();
         pod["apiVersion"] = "v1".into();

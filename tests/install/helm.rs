@@ -16,7 +16,7 @@ pub const VARIANTS: [(&str, &[&str]); 9] = [
     ("watching all Secrets", &["--set=watchSecrets=true"]),
     ("with the right to restart", &["--set=rotation.restart=true"]),
     ("monitored", &["--set=podMonitor.enabled=true,podMonitor.labels.release=prometheus"]),
-    ("without definitions", &["--set=crds.install=false"]),
+    ("without CRDs", &["--set=crds.install=false"]),
     ("bare", &["--set=podDisruptionBudget.enabled=false,networkPolicy.enabled=false,rbac.aggregate=false"]),
     ("with every value", &["--values=tests/install/every-value.yaml"]),
 ];

@@ -8,7 +8,7 @@ use crate::guide::{
 use crate::helm::{NAME, chart, repository};
 use serde_json::Value;
 
-const DEFINITIONS: [&str; 2] = ["crd/iamconnections.oauth-apps.dev", "crd/orgoauthapps.oauth-apps.dev"];
+const CRDS: [&str; 2] = ["crd/iamconnections.oauth-apps.dev", "crd/orgoauthapps.oauth-apps.dev"];
 
 /// Everything of the app that must survive: the resource, its Secret, and what is in it.
 fn identity(env: &InstallEnv) -> [Value; 4] {
@@ -32,7 +32,7 @@ async fn served(env: &mut InstallEnv) {
     env.until_served("billing").await;
 }
 
-/// What belongs to the operator in the cluster, the definitions apart.
+/// What belongs to the operator in the cluster, the CRDs apart.
 fn parts(env: &InstallEnv) -> String {
     let kinds = "clusterrole,clusterrolebinding,role,rolebinding,serviceaccount,deployment,networkpolicy,pdb";
     env.kubectl(&["get", kinds, "-A", "-o=name", "-l=app.kubernetes.io/name=oauth-app-operator"])
@@ -41,8 +41,8 @@ fn parts(env: &InstallEnv) -> String {
 fn assert_only_the_operator_is_gone(env: &InstallEnv) {
     assert_eq!(parts(env), "");
     assert!(env.exists(&["-n", NAME, "secret", "iam-credentials"]), "the namespace stays");
-    for definition in DEFINITIONS {
-        assert!(env.exists(&[definition]), "{definition} stays");
+    for crd in CRDS {
+        assert!(env.exists(&[crd]), "{crd} stays");
     }
 }
 
@@ -52,7 +52,7 @@ async fn until_collected(env: &InstallEnv) {
 
 async fn assert_nothing_is_left(env: &InstallEnv) {
     assert_eq!(parts(env), "");
-    for rest in [&DEFINITIONS[..], &["namespace/oauth-app-operator"]].concat() {
+    for rest in [&CRDS[..], &["namespace/oauth-app-operator"]].concat() {
         assert!(!env.exists(&[rest]), "{rest} is gone");
     }
     until_collected(env).await;
@@ -87,7 +87,7 @@ async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm() {
     assert_eq!(env.created_and_there().await, (1, 1));
 
     env.follow(DELETE_APPS);
-    assert_eq!(env.created_and_there().await, (1, 0), "the app is gone at the API");
+    assert_eq!(env.created_and_there().await, (1, 0), "the app is gone");
     env.stop();
     env.follow(UNINSTALL_ALL);
     assert_nothing_is_left(&env).await;
@@ -113,7 +113,7 @@ fn older_chart(env: &InstallEnv) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_brings_new_definitions_and_keeps_the_apps() {
+async fn upgrade_installs_new_crds_and_keeps_the_apps() {
     let mut env = InstallEnv::new().await;
     let older = older_chart(&env);
     env.helm(NAME, &["install", NAME, &older, "--create-namespace"]).unwrap();
@@ -156,13 +156,13 @@ async fn kubectl_removes_the_operator_alone_or_in_the_documented_order_everythin
     assert_eq!(env.created_and_there().await, (1, 1));
 
     env.follow(DELETE_APPS);
-    assert_eq!(env.created_and_there().await, (1, 0), "the app is gone at the API");
+    assert_eq!(env.created_and_there().await, (1, 0), "the app is gone");
     env.stop();
     env.follow(DELETE);
     assert_nothing_is_left(&env).await;
 }
 
-/// The operator is gone, and the definitions were deleted with apps in them, which hold on to them.
+/// The operator is gone, and the CRDs were deleted with apps in them, whose finalizers keep them.
 async fn stuck() -> InstallEnv {
     let mut env = InstallEnv::new().await;
     env.follow(APPLY);
@@ -170,12 +170,10 @@ async fn stuck() -> InstallEnv {
     env.stop();
     let deploy = repository().join("deploy").display().to_string();
     env.kubectl(&["delete", "--wait=false", "-k", &deploy]);
-    let terminating = ["get", DEFINITIONS[1], "-o=jsonpath={.status.conditions[?(@.type=='Terminating')].status}"];
-    env.until("the definition waits for the app", || env.kubectl(&terminating) == "True").await;
-    env.until("namespace and connections are gone", || {
-        !env.exists(&["namespace", NAME]) && !env.exists(&[DEFINITIONS[0]])
-    })
-    .await;
+    let terminating = ["get", CRDS[1], "-o=jsonpath={.status.conditions[?(@.type=='Terminating')].status}"];
+    env.until("the CRD waits for the app", || env.kubectl(&terminating) == "True").await;
+    env.until("namespace and connections are gone", || !env.exists(&["namespace", NAME]) && !env.exists(&[CRDS[0]]))
+        .await;
     let app = env.get(&["-n=billing", "ooa", "billing-export"]);
     assert_eq!(app["metadata"]["finalizers"][0], "oauth-apps.dev/remote-app");
     assert!(!app["metadata"]["deletionTimestamp"].is_null());
@@ -183,19 +181,19 @@ async fn stuck() -> InstallEnv {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_deleted_the_definitions_first_installs_again_and_the_deletions_end() {
+async fn crds_deleted_first_are_deleted_after_a_new_install() {
     let mut env = stuck().await;
     env.follow(APPLY);
     env.roll_out().await;
     env.connect();
     env.follow(WAIT_UNTIL_GONE);
-    assert_eq!(env.created_and_there().await, (1, 0), "the app is gone at the API");
+    assert_eq!(env.created_and_there().await, (1, 0), "the app is gone");
     env.follow(APPLY);
-    env.until("the definition is there again", || env.exists(&[DEFINITIONS[1]])).await;
+    env.until("the CRD is there again", || env.exists(&[CRDS[1]])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_deleted_the_definitions_first_may_let_go_by_hand_and_the_app_stays_at_the_api() {
+async fn crds_deleted_first_are_deleted_after_finalizers_are_removed_and_the_app_stays() {
     let env = stuck().await;
     env.follow(LET_GO);
     env.follow(WAIT_UNTIL_GONE);

@@ -9,7 +9,7 @@ use test_environment::Wait;
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
-/// A control plane with the definitions and roles of the chart, and namespace `billing`.
+/// A control plane with the CRDs and roles of the chart, and namespace `billing`.
 fn plane() -> ControlPlane {
     let plane = ControlPlane::start().unwrap();
     test_environment::install_crds(&plane).unwrap();

@@ -1,4 +1,4 @@
-//! Kubernetes in memory: optimistic locking, finalizers and garbage collection, as far as a pass can tell.
+//! Kubernetes in memory: optimistic locking, finalizers and garbage collection, as far as a reconcile can tell.
 //! What Kubernetes really does is tested on a real control plane.
 
 use crate::backend::{Backend, Lost, Shared, effect, interleave};

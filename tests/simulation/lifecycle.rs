@@ -1,4 +1,4 @@
-//! Every life of an app after its creation, cut at every effect: change, drift, adoption, rotation, renaming, roles,
+//! Every event in the life of an app after its creation, interrupted at every effect: change, drift, adoption, rotation, renaming, roles,
 //! observing. All the while consumers read the Secret, and find nothing in it that the API does not accept.
 
 use crate::env::TestEnv;
@@ -29,7 +29,7 @@ async fn a_changed_spec_is_one_update_of_the_app() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_field_changed_at_the_api_is_put_back() {
+async fn field_changed_in_the_console_is_corrected() {
     for lists in [true, false] {
         interrupt_everywhere(async |env| {
             env.set_lists(lists);
@@ -45,7 +45,7 @@ async fn a_field_changed_at_the_api_is_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_deleted_at_the_api_is_created_again_with_the_same_id() {
+async fn app_deleted_in_the_console_is_created_again_with_the_same_id() {
     for (more, lists) in [(json!({}), true), (json!({}), false), (json!({"id": "billing-export"}), true)] {
         interrupt_everywhere(async |env| {
             env.set_lists(lists);
@@ -111,7 +111,7 @@ async fn a_renamed_secret_and_renamed_keys_move_the_credential() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_edited_while_the_previous_one_is_valid_is_mended_on_request_without_waiting() {
+async fn value_edited_during_an_overlap_is_repaired_on_request_without_waiting() {
     interrupt_everywhere(async |env| {
         create(env, json!({})).await;
         env.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
@@ -128,7 +128,7 @@ async fn a_value_edited_while_the_previous_one_is_valid_is_mended_on_request_wit
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edited_value_of_a_brought_secret_is_put_back() {
+async fn edited_value_of_a_provided_secret_is_restored() {
     interrupt_everywhere(async |env| {
         env.provide_secret("mine", "provided-1");
         create(env, json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
@@ -142,7 +142,7 @@ async fn an_edited_value_of_a_brought_secret_is_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_token_tells_an_edited_value_is_reported_and_one_without_its_checksum_is_trusted() {
+async fn without_client_credentials_an_edited_value_is_reported_and_one_without_its_checksum_is_trusted() {
     interrupt_everywhere(async |env| {
         create(env, json!({"grantTypes": ["authorization_code"]})).await;
         let writes = env.remote_writes();
@@ -209,7 +209,7 @@ async fn the_template_of_a_public_client_has_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edited_value_is_reported_and_mended_on_request() {
+async fn edited_value_is_reported_and_repaired_on_request() {
     interrupt_everywhere(async |env| {
         create(env, json!({})).await;
         env.consumers_may_fail();
@@ -224,7 +224,7 @@ async fn an_edited_value_is_reported_and_mended_on_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_brought_secret_is_used_and_followed_when_it_changes() {
+async fn provided_secret_is_used_and_followed_when_it_changes() {
     interrupt_everywhere(async |env| {
         env.provide_secret("mine", "provided-1");
         create(env, json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
@@ -238,7 +238,7 @@ async fn a_brought_secret_is_used_and_followed_when_it_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_is_adopted_with_the_secret_that_is_brought() {
+async fn app_is_adopted_with_the_provided_secret() {
     interrupt_everywhere(async |env| {
         env.add_foreign_app("billing-export");
         env.provide_secret("mine", "foreign");
@@ -251,7 +251,7 @@ async fn an_app_is_adopted_with_the_secret_that_is_brought() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_adopted_without_its_secret_publishes_the_id_and_says_so_until_it_may_be_replaced() {
+async fn app_adopted_without_its_secret_publishes_the_id_and_reports_it_until_it_may_be_replaced() {
     interrupt_everywhere(async |env| {
         env.add_foreign_app("billing-export");
         env.apply("billing", json!({"id": "billing-export"}));
@@ -276,7 +276,7 @@ async fn with_adopt_an_id_that_is_free_is_created_and_its_secret_never_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn roles_are_given_and_kept() {
+async fn roles_are_assigned_and_kept() {
     interrupt_everywhere(async |env| {
         let roles = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
         create(env, roles("org_member")).await;
@@ -291,7 +291,7 @@ async fn roles_are_given_and_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_observes_never_writes_to_the_api() {
+async fn observe_never_writes_to_the_api() {
     let plan = |env: &TestEnv| {
         let conditions = env.app("billing").status.unwrap().conditions;
         conditions.into_iter().find(|c| c.reason == "PlanPending").map(|c| c.message).unwrap_or_default()

@@ -69,7 +69,7 @@ async fn a_deleted_secret_is_published_again_for_the_same_client_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edited_key_is_put_back_without_a_new_secret() {
+async fn edited_key_is_restored_without_a_new_secret() {
     interrupt_everywhere(async |env| {
         create(env, json!({})).await;
         let before = env.replacements();

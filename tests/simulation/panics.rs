@@ -20,7 +20,7 @@ async fn reconcile_all(env: &TestEnv) -> Vec<(String, bool)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_one_reconcile_is_said_in_its_status_and_the_others_are_served() {
+async fn panic_in_one_reconcile_is_reported_in_its_status_and_the_others_are_served() {
     let env = TestEnv::new(None);
     for name in ["a", "b", "c"] {
         env.apply(name, json!({}));
@@ -38,7 +38,7 @@ async fn a_panic_in_one_reconcile_is_said_in_its_status_and_the_others_are_serve
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_saying_it_panics_too_the_others_are_served_still() {
+async fn panic_while_reporting_a_panic_leaves_the_others_served() {
     let env = TestEnv::new(None);
     for name in ["a", "b"] {
         env.apply(name, json!({}));

@@ -1,5 +1,5 @@
-//! Random lives: people edit specs, Secrets and apps, calls fail, operators die and overlap, clocks jump, in an order
-//! that a seed gives. Afterwards every invariant holds. `cargo xtask simulate` lives as many as asked for.
+//! Random schedules: people edit specs, Secrets and apps, calls fail, operators die and overlap, clocks jump, in an order
+//! that a seed gives. Afterwards every invariant holds. `cargo xtask simulate` runs any number of them.
 
 use crate::backend::Mode;
 use crate::env::TestEnv;
@@ -99,7 +99,7 @@ impl Schedule {
     fn edit_spec(&mut self) {
         let Some(app) = self.any_app() else { return };
         let with_id = app.spec.id.is_some();
-        let brings = app.spec.client_secret_ref.is_some();
+        let provides = app.spec.client_secret_ref.is_some();
         let mut edits = vec![
             json!({"displayName": format!("Name {}", self.random.u8(..9))}),
             json!({"accessTokenTTL": 60 + i32::from(self.random.u8(..9))}),
@@ -112,7 +112,7 @@ impl Schedule {
             json!({"suspend": self.random.bool()}),
             json!({"deletionPolicy": self.pick(&["Delete", "DeleteWhenUnused"])}),
         ];
-        if !brings {
+        if !provides {
             edits.push(json!({"rotation": {"interval": "100h", "overlap": "10h"}}));
         }
         if with_id {
@@ -314,7 +314,7 @@ impl Schedule {
         }
         self.remember_specs();
         self.env.run_until_settled().await;
-        // Until a rotation under way is over, and no other one is due yet.
+        // Until a rotation in progress is over, and no other one is due yet.
         self.env.advance_clock(60);
         for app in self.env.resources() {
             if self.env.backend().is_excused(&app) {
@@ -357,7 +357,7 @@ fn asked(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn whatever_happens_in_whatever_order_the_invariants_hold() {
+fn invariants_hold_after_random_schedules() {
     let (first, count) = (asked("SEED", 1), asked("SCHEDULES", 10_000));
     for seed in first..first + count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_told_with_every_way_tried_and_what_to_do() {
+    fn missing_program_error_lists_every_way_tried() {
         let text = advice(Tool::Etcd, &["cache: no /x/etcd".to_owned(), "build: no Go".to_owned()]);
         assert!(text.starts_with("etcd is not available.\n  cache: no /x/etcd\n  build: no Go\nDo one of these:"));
     }

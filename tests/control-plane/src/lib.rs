@@ -4,7 +4,7 @@
 //!
 //! - [`binaries`] finds, downloads or builds the programs.
 //! - [`ControlPlane::shared`] is the one for the tests of a test binary, each in a namespace of its own.
-//! - [`ControlPlane::audit`] tells which calls reached the apiserver.
+//! - [`ControlPlane::audit`] reads which calls reached the apiserver.
 
 // A test fails by panicking.
 #![cfg_attr(test, allow(clippy::expect_used))]

@@ -134,7 +134,7 @@ async fn a_service_account_has_a_token_and_its_calls_are_audited() {
 }
 
 #[tokio::test]
-async fn what_kubectl_refuses_is_said() {
+async fn kubectl_errors_are_returned() {
     let error = ControlPlane::shared().kubectl(&["get", "namespace", "nowhere"]).expect_err("not there");
     assert!(matches!(&error, Error::Kubectl { message, .. } if message.contains("\"nowhere\" not found")), "{error}");
 }

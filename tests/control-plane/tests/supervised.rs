@@ -99,7 +99,7 @@ fn signals_reach_the_program_and_its_status_and_output_are_seen() {
 }
 
 #[test]
-fn a_missing_program_ends_at_once_and_says_so() {
+fn missing_program_ends_at_once() {
     let scratch = Scratch::new().expect("a directory");
     let command = Command::new("/nowhere/program");
     let mut child = Supervised::spawn(&command, scratch.path().join("log")).expect("a shell");

@@ -43,7 +43,7 @@ fn states_of_every_class_are_among_them() {
 }
 
 #[test]
-fn argo_cd_shows_each_state_for_what_it_is_and_says_why() {
+fn argo_cd_reports_each_state_and_its_reason() {
     for (kind, states) in kinds() {
         let script = gitops::read(&format!("argocd/{kind}.lua"));
         for State { what, class, object } in states {
@@ -69,7 +69,7 @@ fn the_message_of_a_degraded_resource_is_that_of_the_operator() {
 }
 
 #[test]
-fn flux_takes_each_state_for_what_it_is() {
+fn flux_reports_each_state_correctly() {
     let manifests = manifests("flux/kustomizations.yaml");
     for (kind, states) in kinds() {
         let expressions = Expressions::find(&manifests, API_VERSION, kind);
@@ -80,7 +80,7 @@ fn flux_takes_each_state_for_what_it_is() {
 }
 
 #[test]
-fn whoever_reads_by_the_rules_of_kstatus_takes_each_state_for_what_it_is() {
+fn kstatus_reports_each_state_correctly() {
     for (kind, states) in kinds() {
         for State { what, class, object } in states {
             assert_eq!(kstatus::read(&object), expected(class).2, "{kind}: {what}\n{object:#}");

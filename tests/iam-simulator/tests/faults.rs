@@ -1,4 +1,4 @@
-//! Each fault does what it says, and the log tells what happened.
+//! Each fault does what it says, and the log shows what happened.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

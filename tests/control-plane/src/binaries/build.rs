@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_are_told_their_version() {
+    fn servers_are_built_with_their_version() {
         assert!(linker_flags().contains("version.gitVersion=v1.37.2 "));
         assert!(linker_flags().ends_with("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"));
     }

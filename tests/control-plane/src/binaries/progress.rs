@@ -1,4 +1,4 @@
-//! What is told while programs are provided, which takes minutes.
+//! What is printed while programs are provided, which takes minutes.
 //! It goes straight to standard error, so that it is seen within tests too, whose output is captured.
 
 use std::io::{Read, Seek, Write};
