@@ -54,7 +54,7 @@ pub use schedule::{RotationWaits, next_rotation, previous_end, requested_rotatio
 pub use settled::{is_settled, recorded_deadline};
 pub use step::{Call, Outcome, Retry, RotationWrite, Step, WriteReason};
 
-use crate::definition::Fields;
+use crate::iam::app_fields::Fields;
 use resource::is_being_deleted;
 use step::{Effect, Next};
 

@@ -1,31 +1,21 @@
-//! The port to an IAM service: what the operator needs of it, in the operator's own words.
-//! No HTTP here; `iam::http` speaks to the two real APIs, and tests bring services of their own.
+//! The port to an IAM API: what the operator needs of it. Nothing here depends on HTTP or on a vendor: `iam::http` implements the
+//! port for the real APIs, whose differences are in `iam::flavor`; tests have implementations of their own.
 
 mod answer;
-mod batch;
-mod ca;
-mod claims;
-mod cpn;
-mod csp;
-mod flavor;
+pub mod app_fields;
+mod authentication;
+mod client;
+pub mod flavor;
 pub mod http;
-mod list_cache;
-mod listing;
 mod operation;
 #[cfg(test)]
 mod properties;
-mod rate_limiter;
 mod request;
-mod scrub;
-mod session;
 mod settings;
-mod token;
-mod token_response;
-mod transport;
 
-pub use claims::{TokenClaims, expiry as token_expiry};
+pub use authentication::claims::{TokenClaims, expiry as token_expiry};
 pub use operation::Operation;
-pub use settings::{ApiCredentials, CredentialsKind, LoadCredentials, ManagedIds, Settings};
+pub use settings::{ConnectionCredentials, CredentialsKind, LoadCredentials, ManagedIds, Settings};
 
 use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;
@@ -59,7 +49,7 @@ impl fmt::Display for ClientId {
 pub struct ClientSecret(SecretString);
 
 impl ClientSecret {
-    /// Takes the value out of plain sight.
+    /// Of this value.
     pub fn new(value: String) -> Self {
         Self(value.into())
     }
@@ -82,9 +72,9 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
-/// What create and regenerate hand out, once.
+/// The client id and client secret of an app. The API shows a secret that it generated only once, in the answer to the create.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Credentials {
+pub struct ClientCredentials {
     /// The app.
     pub client_id: ClientId,
     /// Its secret; none for a public client. [csp-struct]
@@ -94,17 +84,17 @@ pub struct Credentials {
 /// The body of a create: the fields that the spec sets, under the API's names, and nothing else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewApp {
-    /// Chosen before the call, so that a repeated create cannot make a second app.
+    /// Chosen before the request, so that a retried create finds the existing app instead of making a second one.
     pub id: ClientId,
     /// The `context` query parameter. [cpn-create]
     pub context: Option<Context>,
     /// The documented fields, without `id` and `secret`.
     pub fields: Map<String, Value>,
-    /// A secret that the user brings; the API generates one when there is none. [cpn-create, csp-create]
+    /// A secret that the user provides; the API generates one when there is none. [cpn-create, csp-create]
     pub secret: Option<ClientSecret>,
 }
 
-/// The body of an update: what differs, and what the API always wants beside it. An absent field is kept.
+/// The body of an update: what differs, and what the API requires with it. Absent fields keep their values.
 /// [cpn-patch, csp-patch]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
@@ -112,30 +102,30 @@ pub struct Update {
     pub context: Option<Context>,
     /// The documented fields, without `secret`.
     pub fields: Map<String, Value>,
-    /// Becomes the only valid secret at once and cancels a rotation under way. Repeating it changes nothing.
+    /// Becomes the only valid secret at once and cancels a rotation in progress. Repeating it changes nothing.
     /// [cpn-patch, csp-patch]
     pub secret: Option<ClientSecret>,
 }
 
-/// What is known of an app without asking for it alone.
+/// The result of looking for an app in the list of its organization.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lookup {
-    /// The list of its organization shows it so. The list may be as old as was allowed.
+    /// The list shows it. The list may be as old as `max_age`.
     Listed(RemoteApp),
-    /// The list of its organization does not show it, which proves nothing.
+    /// The list does not show it, which does not prove that it is gone.
     NotListed,
-    /// The API has no list, so the app was read: shown, or absent.
+    /// The API has no list, so the app was read; `None` when the API shows none.
     Read(Option<RemoteApp>),
 }
 
-/// What the API says to a token request with a client's own credentials.
+/// The result of a token request with an app's own credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// It gave a token, so the secret is valid.
+    /// The API issued a token, so the secret is valid.
     Accepted,
-    /// It refused these credentials, in its words, scrubbed and cut.
+    /// The API refused these credentials. Its message, scrubbed and cut.
     Refused(String),
-    /// It gave none for another cause, in its words, scrubbed and cut.
+    /// The API issued no token for another cause. Its message, scrubbed and cut.
     NotKnown(String),
 }
 
@@ -146,7 +136,7 @@ pub struct RemoteApp {
     pub id: ClientId,
     /// The documented fields of the answer, within bounds.
     pub fields: Map<String, Value>,
-    /// Whether it is the one as which the operator calls. A list does not say.
+    /// Whether it is the operator's own OAuth client. Unknown, and so false, in a list.
     pub is_caller: bool,
     /// When it was created.
     pub created_at: Option<Timestamp>,
@@ -159,14 +149,14 @@ pub struct RemoteApp {
 pub struct HeldRoles {
     /// Given to the app itself.
     pub direct: Roles,
-    /// Held through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
+    /// CachedToken through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
     pub inherited: Roles,
 }
 
-/// What the API says to a deletion. Whether the app is gone is found out by reading it.
+/// The answer to a deletion. Whether the app is gone is found out by reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// Taken on; it may still be running.
+    /// Accepted; it may still be in progress.
     Accepted,
     /// No such app.
     NotFound,
@@ -176,25 +166,25 @@ pub enum Deletion {
     NotOffered,
 }
 
-/// Why a call brought nothing. Messages are scrubbed of secrets and cut; they hold no time, count or request id.
+/// A failed call. Messages are scrubbed of secrets and cut; they hold no time, count or request id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No usable answer: unreachable, too slow, 5xx or malformed. The call may have taken hold all the same.
+    /// No usable answer: unreachable, too slow, 5xx or malformed. The request may have taken effect all the same.
     #[error("{0}")]
     Unavailable(String),
-    /// 429, or a call that was not made because an earlier one met 429.
+    /// 429, or a request that was not sent because an earlier one got 429.
     #[error("the API asks to wait")]
     Throttled {
-        /// When it may be asked again.
+        /// When requests may be sent again.
         until: Instant,
     },
-    /// The connection's credentials are missing, unusable or refused; no call was made with them.
+    /// The connection's credentials are missing, unusable or refused; the operation was not tried.
     #[error("{0}")]
     Credentials(String),
-    /// The access token is for another organization; no call was made with it.
+    /// The access token is for another organization; the operation was not tried.
     #[error("{0}")]
     WrongOrganization(String),
-    /// 403, or no access token for the organization from credentials that may be good for others.
+    /// 403, or no access token for the organization for credentials that may be valid for others.
     #[error("{0}")]
     Forbidden(String),
     /// 404, where it means more than an absent app.
@@ -203,13 +193,13 @@ pub enum Error {
     /// 409.
     #[error("{0}")]
     Conflict(String),
-    /// 400, 422 and whatever else the API will not do for this request.
+    /// 400, 422 and every other refusal of this request.
     #[error("{0}")]
     Rejected(String),
 }
 
 impl Error {
-    /// Whether the API answered and will not do it.
+    /// Whether the API refused the operation.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Forbidden(_) | Self::NotFound(_) | Self::Conflict(_) | Self::Rejected(_) => true,
@@ -217,8 +207,8 @@ impl Error {
         }
     }
 
-    /// Whether the call may have taken hold all the same.
-    pub fn may_have_taken_hold(&self) -> bool {
+    /// Whether the request may have taken effect all the same.
+    pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
             Self::Throttled { .. }
@@ -232,23 +222,23 @@ impl Error {
     }
 }
 
-/// An IAM service with the identity that one `IamConnection` gives.
+/// An IAM API with the credentials of one `IamConnection`.
 pub trait Iam: Send + Sync + 'static {
-    /// Makes sure that there is an access token for calls about this organization; free while one is valid.
+    /// Makes sure that there is an access token for calls about this organization; sends nothing while one is valid.
     fn authenticate(&self, org: &OrgId) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Creates an app. [cpn-create, csp-create]
-    fn create(&self, org: &OrgId, app: &NewApp) -> impl Future<Output = Result<Credentials, Error>> + Send;
+    fn create(&self, org: &OrgId, app: &NewApp) -> impl Future<Output = Result<ClientCredentials, Error>> + Send;
 
     /// Reads an app; `None` when the API says that there is none. [cpn-get, csp-get]
     fn read(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Option<RemoteApp>, Error>> + Send;
 
     /// Looks an app up in the list of its organization, which all apps of the organization share while it is not older
     /// than `max_age` and not older than the last change to this app; reads the app where the API has no list. [csp-list]
-    fn look(&self, org: &OrgId, id: &ClientId, max_age: Duration)
+    fn find(&self, org: &OrgId, id: &ClientId, max_age: Duration)
     -> impl Future<Output = Result<Lookup, Error>> + Send;
 
-    /// Changes an app; brings the app as it is now if the API shows it. [cpn-patch, csp-patch]
+    /// Changes an app; returns the app as it is now if the answer shows it. [cpn-patch, csp-patch]
     fn update(
         &self,
         org: &OrgId,
@@ -256,7 +246,7 @@ pub trait Iam: Send + Sync + 'static {
         update: &Update,
     ) -> impl Future<Output = Result<Option<RemoteApp>, Error>> + Send;
 
-    /// Gives an app a new secret; the present one stays valid for `overlap` beside it. [cpn-secret-post, csp-secret-post]
+    /// Gives an app a new secret; the current one stays valid for `overlap`. [cpn-secret-post, csp-secret-post]
     fn rotate_secret(
         &self,
         org: &OrgId,
@@ -265,17 +255,17 @@ pub trait Iam: Send + Sync + 'static {
         overlap: Duration,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Asks for a token with an app's own credentials, for apps with the grant type client_credentials. Every answer but a
-    /// fault of the service itself is a verification.
+    /// Requests a token with an app's own credentials, for apps with the grant type client_credentials. Every answer but a failure
+    /// of the API itself is a verification.
     /// [vmc-org, cpn-account-token]
-    fn prove(
+    fn verify_secret(
         &self,
         org: &OrgId,
         id: &ClientId,
         secret: &ClientSecret,
     ) -> impl Future<Output = Result<Verification, Error>> + Send;
 
-    /// Deletes an app, together with others of its organization that are deleted at the same time. [csp-delete]
+    /// Deletes an app, together with others of its organization that are deleted at about the same time. [csp-delete]
     fn delete(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<Deletion, Error>> + Send;
 
     /// The roles of an app in its organization, not older than `max_age`; `None` when it was not added to it.
@@ -287,7 +277,7 @@ pub trait Iam: Send + Sync + 'static {
         max_age: Duration,
     ) -> impl Future<Output = Result<Option<HeldRoles>, Error>> + Send;
 
-    /// Adds an app to its organization; a failure that a success names is a fault too. [cpn-clients-post, csp-clients]
+    /// Adds an app to its organization; a failure in a success is an error too. [cpn-clients-post, csp-clients]
     fn add_to_organization(
         &self,
         org: &OrgId,

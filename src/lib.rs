@@ -10,9 +10,8 @@
 //! - [`template`]: further keys of the Secret, filled in
 //! - [`claim`]: the signed record that an app is a resource's
 //! - [`secret_value`] and [`text`]: what comes from outside: credentials within limits, and text that is fit to be shown
-//! - [`definition`]: what a spec means at each API, and whether the API shows the same
 //! - [`grants`]: which resources may use a connection
-//! - [`remote`]: the port to an IAM service; beneath it the two real APIs over HTTP
+//! - [`iam`]: the port to an IAM API, the HTTP client beneath it, and one flavor for each vendor API
 //! - [`cluster`]: the port to Kubernetes; beneath it the real one
 //! - [`consumers`]: pods that still hold an earlier secret, and restarts
 //! - [`connections`]: the port to the `IamConnection`s; beneath it those of the cluster
@@ -32,7 +31,6 @@ pub mod consumers;
 pub mod controller;
 pub mod crd;
 pub mod decide;
-pub mod definition;
 pub mod fair_queue;
 pub mod grants;
 pub mod iam;

@@ -5,7 +5,6 @@ mod parse;
 
 pub use parse::Template;
 
-use crate::crd::Api;
 use crate::iam::{ClientId, ClientSecret, OrgId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -37,15 +36,6 @@ impl Values<'_> {
             Name::OrgId => Some(&self.org_id.0),
             Name::TokenUrl => Some(&self.token_url),
         }
-    }
-}
-
-/// The URL of the token exchange for an app's own credentials. [vmc-org, cpn-account-token]
-pub fn token_url(api: Api, endpoint: &str, org: &OrgId) -> String {
-    let endpoint = endpoint.trim_end_matches('/');
-    match api {
-        Api::CloudServices => format!("{endpoint}/csp/gateway/am/api/auth/authorize"),
-        Api::CloudPartnerNavigator => format!("{endpoint}/v1/authn/accounts/{org}/accesstoken"),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::Expiry;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
-use crate::iam::{ApiCredentials, CredentialsKind, token_expiry};
+use crate::iam::{ConnectionCredentials, CredentialsKind, token_expiry};
 use crate::secret;
 use crate::secret_value::{self, InvalidValue};
 use crate::text::clean;
@@ -68,7 +68,7 @@ impl CredentialLocation {
 /// Credentials, and what is known of their expiry.
 pub(super) struct LoadedCredentials {
     pub secret: ObjectName,
-    pub credentials: ApiCredentials,
+    pub credentials: ConnectionCredentials,
     pub expiry: Expiry,
 }
 
@@ -182,9 +182,9 @@ impl SecretReader {
         };
         let credentials = match &location.form {
             Form::ApiToken(reference) => {
-                ApiCredentials::ApiToken(text(&secret, &object, &reference.key, secret_value::TOKEN)?.into())
+                ConnectionCredentials::ApiToken(text(&secret, &object, &reference.key, secret_value::TOKEN)?.into())
             }
-            Form::Client(reference) => ApiCredentials::Client {
+            Form::Client(reference) => ConnectionCredentials::Client {
                 id: text(&secret, &object, &reference.client_id_key, secret_value::CREDENTIAL)?,
                 secret: text(&secret, &object, &reference.client_secret_key, secret_value::CREDENTIAL)?.into(),
             },
@@ -215,15 +215,15 @@ fn failed(object: ObjectName, source: kube::Error) -> ReadError {
 }
 
 /// What the annotation of the Secret says, or the token itself.
-fn expiry(secret: &Secret, object: &ObjectName, credentials: &ApiCredentials) -> Expiry {
+fn expiry(secret: &Secret, object: &ObjectName, credentials: &ConnectionCredentials) -> Expiry {
     match secret.annotations().get(EXPIRES_AT).map(|text| text.parse::<Timestamp>()) {
         Some(Ok(at)) => Expiry::At { what: object.to_string(), at },
         Some(Err(_)) => Expiry::Unreadable(format!("annotation {EXPIRES_AT} of {object} is no time as in RFC 3339")),
         None => match credentials {
-            ApiCredentials::ApiToken(token) => {
+            ConnectionCredentials::ApiToken(token) => {
                 token_expiry(token).map_or(Expiry::NotKnown, |at| Expiry::At { what: object.to_string(), at })
             }
-            ApiCredentials::Client { .. } => Expiry::NotKnown,
+            ConnectionCredentials::Client { .. } => Expiry::NotKnown,
         },
     }
 }

@@ -7,7 +7,7 @@ use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::decide::Blocked;
 use crate::fair_queue::Flow;
-use crate::iam::http::{Endpoint, HttpIam};
+use crate::iam::http::{Endpoint, HttpIam, SettingsError};
 use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
 use crate::keyed::PrunedMap;
 use crate::lease::guard::LeadershipGuard;
@@ -62,8 +62,8 @@ enum OpenError {
     CaBundle(#[from] ReadError),
     #[error(transparent)]
     Credentials(#[from] InvalidError),
-    #[error("{0}")]
-    Http(String),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error("it changed meanwhile")]
     Changed,
 }
@@ -130,7 +130,7 @@ impl WatchedConnections {
             metrics: ConnectionMetrics::new(self.metrics.clone(), connection.name_any()),
             guard: self.guard.clone(),
         };
-        let endpoint = Endpoint::new(&settings).map_err(OpenError::Http)?;
+        let endpoint = Endpoint::new(&settings)?;
         let new = Opened { version: version(connection), ca_pem, endpoint, identities: PrunedMap::default() };
         let mut opened = self.opened();
         opened.retain(|name, _| self.find(name).is_some());

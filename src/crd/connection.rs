@@ -52,7 +52,7 @@ pub struct IamConnectionSpec {
     pub ca_bundle: Option<CaBundle>,
     /// How the operator proves who it is.
     pub credentials: ConnectionCredentials,
-    /// The kind of organization that calls are about, unless an app says otherwise. CloudPartnerNavigator only.
+    /// The kind of organization that calls are about, unless an app says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
     /// Which namespaces may use this connection for which organizations, and what they may ask for. Without a matching
@@ -96,7 +96,6 @@ pub enum Api {
 
 // The kind of organization that a call is about. [cpn-create]
 /// The kind of organization that calls are about; that of an app comes before that of its connection.
-/// CloudPartnerNavigator only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Context {

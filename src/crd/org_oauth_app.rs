@@ -68,7 +68,7 @@ pub struct OrgOAuthAppSpec {
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: take it from the vendor's console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it again"))]
     pub org_id: String,
-    /// The kind of organization that calls are about; overrides the `context` of the connection. CloudPartnerNavigator only.
+    /// The kind of organization that calls are about; overrides the `context` of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
     /// The client id: 5 to 256 characters of A-Z, a-z, 0-9, _ and -. Immutable. When absent it is derived from
@@ -90,7 +90,7 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The OAuth grant types of the app; `[client_credentials]` when absent. `audience_exchange`, `client_delegate` and
-    /// `context_switch` are for service organizations. CloudPartnerNavigator has `client_credentials` only.
+    /// `context_switch` are for service organizations.
     #[schemars(length(min = 1, max = 6))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,44 +104,43 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, rename = "accessTokenTTL", skip_serializing_if = "Option::is_none")]
     pub access_token_ttl: Option<i32>,
     /// Lifetime of refresh tokens, in seconds; greater than `accessTokenTTL`, at most 14 days with `client_delegate`.
-    /// When absent the API chooses; CloudServices documents 90 days. CloudServices only.
+    /// When absent the API chooses; CloudServices documents 90 days.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "refreshTokenTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_ttl: Option<i32>,
     /// Where an authorization may return to; needs the grant type `authorization_code` and excludes
-    /// `allowOpenRedirectUris`. CloudServices only.
+    /// `allowOpenRedirectUris`.
     // The vendor documents no limits of length, here and below.
     #[schemars(length(max = 256), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("redirectUris", 8 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,
-    /// Where a logout may return to; needs the grant type `authorization_code`. CloudServices only.
+    /// Where a logout may return to; needs the grant type `authorization_code`.
     #[schemars(length(max = 256), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("postLogoutRedirectUris", 4 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_logout_redirect_uris: Option<Vec<String>>,
     /// Accepts any redirect URI, for environments that are not production. Immutable.
-    /// CloudServices only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_open_redirect_uris: Option<bool>,
     /// An app that cannot keep a secret, such as one in a browser: it has none, must use PKCE, and cannot use
-    /// `client_credentials`. Immutable. CloudServices only.
+    /// `client_credentials`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_client: Option<bool>,
-    /// Refuses an authorization code flow without PKCE. CloudServices only.
+    /// Refuses an authorization code flow without PKCE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_pkce: Option<bool>,
     /// Ids of the organizations whose users may log in, for service organizations; unrestricted when absent. Once
-    /// restricted, an app cannot become unrestricted. CloudServices only.
+    /// restricted, an app cannot become unrestricted.
     #[schemars(length(min = 1, max = 512), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedOrgs", 8 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,
-    /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent. CloudServices only.
+    /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent.
     #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_characters_in_access_token: Option<i32>,
-    /// Limit of groups in an id token. CloudServices only.
+    /// Limit of groups in an id token.
     #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_groups_in_id_token: Option<i32>,
@@ -154,37 +153,37 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_rotation_expiration_in_seconds: Option<i32>,
     /// The definition id of the service that uses the app; CloudServices wants it in production for web apps with
-    /// `authorization_code`. CloudServices only.
+    /// `authorization_code`.
     #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_definition_id: Option<String>,
-    /// Masks of additional attributes; the API documents no more than the name. CloudServices only.
+    /// Masks of additional attributes; the API documents no more than the name.
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("additionalAttributeMasks", 2 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additional_attribute_masks: Option<Vec<String>>,
-    /// The actors that are allowed for `audience_exchange`, a grant type of service organizations. CloudServices only.
+    /// The actors that are allowed for `audience_exchange`, a grant type of service organizations.
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsAudienceExchange", 2 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_actors_audience_exchange: Option<Vec<String>>,
-    /// The actors that are allowed for `client_delegate`, a grant type of service organizations. CloudServices only.
+    /// The actors that are allowed for `client_delegate`, a grant type of service organizations.
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsClientDelegate", 2 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_actors_client_delegate: Option<Vec<String>>,
-    /// Whether access claims across organizations are supported; the API documents no more than the name. CloudServices only.
+    /// Whether access claims across organizations are supported; the API documents no more than the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cross_org_access_claims_supported: Option<bool>,
-    /// Whether the app is hidden; the API documents no more than the name. CloudServices only.
+    /// Whether the app is hidden; the API documents no more than the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_hidden: Option<bool>,
     /// Whether the domain is appended to groups in an id token; the API documents no more than the name. A create cannot carry
-    /// it, so it costs a new app one update. CloudServices only.
+    /// it, so it costs a new app one update.
     #[serde(default, rename = "groupDomainAppendedInIDToken", skip_serializing_if = "Option::is_none")]
     pub group_domain_appended_in_id_token: Option<bool>,
     /// Chooses the issuer of the tokens; the API documents no more than the name. A create cannot carry it, so it costs a new
-    /// app one update. CloudServices only.
+    /// app one update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_csp_issuer_url: Option<bool>,
     /// A client secret that you provide instead of one that the API generates: a key of a Secret in this namespace,

@@ -32,13 +32,13 @@ pub struct AllowedScopes {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OrganizationScopes {
-    /// Every role; excludes `roles`. CloudServices only.
+    /// Every role; excludes `roles`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_roles: Option<bool>,
-    /// Every permission; excludes `permissions`. CloudServices only.
+    /// Every permission; excludes `permissions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_permissions: Option<bool>,
-    /// What a token spells out: `ROLES`, `PERMISSIONS` or both. CloudServices only.
+    /// What a token spells out: `ROLES`, `PERMISSIONS` or both.
     #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ pub struct OrganizationScopes {
     #[schemars(length(max = 512))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
-    /// Permissions by id. CloudServices only.
+    /// Permissions by id.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
@@ -68,10 +68,10 @@ pub struct ServiceScopes {
     /// Every role; excludes `roles`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_roles: Option<bool>,
-    /// Every permission; excludes `permissions`. CloudServices only.
+    /// Every permission; excludes `permissions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_permissions: Option<bool>,
-    /// What a token spells out: `ROLES`, `PERMISSIONS` or both. CloudServices only.
+    /// What a token spells out: `ROLES`, `PERMISSIONS` or both.
     #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub struct ServiceScopes {
     #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
-    /// Permissions by id. CloudServices only.
+    /// Permissions by id.
     #[schemars(length(max = 48))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
@@ -92,7 +92,7 @@ pub struct Role {
     /// The name of the role, such as `org_member`.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
-    /// Limits the role to one resource, such as `instance:1`. CloudServices only.
+    /// Limits the role to one resource, such as `instance:1`.
     #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,

@@ -12,8 +12,8 @@ use super::ownership::{
 use super::step::{Call, Next, Step};
 use super::writes::try_secret;
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp};
-use crate::definition::Fields;
 use crate::iam::ClientId;
+use crate::iam::app_fields::Fields;
 use crate::reason::Reason;
 use kube::ResourceExt;
 

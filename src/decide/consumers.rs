@@ -6,7 +6,7 @@ use super::schedule::previous_end;
 use super::step::{Next, Step};
 use crate::consumers::{Overlap, RestartResult, StaleConsumers};
 use crate::crd::RotationStatus;
-use crate::definition::Fields;
+use crate::iam::app_fields::Fields;
 use crate::secret::{PreviousSecret, SecretContents};
 use k8s_openapi::jiff::Timestamp;
 

@@ -11,7 +11,7 @@ use super::resource::is_provable;
 use super::step::{Call, Next, Step, WriteReason};
 use super::time::is_recent;
 use super::writes::{discard, publish, stage, try_secret};
-use crate::definition::{self, Fields};
+use crate::iam::app_fields::Fields;
 use crate::iam::{self, ClientSecret, NewApp};
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
@@ -37,7 +37,7 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     }
     let staged = observed.contents().pending.map(|pending| pending.secret);
     let secret = observed.provided_secret().cloned().or(staged);
-    let fields = definition::create(&observed.app, fields);
+    let fields = fields.for_create(&observed.app);
     Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
 }
 

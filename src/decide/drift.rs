@@ -3,8 +3,8 @@
 
 use super::model::{Observed, Remote};
 use super::resource::is_synced;
-use crate::definition::{self, Fields};
 use crate::iam::RemoteApp;
+use crate::iam::app_fields::{self, Fields, Values};
 
 /// The fields that the API shows otherwise than the spec.
 pub fn drift(observed: &Observed) -> Vec<String> {
@@ -19,24 +19,24 @@ pub fn drift(observed: &Observed) -> Vec<String> {
 /// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
 pub fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
     match is_synced(&observed.app) || !observed.updated.is_empty() {
-        true => definition::differences(fields, &shown.fields),
-        false => definition::changes(fields, &shown.fields),
+        true => app_fields::differences(fields.values(), &shown.fields),
+        false => app_fields::changes(fields.values(), &shown.fields),
     }
 }
 
 /// The fields that a create cannot carry and no update has carried since.
 pub fn left_by_create(observed: &Observed, fields: &Fields) -> Vec<String> {
     match observed.updated.is_empty() {
-        true => definition::left_by_create(fields),
+        true => fields.left_by_create(),
         false => Vec::new(),
     }
 }
 
 /// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.
-pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Option<Fields> {
+pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Values {
     let shown = match &observed.remote {
         Remote::Shown(shown) => Some(&shown.fields),
         Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::AsDefined => None,
     };
-    Some(definition::update(observed.address()?.api, &observed.app, fields, changed, shown))
+    fields.for_update(&observed.app, changed, shown)
 }

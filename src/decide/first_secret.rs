@@ -9,7 +9,7 @@ use super::proof::verify;
 use super::resource::is_public;
 use super::step::{Call, Step, WriteReason};
 use super::writes::{stage, write, write_published};
-use crate::definition::Fields;
+use crate::iam::app_fields::Fields;
 use crate::reason::Reason;
 use crate::secret::RotationMode;
 

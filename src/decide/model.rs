@@ -9,8 +9,8 @@ use super::validate::validate;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{Context, OrgOAuthApp, SignedClaim, Workload};
-use crate::definition::Fields;
-use crate::iam::{self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, RemoteApp, Verification};
+use crate::iam::app_fields::Fields;
+use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, Deletion, HeldRoles, RemoteApp, Verification};
 use crate::secret::{OwnedSecret, ProvidedSecret, SecretContents, SecretState};
 use k8s_openapi::jiff::Timestamp;
 
@@ -76,7 +76,7 @@ pub enum Creation {
     /// The API refused.
     Refused(iam::Error),
     /// The API created it and issued these credentials, which only this reconcile has.
-    Issued(Credentials),
+    Issued(ClientCredentials),
     /// The credentials were written to the Secret, or could not be and are given up.
     Stored,
 }

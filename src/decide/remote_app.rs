@@ -8,7 +8,7 @@ use super::model::{Observed, Remote};
 use super::resource::{is_synced, reconcile_requested};
 use super::step::{Call, Next, Outcome, Retry, Step};
 use super::time::{is_recent, lag_end};
-use crate::definition::{self, Fields};
+use crate::iam::app_fields::{self, Fields};
 use crate::iam::{RemoteApp, Update};
 use crate::reason::Reason;
 use k8s_openapi::jiff::SignedDuration;
@@ -43,7 +43,7 @@ fn change(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Next {
     if changed.is_empty() {
         return Ok(None);
     }
-    let fixed = definition::cannot_change(&changed);
+    let fixed = fields.immutable(&changed);
     if !fixed.is_empty() {
         return Err(cannot_change(&fixed));
     }
@@ -79,7 +79,7 @@ fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
 /// The fields that were sent otherwise so short a while ago that the API may still show them as they were before.
 fn taken_back(observed: &Observed, fields: &Fields) -> Vec<String> {
     let sent = observed.remembered.sent.as_ref().filter(|sent| is_recent(sent.at, observed.now));
-    sent.map(|sent| definition::changes(fields, &sent.desired)).unwrap_or_default()
+    sent.map(|sent| app_fields::changes(fields.values(), sent.desired.values())).unwrap_or_default()
 }
 
 /// What a create cannot carry follows in an update.
@@ -89,7 +89,7 @@ fn after_create(observed: &Observed, fields: &Fields) -> Option<Step> {
 }
 
 fn send(observed: &Observed, fields: &Fields, changed: Vec<String>) -> Option<Step> {
-    let fields = update_fields(observed, fields, &changed)?;
+    let fields = update_fields(observed, fields, &changed);
     let update = Update { context: observed.context(), fields, secret: None };
     Some(Step::Call(Call::Update(observed.client_id(), update, changed)))
 }

@@ -4,7 +4,7 @@ use super::drift::update_fields;
 use super::model::{Observed, PendingProgress, Remote};
 use super::step::{Call, Outcome, Retry, Step};
 use super::writes::publish;
-use crate::definition::{self, Fields};
+use crate::iam::app_fields::Fields;
 use crate::iam::{ClientSecret, Update};
 use crate::reason::Reason;
 use crate::secret::{PendingSecret, SecretContents};
@@ -33,10 +33,10 @@ fn send_replacement(observed: &Observed, fields: &Fields, secret: &ClientSecret)
         Remote::Unread | Remote::Listed(_) => true,
         Remote::Absent | Remote::Shown(_) | Remote::AsDefined => false,
     };
-    if is_unread && definition::update_repeats_shown(observed.address()?.api, fields) {
+    if is_unread && fields.update_repeats_shown() {
         return Some(Step::Call(Call::Read(id)));
     }
-    let fields = update_fields(observed, fields, &[])?;
+    let fields = update_fields(observed, fields, &[]);
     let update = Update { context: observed.context(), fields, secret: Some(secret.clone()) };
     Some(Step::Call(Call::Replace(id, update)))
 }

@@ -5,7 +5,7 @@ use super::model::{Observed, RoleAssignment};
 use super::resource::{is_synced, reconcile_requested};
 use super::step::{Call, Next, Step};
 use crate::crd::{Role, Roles, ServiceRoles};
-use crate::definition::Fields;
+use crate::iam::app_fields::Fields;
 
 /// What is to be done until the app has its roles.
 pub fn step(observed: &Observed, _: &Fields) -> Next {

@@ -7,7 +7,7 @@ use super::overlap::overlap;
 use super::replacement::replace;
 use super::step::{RotationWrite, Step};
 use super::writes::{discard, write_rotation};
-use crate::definition::Fields;
+use crate::iam::app_fields::Fields;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
 /// The step that brings the pending secret to the API and then to the consumers.

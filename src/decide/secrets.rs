@@ -5,7 +5,7 @@ use super::blocked::Blocked;
 use super::model::Observed;
 use super::step::{Next, Outcome, Retry, Step};
 use crate::crd::OrgOAuthApp;
-use crate::definition::Fields;
+use crate::iam::app_fields::Fields;
 use crate::reason::Reason;
 use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_name};
 use kube::ResourceExt;

@@ -16,8 +16,8 @@ use super::schedule::{
 use super::step::{Next, Outcome, Retry, RotationWrite, Step, WriteReason};
 use super::writes::{stage, write, write_published, write_rotation};
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
-use crate::definition::Fields;
 use crate::iam::ClientSecret;
+use crate::iam::app_fields::Fields;
 use crate::reason::Reason;
 use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
 use k8s_openapi::jiff::Timestamp;

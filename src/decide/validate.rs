@@ -5,7 +5,8 @@ use super::access::Access;
 use super::blocked::Blocked;
 use super::resource::{client_id, is_public, org_id};
 use crate::crd::OrgOAuthApp;
-use crate::definition::{self, Fields};
+use crate::iam::app_fields::Fields;
+use crate::iam::flavor::flavor;
 use crate::iam::{ClientId, ClientSecret};
 use crate::reason::Reason;
 use crate::secret::SecretContents;
@@ -18,8 +19,8 @@ pub fn validate(app: &OrgOAuthApp, access: &Access) -> Result<Fields, Blocked> {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { address, .. } => {
             validate_secret(app, access)?;
-            definition::fields(address.api, &app.spec)
-                .map_err(|message| Blocked::new(Reason::InvalidSpec, format!("{message}; remove it from spec")))
+            Fields::of(address.api, &app.spec)
+                .map_err(|error| Blocked::new(Reason::InvalidSpec, format!("{error}; remove it from spec")))
         }
     }
 }
@@ -45,7 +46,7 @@ pub fn fill(
 ) -> Result<BTreeMap<String, ClientSecret>, Blocked> {
     let org_id = &org_id(app);
     let token_url = match access {
-        Access::Granted { address, .. } => template::token_url(address.api, &address.endpoint, org_id),
+        Access::Granted { address, .. } => flavor(address.api).token_url(&address.endpoint, org_id),
         Access::Refused(_) => String::new(),
     };
     let values = template::Values { client_id, client_secret, org_id, token_url };

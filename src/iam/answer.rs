@@ -1,15 +1,16 @@
-//! Answers, read leniently: what is not used is skipped, and what the documentation leaves open is accepted either way.
-//! A success that cannot be understood is `Error::Unavailable`, since the call may have taken hold.
+//! Answers, read leniently: unused fields are skipped, and what the documentation leaves open is accepted either way.
+//! A success that cannot be read is `Error::Unavailable`, since the request may have taken effect.
 
 mod body;
 mod error_body;
 mod json;
 
-use super::listing::{APP_FIELDS, documented};
+use super::client::listing::documented;
+use super::client::scrub::{KnownSecrets, NOT_SHOWN, scrub};
+use super::client::transport::Payload;
+use super::flavor::ApiFlavor;
 use super::request::ErrorDisclosure;
-use super::scrub::{KnownSecrets, NOT_SHOWN, scrub};
-use super::transport::Payload;
-use super::{ClientId, Credentials, Deletion, Error, HeldRoles, Operation, RemoteApp};
+use super::{ClientCredentials, ClientId, Deletion, Error, HeldRoles, Operation, RemoteApp};
 use crate::secret_value;
 use body::{CredentialsBody, Failure, IssuedSecret, PartialSuccess};
 use error_body::{ErrorBody, RequestIds};
@@ -19,18 +20,18 @@ use serde_json::{Map, Value};
 
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
-    /// What was tried.
+    /// The operation of the request.
     pub operation: Operation,
     /// The HTTP status.
     pub status: u16,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
-    /// What the operator knows of an error beside what the API says.
+    /// A likely cause of an error, in addition to the words of the API.
     pub note: Option<String>,
     /// The body.
     pub body: Payload,
-    /// How much of an error may be repeated.
-    pub quote: ErrorDisclosure,
+    /// How much of an error may be shown.
+    pub disclosure: ErrorDisclosure,
     /// The secrets that an error could repeat.
     pub known: KnownSecrets,
 }
@@ -41,7 +42,7 @@ impl Answer {
         self.object(Skipped).is_ok()
     }
 
-    /// Whether the body is a page for people, made by something between the operator and the API.
+    /// Whether the body is HTML, as that of an error page of a proxy.
     pub fn is_html(&self) -> bool {
         self.body.trim_ascii_start().starts_with(b"<")
     }
@@ -50,12 +51,12 @@ impl Answer {
         json::read_object(&self.body, empty).ok_or_else(|| self.malformed("it is not a JSON object"))
     }
 
-    /// A success that does not say what it should.
+    /// A success without what it should have.
     pub fn malformed(&self, why: &str) -> Error {
         Error::Unavailable(format!("{}: {}: the answer cannot be used: {why}", self.operation, self.status))
     }
 
-    /// The status, and what the API says went wrong if it does.
+    /// The status, and the message of the API if there is one.
     pub fn refusal(&self) -> String {
         match self.message() {
             Some(message) if message == NOT_SHOWN => format!("{}: {message}", self.status_line()),
@@ -64,11 +65,11 @@ impl Answer {
         }
     }
 
-    /// What the API says went wrong, scrubbed and cut. [tcsp-authn]
+    /// The message of the API, scrubbed and cut. [tcsp-authn]
     pub fn message(&self) -> Option<String> {
         let body: Option<ErrorBody> = json::read(&self.body);
-        let said = match (&body, self.quote) {
-            (Some(body), quote) => body.message(quote),
+        let said = match (&body, self.disclosure) {
+            (Some(body), disclosure) => body.message(disclosure),
             (None, ErrorDisclosure::Any) if !self.is_html() => str::from_utf8(&self.body).ok(),
             (None, ErrorDisclosure::Any | ErrorDisclosure::MessageOnly) => None,
         }?;
@@ -76,8 +77,8 @@ impl Answer {
         Some(scrub(said, &self.known, &ids)).filter(|said| !said.is_empty())
     }
 
-    /// Whether a token request was refused because its credentials are wrong. Any other refusal says nothing about them: a policy,
-    /// a grant type or something between the operator and the API may be the cause.
+    /// Whether a token request was refused because its credentials are wrong. Any other refusal does not prove that: a policy, a
+    /// grant type or a proxy may be the cause.
     pub fn refuses_credentials(&self) -> bool {
         let names_them = || json::read::<ErrorBody>(&self.body).is_some_and(|body| body.names_invalid_credentials());
         match self.status {
@@ -87,7 +88,7 @@ impl Answer {
         }
     }
 
-    /// The status with its words, and nothing of what the API says.
+    /// The status with its reason phrase, without the message of the API.
     pub fn status_line(&self) -> String {
         let status = reqwest::StatusCode::from_u16(self.status).ok();
         let words = status.and_then(|status| status.canonical_reason()).map(|words| format!(" ({words})"));
@@ -95,7 +96,7 @@ impl Answer {
     }
 
     /// What an error status means.
-    pub fn fault(&self) -> Error {
+    pub fn error(&self) -> Error {
         let said = format!("{}: {}", self.operation, self.refusal());
         let said = self.note.iter().fold(said, |said, note| format!("{said}; {note}"));
         match self.status {
@@ -108,8 +109,8 @@ impl Answer {
         }
     }
 
-    /// The pair that create and regenerate hand out. [cpn-create, csp-create, csp-secret-put]
-    pub fn credentials(&self, id: &ClientId, public: bool) -> Result<Credentials, Error> {
+    /// The credentials that a create issues. [cpn-create, csp-create, csp-secret-put]
+    pub fn credentials(&self, id: &ClientId, public: bool) -> Result<ClientCredentials, Error> {
         let body = self.object(CredentialsBody::default())?;
         if body.client_id.as_ref() != Some(&id.0) {
             return Err(self.malformed("its clientId is not the app's"));
@@ -125,13 +126,13 @@ impl Answer {
                 return Err(self.malformed("it has no clientSecret"));
             }
         };
-        Ok(Credentials { client_id: id.clone(), client_secret })
+        Ok(ClientCredentials { client_id: id.clone(), client_secret })
     }
 
-    /// An app as it is shown. [cpn-resp, csp-resp]
-    pub fn app(&self, id: &ClientId) -> Result<RemoteApp, Error> {
-        let text = documented(&self.body, &APP_FIELDS);
-        let app = text.and_then(|text| listed(id.clone(), &text));
+    /// The app that the answer shows. [cpn-resp, csp-resp]
+    pub fn app(&self, flavor: &dyn ApiFlavor, id: &ClientId) -> Result<RemoteApp, Error> {
+        let text = documented(&self.body, &flavor.shown_fields());
+        let app = text.and_then(|text| listed(flavor, id.clone(), &text));
         let app = app.ok_or_else(|| self.malformed("it is not a JSON object, or too large"))?;
         match app.fields.get("id") {
             Some(Value::String(shown)) if *shown != id.0 => Err(self.malformed("it is about another app")),
@@ -148,9 +149,9 @@ impl Answer {
     }
 
     /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
-    pub fn updated(&self, id: &ClientId) -> Option<RemoteApp> {
+    pub fn updated(&self, flavor: &dyn ApiFlavor, id: &ClientId) -> Option<RemoteApp> {
         let shows_it = |app: &RemoteApp| app.fields.get("id").and_then(Value::as_str) == Some(&id.0);
-        self.app(id).ok().filter(|app| shows_it(app) && app.fields.contains_key("displayName"))
+        self.app(flavor, id).ok().filter(|app| shows_it(app) && app.fields.contains_key("displayName"))
     }
 
     /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
@@ -188,8 +189,8 @@ pub fn roles(entry: &[u8]) -> Option<HeldRoles> {
 }
 
 /// An app as an entry of a list shows it. [csp-list]
-pub fn listed(id: ClientId, text: &str) -> Option<RemoteApp> {
-    let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+pub fn listed(flavor: &dyn ApiFlavor, id: ClientId, text: &str) -> Option<RemoteApp> {
+    let fields: Map<String, Value> = flavor.normalize(serde_json::from_str(text).ok()?);
     let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
     Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
 }

@@ -1,16 +1,20 @@
-//! The port over HTTP: which calls an operation takes, and what their answers mean.
-//! Lists are shared by all who look, and deletions that come together share calls.
+//! The port over HTTP: which requests an operation takes, and what their answers mean.
+//! Calls that look for apps share a list, and deletions that come together share a request.
 
 use super::answer;
-use super::batch::Batches;
-use super::list_cache::ListCache;
-use super::listing::{APP_FIELDS, Listing, MEMBER_FIELDS};
-use super::rate_limiter::OrgLimiter;
+use super::client::batch::Batches;
+pub use super::client::endpoint::Endpoint;
+use super::client::list_cache::ListCache;
+use super::client::listing::{Listing, MEMBER_FIELDS};
+use super::client::rate_limiter::OrgLimiter;
+use super::client::session::Session;
+pub use super::client::transport::SettingsError;
+use super::flavor::ApiFlavor;
 use super::request::{Page, Request};
-pub use super::session::Endpoint;
-use super::session::Session;
-use super::{ApiCredentials, ClientId, ClientSecret, Credentials, CredentialsKind, Deletion, Error, HeldRoles, Iam};
-use super::{LoadCredentials, Lookup, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims, Update, Verification};
+use super::{
+    ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error, HeldRoles, Iam,
+    LoadCredentials, Lookup, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims, Update, Verification,
+};
 use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
 use serde_json::Value;
@@ -20,23 +24,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, time::Duration};
 use tokio::sync::OnceCell;
 
-/// One of the two APIs with one identity, called for one flow. Clones for other flows share tokens, lists and batches.
+/// An API with the credentials of one connection, called for one flow. Clones for other flows share tokens, lists and batches.
 #[derive(Clone)]
 pub struct HttpIam {
-    identity: Arc<Identity>,
+    shared: Arc<Shared>,
     flow: Flow,
 }
 
-struct Identity {
+struct Shared {
     session: Session,
     managed: ManagedIds,
     apps: ListCache<Box<str>>,
     members: ListCache<Box<str>>,
     deletions: Arc<Batches>,
-    /// Operations that the API turned out not to have.
+    /// Operations that the API does not have, as its answers showed.
     no_list: AtomicBool,
     no_page_limit: AtomicBool,
-    /// Whether an API with a list of clients can also read the roles of one app, once an answer has told.
+    /// Whether an API with a list of members can also read the roles of one app, once an answer showed it.
     reads_roles: OnceCell<bool>,
 }
 
@@ -47,7 +51,7 @@ impl fmt::Debug for HttpIam {
 }
 
 impl HttpIam {
-    /// An identity of a service and whose it is. Makes no call; `credentials` are read when the first token is needed.
+    /// `owner` has the credentials. Makes no call; `credentials` are read when the first token is needed.
     pub fn new(
         endpoint: Endpoint,
         kind: CredentialsKind,
@@ -55,35 +59,44 @@ impl HttpIam {
         managed: ManagedIds,
         owner: Flow,
     ) -> Self {
-        let identity = Identity {
+        let deletions = Arc::new(Batches::new(endpoint.flavor().max_deletions()));
+        let shared = Shared {
             session: Session::new(endpoint, kind, credentials, owner.clone()),
             managed,
             apps: ListCache::new(),
             members: ListCache::new(),
-            deletions: Arc::default(),
+            deletions,
             no_list: AtomicBool::new(false),
             no_page_limit: AtomicBool::new(false),
             reads_roles: OnceCell::new(),
         };
-        Self { identity: Arc::new(identity), flow: owner }
+        Self { shared: Arc::new(shared), flow: owner }
     }
 
-    /// The same identity, called for others: their calls wait for each other, and never for those of another flow.
+    /// The same, called for another flow: its calls wait for each other, and never for those of other flows.
     pub fn on_behalf_of(&self, flow: Flow) -> Self {
-        Self { identity: self.identity.clone(), flow }
+        Self { shared: self.shared.clone(), flow }
     }
 
     fn session(&self) -> &Session {
-        &self.identity.session
+        &self.shared.session
+    }
+
+    fn flavor(&self) -> &'static dyn ApiFlavor {
+        self.session().flavor()
     }
 
     fn limiter(&self, org: &OrgId) -> OrgLimiter<'_> {
         self.session().limiter(org, &self.flow)
     }
 
-    /// Whether the API takes these credentials, which are those of now, and what the token says that it gives for them: a
-    /// token that came from others is dropped. `None` where the API wants to know an organization and none is given.
-    pub async fn check(&self, org: Option<&OrgId>, credentials: &ApiCredentials) -> Option<Result<TokenClaims, Error>> {
+    /// Whether the API accepts these credentials, which are the current ones, and what the token that they get says. `None` where
+    /// the API requires an organization and none is given.
+    pub async fn check(
+        &self,
+        org: Option<&OrgId>,
+        credentials: &ConnectionCredentials,
+    ) -> Option<Result<TokenClaims, Error>> {
         self.session().check(org, credentials).await
     }
 
@@ -92,21 +105,22 @@ impl HttpIam {
         &self,
         org: &OrgId,
         asked: &ClientId,
-        fields: &[&'static str],
-        request: Request,
+        fields: Vec<&'static str>,
+        request: impl Fn(&Page) -> Option<Request>,
     ) -> Result<Option<Entries>, Error> {
         let limiter = self.session().shared_limiter(org, &self.flow);
-        let mut managed = (self.identity.managed)(org);
+        let mut managed = (self.shared.managed)(org);
         managed.insert(asked.clone());
-        let (mut listing, mut page) = (Listing::new(fields, managed), self.first_page());
+        let (mut listing, mut page) = (Listing::new(self.flavor(), fields, managed), self.first_page());
         loop {
-            let answer = self.session().call(&limiter, request.clone().page(&page)).await?;
+            let Some(request) = request(&page) else { return Ok(None) };
+            let answer = self.session().call(&limiter, request).await?;
             if answer.status == 400 && page == self.first_page() && page.limit.is_some() {
-                self.identity.no_page_limit.store(true, Ordering::Relaxed);
+                self.shared.no_page_limit.store(true, Ordering::Relaxed);
                 page = self.first_page();
                 continue;
             }
-            if self.session().flavor().list_unsupported(&answer) {
+            if self.flavor().list_unsupported(&answer) {
                 return Ok(None);
             }
             match listing.add(&self.session().succeeded(answer)?)? {
@@ -116,54 +130,46 @@ impl HttpIam {
         }
     }
 
-    /// How long a page may be is not documented; an API that refuses what is asked for chooses itself. (undocumented)
+    /// How long a page may be is not documented; an API that refuses the limit gets none. (undocumented)
     fn first_page(&self) -> Page {
-        let limit = (!self.identity.no_page_limit.load(Ordering::Relaxed)).then(|| PAGE_LIMIT.to_owned());
+        let limit = (!self.shared.no_page_limit.load(Ordering::Relaxed)).then(|| self.flavor().page_limit().to_owned());
         Page { start: None, limit }
     }
 
     fn has_list(&self) -> bool {
-        !self.identity.no_list.load(Ordering::Relaxed)
+        !self.shared.no_list.load(Ordering::Relaxed)
     }
 
     async fn roles_of_one(&self, org: &OrgId, id: &ClientId) -> Result<Option<HeldRoles>, Error> {
         let session = self.session();
-        match session.succeeded(session.call(&self.limiter(org), session.flavor().read_roles(org, id)).await?) {
+        match session.succeeded(session.call(&self.limiter(org), self.flavor().read_roles(org, id)).await?) {
             Ok(answer) => answer.roles().map(Some),
             Err(Error::NotFound(_)) => Ok(None),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 
-    /// Asks once for the roles of an app that the list shows: a 404 then says that the API has no such operation, and not
-    /// that the app is no member. [py-csptools]
-    async fn find_out_whether_roles_of_one_can_be_read(&self, org: &OrgId, id: &ClientId) {
+    /// Reads once the roles of an app that the list shows: a 404 then means that the API has no such operation, and not that the
+    /// app is no member. [py-csptools]
+    async fn detect_reads_roles(&self, org: &OrgId, id: &ClientId) {
         let ask = async || {
-            let answer = self.session().call(&self.limiter(org), self.session().flavor().read_roles(org, id)).await?;
+            let answer = self.session().call(&self.limiter(org), self.flavor().read_roles(org, id)).await?;
             Ok::<_, Error>(answer.shows_roles())
         };
-        // Without an answer nothing is learned, and the list has told what was wanted all the same.
-        self.identity.reads_roles.get_or_try_init(ask).await.ok();
+        // Without an answer the next call tries again; the list already has the roles.
+        self.shared.reads_roles.get_or_try_init(ask).await.ok();
     }
 
-    async fn listed_roles(
-        &self,
-        org: &OrgId,
-        id: &ClientId,
-        max_age: Duration,
-        request: Request,
-    ) -> Result<Option<HeldRoles>, Error> {
+    async fn listed_roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<HeldRoles>, Error> {
         let list = async {
-            let entries = self.pages(org, id, &MEMBER_FIELDS, request).await?;
+            let entries =
+                self.pages(org, id, MEMBER_FIELDS.to_vec(), |page| self.flavor().list_members(org, page)).await?;
             entries.ok_or_else(|| Error::Rejected("list clients: the API has no such operation".into()))
         };
-        let found = self.identity.members.find(org, id, max_age, list).await?;
+        let found = self.shared.members.find(org, id, max_age, list).await?;
         Ok(found.and_then(|text| answer::roles(text.as_bytes())))
     }
 }
-
-/// The longest page that is documented for any list of the API. [csp-clients]
-const PAGE_LIMIT: &str = "200";
 
 type Entries = HashMap<ClientId, Box<str>>;
 
@@ -172,48 +178,50 @@ impl Iam for HttpIam {
         self.session().authenticate(&self.limiter(org)).await
     }
 
-    async fn create(&self, org: &OrgId, app: &NewApp) -> Result<Credentials, Error> {
+    async fn create(&self, org: &OrgId, app: &NewApp) -> Result<ClientCredentials, Error> {
         let session = self.session();
-        let answer = session.call(&self.limiter(org), session.flavor().create(org, app)).await?;
-        self.identity.apps.changed(&app.id);
+        let answer = session.call(&self.limiter(org), self.flavor().create(org, app)).await?;
+        self.shared.apps.invalidate(&app.id);
         let public = app.fields.get("publicClient") == Some(&Value::Bool(true));
-        session.succeeded(answer)?.credentials(&app.id, public)
+        self.flavor().issued_credentials(&session.succeeded(answer)?, &app.id, public)
     }
 
     async fn read(&self, org: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Error> {
         let limiter = self.limiter(org);
-        let answer = self.session().call(&limiter, self.session().flavor().read(org, id)).await?;
+        let answer = self.session().call(&limiter, self.flavor().read(org, id)).await?;
         match self.session().succeeded(answer) {
             Ok(answer) => {
-                let app = answer.app(id)?;
+                let app = answer.app(self.flavor(), id)?;
                 Ok(Some(RemoteApp { is_caller: self.session().calls_as(&limiter, id).await?, ..app }))
             }
             Err(Error::NotFound(_)) => Ok(None),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 
-    async fn look(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Lookup, Error> {
+    async fn find(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Lookup, Error> {
         if self.has_list() {
             let list = async {
-                let entries = self.pages(org, id, &APP_FIELDS, self.session().flavor().list(org)).await?;
-                self.identity.no_list.store(entries.is_none(), Ordering::Relaxed);
+                let entries = self
+                    .pages(org, id, self.flavor().shown_fields(), |page| Some(self.flavor().list(org, page)))
+                    .await?;
+                self.shared.no_list.store(entries.is_none(), Ordering::Relaxed);
                 Ok(entries.unwrap_or_default())
             };
-            match self.identity.apps.find(org, id, max_age, list).await {
+            match self.shared.apps.find(org, id, max_age, list).await {
                 Ok(found) if self.has_list() => {
-                    let listed = found.and_then(|text| answer::listed(id.clone(), &text));
+                    let listed = found.and_then(|text| answer::listed(self.flavor(), id.clone(), &text));
                     return Ok(listed.map_or(Lookup::NotListed, Lookup::Listed));
                 }
-                // Who may not list may still read, and what is said of one app says more than what is said of a list.
+                // Credentials that may not list may still read, and the error about one app says more than that about a list.
                 Ok(_) | Err(Error::Forbidden(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Rejected(_)) => {}
                 Err(
-                    fault @ (Error::Unavailable(_)
+                    error @ (Error::Unavailable(_)
                     | Error::Throttled { .. }
                     | Error::Credentials(_)
                     | Error::WrongOrganization(_)),
                 ) => {
-                    return Err(fault);
+                    return Err(error);
                 }
             }
         }
@@ -222,9 +230,9 @@ impl Iam for HttpIam {
 
     async fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Error> {
         let session = self.session();
-        let answer = session.call(&self.limiter(org), session.flavor().update(org, id, update)).await?;
-        self.identity.apps.changed(id);
-        Ok(session.succeeded(answer)?.updated(id))
+        let answer = session.call(&self.limiter(org), self.flavor().update(org, id, update)).await?;
+        self.shared.apps.invalidate(id);
+        Ok(session.succeeded(answer)?.updated(self.flavor(), id))
     }
 
     async fn rotate_secret(
@@ -235,33 +243,35 @@ impl Iam for HttpIam {
         overlap: Duration,
     ) -> Result<(), Error> {
         let session = self.session();
-        let request = session.flavor().rotate_secret(org, id, secret, overlap)?;
+        let request = self.flavor().rotate_secret(org, id, secret, overlap)?;
         let answer = session.call(&self.limiter(org), request).await?;
-        self.identity.apps.changed(id);
+        self.shared.apps.invalidate(id);
         session.succeeded(answer).map(drop)
     }
 
-    async fn prove(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Error> {
-        self.session().prove(&self.limiter(org), id, secret).await
+    async fn verify_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Error> {
+        self.session().verify_secret(&self.limiter(org), id, secret).await
     }
 
     async fn delete(&self, org: &OrgId, id: &ClientId) -> Result<Deletion, Error> {
         let (iam, of) = (self.clone(), org.clone());
         let send = move |ids: Vec<ClientId>| async move { iam.session().delete(&iam.limiter(&of), &ids).await };
-        let answer = self.identity.deletions.delete(org, &self.flow, id, send).await;
-        self.identity.apps.changed(id);
+        let answer = self.shared.deletions.delete(org, &self.flow, id, send).await;
+        self.shared.apps.invalidate(id);
         answer
     }
 
-    /// All apps of an organization share a list, so one is read alone only when its roles of now are wanted.
+    /// All apps of an organization share a list, so one is read alone only when its current roles are needed.
     async fn roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<HeldRoles>, Error> {
-        let Some(list) = self.session().flavor().list_clients(org) else { return self.roles_of_one(org, id).await };
-        if max_age.is_zero() && self.identity.reads_roles.get() == Some(&true) {
+        if self.flavor().list_members(org, &self.first_page()).is_none() {
             return self.roles_of_one(org, id).await;
         }
-        let listed = self.listed_roles(org, id, max_age, list).await?;
+        if max_age.is_zero() && self.shared.reads_roles.get() == Some(&true) {
+            return self.roles_of_one(org, id).await;
+        }
+        let listed = self.listed_roles(org, id, max_age).await?;
         if listed.is_some() {
-            self.find_out_whether_roles_of_one_can_be_read(org, id).await;
+            self.detect_reads_roles(org, id).await;
         }
         Ok(listed)
     }
@@ -273,16 +283,16 @@ impl Iam for HttpIam {
         context: Option<Context>,
         roles: &Roles,
     ) -> Result<(), Error> {
-        let request = self.session().flavor().add(org, id, context, roles)?;
+        let request = self.flavor().add_member(org, id, context, roles)?;
         let answer = self.session().call(&self.limiter(org), request).await?;
-        self.identity.members.changed(id);
+        self.shared.members.invalidate(id);
         self.session().succeeded(answer)?.added(id)
     }
 
     async fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<(), Error> {
-        let request = self.session().flavor().change_roles(org, id, add, remove)?;
+        let request = self.flavor().change_roles(org, id, add, remove)?;
         let answer = self.session().call(&self.limiter(org), request).await?;
-        self.identity.members.changed(id);
+        self.shared.members.invalidate(id);
         self.session().succeeded(answer).map(drop)
     }
 }

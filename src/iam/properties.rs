@@ -2,11 +2,14 @@
 //! without a secret.
 
 use super::answer::Answer;
-use super::listing::{APP_FIELDS, Listing};
-use super::rate_limiter;
+use super::authentication::token_response;
+use super::client::listing::Listing;
+use super::client::rate_limiter;
+use super::client::scrub::KnownSecrets;
+use super::flavor::flavor;
 use super::request::ErrorDisclosure;
-use super::scrub::KnownSecrets;
-use super::{ClientId, Credentials, Deletion, Error, Operation, token_expiry, token_response};
+use super::{ClientCredentials, ClientId, Deletion, Error, Operation, token_expiry};
+use crate::crd::Api;
 use crate::secret_value;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -89,14 +92,14 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn answer(operation: Operation, status: u16, body: Vec<u8>, quote: ErrorDisclosure) -> Answer {
+fn answer(operation: Operation, status: u16, body: Vec<u8>, disclosure: ErrorDisclosure) -> Answer {
     Answer {
         operation,
         status,
         retry_after: None,
         note: None,
         body: body.into(),
-        quote,
+        disclosure,
         known: KnownSecrets::default().with(SECRET),
     }
 }
@@ -106,7 +109,7 @@ fn is_fit_to_be_shown(said: &str) -> bool {
 }
 
 fn shown<T>(read: Result<T, Error>) -> Option<String> {
-    read.err().map(|fault| fault.to_string())
+    read.err().map(|error| error.to_string())
 }
 
 proptest! {
@@ -117,12 +120,13 @@ proptest! {
         operation in proptest::sample::select(Operation::ALL),
         status in 100u16..=999,
         body in body(),
-        quote in prop_oneof![Just(ErrorDisclosure::Any), Just(ErrorDisclosure::MessageOnly)],
+        disclosure in prop_oneof![Just(ErrorDisclosure::Any), Just(ErrorDisclosure::MessageOnly)],
     ) {
-        let answer = answer(operation, status, body, quote);
+        let answer = answer(operation, status, body, disclosure);
         let id = ClientId(ID.into());
-        let issued = |read: &Result<Credentials, Error>| match read {
-            Ok(Credentials { client_id, client_secret }) => {
+        let flavor = flavor(Api::CloudServices);
+        let issued = |read: &Result<ClientCredentials, Error>| match read {
+            Ok(ClientCredentials { client_id, client_secret }) => {
                 let secret = client_secret.as_ref().map(|secret| secret.expose());
                 *client_id == id && secret.is_none_or(|s| secret_value::check(s, secret_value::CREDENTIAL).is_ok())
             }
@@ -133,16 +137,16 @@ proptest! {
         prop_assert!(credentials[0].as_ref().is_ok_and(|issued| issued.client_secret.is_some()) || credentials[0].is_err());
         let deletion = answer.deletion(&id);
         prop_assert!(matches!(deletion, Ok(Deletion::Accepted | Deletion::Failed) | Err(Error::Unavailable(_))));
-        let granted = token_response::read(&answer);
-        if let Ok(granted) = &granted {
-            let token = granted.token.expose_secret();
-            prop_assert!(granted.lifetime <= Duration::from_secs(86_400));
+        let response = token_response::read(&answer);
+        if let Ok(response) = &response {
+            let token = response.token.expose_secret();
+            prop_assert!(response.lifetime <= Duration::from_secs(86_400));
             prop_assert!(token.len() <= secret_value::TOKEN && HeaderValue::from_str(token).is_ok());
         }
-        prop_assert!(answer.updated(&id).is_none_or(|app| app.id == id));
-        let said = [Some(answer.fault().to_string()), answer.message(), Some(answer.refusal())];
+        prop_assert!(answer.updated(flavor, &id).is_none_or(|app| app.id == id));
+        let said = [Some(answer.error().to_string()), answer.message(), Some(answer.refusal())];
         let refused = credentials.map(shown).into_iter().chain([
-            shown(answer.app(&id)), shown(deletion), shown(granted), shown(Listing::new(&APP_FIELDS, [id.clone()].into()).add(&answer)), shown(answer.added(&id)),
+            shown(answer.app(flavor, &id)), shown(deletion), shown(response), shown(Listing::new(flavor, flavor.shown_fields(), [id.clone()].into()).add(&answer)), shown(answer.added(&id)),
             shown(answer.roles()),
         ]);
         for said in said.into_iter().chain(refused).flatten() {

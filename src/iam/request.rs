@@ -1,5 +1,5 @@
-//! One call as either API documents it, before it is sent: path, query, header and body.
-//! The bodies that both APIs have in common are built here.
+//! One request before it is sent: path, query and body.
+//! The bodies that several flavors have in common are built here.
 
 use super::{ClientSecret, Context, Error, NewApp, Operation, Roles, Update};
 use crate::crd::Role;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// What is sent. It can hold a secret, so it has no `Debug`.
+/// One request. It can hold a secret, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Request {
     /// What is tried.
@@ -24,9 +24,9 @@ pub struct Request {
     /// The body.
     pub body: Body,
     /// How much of an error may be repeated.
-    pub quote: ErrorDisclosure,
-    /// A client secret in the body, which no message may repeat.
-    pub carries: Option<ClientSecret>,
+    pub disclosure: ErrorDisclosure,
+    /// The client secret in the body, which no message may repeat.
+    pub secret: Option<ClientSecret>,
 }
 
 /// The body of a request.
@@ -64,8 +64,8 @@ impl Request {
             path,
             query: Vec::new(),
             body: Body::None,
-            quote: ErrorDisclosure::Any,
-            carries: None,
+            disclosure: ErrorDisclosure::Any,
+            secret: None,
         }
     }
 
@@ -101,29 +101,34 @@ impl Request {
         hash.finish()
     }
 
-    /// Its answer hands out a secret.
+    /// The answer holds a secret.
     pub fn response_is_secret(self) -> Self {
-        Self { quote: ErrorDisclosure::MessageOnly, ..self }
+        Self { disclosure: ErrorDisclosure::MessageOnly, ..self }
     }
 
-    /// Its body holds a secret.
+    /// The body holds this secret.
     pub fn with_secret(self, secret: Option<&ClientSecret>) -> Self {
-        Self { carries: secret.cloned(), ..self.response_is_secret() }
+        Self { secret: secret.cloned(), ..self.response_is_secret() }
     }
+}
+
+/// The URL of a path below an endpoint, to be read by people and clients.
+pub fn url(endpoint: &str, path: &[&str]) -> String {
+    format!("{}/{}", endpoint.trim_end_matches('/'), path.join("/"))
 }
 
 /// Which page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Page {
-    /// Where it begins; the API chooses when absent, since its documentation counts from 0 here and from 1 there.
+    /// Where it starts; the API chooses when absent, since its documentation counts from 0 in one place and from 1 in another.
     pub start: Option<String>,
     /// How long it is at most.
     pub limit: Option<String>,
 }
 
 impl Page {
-    /// The page that a link leads to; of the link only the numbers are taken.
-    pub fn of_link(link: &str) -> Self {
+    /// The page of a link, of which only the query is used.
+    pub fn from_link(link: &str) -> Self {
         let query = link.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let value = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());
@@ -193,7 +198,7 @@ pub fn overlap_seconds(overlap: Duration) -> Result<i32, Error> {
     i32::try_from(seconds).map_err(too_long)
 }
 
-/// Body of an exchange or a write that creates: the same in both APIs. [cpn-create, csp-create]
+/// Body of a create. [cpn-create, csp-create]
 pub fn create_body(app: &NewApp) -> Body {
     let mut fields = app.fields.clone();
     fields.insert("id".into(), app.id.0.clone().into());

@@ -1,4 +1,4 @@
-//! What an HTTP service is made from: where the API is, how hard to drive it, and who the operator is there.
+//! The settings of an HTTP client: the endpoint, its limits, and the credentials of the connection.
 //! Nothing here shows a secret when it is printed.
 
 use super::{ClientId, OrgId};
@@ -11,30 +11,30 @@ use std::collections::HashSet;
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use url::Url;
 
-/// Where the API is and how hard it may be driven.
+/// The endpoint and its limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which of the two APIs answers.
+    /// The flavor.
     pub api: Api,
     /// The base URL: https, a path prefix if any, no query.
     pub endpoint: Url,
     /// PEM certificates to trust instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
-    /// Calls under way at once, token exchanges included; at least 1.
+    /// The most in-flight requests, token requests included; at least 1.
     pub max_in_flight: usize,
-    /// The most calls in a second, where there is such a quota.
+    /// The most requests per second, if limited.
     pub requests_per_second: Option<NonZeroU32>,
-    /// How long one HTTP exchange may take, from connecting to the last byte of the answer.
+    /// How long one request may take, from connecting to the last byte of the answer.
     pub timeout: Duration,
     /// Counts the calls.
     pub metrics: ConnectionMetrics,
-    /// Closed once this process may make no call any more.
+    /// Closed once this replica may send no request any more.
     pub guard: LeadershipGuard,
 }
 
-/// Who the operator is at the API.
+/// The credentials of a connection.
 #[derive(Clone)]
-pub enum ApiCredentials {
+pub enum ConnectionCredentials {
     /// An API token of a user. [auth-apitok, cpn-accesstoken]
     ApiToken(SecretString),
     /// An OAuth app with the client credentials grant. [vmc-org, cpn-account-token]
@@ -46,16 +46,16 @@ pub enum ApiCredentials {
     },
 }
 
-/// The two kinds of credentials, which differ in the organizations that they give access tokens for.
+/// The kinds of credentials, which differ in the organizations for which they get access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialsKind {
     /// It belongs to one organization. [csp-index]
     ApiToken,
-    /// They give a token for each organization to which the app was added. [csp-index]
+    /// They get a token for each organization to which the app was added. [csp-index]
     ClientCredentials,
 }
 
-impl ApiCredentials {
+impl ConnectionCredentials {
     /// Which kind they are.
     pub fn kind(&self) -> CredentialsKind {
         match self {
@@ -65,14 +65,14 @@ impl ApiCredentials {
     }
 }
 
-/// Reads the credentials where they are kept, again each time and in bounded time, since all who need a token wait for it;
-/// an error is a sentence without a secret.
-pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ApiCredentials, String>> + Send + Sync>;
+/// Reads the credentials from their Secret, again each time and in bounded time, since all calls that need a token wait for it.
+/// An error is a message without a secret.
+pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ConnectionCredentials, String>> + Send + Sync>;
 
-/// The apps of an organization that somebody manages: what a list shows of others is not kept.
+/// The apps of an organization that are managed: of a list only their entries are kept.
 pub type ManagedIds = Arc<dyn Fn(&OrgId) -> HashSet<ClientId> + Send + Sync>;
 
-impl PartialEq for ApiCredentials {
+impl PartialEq for ConnectionCredentials {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::ApiToken(one), Self::ApiToken(two)) => one.expose_secret() == two.expose_secret(),
@@ -84,7 +84,7 @@ impl PartialEq for ApiCredentials {
     }
 }
 
-impl fmt::Debug for ApiCredentials {
+impl fmt::Debug for ConnectionCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ApiToken(_) => f.write_str("ApiToken(redacted)"),
@@ -97,13 +97,13 @@ impl fmt::Debug for ApiCredentials {
 mod tests {
     use super::*;
 
-    fn client(id: &str, secret: &str) -> ApiCredentials {
-        ApiCredentials::Client { id: id.into(), secret: secret.to_owned().into() }
+    fn client(id: &str, secret: &str) -> ConnectionCredentials {
+        ConnectionCredentials::Client { id: id.into(), secret: secret.to_owned().into() }
     }
 
     #[test]
     fn credentials_compare_by_value_and_print_none() {
-        let token = |value: &str| ApiCredentials::ApiToken(value.to_owned().into());
+        let token = |value: &str| ConnectionCredentials::ApiToken(value.to_owned().into());
         assert_eq!(token("hidden-1"), token("hidden-1"));
         assert_ne!(token("hidden-1"), token("hidden-2"));
         assert_eq!(client("a", "hidden-1"), client("a", "hidden-1"));

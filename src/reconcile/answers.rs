@@ -4,11 +4,15 @@
 use super::{Connections, Reconciliation};
 use crate::cluster::Cluster;
 use crate::decide::{Creation, PendingProgress, Remote, RoleAssignment, SentChange};
-use crate::iam::{self, ClientId, ClientSecret, Credentials, HeldRoles, NewApp, RemoteApp};
+use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, HeldRoles, NewApp, RemoteApp};
 use crate::reason::Reason;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
-    pub(super) fn created(&mut self, answer: Result<Credentials, iam::Error>, app: &NewApp) -> Result<(), iam::Error> {
+    pub(super) fn created(
+        &mut self,
+        answer: Result<ClientCredentials, iam::Error>,
+        app: &NewApp,
+    ) -> Result<(), iam::Error> {
         match answer {
             Ok(credentials) => {
                 let again = self.observed.contents().revision > 0;
@@ -93,8 +97,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.record_event(Reason::Updated, format!("Changed app {id}: {}.", fields.join(", ")));
                 self.observed.exists();
                 self.observed.updated = fields;
-                let desired = self.observed.desired.clone().unwrap_or_default();
-                self.observed.remembered.sent = Some(SentChange { desired, at: self.observed.now, is_shown: false });
+                if let Ok(desired) = self.observed.desired.clone() {
+                    let sent = SentChange { desired, at: self.observed.now, is_shown: false };
+                    self.observed.remembered.sent = Some(sent);
+                }
                 let remote = match (shown, &self.observed.remote) {
                     (Some(shown), _) => Remote::Shown(shown),
                     // What this reconcile created needs no read.
@@ -115,7 +121,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) fn sent(&mut self, answer: Result<(), iam::Error>, secret: &ClientSecret) -> Result<(), iam::Error> {
         let progress = self.observed.progress(secret);
         let was_found = progress == PendingProgress::Found;
-        let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_hold());
+        let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_effect());
         // An earlier request with a secret that was found may have taken hold.
         self.observed.remembered.refused_pending = (is_refused && !was_found).then(|| secret.clone());
         match answer {

@@ -76,7 +76,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     async fn find_in_list(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> Result<(), iam::Error> {
-        let remote = match iam.look(org, id, self.max_age()).await? {
+        let remote = match iam.find(org, id, self.max_age()).await? {
             Lookup::Listed(app) => Remote::Listed(Some(app)),
             Lookup::NotListed => Remote::Listed(None),
             Lookup::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
@@ -92,7 +92,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         id: &ClientId,
         max_age: Duration,
     ) -> Result<(), iam::Error> {
-        match iam.look(org, id, max_age).await? {
+        match iam.find(org, id, max_age).await? {
             Lookup::Listed(_) => {
                 self.observed.exists();
                 self.observed.list = ListWitness::Shows;
@@ -111,7 +111,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         id: &ClientId,
         secret: &ClientSecret,
     ) -> Result<(), iam::Error> {
-        let verification = iam.prove(org, id, secret).await?;
+        let verification = iam.verify_secret(org, id, secret).await?;
         let now = self.operator.now();
         self.observed.verified(secret, verification, now);
         Ok(())

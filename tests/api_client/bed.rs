@@ -7,7 +7,7 @@ use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
 use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::iam::http::{Endpoint, HttpIam};
-use oauth_app_operator::iam::{ApiCredentials, ClientId, CredentialsKind, LoadCredentials};
+use oauth_app_operator::iam::{ClientId, ConnectionCredentials, CredentialsKind, LoadCredentials};
 use oauth_app_operator::iam::{ManagedIds, NewApp, OrgId, Settings};
 use oauth_app_operator::lease::guard::LeadershipGuard;
 use oauth_app_operator::metrics::ConnectionMetrics;
@@ -23,7 +23,7 @@ pub const API_TOKEN: &str = "Hidden-Api-Token-4711";
 pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
 
 /// Where the credentials of a client are kept.
-pub type Kept = Arc<Mutex<Result<ApiCredentials, String>>>;
+pub type Kept = Arc<Mutex<Result<ConnectionCredentials, String>>>;
 
 pub struct Bed {
     pub simulator: Simulator,
@@ -67,7 +67,7 @@ impl Bed {
     }
 
     /// A client with these credentials, which can be replaced by others of their kind.
-    pub fn iam_as(&self, settings: Settings, credentials: ApiCredentials) -> (HttpIam, Kept) {
+    pub fn iam_as(&self, settings: Settings, credentials: ConnectionCredentials) -> (HttpIam, Kept) {
         let kind = credentials.kind();
         let kept: Kept = Arc::new(Mutex::new(Ok(credentials)));
         (build(&settings, kind, &kept, &[]), kept)
@@ -98,12 +98,12 @@ pub fn load(kept: &Kept) -> LoadCredentials {
     Arc::new(move || std::future::ready(kept.lock().unwrap().clone()).boxed())
 }
 
-pub fn client() -> ApiCredentials {
-    ApiCredentials::Client { id: "operator".into(), secret: CLIENT_SECRET.to_owned().into() }
+pub fn client() -> ConnectionCredentials {
+    ConnectionCredentials::Client { id: "operator".into(), secret: CLIENT_SECRET.to_owned().into() }
 }
 
-pub fn api_token(value: &str) -> ApiCredentials {
-    ApiCredentials::ApiToken(value.to_owned().into())
+pub fn api_token(value: &str) -> ConnectionCredentials {
+    ConnectionCredentials::ApiToken(value.to_owned().into())
 }
 
 pub fn org() -> OrgId {

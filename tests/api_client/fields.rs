@@ -4,7 +4,7 @@
 use crate::bed::{Bed, CPN, CSP, id, least, map, org};
 use iam_simulator::types::{Flavor, Operation};
 use oauth_app_operator::crd::{Api, OrgOAuthAppSpec};
-use oauth_app_operator::definition;
+use oauth_app_operator::iam::app_fields::{self, Fields};
 use oauth_app_operator::iam::{Iam, NewApp, OrgId};
 use serde_json::{Map, Value, json};
 
@@ -127,7 +127,7 @@ async fn travels(flavor: Flavor) {
             for (field, value) in fields.iter().filter(|(field, _)| *field != "allowedScopes" || !scope_defaults) {
                 assert_eq!(set(&shown.fields[field]), set(value), "{name}: {field} as shown");
             }
-            assert_eq!(definition::differences(&fields, &shown.fields), Vec::<String>::new(), "{name}");
+            assert_eq!(app_fields::differences(&fields, &shown.fields), Vec::<String>::new(), "{name}");
         }
     }
 }
@@ -158,7 +158,7 @@ async fn a_spec_with_every_field_arrives() {
             manifest.remove("allowedOrgs");
         }
         let spec: OrgOAuthAppSpec = serde_json::from_value(Value::Object(manifest.clone())).unwrap();
-        let sent = definition::fields(api, &spec).unwrap();
+        let sent = Fields::of(api, &spec).unwrap().values().clone();
         let new = NewApp { id: id("billing-export"), context: None, fields: sent.clone(), secret: None };
         let iam = bed.iam(flavor);
         iam.create(&org(), &new).await.unwrap();

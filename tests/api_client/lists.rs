@@ -44,8 +44,8 @@ async fn is_read_whole(iam: &HttpIam, list: Operation) -> bool {
                 && iam.roles(&org(), &absent, MINUTE).await == Ok(None)
         }
         _ => {
-            matches!(iam.look(&org(), &last, MINUTE).await, Ok(Lookup::Listed(_)))
-                && iam.look(&org(), &absent, MINUTE).await == Ok(Lookup::NotListed)
+            matches!(iam.find(&org(), &last, MINUTE).await, Ok(Lookup::Listed(_)))
+                && iam.find(&org(), &absent, MINUTE).await == Ok(Lookup::NotListed)
         }
     }
 }
@@ -73,8 +73,8 @@ async fn an_empty_list_is_one_call() {
         let bed = Bed::new().await;
         bed.control.set(|s| (s.cpn_offers.list, s.last_page, s.shows_total) = (true, last_page, false)).await.unwrap();
         for flavor in BOTH {
-            let look = bed.iam(flavor).look(&org(), &id("absent-app"), MINUTE).await;
-            assert_eq!(look, Ok(Lookup::NotListed), "{flavor:?} {last_page:?}");
+            let found = bed.iam(flavor).find(&org(), &id("absent-app"), MINUTE).await;
+            assert_eq!(found, Ok(Lookup::NotListed), "{flavor:?} {last_page:?}");
         }
         assert_eq!(bed.count(Operation::ListApps).await, 2, "{last_page:?}");
     }

@@ -66,7 +66,7 @@ async fn an_unknown_organization_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_that_exists_is_a_conflict_and_a_bad_field_a_rejection() {
+async fn an_existing_id_is_a_conflict_and_a_bad_field_a_rejection() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         let iam = bed.iam(flavor);
@@ -164,11 +164,12 @@ async fn a_rotated_secret_is_valid_beside_the_one_before_it() {
         let first = iam.create(&org(), &app(flavor, "billing-export")).await.unwrap().client_secret.unwrap();
         let (next, other) =
             (ClientSecret::new("Rotated_secret_1".into()), ClientSecret::new("Rotated_secret_2".into()));
-        let prove = async |secret: &ClientSecret| iam.prove(&org(), &id("billing-export"), secret).await.unwrap();
+        let prove =
+            async |secret: &ClientSecret| iam.verify_secret(&org(), &id("billing-export"), secret).await.unwrap();
         assert!(matches!(prove(&next).await, Verification::Refused(_)), "{flavor:?}");
         for status in [400, 403, 404] {
             bed.control.fault(Ordered::once(Action::refused(status)).on(Operation::Token)).await.unwrap();
-            let answer = iam.prove(&org(), &id("billing-export"), &next).await;
+            let answer = iam.verify_secret(&org(), &id("billing-export"), &next).await;
             assert!(matches!(answer, Ok(Verification::NotKnown(_))), "{answer:?}");
         }
         let hour = Duration::from_secs(3600);
@@ -225,7 +226,7 @@ async fn update_returns_the_app_where_the_response_has_it() {
 }
 
 #[tokio::test]
-async fn apps_are_looked_up_in_one_list_of_as_many_calls_as_pages() {
+async fn apps_are_found_in_one_list_with_one_request_per_page() {
     let bed = Bed::new().await;
     bed.control.set(|s| s.max_page_limit = 10).await.unwrap();
     let names: Vec<_> = (0..25).map(|n| id(&format!("billing-{n}"))).collect();
@@ -235,10 +236,10 @@ async fn apps_are_looked_up_in_one_list_of_as_many_calls_as_pages() {
     }
     let minute = Duration::from_secs(60);
     let of = org();
-    let looks = names.iter().map(|name| iam.look(&of, name, minute));
+    let looks = names.iter().map(|name| iam.find(&of, name, minute));
     let found = futures::future::join_all(looks).await;
     assert!(found.iter().all(|look| matches!(look, Ok(Lookup::Listed(_)))), "{found:?}");
-    assert_eq!(iam.look(&org(), &id("absent-app"), minute).await, Ok(Lookup::NotListed));
+    assert_eq!(iam.find(&org(), &id("absent-app"), minute).await, Ok(Lookup::NotListed));
     assert_eq!(bed.count(Operation::ListApps).await, 3);
     assert_eq!(bed.count(Operation::GetApp).await, 0);
 }
@@ -253,7 +254,7 @@ async fn a_list_that_fails_half_way_decides_nothing() {
     }
     let second = Ordered::once(Action::Status { status: 500, message: String::new(), performed: false });
     bed.control.fault(second.on(Operation::ListApps).skip(1)).await.unwrap();
-    let fault = iam.look(&org(), &id("billing-1"), Duration::from_secs(60)).await;
+    let fault = iam.find(&org(), &id("billing-1"), Duration::from_secs(60)).await;
     assert!(matches!(fault, Err(iam::Error::Unavailable(_))), "{fault:?}");
 }
 
@@ -266,13 +267,13 @@ async fn without_a_list_each_app_is_read_by_itself() {
         iam.create(&org(), &app(CPN, &name)).await.unwrap();
         bed.control.clear_calls().await.unwrap();
         for _ in 0..2 {
-            let look = iam.look(&org(), &id(&name), Duration::ZERO).await;
+            let look = iam.find(&org(), &id(&name), Duration::ZERO).await;
             assert!(matches!(look, Ok(Lookup::Read(Some(_)))), "{look:?}");
         }
         assert_eq!((bed.count(Operation::ListApps).await, bed.count(Operation::GetApp).await), (1, 2));
     }
     bed.control.set(|s| s.cpn_offers.list = true).await.unwrap();
-    let look = bed.iam(CPN).look(&org(), &id("billing-404"), Duration::ZERO).await;
+    let look = bed.iam(CPN).find(&org(), &id("billing-404"), Duration::ZERO).await;
     assert!(matches!(look, Ok(Lookup::Listed(_))), "{look:?}");
 }
 

@@ -4,7 +4,7 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{CallView, ClientSeed, Flavor, Operation, Seed};
-use oauth_app_operator::iam::{self, ApiCredentials, Iam, OrgId, TokenClaims};
+use oauth_app_operator::iam::{self, ConnectionCredentials, Iam, OrgId, TokenClaims};
 use serde_json::Value;
 
 const OTHER: &str = "org-2";
@@ -94,7 +94,7 @@ async fn a_token_for_another_organization_than_was_asked_for_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_say_its_organization_is_tried() {
+async fn a_token_without_an_organization_claim_is_tried() {
     let bed = two_organizations().await;
     bed.control.set(|s| s.opaque_tokens = true).await.unwrap();
     for flavor in BOTH {
@@ -170,7 +170,7 @@ async fn forbidden_error_names_held_and_required_roles() {
 #[tokio::test]
 async fn refused_token_request_names_the_kind_of_credentials() {
     let bed = Bed::new().await;
-    let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
+    let wrong = ConnectionCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
     for (flavor, credentials, takes) in [
         (CSP, api_token("Hidden-Wr0ng-4711"), "/csp/gateway/am/api/auth/api-tokens/authorize takes an API token"),
         (CSP, wrong.clone(), "/csp/gateway/am/api/auth/authorize takes client id and secret of an OAuth app"),
@@ -212,7 +212,7 @@ async fn seed_limited(bed: &Bed, flavor: Flavor) {
 async fn credentials_are_verified_in_the_organization_that_issues_a_token() {
     let bed = two_organizations().await;
     seed_limited(&bed, CPN).await;
-    let limited = ApiCredentials::Client { id: "limited".into(), secret: CLIENT_SECRET.to_owned().into() };
+    let limited = ConnectionCredentials::Client { id: "limited".into(), secret: CLIENT_SECRET.to_owned().into() };
     let (iam, _) = bed.iam_as(bed.settings(CPN), limited.clone());
     assert_eq!(iam.check(None, &limited).await, None);
     let undecided = iam.check(Some(&other()), &limited).await;
@@ -228,7 +228,7 @@ async fn secret_is_verified_in_the_organization_of_its_app() {
         let iam = bed.iam(flavor);
         let made = iam.create(&other(), &app(flavor, "billing-export")).await.unwrap();
         bed.control.clear_calls().await.unwrap();
-        iam.prove(&other(), &made.client_id, &made.client_secret.unwrap()).await.unwrap();
+        iam.verify_secret(&other(), &made.client_id, &made.client_secret.unwrap()).await.unwrap();
         let body: Vec<Value> = bed.calls(Operation::Token).await.into_iter().map(|call| call.body).collect();
         assert!(body.iter().all(|body| body.get("orgId").is_none()), "{body:?}");
     }

@@ -141,7 +141,7 @@ async fn inherited_roles_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_roles_of_one_app_are_read_alone_once_the_api_is_known_to_do_that() {
+async fn roles_of_one_app_are_read_alone_once_the_api_is_known_to_support_it() {
     let bed = Bed::new().await;
     let iam = with_member(&bed, &of_organization("org_member", None)).await;
     let reads = async || (bed.count(Operation::ListClients).await, bed.count(Operation::GetClientRoles).await);
@@ -157,7 +157,7 @@ async fn the_roles_of_one_app_are_read_alone_once_the_api_is_known_to_do_that() 
 }
 
 #[tokio::test]
-async fn an_operation_that_the_api_lacks_is_asked_for_once() {
+async fn an_unsupported_operation_is_tried_once() {
     let status = |status| Action::Status { status, message: "no".into(), performed: false };
     for lacks in [status(404), status(405), status(501), status(403), status(500), Action::MalformedBody] {
         let bed = Bed::new().await;
@@ -172,7 +172,7 @@ async fn an_operation_that_the_api_lacks_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn an_operation_that_does_not_answer_is_asked_for_again() {
+async fn an_unanswered_operation_is_tried_again() {
     let bed = Bed::new().await;
     let iam = with_member(&bed, &of_organization("org_member", None)).await;
     bed.control.fault(Ordered::once(Action::ConnectionReset).on(Operation::GetClientRoles)).await.unwrap();

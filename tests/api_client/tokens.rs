@@ -4,10 +4,10 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation};
-use oauth_app_operator::iam::{self, ApiCredentials, Iam};
+use oauth_app_operator::iam::{self, ConnectionCredentials, Iam};
 
 #[tokio::test]
-async fn both_kinds_of_credentials_give_a_token() {
+async fn both_kinds_of_credentials_get_a_token() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         for (credentials, name) in [(client(), "by-client"), (api_token(API_TOKEN), "by-token")] {
@@ -22,7 +22,7 @@ async fn both_kinds_of_credentials_give_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_is_got_once_and_authenticate_is_free_then() {
+async fn a_token_is_requested_once_and_used_until_it_expires() {
     let bed = Bed::new().await;
     for flavor in BOTH {
         bed.control.clear_calls().await.unwrap();
@@ -72,7 +72,8 @@ async fn a_short_token_is_renewed_before_it_expires() {
 async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
     let bed = Bed::new().await;
     for flavor in BOTH {
-        let wrong = ApiCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
+        let wrong =
+            ConnectionCredentials::Client { id: "operator".into(), secret: "Hidden-Wr0ng-4711".to_owned().into() };
         for (wrong, right) in [(wrong, client()), (api_token("Hidden-Wr0ng-4711"), api_token(API_TOKEN))] {
             for status in [400, 404] {
                 bed.control.set(|s| s.bad_api_token_status = status).await.unwrap();
@@ -95,7 +96,7 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
 }
 
 #[tokio::test]
-async fn credentials_that_cannot_be_read_cost_no_call() {
+async fn unreadable_credentials_send_no_request() {
     let bed = Bed::new().await;
     let (iam, kept) = bed.iam_with(bed.settings(CSP));
     *kept.lock().unwrap() = Err("Secret a/b does not exist".into());

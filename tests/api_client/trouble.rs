@@ -4,7 +4,7 @@
 use crate::bed::{API_TOKEN, BOTH, Bed, CLIENT_SECRET, CPN, CSP, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation, Spelling};
-use oauth_app_operator::iam::{self, ApiCredentials, ClientSecret, Iam, Settings};
+use oauth_app_operator::iam::{self, ClientSecret, ConnectionCredentials, Iam, Settings};
 use oauth_app_operator::lease::guard::LeadershipGuard;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -83,7 +83,7 @@ async fn after_lost_leadership_no_call_starts_and_no_response_is_used() {
     let (org, apps, old) = (org(), ["under-way", "in-the-queue"].map(|name| app(CSP, name)), id("collected"));
     let (one, two, three, ()) =
         tokio::join!(iam.create(&org, &apps[0]), iam.create(&org, &apps[1]), iam.delete(&org, &old), loss);
-    let no_more = iam::Error::Unavailable("this replica leads no more".into());
+    let no_more = iam::Error::Unavailable("this replica lost leadership".into());
     for ended in [one.map(drop), two.map(drop), three.map(drop)] {
         assert_eq!(ended, Err(no_more.clone()));
     }
@@ -119,7 +119,7 @@ fn hasty(settings: Settings) -> Settings {
 
 #[tokio::test]
 async fn lost_or_broken_response_is_reported() {
-    let broke = "create app: the connection broke before the whole answer had come";
+    let broke = "create app: connection closed before the response was complete";
     for (action, exists) in [(Action::ResponseLost, true), (Action::ConnectionReset, false)] {
         for seen in created_under(action, same).await {
             assert_eq!(seen, (broke.to_owned(), exists));
@@ -132,7 +132,7 @@ async fn lost_or_broken_response_is_reported() {
 
 #[tokio::test]
 async fn slow_response_times_out() {
-    let late = "create app: no whole answer within 500ms";
+    let late = "create app: no complete response within 500ms";
     let actions = [
         (Action::Hang { performed: false }, false),
         (Action::Hang { performed: true }, true),
@@ -244,7 +244,7 @@ async fn no_error_contains_a_secret() {
                     matches!(&fault, iam::Error::Credentials(said) | iam::Error::Forbidden(said) if said.contains(NOT_SHOWN)),
                     "{fault:?}"
                 );
-                *kept.lock().unwrap() = Ok(ApiCredentials::ApiToken(format!("{secret}-2").into()));
+                *kept.lock().unwrap() = Ok(ConnectionCredentials::ApiToken(format!("{secret}-2").into()));
                 bed.control.seed_api_token(flavor, "org-1", &format!("{secret}-2")).await.unwrap();
             }
             for hidden in [secret, provided, &token] {

@@ -146,7 +146,7 @@ async fn connection_is_checked_as_soon_as_an_app_meets_a_hanging_api() {
     let begin = Instant::now();
     env.annotate("billing", "oauth-apps.dev/reconcile-requested-at", "1").await;
     let message = env.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
-    assert!(message.ends_with("no whole answer within 1s"), "{message}");
+    assert!(message.ends_with("no complete response within 1s"), "{message}");
     // Left alone, a connection that was found to be good a moment ago is looked at after a minute.
     assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
 }
@@ -159,7 +159,7 @@ async fn connection_of_an_unavailable_api_is_not_ready_and_the_log_reports_why()
     env.until_connection("Ready", "True", "Provisioned").await;
     env.control.set(|settings| settings.down = true).await.unwrap();
     let message = env.until_connection("Ready", "Unknown", "ConnectionUnavailable").await;
-    let cause = "the last calls to the API brought no usable answer: ";
+    let cause = "the last requests to the API got no usable response: ";
     assert!(message.len() > cause.len() && message.starts_with(cause), "{message}");
     let logged = |text: &str| {
         let log = env.operator().log();

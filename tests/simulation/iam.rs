@@ -8,8 +8,8 @@ use oauth_app_operator::connections::{CheckResult, ConnectionHealth, Connections
 use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
 use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::iam::{
-    self, ClientId, ClientSecret, Credentials, Deletion, HeldRoles, Iam, Lookup, NewApp, OrgId, RemoteApp, TokenClaims,
-    Update, Verification,
+    self, ClientCredentials, ClientId, ClientSecret, Deletion, HeldRoles, Iam, Lookup, NewApp, OrgId, RemoteApp,
+    TokenClaims, Update, Verification,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ impl IamState {
         self.apps.get_mut(&id.0).ok_or_else(|| iam::Error::NotFound("no such app".into()))
     }
 
-    fn create(&mut self, app: &NewApp) -> Result<Credentials, iam::Error> {
+    fn create(&mut self, app: &NewApp) -> Result<ClientCredentials, iam::Error> {
         if self.apps.contains_key(&app.id.0) {
             return Err(iam::Error::Conflict("exists".into()));
         }
@@ -94,7 +94,7 @@ impl IamState {
         let secret = (!public).then(|| provided.unwrap_or(format!("created-{}", self.generated)));
         let new = App { secret: secret.clone(), fields: app.fields.clone(), ..App::default() };
         self.apps.insert(app.id.0.clone(), new);
-        Ok(Credentials { client_id: app.id.clone(), client_secret: secret.map(ClientSecret::new) })
+        Ok(ClientCredentials { client_id: app.id.clone(), client_secret: secret.map(ClientSecret::new) })
     }
 
     fn update(&mut self, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, iam::Error> {
@@ -207,7 +207,7 @@ impl Iam for FakeIam {
         Ok(())
     }
 
-    async fn create(&self, _: &OrgId, app: &NewApp) -> Result<Credentials, iam::Error> {
+    async fn create(&self, _: &OrgId, app: &NewApp) -> Result<ClientCredentials, iam::Error> {
         self.write(|iam, _| iam.create(app)).await
     }
 
@@ -222,7 +222,7 @@ impl Iam for FakeIam {
         Ok(self.read(read).await)
     }
 
-    async fn look(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Lookup, iam::Error> {
+    async fn find(&self, _: &OrgId, id: &ClientId, _: Duration) -> Result<Lookup, iam::Error> {
         let look = |iam: &mut IamState, now| match (iam.lists, iam.shown(id, now).map(|app| shown(id, app))) {
             (false, app) => Lookup::Read(app),
             (true, Some(app)) => Lookup::Listed(app),
@@ -245,7 +245,7 @@ impl Iam for FakeIam {
         self.write(|iam, now| iam.rotate(id, new, overlap, now)).await
     }
 
-    async fn prove(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, iam::Error> {
+    async fn verify_secret(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, iam::Error> {
         let accepts = |iam: &mut IamState, now| iam.shown(id, now).is_some_and(|app| app.accepts(secret.expose(), now));
         Ok(if self.read(accepts).await {
             Verification::Accepted

@@ -1,9 +1,10 @@
 //! Whether the API has what the spec says, and what is sent where it has not.
 
 use super::fixture::*;
-use crate::crd::{OrgOAuthApp, RECONCILE_REQUESTED};
+use crate::crd::{Api, OrgOAuthApp, RECONCILE_REQUESTED};
 use crate::decide::{Observed, Remote, Retry, SentChange, drift};
 use crate::iam::Verification;
+use crate::iam::app_fields::Fields;
 use crate::reason::Reason;
 use crate::secret::RotationMode;
 use serde_json::{Value, json};
@@ -16,6 +17,11 @@ fn showing(app: OrgOAuthApp, remote: Remote) -> Observed {
 /// Sends again what the drifted name should be.
 fn rename() -> Expected {
     update(&["displayName"], repeated())
+}
+
+/// The fields of the fixture with a description.
+fn described(description: &str) -> Fields {
+    Fields::of(Api::CloudServices, &app(json!({"spec": {"description": description}})).spec).unwrap()
 }
 
 #[test]
@@ -47,7 +53,7 @@ fn a_change_that_the_api_does_not_show_yet_is_not_sent_twice() {
     // A further change does not wait.
     let earlier = |observed: &mut Observed| {
         sent(1)(observed);
-        observed.remembered.sent.as_mut().unwrap().desired.insert("description".into(), json!("Nightly"));
+        observed.remembered.sent.as_mut().unwrap().desired = described("Nightly");
     };
     let respecified = observe(app(json!({"spec": {"description": "Daily"}})), published, earlier);
     assert_step(
@@ -77,7 +83,7 @@ fn a_change_that_is_taken_back_is_sent_though_the_api_shows_what_was_before() {
     let taken_back = |seconds, remote| {
         observe(app(json!({})), published, move |observed| {
             sent(seconds)(observed);
-            observed.remembered.sent.as_mut().unwrap().desired.insert("description".into(), json!("Daily"));
+            observed.remembered.sent.as_mut().unwrap().desired = described("Daily");
             observed.saw_remote(remote);
         })
     };

@@ -115,7 +115,7 @@ fn beside_an_edited_or_unknown_secret_the_pending_one_is_sent_again() {
 fn a_rotation_that_meets_another_one_waits() {
     let conflict = |more: Value, was_found: bool| {
         pending_with(app(more), |observed| {
-            observed.remote = shown(Value::Object(observed.desired.clone().unwrap()));
+            observed.remote = shown(Value::Object(observed.desired.as_ref().unwrap().values().clone()));
             progressed(PendingProgress::Conflict { was_found })(observed);
         })
     };
@@ -163,7 +163,7 @@ fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
     let after_refusal = |more: Value, verification: Option<Verification>| {
         pending_with(app(more), |observed| {
             observed.remembered.refused_pending = Some(secret("next"));
-            observed.remote = shown(Value::Object(observed.desired.clone().unwrap()));
+            observed.remote = shown(Value::Object(observed.desired.as_ref().unwrap().values().clone()));
             verification.into_iter().for_each(|verification| answer(observed, "next", verification));
         })
     };

@@ -8,7 +8,7 @@ use crate::iam::{ClientSecret, HeldRoles};
 use serde::de::{MapAccess, SeqAccess};
 use std::collections::HashSet;
 
-/// What create and regenerate hand out. It can hold a secret, so it has no `Debug`.
+/// What a create issues. It can hold a secret, so it has no `Debug`.
 #[derive(Default)]
 pub struct CredentialsBody {
     /// Of which app.

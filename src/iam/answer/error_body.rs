@@ -2,8 +2,8 @@
 //! They are read leniently: a field that is unknown or of an unexpected type is as if absent.
 
 use super::json::{AnyValue, FromAnyValue, skip, take};
+use crate::iam::client::scrub::{MAX_IDS, MIN_ID};
 use crate::iam::request::ErrorDisclosure;
-use crate::iam::scrub::{MAX_IDS, MIN_ID};
 use serde::de::{MapAccess, SeqAccess};
 use std::cmp::Reverse;
 
@@ -19,8 +19,8 @@ pub struct ErrorBody {
 
 impl ErrorBody {
     /// The first text that is not blank, among those that may be repeated.
-    pub fn message(&self, quote: ErrorDisclosure) -> Option<&str> {
-        match quote {
+    pub fn message(&self, disclosure: ErrorDisclosure) -> Option<&str> {
+        match disclosure {
             ErrorDisclosure::MessageOnly => first_text([&self.message]),
             ErrorDisclosure::Any => {
                 first_text([&self.message, &self.error_description, &self.error, &self.detail, &self.title])

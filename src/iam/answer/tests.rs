@@ -1,5 +1,6 @@
 use super::*;
-use crate::crd::{Role, Roles, ServiceRoles};
+use crate::crd::{Api, Role, Roles, ServiceRoles};
+use crate::iam::flavor::flavor;
 use serde_json::json;
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -9,9 +10,13 @@ fn answer(status: u16, body: &str) -> Answer {
         retry_after: None,
         note: None,
         body: body.into(),
-        quote: ErrorDisclosure::Any,
+        disclosure: ErrorDisclosure::Any,
         known: KnownSecrets::default().with("Hidden-Value-1"),
     }
+}
+
+fn cloud_services() -> &'static dyn ApiFlavor {
+    flavor(Api::CloudServices)
 }
 
 fn id() -> ClientId {
@@ -19,10 +24,10 @@ fn id() -> ClientId {
 }
 
 #[test]
-fn each_status_has_its_fault() {
+fn each_status_has_its_error() {
     let body = r#"{"message":"not so","statusCode":1,"moduleCode":"540","requestId":"4f1a"}"#;
     let said = |status: u16| format!("create app: {status}: not so");
-    for (status, fault) in [
+    for (status, error) in [
         (400, Error::Rejected(said(400))),
         (402, Error::Rejected(said(402))),
         (403, Error::Forbidden(said(403))),
@@ -37,12 +42,12 @@ fn each_status_has_its_fault() {
         (503, Error::Unavailable(said(503))),
         (599, Error::Unavailable(said(599))),
     ] {
-        assert_eq!(answer(status, body).fault(), fault, "{status}");
+        assert_eq!(answer(status, body).error(), error, "{status}");
     }
 }
 
 #[test]
-fn the_words_are_found_wherever_they_stand() {
+fn messages_are_found_in_every_form_of_error() {
     let cases = [
         (r#"{"message":" not so ","error":"Bad Request"}"#, "not so"),
         (r#"{"message":"","error":"Bad Request"}"#, "Bad Request"),
@@ -56,20 +61,20 @@ fn the_words_are_found_wherever_they_stand() {
     for body in ["", "<html><body>Proxy</body></html>", " \n<!doctype html>", "{}", r#"{"message":7}"#, "[1]"] {
         let answer = answer(400, body);
         assert_eq!(answer.message(), None, "{body}");
-        assert_eq!(answer.fault().to_string(), "create app: 400 (Bad Request)");
+        assert_eq!(answer.error().to_string(), "create app: 400 (Bad Request)");
     }
     let redirect = Answer { note: Some("a redirect".into()), ..answer(302, "") };
-    assert_eq!(redirect.fault().to_string(), "create app: 302 (Found); a redirect");
-    assert_eq!(answer(599, "").fault().to_string(), "create app: 599");
+    assert_eq!(redirect.error().to_string(), "create app: 302 (Found); a redirect");
+    assert_eq!(answer(599, "").error().to_string(), "create app: 599");
 }
 
 #[test]
 fn where_a_secret_is_handed_out_only_the_message_is_repeated() {
-    let response_is_secret = |body| Answer { quote: ErrorDisclosure::MessageOnly, ..answer(500, body) };
+    let response_is_secret = |body| Answer { disclosure: ErrorDisclosure::MessageOnly, ..answer(500, body) };
     for body in ["New-Secret-1", r#"{"clientSecret":"New-Secret-1","error":"New-Secret-1"}"#, r#""New-Secret-1""#] {
-        assert_eq!(response_is_secret(body).fault().to_string(), "create app: 500 (Internal Server Error)");
+        assert_eq!(response_is_secret(body).error().to_string(), "create app: 500 (Internal Server Error)");
     }
-    assert_eq!(response_is_secret(r#"{"message":"not so"}"#).fault().to_string(), "create app: 500: not so");
+    assert_eq!(response_is_secret(r#"{"message":"not so"}"#).error().to_string(), "create app: 500: not so");
 }
 
 #[test]
@@ -78,11 +83,11 @@ fn messages_hold_no_secret_and_no_request_id() {
         "message": "refused in 4f1a2b of 7c7c7c (requestId: 99)",
         "requestId": "4f1a2b", "metadata": {"traceId": "7c7c7c"},
     });
-    let fault = answer(400, &body.to_string()).fault();
-    assert_eq!(fault, Error::Rejected("create app: 400: refused in of ()".into()));
-    let fault = answer(400, r#"{"message":"Hidden-Value-1 was refused"}"#).fault();
+    let error = answer(400, &body.to_string()).error();
+    assert_eq!(error, Error::Rejected("create app: 400: refused in of ()".into()));
+    let error = answer(400, r#"{"message":"Hidden-Value-1 was refused"}"#).error();
     let said = "create app: 400 (Bad Request): the answer repeats what was sent and is not shown";
-    assert_eq!(fault, Error::Rejected(said.into()));
+    assert_eq!(error, Error::Rejected(said.into()));
 }
 
 #[test]
@@ -129,14 +134,14 @@ fn apps_are_read_without_undocumented_fields_and_with_times_of_any_unit() {
     ];
     for (value, time) in times {
         let mut body = json!({"id": "billing-export", "createdAt": value, "lastUpdatedAt": value, "news": [1]});
-        let app = answer(200, &body.to_string()).app(&id()).unwrap();
+        let app = answer(200, &body.to_string()).app(cloud_services(), &id()).unwrap();
         assert_eq!((app.created_at, app.last_updated_at), (time, time), "{value}");
         body.as_object_mut().unwrap().remove("news");
         assert_eq!(json!(app.fields), body);
     }
-    assert_eq!(answer(200, "{}").app(&id()).unwrap().id, id());
+    assert_eq!(answer(200, "{}").app(cloud_services(), &id()).unwrap().id, id());
     for body in ["", "[]", r#"{"id":"other"}"#, r#"{"id":7}"#, r#"{"id":"bill"#] {
-        assert!(matches!(answer(200, body).app(&id()), Err(Error::Unavailable(_))), "{body}");
+        assert!(matches!(answer(200, body).app(cloud_services(), &id()), Err(Error::Unavailable(_))), "{body}");
     }
 }
 
@@ -237,7 +242,7 @@ fn an_answer_shows_roles_if_it_has_the_fields_of_the_list() {
 
 #[test]
 fn an_update_brings_the_app_only_if_its_answer_shows_it() {
-    let shown = |body: &str| answer(200, body).updated(&id()).is_some();
+    let shown = |body: &str| answer(200, body).updated(cloud_services(), &id()).is_some();
     assert!(shown(r#"{"id":"billing-export","displayName":"Billing"}"#));
     for body in ["", "{}", r#"{"id":"billing-export"}"#, r#"{"id":"other","displayName":"x"}"#, "[]"] {
         assert!(!shown(body), "{body}");

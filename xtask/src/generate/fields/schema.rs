@@ -91,10 +91,10 @@ impl Field<'_> {
         own.into_iter().chain(within.map(|said| format!("each {said}"))).collect::<Vec<_>>().join("; ")
     }
 
-    /// Its description, and the words with which a manifest is refused.
-    pub fn description(&self) -> String {
-        let description = self.schema.description.as_deref().unwrap_or_default();
-        self.rules.iter().fold(description.to_owned(), |text, rule| format!("{text}<br>*{}*", escaped(rule)))
+    /// Its description, which APIs have it, and the words with which a manifest is refused.
+    pub fn description(&self, support: Option<String>) -> String {
+        let description = self.schema.description.clone().into_iter().chain(support).collect::<Vec<_>>().join(" ");
+        self.rules.iter().fold(description, |text, rule| format!("{text}<br>*{}*", escaped(rule)))
     }
 }
 

@@ -1,0 +1,198 @@
+//! The fields of an app that a spec sets, under the names of the CRD, which are those of VMware Cloud Services.
+//! What holds for every flavor is here, and asks the flavor for what is particular to it. Pure.
+
+mod comparison;
+
+pub use comparison::{changes, differences};
+
+use super::flavor::{ApiFlavor, flavor};
+use crate::crd::{Api, GrantType, OrgOAuthApp, OrgOAuthAppSpec};
+use comparison::is_blank;
+use kube::ResourceExt;
+use serde_json::{Map, Value, json};
+
+/// Fields of an app under the names of the CRD, without `id` and `secret`.
+pub type Values = Map<String, Value>;
+
+/// Makes the one list of the fields of an app, and takes a spec apart without `..`: a field of the spec that is neither sent nor
+/// listed as the operator's own does not compile.
+macro_rules! app_fields {
+    ($($name:literal: $field:ident,)+ ; $($own:ident),+) => {
+        /// The fields of an app that a spec can set. [cpn-create, csp-struct, csp-upd-struct]
+        pub const APP_FIELDS: &[&str] = &[$($name),+];
+
+        fn of_spec(spec: &OrgOAuthAppSpec) -> Values {
+            let OrgOAuthAppSpec { $($field,)+ $($own: _),+ } = spec;
+            let fields = [$(($name, json!($field))),+];
+            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+        }
+    };
+}
+
+app_fields! {
+    "displayName": display_name,
+    "description": description,
+    "grantTypes": grant_types,
+    "allowedScopes": allowed_scopes,
+    "accessTokenTTL": access_token_ttl,
+    "refreshTokenTTL": refresh_token_ttl,
+    "redirectUris": redirect_uris,
+    "postLogoutRedirectUris": post_logout_redirect_uris,
+    "allowOpenRedirectUris": allow_open_redirect_uris,
+    "publicClient": public_client,
+    "forcePkce": force_pkce,
+    "allowedOrgs": allowed_orgs,
+    "maxCharactersInAccessToken": max_characters_in_access_token,
+    "maxGroupsInIdToken": max_groups_in_id_token,
+    "ownerOnlySecretRotation": owner_only_secret_rotation,
+    "secretRotationExpirationInSeconds": secret_rotation_expiration_in_seconds,
+    "serviceDefinitionId": service_definition_id,
+    "additionalAttributeMasks": additional_attribute_masks,
+    "allowedActorsAudienceExchange": allowed_actors_audience_exchange,
+    "allowedActorsClientDelegate": allowed_actors_client_delegate,
+    "crossOrgAccessClaimsSupported": cross_org_access_claims_supported,
+    "isHidden": is_hidden,
+    "groupDomainAppendedInIDToken": group_domain_appended_in_id_token,
+    "useCspIssuerUrl": use_csp_issuer_url,
+    ;
+    connection_ref, org_id, context, id, client_secret_ref, secret, roles, rotation, adoption_policy, management_policy,
+    deletion_policy, suspend
+}
+
+/// A spec sets fields that the API does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{api} does not have {}", fields.join(", "))]
+pub struct UnsupportedFields {
+    /// The name of the flavor.
+    pub api: &'static str,
+    /// The fields, by their paths within spec.
+    pub fields: Vec<String>,
+}
+
+/// The fields that a spec sets, which are the only ones that are compared; absent ones are the API's to choose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fields {
+    api: Api,
+    values: Values,
+}
+
+impl Fields {
+    /// Grant types have the operator's default, since what it does depends on them.
+    ///
+    /// # Errors
+    /// All fields that the API does not have.
+    pub fn of(api: Api, spec: &OrgOAuthAppSpec) -> Result<Self, UnsupportedFields> {
+        let flavor = flavor(api);
+        let fields = set_unsupported(flavor, spec);
+        if !fields.is_empty() {
+            return Err(UnsupportedFields { api: flavor.name(), fields });
+        }
+        let mut values = of_spec(spec);
+        values.insert("grantTypes".into(), json!(spec.grant_types()));
+        values.retain(|name, _| flavor.request_fields().contains(&name.as_str()));
+        Ok(Self { api, values })
+    }
+
+    /// The fields.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The fields of a create: what the spec sets, and a default for what Cloud Services requires. [csp-struct]
+    pub fn for_create(&self, app: &OrgOAuthApp) -> Values {
+        let mut fields = defaults(app);
+        fields.extend(self.values.clone());
+        fields.retain(|name, _| !flavor(self.api).update_only_fields().contains(&name.as_str()));
+        fields
+    }
+
+    /// The fields that a create leaves to an update.
+    pub fn left_by_create(&self) -> Vec<String> {
+        let names = flavor(self.api).update_only_fields().iter();
+        names.filter(|name| self.values.contains_key(**name)).map(ToString::to_string).collect()
+    }
+
+    /// The fields of an update: what changed, and what the API requires beside it. Of the latter, what the spec leaves out stays as
+    /// the API shows it. [csp-upd-struct]
+    pub fn for_update(&self, app: &OrgOAuthApp, changed: &[String], shown: Option<&Values>) -> Values {
+        let mut fields = self.values.clone();
+        fields.retain(|name, _| changed.contains(name));
+        let defaults = defaults(app);
+        for name in flavor(self.api).required_in_update() {
+            let shown = shown.and_then(|shown| shown.get(*name)).filter(|value| value.is_string());
+            if let Some(value) = self.values.get(*name).or(shown).or(defaults.get(*name)) {
+                fields.insert((*name).to_owned(), value.clone());
+            }
+        }
+        fields
+    }
+
+    /// Whether an update repeats what the API shows, which must be read before.
+    pub fn update_repeats_shown(&self) -> bool {
+        flavor(self.api).required_in_update().iter().any(|name| !self.values.contains_key(*name))
+    }
+
+    /// The changed fields that an update cannot carry.
+    pub fn immutable(&self, changed: &[String]) -> Vec<String> {
+        let immutable = flavor(self.api).immutable_fields();
+        changed.iter().filter(|name| immutable.contains(&name.as_str())).cloned().collect()
+    }
+}
+
+/// A name that tells people whose app it is, and no scopes. A name that Kubernetes accepts is a `displayName`.
+fn defaults(app: &OrgOAuthApp) -> Values {
+    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+    let description = format!("{namespace}/{name}");
+    let defaults = [("displayName", json!(name)), ("description", json!(description)), ("allowedScopes", json!({}))];
+    defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The fields of `OrgOAuthApp.spec` that the API does not have, by their paths; `[]` stands for each item of a list.
+pub fn unsupported_paths(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'static str> {
+    unsupported_fields(flavor).chain(flavor.unsupported_role_paths().iter().copied())
+}
+
+/// Those of them that are refused before any request.
+fn unsupported_fields(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'static str> {
+    let can_set = flavor.request_fields();
+    let is_fixed = flavor.fixed_grant_types().is_some();
+    let has = move |name: &str| can_set.contains(&name) || (is_fixed && name == "grantTypes");
+    let fields = APP_FIELDS.iter().copied().filter(move |name| !has(name));
+    fields.chain(flavor.unsupported_paths().iter().copied())
+}
+
+/// What every app has may be stated, and so may a field that is blank.
+fn set_unsupported(flavor: &dyn ApiFlavor, spec: &OrgOAuthAppSpec) -> Vec<String> {
+    let value = json!(spec);
+    let mut unsupported: Vec<String> =
+        unsupported_fields(flavor).filter(|path| is_set(&value, path)).map(str::to_owned).collect();
+    if let Some(fixed) = flavor.fixed_grant_types().filter(|fixed| *fixed != spec.grant_types()) {
+        unsupported.push(format!("grantTypes other than {}", names(fixed)));
+    }
+    unsupported
+}
+
+/// Grant types as a spec names them.
+pub fn names(grant_types: &[GrantType]) -> String {
+    let names = grant_types.iter().map(|grant_type| json!(grant_type).as_str().unwrap_or_default().to_owned());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether something other than a blank value is at a path.
+fn is_set(value: &Value, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let value = value.get(name.trim_end_matches("[]")).unwrap_or(&Value::Null);
+    match (rest, value) {
+        (None, value) => !is_unset(value),
+        (Some(rest), Value::Array(items)) => items.iter().any(|item| is_set(item, rest)),
+        (Some(rest), value) => is_set(value, rest),
+    }
+}
+
+/// Less than zero is the same as not setting it. [csp-struct]
+fn is_unset(value: &Value) -> bool {
+    is_blank(value) || value.as_i64().is_some_and(|number| number < 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Access tokens: how a flavor issues them (`Authentication`), and which token serves a call (`Authenticator`).
+//! A session asks for a token and knows nothing of token requests, scopes or headers.
+
+pub mod claims;
+mod errors;
+pub mod token_response;
+
+use super::answer::Answer;
+use super::client::endpoint::Endpoint;
+use super::client::rate_limiter::OrgLimiter;
+use super::client::scrub::KnownSecrets;
+use super::client::token_cache::{AccessToken, CachedToken, TokenCache};
+use super::request::Request;
+use super::{
+    ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Error, LoadCredentials, OrgId, Verification,
+};
+use crate::fair_queue::Flow;
+use crate::metrics::Refresh;
+use claims::TokenClaims;
+use errors::TokenError;
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For which organization a token request gets a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenScope {
+    /// For the one that owns the credentials, or for another one that the request names.
+    OwnOrganization,
+    /// For the one that the request has to name.
+    NamedOrganization,
+}
+
+/// What a token request got.
+pub struct TokenResponse {
+    /// The access token.
+    pub token: SecretString,
+    /// How long it is valid.
+    pub lifetime: Duration,
+    /// What the token itself says.
+    pub claims: TokenClaims,
+}
+
+/// How a flavor issues access tokens and takes them.
+pub trait Authentication: Send + Sync {
+    /// For which organization a token request with such credentials gets a token.
+    fn token_scope(&self, kind: CredentialsKind) -> TokenScope;
+
+    /// Asks for an access token for this organization, or for the one that owns the credentials.
+    fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request;
+
+    /// Reads the answer to a token request that succeeded.
+    fn token_response(&self, answer: &Answer) -> Result<TokenResponse, Error> {
+        token_response::read(answer)
+    }
+
+    /// Whether a token for no named organization serves calls about this one. One that does not say for which it is serves every
+    /// organization, unless the credentials get a token for each.
+    fn serves(&self, kind: CredentialsKind, claims: &TokenClaims, org: &OrgId) -> Result<bool, Error> {
+        match (kind, claims.is_for(org)) {
+            (CredentialsKind::ApiToken, Some(false)) => Err(TokenError::wrong_organization(claims, org).into()),
+            (CredentialsKind::ApiToken, None) | (_, Some(true)) => Ok(true),
+            (CredentialsKind::ClientCredentials, Some(false) | None) => Ok(false),
+        }
+    }
+
+    /// Where a client of this organization gets a token, for consumers of its credentials.
+    fn token_url(&self, endpoint: &str, org: &OrgId) -> String;
+
+    /// What to do where client credentials get no token for an organization.
+    fn advice_without_token(&self) -> &'static str;
+
+    /// The header with an access token, and what precedes the token in it.
+    fn token_header(&self) -> (&'static str, &'static str);
+}
+
+/// The access tokens of one connection.
+pub struct Authenticator {
+    endpoint: Endpoint,
+    kind: CredentialsKind,
+    tokens: TokenCache,
+    /// Whose credentials they are.
+    owner: Flow,
+}
+
+impl Authenticator {
+    /// Makes no call; `credentials` are read when the first token is needed.
+    pub fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
+        Self { endpoint, kind, tokens: TokenCache::new(credentials), owner }
+    }
+
+    /// A token that these credentials, which are the current ones, get: a token that came from others is dropped. `None` where
+    /// the API requires an organization and none is given.
+    pub async fn check(
+        &self,
+        org: Option<&OrgId>,
+        credentials: &ConnectionCredentials,
+    ) -> Option<Result<Arc<AccessToken>, Error>> {
+        self.tokens.retain_from(credentials);
+        match self.token_scope() {
+            TokenScope::OwnOrganization => Some(self.valid_own_token().await),
+            TokenScope::NamedOrganization => {
+                // A valid token already proves them, whatever the API says about another organization.
+                let org = self.tokens.any_organization().or_else(|| org.cloned())?;
+                Some(self.valid_token(&self.endpoint.limiter(&org, &self.owner)).await)
+            }
+        }
+    }
+
+    /// A valid token for calls about the organization; free while there is one.
+    pub async fn valid_token(&self, limiter: &OrgLimiter<'_>) -> Result<Arc<AccessToken>, Error> {
+        if let Some(cached) = self.cached(limiter.org())? {
+            return Ok(cached.token);
+        }
+        let _in_flight = limiter.acquire().await?;
+        Ok(self.token(limiter).await?.token)
+    }
+
+    async fn valid_own_token(&self) -> Result<Arc<AccessToken>, Error> {
+        if let Some(cached) = self.tokens.fresh(None) {
+            return Ok(cached.token);
+        }
+        let _in_flight = self.endpoint.token_limiter(&self.owner).acquire().await?;
+        Ok(self.own_token().await?.token)
+    }
+
+    /// A token for the organization: the credentials' own one, or one that is requested by name. The caller has a permit of the
+    /// limiter.
+    pub async fn token(&self, limiter: &OrgLimiter<'_>) -> Result<CachedToken, Error> {
+        let org = limiter.org();
+        if let Some(cached) = self.cached(org)? {
+            return Ok(cached);
+        }
+        if self.token_scope() == TokenScope::OwnOrganization {
+            let own = self.own_token().await?;
+            if self.serves(&own.token, org)? {
+                return Ok(own);
+            }
+        }
+        self.obtain(limiter, Some(org)).await
+    }
+
+    /// A token for this organization that needs no request.
+    fn cached(&self, org: &OrgId) -> Result<Option<CachedToken>, Error> {
+        if let Some(cached) = self.tokens.fresh(Some(org.clone())) {
+            return Ok(Some(cached));
+        }
+        match self.tokens.fresh(None) {
+            Some(own) if self.serves(&own.token, org)? => Ok(Some(own)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// The token for the organization that owns the credentials.
+    async fn own_token(&self) -> Result<CachedToken, Error> {
+        self.obtain(&self.endpoint.token_limiter(&self.owner), None).await
+    }
+
+    fn serves(&self, own: &AccessToken, org: &OrgId) -> Result<bool, Error> {
+        self.endpoint.flavor().serves(self.kind, own.claims(), org)
+    }
+
+    fn token_scope(&self) -> TokenScope {
+        self.endpoint.flavor().token_scope(self.kind)
+    }
+
+    /// The token request uses the permit of the call that needs it, so it counts as in flight.
+    async fn obtain(&self, limiter: &OrgLimiter<'_>, org: Option<&OrgId>) -> Result<CachedToken, Error> {
+        let slot = self.tokens.slot(org.cloned());
+        let request = async |credentials| {
+            let response = self.request_token(limiter, org, credentials).await;
+            self.endpoint.metrics().refreshed(refresh(&response));
+            response
+        };
+        let token = slot.token(request).await?;
+        Ok(CachedToken { slot, token })
+    }
+
+    async fn request_token(
+        &self,
+        limiter: &OrgLimiter<'_>,
+        org: Option<&OrgId>,
+        credentials: ConnectionCredentials,
+    ) -> Result<TokenResponse, Error> {
+        let flavor = self.endpoint.flavor();
+        let request = flavor.token_request(org, &credentials);
+        let answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;
+        match answer.status {
+            200..300 => response_for(org, flavor.token_response(&answer)?),
+            400..500 if !matches!(answer.status, 408 | 425) => {
+                let advice = flavor.advice_without_token();
+                Err(TokenError::refused(org, &request, &answer, credentials.kind(), advice).into())
+            }
+            _ => Err(answer.error()),
+        }
+    }
+
+    /// Whether the API issues a token for the credentials of an app.
+    pub async fn verify_secret(
+        &self,
+        limiter: &OrgLimiter<'_>,
+        id: &ClientId,
+        secret: &ClientSecret,
+    ) -> Result<Verification, Error> {
+        let _in_flight = limiter.acquire().await?;
+        let credentials = ConnectionCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
+        let flavor = self.endpoint.flavor();
+        // The app's own organization is the one that owns it.
+        let org = match flavor.token_scope(credentials.kind()) {
+            TokenScope::OwnOrganization => None,
+            TokenScope::NamedOrganization => Some(limiter.org()),
+        };
+        let request = flavor.token_request(org, &credentials);
+        let answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;
+        match answer.status {
+            200..300 => Ok(Verification::Accepted),
+            _ if answer.refuses_credentials() => Ok(Verification::Refused(answer.refusal())),
+            _ => match answer.error() {
+                error if error.may_have_taken_effect() => Err(error),
+                _ => Ok(Verification::NotKnown(answer.refusal())),
+            },
+        }
+    }
+
+    /// The header of a call with this token.
+    pub fn header(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), Error> {
+        let (name, prefix) = self.endpoint.flavor().token_header();
+        let value = SecretString::from(format!("{prefix}{}", token.expose()));
+        let value = HeaderValue::from_str(value.expose_secret());
+        let value = value.map_err(|_| Error::Unavailable("the access token cannot be sent".into()))?;
+        Ok((HeaderName::from_static(name), value))
+    }
+}
+
+/// What a token request counts as.
+fn refresh(response: &Result<TokenResponse, Error>) -> Refresh {
+    match response {
+        Ok(_) => Refresh::Granted,
+        Err(Error::Credentials(_) | Error::WrongOrganization(_) | Error::Forbidden(_)) => Refresh::Refused,
+        Err(
+            Error::Unavailable(_)
+            | Error::Throttled { .. }
+            | Error::NotFound(_)
+            | Error::Conflict(_)
+            | Error::Rejected(_),
+        ) => Refresh::Failed,
+    }
+}
+
+/// A token that was requested by name must be for that organization.
+fn response_for(org: Option<&OrgId>, response: TokenResponse) -> Result<TokenResponse, Error> {
+    match org {
+        Some(org) if response.claims.is_for(org) == Some(false) => {
+            Err(TokenError::wrong_organization(&response.claims, org).into())
+        }
+        Some(_) | None => Ok(response),
+    }
+}

@@ -1,0 +1,12 @@
+//! The HTTP client of a connection: transport, rate limits, caches of tokens and lists, and what a message may show.
+
+pub mod batch;
+mod ca;
+pub mod endpoint;
+pub mod list_cache;
+pub mod listing;
+pub mod rate_limiter;
+pub mod scrub;
+pub mod session;
+pub mod token_cache;
+pub mod transport;

@@ -1,0 +1,104 @@
+//! One API behind one rate limiter, which every connection to it shares, and one attempt at a request to it.
+
+use super::rate_limiter::{self, OrgLimiter, RateLimiter};
+use super::scrub::KnownSecrets;
+use super::transport::{SettingsError, Transport};
+use crate::fair_queue::Flow;
+use crate::iam::answer::Answer;
+use crate::iam::flavor::{ApiFlavor, flavor};
+use crate::iam::request::Request;
+use crate::iam::{Error, OrgId, Settings};
+use crate::lease::guard::LeadershipGuard;
+use crate::metrics::ConnectionMetrics;
+use k8s_openapi::jiff::Timestamp;
+use reqwest::header::{HeaderName, HeaderValue};
+use std::sync::Arc;
+
+/// One API behind one rate limiter, which every connection to it shares.
+#[derive(Clone)]
+pub struct Endpoint {
+    flavor: &'static dyn ApiFlavor,
+    transport: Arc<Transport>,
+    rate_limiter: Arc<RateLimiter>,
+    metrics: ConnectionMetrics,
+    guard: LeadershipGuard,
+}
+
+impl Endpoint {
+    /// Makes no call.
+    ///
+    /// # Errors
+    /// The setting that cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let transport = Arc::new(Transport::new(settings)?);
+        let metrics = settings.metrics.clone();
+        let rate_limiter =
+            Arc::new(RateLimiter::new(settings.max_in_flight, settings.requests_per_second, metrics.clone()));
+        Ok(Self { flavor: flavor(settings.api), transport, rate_limiter, metrics, guard: settings.guard.clone() })
+    }
+
+    /// What is particular to the API.
+    pub fn flavor(&self) -> &'static dyn ApiFlavor {
+        self.flavor
+    }
+
+    /// Counts the calls.
+    pub fn metrics(&self) -> &ConnectionMetrics {
+        &self.metrics
+    }
+
+    /// The limiter of calls about this organization that are made for this flow.
+    pub fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+        self.rate_limiter.limiter(org, flow)
+    }
+
+    /// The same for a list that all resources of the organization share.
+    pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+        self.rate_limiter.shared_limiter(org, flow)
+    }
+
+    /// The limiter of requests for a token that serves several organizations.
+    pub fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
+        self.rate_limiter.token_limiter(owner)
+    }
+
+    /// Why the API counts as unreachable, if it does.
+    pub fn unreachable_cause(&self) -> Option<String> {
+        self.rate_limiter.unreachable_cause()
+    }
+
+    /// One HTTP request, unless the limiter is paused or leadership was lost; a 429 pauses the limiter.
+    pub async fn attempt(
+        &self,
+        limiter: &OrgLimiter<'_>,
+        request: &Request,
+        header: Option<(HeaderName, HeaderValue)>,
+        known: KnownSecrets,
+    ) -> Result<Answer, Error> {
+        limiter.wait_for_turn().await?;
+        let known = request.secret.iter().fold(known, |known, secret| known.with(secret.expose()));
+        let response = self.transport.send(request, header, known);
+        let Some(response) = self.guard.run(response).await else {
+            return Err(Error::Unavailable("this replica lost leadership".into()));
+        };
+        let answer = match response {
+            Ok(answer) if answer.status < 500 => answer,
+            Ok(answer) => {
+                limiter.failed(request.fingerprint(), &answer.status_line());
+                return Ok(answer);
+            }
+            Err(error) => {
+                limiter.failed(request.fingerprint(), &error.to_string());
+                return Err(error.during(request.operation));
+            }
+        };
+        if answer.status != 429 {
+            let about_org = (200..300).contains(&answer.status) && request.path.contains(&limiter.org().0);
+            limiter.succeeded(about_org);
+            return Ok(answer);
+        }
+        let wait = rate_limiter::wait(answer.retry_after.as_deref(), Timestamp::now());
+        tracing::info!(operation = request.operation.label(), seconds = wait.as_secs(), "the API asks to wait");
+        Err(limiter.pause(wait))
+    }
+}

@@ -1,0 +1,356 @@
+//! The rate limiter of a connection, which every HTTP request passes: a limit of in-flight requests, in turn, none while the API
+//! asks to wait, and no organization uses so many permits that none is left for the others.
+
+mod adaptive_limit;
+mod pauses;
+
+use crate::fair_queue::{FairQueue, Flow, Permit, share};
+use crate::iam::{Error, OrgId};
+use crate::keyed::PrunedMap;
+use crate::metrics::ConnectionMetrics;
+use crate::text::clean;
+use adaptive_limit::{AdaptiveLimit, CircuitOpen};
+use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
+use pauses::{Pauses, Scope};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long to wait after a 429 that does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+/// A wait of zero would turn all who wait into a storm.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// A mistaken `Retry-After` must not stop a connection for a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// After so many requests in a row without a usable answer the API counts as unreachable.
+const UNREACHABLE_AFTER: u32 = 3;
+/// The longest cause of that, in bytes.
+const LONGEST_CAUSE: usize = 400;
+
+/// What is known of an organization that nobody asks about is forgotten after so long.
+const IDLE: Duration = Duration::from_secs(600);
+/// The same of one for which no call ever succeeded, since anybody can make one up.
+const UNKNOWN_IDLE: Duration = Duration::from_secs(60);
+
+/// Limits the in-flight requests and can be paused.
+pub struct RateLimiter {
+    most: usize,
+    all: AdaptiveLimit,
+    /// For calls about organizations for which none ever succeeded: however many are made up, they share the permits of one.
+    unknown: FairQueue,
+    orgs: Mutex<PrunedMap<OrgId, Org>>,
+    pauses: watch::Sender<Pauses>,
+    quota: Option<Quota>,
+    unanswered: Mutex<Unanswered>,
+    metrics: ConnectionMetrics,
+}
+
+/// Requests in a row, about whatever, without a usable answer.
+#[derive(Default)]
+struct Unanswered {
+    requests: u32,
+    /// Why the last one has none.
+    cause: String,
+}
+
+struct Org {
+    limit: Arc<AdaptiveLimit>,
+    /// Whether a call about it ever succeeded.
+    is_known: bool,
+    used: Instant,
+}
+
+/// Evenly spaced turns.
+struct Quota {
+    interval: Duration,
+    queue: FairQueue,
+    next: Mutex<Instant>,
+}
+
+/// The limiter of calls about one organization that are made for one flow.
+pub struct OrgLimiter<'a> {
+    rate_limiter: &'a RateLimiter,
+    org: OrgId,
+    scope: Scope,
+    is_known: bool,
+    /// For whom the calls are made.
+    flow: Flow,
+    /// With whom they wait.
+    turn: Flow,
+    limit: Arc<AdaptiveLimit>,
+}
+
+/// The permits of one call, which are released on drop.
+#[derive(Debug)]
+pub struct InFlight {
+    _of_org: Permit,
+    _of_unknown: Option<Permit>,
+    _of_all: Permit,
+}
+
+impl RateLimiter {
+    /// With at least one permit, and so many turns in a second if there is a quota.
+    pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, metrics: ConnectionMetrics) -> Self {
+        let quota = requests_per_second.map(|count| Quota {
+            interval: Duration::from_secs(1) / count.get(),
+            queue: FairQueue::new(1),
+            next: Mutex::new(Instant::now()),
+        });
+        Self {
+            most: max_in_flight,
+            all: AdaptiveLimit::new(max_in_flight),
+            unknown: FairQueue::new(share(max_in_flight)),
+            orgs: Mutex::default(),
+            pauses: watch::Sender::new(Pauses::default()),
+            quota,
+            unanswered: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// The limiter of an organization, for calls that are made for this flow.
+    pub fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+        let now = Instant::now();
+        let mut orgs = self.orgs();
+        let new = || Org { limit: Arc::new(AdaptiveLimit::new(share(self.most))), is_known: false, used: now };
+        let entry = orgs.get_or_insert_with(org.clone(), new, |_, org| org.is_of_use(now));
+        entry.used = now;
+        OrgLimiter {
+            rate_limiter: self,
+            org: org.clone(),
+            scope: Scope::Org(org.clone()),
+            is_known: entry.is_known,
+            flow: flow.clone(),
+            turn: flow.clone(),
+            limit: entry.limit.clone(),
+        }
+    }
+
+    /// The same for what all resources of the organization share, so that none waits for the queue of another
+    /// namespace. An organization that may be made up has no turn of its own.
+    pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+        let limiter = self.limiter(org, flow);
+        match limiter.is_known {
+            true => OrgLimiter { turn: Flow::Organization(org.clone()), ..limiter },
+            false => limiter,
+        }
+    }
+
+    /// The limiter of requests for a token that serves several organizations, with the credentials of this owner.
+    pub fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
+        OrgLimiter {
+            rate_limiter: self,
+            org: OrgId(String::new()),
+            scope: Scope::Token(owner.clone()),
+            is_known: true,
+            flow: owner.clone(),
+            turn: owner.clone(),
+            limit: Arc::new(AdaptiveLimit::new(1)),
+        }
+    }
+
+    /// A call about the organization succeeded. The first one may use every permit, since there may be no other.
+    fn mark_known(&self, org: &OrgId) {
+        let mut orgs = self.orgs();
+        let known: Vec<Arc<AdaptiveLimit>> =
+            orgs.iter().filter(|(_, org)| org.is_known).take(2).map(|(_, org)| org.limit.clone()).collect();
+        let (share, now) = (share(self.most), Instant::now());
+        let most = if known.is_empty() { self.most } else { share };
+        let new = || Org { limit: Arc::new(AdaptiveLimit::new(most)), is_known: true, used: now };
+        let found = orgs.get_or_insert_with(org.clone(), new, |_, org| org.is_of_use(now));
+        if found.is_known {
+            return;
+        }
+        found.is_known = true;
+        match known.as_slice() {
+            [] => found.limit.extend_to(self.most),
+            [first] => first.limit_to(share),
+            [..] => {}
+        }
+    }
+
+    fn orgs(&self) -> MutexGuard<'_, PrunedMap<OrgId, Org>> {
+        self.orgs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the last request got no usable answer, if the API counts as unreachable: the last requests got none, whatever they
+    /// were about.
+    pub fn unreachable_cause(&self) -> Option<String> {
+        let unanswered = self.unanswered();
+        (unanswered.requests >= UNREACHABLE_AFTER).then(|| unanswered.cause.clone())
+    }
+
+    fn record_unanswered(&self, cause: &str) {
+        let mut unanswered = self.unanswered();
+        unanswered.requests = unanswered.requests.saturating_add(1);
+        unanswered.cause = clean(cause, LONGEST_CAUSE);
+    }
+
+    /// An API that answers again does so for all organizations: the limit of each starts from one, and calls wait for it.
+    fn record_answered(&self) {
+        let before = std::mem::take(&mut *self.unanswered());
+        if before.requests >= UNREACHABLE_AFTER {
+            self.orgs().iter().for_each(|(_, org)| org.limit.close_circuit());
+        }
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, Unanswered> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Org {
+    fn is_of_use(&self, now: Instant) -> bool {
+        let idle = if self.is_known { IDLE } else { UNKNOWN_IDLE };
+        Arc::strong_count(&self.limit) > 1 || now < self.used + idle
+    }
+}
+
+impl OrgLimiter<'_> {
+    /// The organization.
+    pub fn org(&self) -> &OrgId {
+        &self.org
+    }
+
+    /// For whom calls are made.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// Waits in turn for the permits of a call. Fails at once when the limiter is or gets paused, and while the circuit is open and
+    /// another call probes.
+    pub async fn acquire(&self) -> Result<InFlight, Error> {
+        tokio::select! {
+            biased;
+            error = self.paused() => Err(error),
+            permits = self.acquire_permits() => permits,
+        }
+    }
+
+    async fn acquire_permits(&self) -> Result<InFlight, Error> {
+        let org_unreachable = |CircuitOpen| not_responding(&format!("organization {}", self.org));
+        let of_org = self.limit.acquire(&self.turn).await.map_err(org_unreachable)?;
+        let of_unknown = match self.is_known {
+            true => None,
+            false => Some(self.rate_limiter.unknown.acquire(&self.turn).await),
+        };
+        let of_all =
+            self.rate_limiter.all.acquire(&self.turn).await.map_err(|CircuitOpen| not_responding("the API"))?;
+        Ok(InFlight { _of_org: of_org, _of_unknown: of_unknown, _of_all: of_all })
+    }
+
+    /// Before every HTTP request: waits for a turn where there is a quota, and fails while the limiter is paused.
+    pub async fn wait_for_turn(&self) -> Result<(), Error> {
+        self.check()?;
+        if let Some(quota) = &self.rate_limiter.quota {
+            tokio::select! {
+                biased;
+                error = self.paused() => return Err(error),
+                () = quota.wait(&self.turn) => {}
+            }
+        }
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.rate_limiter
+            .pauses
+            .borrow()
+            .until(&self.scope, &self.flow, Instant::now())
+            .map_or(Ok(()), |until| Err(throttled(until)))
+    }
+
+    /// Waits until the limiter is paused.
+    async fn paused(&self) -> Error {
+        let mut pauses = self.rate_limiter.pauses.subscribe();
+        let until = |pauses: &Pauses| pauses.until(&self.scope, &self.flow, Instant::now());
+        match pauses.wait_for(|pauses| until(pauses).is_some()).await {
+            Ok(pauses) => throttled(until(&pauses).unwrap_or_else(Instant::now)),
+            Err(_) => Error::Unavailable("the connection was closed".into()),
+        }
+    }
+
+    /// The API answered 429: pauses what that is about, and starts again with one request at a time. Only when it is about the
+    /// connection are the limits of all others halved.
+    pub fn pause(&self, wait: Duration) -> Error {
+        let now = Instant::now();
+        self.rate_limiter.pauses.send_modify(|pauses| {
+            let paused = pauses.pause(&self.scope, self.is_known, &self.flow, wait, now);
+            self.rate_limiter.metrics.throttled(paused.longer);
+            if paused.is_new {
+                self.limit.probe();
+            }
+            if paused.beside == Some(Scope::Connection) {
+                self.rate_limiter.all.back_off();
+                self.rate_limiter.orgs().iter().for_each(|(_, org)| org.limit.probe());
+            }
+        });
+        self.check().err().unwrap_or(throttled(now + wait))
+    }
+
+    /// A request got no usable answer. One request that always fails does not open the circuit of its organization, and one
+    /// namespace whose requests always fail does not open that of the API.
+    pub fn failed(&self, request: u64, cause: &str) {
+        self.rate_limiter.record_unanswered(cause);
+        self.limit.failed(request);
+        let mut flow = DefaultHasher::new();
+        self.flow.hash(&mut flow);
+        self.rate_limiter.all.failed(flow.finish());
+    }
+
+    /// The API answered; `about_org` when it did what was asked about the organization.
+    pub fn succeeded(&self, about_org: bool) {
+        self.rate_limiter.record_answered();
+        self.limit.succeeded();
+        self.rate_limiter.all.succeeded();
+        self.rate_limiter.pauses.send_if_modified(|pauses| {
+            pauses.answered();
+            false
+        });
+        if about_org && !self.is_known {
+            self.rate_limiter.mark_known(&self.org);
+        }
+    }
+}
+
+impl Quota {
+    /// Whoever goes away meanwhile takes no turn.
+    async fn wait(&self, turn: &Flow) {
+        let _permit = self.queue.acquire(turn).await;
+        let next = *self.next();
+        tokio::time::sleep_until(next).await;
+        *self.next() = Instant::now() + self.interval;
+    }
+
+    fn next(&self) -> MutexGuard<'_, Instant> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_responding(what: &str) -> Error {
+    Error::Unavailable(format!("{what} is not responding; probing with one request at a time"))
+}
+
+fn throttled(until: Instant) -> Error {
+    Error::Throttled { until: until.into_std() }
+}
+
+/// How long a 429 asks to wait: seconds or an HTTP date, within bounds. No statement of either API about it was found,
+/// so both forms of HTTP are read. (undocumented)
+pub fn wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
+    let asked = retry_after.map(str::trim).and_then(|text| match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let date = rfc2822::parse(text).ok()?.timestamp();
+            Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+        }
+    });
+    asked.unwrap_or(DEFAULT_WAIT).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What is paused because the API answered 429: its organization, and more only when several organizations in succession get one.
+//! Pure; the time is an argument.
+
+use crate::fair_queue::Flow;
+use crate::iam::OrgId;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// So many organizations in succession show that the 429 is not about one of them.
+const SEVERAL: usize = 3;
+/// An older 429 does not count.
+const SIGN_LASTS: Duration = Duration::from_secs(60);
+
+/// What is paused together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every call.
+    Connection,
+    /// The calls for one flow.
+    Flow(Flow),
+    /// The calls about one organization.
+    Org(OrgId),
+    /// The requests for an access token that serves several organizations, by the owner of the credentials.
+    Token(Flow),
+}
+
+/// What is paused until when, and the 429 that may lead to more.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    until: HashMap<Scope, Instant>,
+    /// 429 without another answer between them, each from another source.
+    succession: Vec<Sign>,
+}
+
+#[derive(Debug)]
+struct Sign {
+    /// All organizations for which no call ever succeeded are one source, since anybody can make them up.
+    source: Option<Scope>,
+    flow: Flow,
+    wait: Duration,
+    at: Instant,
+}
+
+/// What a 429 leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// How much longer the scope of the call is paused because of it.
+    pub longer: Duration,
+    /// Whether that was not paused before: several 429 to requests that were in flight together count once.
+    pub is_new: bool,
+    /// What is paused beside it.
+    pub beside: Option<Scope>,
+}
+
+impl Pauses {
+    /// A call of this scope, for this flow, was answered with a 429.
+    pub fn pause(&mut self, scope: &Scope, is_known: bool, flow: &Flow, wait: Duration, now: Instant) -> Paused {
+        self.until.retain(|_, until| *until > now);
+        let before = self.until.get(scope).copied();
+        self.extend(scope.clone(), now + wait);
+        let longer = (now + wait).saturating_duration_since(before.unwrap_or(now));
+        let sign = Sign { source: is_known.then(|| scope.clone()), flow: flow.clone(), wait, at: now };
+        Paused { longer, is_new: before.is_none(), beside: self.conclude(sign, now) }
+    }
+
+    /// Several organizations of one namespace are its own affair; those of several are the connection's.
+    fn conclude(&mut self, sign: Sign, now: Instant) -> Option<Scope> {
+        self.succession.retain(|earlier| earlier.source != sign.source && now < earlier.at + SIGN_LASTS);
+        self.succession.push(sign);
+        if self.succession.len() < SEVERAL {
+            return None;
+        }
+        let signs = std::mem::take(&mut self.succession);
+        let flow = &signs.first()?.flow;
+        let scope = match signs.iter().all(|sign| sign.flow == *flow) {
+            true => Scope::Flow(flow.clone()),
+            false => Scope::Connection,
+        };
+        self.extend(scope.clone(), now + signs.iter().map(|sign| sign.wait).min()?);
+        Some(scope)
+    }
+
+    fn extend(&mut self, scope: Scope, until: Instant) {
+        let paused = self.until.entry(scope).or_insert(until);
+        *paused = until.max(*paused);
+    }
+
+    /// The API answered something else.
+    pub fn answered(&mut self) {
+        self.succession.clear();
+    }
+
+    /// Until when a call of this scope, for this flow, has to wait; `None` when it may be made.
+    pub fn until(&self, scope: &Scope, flow: &Flow, now: Instant) -> Option<Instant> {
+        let scopes = [scope, &Scope::Flow(flow.clone()), &Scope::Connection];
+        scopes.into_iter().filter_map(|scope| self.until.get(scope).copied()).max().filter(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(30);
+
+    fn org(id: &str) -> Scope {
+        Scope::Org(OrgId(id.into()))
+    }
+
+    fn namespace(name: &str) -> Flow {
+        Flow::Namespace(name.into())
+    }
+
+    #[test]
+    fn one_organization_that_is_always_throttled_pauses_no_other() {
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        for n in 0..100 {
+            let paused = pauses.pause(&org("a"), true, &namespace("a"), WAIT, now + n * WAIT);
+            assert_eq!(paused, Paused { longer: WAIT, is_new: true, beside: None });
+        }
+        let now = now + 99 * WAIT;
+        assert_eq!(pauses.until(&org("a"), &namespace("a"), now), Some(now + WAIT));
+        assert_eq!(pauses.until(&org("b"), &namespace("a"), now), None);
+        assert_eq!(pauses.until(&org("a"), &namespace("a"), now + WAIT), None);
+    }
+
+    #[test]
+    fn three_organizations_in_succession_pause_the_connection_for_the_shortest_wait() {
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        let mut pause = |org: Scope, wait| pauses.pause(&org, true, &namespace(&format!("{org:?}")), wait, now).beside;
+        assert_eq!(pause(org("a"), 20 * WAIT), None);
+        assert_eq!(pause(org("b"), WAIT), None);
+        assert_eq!(pause(org("c"), 2 * WAIT), Some(Scope::Connection));
+        assert_eq!(pauses.until(&org("d"), &namespace("d"), now), Some(now + WAIT));
+        assert_eq!(pauses.until(&org("a"), &namespace("a"), now), Some(now + 20 * WAIT));
+    }
+
+    #[test]
+    fn another_answer_in_between_resets_the_succession() {
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        for name in ["a", "b", "c", "d", "e"] {
+            assert_eq!(pauses.pause(&org(name), true, &namespace(name), WAIT, now).beside, None);
+            pauses.answered();
+        }
+    }
+
+    #[test]
+    fn organizations_of_one_namespace_pause_that_namespace() {
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        let tenant = namespace("tenant");
+        let beside = ["a", "b", "c"].map(|name| pauses.pause(&org(name), true, &tenant, WAIT, now).beside);
+        assert_eq!(beside, [None, None, Some(Scope::Flow(tenant.clone()))]);
+        assert!(pauses.until(&org("d"), &tenant, now).is_some());
+        assert_eq!(pauses.until(&org("d"), &namespace("neighbor"), now), None);
+    }
+
+    #[test]
+    fn made_up_organizations_are_one_source_however_many_there_are() {
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        for n in 0..100 {
+            let (made_up, flow) = (org(&format!("made-up-{n}")), namespace(&format!("n-{}", n % 2)));
+            assert_eq!(pauses.pause(&made_up, false, &flow, WAIT, now).beside, None);
+        }
+    }
+
+    #[test]
+    fn old_pauses_and_signs_are_dropped() {
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        for n in 0..1000 {
+            let beside = pauses.pause(&org(&n.to_string()), true, &namespace("a"), WAIT, now + n * 2 * WAIT).beside;
+            assert_eq!(beside, None, "too long after one another");
+        }
+        assert_eq!((pauses.until.len(), pauses.succession.len()), (1, 1));
+    }
+}
