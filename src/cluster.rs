@@ -45,7 +45,7 @@ pub trait Cluster: Send + Sync + 'static {
     /// Reads a resource past every cache.
     fn read_app(&self, namespace: &str, name: &str) -> impl Future<Output = Result<Option<OrgOAuthApp>, Error>> + Send;
 
-    /// Lists the resources that may have this client id, with what says so and without what is large in them. Those whose
+    /// Lists the resources that may have this client id, with the fields that tell it and without what is large in them. Those whose
     /// `spec.id` it is are read past every cache; a derived id is known to the watch. `asking` is the namespace on whose
     /// behalf they are listed.
     fn apps_with_id(&self, id: &str, asking: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, Error>> + Send;

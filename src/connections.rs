@@ -20,7 +20,7 @@ pub trait Connections: Send + Sync + 'static {
     fn find(&self, name: &str) -> Option<Arc<IamConnection>>;
 
     /// The service with the connection's identity; opening again returns the same.
-    /// Where each namespace brings its own credentials, the identity is that of `namespace`.
+    /// Where each namespace provides its own credentials, the identity is that of `namespace`.
     fn open(
         &self,
         connection: &IamConnection,
@@ -53,7 +53,7 @@ impl CheckResult {
 pub enum ConnectionHealth {
     /// The API issued an access token for the credentials, with these claims.
     Accepted(TokenClaims),
-    /// Each namespace brings credentials of its own.
+    /// Each namespace provides its own credentials.
     ByEachNamespace,
     /// The API could not be asked yet, for want of an organization.
     NotAsked,

@@ -92,7 +92,7 @@ pub async fn run(
         };
         future::join(join_all(running), beside).await;
     };
-    // A process whose watches ended would serve nobody and say nothing.
+    // Without its watches the process would do nothing, and log nothing.
     tokio::select! {
         () = working => {}
         ended = &mut watching => tracing::error!(error = ended.err().map(|error| error.to_string()), "the watches ended"),

@@ -12,7 +12,7 @@ const RESERVED_FRACTION: usize = 4;
 /// For whom work is done. Requests of one flow wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Flow {
-    /// The operator itself, for what serves everybody: an access token, the check of a connection.
+    /// The operator itself, for what all share: an access token, the check of a connection.
     Operator,
     /// The resources of a namespace.
     Namespace(String),
@@ -98,7 +98,7 @@ impl FairQueue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Permits that nobody holds.
+    /// Permits that are not held.
     #[cfg(test)]
     pub fn free(&self) -> usize {
         let state = self.state();

@@ -29,7 +29,7 @@ pub struct Place<'a> {
     pub org: &'a OrgId,
 }
 
-/// What the grants of a connection say to a resource.
+/// Whether the grants of a connection cover a resource and allow what it requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// One grant allows everything that is asked for.

@@ -28,7 +28,7 @@ pub struct InUse<K: Eq + Hash, V> {
 }
 
 impl<K: Eq + Hash + Clone, V> Keyed<K, V> {
-    /// The value that all who use this key share; the first one makes it.
+    /// The value that all users of this key share; the first one makes it.
     pub fn get(&self, key: K, make: impl FnOnce() -> V) -> InUse<K, V> {
         let value = lock(&self.0).entry(key.clone()).or_insert_with(|| Arc::new(make())).clone();
         InUse { map: self.0.clone(), key, value }
@@ -56,7 +56,7 @@ impl<K: Eq + Hash, V> Deref for InUse<K, V> {
 impl<K: Eq + Hash, V> Drop for InUse<K, V> {
     fn drop(&mut self) {
         let mut map = lock(&self.map);
-        // The map's and this one: nobody can take another while the map is locked.
+        // The map's and this one: no other is made while the map is locked.
         if Arc::strong_count(&self.value) == 2 {
             map.remove(&self.key);
             // Rarely enough to cost little.
@@ -78,7 +78,7 @@ pub fn fingerprint(value: impl Hash) -> u64 {
     hash.finish()
 }
 
-/// Below so many entries nothing is looked through.
+/// With fewer entries nothing is pruned.
 const FEW: usize = 64;
 
 /// A map that forgets what is no longer of use, so often that it is at most twice as large as it must be.

@@ -59,7 +59,7 @@ impl State {
         }
     }
 
-    /// The version may be read by everybody. A refusal is an answer too.
+    /// Every user may read the version. A refusal is an answer too.
     async fn answers(&self) -> bool {
         match timeout(TIMEOUT, self.client.apiserver_version()).await {
             Ok(Ok(_)) => true,

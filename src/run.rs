@@ -198,7 +198,7 @@ async fn wait_for_claim_key(client: &Client, namespace: &str) -> ClaimKey {
     }
 }
 
-/// Returns once the operator can read what it watches; until then it says what is missing.
+/// Returns once the operator can read what it watches; until then it logs what is missing.
 async fn wait_for_access(client: &Client, settings: &controller::Settings) {
     loop {
         let error = match timeout(STARTUP_TIMEOUT, try_access(client, settings)).await {

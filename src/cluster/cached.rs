@@ -17,7 +17,7 @@ use std::io;
 /// A larger resource is kept as an outline; in bytes of JSON, and many short texts take some times as much memory.
 const LARGEST_WHOLE: usize = 4 << 10;
 
-/// A resource that a watch has told of.
+/// A resource from a watch.
 #[derive(Clone, Debug)]
 pub struct CachedApp {
     app: OrgOAuthApp,
@@ -36,7 +36,7 @@ impl CachedApp {
         &self.app
     }
 
-    /// The client ids that its app may have, as far as can be told without its Secret: the one that status records, and the
+    /// The client ids that its app may have, as far as is known without its Secret: the one that status records, and the
     /// one that it begins with. A tenant may have written either.
     pub fn client_ids(&self) -> impl Iterator<Item = ClientId> + use<> {
         let recorded = self.app.status.as_ref().and_then(|status| status.client_id.clone());

@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The tokens and lists of a tenant that nobody asks for are forgotten after so long.
+/// The tokens and lists of a tenant are forgotten when they were not used for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The connections that a watch keeps current.

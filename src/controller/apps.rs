@@ -1,5 +1,5 @@
 //! The controller of `OrgOAuthApp`s: when each is reconciled, and how many at once.
-//! Its queue is kube's. A change, a trigger or a requeue wakes a reconciliation, which then waits for its slots.
+//! Its queue is kube's. A change, a trigger or a requeue starts a reconciliation, which first waits for its slots.
 
 use super::admission::Admission;
 use super::attempts::Attempts;
@@ -37,11 +37,11 @@ const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
 /// One scope: the watch of its resources and what triggers their reconciliation.
 pub(super) struct Scope {
     pub apps: Store<CachedApp>,
-    /// A store wakes only one of those who wait for its first list.
+    /// Shared, since a store wakes only one of the futures that wait for its first list.
     pub listed: future::Shared<BoxFuture<'static, ()>>,
-    /// There when the watch began.
+    /// Those that existed when the watch began.
     pub found: AppRefs,
-    /// Created or changed since.
+    /// Those that were created or changed since.
     pub changed: AppRefs,
     pub triggers: UnboundedReceiver<Trigger>,
 }

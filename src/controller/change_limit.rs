@@ -23,7 +23,7 @@ struct Accepted {
 }
 
 impl ChangeLimit {
-    /// How long the resource with this uid has to wait, when it is as `change` tells now. `None` when it may be
+    /// How long the resource with this uid has to wait, whose state is hashed from `change`. `None` when it may be
     /// reconciled, which is then counted; a reconcile without a change is not counted and does not wait.
     pub fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
         let (uid, change) = (fingerprint(uid), fingerprint(change));

@@ -26,13 +26,13 @@ mod tests {
     use futures::{FutureExt, stream};
 
     #[tokio::test(start_paused = true)]
-    async fn what_need_not_wait_is_told_at_once_and_the_rest_when_its_turn_comes() {
+    async fn each_resource_is_due_after_its_own_delay() {
         let found = stream::iter([30, 0, 10, 0]).chain(stream::pending());
-        let mut told = Box::pin(delayed(found, |seconds| Duration::from_secs(*seconds)));
-        let now = std::iter::from_fn(|| told.next().now_or_never()?).collect::<Vec<u64>>();
+        let mut due = Box::pin(delayed(found, |seconds| Duration::from_secs(*seconds)));
+        let now = std::iter::from_fn(|| due.next().now_or_never()?).collect::<Vec<u64>>();
         assert_eq!(now, [0, 0]);
         let begin = tokio::time::Instant::now();
-        assert_eq!((told.next().await, begin.elapsed().as_secs()), (Some(10), 10));
-        assert_eq!((told.next().await, begin.elapsed().as_secs()), (Some(30), 30));
+        assert_eq!((due.next().await, begin.elapsed().as_secs()), (Some(10), 10));
+        assert_eq!((due.next().await, begin.elapsed().as_secs()), (Some(30), 30));
     }
 }

@@ -42,12 +42,12 @@ pub fn notify(subscribers: &Subscribers, trigger: &Trigger) {
 pub struct AffectedApps {
     apps: Store<CachedApp>,
     /// By connection, when the resources that waited for it were last reconciled because it became Ready.
-    woken: PrunedMap<String, Instant>,
+    triggered: PrunedMap<String, Instant>,
 }
 
 impl AffectedApps {
     pub fn new(apps: Store<CachedApp>) -> Self {
-        Self { apps, woken: PrunedMap::default() }
+        Self { apps, triggered: PrunedMap::default() }
     }
 
     pub fn by(&mut self, trigger: &Trigger, now: Instant) -> Vec<Arc<CachedApp>> {
@@ -61,12 +61,12 @@ impl AffectedApps {
 
     fn waiting_for(&mut self, connection: &str, now: Instant) -> Vec<Arc<CachedApp>> {
         let is_recent = |_: &String, at: &Instant| now < *at + MIN_READY_INTERVAL;
-        if self.woken.get(connection).is_some_and(|at| now < *at + MIN_READY_INTERVAL) {
+        if self.triggered.get(connection).is_some_and(|at| now < *at + MIN_READY_INTERVAL) {
             return Vec::new();
         }
         let waiting = self.filter(|app| app.spec.connection_ref.name == connection && waits_for_connection(app));
         if !waiting.is_empty() {
-            *self.woken.get_or_insert_with(connection.to_owned(), || now, is_recent) = now;
+            *self.triggered.get_or_insert_with(connection.to_owned(), || now, is_recent) = now;
             let apps = waiting.len();
             tracing::info!(connection, apps, "connection is Ready again; reconciling the apps that wait for it");
         }

@@ -85,8 +85,8 @@ pub fn connections(shared: &Shared, subscribers: Subscribers) -> (Store<IamConne
     (connections, Box::pin(watch.for_each_change(stream)))
 }
 
-/// A connection that comes into being, or is Ready again, concerns those who waited for it. One that is there when the watch
-/// begins concerns its users if it was changed and not looked at since.
+/// A connection that is created, or is Ready again, triggers the resources that waited for it. One that exists when the watch
+/// begins triggers its users if it was changed and not checked since.
 struct Connections(Subscribers);
 
 /// What is remembered of a connection.
@@ -142,7 +142,7 @@ pub fn namespaces(
     (namespaces, Box::pin(watch.for_each_change(stream)))
 }
 
-/// One that comes into being concerns nobody, since no resource can be older than its namespace.
+/// A namespace that is created triggers nothing, since no resource can be older than its namespace.
 struct Namespaces(Subscribers);
 
 impl EventHandler<NamespaceMeta> for Namespaces {

@@ -1,4 +1,4 @@
-//! What a grant allows, and how a refusal is told: what is asked for and not allowed, and what is allowed instead.
+//! What a grant allows, and the message of a refusal: what is requested and not allowed, and what is allowed instead.
 
 use super::redirect::Pattern;
 use super::wanted::{Asked, EVERY, Wanted};
@@ -6,10 +6,10 @@ use crate::crd::{Allow, GrantType};
 use crate::text::clean;
 use std::fmt;
 
-/// So many names are told; with these the others are found.
-const TOLD: usize = 10;
-/// A name is told up to here, in bytes.
-const LONGEST: usize = 64;
+/// The most names in a message; with these the others are found.
+const MAX_NAMES: usize = 10;
+/// The longest name in a message, in bytes.
+const MAX_NAME: usize = 64;
 
 /// What is asked for and not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,17 +142,19 @@ fn grant_type(kind: GrantType) -> String {
 
 /// Each name once, of which a tenant or an administrator may have chosen any character.
 fn list(names: &[String]) -> String {
-    let mut told: Vec<String> = Vec::new();
-    for name in names.iter().map(|name| clean(name, LONGEST)) {
-        if !told.contains(&name) {
-            told.push(name);
+    let mut unique: Vec<String> = Vec::new();
+    for name in names.iter().map(|name| clean(name, MAX_NAME)) {
+        if !unique.contains(&name) {
+            unique.push(name);
         }
     }
-    let more = told.len().saturating_sub(TOLD);
-    told.truncate(TOLD);
-    match (told.is_empty(), more) {
-        (true, _) => "none".to_owned(),
-        (false, 0) => told.join(", "),
-        (false, more) => format!("{} and {more} more", told.join(", ")),
+    let more = unique.len().saturating_sub(MAX_NAMES);
+    unique.truncate(MAX_NAMES);
+    if unique.is_empty() {
+        return "none".to_owned();
+    }
+    match more {
+        0 => unique.join(", "),
+        _ => format!("{} and {more} more", unique.join(", ")),
     }
 }

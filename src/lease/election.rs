@@ -190,7 +190,7 @@ mod tests {
         let renewed = claim(us.decide(Some(lease("us", 0)), begin + 2 * SECOND, at(2))).spec.unwrap();
         assert_eq!((renewed.acquire_time, renewed.lease_transitions), (Some(MicroTime(at(0))), Some(3)));
         assert_eq!(renewed.renew_time, Some(MicroTime(at(2))));
-        // Blank or deleted by hand: nobody else leads, so it goes on.
+        // Blank or deleted by hand: no other replica leads, so it goes on.
         claim(us.decide(Some(lease("", 0)), begin + 4 * SECOND, at(4)));
         claim(us.decide(None, begin + 6 * SECOND, at(6)));
     }

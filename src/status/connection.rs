@@ -9,10 +9,10 @@ use crate::iam::{OrgId, TokenClaims};
 use crate::reason::Reason;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// Credentials that end sooner are said to expire.
-const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Credentials that expire sooner have the condition `CredentialsExpiring`.
+const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// The status of a connection; without `counts`, what it says of them stays.
+/// The status of a connection. Without `counts`, `status.apps` stays as it is.
 pub fn of_connection(
     connection: &IamConnection,
     checked: &CheckResult,
@@ -23,10 +23,10 @@ pub fn of_connection(
     let generation = connection.metadata.generation;
     let last = old.conditions.iter().find(|c| c.r#type == ConditionType::Ready && c.observed_generation == generation);
     let ready = match ready(&checked.health, last) {
-        Some(said) => Some(said.after(&old.conditions, generation, now)),
+        Some(new) => Some(new.after(&old.conditions, generation, now)),
         None => last.cloned(),
     };
-    let expiring = expiring(&checked.expiry, now).map(|said| said.after(&old.conditions, generation, now));
+    let expiring = expiring(&checked.expiry, now).map(|new| new.after(&old.conditions, generation, now));
     let claims = claims(&checked.health, &old);
     IamConnectionStatus {
         observed_generation: generation,
@@ -37,7 +37,7 @@ pub fn of_connection(
     }
 }
 
-/// What the access token says of itself; where there is none now, the last truth stays.
+/// The claims of the access token; where there is none now, those of the last one stay.
 fn claims(health: &ConnectionHealth, old: &IamConnectionStatus) -> TokenClaims {
     match health {
         ConnectionHealth::Accepted(claims) => claims.clone(),
@@ -51,54 +51,54 @@ fn claims(health: &ConnectionHealth, old: &IamConnectionStatus) -> TokenClaims {
     }
 }
 
-/// `None` where the last truth stays.
+/// `None` where the last known condition stays.
 fn ready(health: &ConnectionHealth, last: Option<&Condition>) -> Option<NewCondition> {
-    let said = |status, reason, message: &str| {
+    let condition = |status, reason, message: &str| {
         Some(NewCondition { kind: ConditionType::Ready, status, reason, message: message.to_owned() })
     };
     match health {
         ConnectionHealth::Accepted(_) => {
-            said(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials.")
+            condition(ConditionStatus::True, Reason::Provisioned, "The API accepts the credentials.")
         }
-        ConnectionHealth::ByEachNamespace => said(
+        ConnectionHealth::ByEachNamespace => condition(
             ConditionStatus::True,
             Reason::Provisioned,
-            "Each namespace brings credentials of its own; its resources say whether the API accepts them.",
+            "Each namespace provides its own credentials; its resources report whether the API accepts them.",
         ),
         ConnectionHealth::NotAsked if last.is_none() => {
-            said(ConditionStatus::Unknown, Reason::Pending, "No resource has used this connection yet.")
+            condition(ConditionStatus::Unknown, Reason::Pending, "No resource has used this connection yet.")
         }
         ConnectionHealth::Unreachable(message) => {
-            said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
+            condition(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
         ConnectionHealth::Delayed(message) if last.is_none() => {
-            said(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
+            condition(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
         ConnectionHealth::Undecided(message) if last.is_none() => {
-            said(ConditionStatus::Unknown, Reason::CredentialsUnavailable, message)
+            condition(ConditionStatus::Unknown, Reason::CredentialsUnavailable, message)
         }
         ConnectionHealth::NotAsked | ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => None,
-        ConnectionHealth::Wrong(Blocked { reason, message }) => said(ConditionStatus::False, *reason, message),
+        ConnectionHealth::Wrong(Blocked { reason, message }) => condition(ConditionStatus::False, *reason, message),
     }
 }
 
 /// `None` where nothing is known.
 fn expiring(expiry: &Expiry, now: Timestamp) -> Option<NewCondition> {
-    let said = |status, reason, message| {
+    let condition = |status, reason, message| {
         Some(NewCondition { kind: ConditionType::CredentialsExpiring, status, reason, message })
     };
     match expiry {
         Expiry::NotKnown => None,
-        Expiry::At { what, at } if at.duration_since(now) < SOON => said(
+        Expiry::At { what, at } if at.duration_since(now) < EXPIRY_WARNING => condition(
             ConditionStatus::True,
             Reason::CredentialsExpiring,
-            format!("The credentials in {what} end at {at}: replace them there, which is taken up without a restart."),
+            format!("the credentials in {what} expire at {at}; replace them there, without a restart"),
         ),
         Expiry::At { what, at } => {
-            said(ConditionStatus::False, Reason::Provisioned, format!("The credentials in {what} end at {at}."))
+            condition(ConditionStatus::False, Reason::Provisioned, format!("The credentials in {what} expire at {at}."))
         }
         Expiry::Unreadable(message) => {
-            said(ConditionStatus::Unknown, Reason::CredentialsExpiring, format!("{message}: correct it."))
+            condition(ConditionStatus::Unknown, Reason::CredentialsExpiring, format!("{message}; correct it"))
         }
     }
 }

@@ -100,7 +100,7 @@ async fn each_tenant_provides_its_own_credentials_with_their_owners_consent() {
     consent("tenant-a");
     env.until_ready("billing").await;
     let message = env.until_connection("Ready", "True", "Provisioned").await;
-    assert!(message.contains("Each namespace brings credentials of its own"), "{message}");
+    assert!(message.contains("Each namespace provides its own credentials"), "{message}");
 
     let mut other = env.manifest("billing", json!({"orgId": "org-of-tenant-b"}));
     other["metadata"]["namespace"] = "tenant-b".into();

@@ -34,7 +34,7 @@ pub fn no_restart(workload: &Value, secret: &str, since: Timestamp) -> Option<Re
     (workload["spec"]["paused"] == true).then_some(RestartResult::Paused)
 }
 
-/// The patch that restarts a workload as it was read. It says when the secret was published, so that it is the same each time.
+/// The patch that restarts a workload as it was read. It holds the time when the secret was published, so that it is the same each time.
 pub fn restart(workload: &Value, since: Timestamp) -> Value {
     let read = &workload["metadata"];
     json!({

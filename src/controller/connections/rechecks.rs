@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// The least time between the check that found a connection Ready and the one that is requested.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
-/// So many requests are queued; further ones are dropped, since they say nothing new.
+/// So many requests are queued; further ones are dropped, since they add nothing.
 const MAX_QUEUED: usize = 64;
 
 /// Where reconciliations request checks.
@@ -60,7 +60,7 @@ impl LastReady {
         self.ready().insert(connection, Instant::now());
     }
 
-    /// A new check begins, and a request during it says nothing about its result.
+    /// A new check begins, and a request during it does not concern its result.
     pub fn forget(&self, connection: &str) {
         self.ready().remove(connection);
     }

@@ -20,28 +20,28 @@ use std::sync::Arc;
 /// The resources that are to be reconciled.
 pub type AppRefs = UnboundedReceiver<ObjectRef<CachedApp>>;
 
-/// The resources of a namespace, or all: those that are there when the watch begins, and those that come or change after that. The
-/// future runs the watch.
+/// The resources of a namespace, or all: those that exist when the watch begins, and those that are created or changed later.
+/// The future runs the watch.
 pub fn apps(
     shared: &Shared,
     namespace: Option<&str>,
     released: Arc<Released>,
 ) -> (Store<CachedApp>, [AppRefs; 2], BoxFuture<'static, ()>) {
     let (apps, writer) = store::<CachedApp>();
-    let ((find, found), (wake, changed)) = (unbounded(), unbounded());
+    let ((found, found_apps), (changed, changed_apps)) = (unbounded(), unbounded());
     let api = match namespace {
         None => Api::all(shared.client.clone()),
         Some(name) => Api::namespaced(shared.client.clone(), name),
     };
     let (reporter, claim_key) = (shared.reporter.clone(), shared.claim_key.clone());
-    let handler = Apps { find, wake, released, reporter, claim_key };
+    let handler = Apps { found, changed, released, reporter, claim_key };
     let watch = shared.watch(writer, Watched::OrgOAuthApps, handler);
-    (apps, [found, changed], Box::pin(watch.for_each_change(stream(api, watcher::Config::default()))))
+    (apps, [found_apps, changed_apps], Box::pin(watch.for_each_change(stream(api, watcher::Config::default()))))
 }
 
 pub(super) struct Apps {
-    pub find: UnboundedSender<ObjectRef<CachedApp>>,
-    pub wake: UnboundedSender<ObjectRef<CachedApp>>,
+    pub found: UnboundedSender<ObjectRef<CachedApp>>,
+    pub changed: UnboundedSender<ObjectRef<CachedApp>>,
     pub released: Arc<Released>,
     pub reporter: Reporter,
     pub claim_key: ClaimKey,
@@ -72,8 +72,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Our own writes of finalizer and status change nothing here that wakes somebody.
-    fn wakes(&self, before: &Self) -> bool {
+    /// The operator's own writes of finalizer and status trigger nothing.
+    fn triggers(&self, before: &Self) -> bool {
         self.generation != before.generation
             || self.requests != before.requests
             || (self.unprotected && !before.unprotected)
@@ -89,7 +89,7 @@ impl Apps {
         let released = !finalized && self.released.forget(&uid);
         let was_protected = before.is_some_and(|before| before.protected);
         let id = self.known_id(app, &uid);
-        // What status says may be forged, and a resource without finalizer and proof has no app that it leaves behind.
+        // The status may be forged, and a resource without finalizer and proof has no app that it leaves behind.
         let is_proven = match id {
             KnownId::Derived | KnownId::Claimed(_) => true,
             KnownId::Unproven => false,
@@ -104,7 +104,7 @@ impl Apps {
         }
     }
 
-    /// A claim on the derived id says nothing new, and is not checked: most resources have such a one.
+    /// A claim on the derived id adds nothing, and is not checked: most resources have such a one.
     fn known_id(&self, app: &OrgOAuthApp, uid: &str) -> KnownId {
         let claimed = app.status.as_ref().and_then(|status| status.claim.as_ref());
         let is_derived = |id: &str| id.strip_prefix(DERIVED_ID) == Some(uid);
@@ -126,7 +126,7 @@ pub fn requests(app: &OrgOAuthApp) -> [Option<String>; 2] {
 fn is_provisioned(app: &OrgOAuthApp) -> bool {
     let status = app.status.as_ref();
     let known = status.is_some_and(|status| status.client_id.is_some() || status.secret_name.is_some());
-    // Who only observes has no finalizer.
+    // A resource that is only observed has no finalizer.
     known && app.spec.management_policy == ManagementPolicy::Full
 }
 
@@ -134,18 +134,18 @@ impl EventHandler<CachedApp> for Apps {
     type State = Seen;
 
     fn on_apply(&self, app: &CachedApp, before: Previous<Seen>) -> Seen {
-        let (seen, tell) = match &before {
-            Previous::Unknown => (self.look(app.outline(), None), Some(&self.find)),
-            Previous::Absent => (self.look(app.outline(), None), Some(&self.wake)),
+        let (seen, subscriber) = match &before {
+            Previous::Unknown => (self.look(app.outline(), None), Some(&self.found)),
+            Previous::Absent => (self.look(app.outline(), None), Some(&self.changed)),
             Previous::Known(before) => {
                 let seen = self.look(app.outline(), Some(before));
-                let wakes = seen.wakes(before);
-                (seen, wakes.then_some(&self.wake))
+                let triggers = seen.triggers(before);
+                (seen, triggers.then_some(&self.changed))
             }
         };
-        if let Some(tell) = tell {
+        if let Some(subscriber) = subscriber {
             // Nobody reconciles any more during a shutdown.
-            tell.unbounded_send(ObjectRef::from_obj(app)).ok();
+            subscriber.unbounded_send(ObjectRef::from_obj(app)).ok();
         }
         seen
     }

@@ -1,5 +1,5 @@
-//! The watch of the Secrets that the operator writes, by label and of their metadata only, of which nothing is kept. Where
-//! Kubernetes refuses it, the operator works without: a Secret is then looked at when its resource is.
+//! The watch of the Secrets that the operator writes, by label and of their metadata only, without a store. Where Kubernetes
+//! refuses it, the operator works without: a Secret is then read when its resource is reconciled.
 
 use super::{PAGE, Shared};
 use crate::cluster::lenient::Lenient;
@@ -68,7 +68,7 @@ impl Secrets {
                 Ok(Event::InitApply(secret)) => {
                     missing.remove(secret.meta());
                     self.observed.changed(secret.meta());
-                    // Something was under way when the process before this one ended.
+                    // A rotation was in progress when the process before this one ended.
                     if is_of_rotation(secret.meta()) && !self.observed.is_known(secret.meta()) {
                         self.observed.wake_owner(secret.meta());
                     }

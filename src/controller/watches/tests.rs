@@ -71,11 +71,18 @@ fn drain<T>(receiver: &mut UnboundedReceiver<T>) -> Vec<T> {
 
 async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) -> Told {
     let (apps, writer) = store::<CachedApp>();
-    let ((find, mut found), (wake, mut woken), (reports, mut reported)) = (unbounded(), unbounded(), unbounded());
+    let ((found_sender, mut found), (changed, mut woken), (reports, mut reported)) =
+        (unbounded(), unbounded(), unbounded());
     let ours = Released::default();
     released.iter().for_each(|uid| ours.remember((*uid).into()));
     let reporter = Reporter(reports);
-    let handler = Apps { find, wake, released: Arc::new(ours), reporter: reporter.clone(), claim_key: claim_key() };
+    let handler = Apps {
+        found: found_sender,
+        changed,
+        released: Arc::new(ours),
+        reporter: reporter.clone(),
+        claim_key: claim_key(),
+    };
     let metrics = Arc::<Metrics>::default();
     let watch = Watch::new(writer, Watched::OrgOAuthApps, handler, reporter, metrics.clone());
     watch.for_each_change(stream::iter(events.into_iter().map(Ok))).await;
@@ -210,8 +217,14 @@ async fn the_id_of_an_app_that_was_left_behind_is_said_where_it_is_proven() {
 
 #[test]
 fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_said() {
-    let ((find, _found), (wake, _woken), (reports, mut reported)) = (unbounded(), unbounded(), unbounded());
-    let apps = Apps { find, wake, released: Arc::default(), reporter: Reporter(reports), claim_key: claim_key() };
+    let ((found_sender, _found), (changed, _woken), (reports, mut reported)) = (unbounded(), unbounded(), unbounded());
+    let apps = Apps {
+        found: found_sender,
+        changed,
+        released: Arc::default(),
+        reporter: Reporter(reports),
+        claim_key: claim_key(),
+    };
     let kept = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
     let seen = apps.on_apply(&app("a", finalized()).0.unwrap(), Previous::Unknown);
     apps.released.remember("a".into());
