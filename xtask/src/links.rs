@@ -83,7 +83,7 @@ fn every_promise_names_a_test_that_exists() {
         assert!(promises.len() > least, "{document} names tests");
         for (name, rest) in promises.into_iter().filter(|(name, _)| name.contains('_')) {
             let (file, _) = rest.split_once(')').unwrap();
-            let source = fs::read_to_string(repository().join(file)).unwrap();
+            let source = fs::read_to_string(repository().join(file)).unwrap_or_default();
             assert!(source.contains(&format!("fn {name}(")), "{document}: {file} has no test {name}");
         }
     }
