@@ -63,7 +63,7 @@ impl Overlap {
     }
 
     /// When stale consumers are to be looked for, if they last were at that time. The last quarter begins with a look.
-    pub fn next_look(self, last: Option<Timestamp>, some_are_stale: bool) -> Option<Timestamp> {
+    pub fn next_search(self, last: Option<Timestamp>, some_are_stale: bool) -> Option<Timestamp> {
         let part = self.ends.duration_since(self.began) / 16;
         let longest = if some_are_stale { INTERVAL_WHILE_STALE } else { LONGEST_INTERVAL };
         let last = last.unwrap_or(self.began);
@@ -101,7 +101,7 @@ impl RestartResult {
             Self::Paused => Some("is paused".into()),
             Self::NotAConsumer => Some(format!("does not use Secret {secret} in its pod template")),
             Self::Forbidden(said) => Some(format!(
-                "is out of reach, since the operator has no right to restart workloads, which rotation.restart: true of the chart gives: {said}"
+                "cannot be restarted, since the operator has no right to restart workloads, which rotation.restart: true of the chart gives: {said}"
             )),
             Self::Refused(said) => Some(format!("cannot be changed: {said}")),
         }
@@ -132,8 +132,8 @@ mod tests {
         let hour = 3600;
         let looks = |ends: i64, stale: bool| {
             let overlap = Overlap { began: at(0), ends: at(ends) };
-            let next = |last: &Timestamp| overlap.next_look(Some(*last), stale);
-            let first = overlap.next_look(None, stale);
+            let next = |last: &Timestamp| overlap.next_search(Some(*last), stale);
+            let first = overlap.next_search(None, stale);
             std::iter::successors(first, next).map(|at| at.as_second()).collect::<Vec<_>>()
         };
         assert_eq!(looks(4, false), [3], "short: with a quarter left, and never more often than twice a minute");
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn times_that_make_no_sense_bring_no_look() {
         let backwards = Overlap { began: at(100), ends: at(0) };
-        assert_eq!(backwards.next_look(None, true), None);
+        assert_eq!(backwards.next_search(None, true), None);
         assert!(!backwards.runs(at(50)));
         let endless = Overlap { began: Timestamp::MIN, ends: Timestamp::MAX };
-        assert!(endless.next_look(None, false).is_some());
+        assert!(endless.next_search(None, false).is_some());
     }
 }

@@ -42,7 +42,7 @@ pub use consumers::{overlap_ending, stale_consumers};
 pub use drift::drift;
 pub use faults::{after_fault, outcome_with_retain_hint};
 pub use model::{
-    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListWitness, Observed, PendingProgress, Remembered, Remote,
+    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, Observed, PendingProgress, Remembered, Remote,
     RoleAssignment, SecretWriteProgress, SentChange, Validity,
 };
 pub use ownership::{holds_claim, is_ours, signed_claim};

@@ -158,7 +158,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 return Ok(outcome);
             }
         }
-        let message = format!("no end after {MAX_STEPS} steps; please report it");
+        let message = format!("no outcome after {MAX_STEPS} steps; this is a bug, please report it");
         tracing::error!("{message}");
         Ok(Outcome::Blocked(Blocked::new(Reason::InternalError, message)))
     }

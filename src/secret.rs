@@ -105,7 +105,7 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
     }
 }
 
-/// The secret that a user brings with `clientSecretRef`.
+/// The secret that a user provides with `clientSecretRef`.
 #[derive(Clone, Debug)]
 pub enum ProvidedSecret {
     /// Its value.
@@ -114,9 +114,9 @@ pub enum ProvidedSecret {
     Missing(String),
 }
 
-/// The guard of a Secret that a user hands over, `what` as a person calls it: read only with its owner's consent, else
-/// one sentence says what lacks.
-pub fn consented(what: &str, existing: Option<Secret>) -> Result<Secret, String> {
+/// The guard of a Secret that a user provides, `what` as a person calls it: it is read only if its owner opted in, else one
+/// sentence says what is missing.
+pub fn require_opt_in(what: &str, existing: Option<Secret>) -> Result<Secret, String> {
     let secret =
         existing.ok_or_else(|| format!("there is no {what}: create it, with the label {USE_LABEL}: \"true\""))?;
     match secret.labels().get(USE_LABEL).map(String::as_str) {
@@ -130,7 +130,7 @@ pub fn consented(what: &str, existing: Option<Secret>) -> Result<Secret, String>
 /// The secret that `clientSecretRef` names.
 pub fn provided(reference: &KeyRef, existing: Option<Secret>) -> ProvidedSecret {
     let KeyRef { name, key } = reference;
-    let secret = match consented(&format!("Secret {name}"), existing) {
+    let secret = match require_opt_in(&format!("Secret {name}"), existing) {
         Ok(secret) => secret,
         Err(why) => return ProvidedSecret::Missing(format!("{why}, or correct spec.clientSecretRef.name")),
     };
@@ -269,11 +269,11 @@ impl OwnedSecret {
         self.secret.resource_version()
     }
 
-    /// The write that takes off every mark of the operator, so that the Secret outlives its resource.
+    /// The write that removes all metadata of the operator, so that the Secret outlives its resource.
     pub fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
         let mut secret = Secret::clone(&self.secret);
         contents::disown(app, &mut secret);
-        contents::take_marks_off(&mut secret);
+        contents::strip_operator_metadata(&mut secret);
         SecretWrite::Replace(secret)
     }
 
@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_brought_needs_its_owners_consent() {
+    fn a_provided_secret_needs_the_opt_in_of_its_owner() {
         let reference = KeyRef { name: "mine".into(), key: "value".into() };
         let handed = |label: &str, value: &[u8]| {
             let mut secret = Secret::default();

@@ -177,7 +177,7 @@ impl SecretReader {
         let object = ObjectName::new::<Secret>(namespace, location.secret_name());
         let found = self.read(&object).await?;
         let secret = match location.tenant() {
-            Some(_) => secret::consented(&object.to_string(), found).map_err(InvalidError::NotOptedIn)?,
+            Some(_) => secret::require_opt_in(&object.to_string(), found).map_err(InvalidError::NotOptedIn)?,
             None => require_exists(&object, found)?,
         };
         let credentials = match &location.form {

@@ -2,7 +2,7 @@
 //! So an app that existed is gone only if a second read after a pause says so, and the list where the API has one, and a refused
 //! token request where the app can have tokens of its own.
 
-use super::model::{ListWitness, Observed, Validity};
+use super::model::{ListCheck, Observed, Validity};
 use super::resource::is_provable;
 use super::step::{Call, Outcome, Retry, Step};
 use super::time::{is_recent, lag_end};
@@ -35,13 +35,13 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
         return Some(absent_once(observed));
     }
     match observed.list {
-        ListWitness::Unasked => {
+        ListCheck::NotAsked => {
             let since = observed.remembered.absent_since.unwrap_or(observed.now);
             let age = Duration::try_from(observed.now.duration_since(since)).unwrap_or_default();
             return Some(Step::Call(Call::ConfirmAbsence(id, age)));
         }
-        ListWitness::Shows => return Some(not_shown(observed, "the list of its organization shows it")),
-        ListWitness::NoList | ListWitness::ShowsNot => {}
+        ListCheck::Listed => return Some(not_shown(observed, "the list of its organization shows it")),
+        ListCheck::Unsupported | ListCheck::NotListed => {}
     }
     let current = contents.current?;
     match observed.validity(&current) {
@@ -59,10 +59,10 @@ pub fn confirm_free(observed: &Observed) -> Option<Step> {
         return None;
     }
     match observed.list {
-        ListWitness::Unasked => Some(Step::Call(Call::ConfirmAbsence(observed.client_id(), Duration::ZERO))),
-        ListWitness::Shows => Some(not_shown(observed, "the list of its organization shows it")),
-        ListWitness::NoList => (!is_seen_twice(observed)).then(|| absent_once(observed)),
-        ListWitness::ShowsNot => None,
+        ListCheck::NotAsked => Some(Step::Call(Call::ConfirmAbsence(observed.client_id(), Duration::ZERO))),
+        ListCheck::Listed => Some(not_shown(observed, "the list of its organization shows it")),
+        ListCheck::Unsupported => (!is_seen_twice(observed)).then(|| absent_once(observed)),
+        ListCheck::NotListed => None,
     }
 }
 

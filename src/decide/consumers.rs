@@ -14,7 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
     let look = || {
-        let is_due = next_look(observed, &contents).is_some_and(|at| at <= observed.now);
+        let is_due = next_search(observed, &contents).is_some_and(|at| at <= observed.now);
         contents.rotated_at.filter(|_| is_due).map(Step::FindStaleConsumers)
     };
     Ok(restart(observed, &contents).or_else(look))
@@ -38,10 +38,10 @@ fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
 }
 
 /// When stale consumers are to be looked for next.
-pub fn next_look(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let last = observed.remembered.consumers_looked_for.filter(|(revision, _)| *revision == contents.revision);
+pub fn next_search(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let last = observed.remembered.consumers_searched.filter(|(revision, _)| *revision == contents.revision);
     let some_are_stale = stale_consumers(observed).is_some();
-    running(observed, contents)?.next_look(last.map(|(_, at)| at), some_are_stale)
+    running(observed, contents)?.next_search(last.map(|(_, at)| at), some_are_stale)
 }
 
 /// The pods that hold an earlier secret, as far as is known, while the previous one is valid.

@@ -21,7 +21,7 @@ pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
         Creation::Issued(issued) => {
             let secret = issued.client_secret.clone();
             let contents = observed.contents().publish(&observed.app, &issued.client_id, secret, observed.now);
-            Some(Step::WriteSecret(contents, WriteReason::HandedOut))
+            Some(Step::WriteSecret(contents, WriteReason::Issued))
         }
         Creation::NotTried | Creation::Refused(_) | Creation::Stored => None,
     })

@@ -53,7 +53,7 @@ fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
         Validity::NotAsked => Ok(verify(observed, secret)),
         Validity::Invalid(said) | Validity::NotKnown(said) => Err(not_the_apps(observed, said)),
         Validity::Valid | Validity::NotProvable => {
-            Ok(write_published(observed, &contents, secret, WriteReason::Proven))
+            Ok(write_published(observed, &contents, secret, WriteReason::Verified))
         }
     }
 }

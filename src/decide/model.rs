@@ -156,15 +156,15 @@ pub enum SecretWriteProgress {
 
 /// What the list of the organization says of an app that a read does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListWitness {
+pub enum ListCheck {
     /// It was not asked.
-    Unasked,
-    /// There is no list.
-    NoList,
-    /// It shows the app.
-    Shows,
-    /// It does not show the app.
-    ShowsNot,
+    NotAsked,
+    /// The API has no list.
+    Unsupported,
+    /// It has the app.
+    Listed,
+    /// It does not have the app.
+    NotListed,
 }
 
 /// A change that the API accepted, and may not show yet.
@@ -191,8 +191,8 @@ pub struct Remembered {
     pub refused_pending: Option<ClientSecret>,
     /// A secret for which the API issues no token, and since when.
     pub refused: Option<(ClientSecret, Timestamp)>,
-    /// When stale consumers were last looked for, and of which revision of the secret.
-    pub consumers_looked_for: Option<(i64, Timestamp)>,
+    /// When stale consumers were last searched, and for which revision of the secret.
+    pub consumers_searched: Option<(i64, Timestamp)>,
     /// Whether a deletion was sent.
     pub deletion_sent: bool,
     /// When the API accepted a deletion.
@@ -215,7 +215,7 @@ pub struct Observed {
     pub key: ClaimKey,
     /// When the reconcile began.
     pub now: Timestamp,
-    /// A secret that nobody has seen, should the reconcile need one.
+    /// A secret that was generated for this reconcile, should it need one.
     pub generated_secret: ClientSecret,
     /// Whether `app` was read or written in this reconcile, and is not from a cache that may lag.
     pub is_uncached: bool,
@@ -252,7 +252,7 @@ pub struct Observed {
     /// What was remembered from earlier reconciles, and is remembered for later ones.
     pub remembered: Remembered,
     /// What the list says of an app that a read does not show.
-    pub list: ListWitness,
+    pub list: ListCheck,
     /// What the API said to the deletion in this reconcile.
     pub deletion: Option<Deletion>,
     /// The pods that use a Secret of the app, once they were looked for.
@@ -296,7 +296,7 @@ impl Observed {
             secret_write: SecretWriteProgress::Unknown,
             updated: Vec::new(),
             remembered: Remembered::default(),
-            list: ListWitness::Unasked,
+            list: ListCheck::NotAsked,
             deletion: None,
             users: None,
             stale_consumers: None,

@@ -1,4 +1,4 @@
-//! How what a step brought is folded into what is observed. Several facts follow from one answer of the API; each of them is
+//! Folds the result of a step into what is observed. Several facts follow from one answer of the API; each of them is
 //! derived here, so that no caller can forget one.
 
 use super::claims::recorded_claim;
@@ -11,13 +11,13 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Observed {
     /// The resource as Kubernetes has it now.
-    pub fn saw(&mut self, app: OrgOAuthApp) {
+    pub fn observe_app(&mut self, app: OrgOAuthApp) {
         self.recorded_claim = recorded_claim(&app, &self.key);
         (self.app, self.is_uncached) = (app, true);
     }
 
     /// What a read or a list shows.
-    pub fn saw_remote(&mut self, remote: Remote) {
+    pub fn observe_remote(&mut self, remote: Remote) {
         self.remote = remote;
         match &self.remote {
             Remote::Absent => {
@@ -44,7 +44,7 @@ impl Observed {
     }
 
     /// A secret came further. What was verified before says nothing about it any more.
-    pub fn came_to(&mut self, secret: &ClientSecret, progress: PendingProgress) {
+    pub fn record_progress(&mut self, secret: &ClientSecret, progress: PendingProgress) {
         self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
     }
 
@@ -67,7 +67,7 @@ impl Observed {
     }
 
     /// The API answered a deletion. What was read before says nothing any more.
-    pub fn answered_deletion(&mut self, deletion: Deletion) {
+    pub fn observe_deletion(&mut self, deletion: Deletion) {
         if deletion == Deletion::Accepted {
             self.remembered.deletion_accepted.get_or_insert(self.now);
         }

@@ -60,7 +60,7 @@ pub fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
 pub fn refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
     match observed.validity(&current) {
-        Validity::Invalid(said) | Validity::NotKnown(said) => match is_said_to_be_refused(&observed.app) {
+        Validity::Invalid(said) | Validity::NotKnown(said) => match is_reported_refused(&observed.app) {
             true => Some(said),
             false => refused(observed, contents),
         },
@@ -68,7 +68,7 @@ pub fn refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<
     }
 }
 
-fn is_said_to_be_refused(app: &OrgOAuthApp) -> bool {
+fn is_reported_refused(app: &OrgOAuthApp) -> bool {
     let ready = app.condition(ConditionType::Ready);
     ready.is_some_and(|c| c.status == ConditionStatus::False && c.reason == Reason::CredentialRefused.as_str())
 }
@@ -103,7 +103,7 @@ pub fn is_refused_once(observed: &Observed) -> bool {
 }
 
 /// Whether status says that the API is to be asked again, also by a process that ended since.
-fn is_said_to_be_refused_once(app: &OrgOAuthApp) -> bool {
+fn is_reported_refused_once(app: &OrgOAuthApp) -> bool {
     let is_true = |kind| app.condition(kind).filter(|c| c.status == ConditionStatus::True);
     let is_doubted = |c: &Condition| c.reason == Reason::SecretNotProven.as_str();
     is_true(ConditionType::Ready).is_some() && is_true(ConditionType::Reconciling).is_some_and(is_doubted)
@@ -116,7 +116,7 @@ pub fn is_proven(observed: &Observed) -> bool {
     match observed.validity(&current) {
         Validity::Valid | Validity::NotProvable => true,
         Validity::NotAsked | Validity::Invalid(_) | Validity::NotKnown(_) => {
-            let is_doubted = is_said_to_be_refused(&observed.app) || refused(observed, &contents).is_some();
+            let is_doubted = is_reported_refused(&observed.app) || refused(observed, &contents).is_some();
             is_recorded(&observed.app, &contents) && !is_doubted
         }
     }
@@ -160,7 +160,7 @@ fn due(observed: &Observed, contents: &SecretContents) -> Due {
         contents.current.as_ref().is_some_and(|current| observed.remembered.refused_since(current).is_some());
     let is_asked = reconcile_requested(&observed.app).is_some();
     let is_changed = !observed.updated.is_empty() || is_changed_after(observed, proven_at);
-    let is_doubted = was_refused || is_said_to_be_refused(&observed.app) || is_said_to_be_refused_once(&observed.app);
+    let is_doubted = was_refused || is_reported_refused(&observed.app) || is_reported_refused_once(&observed.app);
     match is_old || is_doubted || is_asked || is_changed {
         true => Due::Again,
         false => Due::No,

@@ -54,7 +54,7 @@ enum Standing {
     Next,
     /// It is the one that consumers find, since it was staged.
     Published,
-    /// Another process published a secret meanwhile, or somebody deleted the Secret in order to end all former ones.
+    /// Another process published a secret meanwhile, or somebody deleted the Secret in order to end all earlier ones.
     Overtaken,
 }
 
@@ -74,10 +74,10 @@ fn standing(observed: &Observed, contents: &SecretContents, pending: &PendingSec
 fn date(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let (mode, follows, since) = (RotationMode::Overlap, contents.revision, observed.now);
     let pending = Some(PendingSecret { mode, follows, since, ..pending.clone() });
-    write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::PutBack)
+    write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::Restored)
 }
 
-/// Nothing is pending any more. Whatever replaced the former secret ended its validity, unless it was to overlap.
+/// Nothing is pending any more. Whatever replaced the earlier secret ended its validity, unless it was to overlap.
 fn finish(observed: &Observed, contents: &SecretContents, mode: RotationMode) -> Step {
     let previous = match mode {
         RotationMode::Overlap => contents.previous.clone(),

@@ -1,5 +1,5 @@
 //! When a secret is to be rotated, and what a rotation waits for: the end of the previous secret, and its pace.
-//! Times come from the Secret and from status, of which tenants can write the former.
+//! Times come from the Secret, which tenants can write, and from status.
 
 use super::model::Observed;
 use super::resource::{DEFAULT_OVERLAP, is_public, overlap_of};

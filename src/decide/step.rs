@@ -56,9 +56,9 @@ pub enum Step {
     RemoveSecret(OwnedSecret),
     /// Remove a Secret that was written under an earlier name.
     RemovePreviousTarget(OwnedSecret),
-    /// Take the marks of the operator off the Secret.
+    /// Remove the metadata of the operator from the Secret.
     ReleaseSecret(OwnedSecret),
-    /// Let the resource go.
+    /// Remove the finalizer, so that Kubernetes removes the resource.
     DropFinalizer,
     /// Nothing more in this reconcile.
     Finish(Outcome),
@@ -67,8 +67,8 @@ pub enum Step {
 /// Why the Secret is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteReason {
-    /// The API handed a credential out.
-    HandedOut,
+    /// The API issued credentials.
+    Issued,
     /// The API has the staged secret, which replaces one that was lost or is not trusted.
     Replaced,
     /// The API has the secret that the user provides as the only valid one.
@@ -78,11 +78,11 @@ pub enum WriteReason {
     /// The spec names another Secret.
     Moved,
     /// The value is not the published one, and the API accepts it.
-    Proven,
+    Verified,
     /// Only the client id is known.
     IdOnly,
     /// It differs from what it should be.
-    PutBack,
+    Restored,
     /// Only the claim on it is not the one that the operator signs now.
     Signed,
 }
@@ -96,8 +96,8 @@ pub enum RotationWrite {
     Accepted,
     /// Consumers find the pending secret, or it is given up, or the previous one is no longer valid.
     Over,
-    /// Somebody took away what it says, or only its claim is not the one that the operator signs now.
-    PutBack,
+    /// Somebody edited it, or only its claim is not the one that the operator signs now.
+    Restored,
 }
 
 /// One call to the API.
@@ -198,7 +198,7 @@ impl Retry {
 pub enum Effect {
     /// It only reads, or ends the reconcile.
     Nothing,
-    /// It ends the reconcile with everything as it should be.
+    /// It ends the reconcile, and everything is as it should be.
     Settled,
     /// It changes what Kubernetes has, in order to keep it true.
     Kubernetes,
@@ -238,7 +238,7 @@ impl Step {
             Self::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
             | Self::Unclaim
             | Self::WriteSecret(..)
-            | Self::WriteRotation(_, RotationWrite::Accepted | RotationWrite::Over | RotationWrite::PutBack)
+            | Self::WriteRotation(_, RotationWrite::Accepted | RotationWrite::Over | RotationWrite::Restored)
             | Self::RestartConsumer(..)
             | Self::RemoveSecret(_)
             | Self::RemovePreviousTarget(_)

@@ -78,7 +78,7 @@ fn maintain(observed: &Observed, contents: SecretContents) -> Next {
 fn sign_rotation(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let secret = observed.rotation_secret.as_ref()?.owned()?;
     let is_signed_otherwise = signed_claim(observed).is_some_and(|claim| secret.claim() != Some(&claim));
-    is_signed_otherwise.then(|| write_rotation(observed, contents.clone(), RotationWrite::PutBack))
+    is_signed_otherwise.then(|| write_rotation(observed, contents.clone(), RotationWrite::Restored))
 }
 
 /// What differs from what it should be is written again, unless Kubernetes made it so.
@@ -94,7 +94,7 @@ fn restore(observed: &Observed, contents: SecretContents) -> Next {
         return Ok(None);
     }
     let as_signed = SecretContents { claim: secret.claim().cloned(), ..wanted.clone() };
-    let reason = if secret.matches(app, &as_signed) { WriteReason::Signed } else { WriteReason::PutBack };
+    let reason = if secret.matches(app, &as_signed) { WriteReason::Signed } else { WriteReason::Restored };
     Ok(Some(Step::WriteSecret(wanted, reason)))
 }
 
@@ -152,7 +152,7 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
         Wanted::Current => None,
         Wanted::Restored(secret) => {
             let contents = SecretContents { current: Some(secret.clone()), ..contents.clone() };
-            (!previous_is_valid).then(|| write(observed, contents, WriteReason::PutBack))
+            (!previous_is_valid).then(|| write(observed, contents, WriteReason::Restored))
         }
         Wanted::Other(secret, mode) => {
             if paced_until(observed, contents).is_some() {
@@ -180,7 +180,7 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let is_wanted = is_requested(&observed.app, &contents) || refused(observed, &contents).is_some();
     let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
-    let look = consumers::next_look(observed, &contents);
+    let look = consumers::next_search(observed, &contents);
     let deadlines = [next_rotation(&observed.app, &contents), expiry, paced, check, look];
     // What is due and waits for something else is no reason to look again at once.
     deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
@@ -190,7 +190,7 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
 fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let app = &observed.app;
     let current = contents.current.as_ref().filter(|_| contents.is_edited(app))?;
-    let trust = || Some(write_published(observed, contents, current, WriteReason::Proven));
+    let trust = || Some(write_published(observed, contents, current, WriteReason::Verified));
     match observed.validity(current) {
         Validity::Valid => trust(),
         Validity::Invalid(_) | Validity::NotKnown(_) => None,

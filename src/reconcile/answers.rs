@@ -16,7 +16,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match answer {
             Ok(credentials) => {
                 let again = self.observed.contents().revision > 0;
-                self.observed.saw_remote(Remote::AsDefined);
+                self.observed.observe_remote(Remote::AsDefined);
                 self.observed.creation = Creation::Issued(credentials);
                 match again {
                     false => self.record_event(Reason::Created, format!("Created app {}.", app.id)),
@@ -107,11 +107,11 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                     (None, Remote::AsDefined) => Remote::AsDefined,
                     (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
                 };
-                self.observed.saw_remote(remote);
+                self.observed.observe_remote(remote);
                 Ok(())
             }
             Err(iam::Error::NotFound(_)) => {
-                self.observed.saw_remote(Remote::Absent);
+                self.observed.observe_remote(Remote::Absent);
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -127,10 +127,12 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match answer {
             Ok(()) => {
                 self.observed.exists();
-                self.observed.came_to(secret, PendingProgress::Accepted);
+                self.observed.record_progress(secret, PendingProgress::Accepted);
             }
-            Err(iam::Error::Conflict(_)) => self.observed.came_to(secret, PendingProgress::Conflict { was_found }),
-            Err(iam::Error::NotFound(_)) => self.observed.saw_remote(Remote::Absent),
+            Err(iam::Error::Conflict(_)) => {
+                self.observed.record_progress(secret, PendingProgress::Conflict { was_found })
+            }
+            Err(iam::Error::NotFound(_)) => self.observed.observe_remote(Remote::Absent),
             Err(fault) => return Err(fault),
         }
         Ok(())

@@ -4,7 +4,7 @@
 use super::{Connections, Flow, Reconciliation};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Blocked, Call, ListWitness, Outcome, Remote, RoleAssignment, after_fault, may_be_old, org_id};
+use crate::decide::{Blocked, Call, ListCheck, Outcome, Remote, RoleAssignment, after_fault, may_be_old, org_id};
 use crate::iam::{self, ClientId, ClientSecret, Iam, Lookup, OrgId};
 use crate::reason::Reason;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Call::Read(id) => {
                 let shown = iam.read(&org, &id).await?;
-                self.observed.saw_remote(shown.map_or(Remote::Absent, Remote::Shown));
+                self.observed.observe_remote(shown.map_or(Remote::Absent, Remote::Shown));
                 Ok(())
             }
             Call::FindInList(id) => self.find_in_list(iam, &org, &id).await,
@@ -81,7 +81,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             Lookup::NotListed => Remote::Listed(None),
             Lookup::Read(shown) => shown.map_or(Remote::Absent, Remote::Shown),
         };
-        self.observed.saw_remote(remote);
+        self.observed.observe_remote(remote);
         Ok(())
     }
 
@@ -95,11 +95,11 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match iam.find(org, id, max_age).await? {
             Lookup::Listed(_) => {
                 self.observed.exists();
-                self.observed.list = ListWitness::Shows;
+                self.observed.list = ListCheck::Listed;
             }
-            Lookup::NotListed => self.observed.list = ListWitness::ShowsNot,
-            Lookup::Read(None) => self.observed.list = ListWitness::NoList,
-            Lookup::Read(Some(shown)) => self.observed.saw_remote(Remote::Shown(shown)),
+            Lookup::NotListed => self.observed.list = ListCheck::NotListed,
+            Lookup::Read(None) => self.observed.list = ListCheck::Unsupported,
+            Lookup::Read(Some(shown)) => self.observed.observe_remote(Remote::Shown(shown)),
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     async fn delete(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> Result<(), iam::Error> {
         self.observed.remembered.deletion_sent = true;
         let deletion = iam.delete(org, id).await?;
-        self.observed.answered_deletion(deletion);
+        self.observed.observe_deletion(deletion);
         Ok(())
     }
 }

@@ -16,11 +16,11 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match self.operator.cluster.stale_consumers(&self.identity.namespace, &secret, until).await {
             Ok(stale) => self.observed.stale_consumers = Some(stale),
             // What is known of them stays, until the next time.
-            Err(cluster::Error::Refused(message)) => tracing::warn!("pods cannot be looked for: {message}"),
+            Err(cluster::Error::Refused(message)) => tracing::warn!("failed to list pods; retrying: {message}"),
             Err(fault) => return Err(fault),
         }
         let revision = self.observed.contents().revision;
-        self.observed.remembered.consumers_looked_for = Some((revision, self.observed.now));
+        self.observed.remembered.consumers_searched = Some((revision, self.observed.now));
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             result.failure(&secret).map(|why| format!("{workload} {why}"))
         };
         let failed: Vec<String> = self.observed.restarts.iter().filter_map(why).collect();
-        let message = format!("Not restarted after the rotation: {}.", failed.join("; "));
+        let message = format!("workloads not restarted after the rotation: {}", failed.join("; "));
         let event = AppEvent { reason: Reason::ConsumersNotRestarted, message, warning: true };
         (!failed.is_empty()).then_some(event)
     }
@@ -54,7 +54,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
         let (stale, overlap) = (stale_consumers(&self.observed)?, overlap_ending(&self.observed)?);
         let message = format!(
-            "Pods {} still hold the previous client secret of app {}, which ends at {}: restart them before, or name their workloads in spec.rotation.restart.",
+            "pods {} still use the previous client secret of app {}, which expires at {}; restart them before, or name their workloads in spec.rotation.restart",
             stale.named(),
             self.observed.client_id(),
             overlap.ends,

@@ -87,7 +87,7 @@ impl ObservedSecrets {
         self.told(&key_of(secret), Told::Gone(fingerprint(&secret.uid)));
     }
 
-    /// Whether a reconcile of this process has seen the Secret, or writes it.
+    /// Whether a reconcile of this process has observed the Secret, or writes it.
     pub fn is_known(&self, secret: &ObjectMeta) -> bool {
         self.entries().contains_key(&key_of(secret))
     }

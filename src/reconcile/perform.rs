@@ -35,7 +35,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 if !has_finalizer(&app) {
                     return Ok(overridden("the finalizer of the resource"));
                 }
-                self.observed.saw(app);
+                self.observed.observe_app(app);
             }
             Step::Claim { id, origin } => self.claim(id, origin).await?,
             Step::Unclaim => {
@@ -127,7 +127,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         if !is_same {
             return Err(cluster::Error::Stale);
         }
-        self.observed.saw(present);
+        self.observed.observe_app(present);
         Ok(Flow::Next)
     }
 
@@ -180,10 +180,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         self.write_status(OrgOAuthAppStatus { client_id: Some(id.0.clone()), claim: Some(claim), adopted, ..old })
             .await?;
         if origin == ClaimOrigin::Adopted {
-            self.record_event(
-                Reason::Adopted,
-                format!("App {id} existed and is managed by this resource from now on."),
-            );
+            self.record_event(Reason::Adopted, format!("Adopted app {id}, which existed already."));
         }
         self.observed.claim = ClaimProgress::Recorded(origin);
         Ok(())
@@ -191,7 +188,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     async fn write_status(&mut self, status: OrgOAuthAppStatus) -> Result<(), cluster::Error> {
         let app = self.operator.cluster.write_status(&self.observed.app, &status).await?;
-        self.observed.saw(app);
+        self.observed.observe_app(app);
         Ok(())
     }
 
@@ -273,7 +270,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.secret_accepted();
                 self.observed.rotation_secret = Some(secret);
                 if let (RotationWrite::Staged, Some(pending)) = (reason, &content.pending) {
-                    self.observed.came_to(&pending.secret, PendingProgress::Staged);
+                    self.observed.record_progress(&pending.secret, PendingProgress::Staged);
                     // Another process may have rotated and removed its Secret between the read and the write.
                     self.observed.secret = Some(self.read_secret(&self.secret_name()).await?);
                 }
@@ -307,7 +304,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.operator.secret_writes.overridden(&self.identity.uid, self.generation(), secret);
                 self.observed.secret_write = SecretWriteProgress::Overridden;
                 let name = secret.name();
-                self.record_event(Reason::KubernetesRefused, format!("Secret {name} stays as it was: an admission policy of the cluster sets its labels or annotations otherwise."));
+                self.record_event(Reason::KubernetesRefused, format!("Left Secret {name} as it is: an admission policy of the cluster sets its labels or annotations otherwise."));
             }
             Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {
                 self.record_write(reason)
@@ -325,31 +322,31 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     fn record_write(&mut self, reason: WriteReason) {
         let (id, name) = (self.observed.client_id(), secret_name(&self.observed.app));
         match reason {
-            WriteReason::HandedOut | WriteReason::IdOnly | WriteReason::Signed => {}
+            WriteReason::Issued | WriteReason::IdOnly | WriteReason::Signed => {}
             WriteReason::Replaced => {
-                self.record_event(Reason::Regenerated, format!("The client secret of app {id} was replaced."));
+                self.record_event(Reason::Regenerated, format!("Replaced the client secret of app {id}."));
             }
             WriteReason::Provided => self.record_event(Reason::Regenerated, self.provided_secret_was_set(&id)),
             WriteReason::Rotated => {
-                self.record_event(Reason::Rotated, format!("The client secret of app {id} was rotated."))
+                self.record_event(Reason::Rotated, format!("Rotated the client secret of app {id}."))
             }
             WriteReason::Moved => {
-                self.record_event(Reason::Moved, format!("The credential of app {id} was moved to Secret {name}."))
+                self.record_event(Reason::Moved, format!("Moved the credentials of app {id} to Secret {name}."))
             }
             // The first secret of an app that was taken over is one that was provided.
-            WriteReason::Proven if self.observed.contents().revision == 1 => {
-                let message = format!("The client secret that was provided for app {id} is the app's.");
+            WriteReason::Verified if self.observed.contents().revision == 1 => {
+                let message = format!("Verified the client secret provided for app {id}.");
                 self.record_event(Reason::Adopted, message);
             }
-            WriteReason::Proven => {
-                let message = format!("The client secret in Secret {name} was checked and is the app's.");
+            WriteReason::Verified => {
+                let message = format!("Verified the edited client secret in Secret {name}.");
                 self.record_event(Reason::Repaired, message);
             }
-            WriteReason::PutBack if self.is_respecified() => {
-                self.record_event(Reason::Updated, format!("Secret {name} was changed to what the spec says."));
+            WriteReason::Restored if self.is_respecified() => {
+                self.record_event(Reason::Updated, format!("Updated Secret {name} to match the spec."));
             }
-            WriteReason::PutBack => {
-                self.record_event(Reason::Repaired, format!("Secret {name} was edited and is put back."))
+            WriteReason::Restored => {
+                self.record_event(Reason::Repaired, format!("Restored Secret {name} after an external edit."))
             }
         }
     }
@@ -358,7 +355,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         let reference = self.observed.app.spec.client_secret_ref.as_ref();
         let source = reference.map(|reference| format!("Secret {}", reference.name)).unwrap_or_default();
         format!(
-            "The client secret of app {id} was set in the API to the value that {source} provides, and every other one ended. To rotate it, put a new value into {source}."
+            "Set the client secret of app {id} to the value that {source} provides, and ended every other one. To rotate it, put a new value into {source}."
         )
     }
 
@@ -378,7 +375,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         self.operator.cluster.drop_finalizer(&self.observed.app).await?;
         let id = self.observed.client_id();
         match &self.observed.deletion {
-            Some(_) => self.record_event(Reason::Deleted, format!("App {id} is gone.")),
+            Some(_) => self.record_event(Reason::Deleted, format!("Deleted app {id}.")),
             None => self.record_event(Reason::Released, format!("Released app {id}; it was not changed in the API.")),
         }
         Ok(Flow::End(Outcome::Gone))

@@ -196,7 +196,7 @@ impl SecretContents {
         let target = &app.spec.secret;
         secret.labels_mut().extend(target.labels.clone());
         let annotations = self.annotations(&target.keys);
-        own(app, &mut secret);
+        set_owner(app, &mut secret);
         let mut secret = rendered(app, super::secret_name(app), secret, target.annotations.clone(), annotations);
         let text = |secret: &ClientSecret| secret.expose().to_owned();
         let values = [
@@ -220,7 +220,9 @@ impl SecretContents {
         // What proves that a create was this resource's must not go before the deletion has asked.
         match self.pending_mode() {
             Some(RotationMode::Create) => disown(app, &mut secret),
-            Some(RotationMode::Overlap | RotationMode::Replace | RotationMode::Unknown) | None => own(app, &mut secret),
+            Some(RotationMode::Overlap | RotationMode::Replace | RotationMode::Unknown) | None => {
+                set_owner(app, &mut secret)
+            }
         }
         let mut secret = rendered(app, name, secret, BTreeMap::new(), annotations);
         let values = [
@@ -279,7 +281,7 @@ pub fn label_selector() -> String {
 }
 
 /// Takes off every label and annotation that makes a Secret the operator's.
-pub(super) fn take_marks_off(secret: &mut Secret) {
+pub(super) fn strip_operator_metadata(secret: &mut Secret) {
     secret.labels_mut().retain(|name, _| name != OWNER_LABEL && name != MANAGED_BY_LABEL);
     secret.annotations_mut().retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
 }
@@ -291,7 +293,7 @@ pub(super) fn claim(secret: &Secret) -> Option<SignedClaim> {
 
 /// Kubernetes deletes the Secret with its resource, unless that is to be decided when the resource is deleted: the
 /// garbage collector may come first, and it does in a foreground deletion.
-fn own(app: &OrgOAuthApp, secret: &mut Secret) {
+fn set_owner(app: &OrgOAuthApp, secret: &mut Secret) {
     let owner = match app.spec.deletion_policy {
         DeletionPolicy::Delete => app.controller_owner_ref(&()),
         DeletionPolicy::Retain | DeletionPolicy::DeleteWhenUnused => None,

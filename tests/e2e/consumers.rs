@@ -106,8 +106,8 @@ async fn stale_pods_are_named_and_warned_about_once() {
     let warned = async || env.notes("billing", "ConsumersStale").len() == 1;
     env.until("it is warned of", warned).await;
     let note = env.notes("billing", "ConsumersStale").remove(0);
-    assert!(note.starts_with("Pods web still hold the previous client secret of app ooa-"), "{note}");
-    assert!(note.ends_with("restart them before, or name their workloads in spec.rotation.restart."), "{note}");
+    assert!(note.starts_with("pods web still use the previous client secret of app ooa-"), "{note}");
+    assert!(note.ends_with("restart them before, or name their workloads in spec.rotation.restart"), "{note}");
     // Neither another reconcile nor another operator reports it again.
     let back = env.app("billing").await;
     env.operator().kill().unwrap();
@@ -181,10 +181,10 @@ async fn workloads_that_use_the_secret_are_restarted_once_per_rotation() {
     let note = env.notes("billing", "ConsumersNotRestarted").remove(0);
     assert_eq!(
         note,
-        "Not restarted after the rotation: Deployment stranger does not use Secret billing in its pod template; Deployment missing does not exist."
+        "workloads not restarted after the rotation: Deployment stranger does not use Secret billing in its pod template; Deployment missing does not exist"
     );
     let rotated = env.notes("billing", "Rotated").remove(0);
-    assert!(rotated.contains("Deployment web is restarted. StatefulSet queue is restarted."), "{rotated}");
+    assert!(rotated.contains("Restarted Deployment web. Restarted StatefulSet queue."), "{rotated}");
     reconciled_again(&env).await;
     assert_eq!(restarts(&env), 3, "once each");
     assert_eq!(env.notes("billing", "ConsumersNotRestarted").len(), 1);
@@ -199,7 +199,7 @@ async fn rotation_without_the_right_to_restart_succeeds_and_is_reported_once() {
     let reported = async || !env.notes("billing", "ConsumersNotRestarted").is_empty();
     env.until("it is reported", reported).await;
     let note = env.notes("billing", "ConsumersNotRestarted").remove(0);
-    assert!(note.contains("Deployment web is out of reach"), "{note}");
+    assert!(note.contains("Deployment web cannot be restarted"), "{note}");
     assert!(
         note.contains("rotation.restart: true of the chart gives: deployments.apps \"web\" is forbidden"),
         "{note}"

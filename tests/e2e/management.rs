@@ -52,7 +52,7 @@ async fn a_changed_spec_is_one_patch_of_what_differs() {
         sent.extend(fields(always));
         assert_eq!(calls.iter().map(|call| call.body.clone()).collect::<Vec<_>>(), [Value::Object(sent)]);
         assert_eq!(env.credential("billing").await, credential);
-        let named = format!("App {id} was changed: accessTokenTTL, displayName.");
+        let named = format!("Changed app {id}: accessTokenTTL, displayName.");
         env.until("an Event names the fields", async || env.kubectl(&["get", "events"]).contains(&named)).await;
     }
 }
@@ -158,7 +158,7 @@ async fn roles_are_assigned_kept_and_removed() {
             roles == Some(json!([{"name": role}]))
         };
         assert!(held("org_member").await, "{flavor:?}");
-        let note = format!("App {id} created. App {id} was added to its organization.");
+        let note = format!("Created app {id}. Added app {id} to its organization.");
         env.until("one Event reports both", async || env.kubectl(&["get", "events"]).contains(&note)).await;
         env.change("billing", named("developer")).await;
         env.until("the role is another", async || held("developer").await).await;

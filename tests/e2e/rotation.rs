@@ -171,7 +171,7 @@ async fn leaked_provided_secret_is_set_again_until_it_is_replaced() {
     env.annotate("billing", ROTATE, "now").await;
     env.until_rotated("billing", "now").await;
     let message = format!(
-        "The client secret of app {id} was set in the API to the value that Secret mine provides, and every other one ended. To rotate it, put a new value into Secret mine."
+        "Set the client secret of app {id} to the value that Secret mine provides, and ended every other one. To rotate it, put a new value into Secret mine."
     );
     let events = async || env.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}{.items[*].note}"]);
     env.until("an Event says so", async || events().await.contains(&message)).await;

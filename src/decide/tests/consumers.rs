@@ -25,7 +25,7 @@ fn looking_at(now: Timestamp, also: impl FnOnce(&mut Observed)) -> Observed {
 }
 
 fn looked_for(revision: i64, at: Timestamp) -> impl Fn(&mut Observed) {
-    move |observed| observed.remembered.consumers_looked_for = Some((revision, at))
+    move |observed| observed.remembered.consumers_searched = Some((revision, at))
 }
 
 #[test]

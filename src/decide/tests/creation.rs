@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{
-    Call, Creation, IdOwner, ListWitness, Observed, Outcome, Remote, Retry, SecretWriteProgress, Step, decide,
+    Call, Creation, IdOwner, ListCheck, Observed, Outcome, Remote, Retry, SecretWriteProgress, Step, decide,
 };
 use crate::iam::{self, ClientId, NewApp};
 use crate::reason::Reason;
@@ -50,14 +50,14 @@ fn an_app_is_created_with_what_the_spec_says_and_a_secret_that_is_durable() {
 #[test]
 fn kubernetes_is_asked_whether_it_takes_the_secret_before_the_api_hears_of_the_app() {
     let unknown = |observed: &mut Observed| observed.secret_write = SecretWriteProgress::Unknown;
-    assert_step(observe(app(json!({})), free, unknown), try_secret(Some("fresh")));
+    assert_step(observe(app(json!({})), free, unknown), try_secret(Some("generated")));
     let public = app(json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}}));
     assert_step(observe(public, free, unknown), try_secret(None));
     let is_free = |observed: &mut Observed| {
         unknown(observed);
         (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
     };
-    assert_step(observe(chosen(json!({})), free, is_free), try_secret(Some("fresh")));
+    assert_step(observe(chosen(json!({})), free, is_free), try_secret(Some("generated")));
     for known in [SecretWriteProgress::Accepted, SecretWriteProgress::Written, SecretWriteProgress::Overridden] {
         assert_step(observe(app(json!({})), free, |observed| observed.secret_write = known), create(None));
     }
@@ -70,7 +70,7 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
         observe(app(json!({})), free, also)
     };
     assert_step(refused(Remote::Unread), read());
-    assert_step(refused(as_wanted()), stage(RotationMode::Replace, "fresh"));
+    assert_step(refused(as_wanted()), stage(RotationMode::Replace, "generated"));
     assert_step(refused(Remote::Absent), waits(Reason::ApiConflict, "exists", Retry::Backoff));
 }
 
@@ -144,12 +144,12 @@ fn a_claim_stays_while_an_earlier_create_may_come_to_light() {
 fn an_app_that_is_gone_is_created_again_with_a_secret_that_is_durable() {
     let gone = |secrets: &dyn Fn(&OrgOAuthApp) -> Secrets, also: &dyn Fn(&mut Observed)| {
         observe(app(json!({})), secrets, |observed| {
-            absent(10, ListWitness::ShowsNot)(observed);
+            absent(10, ListCheck::NotListed)(observed);
             answer(observed, "current", refused());
             also(observed);
         })
     };
-    assert_step(gone(&published, &nothing), stage(RotationMode::Create, "fresh"));
+    assert_step(gone(&published, &nothing), stage(RotationMode::Create, "generated"));
     assert_step(gone(&staged(RotationMode::Create), &nothing), create(Some("next")));
     let provided = |observed: &mut Observed| observed.provided = Some(ProvidedSecret::Value(secret("current")));
     assert_step(gone(&published, &provided), create(Some("current")));

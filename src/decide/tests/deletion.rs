@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{
-    Access, Blocked, IdOwner, ListWitness, Observed, Outcome, Remote, Retry, Step, outcome_with_retain_hint,
+    Access, Blocked, IdOwner, ListCheck, Observed, Outcome, Remote, Retry, Step, outcome_with_retain_hint,
 };
 use crate::iam::{Deletion, Verification};
 use crate::reason::Reason;
@@ -62,7 +62,7 @@ fn an_app_is_gone_after_two_reads_unless_a_create_may_come_to_light() {
     for deletion in ALL {
         let twice = |seconds: i64, unanswered_create: Option<i64>| {
             with(deleting(json!({})), |observed| {
-                absent(seconds, ListWitness::Unasked)(observed);
+                absent(seconds, ListCheck::NotAsked)(observed);
                 observed.deletion = Some(deletion.clone());
                 observed.remembered.unanswered_create = unanswered_create.map(|seconds| before(observed.now, seconds));
             })
@@ -103,14 +103,14 @@ fn a_deletion_that_was_sent_is_not_sent_again_while_the_app_is_not_shown() {
 #[test]
 fn an_app_that_is_not_proven_to_be_this_resources_is_never_deleted_unseen() {
     let intending = || intending(deleting(json!({"spec": {"id": "chosen"}})));
-    let unseen = |seconds| with(intending(), absent(seconds, ListWitness::Unasked));
+    let unseen = |seconds| with(intending(), absent(seconds, ListCheck::NotAsked));
     assert_step(with(intending(), nothing), read());
     assert_step(unseen(0), second_read(Retry::NoLaterThan(after(at(2), 10))));
     assert_step(unseen(10), drop_finalizer());
     let soon = |seconds| {
         observe(intending(), staged_before_create, |observed| {
             observed.now = after(at(1), seconds);
-            absent(10, ListWitness::Unasked)(observed);
+            absent(10, ListCheck::NotAsked)(observed);
         })
     };
     // A create may still come to light.
@@ -208,7 +208,7 @@ fn an_app_that_is_in_use_is_deleted_when_it_is_not_any_more() {
 #[test]
 fn deletion_without_a_connection_says_how_to_release_the_app() {
     let refused = || Access::Refused(Blocked::new(Reason::ConnectionNotFound, "there is no IamConnection x"));
-    let begin = |app| Observed::new(app, refused(), key(), at(2), secret("fresh"));
+    let begin = |app| Observed::new(app, refused(), key(), at(2), secret("generated"));
     let hint =
         "there is no IamConnection x; to delete this resource without its app, set spec.deletionPolicy to Retain";
     let not_found = || blocked(Reason::ConnectionNotFound, hint);

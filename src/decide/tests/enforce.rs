@@ -13,18 +13,18 @@ fn without_finalizer() -> Value {
 
 #[test]
 fn a_new_app_takes_these_steps() {
-    let observed = Observed::new(app(without_finalizer()), granted(), key(), at(2), secret("fresh"));
+    let observed = Observed::new(app(without_finalizer()), granted(), key(), at(2), secret("generated"));
     assert_steps(
         observed,
         [
             (read_secrets(), |observed| observed.hold(Secrets::only(SecretState::Absent))),
             (authenticate(), |observed| observed.authenticated = true),
-            (add_finalizer(), |observed| observed.saw(app(json!({})))),
-            (try_secret(Some("fresh")), |observed| observed.secret_write = SecretWriteProgress::Accepted),
+            (add_finalizer(), |observed| observed.observe_app(app(json!({})))),
+            (try_secret(Some("generated")), |observed| observed.secret_write = SecretWriteProgress::Accepted),
             (create(None), |observed| {
                 (observed.remote, observed.creation) = (Remote::AsDefined, Creation::Issued(credentials("current")));
             }),
-            (publish(WriteReason::HandedOut, "current"), |observed| {
+            (publish(WriteReason::Issued, "current"), |observed| {
                 observed.hold(published(&observed.app));
                 observed.creation = Creation::Stored;
             }),

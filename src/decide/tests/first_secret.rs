@@ -12,7 +12,7 @@ use serde_json::json;
 fn an_app_that_was_published_before_is_read_before_its_secret_is_replaced() {
     let before = |remote| observe(claimed(app(synced())), free, |observed| observed.remote = remote);
     assert_step(before(Remote::Unread), read());
-    assert_step(before(as_wanted()), stage(RotationMode::Replace, "fresh"));
+    assert_step(before(as_wanted()), stage(RotationMode::Replace, "generated"));
     assert_step(before(Remote::Absent), create(None));
 }
 
@@ -43,7 +43,7 @@ fn adopted(policy: &str) -> OrgOAuthApp {
 #[test]
 fn the_secret_of_an_adopted_app_is_replaced_only_if_the_spec_says_so() {
     assert_step(observe(adopted("Adopt"), free, is_shown), write_secret(WriteReason::IdOnly, |_| {}));
-    assert_step(observe(adopted("AdoptAndRotate"), free, is_shown), stage(RotationMode::Replace, "fresh"));
+    assert_step(observe(adopted("AdoptAndRotate"), free, is_shown), stage(RotationMode::Replace, "generated"));
     let id_only = |app: &OrgOAuthApp| {
         let SecretContents { client_id, claim, .. } = contents(app);
         holding(app, &SecretContents { client_id, claim, ..SecretContents::default() })
@@ -69,12 +69,12 @@ fn a_provided_secret_of_an_adopted_app_is_verified_before_it_is_published() {
     };
     let adopted = |verification| providing("Adopt", "client_credentials", verification);
     assert_step(adopted(None), verify("provided"));
-    assert_step(adopted(Some(Verification::Accepted)), publish(WriteReason::Proven, "provided"));
+    assert_step(adopted(Some(Verification::Accepted)), publish(WriteReason::Verified, "provided"));
     let invalid = |said: &str| blocked(Reason::SecretRefInvalid, &format!("spec.clientSecretRef: {said}"));
     assert_step(adopted(Some(refused())), invalid("invalid_client"));
     assert_step(adopted(Some(not_known())), invalid("unauthorized_client"));
     // No token can be asked for.
-    assert_step(providing("Adopt", "authorization_code", None), publish(WriteReason::Proven, "provided"));
+    assert_step(providing("Adopt", "authorization_code", None), publish(WriteReason::Verified, "provided"));
     // One that the spec may replace is replaced.
     let rotating = providing("AdoptAndRotate", "client_credentials", None);
     assert_step(rotating, stage(RotationMode::Replace, "provided"));

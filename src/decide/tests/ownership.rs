@@ -48,7 +48,7 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     assert_step(observe(chosen(json!({})), free, is_free), claim(ClaimOrigin::New));
     let now = |observed: &mut Observed| (observed.claim, observed.remote) = (CLAIMED_NOW, Remote::Absent);
     assert_step(observe(claimed(chosen(json!({}))), free, now), create(None));
-    assert_step(observe(claimed(chosen(json!({}))), free, is_shown), stage(RotationMode::Replace, "fresh"));
+    assert_step(observe(claimed(chosen(json!({}))), free, is_shown), stage(RotationMode::Replace, "generated"));
 }
 
 /// A resource that chose an id, with what its status and its Secret say; the API shows the app, and nobody else has it.
@@ -99,7 +99,7 @@ fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_s
     let (accepted, is_refused) = (|| Some(Verification::Accepted), || Some(refused()));
     let resource = || intending(chosen(json!({})));
     assert_step(with(resource(), free, Remote::Unread, None), read());
-    assert_step(with(resource(), free, Remote::Absent, None), stage(RotationMode::Create, "fresh"));
+    assert_step(with(resource(), free, Remote::Absent, None), stage(RotationMode::Create, "generated"));
     assert_step(with(resource(), staged_before_create, Remote::Absent, None), create(Some("next")));
     assert_step(with(resource(), staged_before_create, as_wanted(), None), verify("next"));
     assert_step(with(resource(), staged_before_create, as_wanted(), accepted()), claim(ClaimOrigin::Created));

@@ -52,7 +52,7 @@ fn observing_keeps_the_secret_true() {
     let other_label = app(json!({"spec": {"secret": {"labels": {"team": "a"}}}}));
     let overwritten = |_: &OrgOAuthApp| published(&other_label);
     let observed = observe(observing(json!({"spec": {"secret": {"labels": {"team": "b"}}}})), overwritten, is_shown);
-    assert_step(observed, write_secret(crate::decide::WriteReason::PutBack, |_| {}));
+    assert_step(observed, write_secret(crate::decide::WriteReason::Restored, |_| {}));
 }
 
 #[test]

@@ -120,9 +120,9 @@ fn a_secret_that_is_about_to_be_replaced_waits_for_what_comes_of_that() {
 #[test]
 fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a_minute_apart() {
     let is_refused = |seconds: i64| move |observed: &mut Observed| refuse_since(observed, "current", seconds);
-    let fresh = || stage(RotationMode::Overlap, "fresh");
+    let generated = || stage(RotationMode::Overlap, "generated");
     assert_step(proven_in_hour(Some(1), json!({}), is_refused(59)), settled_until(after(at(2), 1)));
-    assert_step(proven_in_hour(Some(1), json!({}), is_refused(60)), fresh());
+    assert_step(proven_in_hour(Some(1), json!({}), is_refused(60)), generated());
     let observing = json!({"spec": {"managementPolicy": "Observe"}});
     assert_step(proven_in_hour(Some(1), observing, is_refused(60)), plans([Planned::RotateSecret]));
     // It may be valid.
@@ -191,7 +191,7 @@ fn a_provided_secret_that_is_refused_is_sent_again_also_while_the_previous_one_i
         let contents = SecretContents { previous: previous("before", at(49)), ..contents(&observed.app) };
         observed.hold(holding(&observed.app, &contents));
     };
-    assert_step(refused_twice(json!({}), generated), stage(RotationMode::Replace, "fresh"));
+    assert_step(refused_twice(json!({}), generated), stage(RotationMode::Replace, "generated"));
 }
 
 #[test]
@@ -199,12 +199,12 @@ fn the_secret_of_an_adopted_app_is_not_replaced_unasked_when_it_is_refused() {
     let adopted = |policy: &str| {
         let spec = json!({"id": "chosen", "adoptionPolicy": policy});
         refused_twice(json!({"spec": spec, "status": {"adopted": true}}), |observed| {
-            observed.saw(claimed(observed.app.clone()));
+            observed.observe_app(claimed(observed.app.clone()));
             observed.hold(published(&observed.app));
         })
     };
     assert_step(adopted("Adopt"), is_refused_now(Retry::Backoff));
-    assert_step(adopted("AdoptAndRotate"), stage(RotationMode::Overlap, "fresh"));
+    assert_step(adopted("AdoptAndRotate"), stage(RotationMode::Overlap, "generated"));
 }
 
 /// Status says so of Ready.

@@ -36,7 +36,7 @@ fn sent(seconds: i64) -> impl Fn(&mut Observed) {
     move |observed| {
         let (desired, at) = (observed.desired.clone().unwrap(), before(observed.now, seconds));
         observed.remembered.sent = Some(SentChange { desired, at, is_shown: false });
-        observed.saw_remote(drifted());
+        observed.observe_remote(drifted());
     }
 }
 
@@ -63,15 +63,15 @@ fn a_change_that_the_api_does_not_show_yet_is_not_sent_twice() {
     // What was shown and differs again is drift.
     let shown_meanwhile = |observed: &mut Observed| {
         sent(1)(observed);
-        observed.saw_remote(as_wanted());
-        observed.saw_remote(drifted());
+        observed.observe_remote(as_wanted());
+        observed.observe_remote(drifted());
     };
     assert_step(observe(app(json!({})), published, shown_meanwhile), rename());
     // What the API shows may be from before the change for as long as that, and is remembered no longer.
     let remembered = |seconds| {
         let shown = |observed: &mut Observed| {
             sent(seconds)(observed);
-            observed.saw_remote(as_wanted());
+            observed.observe_remote(as_wanted());
         };
         observe(app(json!({})), published, shown).remembered.sent.map(|sent| sent.is_shown)
     };
@@ -84,7 +84,7 @@ fn a_change_that_is_taken_back_is_sent_though_the_api_shows_what_was_before() {
         observe(app(json!({})), published, move |observed| {
             sent(seconds)(observed);
             observed.remembered.sent.as_mut().unwrap().desired = described("Daily");
-            observed.saw_remote(remote);
+            observed.observe_remote(remote);
         })
     };
     assert_step(taken_back(119, as_wanted()), update(&["description"], repeated()));

@@ -4,7 +4,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{
-    ListWitness, Observed, PendingProgress, Remote, Retry, RotationWaits, RotationWrite, WriteReason, previous_end,
+    ListCheck, Observed, PendingProgress, Remote, Retry, RotationWaits, RotationWrite, WriteReason, previous_end,
     requested_rotation_waits,
 };
 use crate::iam::Verification;
@@ -186,14 +186,14 @@ fn a_rotation_waits_for_a_previous_secret_that_is_not_known_too() {
         |_| secrets,
         |observed| {
             is_shown(observed);
-            observed.remembered.consumers_looked_for = Some((1, observed.now));
+            observed.remembered.consumers_searched = Some((1, observed.now));
         },
     );
     assert_eq!(previous_end(&observed, &observed.contents()), Some(at(12)));
     assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForPrevious));
     assert_step(&observed, settled_until(after(at(2), 45 * 60)));
     observed.now = at(12);
-    assert_step(observed, stage(RotationMode::Overlap, "fresh"));
+    assert_step(observed, stage(RotationMode::Overlap, "generated"));
 }
 
 /// The pending secret is published already, in that mode.
@@ -263,7 +263,7 @@ fn a_pending_secret_of_which_nobody_knows_what_became_counts_as_sent_now() {
         }
     };
     for follows in [0, 1] {
-        let known = write_rotation(RotationWrite::PutBack, |contents| {
+        let known = write_rotation(RotationWrite::Restored, |contents| {
             contents.pending = Some(PendingSecret { since: at(2), ..pending(RotationMode::Overlap) });
         });
         assert_step(observe(app(synced()), unmarked(follows), nothing), known);
@@ -274,7 +274,7 @@ fn a_pending_secret_of_which_nobody_knows_what_became_counts_as_sent_now() {
 fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
     let with = |next: Option<Verification>, current: Option<Verification>| {
         observe(app(json!({})), staged(RotationMode::Create), move |observed| {
-            observed.saw_remote(as_wanted());
+            observed.observe_remote(as_wanted());
             next.into_iter().for_each(|verification| answer(observed, "next", verification));
             match current {
                 Some(Verification::Refused(_)) => refuse_since(observed, "current", 60),
@@ -318,13 +318,13 @@ fn a_secret_that_was_staged_for_a_create_that_was_refused_is_given_up() {
         observe(app(json!({})), staged(RotationMode::Create), |observed| {
             progressed(progress)(observed);
             observed.creation = crate::decide::Creation::Refused(crate::iam::Error::Conflict("exists".into()));
-            observed.saw_remote(as_wanted());
+            observed.observe_remote(as_wanted());
         })
     };
     assert_step(is_refused(PendingProgress::Staged), discard());
     let is_shown_now = |observed: &mut Observed| {
         progressed(PendingProgress::Staged)(observed);
-        observed.saw_remote(as_wanted());
+        observed.observe_remote(as_wanted());
     };
     assert_step(observe(app(json!({})), staged(RotationMode::Create), is_shown_now), verify("next"));
     // An earlier create with it may have taken hold.
@@ -345,7 +345,7 @@ fn a_secret_that_was_staged_for_a_create_that_was_refused_is_given_up() {
 fn a_pending_secret_of_an_app_that_is_gone_is_that_of_the_next_one() {
     for mode in [RotationMode::Create, RotationMode::Replace, RotationMode::Overlap] {
         let gone = observe(app(json!({})), staged(mode), |observed| {
-            absent(10, ListWitness::ShowsNot)(observed);
+            absent(10, ListCheck::NotListed)(observed);
             answer(observed, "current", refused());
         });
         assert_step(gone, create(Some("next")));

@@ -8,8 +8,8 @@ use crate::reason::Reason;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 use serde_json::{Value, json};
 
-fn fresh() -> Expected {
-    stage(RotationMode::Overlap, "fresh")
+fn generated() -> Expected {
+    stage(RotationMode::Overlap, "generated")
 }
 
 /// A previous secret is valid until hour 12.
@@ -24,14 +24,14 @@ fn a_secret_is_rotated_when_it_is_due_and_not_while_the_one_before_is_valid() {
     let rotating = |secrets: fn(&OrgOAuthApp) -> Secrets, now| {
         observe(app(overlapping("10h", "12h")), secrets, |observed| {
             is_shown_at(now)(observed);
-            observed.remembered.consumers_looked_for = Some((1, now));
+            observed.remembered.consumers_searched = Some((1, now));
         })
     };
     assert_step(rotating(published, at(8)), settled_until(due));
-    assert_step(rotating(published, due), fresh());
+    assert_step(rotating(published, due), generated());
     assert_step(rotating(with_previous, due), settled_until(after(due, 45 * 60)));
     assert_step(rotating(with_previous, before(at(12), 1)), settled_until(at(12)));
-    assert_step(rotating(with_previous, at(12)), fresh());
+    assert_step(rotating(with_previous, at(12)), generated());
     // Without an interval nothing is due.
     let years_later = |observed: &mut Observed| {
         is_shown_at(at(100_000))(observed);
@@ -69,15 +69,15 @@ fn asked(value: &str) -> Value {
 #[test]
 fn a_request_to_rotate_is_fulfilled_once_per_value() {
     let before = |_: &OrgOAuthApp| published(&app(synced()));
-    assert_step(observe(app(asked("1")), before, nothing), fresh());
+    assert_step(observe(app(asked("1")), before, nothing), generated());
     let fulfilled = |_: &OrgOAuthApp| published(&app(asked("1")));
     assert_step(observe(app(asked("1")), fulfilled, is_shown), settled());
-    assert_step(observe(app(asked("2")), fulfilled, is_shown), fresh());
+    assert_step(observe(app(asked("2")), fulfilled, is_shown), generated());
     // An interval is not needed.
     let mut one_line = one_line(json!({"rotation": {"overlap": "2h"}}));
     let before = published(&one_line);
     one_line.metadata.annotations = app(asked("1")).metadata.annotations;
-    assert_step(observe(one_line, |_| before, nothing), fresh());
+    assert_step(observe(one_line, |_| before, nothing), generated());
     let public = json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}});
     let id_only = |_: &OrgOAuthApp| {
         let app = app(public.clone());
@@ -104,12 +104,12 @@ fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
 #[test]
 fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
     for (revision, rotated_at, waits, expected) in [
-        (2, 940, None, fresh()),
+        (2, 940, None, generated()),
         (2, 941, Some(RotationWaits::ForPace), settled_until(second(1001))),
         // The first secret is no rotation.
-        (1, 999, None, fresh()),
+        (1, 999, None, generated()),
         // A time that is yet to come is wrong.
-        (2, 2000, None, fresh()),
+        (2, 2000, None, generated()),
     ] {
         let observed = asked_again(revision, rotated_at, json!({}));
         assert_eq!(requested_rotation_waits(&observed), waits, "{revision} {rotated_at}");
@@ -128,12 +128,12 @@ fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute()
         answer(&mut observed, "edited", refused());
         observed
     };
-    assert_step(after(940, None), fresh());
+    assert_step(after(940, None), generated());
     let words = "the client secret in Secret billing was edited; the requested rotation, which replaces it, waits";
     let paced = || waits(Reason::RotationRunning, words, Retry::NoLaterThan(second(1001)));
     assert_step(after(941, None), paced());
     // What consumers find is not valid, so the previous secret is not waited for.
-    assert_step(after(940, Some(5000)), stage(RotationMode::Replace, "fresh"));
+    assert_step(after(940, Some(5000)), stage(RotationMode::Replace, "generated"));
     assert_step(after(941, Some(5000)), paced());
     assert_eq!(requested_rotation_waits(&after(941, Some(5000))), Some(RotationWaits::ForPace));
 }
@@ -161,7 +161,7 @@ fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
     // It has ended, or was beside another one.
     for over in [reported(1, 2), reported(2, 3)] {
         assert_eq!(requested_rotation_waits(&over), None);
-        assert_step(over, fresh());
+        assert_step(over, generated());
     }
 }
 

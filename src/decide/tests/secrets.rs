@@ -68,7 +68,7 @@ fn the_claim_on_the_secret_of_the_rotation_is_renewed() {
         let rotation = holding(app, &SecretContents { claim: None, ..contents.clone() }).rotation;
         Secrets { rotation, ..holding(app, &contents) }
     };
-    assert_step(observe(app(json!({})), unsigned, nothing), write_rotation(RotationWrite::PutBack, |_| {}));
+    assert_step(observe(app(json!({})), unsigned, nothing), write_rotation(RotationWrite::Restored, |_| {}));
 }
 
 /// The same Secret as one that is being deleted and kept by a finalizer.

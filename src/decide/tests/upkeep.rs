@@ -21,13 +21,13 @@ fn relabeled(_: &OrgOAuthApp) -> Secrets {
 
 #[test]
 fn what_was_edited_in_the_secret_is_restored() {
-    assert_step(observe(labeled("b"), relabeled, nothing), write_secret(WriteReason::PutBack, |_| {}));
+    assert_step(observe(labeled("b"), relabeled, nothing), write_secret(WriteReason::Restored, |_| {}));
     let of_another_app = |app: &OrgOAuthApp| {
         holding(app, &SecretContents { client_id: Some(ClientId("other".into())), ..contents(app) })
     };
-    assert_step(observe(app(synced()), of_another_app, nothing), write_secret(WriteReason::PutBack, |_| {}));
+    assert_step(observe(app(synced()), of_another_app, nothing), write_secret(WriteReason::Restored, |_| {}));
     let without_key = |app: &OrgOAuthApp| holding(app, &SecretContents { extra: Default::default(), ..contents(app) });
-    assert_step(observe(app(synced()), without_key, nothing), write_secret(WriteReason::PutBack, |_| {}));
+    assert_step(observe(app(synced()), without_key, nothing), write_secret(WriteReason::Restored, |_| {}));
     let without_claim = |app: &OrgOAuthApp| holding(app, &SecretContents { claim: None, ..contents(app) });
     assert_step(observe(app(synced()), without_claim, nothing), write_secret(WriteReason::Signed, |_| {}));
 }
@@ -36,7 +36,7 @@ fn what_was_edited_in_the_secret_is_restored() {
 fn what_kubernetes_makes_of_the_secret_is_not_fought_over() {
     for progress in [SecretWriteProgress::Unknown, SecretWriteProgress::Accepted] {
         let observed = observe(labeled("b"), relabeled, |observed| observed.secret_write = progress);
-        assert_step(observed, write_secret(WriteReason::PutBack, |_| {}));
+        assert_step(observed, write_secret(WriteReason::Restored, |_| {}));
     }
     for progress in [SecretWriteProgress::Written, SecretWriteProgress::Overridden] {
         let written = |observed: &mut Observed| (observed.secret_write, observed.remote) = (progress, as_wanted());
@@ -56,7 +56,7 @@ fn an_immutable_secret_with_a_credential_is_fine_and_is_replaced_whole_when_it_m
     let immutable = |app: &OrgOAuthApp| Secrets::only(immutable_secret(app));
     assert_step(observe(app(json!({})), immutable, is_shown), settled());
     let due = app(overlapping("10h", "2h"));
-    assert_step(observe(due.clone(), immutable, is_shown_at(at(11))), stage(RotationMode::Overlap, "fresh"));
+    assert_step(observe(due.clone(), immutable, is_shown_at(at(11))), stage(RotationMode::Overlap, "generated"));
     let next = contents(&due).publish(&due, &client_id(&due), Some(secret("next")), at(11));
     let rotated = immutable_secret(&due).write(&due, &next);
     let Some(SecretWrite::Recreate { new, .. }) = rotated else { panic!("{rotated:?}") };
@@ -75,7 +75,7 @@ fn a_previous_secret_that_is_no_longer_valid_is_removed() {
     assert_step(observe(app(json!({})), with_previous, is_shown_at(at(12))), over);
     let just_before = |observed: &mut Observed| {
         is_shown_at(before(at(12), 1))(observed);
-        observed.remembered.consumers_looked_for = Some((2, observed.now));
+        observed.remembered.consumers_searched = Some((2, observed.now));
     };
     assert_step(observe(app(json!({})), with_previous, just_before), settled_until(at(12)));
 }
@@ -89,21 +89,21 @@ fn an_edited_value_is_verified_or_reported() {
         })
     };
     assert_step(with(None), verify("edited"));
-    assert_step(with(Some(Verification::Accepted)), publish(WriteReason::Proven, "edited"));
-    let tampered = || blocked(Reason::SecretTampered, "the client secret in Secret billing was edited");
-    assert_step(with(Some(refused())), tampered());
-    assert_step(with(Some(not_known())), tampered());
+    assert_step(with(Some(Verification::Accepted)), publish(WriteReason::Verified, "edited"));
+    let secret_edited = || blocked(Reason::SecretTampered, "the client secret in Secret billing was edited");
+    assert_step(with(Some(refused())), secret_edited());
+    assert_step(with(Some(not_known())), secret_edited());
 }
 
 #[test]
 fn where_no_token_can_tell_an_edited_value_is_trusted_only_if_nothing_says_what_was_published() {
     let shown = |observed: &mut Observed| observed.remote = shown(merged(repeated(), code()["spec"].clone()));
-    let tampered = blocked(Reason::SecretTampered, "set the annotation oauth-apps.dev/rotate-requested-at");
-    assert_step(observe(app(code()), edited, shown), tampered);
+    let secret_edited = blocked(Reason::SecretTampered, "set the annotation oauth-apps.dev/rotate-requested-at");
+    assert_step(observe(app(code()), edited, shown), secret_edited);
     let unmarked = |app: &OrgOAuthApp| {
         holding(app, &SecretContents { current: Some(secret("edited")), checksum: None, ..contents(app) })
     };
-    assert_step(observe(app(code()), unmarked, nothing), publish(WriteReason::Proven, "edited"));
+    assert_step(observe(app(code()), unmarked, nothing), publish(WriteReason::Verified, "edited"));
 }
 
 /// A resource with a provided secret.
@@ -132,7 +132,7 @@ fn a_provided_secret_is_the_one_that_consumers_find() {
     let overlapping = |observed: &mut Observed| {
         let contents = SecretContents { previous: previous("before", at(12)), ..contents(&observed.app) };
         observed.hold(holding(&observed.app, &contents));
-        observed.remembered.consumers_looked_for = Some((1, at(2)));
+        observed.remembered.consumers_searched = Some((1, at(2)));
     };
     assert_step(providing("provided", overlapping), settled_until(after(at(2), 45 * 60)));
     let next = stage(RotationMode::Overlap, "provided");
@@ -152,7 +152,7 @@ fn a_provided_secret_that_was_edited_is_restored_once_the_previous_one_has_ended
             observed.hold(holding(&observed.app, &contents));
         })
     };
-    let restored = || write_secret(WriteReason::PutBack, |contents| contents.current = Some(secret("current")));
+    let restored = || write_secret(WriteReason::Restored, |contents| contents.current = Some(secret("current")));
     assert_step(is_edited(None), restored());
     assert_step(is_edited(Some(2)), restored());
     assert_step(is_edited(Some(3)), verify("edited"));

@@ -86,7 +86,7 @@ fn the_template_of_the_spec_is_filled_for_each_write() {
         let pair = format!("{DERIVED}:{secret}");
         [("id".to_owned(), DERIVED.to_owned()), ("pair".to_owned(), pair), ("token-url".to_owned(), url.clone())].into()
     };
-    assert_eq!(extra_keys(app(filled.clone()), free), expected("fresh"));
+    assert_eq!(extra_keys(app(filled.clone()), free), expected("generated"));
     assert_eq!(extra_keys(app(filled), published), expected("current"));
     assert_eq!(extra_keys(app(keys(json!({"keys": {"tokenUrl": ""}}))), free), BTreeMap::new());
     let public = json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}});
