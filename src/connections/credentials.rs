@@ -122,13 +122,13 @@ pub(super) enum InvalidError {
     #[error("{0} cannot be read")]
     Undecodable(ObjectName),
     #[error("{object} cannot be read: {}", quote(source))]
-    Forbidden { object: ObjectName, source: kube::Error },
+    Forbidden { object: ObjectName, source: Box<kube::Error> },
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TransientError {
     #[error("{object} cannot be read: {}", quote(source))]
-    Kubernetes { object: ObjectName, source: kube::Error },
+    Kubernetes { object: ObjectName, source: Box<kube::Error> },
     #[error("{0} cannot be read: the Kubernetes API server did not answer in time")]
     Timeout(ObjectName),
 }
@@ -209,8 +209,10 @@ impl SecretReader {
 
 fn failed(object: ObjectName, source: kube::Error) -> ReadError {
     match &source {
-        kube::Error::Api(status) if status.is_forbidden() => InvalidError::Forbidden { object, source }.into(),
-        _ => TransientError::Kubernetes { object, source }.into(),
+        kube::Error::Api(status) if status.is_forbidden() => {
+            InvalidError::Forbidden { object, source: Box::new(source) }.into()
+        }
+        _ => TransientError::Kubernetes { object, source: Box::new(source) }.into(),
     }
 }
 
