@@ -23,11 +23,11 @@ impl GoDuration {
     }
 
     pub(super) fn minutes(minutes: u16) -> Self {
-        Self { text: format!("{minutes}m"), duration: Duration::from_mins(minutes.into()) }
+        Self { text: format!("{minutes}m"), duration: Duration::from_secs(60 * u64::from(minutes)) }
     }
 
     pub(super) fn hours(hours: u16) -> Self {
-        Self { text: format!("{hours}h"), duration: Duration::from_hours(hours.into()) }
+        Self { text: format!("{hours}h"), duration: Duration::from_secs(3600 * u64::from(hours)) }
     }
 
     /// How long it is.
