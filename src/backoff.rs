@@ -1,27 +1,16 @@
-//! When a resource is looked at again: soon after a passing fault, slowly where a person is needed.
+//! When a resource is reconciled again: soon after a transient error, slowly where a person is needed.
 //! Pure formulas; the count of attempts and the random number are arguments.
 
-use crate::decide::{Outcome, Retry};
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::Pace;
 use k8s_openapi::jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-/// First and longest delay of a kind of wait.
-struct Pace {
-    first: Duration,
-    longest: Duration,
-}
-
 /// Delays are up to this part shorter or longer.
 pub const SPREAD: f64 = 0.2;
 
-const PASSING: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
-/// Found out without a call to the API, so it costs little to look again soon.
-const LOCAL: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
-const SLOW: Pace = Pace { first: Duration::from_secs(60), longest: Duration::from_secs(1800) };
-
-/// How long to wait after a pass. `attempts` counts the passes that ended alike without a break, from 0;
+/// How long to wait after a reconciliation. `attempts` counts those that ended alike without a break, from 0;
 /// `random` lies in 0..1 and spreads the delay by ±20 %. The same moment is `now` and `time`.
 pub fn delay(
     outcome: &Outcome,
@@ -31,44 +20,45 @@ pub fn delay(
     (now, time): (Instant, Timestamp),
 ) -> Duration {
     let shortly = Duration::from_secs(1).mul_f64(random);
-    // Reconciles know whole seconds.
-    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
-    let after = |at: Timestamp| {
-        let at = at.round(whole).unwrap_or(at);
-        Duration::try_from(at.duration_since(time)).unwrap_or_default() + shortly
+    let Some((reason, retry)) = outcome.retry() else {
+        let deadline = outcome.deadline().map(|at| until(at, time) + shortly);
+        return spread(resync, random).min(deadline.unwrap_or(Duration::MAX));
     };
-    match outcome {
-        Outcome::Settled { wake: Some(wake) } => spread(resync, random).min(after(*wake)),
-        Outcome::Settled { wake: None } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone => {
-            spread(resync, random)
-        }
-        Outcome::Waiting { reason, retry, .. } => {
-            let backoff = spread(grown(pace(*reason), attempts), random);
-            match retry {
-                Retry::Backoff => backoff,
-                // One that came during the reconcile was not looked at by it.
-                Retry::NoLaterThan(at) => backoff.min(after(*at)),
-                Retry::NotBefore(at) => at.saturating_duration_since(now) + shortly,
-            }
-        }
-        Outcome::Blocked(blocked) => spread(grown(pace(blocked.reason), attempts), random),
+    let backoff = spread(grown(reason.pace(), attempts), random);
+    match retry {
+        Retry::Backoff => backoff,
+        // A time that came during the reconciliation was not considered by it.
+        Retry::NoLaterThan(at) => backoff.min(until(at, time) + shortly),
+        Retry::NotBefore(at) => at.saturating_duration_since(now) + shortly,
     }
 }
 
-/// How long a process may wait with the first reconcile of a settled resource: nobody knows when the last one was, so any time
-/// within the interval is as good as another. Not the same one after each start, or one that comes late never had its turn.
+/// How long a process may wait with the first reconciliation of a settled resource. Nobody knows when the last one was, so any
+/// time within the interval is as good as another; but not the same one after each start, or one that comes late would never be
+/// reached.
 pub fn first_delay(interval: Duration, deadline: Option<Timestamp>, random: f64, now: Timestamp) -> Duration {
-    let left = deadline.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
-    interval.mul_f64(random).min(left.unwrap_or(Duration::MAX))
+    interval.mul_f64(random).min(deadline.map_or(Duration::MAX, |at| until(at, now)))
 }
 
-/// After a fault of Kubernetes itself.
+/// After a failed request to Kubernetes.
 pub fn cluster_delay(attempts: u32, random: f64) -> Duration {
-    spread(grown(LOCAL, attempts), random)
+    spread(grown(Pace::Local, attempts), random)
+}
+
+/// Rounded up, since reconciliations compare whole seconds; zero for a time that is over.
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let at = at.round(whole).unwrap_or(at);
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
 
 fn grown(pace: Pace, attempts: u32) -> Duration {
-    pace.first.saturating_mul(1 << attempts.min(16)).min(pace.longest)
+    let (first, longest) = pace.bounds();
+    first.saturating_mul(1 << attempts.min(16)).min(longest)
+}
+
+fn spread(delay: Duration, random: f64) -> Duration {
+    delay.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * random)
 }
 
 /// A number in 0..1 that is the same for every process that asks about the same.
@@ -78,82 +68,17 @@ pub fn fraction(of: impl Hash) -> f64 {
     (hash.finish() % 1000) as f64 / 1000.0
 }
 
-fn spread(delay: Duration, random: f64) -> Duration {
-    delay.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * random)
-}
-
-fn pace(reason: Reason) -> Pace {
-    match reason {
-        Reason::Pending
-        | Reason::Provisioned
-        | Reason::Created
-        | Reason::Recreated
-        | Reason::Updated
-        | Reason::Regenerated
-        | Reason::Rotated
-        | Reason::ConsumersRestarted
-        | Reason::ConsumersNotRestarted
-        | Reason::ConsumersStale
-        | Reason::Adopted
-        | Reason::Moved
-        | Reason::RolesChanged
-        | Reason::Repaired
-        | Reason::Deleted
-        | Reason::Released
-        | Reason::Deleting
-        | Reason::Suspended
-        | Reason::PlanPending
-        | Reason::Throttled
-        | Reason::ConnectionUnavailable
-        | Reason::ApiConflict
-        | Reason::RotationRunning
-        | Reason::SecretNotProven
-        | Reason::CredentialRefused
-        | Reason::AppNotShown
-        | Reason::Updating
-        | Reason::SecretNotWritten
-        | Reason::KubernetesRefused
-        | Reason::FinalizerRemoved => PASSING,
-        Reason::CredentialsUnavailable
-        | Reason::CredentialsExpiring
-        | Reason::InvalidSpec
-        | Reason::ConnectionNotFound
-        | Reason::ConnectionInvalid
-        | Reason::NotGranted
-        | Reason::IdConflict
-        | Reason::InUse
-        | Reason::SecretRefInvalid
-        | Reason::TemplateInvalid
-        | Reason::NotAllowed
-        | Reason::WrongOrganization
-        | Reason::EndpointChanged
-        | Reason::SecretTooLarge
-        | Reason::Unreadable
-        | Reason::SecretConflict => LOCAL,
-        Reason::Forbidden
-        | Reason::Rejected
-        | Reason::OrgNotFound
-        | Reason::IdTaken
-        | Reason::SecretTampered
-        | Reason::SecretUnknown
-        | Reason::ImmutableField
-        | Reason::ChangeNotTaken
-        | Reason::DeletionNotOffered
-        | Reason::InternalError => SLOW,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::Blocked;
+    use crate::reason::{Blocked, Reason};
 
     fn waiting(reason: Reason) -> Outcome {
         Outcome::Waiting { reason, message: String::new(), retry: Retry::Backoff }
     }
 
     #[test]
-    fn a_passing_fault_is_retried_soon_and_then_ever_more_slowly() {
+    fn a_transient_error_is_retried_soon_and_then_ever_more_slowly() {
         let now = Instant::now();
         let at = |attempts| {
             delay(&waiting(Reason::ConnectionUnavailable), Duration::ZERO, attempts, 0.5, (now, Timestamp::UNIX_EPOCH))
@@ -172,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_time_decides_is_decided_in_time() {
+    fn a_wait_ends_at_its_deadline() {
         let (now, time) = (Instant::now(), Timestamp::from_second(1000).unwrap());
         let at = |attempts, second| {
             let retry = Retry::NoLaterThan(Timestamp::from_second(second).unwrap());
@@ -188,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_resource_waits_until_the_gate_opens_and_not_all_at_once() {
+    fn throttled_resources_wait_as_the_api_asked_and_not_all_equally_long() {
         let now = Instant::now();
         let retry = Retry::NotBefore(now + Duration::from_secs(7));
         let throttled = Outcome::Waiting { reason: Reason::Throttled, message: String::new(), retry };
@@ -200,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_settled_resource_is_looked_at_once_per_interval_spread_by_a_fifth() {
+    fn a_settled_resource_is_reconciled_once_per_interval_spread_by_a_fifth() {
         let at = |random| {
             delay(
                 &Outcome::Settled { wake: None },
@@ -215,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_settled_resource_is_looked_at_first_within_the_interval_and_never_after_its_deadline() {
+    fn a_settled_resource_is_first_reconciled_within_the_interval_and_never_after_its_deadline() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let first = |deadline: Option<i64>, random| {
             first_delay(Duration::from_secs(600), deadline.map(at), random, at(1000)).as_secs()
@@ -225,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_that_is_due_is_not_slept_through() {
+    fn a_settled_resource_is_reconciled_when_its_rotation_is_due() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let settled = |wake| Outcome::Settled { wake: Some(at(wake)) };
         let delay = |wake, random| {

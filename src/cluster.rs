@@ -29,6 +29,17 @@ pub enum Error {
     Unavailable(String),
 }
 
+impl Error {
+    /// The label `reason` of the metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stale => "Stale",
+            Self::Refused(_) => "Refused",
+            Self::Unavailable(_) => "Unavailable",
+        }
+    }
+}
+
 /// An Event about a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppEvent {
@@ -36,8 +47,6 @@ pub struct AppEvent {
     pub reason: Reason,
     /// Its note.
     pub message: String,
-    /// Whether its type is Warning.
-    pub warning: bool,
 }
 
 /// Kubernetes, as a reconciliation needs it.

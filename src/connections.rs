@@ -5,8 +5,8 @@ mod credentials;
 pub mod watched;
 
 use crate::crd::IamConnection;
-use crate::decide::Blocked;
 use crate::iam::{Iam, OrgId, TokenClaims};
+use crate::reason::Blocked;
 use k8s_openapi::jiff::Timestamp;
 use std::future::Future;
 use std::sync::Arc;

@@ -6,7 +6,6 @@ mod apps;
 mod attempts;
 mod change_limit;
 mod connections;
-mod ending;
 mod initial_delay;
 mod triggers;
 mod watch_reports;

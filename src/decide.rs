@@ -4,7 +4,6 @@
 
 mod absence;
 mod access;
-mod blocked;
 mod claiming;
 mod claims;
 mod complete;
@@ -36,7 +35,6 @@ mod validate;
 mod writes;
 
 pub use access::Access;
-pub use blocked::Blocked;
 pub use claims::{comes_first, has_claim, recorded_claim};
 pub use consumers::{overlap_ending, stale_consumers};
 pub use drift::drift;
@@ -52,9 +50,11 @@ pub use resource::{client_id, has_finalizer, is_observe_only, org_id, reconcile_
 pub use roles::may_be_old;
 pub use schedule::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 pub use settled::{is_settled, recorded_deadline};
-pub use step::{Call, Outcome, Retry, RotationWrite, Step, WriteReason};
+pub use step::{Call, RotationWrite, Step, WriteReason};
 
 use crate::iam::app_fields::Fields;
+use crate::outcome::Outcome;
+use crate::reason::Blocked;
 use resource::is_being_deleted;
 use step::{Effect, Next};
 

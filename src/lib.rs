@@ -5,7 +5,7 @@
 //! - [`controller`]: the two controllers and their watches: what is reconciled when
 //! - [`reconcile`]: one pass over one resource; the only place with effects
 //! - [`decide`]: what to do next, from what was seen; the only place with policy
-//! - [`status`] and [`reason`]: what users and tools read
+//! - [`outcome`]: how a reconciliation ends; [`status`] and [`reason`]: what users and tools read of it
 //! - [`secret`]: the Secret, and the one guard of every read and write of it
 //! - [`template`]: further keys of the Secret, filled in
 //! - [`claim`]: the signed record that an app is a resource's
@@ -38,6 +38,7 @@ pub mod keyed;
 pub mod lease;
 pub mod log;
 pub mod metrics;
+pub mod outcome;
 pub mod panics;
 pub mod readiness;
 pub mod reason;

@@ -1,464 +1,343 @@
-//! Every reason that a condition, an Event or a log line can give, with its meaning and what to do about it.
-//! `docs/reasons.md` is generated from here, so the document and the code cannot disagree.
+//! The reasons of conditions, Events, log lines and metrics: one table from which everything said about a reason is derived,
+//! including `docs/reasons.md`. A reason cannot be added without its kind, its severity, its meaning and what to do about it.
 
-/// Why a resource is in the state that it is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// Not looked at yet.
-    Pending,
-    /// All is as the spec says.
-    Provisioned,
-    /// The remote app was created and its credential published.
-    Created,
-    /// The client secret was replaced and the new one published.
-    Regenerated,
-    /// The Secret was put back to what it should be.
-    Repaired,
-    /// The remote app is gone.
-    Deleted,
-    /// The remote app and the Secret were left in place.
-    Released,
-    /// The deletion of the remote app is under way.
-    Deleting,
-    /// The API asked to wait.
-    Throttled,
-    /// The API gave no usable answer.
-    ConnectionUnavailable,
-    /// The connection's credentials are missing or refused.
-    CredentialsUnavailable,
-    /// The connection's credentials end soon.
-    CredentialsExpiring,
-    /// The API answered 409.
-    ApiConflict,
-    /// Kubernetes refused to store the Secret.
-    SecretNotWritten,
-    /// The spec does not fit the API of its connection.
-    InvalidSpec,
-    /// There is no such `IamConnection`.
-    ConnectionNotFound,
-    /// The `IamConnection` cannot be used as it is.
-    ConnectionInvalid,
-    /// No grant of the connection covers this namespace and organization.
-    NotGranted,
-    /// The access token of the connection is for another organization.
-    WrongOrganization,
-    /// The API answered 403, or gives no access token for the organization.
-    Forbidden,
-    /// The API answered 400 or 422.
-    Rejected,
-    /// The API answered 404 to a create.
-    OrgNotFound,
-    /// An app with this id exists that this resource did not create.
-    IdTaken,
-    /// Another resource names the same id and came first.
-    IdConflict,
-    /// The Secret's name is taken by an object that this resource does not control.
-    SecretConflict,
-    /// The API has no operation to delete an app.
-    DeletionNotOffered,
-    /// The app was deleted by somebody and created again.
-    Recreated,
-    /// The app was changed at the API to what the spec says.
-    Updated,
-    /// The client secret was rotated.
-    Rotated,
-    /// Workloads were restarted after a rotation.
-    ConsumersRestarted,
-    /// Workloads could not be restarted after a rotation.
-    ConsumersNotRestarted,
-    /// Pods still hold the previous secret, which ends soon.
-    ConsumersStale,
-    /// An app that existed was taken over.
-    Adopted,
-    /// The credential was moved to the Secret or keys that the spec names.
-    Moved,
-    /// The roles of the app were changed to what the spec says.
-    RolesChanged,
-    /// `spec.suspend` stops everything but deletion.
-    Suspended,
-    /// `managementPolicy: Observe` keeps the API as it is.
-    PlanPending,
-    /// The API refuses a rotation while another one is under way.
-    RotationRunning,
-    /// The API gives no token for the new secret.
-    SecretNotProven,
-    /// The API gives no token for the secret that consumers find.
-    CredentialRefused,
-    /// The API answers 404 for an app that existed, and nothing confirms yet that it is gone.
-    AppNotShown,
-    /// The API accepted a change and does not show it yet.
-    Updating,
-    /// Pods use the Secret of a resource that is being deleted.
-    InUse,
-    /// The secret in `clientSecretRef` cannot be used.
-    SecretRefInvalid,
-    /// The client secret in the Secret was edited.
-    SecretTampered,
-    /// An app was adopted whose secret is not known.
-    SecretUnknown,
-    /// A field differs that the API cannot change.
-    ImmutableField,
-    /// The API accepted a change and does not show it.
-    ChangeNotTaken,
-    /// A template of the Secret cannot be filled.
-    TemplateInvalid,
-    /// A grant covers the resource and does not allow what it asks for.
-    NotAllowed,
-    /// The connection names another API than the one where the app was made.
-    EndpointChanged,
-    /// The Secret would be larger than Kubernetes stores.
-    SecretTooLarge,
-    /// Kubernetes refused a write other than that of the Secret.
-    KubernetesRefused,
-    /// A resource vanished without its finalizer having been removed by the operator.
-    FinalizerRemoved,
-    /// The resource cannot be decoded.
-    Unreadable,
-    /// The operator failed on this resource.
-    InternalError,
+use std::time::Duration;
+
+/// Where a reason appears, and how the operator goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The resource is as it should be, or was not reconciled yet.
+    State,
+    /// The spec keeps the operator from acting.
+    Paused,
+    /// Something that was done or found; only Events have it.
+    Event,
+    /// The operator goes on by itself.
+    Waiting(Pace),
+    /// Someone has to act; the operator checks again in case they did.
+    Blocked(Pace),
+}
+
+/// How soon a reconciliation is repeated at first, and how seldom after many attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// For what passes by itself.
+    Transient,
+    /// For what is checked without a call to the API.
+    Local,
+    /// For what needs a person and costs a call to the API.
+    Slow,
+}
+
+/// The type of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// For information.
+    Normal,
+    /// It may need attention.
+    Warning,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    name: &'static str,
+    kind: Kind,
+    severity: Severity,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// What keeps the operator from going on until someone acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Why.
+    pub reason: Reason,
+    /// Names the object, the field and what to do.
+    pub message: String,
+}
+
+macro_rules! reasons {
+    ($($name:ident: $kind:ident $(($pace:ident))?, $severity:ident, $meaning:literal, $remedy:literal;)+) => {
+        /// Why a resource is in the state that it is in.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $(#[doc = $meaning] $name,)+ }
+
+        impl Reason {
+            /// All reasons, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// What the table says of it.
+            pub const fn row(self) -> Row {
+                match self {
+                    $(Self::$name => Row {
+                        name: stringify!($name),
+                        kind: Kind::$kind $((Pace::$pace))?,
+                        severity: Severity::$severity,
+                        meaning: $meaning,
+                        remedy: $remedy,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Pending: State, Normal,
+        "The operator has not reconciled the resource yet.",
+        "Wait a moment; if it stays, check that the operator runs and watches this namespace.";
+    Provisioned: State, Normal,
+        "The app exists and its credentials are in the Secret.",
+        "Nothing.";
+    CredentialsExpiring: State, Warning,
+        "The credentials of the `IamConnection` expire within 14 days, according to their Secret or the API token.",
+        "Put new ones into the Secret that the message names; they are picked up within a minute.";
+    Suspended: Paused, Normal,
+        "`spec.suspend` is set: only the deletion of the resource is reconciled.",
+        "Set it to false to resume.";
+    PlanPending: Paused, Normal,
+        "`managementPolicy: Observe` is set; the message lists what `Full` would do.",
+        "Set `managementPolicy: Full` to apply it.";
+
+    Created: Event, Normal,
+        "The app was created in the API and its credentials were written to the Secret.",
+        "Nothing.";
+    Adopted: Event, Normal,
+        "The app existed before and is managed by this resource from now on.",
+        "Nothing.";
+    Recreated: Event, Normal,
+        "The app was gone from the API. It was created again with the same client id and a new client secret, which is in the Secret.",
+        "Find out who deleted it; restart what still uses the old client secret.";
+    Updated: Event, Normal,
+        "The fields that the message names were changed in the API, or the Secret was changed, to match the spec.",
+        "Nothing; if nobody changed the spec, find out who changes the app by hand.";
+    RolesChanged: Event, Normal,
+        "The roles of the app in its organization were changed to match the spec.",
+        "Nothing.";
+    Rotated: Event, Normal,
+        "The API has a new client secret, which is in the Secret; the previous one stays valid until `status.rotation.previousExpiresAt`.",
+        "Restart what reads the Secret only at its start; `status.rotation.staleConsumers` names the pods that still hold an earlier client secret.";
+    Regenerated: Event, Normal,
+        "The client secret was missing, so the API issued a new one for the same client id, and it was written to the Secret. A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",
+        "Restart what still uses the old client secret.";
+    Repaired: Event, Normal,
+        "The Secret was edited by someone else and was restored.",
+        "Find out who edits it.";
+    Moved: Event, Normal,
+        "The credentials are in the Secret that the spec names now; the previous Secret was removed.",
+        "Nothing.";
+    ConsumersRestarted: Event, Normal,
+        "A new client secret was published, and the workloads in `spec.rotation.restart` that the message names were restarted.",
+        "Nothing.";
+    ConsumersNotRestarted: Event, Warning,
+        "A new client secret was published, and a workload in `spec.rotation.restart` was not restarted: it is missing or paused, its pod template does not use the Secret, or Kubernetes does not permit the restart. It is not retried before the next rotation.",
+        "Restart it by hand with `kubectl rollout restart`. Correct what the message names; the chart value `rotation.restart: true` permits the operator to restart workloads.";
+    ConsumersStale: Event, Warning,
+        "A quarter of the overlap is left, and pods that read the Secret only at their start still hold the previous client secret.",
+        "Restart them before `status.rotation.previousExpiresAt`, or name their workloads in `spec.rotation.restart`, which restarts them after each rotation.";
+    Deleted: Event, Normal,
+        "The app is gone from the API.",
+        "Nothing.";
+    Released: Event, Normal,
+        "The resource was deleted with `deletionPolicy: Retain`: the app and the Secret stay, without the labels and annotations of the operator.",
+        "Manage both by hand from now on.";
+    FinalizerRemoved: Event, Warning,
+        "The resource was deleted after someone else had removed its finalizer. Its app was not deleted in the API.",
+        "Delete the app in the console, or create the resource again.";
+
+    Throttled: Waiting(Transient), Warning,
+        "The API answered 429; the resources of the organization wait as long as it asked. When three organizations in succession get one, so do all of their namespace, or of the connection if they are of several.",
+        "Nothing; if it happens often, lower `limits.maxInFlight` of the `IamConnection`.";
+    ConnectionUnavailable: Waiting(Transient), Warning,
+        "The API is unreachable, too slow, or answers with a server error or something unreadable.",
+        "See the message; the operator retries by itself. Where the certificate is not trusted (`UnknownIssuer`), put the certificate authority into `spec.caBundle` of the `IamConnection`.";
+    CredentialsUnavailable: Waiting(Local), Warning,
+        "The credentials of the `IamConnection` are missing, or the API refuses them. Once no valid access token is left, no app of that connection is reconciled.",
+        "Ask the platform team to correct the Secret that `spec.credentials` of the `IamConnection` names; with `source: Tenant` that Secret is in your namespace. It is picked up within a minute. If the message has a 404, compare `spec.endpoint` of the `IamConnection` too: a wrong path in it shows as a 404.";
+    ApiConflict: Waiting(Transient), Warning,
+        "The API answered 409, for example because an earlier deletion of the same id is still in progress.",
+        "Nothing; the operator retries by itself.";
+    AppNotShown: Waiting(Transient), Warning,
+        "The API answers 404 for an app that existed. It is created again only once a second read after a pause, the list of the organization and a refused token request confirm that it is gone.",
+        "Nothing; if it stays, see the message and look the app up in the console.";
+    Updating: Waiting(Transient), Warning,
+        "The API accepted a change and does not show it yet.",
+        "Nothing; after two minutes the reason becomes `ChangeNotTaken`.";
+    RotationRunning: Waiting(Transient), Warning,
+        "The API reports that a rotation of this app is in progress, or one was requested less than a minute after the last one, so the next one waits.",
+        "Nothing; it is retried until the earlier one is over.";
+    SecretNotProven: Waiting(Transient), Warning,
+        "The API accepted a client secret, or may have, and issues no token for it yet; until it does, a client secret that works stays in the Secret. Or the API refused the published client secret once, which may be an error, and is asked again in a minute.",
+        "See the message; the operator retries by itself.";
+    CredentialRefused: Waiting(Transient), Warning,
+        "The API issues no token for the published client secret: for two minutes after it was published, or any more.",
+        "See the message for the response of the API. A client secret that was valid before is replaced automatically under `managementPolicy: Full`; otherwise the operator asks again until it is valid.";
+    SecretNotWritten: Waiting(Transient), Warning,
+        "Kubernetes refused to store the Secret, for example because of a quota, an admission policy or `immutable: true`.",
+        "See the message and remove the obstacle; the operator retries by itself.";
+    KubernetesRefused: Waiting(Transient), Warning,
+        "Kubernetes refused a write of the operator, for example because of an admission policy. Nothing is changed in the API until it is accepted.",
+        "See the message and remove the obstacle; the operator retries by itself.";
+    Deleting: Waiting(Transient), Normal,
+        "The API was asked to delete the app and still shows it.",
+        "Nothing; the operator checks again until the app is gone.";
+    InUse: Waiting(Local), Warning,
+        "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret, or `<name>-rotation`.",
+        "Remove the pods that the message names, or set `deletionPolicy: Delete`.";
+
+    InvalidSpec: Blocked(Local), Warning,
+        "The spec asks for something that the API of its connection does not support.",
+        "Change the fields that the message names.";
+    ConnectionNotFound: Blocked(Local), Warning,
+        "No `IamConnection` has the name in `connectionRef`.",
+        "Have the connection created; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.";
+    ConnectionInvalid: Blocked(Local), Warning,
+        "The `IamConnection` cannot be used as it is.",
+        "Have it corrected as the message says.";
+    NotGranted: Blocked(Local), Warning,
+        "No grant of the `IamConnection` covers this namespace and organization, so no request is sent to the API.",
+        "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without one, set `deletionPolicy: Retain`.";
+    NotAllowed: Blocked(Local), Warning,
+        "A grant of the `IamConnection` covers this namespace and organization, but does not allow everything that the spec asks for. Nothing is changed in the API.",
+        "Limit the spec to what the message lists as allowed, or ask the platform team to allow more in `grants[].allow`.";
+    EndpointChanged: Blocked(Local), Warning,
+        "The `IamConnection` has another `api` or `endpoint` than when this app was created. No request is sent for the app, since the API at the new address may be another one.",
+        "Restore the connection; or, if the new address is the same API, add the old one to `formerEndpoints` of the `IamConnection`.";
+    WrongOrganization: Blocked(Local), Warning,
+        "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No request is sent with it.",
+        "Use `clientCredentials` of an OAuth app that was added to both organizations, or an `IamConnection` with credentials of that organization.";
+    Forbidden: Blocked(Slow), Warning,
+        "The API answered 403, or issues no access token for the organization: the connection's identity lacks a role in it, or an IP policy of the organization excludes the operator.",
+        "The message says which roles the identity has: `developer` suffices for apps and their secrets. The operator retries slowly by itself.";
+    Rejected: Blocked(Slow), Warning,
+        "The API refused the request; the message quotes it.",
+        "Change the spec as the message says.";
+    OrgNotFound: Blocked(Slow), Warning,
+        "The API answered 404 to the create of an app: the organization does not exist, or the identity of the connection may not see it.",
+        "Compare `orgId` with the organizations that the credentials of the `IamConnection` are for; the operator retries slowly.";
+    IdTaken: Blocked(Slow), Warning,
+        "An app with the id in `spec.id` exists that this resource did not create; it is not changed.",
+        "Delete the resource and create it again with another id, since `id` is immutable; or adopt the app with `adoptionPolicy`.";
+    IdConflict: Blocked(Local), Warning,
+        "Another `OrgOAuthApp` has the client id in `spec.id` and came first. The message names it only if it is in the same namespace.",
+        "Delete this resource and create it again with another id: `id` is immutable. The message says whether the deletion leaves the app as it is.";
+    SecretConflict: Blocked(Local), Warning,
+        "The name of the Secret is taken by an object that this resource does not control; it is not changed, and no request is sent to the API.",
+        "Choose another `secret.name`; remove the Secret only if nothing uses it. Where `<name>-rotation` is taken by another `OrgOAuthApp`, set its `secret.name`.";
+    SecretRefInvalid: Blocked(Local), Warning,
+        "The Secret that `clientSecretRef` names is missing, lacks the key or the label `oauth-apps.dev/use: \"true\"`, or holds a value that cannot be used.",
+        "Correct it as the message says.";
+    SecretTampered: Blocked(Slow), Warning,
+        "The client secret in the Secret is not the one that was published, and the API does not show it.",
+        "Set the annotation `oauth-apps.dev/rotate-requested-at` to any new value; the next scheduled rotation repairs it too.";
+    SecretUnknown: Blocked(Slow), Warning,
+        "The app was adopted; the API does not show its client secret, so the Secret holds the client id only.",
+        "Provide the secret with `clientSecretRef`, replace it with `adoptionPolicy: AdoptAndRotate`, or rotate it with the annotation `oauth-apps.dev/rotate-requested-at`, which leaves the current one valid for the overlap.";
+    SecretTooLarge: Blocked(Local), Warning,
+        "The Secret that the spec asks for would be larger than Kubernetes stores. Nothing is created or changed in the API.",
+        "Shorten `secret.template`, `secret.labels` or `secret.annotations`.";
+    TemplateInvalid: Blocked(Local), Warning,
+        "A template in `secret.template` cannot be rendered; nothing is created or changed.",
+        "Correct the line that the message names.";
+    ImmutableField: Blocked(Slow), Warning,
+        "A field differs from the spec, and the API cannot change it.",
+        "Restore the value in the spec, or delete the resource and create it again.";
+    ChangeNotTaken: Blocked(Slow), Warning,
+        "The API accepted a change of the fields that the message names and still shows the old values.",
+        "Compare the spec with the app in the console; the operator retries slowly.";
+    DeletionNotOffered: Blocked(Slow), Warning,
+        "The API has no operation to delete an app.",
+        "Delete the app in the console, or release it with `deletionPolicy: Retain`.";
+    Unreadable: Blocked(Local), Warning,
+        "The operator cannot decode the resource, so it is skipped; all others are reconciled.",
+        "Correct the field that the message names.";
+    InternalError: Blocked(Slow), Warning,
+        "The operator failed while it reconciled this resource; all others are reconciled. This is a bug.",
+        "Please report it with the message; the operator retries slowly.";
 }
 
 impl Reason {
-    /// All reasons, in the order of the documentation.
-    pub const ALL: [Self; 56] = [
-        Self::Pending,
-        Self::Provisioned,
-        Self::Created,
-        Self::Regenerated,
-        Self::Repaired,
-        Self::Deleting,
-        Self::Deleted,
-        Self::Released,
-        Self::Throttled,
-        Self::ConnectionUnavailable,
-        Self::CredentialsUnavailable,
-        Self::CredentialsExpiring,
-        Self::ApiConflict,
-        Self::SecretNotWritten,
-        Self::InvalidSpec,
-        Self::ConnectionNotFound,
-        Self::ConnectionInvalid,
-        Self::NotGranted,
-        Self::WrongOrganization,
-        Self::Forbidden,
-        Self::Rejected,
-        Self::OrgNotFound,
-        Self::IdTaken,
-        Self::IdConflict,
-        Self::SecretConflict,
-        Self::DeletionNotOffered,
-        Self::Recreated,
-        Self::Updated,
-        Self::Rotated,
-        Self::ConsumersRestarted,
-        Self::ConsumersNotRestarted,
-        Self::ConsumersStale,
-        Self::Adopted,
-        Self::Moved,
-        Self::RolesChanged,
-        Self::Suspended,
-        Self::PlanPending,
-        Self::RotationRunning,
-        Self::SecretNotProven,
-        Self::CredentialRefused,
-        Self::AppNotShown,
-        Self::Updating,
-        Self::InUse,
-        Self::SecretRefInvalid,
-        Self::SecretTampered,
-        Self::SecretUnknown,
-        Self::ImmutableField,
-        Self::ChangeNotTaken,
-        Self::TemplateInvalid,
-        Self::NotAllowed,
-        Self::EndpointChanged,
-        Self::SecretTooLarge,
-        Self::KubernetesRefused,
-        Self::FinalizerRemoved,
-        Self::Unreadable,
-        Self::InternalError,
-    ];
-
     /// The word that conditions, Events and metrics carry.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Provisioned => "Provisioned",
-            Self::Created => "Created",
-            Self::Regenerated => "Regenerated",
-            Self::Repaired => "Repaired",
-            Self::Deleted => "Deleted",
-            Self::Released => "Released",
-            Self::Deleting => "Deleting",
-            Self::Throttled => "Throttled",
-            Self::ConnectionUnavailable => "ConnectionUnavailable",
-            Self::CredentialsUnavailable => "CredentialsUnavailable",
-            Self::CredentialsExpiring => "CredentialsExpiring",
-            Self::ApiConflict => "ApiConflict",
-            Self::SecretNotWritten => "SecretNotWritten",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::ConnectionNotFound => "ConnectionNotFound",
-            Self::ConnectionInvalid => "ConnectionInvalid",
-            Self::NotGranted => "NotGranted",
-            Self::WrongOrganization => "WrongOrganization",
-            Self::Forbidden => "Forbidden",
-            Self::Rejected => "Rejected",
-            Self::OrgNotFound => "OrgNotFound",
-            Self::IdTaken => "IdTaken",
-            Self::IdConflict => "IdConflict",
-            Self::SecretConflict => "SecretConflict",
-            Self::DeletionNotOffered => "DeletionNotOffered",
-            Self::Recreated => "Recreated",
-            Self::Updated => "Updated",
-            Self::Rotated => "Rotated",
-            Self::ConsumersRestarted => "ConsumersRestarted",
-            Self::ConsumersNotRestarted => "ConsumersNotRestarted",
-            Self::ConsumersStale => "ConsumersStale",
-            Self::Adopted => "Adopted",
-            Self::Moved => "Moved",
-            Self::RolesChanged => "RolesChanged",
-            Self::Suspended => "Suspended",
-            Self::PlanPending => "PlanPending",
-            Self::RotationRunning => "RotationRunning",
-            Self::SecretNotProven => "SecretNotProven",
-            Self::CredentialRefused => "CredentialRefused",
-            Self::AppNotShown => "AppNotShown",
-            Self::Updating => "Updating",
-            Self::InUse => "InUse",
-            Self::SecretRefInvalid => "SecretRefInvalid",
-            Self::SecretTampered => "SecretTampered",
-            Self::SecretUnknown => "SecretUnknown",
-            Self::ImmutableField => "ImmutableField",
-            Self::ChangeNotTaken => "ChangeNotTaken",
-            Self::TemplateInvalid => "TemplateInvalid",
-            Self::NotAllowed => "NotAllowed",
-            Self::EndpointChanged => "EndpointChanged",
-            Self::SecretTooLarge => "SecretTooLarge",
-            Self::KubernetesRefused => "KubernetesRefused",
-            Self::FinalizerRemoved => "FinalizerRemoved",
-            Self::Unreadable => "Unreadable",
-            Self::InternalError => "InternalError",
-        }
+    pub const fn as_str(self) -> &'static str {
+        self.row().name
     }
 
-    /// What it means, and what to do.
-    pub fn explanation(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Pending => (
-                "The operator has not looked at the resource yet.",
-                "Wait a moment; if it stays, see whether the operator runs and watches this namespace.",
-            ),
-            Self::Provisioned => ("The app exists and its credential is in the Secret.", "Nothing."),
-            Self::Created => ("The app was created at the API and its credential written to the Secret.", "Nothing."),
-            Self::Regenerated => (
-                "The credential was missing, so the API was asked for a new client secret on the same client id, and it was written to the Secret. A secret that `clientSecretRef` provides is set again instead, and only a new value there rotates it.",
-                "Restart what still uses the old secret.",
-            ),
-            Self::Repaired => ("The Secret was edited by hand and has been put back.", "Find out who edits it."),
-            Self::Deleting => (
-                "The API was asked to delete the app and still shows it.",
-                "Nothing; it is looked at again until the app is gone.",
-            ),
-            Self::Deleted => ("The app is gone at the API.", "Nothing."),
-            Self::Released => (
-                "The resource was deleted with `deletionPolicy: Retain`: the app and the Secret stay, without the marks of the operator.",
-                "Look after both by hand from now on.",
-            ),
-            Self::Throttled => (
-                "The API answered 429; the resources of the organization wait as long as it asked. When three organizations in succession get one, so do all of their namespace, or of the connection if they are of several.",
-                "Nothing; if it happens often, lower `limits.maxInFlight` of the `IamConnection`.",
-            ),
-            Self::ConnectionUnavailable => (
-                "The API is unreachable, too slow, or answers with a server error or something unreadable.",
-                "See the message; the operator tries again by itself. Where the certificate is not trusted (`UnknownIssuer`), put the certificate authority into `spec.caBundle` of the `IamConnection`.",
-            ),
-            Self::CredentialsUnavailable => (
-                "The credentials of the `IamConnection` are missing, or the API refuses them. Once no access token is left that still serves, no app of that connection is touched.",
-                "Ask the platform team to correct the Secret that `spec.credentials` of the `IamConnection` names; with `source: Tenant` that Secret is in your namespace. It is picked up within a minute. If the message has a 404, compare `spec.endpoint` of the `IamConnection` too: a wrong path in it shows as a 404.",
-            ),
-            Self::CredentialsExpiring => (
-                "The credentials of the `IamConnection` end within 14 days, as their Secret or the API token says.",
-                "Put new ones into the Secret that the message names; they are taken up within a minute.",
-            ),
-            Self::ApiConflict => (
-                "The API answered 409, for example because an earlier deletion of the same id still runs.",
-                "Nothing; the operator tries again by itself.",
-            ),
-            Self::SecretNotWritten => (
-                "Kubernetes refused to store the Secret, for example because of a quota, an admission policy or `immutable: true`.",
-                "See the message, remove the obstacle; the operator tries again by itself.",
-            ),
-            Self::InvalidSpec => (
-                "The spec asks for something that the API of its connection does not have.",
-                "Change the fields that the message names.",
-            ),
-            Self::ConnectionNotFound => (
-                "No `IamConnection` has the name in `connectionRef`.",
-                "Have the connection created; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.",
-            ),
-            Self::ConnectionInvalid => {
-                ("The `IamConnection` cannot be used as it is.", "Have it mended as the message says.")
-            }
-            Self::NotGranted => (
-                "No grant of the `IamConnection` covers this namespace and organization, so no call is made.",
-                "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without one, set `deletionPolicy: Retain`.",
-            ),
-            Self::WrongOrganization => (
-                "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No call is made with it.",
-                "Use `clientCredentials` of an OAuth app that was added to both organizations, or an `IamConnection` with credentials of that organization.",
-            ),
-            Self::Forbidden => (
-                "The API answered 403, or gives no access token for the organization: the connection's identity lacks a role in it, or an IP policy of the organization keeps the operator out.",
-                "The message says which roles the identity has: `developer` suffices for apps and their secrets. The operator tries again slowly by itself.",
-            ),
-            Self::Rejected => {
-                ("The API refused the request, in its own words.", "Change the spec as the message says.")
-            }
-            Self::OrgNotFound => (
-                "The API answered 404 to the create of an app: it does not know the organization, or the identity of the connection may not see it.",
-                "Compare `orgId` with the organizations that the credentials of the `IamConnection` are for; the operator tries again slowly.",
-            ),
-            Self::IdTaken => (
-                "An app with the id in `spec.id` exists that this resource did not create; it is left alone.",
-                "Delete the resource and create it again with another id, since `id` is immutable; or take the app over with `adoptionPolicy`.",
-            ),
-            Self::IdConflict => (
-                "Another `OrgOAuthApp` has the client id in `spec.id` and came first. The message names it only if it is in the same namespace.",
-                "Delete this resource and create it again with another id: `id` is immutable. The message says whether the deletion leaves the app as it is.",
-            ),
-            Self::SecretConflict => (
-                "The name of the Secret is taken by an object that this resource does not control; it is left alone and no call is made.",
-                "Choose another `secret.name`; remove the Secret only if nothing uses it. Where `<name>-rotation` is taken by another `OrgOAuthApp`, set its `secret.name`.",
-            ),
-            Self::DeletionNotOffered => (
-                "The API has no operation to delete an app.",
-                "Delete the app in the vendor's console, or let go of it with `deletionPolicy: Retain`.",
-            ),
-            Self::Recreated => (
-                "The app was gone at the API and was created again with the same client id and a new secret, which is in the Secret.",
-                "Find out who deleted it; restart what still uses the old secret.",
-            ),
-            Self::Updated => (
-                "The fields that the message names were changed at the API, or the Secret was changed, to what the spec says.",
-                "Nothing; if nobody changed the spec, find out who changes the app by hand.",
-            ),
-            Self::Rotated => (
-                "The API has a new client secret, which is in the Secret; the previous one stays valid beside it until `status.rotation.previousExpiresAt`.",
-                "Restart what reads the Secret only at its start; `status.rotation.staleConsumers` names the pods that still hold an earlier secret.",
-            ),
-            Self::ConsumersRestarted => (
-                "A new client secret was published, and the workloads in `spec.rotation.restart` that the message names were restarted.",
-                "Nothing.",
-            ),
-            Self::ConsumersNotRestarted => (
-                "A new client secret was published, and a workload in `spec.rotation.restart` was not restarted: it is missing or paused, its pod template does not use the Secret, or Kubernetes does not let the operator. It is not tried again before the next rotation.",
-                "Restart it by hand, with `kubectl rollout restart`. Correct what the message names; the right to restart workloads is given by `rotation.restart: true` of the chart.",
-            ),
-            Self::ConsumersStale => (
-                "A quarter of the overlap is left, and pods that read the Secret only at their start still hold the previous client secret.",
-                "Restart them before `status.rotation.previousExpiresAt`, or name their workloads in `spec.rotation.restart`, which restarts them after each rotation.",
-            ),
-            Self::Adopted => ("The app existed before and is managed by this resource from now on.", "Nothing."),
-            Self::Moved => {
-                ("The credential is in the Secret that the spec names now; the former Secret is removed.", "Nothing.")
-            }
-            Self::RolesChanged => ("The app was given the roles in its organization that the spec says.", "Nothing."),
-            Self::Suspended => (
-                "`spec.suspend` is set: nothing is looked at and nothing is done, except deletion.",
-                "Set it to false to go on.",
-            ),
-            Self::PlanPending => (
-                "`managementPolicy: Observe` is set, and the message says what `Full` would do.",
-                "Set `managementPolicy: Full` to have it done.",
-            ),
-            Self::RotationRunning => (
-                "The API says that a rotation of this app is under way, or one was requested less than a minute after the last one, so the next one waits.",
-                "Nothing; it is tried again until the earlier one is over.",
-            ),
-            Self::SecretNotProven => (
-                "The API accepted a client secret, or may have, and issues no token for it yet: where there is one that works, consumers keep it. Or it refused the one that consumers find once, which may be false, and is asked again in a minute.",
-                "See the message; the operator tries again by itself.",
-            ),
-            Self::CredentialRefused => (
-                "The API issues no token for the client secret that consumers find: for two minutes after it was published, or any more.",
-                "See the message for the API's words. One that was valid before is replaced by itself under `managementPolicy: Full`; else the operator asks again until it is valid.",
-            ),
-            Self::AppNotShown => (
-                "The API answers 404 for an app that existed. It is created again only once a second read after a pause, the list of the organization and a refused token request confirm that it is gone.",
-                "Nothing; if it stays, see the message and look the app up in the console.",
-            ),
-            Self::Updating => (
-                "The API accepted a change and does not show it yet.",
-                "Nothing; after two minutes the reason becomes `ChangeNotTaken`.",
-            ),
-            Self::InUse => (
-                "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret, or `<name>-rotation`.",
-                "Remove the pods that the message names, or set `deletionPolicy: Delete`.",
-            ),
-            Self::SecretRefInvalid => (
-                "The Secret that `clientSecretRef` names is missing, lacks the key or the label `oauth-apps.dev/use: \"true\"`, or holds a value that cannot be used.",
-                "Do as the message says.",
-            ),
-            Self::SecretTampered => (
-                "The value of the client secret in the Secret is not the one that was published, and the API does not show it.",
-                "Set the annotation `oauth-apps.dev/rotate-requested-at` to any new value; the next rotation mends it too.",
-            ),
-            Self::SecretUnknown => (
-                "The app was adopted; the API does not show its secret, so the Secret holds the client id only.",
-                "Bring the secret with `clientSecretRef`, replace it with `adoptionPolicy: AdoptAndRotate`, or rotate it with the annotation `oauth-apps.dev/rotate-requested-at`, which leaves the present one valid for the overlap.",
-            ),
-            Self::ImmutableField => (
-                "The API shows a field otherwise than the spec, and has no way to change it.",
-                "Put the spec back, or delete the resource and create it again.",
-            ),
-            Self::ChangeNotTaken => (
-                "The API accepted a change of the fields that the message names and still shows them otherwise.",
-                "Compare the spec with the app in the vendor's console; the operator tries again slowly.",
-            ),
-            Self::TemplateInvalid => (
-                "A template in `secret.template` cannot be filled; nothing is created or changed.",
-                "Mend the line that the message names.",
-            ),
-            Self::NotAllowed => (
-                "A grant of the `IamConnection` covers this namespace and organization, and does not allow everything that the spec asks for. Nothing is changed in the API.",
-                "Ask for what the message says is allowed, or ask the platform team to allow more in `grants[].allow`.",
-            ),
-            Self::EndpointChanged => (
-                "The `IamConnection` has another `api` or `endpoint` than when this app was made. No call is made for the app, since the API at the new address may be another one.",
-                "Restore the connection; or, if the new address is the same API, add the old one to `formerEndpoints` of the `IamConnection`.",
-            ),
-            Self::SecretTooLarge => (
-                "The Secret that the spec asks for would be larger than Kubernetes stores. Nothing is created or changed in the API.",
-                "Shorten `secret.template`, `secret.labels` or `secret.annotations`.",
-            ),
-            Self::KubernetesRefused => (
-                "Kubernetes refused a write of the operator, for example because of an admission policy. No call that changes something in the API is made until it is accepted.",
-                "See the message, remove the obstacle; the operator tries again by itself.",
-            ),
-            Self::FinalizerRemoved => (
-                "The resource was deleted after somebody else had removed its finalizer. Its app was not deleted in the API.",
-                "Delete the app in the console, or create the resource again.",
-            ),
-            Self::Unreadable => (
-                "The resource holds something that the operator cannot read, so it is skipped; all others go on.",
-                "Correct the field that the message names.",
-            ),
-            Self::InternalError => (
-                "The operator failed while it reconciled this resource; all others go on. This is a bug.",
-                "Please report it with the message; the operator tries again slowly.",
-            ),
+    /// The reason of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+    }
+
+    /// Where it appears.
+    pub const fn kind(self) -> Kind {
+        self.row().kind
+    }
+
+    /// The type of its Events.
+    pub const fn severity(self) -> Severity {
+        self.row().severity
+    }
+
+    /// How soon a reconciliation that ended with it is repeated.
+    pub const fn pace(self) -> Pace {
+        match self.kind() {
+            Kind::Waiting(pace) | Kind::Blocked(pace) => pace,
+            Kind::State | Kind::Paused | Kind::Event => Pace::Transient,
         }
+    }
+}
+
+impl Pace {
+    /// The delay after the first attempt, and the longest one.
+    pub const fn bounds(self) -> (Duration, Duration) {
+        let (first, longest) = match self {
+            Self::Transient => (1, 300),
+            Self::Local => (1, 30),
+            Self::Slow => (60, 1800),
+        };
+        (Duration::from_secs(first), Duration::from_secs(longest))
+    }
+}
+
+impl Severity {
+    /// As Kubernetes spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+impl Blocked {
+    /// The reason with its message.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
-    fn every_reason_is_listed_once() {
-        let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(names.len(), Reason::ALL.len());
+    fn a_reason_is_found_by_its_name() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::named(reason.as_str()), Some(*reason));
+        }
+        assert_eq!(Reason::named("provisioned"), None);
+    }
+
+    #[test]
+    fn meaning_and_remedy_are_sentences() {
+        for reason in Reason::ALL {
+            let Row { name, meaning, remedy, .. } = reason.row();
+            for text in [meaning, remedy] {
+                let begins_well = text.starts_with(|first: char| first.is_uppercase() || first == '`');
+                assert!(begins_well && text.ends_with('.'), "{name}: {text}");
+            }
+        }
     }
 }

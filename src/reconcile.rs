@@ -21,13 +21,13 @@ use crate::cluster::{self, AppEvent, Cluster};
 use crate::connections::Connections;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::decide::{
-    Access, Blocked, Call, Observed, Outcome, Retry, RotationWrite, SecretWriteProgress, Step, decide, is_settled,
-    outcome_with_retain_hint,
+    Access, Call, Observed, RotationWrite, SecretWriteProgress, Step, decide, is_settled, outcome_with_retain_hint,
 };
 use crate::iam::{ClientId, ClientSecret};
 use crate::keyed::Keyed;
 use crate::metrics::Metrics;
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use crate::status::whole_seconds;
 use identity::Identity;
 use k8s_openapi::jiff::Timestamp;
@@ -169,7 +169,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         if matches!(reason, Reason::Updated | Reason::RolesChanged) && !self.is_respecified() {
             self.operator.metrics.drift_corrected();
         }
-        self.events.push(AppEvent { reason, message, warning: false });
+        self.events.push(AppEvent { reason, message });
     }
 }
 

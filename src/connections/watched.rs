@@ -5,7 +5,6 @@ use super::credentials::{CredentialLocation, InvalidError, ReadError, SecretRead
 use super::{CheckResult, ConnectionHealth, Connections};
 use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection};
-use crate::decide::Blocked;
 use crate::fair_queue::Flow;
 use crate::iam::http::{Endpoint, HttpIam, SettingsError};
 use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};

@@ -5,9 +5,9 @@ use super::admission::Admission;
 use super::attempts::Attempts;
 use super::change_limit::ChangeLimit;
 use super::connections::RecheckRequests;
+use super::initial_delay;
 use super::triggers::{AffectedApps, Trigger};
 use super::watches::{AppRefs, requests};
-use super::{ending, initial_delay};
 use crate::backoff;
 use crate::cluster;
 use crate::cluster::cached::CachedApp;
@@ -15,7 +15,9 @@ use crate::cluster::kubernetes::Kubernetes;
 use crate::connections::Connections;
 use crate::connections::watched::WatchedConnections;
 use crate::crd::OrgOAuthApp;
-use crate::decide::{Outcome, recorded_deadline};
+use crate::decide::recorded_deadline;
+use crate::metrics::ReconcileOutcome;
+use crate::outcome::Outcome;
 use crate::reason::Reason;
 use crate::reconcile::Operator;
 use futures::channel::mpsc::UnboundedReceiver;
@@ -99,7 +101,10 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
         Ok(result) => result,
         Err(_) => Err(cluster::Error::Unavailable("the reconciliation took too long".into())),
     };
-    let (outcome, reason) = ending::of(app, &result);
+    let (outcome, reason) = match &result {
+        Ok(outcome) => outcome.labels(app.spec.deletion_policy),
+        Err(error) => (ReconcileOutcome::Failed, error.as_str()),
+    };
     context.operator.metrics.reconciled(outcome, reason, begin.elapsed());
     let _entered = span.entered();
     let delay = context.delay(app, &result);
@@ -153,9 +158,7 @@ impl Context {
 
     fn delay(&self, app: &OrgOAuthApp, result: &Result<Outcome, cluster::Error>) -> Duration {
         let ending = match result {
-            Ok(Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => None,
-            Ok(Outcome::Blocked(blocked)) => Some(blocked.reason.as_str()),
-            Ok(Outcome::Waiting { reason, .. }) => Some(reason.as_str()),
+            Ok(outcome) => outcome.retry().map(|(reason, _)| reason.as_str()),
             Err(cluster::Error::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
             Err(cluster::Error::Refused(_) | cluster::Error::Unavailable(_)) => Some("Kubernetes"),
         };

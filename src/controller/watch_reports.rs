@@ -122,5 +122,5 @@ fn conditions(message: &str, now: Timestamp) -> [Condition; 3] {
 }
 
 async fn publish(kubernetes: &Kubernetes, regarding: ObjectReference, reason: Reason, message: String) {
-    kubernetes.publish_event_of(regarding, AppEvent { reason, message, warning: true }).await;
+    kubernetes.publish_event_of(regarding, AppEvent { reason, message }).await;
 }

@@ -4,8 +4,9 @@
 
 use super::model::{ListCheck, Observed, Validity};
 use super::resource::is_provable;
-use super::step::{Call, Outcome, Retry, Step};
+use super::step::{Call, Step};
 use super::time::{is_recent, lag_end};
+use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};

@@ -1,9 +1,9 @@
 //! Whether the connection of a resource may be used, and what it grants.
 //! It is found out before anything is observed, since without it nothing may be asked of the API.
 
-use super::blocked::Blocked;
 use crate::claim::ApiAddress;
 use crate::crd::Context;
+use crate::reason::Blocked;
 use std::time::Duration;
 
 /// Whether the resource's connection may be used.

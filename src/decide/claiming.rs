@@ -3,7 +3,6 @@
 
 use super::absence::confirm_free;
 use super::access::Access;
-use super::blocked::Blocked;
 use super::faults::after_fault;
 use super::model::{ClaimOrigin, ClaimProgress, Creation, IdOwner, Observed, Remote};
 use super::ownership::{
@@ -14,7 +13,7 @@ use super::writes::try_secret;
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp};
 use crate::iam::ClientId;
 use crate::iam::app_fields::Fields;
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use kube::ResourceExt;
 
 /// What is to be done until the app is ours to change.

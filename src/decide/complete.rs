@@ -1,13 +1,13 @@
 //! A step that writes a Secret is completed here, whichever part decided it: with the claim that the operator signs now, and with
 //! the keys that the templates of the spec fill.
 
-use super::blocked::Blocked;
 use super::model::Observed;
 use super::ownership::signed_claim;
 use super::resource::is_public;
 use super::secrets::rotation_conflict;
 use super::step::Step;
 use super::validate::fill;
+use crate::reason::Blocked;
 use crate::secret::SecretContents;
 use std::collections::BTreeMap;
 

@@ -3,7 +3,6 @@
 
 use super::absence::{is_seen_twice, second_read};
 use super::access::Access;
-use super::blocked::Blocked;
 use super::faults::{outcome_with_retain_hint, with_retain_hint};
 use super::model::{IdOwner, Observed, Remote};
 use super::ownership::{
@@ -12,11 +11,12 @@ use super::ownership::{
 };
 use super::resource::{has_finalizer, is_observe_only};
 use super::secrets;
-use super::step::{Call, Outcome, Retry, Step};
+use super::step::{Call, Step};
 use super::time::{is_recent, lag_end};
 use crate::crd::DeletionPolicy;
 use crate::iam::{ClientId, Deletion};
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use crate::secret::{OwnedSecret, SecretState};
 use k8s_openapi::jiff::Timestamp;
 

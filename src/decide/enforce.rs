@@ -5,7 +5,8 @@ use super::model::Observed;
 use super::ownership::is_ours;
 use super::plan::Plan;
 use super::resource::{has_finalizer, is_being_deleted, is_observe_only};
-use super::step::{Call, Effect, Outcome, Step};
+use super::step::{Call, Effect, Step};
+use crate::outcome::Outcome;
 
 /// The step, or what has to be done before it. Who only observes changes nothing, and has nothing to clean up.
 pub fn enforce(observed: &Observed, step: Step) -> Step {

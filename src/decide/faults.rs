@@ -1,12 +1,11 @@
 //! Maps an IAM error to the outcome: retry, or block until someone acts. While a resource is being deleted, the message also
 //! says how to delete it without its app. How long to wait is decided in `backoff`.
 
-use super::blocked::Blocked;
 use super::resource::is_being_deleted;
-use super::step::{Outcome, Retry};
 use crate::crd::OrgOAuthApp;
 use crate::iam;
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 
 /// How to delete a resource whose app cannot be deleted.
 const RETAIN_HINT: &str = "to delete this resource without its app, set spec.deletionPolicy to Retain";

@@ -1,7 +1,6 @@
 //! The first secret: the Secret holds no credential, so the app is created, or the secret of the one that is there is found,
 //! provided or replaced.
 
-use super::blocked::Blocked;
 use super::creation;
 use super::model::{ClaimOrigin, ClaimProgress, Creation, Observed, Remote, Validity};
 use super::ownership::{holds_claim, is_adopted_without_secret};
@@ -10,7 +9,7 @@ use super::resource::is_public;
 use super::step::{Call, Step, WriteReason};
 use super::writes::{stage, write, write_published};
 use crate::iam::app_fields::Fields;
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use crate::secret::RotationMode;
 
 /// The step that leads to a first secret.

@@ -2,7 +2,6 @@
 //! Facts name their subject, so that none has to be cleared when something else changes.
 
 use super::access::Access;
-use super::blocked::Blocked;
 use super::claims::{fits, recorded_claim};
 use super::resource::{client_id, is_provable};
 use super::validate::validate;
@@ -11,6 +10,7 @@ use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{Context, OrgOAuthApp, SignedClaim, Workload};
 use crate::iam::app_fields::Fields;
 use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, Deletion, HeldRoles, RemoteApp, Verification};
+use crate::reason::Blocked;
 use crate::secret::{OwnedSecret, ProvidedSecret, SecretContents, SecretState};
 use k8s_openapi::jiff::Timestamp;
 

@@ -1,13 +1,12 @@
 //! Whose the app is: an id derived from the uid is the resource's by itself, any other one only by a claim that the
 //! operator signed. Nothing that a tenant can write proves anything, and what is not ours is never changed or deleted.
 
-use super::blocked::Blocked;
 use super::model::{Observed, Remote, Validity};
 use super::resource::{client_id, is_provable};
-use super::step::{Outcome, Retry};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, SignedClaim};
 use crate::iam::{ClientId, ClientSecret};
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use kube::ResourceExt;
 
 /// Whose the app of a resource's client id is.

@@ -4,12 +4,13 @@
 use super::access::Access;
 use super::model::{Observed, Remote, Validity};
 use super::resource::{is_provable, overlap_of, reconcile_requested};
-use super::step::{Call, Next, Outcome, Retry, Step};
+use super::step::{Call, Next, Step};
 use super::time::{add, is_recent, lag_end};
 use crate::backoff::{SPREAD, fraction};
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp};
 use crate::iam::ClientSecret;
 use crate::iam::app_fields::Fields;
+use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::{SecretContents, secret_name};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};

@@ -1,16 +1,16 @@
 //! Whether the API has what the spec says: changed by the user, or drifted at the API.
 //! A list can only confirm that nothing changed. Any difference is confirmed with a GET before acting.
 
-use super::blocked::Blocked;
 use super::creation;
 use super::drift::{differing, left_by_create, update_fields};
 use super::model::{Observed, Remote};
 use super::resource::{is_synced, reconcile_requested};
-use super::step::{Call, Next, Outcome, Retry, Step};
+use super::step::{Call, Next, Step};
 use super::time::{is_recent, lag_end};
 use crate::iam::app_fields::{self, Fields};
 use crate::iam::{RemoteApp, Update};
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use k8s_openapi::jiff::SignedDuration;
 
 /// When a change that the API did not take is sent again. Longer than the longest delay between two reconciles that wait.

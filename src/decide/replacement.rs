@@ -2,10 +2,11 @@
 
 use super::drift::update_fields;
 use super::model::{Observed, PendingProgress, Remote};
-use super::step::{Call, Outcome, Retry, Step};
+use super::step::{Call, Step};
 use super::writes::publish;
 use crate::iam::app_fields::Fields;
 use crate::iam::{ClientSecret, Update};
+use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::{PendingSecret, SecretContents};
 

@@ -1,12 +1,12 @@
 //! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one of its rotation, the
 //! one under a name that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
 
-use super::blocked::Blocked;
 use super::model::Observed;
-use super::step::{Next, Outcome, Retry, Step};
+use super::step::{Next, Step};
 use crate::crd::OrgOAuthApp;
 use crate::iam::app_fields::Fields;
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_name};
 use kube::ResourceExt;
 

@@ -51,8 +51,9 @@ mod tests {
     use crate::claim::ApiAddress;
     use crate::cluster::cached::outline;
     use crate::crd::{Api, FINALIZER};
-    use crate::decide::{Access, Observed, Outcome, client_id};
+    use crate::decide::{Access, Observed, client_id};
     use crate::iam::ClientSecret;
+    use crate::outcome::Outcome;
     use crate::secret::{SecretContents, SecretState, SecretWrite, guard};
     use crate::status;
     use serde_json::{Value, json};

@@ -1,15 +1,15 @@
-//! The one next step of a reconcile, what it affects, and how a reconcile ends.
+//! The one next step of a reconcile and what it affects.
 //! A new step says in `effect` what it affects, and with that which preconditions it has.
 
-use super::blocked::Blocked;
 use super::model::ClaimOrigin;
-use super::plan::{Plan, Planned};
+use super::plan::Planned;
 use crate::crd::{Context, Roles, Workload};
 use crate::iam::{ClientId, ClientSecret, NewApp, Update};
-use crate::reason::Reason;
+use crate::outcome::Outcome;
+use crate::reason::Blocked;
 use crate::secret::{OwnedSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::Timestamp;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A step, or `None` where nothing is to be done.
 pub type Next = Result<Option<Step>, Blocked>;
@@ -136,61 +136,6 @@ pub enum Call {
     },
     /// Delete the remote app.
     Delete(ClientId),
-}
-
-/// How a reconcile ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything is as the spec says.
-    Settled {
-        /// When something is to be done again, before the next look for drift.
-        wake: Option<Timestamp>,
-    },
-    /// Nothing was written to the API, because the spec says so; this is what would be.
-    Observed(Plan),
-    /// The spec says that nothing is to be done.
-    Suspended,
-    /// The resource is let go.
-    Gone,
-    /// A person must change something.
-    Blocked(Blocked),
-    /// It goes on by itself later.
-    Waiting {
-        /// Why.
-        reason: Reason,
-        /// One sentence.
-        message: String,
-        /// When it is tried again.
-        retry: Retry,
-    },
-}
-
-/// When a reconcile that waits is repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Ever more slowly.
-    Backoff,
-    /// Ever more slowly, and then, since from then on something else is to be done.
-    NoLaterThan(Timestamp),
-    /// Not before, since the API asks for that.
-    NotBefore(Instant),
-}
-
-impl Retry {
-    /// At the first of these times that is yet to come.
-    pub fn at_next(times: impl IntoIterator<Item = Option<Timestamp>>, now: Timestamp) -> Self {
-        let next = times.into_iter().flatten().filter(|at| *at > now).min();
-        next.map_or(Self::Backoff, Self::NoLaterThan)
-    }
-
-    /// At that time too, unless the API asked not to.
-    fn no_later_than(self, time: Timestamp) -> Self {
-        match self {
-            Self::Backoff => Self::NoLaterThan(time),
-            Self::NoLaterThan(at) => Self::NoLaterThan(at.min(time)),
-            Self::NotBefore(at) => Self::NotBefore(at),
-        }
-    }
 }
 
 /// What a step affects.

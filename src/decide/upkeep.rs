@@ -1,7 +1,6 @@
 //! The upkeep of a credential that is in the Secret: whether another secret is wanted, whether an edited value is valid, and whether
 //! the Secret holds what it should.
 
-use super::blocked::Blocked;
 use super::complete::with_template_keys;
 use super::consumers;
 use super::first_secret;
@@ -13,12 +12,13 @@ use super::rotation::apply_pending;
 use super::schedule::{
     RotationWaits, is_requested, next_rotation, paced_until, previous_end, previous_is_valid, requested_rotation_waits,
 };
-use super::step::{Next, Outcome, Retry, RotationWrite, Step, WriteReason};
+use super::step::{Next, RotationWrite, Step, WriteReason};
 use super::writes::{stage, write, write_published, write_rotation};
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::iam::ClientSecret;
 use crate::iam::app_fields::Fields;
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
 use k8s_openapi::jiff::Timestamp;
 

@@ -2,13 +2,12 @@
 //! that Kubernetes would not store. Also fills the templates of the Secret.
 
 use super::access::Access;
-use super::blocked::Blocked;
 use super::resource::{client_id, is_public, org_id};
 use crate::crd::OrgOAuthApp;
 use crate::iam::app_fields::Fields;
 use crate::iam::flavor::flavor;
 use crate::iam::{ClientId, ClientSecret};
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use crate::secret::SecretContents;
 use crate::template;
 use std::collections::BTreeMap;

@@ -5,9 +5,9 @@ use super::{Connections, Identity, Operator};
 use crate::claim::ApiAddress;
 use crate::cluster::{self, Cluster};
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::decide::{Access, Blocked, org_id};
+use crate::decide::{Access, org_id};
 use crate::grants::{self, Decision, Place, Refusal, Wanted};
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use std::sync::Arc;
 
 impl<C: Cluster, D: Connections> Operator<C, D> {

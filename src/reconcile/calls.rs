@@ -4,9 +4,10 @@
 use super::{Connections, Flow, Reconciliation};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Blocked, Call, ListCheck, Outcome, Remote, RoleAssignment, after_fault, may_be_old, org_id};
+use crate::decide::{Call, ListCheck, Remote, RoleAssignment, after_fault, may_be_old, org_id};
 use crate::iam::{self, ClientId, ClientSecret, Iam, Lookup, OrgId};
-use crate::reason::Reason;
+use crate::outcome::Outcome;
+use crate::reason::{Blocked, Reason};
 use std::sync::Arc;
 use std::time::Duration;
 

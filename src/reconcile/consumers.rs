@@ -4,8 +4,7 @@
 use super::{Connections, Reconciliation};
 use crate::cluster::{self, AppEvent, Cluster};
 use crate::consumers::RestartResult;
-use crate::crd::{OrgOAuthAppStatus, Workload};
-use crate::decide::{overlap_ending, stale_consumers};
+use crate::crd::Workload;
 use crate::reason::Reason;
 use crate::secret::secret_name;
 use k8s_openapi::jiff::Timestamp;
@@ -42,23 +41,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         };
         let failed: Vec<String> = self.observed.restarts.iter().filter_map(why).collect();
         let message = format!("workloads not restarted after the rotation: {}", failed.join("; "));
-        let event = AppEvent { reason: Reason::ConsumersNotRestarted, message, warning: true };
+        let event = AppEvent { reason: Reason::ConsumersNotRestarted, message };
         (!failed.is_empty()).then_some(event)
-    }
-
-    /// Which pods still hold the previous secret, if this status is the first to say that it ends soon.
-    pub(super) fn stale_consumers(&self, status: &OrgOAuthAppStatus) -> Option<AppEvent> {
-        let warned = |status: &OrgOAuthAppStatus| status.rotation.as_ref()?.warned_revision;
-        if warned(status) == self.observed.app.status.as_ref().and_then(warned) {
-            return None;
-        }
-        let (stale, overlap) = (stale_consumers(&self.observed)?, overlap_ending(&self.observed)?);
-        let message = format!(
-            "pods {} still use the previous client secret of app {}, which expires at {}; restart them before, or name their workloads in spec.rotation.restart",
-            stale.named(),
-            self.observed.client_id(),
-            overlap.ends,
-        );
-        Some(AppEvent { reason: Reason::ConsumersStale, message, warning: true })
     }
 }

@@ -5,9 +5,10 @@ use super::{Connections, Identity, Operator, Reconciliation};
 use crate::cluster::cached::CachedApp;
 use crate::cluster::{self, Cluster};
 use crate::crd::OrgOAuthApp;
-use crate::decide::{Access, Blocked, Outcome};
+use crate::decide::Access;
+use crate::outcome::Outcome;
 use crate::panics;
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 

@@ -5,10 +5,11 @@ use super::{Connections, Flow, Identity, Reconciliation};
 use crate::cluster::{self, Cluster};
 use crate::crd::{AdoptionPolicy, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
-    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, Outcome, PendingProgress, Retry, RotationWrite,
-    SecretWriteProgress, Step, WriteReason, comes_first, has_claim, has_finalizer,
+    Access, ClaimOrigin, ClaimProgress, Creation, IdOwner, PendingProgress, RotationWrite, SecretWriteProgress, Step,
+    WriteReason, comes_first, has_claim, has_finalizer,
 };
 use crate::iam::ClientId;
+use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::{
     self, OwnedSecret, ProvidedSecret, SecretContents, SecretState, SecretWrite, rotation_secret_name, secret_name,

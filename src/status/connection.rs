@@ -4,9 +4,8 @@
 use super::NewCondition;
 use crate::connections::{CheckResult, ConnectionHealth, Expiry};
 use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus};
-use crate::decide::Blocked;
 use crate::iam::{OrgId, TokenClaims};
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// Credentials that expire sooner have the condition `CredentialsExpiring`.

@@ -1,11 +1,13 @@
-//! Status, case by case: what tools that read conditions see.
+//! Status, case by case, as tools that read conditions see it.
 
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::StaleConsumers;
 use crate::crd::Api;
-use crate::decide::{Access, Plan, Retry};
+use crate::decide::{Access, Plan};
 use crate::iam::{ClientId, ClientSecret, RemoteApp, Verification};
+use crate::outcome::Retry;
+use crate::reason::Blocked;
 use crate::secret::{PreviousSecret, SecretContents, guard};
 use serde_json::json;
 
@@ -77,7 +79,7 @@ fn each_outcome_reads_as_kstatus_expects() {
 }
 
 #[test]
-fn while_the_api_is_down_ready_keeps_its_last_truth() {
+fn ready_keeps_its_last_value_while_the_api_is_unavailable() {
     let mut ready = app();
     let mut proven = observed(app(), true);
     proven.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
@@ -97,11 +99,42 @@ fn while_the_api_is_down_ready_keeps_its_last_truth() {
 }
 
 #[test]
-fn a_message_is_one_line_within_its_limit_whatever_it_repeats() {
+fn a_suspended_resource_says_so_and_stays_ready() {
+    let mut suspended = app();
+    assert_eq!(short(&after(&observed(suspended.clone(), false), &Outcome::Suspended, at(1))), "FFFUF Suspended");
+    let mut settled = observed(app(), true);
+    settled.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
+    suspended.status = Some(after(&settled, &Outcome::Settled { wake: None }, at(1)));
+    let status = after(&observed(suspended, true), &Outcome::Suspended, at(2));
+    assert_eq!(short(&status), "TFFUT Suspended");
+    let expected =
+        "App ooa-uid-1 exists and its credentials are in Secret billing. Reconciliation is suspended (spec.suspend).";
+    assert_eq!(status.conditions[0].message, expected);
+}
+
+#[test]
+fn a_requested_rotation_that_waits_reports_until_when() {
+    let mut observed = observed(app(), true);
+    let rotation = json!({"revision": 1, "rotatedAt": at(0), "previousExpiresAt": at(90)});
+    observed.app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
+    let annotation = ("oauth-apps.dev/rotate-requested-at".to_owned(), "noon".to_owned());
+    observed.app.metadata.annotations = Some([annotation].into());
+    let message = |observed: &Observed| {
+        after(observed, &Outcome::Settled { wake: None }, observed.now).conditions.swap_remove(0).message
+    };
+    let first = message(&observed);
+    let expected = "The requested rotation waits until the previous client secret expires at 1970-01-01T00:01:30Z;";
+    assert!(first.contains(expected), "{first}");
+    observed.now = at(60);
+    assert_eq!(message(&observed), first, "it does not change with time");
+}
+
+#[test]
+fn a_message_is_one_line_within_its_limit() {
     let message = format!("create app: 400: no\n\u{202e}{}", "x".repeat(1 << 20));
     let status = after(&observed(app(), false), &Outcome::Blocked(Blocked::new(Reason::Rejected, message)), at(1));
     let message = &status.conditions[0].message;
-    assert!(message.starts_with("create app: 400: no xxx") && message.len() <= LONGEST_MESSAGE, "{message}");
+    assert!(message.starts_with("create app: 400: no xxx") && message.len() <= MAX_MESSAGE, "{message}");
 }
 
 #[test]
@@ -122,18 +155,18 @@ fn a_transition_time_moves_only_with_its_condition() {
 }
 
 #[test]
-fn a_published_credential_is_named_with_the_generation_that_was_looked_at() {
+fn published_credentials_are_named_with_the_observed_generation() {
     let status = after(&observed(app(), true), &Outcome::Settled { wake: None }, at(1));
     assert_eq!(status.client_id.as_deref(), Some("ooa-uid-1"));
     assert_eq!(status.secret_name.as_deref(), Some("billing"));
     assert_eq!(status.observed_generation, Some(3));
-    assert_eq!(status.conditions[0].message, "App ooa-uid-1 exists and its credential is in Secret billing.");
+    assert_eq!(status.conditions[0].message, "App ooa-uid-1 exists and its credentials are in Secret billing.");
     assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
     assert_eq!(after(&observed(app(), false), &waiting(), at(1)).client_id, None);
 }
 
 #[test]
-fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
+fn a_reconcile_request_is_acknowledged_when_it_was_handled_and_not_while_it_waits() {
     let mut asked = app();
     let annotations = [("oauth-apps.dev/reconcile-requested-at".to_owned(), "noon".to_owned())];
     asked.metadata.annotations = Some(annotations.into());
@@ -145,7 +178,7 @@ fn a_request_is_echoed_when_it_was_acted_upon_and_not_while_it_waits() {
 }
 
 #[test]
-fn a_forged_secret_is_not_reported_as_a_credential_of_the_resource() {
+fn a_forged_secret_is_not_reported_as_credentials_of_the_resource() {
     let mut app = app();
     app.spec.id = Some("victim".into());
     let blocked = Outcome::Blocked(Blocked::new(Reason::IdConflict, "another has it"));
@@ -156,7 +189,7 @@ fn a_forged_secret_is_not_reported_as_a_credential_of_the_resource() {
 }
 
 #[test]
-fn an_edited_value_is_no_published_credential_until_the_api_is_seen_to_accept_it() {
+fn an_edited_value_is_not_reported_as_published_until_the_api_accepts_it() {
     let mut ready = app();
     ready.status = Some(after(&observed(app(), true), &Outcome::Settled { wake: None }, at(1)));
     let id = ClientId("ooa-uid-1".into());
@@ -185,7 +218,7 @@ fn an_edited_value_is_no_published_credential_until_the_api_is_seen_to_accept_it
 }
 
 #[test]
-fn the_times_of_the_app_ride_along_with_another_change_and_cause_none() {
+fn the_times_of_the_app_are_updated_with_another_change_and_cause_none() {
     let shown = |second: i64| RemoteApp {
         id: ClientId("ooa-uid-1".into()),
         created_at: Some(at(second)),
@@ -264,7 +297,7 @@ fn stale_consumers_are_named_until_none_is_left_and_warned_of_once_a_quarter_of_
 }
 
 #[test]
-fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
+fn a_status_survives_serialization_so_that_it_is_written_once() {
     for interval in ["720h", "61s", "90500ms"] {
         for uid in ["uid-1", "uid-2", "uid-3"] {
             let mut rotating = app();
@@ -286,7 +319,7 @@ fn what_is_written_is_what_is_read_again_so_that_it_is_written_once() {
 }
 
 #[test]
-fn while_a_resource_is_deleted_status_says_what_becomes_of_its_secret() {
+fn while_a_resource_is_deleted_status_reports_what_becomes_of_its_secret() {
     let said = |policy: &str, secret_name: Option<&str>, is_read: bool| {
         let mut app = app();
         app.spec.deletion_policy = serde_json::from_value(json!(policy)).unwrap();
@@ -301,20 +334,20 @@ fn while_a_resource_is_deleted_status_says_what_becomes_of_its_secret() {
         let condition = after(&observed, &waiting, at(1)).conditions.pop().unwrap();
         (condition.status, condition.message)
     };
-    let (unknown, rest) = (ConditionStatus::Unknown, "; until then it is not kept up to date.");
+    let (unknown, rest) = (ConditionStatus::Unknown, "; it is no longer updated");
     let deleted = format!("Secret before is deleted with this resource{rest}");
     assert_eq!(said("Delete", Some("before"), false), (unknown, deleted.clone()));
     assert_eq!(said("DeleteWhenUnused", Some("before"), false), (unknown, deleted));
-    let stays = format!("Secret before stays when this resource is gone{rest}");
+    let stays = format!("Secret before is kept when this resource is gone{rest}");
     assert_eq!(said("Retain", Some("before"), false), (unknown, stays));
-    let none = (ConditionStatus::False, "Secret billing holds no credential of this resource.".to_owned());
+    let none = (ConditionStatus::False, "Secret billing does not hold the credentials of this resource".to_owned());
     assert_eq!(said("Delete", None, false), none);
-    let read = (ConditionStatus::True, "Secret billing holds a credential.".to_owned());
+    let read = (ConditionStatus::True, "Secret billing holds the credentials.".to_owned());
     assert_eq!(said("Delete", Some("billing"), true), read);
 }
 
 #[test]
-fn one_refusal_is_said_without_taking_ready_away() {
+fn one_refusal_is_reported_and_the_resource_stays_ready() {
     let mut app = app();
     let rotation = json!({"revision": 1, "rotatedAt": at(0), "verifiedAt": at(0), "verifiedRevision": 1});
     app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
@@ -328,7 +361,7 @@ fn one_refusal_is_said_without_taking_ready_away() {
     let refused = settled(Some(Verification::Refused("no".into())), 600);
     assert_eq!(short(&refused), "TTFTT Provisioned");
     let reconciling = &refused.conditions[1];
-    let expected = "The API refused the client secret in Secret billing once; it is asked again in a minute.";
+    let expected = "the API refused the client secret in Secret billing once; it is asked again within a minute";
     assert_eq!((reconciling.reason.as_str(), reconciling.message.as_str()), ("SecretNotProven", expected));
     for answer in [None, Some(Verification::Accepted), Some(Verification::NotKnown("no".into()))] {
         assert_eq!(short(&settled(answer, 600)), "TFFTT Provisioned");

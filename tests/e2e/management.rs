@@ -277,7 +277,7 @@ async fn deletion_waits_for_the_last_pod_that_uses_the_secret() {
         };
         env.until(&says, waits).await;
         let published = env.condition("billing", ConditionType::SecretPublished).await.unwrap().message;
-        assert_eq!(published, "Secret billing holds a credential.");
+        assert_eq!(published, "Secret billing holds the credentials.");
         assert!(env.remote_app(&id).await.is_some());
         env.kubectl(&["delete", "pod", gone, "--force", "--grace-period=0"]);
     }

@@ -96,7 +96,7 @@ async fn first_refusal_of_a_token_is_reported_and_keeps_ready() {
     let denied = Fault::always(Action::refused(401)).on(Operation::Token).client(&id);
     env.control.fault(denied).await.unwrap();
     let said = env.until_reason("billing", ConditionType::Reconciling, "SecretNotProven").await;
-    assert_eq!(said, "The API refused the client secret in Secret billing once; it is asked again in a minute.");
+    assert_eq!(said, "the API refused the client secret in Secret billing once; it is asked again within a minute");
     assert_eq!(env.condition("billing", ConditionType::Ready).await.unwrap().status, ConditionStatus::True);
     env.control.clear_faults().await.unwrap();
     let is_over = async || {

@@ -155,7 +155,7 @@ async fn label_overridden_by_a_policy_is_reported_once_and_left() {
     env.until_ready("billing").await;
     let said = async || {
         let published = env.condition("billing", ConditionType::SecretPublished).await.unwrap();
-        published.message.contains("an admission policy of the cluster sets its labels or annotations otherwise")
+        published.message.contains("an admission policy of the cluster changes its labels or annotations")
     };
     env.until("it is noticed", said).await;
     let writes = || env.audit(|record| record.is_write() && record.resource == "secrets").len();

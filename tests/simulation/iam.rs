@@ -6,11 +6,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use oauth_app_operator::connections::{CheckResult, ConnectionHealth, Connections};
 use oauth_app_operator::crd::{Context, IamConnection, Role, Roles};
-use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::iam::{
     self, ClientCredentials, ClientId, ClientSecret, Deletion, HeldRoles, Iam, Lookup, NewApp, OrgId, RemoteApp,
     TokenClaims, Update, Verification,
 };
+use oauth_app_operator::reason::Blocked;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

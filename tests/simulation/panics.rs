@@ -3,7 +3,7 @@
 use crate::env::TestEnv;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
-use oauth_app_operator::decide::Outcome;
+use oauth_app_operator::outcome::Outcome;
 use oauth_app_operator::reason::Reason;
 use serde_json::json;
 

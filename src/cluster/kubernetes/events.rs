@@ -84,7 +84,7 @@ fn new_event(regarding: &ObjectReference, event: &AppEvent, instance: &str) -> E
         action: Some("Reconcile".into()),
         reason: Some(event.reason.as_str().into()),
         note: Some(text::clean(&event.message, LONGEST_NOTE)),
-        type_: Some(if event.warning { "Warning" } else { "Normal" }.into()),
+        type_: Some(event.reason.severity().as_str().into()),
         regarding: Some(regarding.clone()),
         reporting_controller: Some(FIELD_MANAGER.into()),
         reporting_instance: Some(instance.to_owned()),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn event(message: &str) -> AppEvent {
-        AppEvent { reason: Reason::Updated, message: message.into(), warning: false }
+        AppEvent { reason: Reason::Updated, message: message.into() }
     }
 
     #[test]

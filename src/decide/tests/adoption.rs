@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
-use crate::decide::{ClaimOrigin, IdOwner, Observed, Remote, Retry};
+use crate::decide::{ClaimOrigin, IdOwner, Observed, Remote};
 use crate::iam::Verification;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::SecretContents;
 use serde_json::json;

@@ -2,10 +2,9 @@
 
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
-use crate::decide::{
-    Call, Creation, IdOwner, ListCheck, Observed, Outcome, Remote, Retry, SecretWriteProgress, Step, decide,
-};
+use crate::decide::{Call, Creation, IdOwner, ListCheck, Observed, Remote, SecretWriteProgress, Step, decide};
 use crate::iam::{self, ClientId, NewApp};
+use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents};
 use serde_json::json;

@@ -2,11 +2,10 @@
 
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
-use crate::decide::{
-    Access, Blocked, IdOwner, ListCheck, Observed, Outcome, Remote, Retry, Step, outcome_with_retain_hint,
-};
+use crate::decide::{Access, IdOwner, ListCheck, Observed, Remote, Step, outcome_with_retain_hint};
 use crate::iam::{Deletion, Verification};
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use crate::secret::{RotationMode, SecretContents, SecretState, guard};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-const FILES: [&str; 32] = [
-    "blocked",
+const FILES: [&str; 31] = [
     "resource",
     "time",
     "claims",

@@ -1,9 +1,10 @@
 //! What follows a call that failed.
 
 use super::fixture::*;
-use crate::decide::{Blocked, Outcome, Retry, Step, after_fault};
+use crate::decide::{Step, after_fault};
 use crate::iam;
-use crate::reason::Reason;
+use crate::outcome::{Outcome, Retry};
+use crate::reason::{Blocked, Reason};
 use serde_json::json;
 use std::time::Instant;
 

@@ -5,10 +5,11 @@ use super::fixture::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::crd::{Api, DeletionPolicy, OrgOAuthApp};
 use crate::decide::{
-    ClaimOrigin, ClaimProgress, IdOwner, Observed, Remote, Retry, RotationWrite, Step, WriteReason, client_id,
-    comes_first, decide, has_claim, signed_claim,
+    ClaimOrigin, ClaimProgress, IdOwner, Observed, Remote, RotationWrite, Step, WriteReason, client_id, comes_first,
+    decide, has_claim, signed_claim,
 };
 use crate::iam::{ClientId, Verification};
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::{RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use serde_json::json;

@@ -3,8 +3,9 @@
 use super::fixture::*;
 use crate::crd::RECONCILE_REQUESTED;
 use crate::decide::plan::Planned;
-use crate::decide::{Observed, Remote, Retry, is_proven, is_refused_once, proven_at, refusal};
+use crate::decide::{Observed, Remote, is_proven, is_refused_once, proven_at, refusal};
 use crate::iam::Verification;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -2,9 +2,10 @@
 
 use super::fixture::*;
 use crate::crd::{Api, OrgOAuthApp, RECONCILE_REQUESTED};
-use crate::decide::{Observed, Remote, Retry, SentChange, drift};
+use crate::decide::{Observed, Remote, SentChange, drift};
 use crate::iam::Verification;
 use crate::iam::app_fields::Fields;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::RotationMode;
 use serde_json::{Value, json};

@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
-use crate::decide::{Observed, PendingProgress, Retry, RotationWrite};
+use crate::decide::{Observed, PendingProgress, RotationWrite};
 use crate::iam::Verification;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::Timestamp;

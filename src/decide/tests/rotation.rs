@@ -4,10 +4,11 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{
-    ListCheck, Observed, PendingProgress, Remote, Retry, RotationWaits, RotationWrite, WriteReason, previous_end,
+    ListCheck, Observed, PendingProgress, Remote, RotationWaits, RotationWrite, WriteReason, previous_end,
     requested_rotation_waits,
 };
 use crate::iam::Verification;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::{PendingSecret, ProvidedSecret, RotationMode, SecretContents, SecretState};
 use serde_json::json;

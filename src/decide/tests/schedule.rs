@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
-use crate::decide::{Observed, Retry, RotationWaits, next_rotation, previous_end, requested_rotation_waits};
+use crate::decide::{Observed, RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 use crate::iam::Verification;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 use serde_json::{Value, json};

@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
-use crate::decide::{Observed, Retry, RotationWrite, WriteReason};
+use crate::decide::{Observed, RotationWrite, WriteReason};
 use crate::iam::ClientId;
+use crate::outcome::Retry;
 use crate::reason::Reason;
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
 use serde_json::{Value, json};

@@ -4,10 +4,9 @@ use super::fixture::*;
 use crate::claim::ApiAddress;
 use crate::crd::{Api, Context, OrgOAuthApp};
 use crate::decide::{
-    Access, Blocked, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, complete, decide,
-    signed_claim,
+    Access, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, complete, decide, signed_claim,
 };
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use crate::secret::SecretContents;
 use crate::secret_value::CREDENTIAL;
 use serde_json::{Value, json};

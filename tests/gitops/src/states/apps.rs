@@ -3,11 +3,10 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
-use oauth_app_operator::decide::{
-    Access, Blocked, Observed, Outcome, Remote, Retry, Step, client_id, decide, is_refused_once,
-};
+use oauth_app_operator::decide::{Access, Observed, Remote, Step, client_id, decide, is_refused_once};
 use oauth_app_operator::iam::{ClientSecret, RemoteApp, Verification};
-use oauth_app_operator::reason::Reason;
+use oauth_app_operator::outcome::{Outcome, Retry};
+use oauth_app_operator::reason::{Blocked, Kind, Reason};
 use oauth_app_operator::secret::{SecretContents, SecretState, SecretWrite, guard};
 use oauth_app_operator::status;
 use serde_json::{Map, json};
@@ -124,7 +123,7 @@ fn refused_once(app: OrgOAuthApp, scene: Scene) -> Observed {
 fn states_of(scene: Scene) -> Vec<State> {
     let app = app(scene.was_ready);
     let mut ends: Vec<(Observed, Outcome)> = Vec::new();
-    for outcome in Reason::ALL.into_iter().flat_map(ends_with) {
+    for outcome in Reason::ALL.iter().filter_map(|reason| ends_with(*reason)) {
         ends.push((seen(app.clone(), scene), outcome));
     }
     if !scene.deleting {
@@ -165,63 +164,10 @@ fn class(seen: &Observed, outcome: &Outcome, scene: Scene) -> Option<Class> {
 /// How a pass ends that gives this reason; nothing where only an Event or a connection does.
 fn ends_with(reason: Reason) -> Option<Outcome> {
     let message = format!("what {} says", reason.as_str());
-    match reason {
-        Reason::Pending
-        | Reason::Provisioned
-        | Reason::Created
-        | Reason::Regenerated
-        | Reason::Repaired
-        | Reason::Deleted
-        | Reason::Released
-        | Reason::Recreated
-        | Reason::Updated
-        | Reason::Rotated
-        | Reason::ConsumersRestarted
-        | Reason::ConsumersNotRestarted
-        | Reason::ConsumersStale
-        | Reason::Adopted
-        | Reason::Moved
-        | Reason::RolesChanged
-        | Reason::CredentialsExpiring
-        | Reason::FinalizerRemoved
-        | Reason::Suspended
-        | Reason::PlanPending => None,
-        Reason::Deleting
-        | Reason::InUse
-        | Reason::Throttled
-        | Reason::ConnectionUnavailable
-        | Reason::CredentialsUnavailable
-        | Reason::ApiConflict
-        | Reason::RotationRunning
-        | Reason::SecretNotProven
-        | Reason::CredentialRefused
-        | Reason::AppNotShown
-        | Reason::Updating
-        | Reason::SecretNotWritten
-        | Reason::KubernetesRefused => Some(Outcome::Waiting { reason, message, retry: Retry::Backoff }),
-        Reason::InvalidSpec
-        | Reason::ConnectionNotFound
-        | Reason::ConnectionInvalid
-        | Reason::NotGranted
-        | Reason::Forbidden
-        | Reason::Rejected
-        | Reason::OrgNotFound
-        | Reason::IdTaken
-        | Reason::IdConflict
-        | Reason::SecretConflict
-        | Reason::DeletionNotOffered
-        | Reason::SecretRefInvalid
-        | Reason::SecretTampered
-        | Reason::SecretUnknown
-        | Reason::ImmutableField
-        | Reason::ChangeNotTaken
-        | Reason::TemplateInvalid
-        | Reason::NotAllowed
-        | Reason::WrongOrganization
-        | Reason::EndpointChanged
-        | Reason::SecretTooLarge
-        | Reason::Unreadable
-        | Reason::InternalError => Some(Outcome::Blocked(Blocked::new(reason, message))),
+    match reason.kind() {
+        Kind::State | Kind::Paused | Kind::Event => None,
+        Kind::Waiting(_) => Some(Outcome::Waiting { reason, message, retry: Retry::Backoff }),
+        Kind::Blocked(_) => Some(Outcome::Blocked(Blocked::new(reason, message))),
     }
 }
 

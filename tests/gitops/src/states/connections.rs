@@ -3,9 +3,8 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::connections::{CheckResult, ConnectionHealth, Expiry};
 use oauth_app_operator::crd::{AppCounts, IamConnection};
-use oauth_app_operator::decide::Blocked;
 use oauth_app_operator::iam::TokenClaims;
-use oauth_app_operator::reason::Reason;
+use oauth_app_operator::reason::{Blocked, Reason};
 use oauth_app_operator::status::of_connection;
 use serde_json::json;
 

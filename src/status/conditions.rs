@@ -1,0 +1,194 @@
+//! The conditions of an `OrgOAuthApp`: from what was observed and the outcome to what each condition reports.
+//! Messages repeat no time but a fixed deadline, so that a status that says nothing new is not written again.
+
+use super::{NewCondition, whole_seconds};
+use crate::crd::{ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp};
+use crate::decide::{
+    Observed, Plan, RotationWaits, SecretWriteProgress, Validity, is_observe_only, is_proven, is_refused_once,
+    previous_end, refusal, requested_rotation_waits,
+};
+use crate::iam::ClientId;
+use crate::outcome::Outcome;
+use crate::reason::{Blocked, Reason};
+use crate::secret::secret_name;
+use ConditionStatus::{False, True, Unknown};
+use ConditionType::{Ready, Reconciling, SecretPublished, Stalled, Synced};
+
+/// `Ready`, `Reconciling`, `Stalled`, `Synced` and `SecretPublished`, in this order. `published` says whether the Secret holds the
+/// app's credentials, if it was read.
+pub fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<NewCondition> {
+    let mut conditions = match outcome {
+        Outcome::Settled { .. } | Outcome::Gone => settled(observed),
+        Outcome::Observed(plan) => planned(observed, plan, published),
+        Outcome::Suspended => suspended(observed, published),
+        Outcome::Blocked(blocked) => stalled(blocked),
+        Outcome::Waiting { reason, message, .. } => waiting(observed, *reason, message, published),
+    }
+    .to_vec();
+    let reason = conditions[0].reason;
+    conditions.push(secret_published(observed, published, reason));
+    conditions
+}
+
+fn settled(observed: &Observed) -> [NewCondition; 4] {
+    let reconciling = match is_refused_once(observed) {
+        // One answer may be an error, so the resource stays Ready.
+        true => NewCondition::new(Reconciling, True, Reason::SecretNotProven, refused_once(&observed.app)),
+        false => NewCondition::new(Reconciling, False, Reason::Provisioned, ""),
+    };
+    [
+        NewCondition::new(Ready, True, Reason::Provisioned, ready_message(observed)),
+        reconciling,
+        NewCondition::new(Stalled, False, Reason::Provisioned, ""),
+        NewCondition::new(Synced, True, Reason::Provisioned, "The API matches the spec."),
+    ]
+}
+
+fn planned(observed: &Observed, plan: &Plan, published: Option<bool>) -> [NewCondition; 4] {
+    let message = format!("managementPolicy Full would {plan}.");
+    let is_good = published == Some(true) && plan.leaves_credential() && !is_tampered(observed) && is_proven(observed);
+    let ready = match refusal(observed, &observed.contents()) {
+        Some(why) => {
+            let refused = format!("the API does not issue a token for the client secret now: {why}; {message}");
+            NewCondition::new(Ready, False, Reason::CredentialRefused, refused)
+        }
+        None if is_good => NewCondition::new(Ready, True, Reason::Provisioned, ready_message(observed)),
+        None => NewCondition::new(Ready, False, Reason::PlanPending, &message),
+    };
+    [
+        ready,
+        NewCondition::new(Reconciling, False, Reason::PlanPending, ""),
+        NewCondition::new(Stalled, False, Reason::PlanPending, ""),
+        NewCondition::new(Synced, False, Reason::PlanPending, message),
+    ]
+}
+
+/// The reason of `Ready` is the column REASON of `kubectl get`, so it is `Suspended` also while the app stays Ready.
+fn suspended(observed: &Observed, published: Option<bool>) -> [NewCondition; 4] {
+    let message = "spec.suspend is set; only a deletion is reconciled";
+    let ready = match keeps_ready(observed, published) {
+        true => {
+            let provisioned = provisioned_message(&observed.client_id(), &observed.app);
+            let message = format!("{provisioned} Reconciliation is suspended (spec.suspend).");
+            NewCondition::new(Ready, True, Reason::Suspended, message)
+        }
+        false => NewCondition::new(Ready, False, Reason::Suspended, message),
+    };
+    [
+        ready,
+        NewCondition::new(Reconciling, False, Reason::Suspended, ""),
+        NewCondition::new(Stalled, False, Reason::Suspended, ""),
+        NewCondition::new(Synced, Unknown, Reason::Suspended, message),
+    ]
+}
+
+fn stalled(Blocked { reason, message }: &Blocked) -> [NewCondition; 4] {
+    [
+        NewCondition::new(Ready, False, *reason, message),
+        NewCondition::new(Reconciling, False, *reason, ""),
+        NewCondition::new(Stalled, True, *reason, message),
+        NewCondition::new(Synced, False, *reason, message),
+    ]
+}
+
+fn waiting(observed: &Observed, reason: Reason, message: &str, published: Option<bool>) -> [NewCondition; 4] {
+    let ready = match keeps_ready(observed, published) {
+        true => NewCondition::new(Ready, True, Reason::Provisioned, ready_message(observed)),
+        false => NewCondition::new(Ready, False, reason, message),
+    };
+    [
+        ready,
+        NewCondition::new(Reconciling, True, reason, message),
+        NewCondition::new(Stalled, False, reason, ""),
+        NewCondition::new(Synced, Unknown, reason, message),
+    ]
+}
+
+/// While the operator waits, credentials that were valid stay so.
+fn keeps_ready(observed: &Observed, published: Option<bool>) -> bool {
+    let was_ready = observed.app.condition(Ready).is_some_and(|condition| condition.status == True);
+    was_ready
+        && published != Some(false)
+        && is_proven(observed)
+        && !is_tampered(observed)
+        && observed.app.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether the Secret holds a value that is not the published one, and the API was not seen to accept it.
+fn is_tampered(observed: &Observed) -> bool {
+    let contents = observed.contents();
+    let is_valid = |current| observed.validity(current) == Validity::Valid;
+    contents.is_edited(&observed.app) && !contents.current.as_ref().is_some_and(is_valid)
+}
+
+fn secret_published(observed: &Observed, published: Option<bool>, reason: Reason) -> NewCondition {
+    let name = secret_name(&observed.app);
+    match published {
+        Some(true) if is_tampered(observed) => {
+            let message = format!("the client secret in Secret {name} was edited and is not known to be valid");
+            NewCondition::new(SecretPublished, False, Reason::SecretTampered, message)
+        }
+        Some(true) => {
+            let message = match observed.secret_write == SecretWriteProgress::Overridden {
+                false => format!("Secret {name} holds the credentials."),
+                true => format!(
+                    "Secret {name} holds the credentials; an admission policy of the cluster changes its labels or annotations."
+                ),
+            };
+            NewCondition::new(SecretPublished, True, Reason::Provisioned, message)
+        }
+        Some(false) => NewCondition::new(SecretPublished, False, reason, holds_none(&name)),
+        None if observed.app.metadata.deletion_timestamp.is_some() => while_deleting(&observed.app, reason),
+        None => {
+            let last = observed.app.condition(SecretPublished).map_or(Unknown, |condition| condition.status);
+            NewCondition::new(SecretPublished, last, reason, format!("Secret {name} was not read"))
+        }
+    }
+}
+
+fn holds_none(secret: &str) -> String {
+    format!("Secret {secret} does not hold the credentials of this resource")
+}
+
+/// While the resource is deleted, its Secret is neither read nor updated any more.
+fn while_deleting(app: &OrgOAuthApp, reason: Reason) -> NewCondition {
+    let Some(name) = app.status.as_ref().and_then(|status| status.secret_name.as_ref()) else {
+        return NewCondition::new(SecretPublished, False, reason, holds_none(&secret_name(app)));
+    };
+    let is_kept = match app.spec.deletion_policy {
+        DeletionPolicy::Retain => true,
+        DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => is_observe_only(app),
+    };
+    let message = match is_kept {
+        true => format!("Secret {name} is kept when this resource is gone; it is no longer updated"),
+        false => format!("Secret {name} is deleted with this resource; it is no longer updated"),
+    };
+    NewCondition::new(SecretPublished, Unknown, reason, message)
+}
+
+/// A request that has to wait would otherwise seem to be forgotten.
+fn ready_message(observed: &Observed) -> String {
+    let message = provisioned_message(&observed.client_id(), &observed.app);
+    match requested_rotation_waits(observed) {
+        Some(RotationWaits::ForPrevious) => {
+            let expiry = previous_end(observed, &observed.contents()).map(whole_seconds);
+            let expiry = expiry.map(|at| format!(" at {at}")).unwrap_or_default();
+            let name = secret_name(&observed.app);
+            format!(
+                "{message} The requested rotation waits until the previous client secret expires{expiry}; to invalidate all earlier ones now, delete Secret {name}."
+            )
+        }
+        Some(RotationWaits::ForPace) => {
+            format!("{message} The requested rotation waits until a minute has passed since the last one.")
+        }
+        None => message,
+    }
+}
+
+fn refused_once(app: &OrgOAuthApp) -> String {
+    format!("the API refused the client secret in Secret {} once; it is asked again within a minute", secret_name(app))
+}
+
+fn provisioned_message(id: &ClientId, app: &OrgOAuthApp) -> String {
+    format!("App {id} exists and its credentials are in Secret {}.", secret_name(app))
+}
