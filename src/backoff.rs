@@ -4,7 +4,6 @@
 use crate::outcome::{Outcome, Retry};
 use crate::reason::Pace;
 use k8s_openapi::jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// Delays are up to this part shorter or longer.
@@ -61,11 +60,11 @@ fn spread(delay: Duration, random: f64) -> Duration {
     delay.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * random)
 }
 
-/// A number in 0..1 that is the same for every process that asks about the same.
-pub fn fraction(of: impl Hash) -> f64 {
-    let mut hash = DefaultHasher::new();
-    of.hash(&mut hash);
-    (hash.finish() % 1000) as f64 / 1000.0
+/// A number in 0..1 that depends on the text only, whatever process or release asks: FNV-1a, since the hash of the standard
+/// library may change with it.
+pub fn fraction(of: &str) -> f64 {
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    (of.bytes().fold(0xcbf2_9ce4_8422_2325, hash) % 1000) as f64 / 1000.0
 }
 
 #[cfg(test)]
@@ -158,5 +157,19 @@ mod tests {
         };
         assert_eq!([delay(1060, 0.0), delay(900, 0.0), delay(99_999, 0.0)], [60.0, 0.0, 480.0]);
         assert_eq!(delay(1060, 0.5), 60.5, "never before it is due");
+    }
+    #[test]
+    fn a_fraction_never_changes_with_a_release() {
+        // The published test vectors of FNV-1a.
+        assert_eq!(["", "a", "foobar"].map(fraction), [0.037, 0.996, 0.968]);
+    }
+
+    #[test]
+    fn fractions_are_spread_evenly() {
+        let mut tenths = [0; 10];
+        for n in 0..10_000 {
+            tenths[(fraction(&format!("7f0c-uid {n}")) * 10.0) as usize] += 1;
+        }
+        assert!(tenths.iter().all(|count| (900..1100).contains(count)), "{tenths:?}");
     }
 }

@@ -194,7 +194,7 @@ fn is_changed_after(observed: &Observed, proven_at: Timestamp) -> bool {
 
 /// When a proof of then is to be repeated; spread, so that apps of one age don't ask in one second.
 fn expires(observed: &Observed, proven_at: Timestamp) -> Option<Timestamp> {
-    let part = SPREAD * fraction((observed.app.uid(), proven_at));
+    let part = SPREAD * fraction(&format!("{} {proven_at}", observed.app.uid().unwrap_or_default()));
     let interval = match &observed.access {
         Access::Granted { credential_check_interval, .. } => credential_check_interval.mul_f64(1.0 - part),
         Access::Refused(_) => return None,
