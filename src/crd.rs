@@ -30,28 +30,29 @@ pub const FINALIZER: &str = "oauth-apps.dev/remote-app";
 pub const OWNER_LABEL: &str = "oauth-apps.dev/owner-uid";
 /// On a Secret that the operator writes: its signed claim on the app, as JSON.
 pub const CLAIM: &str = "oauth-apps.dev/claim";
-/// On a Secret that a user hands to the operator: `"true"` is the owner's consent that the operator reads it.
+/// On a Secret of a user: `"true"` permits the operator to read it.
 pub const USE_LABEL: &str = "oauth-apps.dev/use";
 
-/// On a Secret with credentials for an `IamConnection`: when they end, as RFC 3339 says, for want of a way to ask.
+/// On a Secret with credentials for an `IamConnection`: when they expire, in the form of RFC 3339, since the API does not tell.
 pub const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
 
 /// Begins each client id that is derived from the `metadata.uid` of its resource.
 pub const DERIVED_ID: &str = "ooa-";
 
-/// Any new value has a resource looked at again.
+/// Any new value requests a reconciliation.
 pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
-/// Any new value has the client secret replaced.
+/// Any new value requests a rotation of the client secret.
 pub const ROTATE_REQUESTED: &str = "oauth-apps.dev/rotate-requested-at";
 
-/// Both definitions, as `cargo xtask generate` writes them into `crds/`.
+/// Both CRDs, as `cargo xtask generate` writes them into `crds/`.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
-    let connection_says = "No resource has used this connection yet.";
-    let app_says = "The operator has not looked at this resource yet.";
-    [finished(IamConnection::crd(), connection_says), finished(OrgOAuthApp::crd(), app_says)]
+    [
+        finished(IamConnection::crd(), "No resource has used this connection yet."),
+        finished(OrgOAuthApp::crd(), "The operator has not reconciled this resource yet."),
+    ]
 }
 
-/// A definition as YAML.
+/// A CRD as YAML.
 ///
 /// # Errors
 /// When it cannot be written as YAML.
@@ -59,8 +60,7 @@ pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, String> {
     serde_saphyr::to_string(definition).map_err(|error| error.to_string())
 }
 
-/// What the derive cannot say: the status that a new object has before anybody wrote one, and schemas in the words of
-/// Kubernetes.
+/// Adds what the derive cannot: the status of a new object, and schemas in the form that Kubernetes expects.
 fn finished(mut definition: CustomResourceDefinition, pending: &str) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
@@ -70,7 +70,7 @@ fn finished(mut definition: CustomResourceDefinition, pending: &str) -> CustomRe
         }
         if let Some(status) = properties.get_mut("status") {
             refine(status, Part::Status);
-            status.description = Some("What the operator found and did.".into());
+            status.description = Some("Observed state, written by the operator.".into());
             status.default = Some(JSON(pending_status(pending)));
         }
     }
@@ -83,8 +83,8 @@ enum Part {
     Status,
 }
 
-/// Server-side apply refuses a null unless the field is nullable or has a default, which then takes its place. In status
-/// a null clears a field. Rust's own integer formats mean nothing to Kubernetes.
+/// Server-side apply refuses a null unless the field is nullable or has a default, which then replaces it. In status
+/// a null clears a field. Kubernetes does not know Rust's integer formats.
 fn refine(schema: &mut JSONSchemaProps, part: Part) {
     if let Some(description) = &mut schema.description {
         *description = description.replace('\n', " ");
@@ -97,7 +97,7 @@ fn refine(schema: &mut JSONSchemaProps, part: Part) {
         if part == Part::Spec && property.default.is_none() && !required.contains(name) {
             property.nullable = Some(true);
             property.x_kubernetes_validations = match property.enum_.take() {
-                // Among the values of `enum` the API server finds no null, even if it is one; rules skip a null.
+                // The API server does not accept null as a value of `enum`, even if it is listed; rules skip a null.
                 Some(values) => Some(vec![one_of(name, &values)]),
                 None => property.x_kubernetes_validations.take(),
             };
@@ -125,7 +125,7 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(des
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// So that no tool ever takes an object that nobody has looked at for a healthy one.
+/// So that no tool treats an object that was never reconciled as healthy.
 fn pending_status(message: &str) -> serde_json::Value {
     serde_json::json!({"conditions": [{
         "type": "Ready", "status": "Unknown", "reason": "Pending", "message": message,

@@ -1,23 +1,23 @@
 //! Cleans text from outside before it is written to a log, a status, an Event or a metric: one visible line, within a limit.
-//! Such a text cannot forge a line, and it cannot hide or reorder what a reader sees.
+//! Such a text cannot forge a line, and it cannot hide or reorder characters.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 
-/// Marks a text that was cut.
-const CUT: char = '…';
+/// Marks a truncated text.
+const ELLIPSIS: char = '…';
 
-/// The text without control characters, format characters (Unicode category Cf, which holds those that turn the direction
-/// of writing) and repeated white space, at most `most_bytes` long. A text that was cut ends with `…` where that fits.
-pub fn clean(text: &str, most_bytes: usize) -> String {
-    let mut clean = String::with_capacity(text.len().min(most_bytes));
+/// The text without control characters, format characters (Unicode category Cf, which includes those that change the direction
+/// of writing) and repeated white space, at most `max_bytes` long. A truncated text ends with `…` where that fits.
+pub fn clean(text: &str, max_bytes: usize) -> String {
+    let mut clean = String::with_capacity(text.len().min(max_bytes));
     let mut space = false;
     for character in text.chars() {
         if is_space(character) {
             space = !clean.is_empty();
         } else if !is_hidden(character) {
-            if clean.len() + usize::from(space) + character.len_utf8() > most_bytes {
-                return cut(clean, most_bytes);
+            if clean.len() + usize::from(space) + character.len_utf8() > max_bytes {
+                return truncated(clean, max_bytes);
             }
             if std::mem::take(&mut space) {
                 clean.push(' ');
@@ -28,7 +28,7 @@ pub fn clean(text: &str, most_bytes: usize) -> String {
     clean
 }
 
-/// White space, or a control character, which separates words as well as white space does.
+/// White space, or a control character, which separates words too.
 pub fn is_space(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
@@ -38,12 +38,12 @@ pub fn is_hidden(character: char) -> bool {
     !character.is_ascii() && CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format
 }
 
-fn cut(mut text: String, most_bytes: usize) -> String {
-    let Some(most) = most_bytes.checked_sub(CUT.len_utf8()) else { return text };
-    while text.len() > most || text.ends_with(' ') {
+fn truncated(mut text: String, max_bytes: usize) -> String {
+    let Some(max) = max_bytes.checked_sub(ELLIPSIS.len_utf8()) else { return text };
+    while text.len() > max || text.ends_with(' ') {
         text.pop();
     }
-    text.push(CUT);
+    text.push(ELLIPSIS);
     text
 }
 
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_stands_there() {
+    fn hidden_characters_are_removed() {
         assert_eq!(clean("user\u{202e}nimda\u{2066}\u{200b}\u{feff}\u{ad}\u{e0041} x", 100), "usernimda x");
         assert_eq!(
             clean("Büro \u{1f469}\u{200d}\u{1f680} e\u{301} 漢字", 100),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_at_a_character_within_its_bytes() {
+    fn a_long_text_is_truncated_between_characters() {
         assert_eq!(clean("abcdef", 6), "abcdef");
         assert_eq!(clean("abcdefg", 6), "abc…");
         assert_eq!(clean("ab cdefg", 6), "ab…");

@@ -11,7 +11,7 @@ use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims
 use crate::keyed::PrunedMap;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{ConnectionMetrics, Metrics};
-use crate::reason::Reason;
+use crate::reason::{Blocked, Reason};
 use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};

@@ -1,5 +1,5 @@
-//! The condition of a status, as kstatus and `kubectl wait` read it.
-//! A local type, because the one of k8s-openapi leaves status and type as bare strings.
+//! The conditions of both statuses, as kstatus and `kubectl wait` read them.
+//! A type of our own, since that of k8s-openapi has strings for `type` and `status`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What is observed.
+    /// The type of the condition.
     pub r#type: ConditionType,
-    /// Whether it holds.
+    /// Whether the condition is met: `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
-    /// One word for machines; docs/reasons.md says for each what it means and what to do.
+    /// The reason in one word; docs/reasons.md explains each and what to do.
     pub reason: String,
-    /// One sentence for people.
+    /// What is the case, or what is wrong and what to do.
     pub message: String,
-    /// The `metadata.generation` that was looked at.
+    /// The `metadata.generation` of the last reconciliation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// When `status` last changed.
@@ -27,26 +27,26 @@ pub struct Condition {
 /// The kinds of condition that the operator writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionType {
-    /// The app exists and its credential is in the Secret.
+    /// The app exists and its credentials are in the Secret.
     Ready,
-    /// The operator is at work, or waits to try again by itself.
+    /// The operator is reconciling, or retries by itself.
     Reconciling,
-    /// Nothing will happen until a person changes something.
+    /// Nothing changes until someone acts.
     Stalled,
-    /// The API has what the spec says.
+    /// The API matches the spec.
     Synced,
-    /// The Secret holds a credential of the app.
+    /// The Secret holds the credentials of the app.
     SecretPublished,
-    /// The credentials of a connection end soon.
+    /// The credentials of a connection expire soon.
     CredentialsExpiring,
 }
 
-/// Whether a condition holds.
+/// Whether a condition is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// It is met.
     True,
-    /// It does not hold.
+    /// It is not met.
     False,
     /// It is not known.
     Unknown,

@@ -1,7 +1,7 @@
 //! `IamConnection`: one API, the credentials for it, and who may use it.
 //! Cluster-scoped, so that only a platform administrator writes it.
 
-// Each printed column has a type of its own, which clippy takes for a repetition.
+// Clippy mistakes the types of the printed columns for repetitions.
 #![allow(clippy::duplicated_attributes)]
 
 use super::{Condition, ConditionType, GoDuration, GrantType, durations, null_as_default, size};
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What an administrator says about an API.
+/// Desired connection settings.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "oauth-apps.dev",
@@ -33,44 +33,44 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IamConnectionSpec {
-    /// Which of the two APIs answers at `endpoint`.
+    /// The kind of API at `endpoint`: `CloudServices` or `CloudPartnerNavigator`.
     pub api: Api,
-    /// The base URL: https, with a path prefix if the API has one, without query or fragment. For CloudServices
-    /// `/csp/gateway/am/api/...` is appended; for CloudPartnerNavigator `/v2/...`, so there the prefix
-    /// `/cphub/api/auth` is part of it.
+    /// The base URL of the API: https, without query or fragment, such as `https://console.cloud.vmware.com`. For
+    /// CloudServices the operator appends `/csp/gateway/am/api/...`; for CloudPartnerNavigator `/v2/...`, so there
+    /// the path prefix `/cphub/api/auth` is part of it.
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new(r"self.matches(r'^https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[^?#\s]*)?$') && isURL(self)").message("endpoint is an https URL without user, query or fragment, such as https://console.cloud.vmware.com"))]
     pub endpoint: String,
-    /// Earlier values of `endpoint` that name the same API. An app that was made at another address is left alone until
-    /// that address is listed here.
+    /// Earlier values of `endpoint` for the same API. An app that was created at another address is not reconciled
+    /// until that address is listed here.
     #[schemars(length(min = 1, max = 16), inner(length(max = 2048)))]
     #[x_kube(validation = Rule::new(r"self.all(url, url.matches(r'^https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[^?#\s]*)?$') && isURL(url))").message("formerEndpoints are https URLs without user, query or fragment, such as https://console.cloud.vmware.com"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_endpoints: Option<Vec<String>>,
-    /// A private certificate authority to trust instead of the public ones, in the operator's namespace.
+    /// A private certificate authority, in the operator's namespace, to trust instead of the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
-    /// How the operator proves who it is.
+    /// The operator's own credentials for the API.
     pub credentials: ConnectionCredentials,
-    /// The kind of organization that calls are about, unless an app says otherwise.
+    /// The kind of the organizations, unless an app overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// Which namespaces may use this connection for which organizations, and what they may ask for. Without a matching
-    /// grant no call is made.
+    /// Which namespaces may use this connection for which organizations, and what their resources may ask for.
+    /// Without a matching grant no request is sent to the API.
     #[schemars(length(max = 256))]
     #[x_kube(validation = size::grants())]
     #[serde(default)]
     pub grants: Vec<Grant>,
-    /// How hard the API may be driven.
+    /// Limits of the requests to the API.
     #[serde(default)]
     pub limits: Limits,
-    /// How often the operator looks whether everything is still true, such as `10m`; from `1s` to `87600h`.
+    /// How often each app is checked for drift, such as `10m`; from `1s` to `87600h`.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("resyncInterval", "1s", "10m"))]
     #[serde(default = "default_resync_interval")]
     pub resync_interval: GoDuration,
-    /// How often the operator asks for a token with what a Secret holds, to know that it is still valid, such as `24h`; from
-    /// `1s` to `87600h`.
+    /// How often the credentials in each Secret are verified with a token request, such as `24h`; from `1s` to
+    /// `87600h`.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("credentialCheckInterval", "1s", "24h"))]
     #[serde(default = "default_credential_check_interval")]
@@ -95,7 +95,7 @@ pub enum Api {
 }
 
 // The kind of organization that a call is about. [cpn-create]
-/// The kind of organization that calls are about; that of an app comes before that of its connection.
+/// The kind of an organization. That of an app overrides that of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Context {
@@ -107,17 +107,17 @@ pub enum Context {
     Tenant,
 }
 
-/// Where a private certificate authority is, in the operator's namespace.
+/// Reference to a private certificate authority in the operator's namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("has(self.configMapRef) != has(self.secretRef)").message("caBundle needs exactly one of configMapRef and secretRef"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CaBundle {
-    /// A ConfigMap's key with PEM certificates.
+    /// A key of a ConfigMap with PEM certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_ref: Option<KeyRef>,
-    /// A Secret's key with PEM certificates.
+    /// A key of a Secret with PEM certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<KeyRef>,
 }
@@ -135,22 +135,23 @@ pub struct KeyRef {
     pub key: String,
 }
 
-/// How the operator proves who it is: exactly one kind.
+/// The operator's own credentials for the API: exactly one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("has(self.apiToken) != has(self.clientCredentials)").message("credentials need exactly one of apiToken and clientCredentials"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCredentials {
-    /// Recommended: id and secret of an OAuth app with the grant type `client_credentials` and the role `developer`. It gets
-    /// an access token for each organization to which it was added; with CloudPartnerNavigator for its own only.
+    /// Client id and client secret of an OAuth app with the grant type `client_credentials` and the role `developer`;
+    /// recommended. It gets an access token for each organization to which it was added; with CloudPartnerNavigator
+    /// for its own only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<ClientCredentials>,
-    /// An API token of a user, which belongs to one organization: apps of others are `Stalled`.
+    /// An API token of a user. It belongs to one organization: apps of others are `Stalled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_token: Option<ApiToken>,
-    /// Whose Secret it is: `Operator`, in the operator's namespace, or `Tenant`, in the namespace of the app, where it
-    /// must carry the label `oauth-apps.dev/use: "true"`.
+    /// Where the Secret is: `Operator`, in the operator's namespace; or `Tenant`, in the namespace of each app, where
+    /// it must have the label `oauth-apps.dev/use: "true"`.
     #[serde(default)]
     pub source: CredentialSource,
 }
@@ -163,7 +164,7 @@ pub struct ApiToken {
     pub secret_ref: KeyRef,
 }
 
-/// Id and secret of an OAuth app.
+/// Client id and client secret of an OAuth app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCredentials {
@@ -171,7 +172,7 @@ pub struct ClientCredentials {
     pub secret_ref: ClientCredentialsRef,
 }
 
-/// A Secret that holds the id and the secret of an OAuth app.
+/// Reference to a Secret with the client id and the client secret of an OAuth app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("self.clientIdKey != self.clientSecretKey").message("clientIdKey and clientSecretKey need different keys").field_path(".clientSecretKey"),
@@ -192,25 +193,25 @@ pub struct ClientCredentialsRef {
     pub client_secret_key: String,
 }
 
-/// Whose Secret holds the credentials.
+/// Where the Secret with the credentials is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CredentialSource {
     /// A Secret in the operator's namespace.
     #[default]
     Operator,
-    /// The Secret of that name in the app's own namespace, which must carry the label `oauth-apps.dev/use: "true"`.
+    /// The Secret of that name in the app's own namespace, which must have the label `oauth-apps.dev/use: "true"`.
     Tenant,
 }
 
-/// Lets some namespaces use the connection for some organizations, and bounds what they may ask for.
+/// Permits namespaces to use the connection for organizations, within bounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct Grant {
-    /// Which namespaces.
+    /// The namespaces.
     pub namespaces: NamespaceGrant,
-    /// Which organizations.
+    /// The organizations.
     pub orgs: OrgGrant,
-    /// What their resources may ask for. When absent: every grant type, general scope and redirect URI, but no role and no
-    /// adoption. All that a resource asks for must be allowed by one grant; grants do not add up.
+    /// What resources in these namespaces may ask for. Defaults to every grant type, general scope and redirect URI,
+    /// but no role and no adoption. One grant must allow everything that a resource asks for; grants do not add up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allow>,
 }
@@ -219,34 +220,35 @@ pub struct Grant {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Allow {
-    /// The OAuth grant types; every one when absent.
+    /// The OAuth grant types. If omitted, every one.
     #[schemars(length(min = 1, max = 6))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<GrantType>>,
-    /// The general scopes in `allowedScopes`; `"*"` is every one, and so is an absent list.
+    /// The general scopes in `allowedScopes`. `"*"` is every one, as is an omitted list.
     #[schemars(length(max = 128), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_scopes: Option<Vec<String>>,
-    /// The roles in the organization, in `roles` and in `allowedScopes`; none when absent. `"*"` is every role, and every
-    /// permission in the organization as well.
+    /// The roles in the organization, in `roles` and in `allowedScopes`. If omitted, none. `"*"` is every role, and
+    /// every permission in the organization as well.
     #[schemars(length(max = 128), inner(length(min = 1, max = 256)))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub organization_roles: Vec<String>,
-    /// The roles in services, in `roles` and in `allowedScopes`; none when absent.
+    /// The roles in services, in `roles` and in `allowedScopes`. If omitted, none.
     #[schemars(length(max = 32))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub service_roles: Vec<AllowedServiceRoles>,
-    /// Where authorizations and logouts may return to; anywhere when absent, and open redirects need that too.
-    /// `https://*.example.com/app/*` is every URI of that scheme whose host has exactly one label before `.example.com`
-    /// and whose path begins with `/app/`. Without `*` at its end, the path is meant literally. A port must be named. A
-    /// URI with user, fragment, `%`, `\`, `*` or a path segment `.` or `..` matches no pattern.
+    /// Patterns of the URIs to which users may be redirected. If omitted, every URI, and `allowOpenRedirectUris`.
+    /// `https://*.example.com/app/*` matches every URI of that scheme whose host has exactly one label before
+    /// `.example.com` and whose path begins with `/app/`. A path without `*` at its end must be equal. A port must be
+    /// part of the pattern. A URI with user, fragment, `%`, `\`, `*` or a path segment `.` or `..` matches no
+    /// pattern.
     #[schemars(length(max = 16), inner(length(min = 1, max = 192)))]
     #[x_kube(validation = Rule::new("self.all(uri, uri.matches('^[a-z][a-z0-9+.-]*://([*][.])?[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&()+,=:@/-]*[*]?)?$'))").message("a pattern of redirectUris is a scheme, a host in lower case, perhaps with *. before it, and a path, perhaps with * at its end, such as https://*.example.com/*"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,
-    /// Whether resources may take over an app that exists already, with `adoptionPolicy`. Such an app keeps all roles and
-    /// scopes that it has, also those that are not allowed here.
+    /// Whether resources may adopt an existing app with `adoptionPolicy`. Such an app keeps all roles and scopes that
+    /// it has, even those that are not allowed here.
     #[serde(default)]
     pub adoption: bool,
 }
@@ -271,18 +273,18 @@ pub struct AllowedServiceRoles {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceGrant {
-    /// How they are chosen: `All`, `Selector` or `Names`.
+    /// How they are selected: `All`, `Selector` or `Names`.
     pub from: NamespacesFrom,
-    /// With `from: Selector`: the labels that a namespace must carry.
+    /// With `from: Selector`: the labels that a namespace must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
-    /// With `from: Names`: the namespaces.
+    /// With `from: Names`: the names of the namespaces.
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
 }
 
-/// How the namespaces of a grant are chosen.
+/// How the namespaces of a grant are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NamespacesFrom {
     /// Every namespace.
@@ -293,10 +295,10 @@ pub enum NamespacesFrom {
     Names,
 }
 
-/// A label selector with the meaning that Kubernetes gives it, except that an empty one is refused.
+/// A Kubernetes label selector, except that an empty one is refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)").message("an empty selector would choose every namespace: name labels, or say from: All instead"),
+    validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)").message("an empty selector would select every namespace: add labels, or set from: All"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
@@ -304,7 +306,7 @@ pub struct LabelSelector {
     #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// Requirements on labels, all of which must be met.
+    /// Requirements on labels; all of them must be met.
     #[schemars(length(max = 16))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_expressions: Option<Vec<LabelRequirement>>,
@@ -334,9 +336,9 @@ pub enum LabelOperator {
     In,
     /// It is absent, or its value is none of `values`.
     NotIn,
-    /// It is there.
+    /// The label exists.
     Exists,
-    /// It is not there.
+    /// The label does not exist.
     DoesNotExist,
 }
 
@@ -346,7 +348,7 @@ pub enum LabelOperator {
     validation = Rule::new("(self.from == 'Ids') == has(self.ids)").message("ids go with from: Ids, and only with it").field_path(".ids"),
 )]
 pub struct OrgGrant {
-    /// How they are chosen: `All` or `Ids`.
+    /// How they are selected: `All` or `Ids`.
     pub from: OrgsFrom,
     /// With `from: Ids`: the ids of the organizations.
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 256)))]
@@ -354,7 +356,7 @@ pub struct OrgGrant {
     pub ids: Option<Vec<String>>,
 }
 
-/// How the organizations of a grant are chosen.
+/// How the organizations of a grant are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OrgsFrom {
     /// Every organization.
@@ -363,19 +365,19 @@ pub enum OrgsFrom {
     Ids,
 }
 
-/// How hard the API may be driven.
+/// Limits of the requests to the API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Calls to the API under way at once.
+    /// The most in-flight requests to the API.
     #[schemars(range(min = 1, max = 256))]
     #[serde(default = "default_max_in_flight")]
     pub max_in_flight: u16,
-    /// A hard quota of calls per second; none when absent.
+    /// The most requests per second. If omitted, there is no such limit.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
-    /// How long one call may take, such as `10s`; from `1s` to `2m`.
+    /// The timeout of a request, such as `10s`; from `1s` to `2m`.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::between("timeout", ("1s", "2m"), "10s"))]
     #[serde(default = "default_timeout")]
@@ -396,27 +398,29 @@ impl Default for Limits {
     }
 }
 
-/// What the operator found.
+/// Observed state of the connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IamConnectionStatus {
-    /// The `metadata.generation` that was looked at.
+    /// The `metadata.generation` of the last reconciliation.
     #[serde(default)]
     pub observed_generation: Option<i64>,
     /// The organization of the access token: that of the API token, or the one that owns the OAuth app of
-    /// `clientCredentials`, which gets a token of its own for each other organization. Absent when the token does not say.
+    /// `clientCredentials`, which gets a token of its own for each other organization. Absent if the token does not
+    /// name it.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-    /// The roles that the access token carries in that organization, at most 32 of them. `csp:developer` suffices for apps
-    /// and their secrets.
+    /// The roles in that organization that the access token carries, at most 32 of them. `csp:developer` suffices for
+    /// apps and their secrets.
     #[schemars(length(max = 32), inner(length(max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
-    /// The resources that name this connection and that a grant covers; not counted by an operator that watches some namespaces only.
+    /// Number of resources that use this connection and that a grant covers. Not counted by an operator that watches
+    /// some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,
-    /// What is observed.
+    /// The conditions `Ready` and `CredentialsExpiring`.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -429,7 +433,7 @@ impl IamConnectionStatus {
     }
 }
 
-/// How many resources use a connection.
+/// Number of resources that use a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct AppCounts {
     /// All.

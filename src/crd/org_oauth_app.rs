@@ -1,7 +1,7 @@
-//! `OrgOAuthApp`: an OAuth app of an organization, and the Secret that holds its credential.
-//! The fields of the remote app keep the names that both APIs give them.
+//! `OrgOAuthApp`: an OAuth app of an organization, and the Secret that holds its credentials.
+//! The fields of the app have the names that both APIs give them.
 
-// Each printed column has a type of its own, which clippy takes for a repetition.
+// Clippy mistakes the types of the printed columns for repetitions.
 #![allow(clippy::duplicated_attributes)]
 
 use super::{
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a team says about its app.
+/// Desired state of the OAuth app. Fields you omit are not managed: the API's value is kept and not checked for
+/// drift.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "oauth-apps.dev",
@@ -25,10 +26,10 @@ use std::fmt;
     status = "OrgOAuthAppStatus",
     shortname = "ooa",
     category = "oauth",
-    doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, and the Secret that holds its credential.",
+    doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, and the Secret that holds its credentials.",
     selectable = ".spec.id",
     validation = Rule::new("size(self.metadata.name) <= 244").message("metadata.name has at most 244 characters, so that a Secret can be named after it with -rotation appended"),
-    validation = Rule::new("!has(self.spec.secret) || !has(self.spec.secret.name) || self.spec.secret.name != self.metadata.name + '-rotation'").message("the Secret named like this resource with -rotation appended holds what a rotation needs: name the other one otherwise").field_path(".spec.secret.name"),
+    validation = Rule::new("!has(self.spec.secret) || !has(self.spec.secret.name) || self.spec.secret.name != self.metadata.name + '-rotation'").message("the Secret named like this resource with -rotation appended is that of its rotation: choose another secret.name").field_path(".spec.secret.name"),
     printcolumn(name = "CLIENT ID", type_ = "string", json_path = ".status.clientId"),
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
@@ -44,8 +45,8 @@ use std::fmt;
     validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.id)").message("adoptionPolicy needs id, the client id of the app to adopt").field_path(".adoptionPolicy"),
     validation = Rule::new("(has(self.publicClient) && self.publicClient) == (has(oldSelf.publicClient) && oldSelf.publicClient)").message("publicClient is immutable: delete the resource and create it again").field_path(".publicClient"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.clientSecretRef)").message("a public client has no secret: remove clientSecretRef or publicClient").field_path(".clientSecretRef"),
-    validation = Rule::new("!has(self.clientSecretRef) || !has(self.rotation)").message("rotation makes secrets, clientSecretRef brings them: remove one of the two, and to rotate a secret that you bring, change it").field_path(".rotation"),
-    validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.grantTypes)").message("adoptionPolicy needs grantTypes: name those that the app has, since without them it would get client_credentials only").field_path(".grantTypes"),
+    validation = Rule::new("!has(self.clientSecretRef) || !has(self.rotation)").message("rotation generates client secrets, clientSecretRef provides one: remove one of the two; to rotate a secret that you provide, change its value").field_path(".rotation"),
+    validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.grantTypes)").message("adoptionPolicy needs grantTypes: list those of the app, since without them it would get client_credentials only").field_path(".grantTypes"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || has(self.grantTypes)").message("a public client needs grantTypes, since the default is client_credentials, which it cannot use: set grantTypes, such as [authorization_code], or remove publicClient").field_path(".grantTypes"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.grantTypes) || !('client_credentials' in self.grantTypes)").message("a public client cannot use client_credentials: remove it from grantTypes, or remove publicClient").field_path(".grantTypes"),
     validation = Rule::new("!(has(self.publicClient) && self.publicClient) || !has(self.rotation)").message("a public client has no secret to rotate: remove rotation or publicClient").field_path(".rotation"),
@@ -61,167 +62,171 @@ use std::fmt;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OrgOAuthAppSpec {
-    /// The `IamConnection` to use; the one named `default` when absent.
+    /// The `IamConnection` to use. Defaults to the one named `default`.
     #[serde(default)]
     pub connection_ref: ConnectionRef,
     /// The id of the organization that owns the app. Immutable.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: take it from the vendor's console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it again"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: copy it from the console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it again"))]
     pub org_id: String,
-    /// The kind of organization that calls are about; overrides the `context` of the connection.
+    /// The kind of the organization. Overrides the `context` of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// The client id: 5 to 256 characters of A-Z, a-z, 0-9, _ and -. Immutable. When absent it is derived from
-    /// `metadata.uid`, which needs one call less.
+    /// The client id: 5 to 256 characters of A-Z, a-z, 0-9, _ and -. Immutable. Defaults to one that is derived from
+    /// `metadata.uid`, which saves a request.
     #[schemars(length(min = 5, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_-]+$')").message("id consists of letters, digits, _ and -"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The name that the vendor's console shows: letters, digits, spaces and any of - _ . ` ' : @ & ,
-    /// When absent, the app is created with the name of this resource, and the name is not managed.
-    /// The API documents no limit; 256 characters are the operator's.
+    /// The name that the console shows: letters, digits, spaces and any of - _ . ` ' : @ & , If omitted, the app is
+    /// created with the name of this resource, and the name is not managed. The limit of 256 characters is the
+    /// operator's; the API documents none.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[\\p{L}\\p{M}\\p{N} \\-_.`\':@&,]+$') && self.trim() != ''").message("displayName consists of letters, digits, spaces and any of - _ . ` ' : @ & ,"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// What the app is for, as the vendor's console shows it. When absent, the app is created with `namespace/name` of this
-    /// resource, and the description is not managed. The API documents no limit; 4096 characters are the operator's.
+    /// What the app is for, as the console shows it. If omitted, the app is created with `namespace/name` of this
+    /// resource, and the description is not managed. The limit of 4096 characters is the operator's; the API
+    /// documents none.
     #[schemars(length(max = 4096))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The OAuth grant types of the app; `[client_credentials]` when absent. `audience_exchange`, `client_delegate` and
+    /// The OAuth grant types of the app. Defaults to `[client_credentials]`. `audience_exchange`, `client_delegate` and
     /// `context_switch` are for service organizations.
     #[schemars(length(min = 1, max = 6))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<GrantType>>,
-    /// What tokens of the app may carry at most; may be `{}`. Scopes cap, they do not grant: allow each role of `roles` here
-    /// too, or no token carries it. When absent, the app is created with `{}`, and its scopes are not managed.
+    /// The scopes that tokens of the app may carry at most; may be `{}`. They limit and do not grant: a token carries
+    /// a role of `roles` only if it is allowed here too. If omitted, the app is created with `{}`, and its scopes are
+    /// not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_scopes: Option<AllowedScopes>,
-    /// Lifetime of access tokens, in seconds. When absent the API chooses; CloudServices documents 10 minutes.
+    /// Lifetime of access tokens, in seconds. Defaults to what the API chooses; CloudServices documents 10 minutes.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "accessTokenTTL", skip_serializing_if = "Option::is_none")]
     pub access_token_ttl: Option<i32>,
     /// Lifetime of refresh tokens, in seconds; greater than `accessTokenTTL`, at most 14 days with `client_delegate`.
-    /// When absent the API chooses; CloudServices documents 90 days.
+    /// Defaults to what the API chooses; CloudServices documents 90 days.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "refreshTokenTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_ttl: Option<i32>,
-    /// Where an authorization may return to; needs the grant type `authorization_code` and excludes
-    /// `allowOpenRedirectUris`.
+    /// URIs to which users may be redirected after they log in. Requires the grant type `authorization_code`;
+    /// excludes `allowOpenRedirectUris`.
     // The vendor documents no limits of length, here and below.
     #[schemars(length(max = 256), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("redirectUris", 8 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,
-    /// Where a logout may return to; needs the grant type `authorization_code`.
+    /// URIs to which users may be redirected after they log out. Requires the grant type `authorization_code`.
     #[schemars(length(max = 256), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("postLogoutRedirectUris", 4 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_logout_redirect_uris: Option<Vec<String>>,
-    /// Accepts any redirect URI, for environments that are not production. Immutable.
+    /// Whether any redirect URI is accepted; not for production. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_open_redirect_uris: Option<bool>,
-    /// An app that cannot keep a secret, such as one in a browser: it has none, must use PKCE, and cannot use
-    /// `client_credentials`. Immutable.
+    /// Whether the app is a public client, one that cannot keep a secret, such as an app in a browser: it has no
+    /// client secret, must use PKCE, and cannot use `client_credentials`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_client: Option<bool>,
-    /// Refuses an authorization code flow without PKCE.
+    /// Whether the authorization code flow requires PKCE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_pkce: Option<bool>,
-    /// Ids of the organizations whose users may log in, for service organizations; unrestricted when absent. Once
-    /// restricted, an app cannot become unrestricted.
+    /// Ids of the organizations whose users may log in; for service organizations. If omitted, logins are not
+    /// restricted. A restricted app cannot become unrestricted.
     #[schemars(length(min = 1, max = 512), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedOrgs", 8 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_orgs: Option<Vec<String>>,
-    /// Limit of characters in an access token; 0 is unlimited, less than 0 the same as absent.
+    /// The most characters in an access token; 0 is unlimited, less than 0 is the same as omitted.
     #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_characters_in_access_token: Option<i32>,
-    /// Limit of groups in an id token.
+    /// The most groups in an id token.
     #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_groups_in_id_token: Option<i32>,
-    /// Forbids the app to rotate its own secret; the operator still can.
+    /// Whether the app is forbidden to rotate its own client secret. The operator still can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_only_secret_rotation: Option<bool>,
-    /// How long the old secret stays valid after a rotation that does not say, in seconds. When absent the API
-    /// chooses; CloudServices documents 48 hours.
+    /// How long the previous client secret stays valid after a rotation that does not specify it, in seconds.
+    /// Defaults to what the API chooses; CloudServices documents 48 hours.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_rotation_expiration_in_seconds: Option<i32>,
-    /// The definition id of the service that uses the app; CloudServices wants it in production for web apps with
+    /// The definition id of the service that uses the app. In production, CloudServices requires it for web apps with
     /// `authorization_code`.
     #[schemars(length(min = 1, max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_definition_id: Option<String>,
-    /// Masks of additional attributes; the API documents no more than the name.
+    /// Masks of additional attributes. The API documents only the name of this field.
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("additionalAttributeMasks", 2 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additional_attribute_masks: Option<Vec<String>>,
-    /// The actors that are allowed for `audience_exchange`, a grant type of service organizations.
+    /// The actors that `audience_exchange`, a grant type of service organizations, allows.
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsAudienceExchange", 2 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_actors_audience_exchange: Option<Vec<String>>,
-    /// The actors that are allowed for `client_delegate`, a grant type of service organizations.
+    /// The actors that `client_delegate`, a grant type of service organizations, allows.
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("allowedActorsClientDelegate", 2 << 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_actors_client_delegate: Option<Vec<String>>,
-    /// Whether access claims across organizations are supported; the API documents no more than the name.
+    /// Whether access claims across organizations are supported. The API documents only the name of this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cross_org_access_claims_supported: Option<bool>,
-    /// Whether the app is hidden; the API documents no more than the name.
+    /// Whether the app is hidden. The API documents only the name of this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_hidden: Option<bool>,
-    /// Whether the domain is appended to groups in an id token; the API documents no more than the name. A create cannot carry
-    /// it, so it costs a new app one update.
+    /// Whether the domain is appended to groups in an id token. The API documents only the name of this field, and
+    /// accepts it in an update only: a new app costs one more request.
     #[serde(default, rename = "groupDomainAppendedInIDToken", skip_serializing_if = "Option::is_none")]
     pub group_domain_appended_in_id_token: Option<bool>,
-    /// Chooses the issuer of the tokens; the API documents no more than the name. A create cannot carry it, so it costs a new
-    /// app one update.
+    /// Whether the CSP issuer URL is used. The API documents only the name of this field, and accepts it in an update
+    /// only: a new app costs one more request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_csp_issuer_url: Option<bool>,
-    /// A client secret that you provide instead of one that the API generates: a key of a Secret in this namespace,
-    /// which must carry the label `oauth-apps.dev/use: "true"`. When it changes, the app's secret is rotated to it. The API
-    /// documents that a secret has at least 8 characters, among them a lower case letter, an upper case letter, a digit and
-    /// a special character, such as `_`.
+    /// A client secret that you provide instead of a generated one: a key of a Secret in this namespace, which must
+    /// have the label `oauth-apps.dev/use: "true"`. When its value changes, the client secret is rotated to it. The
+    /// API requires at least 8 characters, among them a lower case letter, an upper case letter, a digit and a
+    /// special character, such as `_`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<KeyRef>,
-    /// The Secret that the operator writes in this namespace.
+    /// The Secret in this namespace to which the operator writes the credentials.
     #[serde(default)]
     pub secret: SecretTarget,
-    /// Adds the app to its organization with these roles. A token carries a role only if `allowedScopes` allows it too, and
-    /// the default `{}` allows none: name the role in both. Other roles that were given to the app are taken from it; roles
-    /// that it inherits count where they are listed here, and stay where they are not.
+    /// The roles of the app in its organization. A token carries a role only if `allowedScopes` allows it too, and
+    /// the default `{}` allows none: list the role in both. Other roles that were assigned to the app are removed;
+    /// inherited ones count where they are listed here, and stay where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
-    /// How the client secret is rotated, by interval or on request: the previous one stays valid for a while, and is in a Secret
-    /// of its own, named like this resource with `-rotation` appended.
+    /// How the client secret is rotated, by interval or on request. The previous one stays valid for the overlap, and
+    /// is in a Secret of its own, named like this resource with `-rotation` appended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
-    /// Whether an app that exists already under `id` is taken over: `Never`, `Adopt` keeps its secret,
-    /// `AdoptAndRotate` replaces it once. The API does not show the secret of an app: with `Adopt`, bring it with
-    /// `clientSecretRef`.
+    /// Whether an existing app with the client id `id` is adopted: `Never`; `Adopt`, which keeps its client secret;
+    /// or `AdoptAndRotate`, which replaces it once. The API does not show the client secret of an app: with `Adopt`,
+    /// provide it with `clientSecretRef`.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
-    /// What the operator may do at the API: `Full`, or `Observe` to only look and say in status what `Full` would do.
+    /// What the operator may do in the API: `Full`, or `Observe` to change nothing and report in status what `Full`
+    /// would do.
     #[serde(default)]
     pub management_policy: ManagementPolicy,
-    /// What becomes of the app at the API when this resource is deleted: `Delete`, or `Retain` to leave the app and
-    /// the Secret in place, or `DeleteWhenUnused` to wait until no pod in the namespace uses the Secret or that of the rotation.
+    /// What happens to the app in the API when this resource is deleted: `Delete`; `Retain`, which keeps the app and
+    /// the Secret; or `DeleteWhenUnused`, which waits until no pod in the namespace uses the Secret or that of the
+    /// rotation.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Stops everything but deletion.
+    /// Whether reconciliation is suspended. A deletion is reconciled nevertheless.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// Names an `IamConnection`.
+/// Reference to an `IamConnection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct ConnectionRef {
     /// The name of the `IamConnection`. Immutable.
@@ -247,7 +252,7 @@ impl Default for ConnectionRef {
 pub enum GrantType {
     /// Users log in.
     AuthorizationCode,
-    /// Sessions go on.
+    /// Refreshes access tokens without another login.
     RefreshToken,
     /// The app acts for itself.
     ClientCredentials,
@@ -259,34 +264,35 @@ pub enum GrantType {
     ContextSwitch,
 }
 
-/// The Secret that the operator writes.
+/// The Secret to which the operator writes the credentials.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template || self.keys.tokenUrl in self.template)").message("template must not use the keys of clientId, clientSecret and tokenUrl: name its keys otherwise").field_path(".template"),
+    validation = Rule::new("!has(self.template) || !(self.keys.clientId in self.template || self.keys.clientSecret in self.template || self.keys.tokenUrl in self.template)").message("template must not use the keys of clientId, clientSecret and tokenUrl: choose other keys").field_path(".template"),
     validation = size::secret(),
 )]
 pub struct SecretTarget {
-    /// The name of the Secret; that of this resource when absent.
+    /// The name of the Secret. Defaults to the name of this resource.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The keys under which id and secret are stored.
+    /// The keys of the Secret.
     #[serde(default)]
     pub keys: SecretKeys,
-    /// Labels to put on the Secret.
+    /// Labels of the Secret.
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by' && key != 'app.kubernetes.io/instance' && !key.startsWith('argocd.argoproj.io/'))").message("labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue() && !format.labelValue().validate(self[key]).hasValue())").message("labels need keys and values that Kubernetes accepts as a label"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by' && key != 'app.kubernetes.io/instance' && !key.startsWith('argocd.argoproj.io/'))").message("labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance are reserved for tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue() && !format.labelValue().validate(self[key]).hasValue())").message("labels need keys and values that Kubernetes accepts as a label"))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations to put on the Secret.
+    /// Annotations of the Secret.
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 8192}))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ are reserved for tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Further keys of the Secret, each with a template for its value: text and `{{ name | function }}`, and nothing else,
-    /// such as `id={{ clientId }}&secret={{ clientSecret | urlencode }}`. Names: `clientId`, `clientSecret`, `orgId`,
-    /// `tokenUrl`. Functions: `json`, `base64`, `urlencode`. There is no way to write `{{` or `{%` as text.
+    /// Further keys of the Secret, each with a template for its value, such as `id={{ clientId }}&secret={{
+    /// clientSecret | urlencode }}`. A template consists of text and `{{ name | function }}`. Names: `clientId`,
+    /// `clientSecret`, `orgId`, `tokenUrl`. Functions: `json`, `base64`, `urlencode`. `{{` and `{%` cannot be
+    /// escaped.
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(validation = Rule::new("self.all(key, key.matches('^[-._a-zA-Z0-9]{1,253}$') && key != '.' && key != '..')").message("keys of template consist of at most 253 letters, digits, -, _ and ."), validation = Rule::new(r"self.all(key, self[key].matches(r'^([^{]|\{[^{%]|\{\{[ \t\r\n]*(clientId|clientSecret|orgId|tokenUrl)[ \t\r\n]*(\|[ \t\r\n]*(json|base64|urlencode)[ \t\r\n]*){0,8}\}\})*\{?$'))").message("a template is text and {{ name }} or {{ name | function }}, and nothing else: names are clientId, clientSecret, orgId and tokenUrl, functions json, base64 and urlencode, at most 8 in a row"))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
@@ -310,7 +316,7 @@ pub struct SecretKeys {
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_client_secret_key")]
     pub client_secret: String,
-    /// The key of the URL at which a token is to be had for them; left out where this is empty.
+    /// The key of the token URL; empty to omit it.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]*$') && self != '.' && self != '..'").message("a key consists of letters, digits, -, _ and ."))]
     #[serde(default = "default_token_url_key")]
@@ -373,20 +379,20 @@ pub struct ServiceRoles {
     validation = durations::overlap(),
 )]
 pub struct Rotation {
-    /// How often, such as `720h`; from `1m` to `87600h`. When absent, only on request.
+    /// How often the client secret is rotated, such as `720h`; from `1m` to `87600h`. If omitted, only on request.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("interval", "1m", "720h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<GoDuration>,
-    /// How long the previous secret stays valid, such as `48h`; from `1s` to `87600h`, and shorter than `interval`. When
-    /// absent, `secretRotationExpirationInSeconds`, or else 48 hours.
+    /// How long the previous client secret stays valid, such as `48h`; from `1s` to `87600h`, and shorter than
+    /// `interval`. Defaults to `secretRotationExpirationInSeconds`, or else 48 hours.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("overlap", "1s", "48h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<GoDuration>,
-    /// The workloads in this namespace to restart once a rotation is published, as `kubectl rollout restart` does. Only those whose
-    /// pod template uses the Secret are restarted. The operator needs a right for it, which the chart gives with
-    /// `rotation.restart: true`.
+    /// The workloads in this namespace to restart after a rotation, as `kubectl rollout restart` does. Only those
+    /// whose pod template uses the Secret are restarted. Requires the chart value `rotation.restart: true`, which
+    /// permits the operator to do so.
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
@@ -396,9 +402,9 @@ pub struct Rotation {
 /// A workload in the namespace of the resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Workload {
-    /// Its kind.
+    /// Kind of the workload: `Deployment`, `StatefulSet` or `DaemonSet`.
     pub kind: WorkloadKind,
-    /// Its name.
+    /// Name of the workload.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
     pub name: String,
@@ -421,10 +427,10 @@ pub enum WorkloadKind {
     DaemonSet,
 }
 
-/// Whether an app that exists already is taken over.
+/// Whether an existing app is adopted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AdoptionPolicy {
-    /// It is left alone.
+    /// It is not changed.
     #[default]
     Never,
     /// It is managed; its secret stays.
@@ -433,17 +439,17 @@ pub enum AdoptionPolicy {
     AdoptAndRotate,
 }
 
-/// What the operator may do at the API.
+/// What the operator may do in the API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ManagementPolicy {
     /// Everything.
     #[default]
     Full,
-    /// Nothing but look.
+    /// Read only.
     Observe,
 }
 
-/// What becomes of the remote app when the resource is deleted.
+/// What happens to the app when the resource is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// It is deleted.
@@ -463,63 +469,63 @@ impl OrgOAuthAppSpec {
 }
 
 impl OrgOAuthApp {
-    /// A condition of the present status.
+    /// A condition of the current status.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         self.status.as_ref()?.conditions.iter().find(|condition| condition.r#type == kind)
     }
 }
 
-/// What the operator found and did. Absent fields are written as null, so that a merge patch clears them.
+/// Observed state of the OAuth app. Absent fields are written as null, so that a merge patch clears them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrgOAuthAppStatus {
-    /// The `metadata.generation` that was looked at.
+    /// The `metadata.generation` of the last reconciliation.
     #[serde(default)]
     pub observed_generation: Option<i64>,
-    /// The app's client id. With a `spec.id`, set before the app is created, once the id was found free.
+    /// The client id of the app. With `spec.id`, set before the app is created, once the id is known to be free.
     #[serde(default)]
     pub client_id: Option<String>,
     /// The operator's signed record that the app is this resource's.
     #[serde(default)]
     pub claim: Option<SignedClaim>,
-    /// Whether the app existed before and was taken over.
+    /// Whether the app was adopted.
     #[serde(default)]
     pub adopted: Option<bool>,
-    /// The Secret that holds the credential.
+    /// The Secret that holds the credentials.
     #[serde(default)]
     pub secret_name: Option<String>,
-    /// When the remote app was created, as the API says.
+    /// When the app was created, according to the API.
     #[serde(default)]
     pub created_at: Option<Time>,
-    /// When the remote app was last changed, as the API says.
+    /// When the app was last changed, according to the API.
     #[serde(default)]
     pub last_updated_at: Option<Time>,
-    /// When the remote app was last used, as the API says. Of an app that nothing else happens to, it may be old.
+    /// When the app was last used, according to the API. Only updated together with another change of status.
     #[serde(default)]
     pub last_used_at: Option<Time>,
-    /// The age of the client secret, as the API says; its unit is not documented. Of an app that nothing else happens to, it may
-    /// be old.
+    /// The age of the client secret, according to the API, which does not document the unit. Only updated together
+    /// with another change of status.
     #[serde(default)]
     pub secret_age: Option<i64>,
     /// The state of rotation.
     #[serde(default)]
     pub rotation: Option<RotationStatus>,
-    /// Fields that differ at the API.
+    /// Fields whose value in the API differs from the spec.
     #[serde(default)]
     pub drift: Option<Vec<String>>,
-    /// The last value of `oauth-apps.dev/reconcile-requested-at` that was acted upon.
+    /// The last value of the annotation `oauth-apps.dev/reconcile-requested-at` that was handled.
     #[serde(default)]
     pub last_handled_reconcile_at: Option<String>,
-    /// The last value of `oauth-apps.dev/rotate-requested-at` that was acted upon.
+    /// The last value of the annotation `oauth-apps.dev/rotate-requested-at` that was handled.
     #[serde(default)]
     pub last_handled_rotate_at: Option<String>,
-    /// What is observed.
+    /// The conditions `Ready`, `Reconciling`, `Stalled`, `Synced` and `SecretPublished`.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Says that the resource of this uid has this app, signed with a key that only the operator has.
+/// Record that the resource of this uid owns the app, signed with a key that only the operator has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SignedClaim {
@@ -527,15 +533,15 @@ pub struct SignedClaim {
     pub uid: String,
     /// The kind of API.
     pub api: Api,
-    /// The address of the API when the app was made, normalized.
+    /// The address of the API when the app was created, normalized.
     pub endpoint: String,
     /// The organization.
     pub org_id: String,
     /// The client id.
     pub client_id: String,
-    /// Whether the app was created, adopted or found again under this claim; until then it only records the intent.
+    /// Whether the app was created, adopted or found again; until then the claim only records the intent.
     pub created: bool,
-    /// Authenticates all of it, and the namespace and name of the resource.
+    /// Signature over the other fields, and the namespace and name of the resource.
     pub signature: String,
 }
 
@@ -543,31 +549,32 @@ pub struct SignedClaim {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationStatus {
-    /// Counts the secrets that were published since the Secret was created.
+    /// Number of client secrets that were published since the Secret was created.
     #[serde(default)]
     pub revision: Option<i64>,
-    /// When the current secret was published.
+    /// When the current client secret was published.
     #[serde(default)]
     pub rotated_at: Option<Time>,
     /// When the next rotation is due.
     #[serde(default)]
     pub next_at: Option<Time>,
-    /// Until when the previous secret is valid.
+    /// When the previous client secret expires.
     #[serde(default)]
     pub previous_expires_at: Option<Time>,
-    /// When the API last issued a token for the current secret; absent for an app that can have none.
+    /// When the API last issued a token for the current client secret; absent for an app that can get none.
     #[serde(default)]
     pub verified_at: Option<Time>,
-    /// The revision of the secret for which it did.
+    /// The `revision` at `verifiedAt`.
     #[serde(default)]
     pub verified_revision: Option<i64>,
-    /// The first ten pods that took an earlier secret at their start and run on with it, while the previous one is valid.
+    /// The first ten pods that still use an earlier client secret, which they read at their start, while the previous
+    /// one is valid.
     #[serde(default)]
     pub stale_consumers: Option<Vec<String>>,
     /// How many such pods there are.
     #[serde(default)]
     pub stale_consumer_count: Option<i64>,
-    /// The revision of the secret for which a Warning Event named them.
+    /// The `revision` for which an Event `ConsumersStale` was published.
     #[serde(default)]
     pub warned_revision: Option<i64>,
 }

@@ -1,12 +1,12 @@
-//! `allowedScopes` as both APIs document it: what a token of the app can carry at most.
-//! The union of both flavors; what Cloud Partner Navigator does not know is refused for it in status.
+//! `allowedScopes` as both APIs document it: what a token of the app may carry at most.
+//! The union of both flavors; fields that an API lacks are refused in status.
 
 use super::size;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The general, organization and service scopes that tokens of the app may carry.
+/// The scopes that tokens of the app may carry.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = size::allowed_scopes())]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +38,7 @@ pub struct OrganizationScopes {
     /// Every permission; excludes `permissions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_permissions: Option<bool>,
-    /// What a token spells out: `ROLES`, `PERMISSIONS` or both.
+    /// What a token lists by name: `ROLES`, `PERMISSIONS` or both.
     #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +71,7 @@ pub struct ServiceScopes {
     /// Every permission; excludes `permissions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_permissions: Option<bool>,
-    /// What a token spells out: `ROLES`, `PERMISSIONS` or both.
+    /// What a token lists by name: `ROLES`, `PERMISSIONS` or both.
     #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ pub struct ServiceScopes {
     pub permissions: Option<Vec<Permission>>,
 }
 
-/// A role, for one resource if it says which.
+/// A role, optionally limited to one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct Role {
     /// The name of the role, such as `org_member`.
@@ -98,7 +98,7 @@ pub struct Role {
     pub resource: Option<String>,
 }
 
-/// A permission, for some resources if it says which.
+/// A permission, optionally limited to some resources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
@@ -111,7 +111,7 @@ pub struct Permission {
     pub resources: Option<Vec<String>>,
 }
 
-/// What a token spells out.
+/// What a token lists by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum KeptInToken {

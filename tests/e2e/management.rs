@@ -228,7 +228,8 @@ async fn suspend_stops_everything_but_deletion() {
     env.change("billing", json!({"suspend": true, "displayName": "Other"})).await;
     let suspended = async || env.condition("billing", ConditionType::Synced).await.unwrap().reason == "Suspended";
     env.until("status says that it is suspended", suspended).await;
-    assert_eq!(env.condition("billing", ConditionType::Ready).await.unwrap().status, ConditionStatus::True);
+    let ready = env.condition("billing", ConditionType::Ready).await.unwrap();
+    assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::True, "Suspended"), "as kubectl get shows");
     assert_eq!(env.calls(Operation::UpdateApp).await, 0);
     env.delete("billing").await;
     env.until_gone("billing").await;

@@ -4,6 +4,7 @@
 use crate::env::TestEnv;
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use oauth_app_operator::reason::{Kind, Reason};
 use oauth_app_operator::secret::rotation_secret_name;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,6 +28,21 @@ pub fn assert_always(env: &TestEnv, written: &Written) {
     the_spec_is_the_users(env, written);
     no_value_leaks(env);
     one_api_each(env);
+    reasons_are_of_their_kind(env);
+}
+
+/// `docs/reasons.md` says of each reason whether the operator retries by itself or someone has to act.
+fn reasons_are_of_their_kind(env: &TestEnv) {
+    for app in env.resources() {
+        for (kind, is_expected) in [
+            (ConditionType::Reconciling, (|kind| matches!(kind, Kind::Waiting(_))) as fn(Kind) -> bool),
+            (ConditionType::Stalled, |kind| matches!(kind, Kind::Blocked(_))),
+        ] {
+            let Some(condition) = app.condition(kind).filter(|c| c.status == ConditionStatus::True) else { continue };
+            let reason = Reason::named(&condition.reason).expect("no such reason");
+            assert!(is_expected(reason.kind()), "{condition:?}");
+        }
+    }
 }
 
 /// Invariant 1: an app is made at one API, whatever its connection says later.

@@ -4,7 +4,7 @@ use super::{Row, merged, row};
 use serde_json::{Value, json};
 
 const EXACTLY_ONE: &str = "credentials need exactly one of apiToken and clientCredentials";
-const EMPTY_SELECTOR: &str = "an empty selector would choose every namespace: name labels, or say from: All instead";
+const EMPTY_SELECTOR: &str = "an empty selector would select every namespace: add labels, or set from: All";
 const PATTERN: &str = "a pattern of redirectUris is a scheme, a host in lower case, perhaps with *. before it, and a path, perhaps with * at its end, such as https://*.example.com/*";
 const ONE_BUNDLE: &str = "caBundle needs exactly one of configMapRef and secretRef";
 

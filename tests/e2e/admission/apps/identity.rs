@@ -40,7 +40,7 @@ pub const ROWS: &[Row] = &[
         "orgId is one segment",
         || json!({"orgId": "2f0c6f0e-0000-4000-8000-000000000000"}),
         || json!({"orgId": "a/b"}),
-        "orgId consists of letters, digits, -, _ and .: take it from the vendor's console",
+        "orgId consists of letters, digits, -, _ and .: copy it from the console",
     ),
     row(
         "context is one of three",
@@ -64,7 +64,7 @@ pub const ROWS: &[Row] = &[
         "adoption does not take grant types away unasked",
         || json!({"id": "billing", "adoptionPolicy": "Adopt"}),
         || one_line(json!({"id": "billing", "adoptionPolicy": "Adopt"})),
-        "adoptionPolicy needs grantTypes: name those that the app has, since without them it would get client_credentials only",
+        "adoptionPolicy needs grantTypes: list those of the app, since without them it would get client_credentials only",
     ),
     row(
         "adoptionPolicy is one of three",
@@ -100,6 +100,6 @@ pub const ROWS: &[Row] = &[
         "orgId is not a step upwards",
         || json!({}),
         || json!({"orgId": ".."}),
-        "orgId consists of letters, digits, -, _ and .: take it from the vendor's console",
+        "orgId consists of letters, digits, -, _ and .: copy it from the console",
     ),
 ];

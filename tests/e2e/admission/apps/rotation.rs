@@ -42,7 +42,7 @@ pub const ROWS: &[Row] = &[
         "documented: a secret that is provided is not generated",
         || provided(),
         || json!({"clientSecretRef": {"name": "a", "key": "b"}, "rotation": {"interval": "720h", "overlap": "48h"}}),
-        "rotation makes secrets, clientSecretRef brings them: remove one of the two, and to rotate a secret that you bring, change it",
+        "rotation generates client secrets, clientSecretRef provides one: remove one of the two; to rotate a secret that you provide, change its value",
     ),
     row(
         "documented: secretRotationExpirationInSeconds is a number",

@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
         "the Secret is not the one of the rotation",
         || secret(json!({"name": "other-rotation"})),
         || secret(json!({"name": "row-rotation"})),
-        "the Secret named like this resource with -rotation appended holds what a rotation needs: name the other one otherwise",
+        "the Secret named like this resource with -rotation appended is that of its rotation: choose another secret.name",
     ),
     row(
         "the token URL has a valid key",
@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
         "a template leaves the key of the token URL alone",
         || secret(json!({"keys": {"tokenUrl": ""}, "template": {"token-url": "x"}})),
         || secret(json!({"template": {"token-url": "x"}})),
-        "template must not use the keys of clientId, clientSecret and tokenUrl: name its keys otherwise",
+        "template must not use the keys of clientId, clientSecret and tokenUrl: choose other keys",
     ),
     row(
         "the Secret has valid keys",
@@ -67,19 +67,19 @@ pub const ROWS: &[Row] = &[
         "a template has its own keys",
         || secret(json!({"template": {"url": "x"}})),
         || secret(json!({"template": {"client-id": "x"}})),
-        "template must not use the keys of clientId, clientSecret and tokenUrl: name its keys otherwise",
+        "template must not use the keys of clientId, clientSecret and tokenUrl: choose other keys",
     ),
     row(
         "labels are the user's",
         || secret(json!({"labels": {"team": "a"}})),
         || secret(json!({"labels": {"oauth-apps.dev/use": "true"}})),
-        "labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance belong to tools: remove them",
+        "labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance are reserved for tools: remove them",
     ),
     row(
         "annotations are the user's",
         || secret(json!({"annotations": {"note": "a"}})),
         || secret(json!({"annotations": {"argocd.argoproj.io/tracking-id": "a"}})),
-        "annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ belong to tools: remove them",
+        "annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ are reserved for tools: remove them",
     ),
     row(
         "labels are valid",
