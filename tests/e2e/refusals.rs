@@ -8,7 +8,7 @@ use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
 
 fn apply(object: &Value) {
-    plane().apply(&object).unwrap();
+    plane().apply(object).unwrap();
 }
 
 fn kubectl(arguments: &[&str]) {

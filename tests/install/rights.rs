@@ -86,7 +86,7 @@ async fn live_with_restarts(env: &InstallEnv, namespace: &str) {
     let rotation = json!({"overlap": "48h", "restart": restart});
     let mut app = manifests::app("exporter", json!({"orgId": ORG, "rotation": rotation}));
     app["metadata"]["namespace"] = namespace.into();
-    let apply = |object: &Value| env.cluster.apply(&object).unwrap();
+    let apply = |object: &Value| env.cluster.apply(object).unwrap();
     apply(&app);
     let at = format!("-n={namespace}");
     env.kubectl(&[&at, "wait", "--for=condition=Ready", "ooa/exporter", "--timeout=90s"]);

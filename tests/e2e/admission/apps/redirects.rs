@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[
     row(
         "documented: redirectUris are for authorization_code",
         || web(uris()),
-        || uris(),
+        uris,
         "redirectUris need the grant type authorization_code: add it to grantTypes or remove redirectUris",
     ),
     row(

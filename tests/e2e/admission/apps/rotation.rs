@@ -34,13 +34,13 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "documented: the secret is provided by reference",
-        || provided(),
+        provided,
         || json!({"clientSecretRef": {"name": "a"}}),
         "spec.clientSecretRef.key: Required value",
     ),
     row(
         "documented: a secret that is provided is not generated",
-        || provided(),
+        provided,
         || json!({"clientSecretRef": {"name": "a", "key": "b"}, "rotation": {"interval": "720h", "overlap": "48h"}}),
         "rotation generates client secrets, clientSecretRef provides one: remove one of the two; to rotate a secret that you provide, change its value",
     ),
