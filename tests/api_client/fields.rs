@@ -1,7 +1,7 @@
 //! Every field of both create requests travels there and back: each alone, and all at once.
 //! The bodies are written down here, apart from the operator's and the simulator's own lists.
 
-use crate::bed::{Bed, CPN, CSP, id, least, map, org};
+use crate::env::{CPN, CSP, TestEnv, id, least, map, org};
 use iam_simulator::types::{Flavor, Operation};
 use oauth_app_operator::crd::{Api, OrgOAuthAppSpec};
 use oauth_app_operator::iam::app_fields::{self, Fields};
@@ -107,22 +107,22 @@ fn set(value: &Value) -> Value {
 }
 
 async fn travels(flavor: Flavor) {
-    let bed = Bed::new().await;
-    bed.control.seed_org(flavor, "endpoint-org", true).await.unwrap();
-    let (iam, org) = (bed.iam(flavor), OrgId("endpoint-org".into()));
+    let env = TestEnv::new().await;
+    env.control.seed_org(flavor, "endpoint-org", true).await.unwrap();
+    let (iam, org) = (env.iam(flavor), OrgId("endpoint-org".into()));
     for (number, (name, fields)) in cases(flavor).into_iter().enumerate() {
         let id = id(&format!("app-{number}-of-all"));
         let new = NewApp { id: id.clone(), context: None, fields: fields.clone(), secret: None };
         iam.create(&org, &new).await.unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let mut sent = fields.clone();
         sent.insert("id".into(), id.0.clone().into());
-        assert_eq!(bed.calls(Operation::CreateApp).await.pop().unwrap().body, Value::Object(sent), "{name}");
-        let stored = bed.control.app(flavor, &id.0).await.unwrap().unwrap();
+        assert_eq!(env.calls(Operation::CreateApp).await.pop().unwrap().body, Value::Object(sent), "{name}");
+        let stored = env.control.app(flavor, &id.0).await.unwrap().unwrap();
         for (field, value) in &fields {
             assert_eq!(set(&stored.fields[field]), set(value), "{name}: {field} as stored");
         }
         for scope_defaults in [true, false] {
-            bed.control.set(|settings| settings.scope_defaults = scope_defaults).await.unwrap();
+            env.control.set(|settings| settings.scope_defaults = scope_defaults).await.unwrap();
             let shown = iam.read(&org, &id).await.unwrap().unwrap();
             for (field, value) in fields.iter().filter(|(field, _)| *field != "allowedScopes" || !scope_defaults) {
                 assert_eq!(set(&shown.fields[field]), set(value), "{name}: {field} as shown");
@@ -147,7 +147,7 @@ async fn every_field_of_cloud_partner_navigator_travels() {
 /// From a manifest to the record in the API, through the operator's own reading of the spec.
 #[tokio::test]
 async fn a_spec_with_every_field_arrives() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     for (flavor, api, fields) in [(CSP, Api::CloudServices, services()), (CPN, Api::CloudPartnerNavigator, navigator())]
     {
         let mut manifest = fields.clone();
@@ -160,9 +160,9 @@ async fn a_spec_with_every_field_arrives() {
         let spec: OrgOAuthAppSpec = serde_json::from_value(Value::Object(manifest.clone())).unwrap();
         let sent = Fields::of(api, &spec).unwrap().values().clone();
         let new = NewApp { id: id("billing-export"), context: None, fields: sent.clone(), secret: None };
-        let iam = bed.iam(flavor);
+        let iam = env.iam(flavor);
         iam.create(&org(), &new).await.unwrap();
-        let stored = bed.control.app(flavor, "billing-export").await.unwrap().unwrap();
+        let stored = env.control.app(flavor, "billing-export").await.unwrap().unwrap();
         manifest.retain(|name, _| name != "orgId" && !(flavor == CPN && name == "grantTypes"));
         assert_eq!(sent, manifest);
         for (name, value) in &manifest {

@@ -1,7 +1,7 @@
 //! The lists of both APIs end in every way that the documentation and other clients know of.
 //! Each list is read to its last entry, in no more calls than that takes.
 
-use crate::bed::{BOTH, Bed, CPN, CSP, app, id, org};
+use crate::env::{BOTH, CPN, CSP, TestEnv, app, id, org};
 use iam_simulator::types::{Flavor, LastPage, Operation};
 use oauth_app_operator::crd::Roles;
 use oauth_app_operator::iam::http::HttpIam;
@@ -22,17 +22,17 @@ const ENDS: [(LastPage, bool, u64); 6] = [
 ];
 
 /// A simulator with four apps that were added to their organization, in each API.
-async fn with_four_apps() -> Bed {
-    let bed = Bed::new().await;
-    bed.control.set(|s| s.cpn_offers.list = true).await.unwrap();
+async fn with_four_apps() -> TestEnv {
+    let env = TestEnv::new().await;
+    env.control.set(|s| s.cpn_offers.list = true).await.unwrap();
     for flavor in BOTH {
-        let iam = bed.iam(flavor);
+        let iam = env.iam(flavor);
         for name in (1..=4).map(|n| format!("billing-{n}")) {
             iam.create(&org(), &app(flavor, &name)).await.unwrap();
             iam.add_to_organization(&org(), &id(&name), None, &Roles::default()).await.unwrap();
         }
     }
-    bed
+    env
 }
 
 /// Whether the list shows the last app, and none that is not there.
@@ -52,17 +52,17 @@ async fn is_read_whole(iam: &HttpIam, list: Operation) -> bool {
 
 #[tokio::test]
 async fn a_list_ends_in_every_way() {
-    let bed = with_four_apps().await;
+    let env = with_four_apps().await;
     for (last_page, shows_total, calls) in ENDS {
         let ending = |s: &mut iam_simulator::types::Settings| {
             (s.last_page, s.shows_total, s.max_page_limit) = (last_page, shows_total, 2);
         };
-        bed.control.set(ending).await.unwrap();
+        env.control.set(ending).await.unwrap();
         for (flavor, list) in LISTS {
-            bed.control.clear_calls().await.unwrap();
-            let iam = bed.iam_managing(flavor, &[id("billing-4")]);
+            env.control.clear_calls().await.unwrap();
+            let iam = env.iam_managing(flavor, &[id("billing-4")]);
             assert!(is_read_whole(&iam, list).await, "{flavor:?} {list:?} {last_page:?} {shows_total}");
-            assert_eq!(bed.count(list).await, calls, "{flavor:?} {list:?} {last_page:?} {shows_total}");
+            assert_eq!(env.count(list).await, calls, "{flavor:?} {list:?} {last_page:?} {shows_total}");
         }
     }
 }
@@ -70,12 +70,12 @@ async fn a_list_ends_in_every_way() {
 #[tokio::test]
 async fn an_empty_list_is_one_call() {
     for last_page in [LastPage::NoLink, LastPage::Empty, LastPage::Growing] {
-        let bed = Bed::new().await;
-        bed.control.set(|s| (s.cpn_offers.list, s.last_page, s.shows_total) = (true, last_page, false)).await.unwrap();
+        let env = TestEnv::new().await;
+        env.control.set(|s| (s.cpn_offers.list, s.last_page, s.shows_total) = (true, last_page, false)).await.unwrap();
         for flavor in BOTH {
-            let found = bed.iam(flavor).find(&org(), &id("absent-app"), MINUTE).await;
+            let found = env.iam(flavor).find(&org(), &id("absent-app"), MINUTE).await;
             assert_eq!(found, Ok(Lookup::NotListed), "{flavor:?} {last_page:?}");
         }
-        assert_eq!(bed.count(Operation::ListApps).await, 2, "{last_page:?}");
+        assert_eq!(env.count(Operation::ListApps).await, 2, "{last_page:?}");
     }
 }

@@ -4,7 +4,7 @@
 // A test that cannot be set up should end loudly.
 #![allow(clippy::unwrap_used)]
 
-mod bed;
+mod env;
 mod fields;
 mod lists;
 mod operations;

@@ -12,7 +12,7 @@ use crate::types::{FailedForm, Flavor, MissingOnDelete, Settings};
 type Fields = Map<String, Value>;
 
 /// An operation's surroundings: who does it, where and when.
-pub struct Scene<'a> {
+pub struct RequestContext<'a> {
     pub flavor: Flavor,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
@@ -26,7 +26,7 @@ pub fn credentials(id: &str, secret: &str) -> Value {
     json!({"clientId": id, "clientSecret": secret})
 }
 
-impl Scene<'_> {
+impl RequestContext<'_> {
     /// The time whose state the reads show.
     pub fn reads_show(&self) -> u64 {
         self.settings.replication.reads_show(self.now)

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::apps::{Scene, credentials};
+use crate::apps::{RequestContext, credentials};
 use crate::call::{Answer, Call, Refusal};
 use crate::csp;
 use crate::dispatch::reversed;
@@ -31,80 +31,80 @@ pub fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {
 }
 
 /// Performs any operation but a token request and P6.
-pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     let id = call.client();
     match call.route.operation {
-        Operation::CreateApp => create(scene, call),
+        Operation::CreateApp => create(request, call),
         Operation::UpdateApp => {
             call.allow_context(&["PROVIDER", "TENANT"])?;
-            scene.update(id, call.json(&schema::CPN_UPDATE)?)?;
-            shown(scene, id, scene.now)
+            request.update(id, call.json(&schema::CPN_UPDATE)?)?;
+            shown(request, id, request.now)
         }
         Operation::AddClients => {
             call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
-            Ok(Answer::ok(scene.add_clients(&call.json(&schema::CPN_ADD_CLIENTS)?)?))
+            Ok(Answer::ok(request.add_clients(&call.json(&schema::CPN_ADD_CLIENTS)?)?))
         }
         Operation::OrgRoles => {
             call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
             call.no_body()?;
-            let roles = scene.settings.org_roles.iter().map(|name| json!({"name": name, "displayName": name}));
+            let roles = request.settings.org_roles.iter().map(|name| json!({"name": name, "displayName": name}));
             Ok(Answer::ok(Value::Array(roles.collect())))
         }
         Operation::ListApps => {
             call.allow_query(&["pageStart", "pageLimit"])?;
             call.no_body()?;
-            let listed = scene.realm.listed(scene.settings, scene.org, scene.lists_show());
-            let window = Window::of_apps(scene.settings, call)?;
-            Ok(window.page(scene.settings, call, &listed, |app| app_json(scene.settings, app)))
+            let listed = request.realm.listed(request.settings, request.org, request.lists_show());
+            let window = Window::of_apps(request.settings, call)?;
+            Ok(window.page(request.settings, call, &listed, |app| app_json(request.settings, app)))
         }
         _ => {
             call.allow_query(&[])?;
-            perform_plain(scene, call, id)
+            perform_plain(request, call, id)
         }
     }
 }
 
 /// The operations that know no query parameter.
-fn perform_plain(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+fn perform_plain(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
     match call.route.operation {
-        Operation::DeleteApps => return csp::delete(scene, call),
+        Operation::DeleteApps => return csp::delete(request, call),
         Operation::RotateSecret => {
             let body = call.json(&schema::CPN_ROTATE)?;
-            rotate(scene, id, &body)?;
+            rotate(request, id, &body)?;
             return Ok(Answer::empty());
         }
         Operation::PatchClientRoles => {
-            scene.patch_roles(id, &call.json(&schema::PATCH_ROLES)?)?;
+            request.patch_roles(id, &call.json(&schema::PATCH_ROLES)?)?;
             return Ok(Answer::empty());
         }
         _ => call.no_body()?,
     }
     match call.route.operation {
-        Operation::GetApp => shown(scene, id, scene.reads_show()),
+        Operation::GetApp => shown(request, id, request.reads_show()),
         Operation::RegenerateSecret => {
-            let secret = scene.regenerate(id)?;
+            let secret = request.regenerate(id)?;
             Ok(Answer::ok(credentials(id, &secret)))
         }
         Operation::EndOverlap => {
-            scene.end_overlap(id)?;
+            request.end_overlap(id)?;
             Ok(Answer::empty())
         }
-        Operation::GetClient => Ok(Answer::ok(scene.client(id)?)),
+        Operation::GetClient => Ok(Answer::ok(request.client(id)?)),
         _ => Err(Refusal::new(404, "no such operation")),
     }
 }
 
 /// P1: the body itself is optional `[cpn-create]`.
-fn create(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+fn create(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_context(&["OPERATOR", "PROVIDER", "TENANT"])?;
     let fields = if call.body.is_empty() { Map::new() } else { call.json(&schema::CPN_CREATE)? };
-    let (id, secret) = scene.create(fields)?;
+    let (id, secret) = request.create(fields)?;
     Ok(Answer::ok(credentials(&id, &secret)))
 }
 
-fn rotate(scene: &mut Scene<'_>, id: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
+fn rotate(request: &mut RequestContext<'_>, id: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
     let secret = body["newClientSecret"].as_str().unwrap_or_default();
-    scene.rotate(id, secret, policy::int(body, "secretExpirationTimeInSeconds"))
+    request.rotate(id, secret, policy::int(body, "secretExpirationTimeInSeconds"))
 }
 
 /// P6: the app, by its own credentials, unless only its owner may `[cpn-self-rotate]`.
@@ -121,13 +121,13 @@ pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64
     }
     let org = app.org.clone();
     let body = call.json(&schema::CPN_ROTATE)?;
-    rotate(&mut Scene { flavor: Flavor::Cpn, settings, realm, org: &org, by: id, now }, id, &body)?;
+    rotate(&mut RequestContext { flavor: Flavor::Cpn, settings, realm, org: &org, by: id, now }, id, &body)?;
     Ok(Answer::empty())
 }
 
-fn shown(scene: &Scene<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
-    let app = scene.realm.visible(scene.settings, scene.org, id, then)?;
-    Ok(Answer::ok(app_json(scene.settings, app)))
+fn shown(request: &RequestContext<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
+    let app = request.realm.visible(request.settings, request.org, id, then)?;
+    Ok(Answer::ok(app_json(request.settings, app)))
 }
 
 /// `CpnOrgOauthAppResponse` `[cpn-get]`: ten fields and never a secret.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::apps::{Scene, credentials};
+use crate::apps::{RequestContext, credentials};
 use crate::call::{Answer, Call, Refusal};
 use crate::dispatch::reversed;
 use crate::paging::Window;
@@ -15,68 +15,68 @@ use crate::timestamp::timestamp;
 use crate::types::{Flavor, Operation, Settings};
 
 /// Performs any operation but a token request.
-pub fn perform(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     match call.route.operation {
-        Operation::ListApps => list(scene, call),
-        Operation::ListClients => list_clients(scene, call),
-        Operation::SearchApps => search(scene, call),
+        Operation::ListApps => list(request, call),
+        Operation::ListClients => list_clients(request, call),
+        Operation::SearchApps => search(request, call),
         _ => {
             call.allow_query(&[])?;
-            perform_plain(scene, call, call.client())
+            perform_plain(request, call, call.client())
         }
     }
 }
 
 /// The operations that know no query parameter.
-fn perform_plain(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+fn perform_plain(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
     match call.route.operation {
         Operation::CreateApp => {
-            let (id, secret) = scene.create(call.json(&schema::CSP_CREATE)?)?;
+            let (id, secret) = request.create(call.json(&schema::CSP_CREATE)?)?;
             Ok(Answer::ok(credentials(&id, &secret)))
         }
         Operation::GetApp => {
             call.no_body()?;
-            shown(scene, id, scene.reads_show())
+            shown(request, id, request.reads_show())
         }
         Operation::UpdateApp => {
-            scene.update(id, call.json(&schema::CSP_UPDATE)?)?;
-            shown(scene, id, scene.now)
+            request.update(id, call.json(&schema::CSP_UPDATE)?)?;
+            shown(request, id, request.now)
         }
-        Operation::DeleteApps => delete(scene, call),
-        Operation::RotateSecret => rotate(scene, call, id),
+        Operation::DeleteApps => delete(request, call),
+        Operation::RotateSecret => rotate(request, call, id),
         Operation::RegenerateSecret => {
             call.json(&schema::NOTHING)?;
-            let secret = scene.regenerate(id)?;
+            let secret = request.regenerate(id)?;
             Ok(Answer::ok(credentials(id, &secret)))
         }
         Operation::EndOverlap => {
             call.no_body()?;
-            scene.end_overlap(id)?;
+            request.end_overlap(id)?;
             Ok(Answer::empty())
         }
-        _ => perform_on_client(scene, call, id),
+        _ => perform_on_client(request, call, id),
     }
 }
 
-fn rotate(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+fn rotate(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
     let body = call.json(&schema::CSP_ROTATE)?;
     let secret = body["newClientSecret"].as_str().unwrap_or_default();
-    scene.rotate(id, secret, policy::int(&body, "secretRotationExpirationInSeconds"))?;
+    request.rotate(id, secret, policy::int(&body, "secretRotationExpirationInSeconds"))?;
     Ok(Answer::empty())
 }
 
 /// The operations on an app as a client of its organization.
-fn perform_on_client(scene: &mut Scene<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
+fn perform_on_client(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Result<Answer, Refusal> {
     match call.route.operation {
-        Operation::AddClients => Ok(Answer::ok(scene.add_clients(&call.json(&schema::CSP_ADD_CLIENTS)?)?)),
-        Operation::RemoveClients => Ok(Answer::ok(scene.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
+        Operation::AddClients => Ok(Answer::ok(request.add_clients(&call.json(&schema::CSP_ADD_CLIENTS)?)?)),
+        Operation::RemoveClients => Ok(Answer::ok(request.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
         Operation::PatchClientRoles => {
-            scene.patch_roles(id, &call.json(roles_shape(scene.settings))?)?;
+            request.patch_roles(id, &call.json(roles_shape(request.settings))?)?;
             Ok(Answer::empty())
         }
-        Operation::GetClientRoles if scene.settings.client_roles_readable => {
+        Operation::GetClientRoles if request.settings.client_roles_readable => {
             call.no_body()?;
-            Ok(Answer::ok(scene.client_roles(id)?))
+            Ok(Answer::ok(request.client_roles(id)?))
         }
         _ => Err(Refusal::new(404, "no such operation")),
     }
@@ -86,46 +86,46 @@ fn roles_shape(settings: &Settings) -> &'static Shape {
     if settings.expanded_clients { &schema::PATCH_ROLES_ON_RESOURCES } else { &schema::PATCH_ROLES }
 }
 
-fn list_clients(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+fn list_clients(request: &RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["pageStart", "pageLimit"])?;
     call.no_body()?;
-    let window = if scene.settings.expanded_clients {
-        Window::of_clients(scene.settings, call)?
+    let window = if request.settings.expanded_clients {
+        Window::of_clients(request.settings, call)?
     } else {
-        Window::of_apps(scene.settings, call)?
+        Window::of_apps(request.settings, call)?
     };
-    Ok(window.page(scene.settings, call, &scene.clients(), Value::clone))
+    Ok(window.page(request.settings, call, &request.clients(), Value::clone))
 }
 
 /// C5, in the form that P8 is thought to have too.
-pub fn delete(scene: &mut Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub fn delete(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     let body = call.json(&schema::DELETE)?;
-    Ok(Answer::ok(scene.delete(&policy::texts(&body, "clientIdsToDelete"))?))
+    Ok(Answer::ok(request.delete(&policy::texts(&body, "clientIdsToDelete"))?))
 }
 
-fn shown(scene: &Scene<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
-    let app = scene.realm.visible(scene.settings, scene.org, id, then)?;
-    Ok(Answer::ok(app_json(scene.settings, app)))
+fn shown(request: &RequestContext<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {
+    let app = request.realm.visible(request.settings, request.org, id, then)?;
+    Ok(Answer::ok(app_json(request.settings, app)))
 }
 
-fn list(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+fn list(request: &RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["pageStart", "pageLimit", "searchTerm"])?;
     call.no_body()?;
     let term = call.query("searchTerm").unwrap_or_default();
-    let window = Window::of_apps(scene.settings, call)?;
-    let found = matching(scene, |text| text.contains(term));
-    Ok(window.page(scene.settings, call, &found, |app| app_json(scene.settings, app)))
+    let window = Window::of_apps(request.settings, call)?;
+    let found = matching(request, |text| text.contains(term));
+    Ok(window.page(request.settings, call, &found, |app| app_json(request.settings, app)))
 }
 
 /// The apps whose display name or id passes `test`.
-fn matching<'a>(scene: &'a Scene<'_>, test: impl Fn(&str) -> bool) -> Vec<&'a App> {
+fn matching<'a>(request: &'a RequestContext<'_>, test: impl Fn(&str) -> bool) -> Vec<&'a App> {
     let named = |app: &App| app.fields.get("displayName").and_then(Value::as_str).is_some_and(&test);
-    let listed = scene.realm.listed(scene.settings, scene.org, scene.lists_show()).into_iter();
+    let listed = request.realm.listed(request.settings, request.org, request.lists_show()).into_iter();
     listed.filter(|app| test(&app.id) || named(app)).collect()
 }
 
 /// C9 `[csp-search]`.
-fn search(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
+fn search(request: &RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["filterResults"])?;
     let body = call.json(&schema::SEARCH)?;
     let limit = policy::int(&body, "pageLimit").unwrap_or(15);
@@ -138,7 +138,7 @@ fn search(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     if term.chars().count() > 200 {
         return Err(Refusal::bad("resource must have at most 200 characters"));
     }
-    let all = matching(scene, |candidate| {
+    let all = matching(request, |candidate| {
         let found = match text("searchType") {
             "EXACT_MATCH" => candidate == term,
             "STARTS_WITH" => candidate.starts_with(term),
@@ -149,7 +149,7 @@ fn search(scene: &Scene<'_>, call: &Call) -> Result<Answer, Refusal> {
     });
     let skip = usize::try_from(start - 1).unwrap_or(0);
     let found = all.iter().skip(skip).take(usize::try_from(limit).unwrap_or(0));
-    let results: Vec<Value> = found.map(|app| app_json(scene.settings, app)).collect();
+    let results: Vec<Value> = found.map(|app| app_json(request.settings, app)).collect();
     Ok(Answer::ok(json!({
         "itemsPerPage": limit, "totalResults": all.len(), "startIndex": start, "results": results,
     })))

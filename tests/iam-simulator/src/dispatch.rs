@@ -3,28 +3,28 @@
 
 use serde_json::{Value, json};
 
-use crate::apps::Scene;
+use crate::apps::RequestContext;
 use crate::call::{Answer, Call, Refusal};
 use crate::crypto::uuid;
-use crate::store::{Access, World};
+use crate::store::{Access, State};
 use crate::tokens::{Desk, bearer};
 use crate::types::{Flavor, Operation, Settings};
 use crate::{cpn, csp};
 
 /// Performs a call; the flag says whether the operation ran and succeeded.
-pub fn perform(world: &mut World, call: &Call, now: u64) -> (Answer, bool) {
-    match attempt(world, call, now) {
+pub fn perform(state: &mut State, call: &Call, now: u64) -> (Answer, bool) {
+    match attempt(state, call, now) {
         Ok(answer) => (answer, true),
         Err(refusal) => (refused(call.route.flavor, &refusal), false),
     }
 }
 
-fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> {
+fn attempt(state: &mut State, call: &Call, now: u64) -> Result<Answer, Refusal> {
     let Some(flavor) = call.route.flavor.filter(|_| call.route.operation != Operation::Unknown) else {
         let status = if call.route.wrong_method { 405 } else { 404 };
         return Err(Refusal::new(status, format!("no such operation: {} {}", call.method, call.path)));
     };
-    let (settings, realm, signer) = world.parts(flavor);
+    let (settings, realm, signer) = state.parts(flavor);
     realm.settle(settings, now);
     if let Some(form) = call.route.token {
         return Desk { flavor, settings, realm, signer, now }.serve(form, call);
@@ -37,10 +37,10 @@ fn attempt(world: &mut World, call: &Call, now: u64) -> Result<Answer, Refusal> 
     }
     let access = bearer(realm, flavor, call, now)?;
     check_org(flavor, settings, &access, call.org(), realm.orgs.contains_key(call.org()))?;
-    let mut scene = Scene { flavor, settings, realm, org: call.org(), by: &access.subject, now };
+    let mut request = RequestContext { flavor, settings, realm, org: call.org(), by: &access.subject, now };
     match flavor {
-        Flavor::Csp => csp::perform(&mut scene, call),
-        Flavor::Cpn => cpn::perform(&mut scene, call),
+        Flavor::Csp => csp::perform(&mut request, call),
+        Flavor::Cpn => cpn::perform(&mut request, call),
     }
 }
 

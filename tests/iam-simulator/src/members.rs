@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::apps::Scene;
+use crate::apps::RequestContext;
 use crate::call::Refusal;
 use crate::roles::{Role, Roles, check_removal};
 use crate::types::Flavor;
@@ -21,7 +21,7 @@ fn field<'a>(body: &'a Body, name: &str) -> &'a Value {
     body.get(name).unwrap_or(&Value::Null)
 }
 
-impl Scene<'_> {
+impl RequestContext<'_> {
     /// The roles of a list; their resources count only where clients are shown in full.
     fn roles(&self, list: &Value) -> Vec<Role> {
         let resource = |v: &Value| v["resource"].as_str().filter(|_| self.settings.expanded_clients).map(String::from);
@@ -170,8 +170,8 @@ struct Change {
 }
 
 impl Change {
-    fn of(scene: &Scene<'_>, value: &Value) -> Self {
-        Self { add: scene.roles(&value["rolesToAdd"]), remove: scene.roles(&value["rolesToRemove"]) }
+    fn of(request: &RequestContext<'_>, value: &Value) -> Self {
+        Self { add: request.roles(&value["rolesToAdd"]), remove: request.roles(&value["rolesToRemove"]) }
     }
 
     fn apply(self, held: &mut BTreeSet<Role>) {

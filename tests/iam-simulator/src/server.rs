@@ -23,7 +23,7 @@ use crate::call::{Answer, Call, Refusal};
 use crate::control;
 use crate::dispatch::{perform, refused};
 use crate::faults::{Facts, Plan};
-use crate::store::World;
+use crate::store::State;
 use crate::tokens::implied_org;
 use crate::types::Action;
 
@@ -31,14 +31,14 @@ use crate::types::Action;
 pub type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// The state that all connections share.
-pub struct Shared(Mutex<World>);
+pub struct Shared(Mutex<State>);
 
 impl Shared {
-    pub fn new(world: World) -> Self {
-        Self(Mutex::new(world))
+    pub fn new(state: State) -> Self {
+        Self(Mutex::new(state))
     }
 
-    pub fn world(&self) -> MutexGuard<'_, World> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no operation panics")
     }
 }
@@ -91,9 +91,9 @@ struct Visit {
 
 impl Visit {
     fn arrive(shared: &Arc<Shared>, call: &Call) -> (Self, Plan) {
-        let mut world = shared.world();
+        let mut state = shared.state();
         let clients = call.client_ids();
-        let implied_org = call.route.flavor.and_then(|flavor| implied_org(world.realm(flavor), call));
+        let implied_org = call.route.flavor.and_then(|flavor| implied_org(state.realm(flavor), call));
         let facts = Facts {
             operation: call.route.operation,
             flavor: call.route.flavor,
@@ -101,24 +101,24 @@ impl Visit {
             implied_org: implied_org.as_deref(),
             clients: &clients,
         };
-        let mut plan = if world.settings.down {
+        let mut plan = if state.settings.down {
             Plan { latency_ms: 0, action: Some(Action::ConnectionReset) }
         } else {
-            let now = world.now();
-            world.faults.plan(&facts, now)
+            let now = state.now();
+            state.faults.plan(&facts, now)
         };
-        plan.latency_ms += world.settings.latency_ms;
-        let seq = world.log.arrive(call, clients);
-        world.log.hit(seq, plan.action.clone());
+        plan.latency_ms += state.settings.latency_ms;
+        let seq = state.log.arrive(call, clients);
+        state.log.hit(seq, plan.action.clone());
         (Self { shared: shared.clone(), seq }, plan)
     }
 
     fn perform(&self, call: &Call) -> Answer {
-        let mut world = self.shared.world();
-        let now = world.now();
-        let (answer, succeeded) = perform(&mut world, call, now);
+        let mut state = self.shared.state();
+        let now = state.now();
+        let (answer, succeeded) = perform(&mut state, call, now);
         if succeeded {
-            world.log.performed(self.seq);
+            state.log.performed(self.seq);
         }
         answer
     }
@@ -132,7 +132,7 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.shared.world().log.leave(self.seq);
+        self.shared.state().log.leave(self.seq);
     }
 }
 
@@ -140,7 +140,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Abort::Close)?.to_bytes();
     if let Some(path) = parts.uri.path().strip_prefix("/control/") {
-        return Ok(respond(&control::serve(&mut shared.world(), parts.method.as_str(), path, &body)));
+        return Ok(respond(&control::serve(&mut shared.state(), parts.method.as_str(), path, &body)));
     }
     let call = Call::new(parts, body);
     let (visit, plan) = Visit::arrive(&shared, &call);
@@ -148,7 +148,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         sleep(Duration::from_millis(plan.latency_ms)).await;
     }
     let response = answer(&visit, &call, plan.action.as_ref()).await?;
-    shared.world().log.answer(visit.seq, response.status().as_u16());
+    shared.state().log.answer(visit.seq, response.status().as_u16());
     Ok(response)
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Control;
 use crate::server::{Shared, serve};
-use crate::store::World;
+use crate::store::State;
 use crate::tls;
 use crate::types::{Flavor, Seed};
 
@@ -52,9 +52,9 @@ impl Simulator {
         let url = format!("https://{}", listener.local_addr()?);
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("iam-simulator").enable_all().build()?;
-        let mut world = World::new();
-        world.seed(options.seed);
-        let shared = Arc::new(Shared::new(world));
+        let mut state = State::new();
+        state.seed(options.seed);
+        let shared = Arc::new(Shared::new(state));
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {

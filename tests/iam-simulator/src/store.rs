@@ -15,7 +15,7 @@ use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavor, OrgSeed, PermsSeed
 use crate::versioned::{Moment, Versioned};
 
 /// The whole state.
-pub struct World {
+pub struct State {
     pub settings: Settings,
     csp: Realm,
     cpn: Realm,
@@ -88,7 +88,7 @@ pub struct Access {
     pub orgs: Option<Vec<String>>,
 }
 
-impl World {
+impl State {
     pub fn new() -> Self {
         Self {
             settings: Settings::default(),

@@ -9,15 +9,15 @@ use iam_simulator::types::{Flavor, Human, Membership};
 use serde_json::{Value, json};
 
 /// A simulator with an app in each API.
-async fn with_an_app() -> Bed {
-    let bed = Bed::new().await;
+async fn with_an_app() -> TestEnv {
+    let env = TestEnv::new().await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "an-app").await;
+        env.create(flavor, "an-app").await;
     }
-    bed
+    env
 }
 
-impl Bed {
+impl TestEnv {
     async fn add(&self, body: Value) -> Value {
         self.csp("POST", "clients", body).await.ok(200)
     }
@@ -53,18 +53,18 @@ fn org_role(name: &str, resource: Value, membership: &str) -> Value {
 
 #[tokio::test]
 async fn an_entry_can_have_a_client_id_and_names_of_roles_only() {
-    let bed = Bed::new().await;
-    bed.set(|s| s.expanded_clients = false).await;
-    bed.create(CSP, "an-app").await;
-    bed.add(json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer", "resource": "instance:1"}]})).await;
+    let env = TestEnv::new().await;
+    env.set(|s| s.expanded_clients = false).await;
+    env.create(CSP, "an-app").await;
+    env.add(json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer", "resource": "instance:1"}]})).await;
     let roles = json!([{"name": "developer"}]);
-    assert_eq!(bed.only_client().await, json!({"clientId": "an-app", "organizationRoles": roles, "serviceRoles": []}));
+    assert_eq!(env.only_client().await, json!({"clientId": "an-app", "organizationRoles": roles, "serviceRoles": []}));
 }
 
 #[tokio::test]
 async fn an_entry_has_all_that_is_documented() {
-    let bed = with_an_app().await;
-    bed.add(json!({
+    let env = with_an_app().await;
+    env.add(json!({
         "ids": ["an-app"], "organizationRoles": [{"name": "developer"}], "customRoles": [{"name": "auditor"}],
         "serviceRoles": [{"serviceDefinitionId": "svc", "serviceRoles": [{"name": "user"}]}],
     }))
@@ -77,72 +77,72 @@ async fn an_entry_has_all_that_is_documented() {
         "id": "an-app", "displayName": "App", "organizationRoles": [org_role("developer", Value::Null, "DIRECT")],
         "serviceRoles": services, "customRoles": [role("auditor")],
     });
-    assert_eq!(bed.only_client().await, expected);
+    assert_eq!(env.only_client().await, expected);
 }
 
 #[tokio::test]
 async fn an_inherited_role_says_how_it_is_inherited() {
-    let bed = with_an_app().await;
+    let env = with_an_app().await;
     for (membership, shown) in
         [(Membership::Group, "GROUP"), (Membership::Nested, "NESTED"), (Membership::Bundle, "BUNDLE")]
     {
-        bed.inherit(CSP, shown, membership).await;
-        let roles = bed.only_client().await["organizationRoles"].as_array().unwrap().clone();
+        env.inherit(CSP, shown, membership).await;
+        let roles = env.only_client().await["organizationRoles"].as_array().unwrap().clone();
         assert!(roles.contains(&org_role(shown, Value::Null, shown)), "{roles:?}");
     }
 }
 
 #[tokio::test]
 async fn an_inherited_role_cannot_be_removed() {
-    let bed = with_an_app().await;
+    let env = with_an_app().await;
     for flavor in [CSP, CPN] {
-        bed.inherit(flavor, "developer", Membership::Group).await;
+        env.inherit(flavor, "developer", Membership::Group).await;
         let change = json!({"rolesToAdd": [{"name": "org_member"}], "rolesToRemove": [{"name": "developer"}]});
-        let refused = bed.patch_roles(flavor, change).await;
+        let refused = env.patch_roles(flavor, change).await;
         assert!(refused.status == 400 && refused.message().contains("inherited"), "{}", refused.body);
-        let roles = bed.control.app(flavor, "an-app").await.unwrap().unwrap().roles.unwrap();
+        let roles = env.control.app(flavor, "an-app").await.unwrap().unwrap().roles.unwrap();
         assert_eq!(roles["organizationRoles"], json!([{"name": "developer"}]), "nothing is changed");
     }
 }
 
 #[tokio::test]
 async fn a_role_that_is_direct_and_inherited_stays_inherited_when_it_is_removed() {
-    let bed = with_an_app().await;
-    bed.inherit(CSP, "developer", Membership::Group).await;
-    bed.patch_roles(CSP, json!({"rolesToAdd": [{"name": "developer"}]})).await.ok(200);
-    assert_eq!(bed.only_client().await["organizationRoles"].as_array().unwrap().len(), 2);
-    bed.patch_roles(CSP, json!({"rolesToRemove": [{"name": "developer"}]})).await.ok(200);
+    let env = with_an_app().await;
+    env.inherit(CSP, "developer", Membership::Group).await;
+    env.patch_roles(CSP, json!({"rolesToAdd": [{"name": "developer"}]})).await.ok(200);
+    assert_eq!(env.only_client().await["organizationRoles"].as_array().unwrap().len(), 2);
+    env.patch_roles(CSP, json!({"rolesToRemove": [{"name": "developer"}]})).await.ok(200);
     let inherited = org_role("developer", Value::Null, "GROUP");
-    assert_eq!(bed.only_client().await["organizationRoles"], json!([inherited]));
+    assert_eq!(env.only_client().await["organizationRoles"], json!([inherited]));
 }
 
 #[tokio::test]
 async fn an_inherited_role_counts_in_tokens() {
-    let bed = with_an_app().await;
-    bed.inherit(CPN, "developer", Membership::Group).await;
+    let env = with_an_app().await;
+    env.inherit(CPN, "developer", Membership::Group).await;
     let scopes = json!({"organizationScopes": {"roles": [{"name": "developer"}]}});
-    bed.cpn("PATCH", "oauth-apps/an-app", json!({ "allowedScopes": scopes })).await.ok(200);
-    let token = bed.control.token(CPN, ORG, "an-app", SECRET).await.unwrap();
+    env.cpn("PATCH", "oauth-apps/an-app", json!({ "allowedScopes": scopes })).await.ok(200);
+    let token = env.control.token(CPN, ORG, "an-app", SECRET).await.unwrap();
     assert_eq!(claims(&token)["perms"], json!(["csp:developer"]));
-    assert_eq!(bed.status_with(&token, CPN, ORG).await, 404);
+    assert_eq!(env.status_with(&token, CPN, ORG).await, 404);
 }
 
 #[tokio::test]
 async fn a_role_can_be_given_on_a_resource_and_taken_from_it() {
-    let bed = with_an_app().await;
+    let env = with_an_app().await;
     let on = |resource: &str| json!({"name": "developer", "resource": resource});
-    bed.add(json!({"ids": ["an-app"], "organizationRoles": [on("instance:1")]})).await;
-    bed.patch_roles(CSP, json!({"rolesToAdd": [on("instance:2")], "rolesToRemove": [on("instance:1")]})).await.ok(200);
+    env.add(json!({"ids": ["an-app"], "organizationRoles": [on("instance:1")]})).await;
+    env.patch_roles(CSP, json!({"rolesToAdd": [on("instance:2")], "rolesToRemove": [on("instance:1")]})).await.ok(200);
     let left = org_role("developer", json!("instance:2"), "DIRECT");
-    assert_eq!(bed.only_client().await["organizationRoles"], json!([left]));
+    assert_eq!(env.only_client().await["organizationRoles"], json!([left]));
 }
 
 #[tokio::test]
 async fn clients_are_counted_from_1() {
-    let bed = with_an_app().await;
-    bed.create(CSP, "b-app").await;
-    bed.add(json!({"ids": ["an-app", "b-app"]})).await;
-    let page = async |query: &str| bed.csp("GET", &format!("clients?{query}"), Value::Null).await.ok(200);
+    let env = with_an_app().await;
+    env.create(CSP, "b-app").await;
+    env.add(json!({"ids": ["an-app", "b-app"]})).await;
+    let page = async |query: &str| env.csp("GET", &format!("clients?{query}"), Value::Null).await.ok(200);
     let first = page("pageStart=1&pageLimit=1").await;
     assert_eq!((&first["results"][0]["id"], &first["totalResults"]), (&json!("an-app"), &json!(2)));
     assert!(first["nextLink"].as_str().unwrap().ends_with("?pageStart=2&pageLimit=1"));
@@ -155,68 +155,68 @@ async fn clients_are_counted_from_1() {
 
 #[tokio::test]
 async fn a_page_of_clients_has_200_by_default_and_at_most() {
-    let bed = with_an_app().await;
-    let page = bed.csp("GET", "clients?pageStart=2", Value::Null).await.ok(200);
+    let env = with_an_app().await;
+    let page = env.csp("GET", "clients?pageStart=2", Value::Null).await.ok(200);
     assert!(page["prevLink"].as_str().unwrap().ends_with("?pageStart=1&pageLimit=200"));
-    bed.csp("GET", "clients?pageLimit=200", Value::Null).await.ok(200);
+    env.csp("GET", "clients?pageLimit=200", Value::Null).await.ok(200);
     for query in ["pageLimit=201", "pageLimit=0", "pageStart=0"] {
-        bed.csp("GET", &format!("clients?{query}"), Value::Null).await.ok(400);
+        env.csp("GET", &format!("clients?{query}"), Value::Null).await.ok(400);
     }
 }
 
 #[tokio::test]
 async fn the_roles_of_one_client_can_be_unreadable() {
-    let bed = with_an_app().await;
-    bed.set(|s| s.client_roles_readable = false).await;
-    bed.add(json!({"ids": ["an-app"]})).await;
-    bed.csp_roles().await.ok(404);
+    let env = with_an_app().await;
+    env.set(|s| s.client_roles_readable = false).await;
+    env.add(json!({"ids": ["an-app"]})).await;
+    env.csp_roles().await.ok(404);
 }
 
 #[tokio::test]
 async fn the_roles_of_one_client_can_be_read() {
-    let bed = with_an_app().await;
-    bed.csp_roles().await.ok(404);
-    bed.add(json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer"}]})).await;
-    let roles = bed.csp_roles().await.ok(200);
+    let env = with_an_app().await;
+    env.csp_roles().await.ok(404);
+    env.add(json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer"}]})).await;
+    let roles = env.csp_roles().await.ok(200);
     assert_eq!(roles["organizationRoles"], json!([org_role("developer", Value::Null, "DIRECT")]));
     assert_eq!((&roles["serviceRoles"], &roles["customRoles"]), (&json!([]), &json!([])));
 }
 
 /// Adds a client that is a member already, together with one that is none.
-async fn add_again(bed: &Bed, flavor: Flavor) -> Reply {
+async fn add_again(env: &TestEnv, flavor: Flavor) -> Reply {
     for id in ["an-app", "b-app"] {
-        bed.create(flavor, id).await;
+        env.create(flavor, id).await;
     }
-    bed.org_call(flavor, "POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
-    bed.org_call(flavor, "POST", "clients", json!({"ids": ["an-app", "b-app"]})).await
+    env.org_call(flavor, "POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    env.org_call(flavor, "POST", "clients", json!({"ids": ["an-app", "b-app"]})).await
 }
 
-async fn is_member(bed: &Bed, flavor: Flavor, id: &str) -> bool {
-    bed.control.app(flavor, id).await.unwrap().unwrap().roles.is_some()
+async fn is_member(env: &TestEnv, flavor: Flavor, id: &str) -> bool {
+    env.control.app(flavor, id).await.unwrap().unwrap().roles.is_some()
 }
 
 #[tokio::test]
 async fn adding_a_member_again_is_refused_with_the_status_that_is_set() {
     for status in [400, 409] {
-        let bed = Bed::new().await;
-        bed.set(|s| s.already_member_status = status).await;
+        let env = TestEnv::new().await;
+        env.set(|s| s.already_member_status = status).await;
         for flavor in [CSP, CPN] {
-            let refused = add_again(&bed, flavor).await;
+            let refused = add_again(&env, flavor).await;
             assert!(refused.message().contains("already a member"), "{}", refused.body);
             assert_eq!(refused.status, status);
-            assert!(!is_member(&bed, flavor, "b-app").await, "no client is added");
+            assert!(!is_member(&env, flavor, "b-app").await, "no client is added");
         }
     }
 }
 
 #[tokio::test]
 async fn adding_a_member_again_can_be_a_failure_beside_a_success() {
-    let bed = Bed::new().await;
-    bed.set(|s| s.already_member_status = 200).await;
+    let env = TestEnv::new().await;
+    env.set(|s| s.already_member_status = 200).await;
     for flavor in [CSP, CPN] {
-        let failures = add_again(&bed, flavor).await.ok(200)["failures"].as_array().unwrap().clone();
+        let failures = add_again(&env, flavor).await.ok(200)["failures"].as_array().unwrap().clone();
         assert_eq!((failures.len(), &failures[0]["id"]), (1, &json!("an-app")));
         assert!(failures[0]["message"].as_str().unwrap().contains("already a member"));
-        assert!(is_member(&bed, flavor, "b-app").await);
+        assert!(is_member(&env, flavor, "b-app").await);
     }
 }

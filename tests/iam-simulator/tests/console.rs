@@ -11,16 +11,16 @@ use iam_simulator::types::{Flavor, Human};
 use serde_json::{Value, json};
 
 /// A simulator with an app in each API that was last touched a minute ago.
-async fn with_apps() -> Bed {
-    let bed = Bed::new().await;
+async fn with_apps() -> TestEnv {
+    let env = TestEnv::new().await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "an-app").await;
+        env.create(flavor, "an-app").await;
     }
-    bed.control.advance_clock(Duration::from_secs(60)).await.unwrap();
-    bed
+    env.control.advance_clock(Duration::from_secs(60)).await.unwrap();
+    env
 }
 
-impl Bed {
+impl TestEnv {
     async fn shown(&self, flavor: Flavor) -> Reply {
         self.org_call(flavor, "GET", "oauth-apps/an-app", Value::Null).await
     }
@@ -37,62 +37,62 @@ impl Bed {
 
 #[tokio::test]
 async fn a_regenerated_secret_replaces_the_old_one_at_once() {
-    let bed = with_apps().await;
+    let env = with_apps().await;
     for flavor in [CSP, CPN] {
-        let secret = bed.regenerate(flavor).await;
-        assert!(!bed.works(flavor, "an-app", SECRET).await);
-        assert!(bed.works(flavor, "an-app", &secret).await);
+        let secret = env.regenerate(flavor).await;
+        assert!(!env.works(flavor, "an-app", SECRET).await);
+        assert!(env.works(flavor, "an-app", &secret).await);
     }
 }
 
 #[tokio::test]
 async fn a_regeneration_ends_both_secrets_of_a_rotation() {
-    let bed = with_apps().await;
+    let env = with_apps().await;
     for flavor in [CSP, CPN] {
-        bed.rotate(flavor, "an-app", "N3w-secret!", 600).await.ok(200);
-        bed.regenerate(flavor).await;
-        assert!(!bed.works(flavor, "an-app", SECRET).await);
-        assert!(!bed.works(flavor, "an-app", "N3w-secret!").await);
+        env.rotate(flavor, "an-app", "N3w-secret!", 600).await.ok(200);
+        env.regenerate(flavor).await;
+        assert!(!env.works(flavor, "an-app", SECRET).await);
+        assert!(!env.works(flavor, "an-app", "N3w-secret!").await);
     }
 }
 
 #[tokio::test]
 async fn a_regeneration_moves_last_updated_at() {
-    let bed = with_apps().await;
+    let env = with_apps().await;
     for flavor in [CSP, CPN] {
-        let before = bed.last_updated_at(flavor).await;
-        bed.regenerate(flavor).await;
-        assert!(bed.last_updated_at(flavor).await >= before + 60_000);
+        let before = env.last_updated_at(flavor).await;
+        env.regenerate(flavor).await;
+        assert!(env.last_updated_at(flavor).await >= before + 60_000);
     }
 }
 
 #[tokio::test]
 async fn a_deleted_app_is_gone_with_its_secret() {
-    let bed = with_apps().await;
+    let env = with_apps().await;
     for flavor in [CSP, CPN] {
-        bed.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
-        bed.shown(flavor).await.ok(404);
-        assert!(!bed.works(flavor, "an-app", SECRET).await);
+        env.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
+        env.shown(flavor).await.ok(404);
+        assert!(!env.works(flavor, "an-app", SECRET).await);
     }
 }
 
 #[tokio::test]
 async fn a_changed_field_shows_and_moves_last_updated_at() {
-    let bed = with_apps().await;
+    let env = with_apps().await;
     for flavor in [CSP, CPN] {
-        let before = bed.last_updated_at(flavor).await;
+        let before = env.last_updated_at(flavor).await;
         let fields = json!({"displayName": "Renamed", "accessTokenTTL": 77}).as_object().unwrap().clone();
-        bed.control.human(Human::Edit { flavor, id: "an-app".into(), fields }).await.unwrap();
-        let shown = bed.shown(flavor).await.ok(200);
+        env.control.human(Human::Edit { flavor, id: "an-app".into(), fields }).await.unwrap();
+        let shown = env.shown(flavor).await.ok(200);
         assert_eq!((&shown["displayName"], &shown["accessTokenTTL"]), (&json!("Renamed"), &json!(77)));
-        assert!(bed.last_updated_at(flavor).await >= before + 60_000);
+        assert!(env.last_updated_at(flavor).await >= before + 60_000);
     }
 }
 
 #[tokio::test]
 async fn an_act_on_an_app_that_does_not_exist_is_an_error_of_the_control_api() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     for flavor in [CSP, CPN] {
-        assert!(bed.control.human(Human::Regenerate { flavor, id: "nobody".into() }).await.is_err());
+        assert!(env.control.human(Human::Regenerate { flavor, id: "nobody".into() }).await.is_err());
     }
 }

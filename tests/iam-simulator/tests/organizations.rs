@@ -11,23 +11,23 @@ use serde_json::{Value, json};
 const OTHER: &str = "org-2";
 
 /// A simulator with two organizations whose tokens belong to one.
-async fn scoped() -> Bed {
-    let bed = Bed::new().await;
+async fn scoped() -> TestEnv {
+    let env = TestEnv::new().await;
     for flavor in [CSP, CPN] {
-        bed.control.seed_org(flavor, OTHER, false).await.unwrap();
+        env.control.seed_org(flavor, OTHER, false).await.unwrap();
     }
-    bed
+    env
 }
 
-async fn operator_token(bed: &Bed, flavor: Flavor, org: &str) -> String {
-    bed.control.token(flavor, org, "operator", "Oper@t0r").await.unwrap()
+async fn operator_token(env: &TestEnv, flavor: Flavor, org: &str) -> String {
+    env.control.token(flavor, org, "operator", "Oper@t0r").await.unwrap()
 }
 
 /// The answer of CSP's token endpoint to client credentials, for `org` or the owner organization.
-async fn csp_token(bed: &Bed, id: &str, secret: &str, org: Option<&str>) -> Reply {
+async fn csp_token(env: &TestEnv, id: &str, secret: &str, org: Option<&str>) -> Reply {
     let mut form = vec![("grant_type", "client_credentials")];
     form.extend(org.map(|org| ("orgId", org)));
-    let request = bed.http.post(bed.url(CSP, "auth/token")).basic_auth(id, Some(secret)).form(&form);
+    let request = env.http.post(env.url(CSP, "auth/token")).basic_auth(id, Some(secret)).form(&form);
     reply(request.send().await.unwrap()).await
 }
 
@@ -37,121 +37,121 @@ fn access_token(reply: Reply) -> String {
 
 #[tokio::test]
 async fn off_a_token_manages_every_organization_of_its_identity() {
-    let bed = scoped().await;
-    bed.set(|s| s.org_scoped_tokens = false).await;
+    let env = scoped().await;
+    env.set(|s| s.org_scoped_tokens = false).await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.status_with(bed.token(flavor), flavor, OTHER).await, 404);
+        assert_eq!(env.status_with(env.token(flavor), flavor, OTHER).await, 404);
     }
 }
 
 #[tokio::test]
 async fn a_token_can_say_nothing_of_itself() {
-    let bed = scoped().await;
-    bed.set(|s| s.opaque_tokens = true).await;
+    let env = scoped().await;
+    env.set(|s| s.opaque_tokens = true).await;
     for flavor in [CSP, CPN] {
-        let token = operator_token(&bed, flavor, OTHER).await;
+        let token = operator_token(&env, flavor, OTHER).await;
         assert!(!token.contains('.'), "{token}");
-        assert_eq!(bed.status_with(&token, flavor, OTHER).await, 404);
+        assert_eq!(env.status_with(&token, flavor, OTHER).await, 404);
     }
 }
 
 #[tokio::test]
 async fn a_token_of_another_organization_is_forbidden() {
-    let bed = scoped().await;
+    let env = scoped().await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.status_with(bed.token(flavor), flavor, ORG).await, 404);
+        assert_eq!(env.status_with(env.token(flavor), flavor, ORG).await, 404);
         for org in [OTHER, "no-such-org"] {
-            assert_eq!(bed.status_with(bed.token(flavor), flavor, org).await, 403);
+            assert_eq!(env.status_with(env.token(flavor), flavor, org).await, 403);
         }
     }
 }
 
 #[tokio::test]
 async fn an_api_token_belongs_to_the_organization_in_which_it_was_made() {
-    let bed = scoped().await;
+    let env = scoped().await;
     for flavor in [CSP, CPN] {
-        bed.control.seed_api_token(flavor, OTHER, "api-token").await.unwrap();
-        let token = bed.exchange(flavor, "api-token").await;
+        env.control.seed_api_token(flavor, OTHER, "api-token").await.unwrap();
+        let token = env.exchange(flavor, "api-token").await;
         assert_eq!(claims(&token)["context_name"], OTHER);
-        assert_eq!(bed.status_with(&token, flavor, OTHER).await, 404);
-        assert_eq!(bed.status_with(&token, flavor, ORG).await, 403);
+        assert_eq!(env.status_with(&token, flavor, OTHER).await, 404);
+        assert_eq!(env.status_with(&token, flavor, ORG).await, 403);
     }
 }
 
 #[tokio::test]
 async fn client_credentials_give_a_token_for_the_owner_organization() {
-    let bed = scoped().await;
-    let token = access_token(csp_token(&bed, "operator", "Oper@t0r", None).await);
+    let env = scoped().await;
+    let token = access_token(csp_token(&env, "operator", "Oper@t0r", None).await);
     assert_eq!(claims(&token)["context_name"], ORG);
 }
 
 #[tokio::test]
 async fn client_credentials_give_a_token_for_the_organization_that_is_asked_for() {
-    let bed = scoped().await;
+    let env = scoped().await;
     for flavor in [CSP, CPN] {
-        let token = operator_token(&bed, flavor, OTHER).await;
+        let token = operator_token(&env, flavor, OTHER).await;
         assert_eq!(claims(&token)["context_name"], OTHER);
-        assert_eq!(bed.status_with(&token, flavor, OTHER).await, 404);
-        assert_eq!(bed.status_with(&token, flavor, ORG).await, 403);
+        assert_eq!(env.status_with(&token, flavor, OTHER).await, 404);
+        assert_eq!(env.status_with(&token, flavor, ORG).await, 403);
     }
 }
 
 #[tokio::test]
 async fn the_organization_that_is_asked_for_can_be_ignored() {
-    let bed = scoped().await;
-    bed.set(|s| s.ignore_org_id = true).await;
-    assert_eq!(claims(&operator_token(&bed, CSP, OTHER).await)["context_name"], ORG);
+    let env = scoped().await;
+    env.set(|s| s.ignore_org_id = true).await;
+    assert_eq!(claims(&operator_token(&env, CSP, OTHER).await)["context_name"], ORG);
 }
 
 #[tokio::test]
 async fn no_token_is_given_for_an_organization_that_does_not_exist() {
-    let bed = scoped().await;
+    let env = scoped().await;
     for flavor in [CSP, CPN] {
-        assert!(bed.control.token(flavor, "no-such-org", "operator", "Oper@t0r").await.is_err());
+        assert!(env.control.token(flavor, "no-such-org", "operator", "Oper@t0r").await.is_err());
     }
 }
 
 #[tokio::test]
 async fn a_csp_app_gets_tokens_for_the_organizations_to_which_it_was_added() {
-    let bed = scoped().await;
+    let env = scoped().await;
     let mut body = with(&app(), "id", json!("an-app"), "secret", json!(SECRET));
     body["allowedScopes"] = json!({"organizationScopes": {"allRoles": true}});
-    bed.csp("POST", "oauth-apps", body).await.ok(200);
-    csp_token(&bed, "an-app", SECRET, Some(OTHER)).await.ok(403);
+    env.csp("POST", "oauth-apps", body).await.ok(200);
+    csp_token(&env, "an-app", SECRET, Some(OTHER)).await.ok(403);
 
     let add = json!({"ids": ["an-app"], "organizationRoles": [{"name": "developer"}]});
-    let manager = operator_token(&bed, CSP, OTHER).await;
-    let added = bed.request_with(&manager, CSP, "POST", &in_org(CSP, OTHER, "clients")).json(&add);
+    let manager = operator_token(&env, CSP, OTHER).await;
+    let added = env.request_with(&manager, CSP, "POST", &in_org(CSP, OTHER, "clients")).json(&add);
     assert_eq!(reply(added.send().await.unwrap()).await.ok(200), json!({"failures": []}));
 
-    let token = access_token(csp_token(&bed, "an-app", SECRET, Some(OTHER)).await);
+    let token = access_token(csp_token(&env, "an-app", SECRET, Some(OTHER)).await);
     assert_eq!(claims(&token)["context_name"], OTHER);
     assert_eq!(claims(&token)["perms"], json!(["csp:developer"]));
-    assert_eq!(bed.status_with(&token, CSP, OTHER).await, 404);
-    let own = access_token(csp_token(&bed, "an-app", SECRET, None).await);
+    assert_eq!(env.status_with(&token, CSP, OTHER).await, 404);
+    let own = access_token(csp_token(&env, "an-app", SECRET, None).await);
     assert_eq!((&claims(&own)["context_name"], &claims(&own)["perms"]), (&json!(ORG), &json!([])));
 }
 
 #[tokio::test]
 async fn a_cpn_app_cannot_be_added_to_another_organization() {
-    let bed = scoped().await;
-    bed.create(CPN, "an-app").await;
-    let manager = operator_token(&bed, CPN, OTHER).await;
-    let add = bed.request_with(&manager, CPN, "POST", &in_org(CPN, OTHER, "clients")).json(&json!({"ids": ["an-app"]}));
+    let env = scoped().await;
+    env.create(CPN, "an-app").await;
+    let manager = operator_token(&env, CPN, OTHER).await;
+    let add = env.request_with(&manager, CPN, "POST", &in_org(CPN, OTHER, "clients")).json(&json!({"ids": ["an-app"]}));
     assert_eq!(reply(add.send().await.unwrap()).await.ok(200)["failures"][0]["id"], "an-app");
-    assert!(bed.control.token(CPN, OTHER, "an-app", SECRET).await.is_err());
+    assert!(env.control.token(CPN, OTHER, "an-app", SECRET).await.is_err());
 }
 
 #[tokio::test]
 async fn the_perms_of_an_identity_can_be_set() {
-    let bed = scoped().await;
+    let env = scoped().await;
     for flavor in [CSP, CPN] {
-        assert_eq!(claims(&operator_token(&bed, flavor, ORG).await)["perms"], json!(["csp:org_owner"]));
-        bed.control.seed_api_token(flavor, ORG, "api-token").await.unwrap();
+        assert_eq!(claims(&operator_token(&env, flavor, ORG).await)["perms"], json!(["csp:org_owner"]));
+        env.control.seed_api_token(flavor, ORG, "api-token").await.unwrap();
         for identity in ["operator", "api-token"] {
-            bed.control.seed_perms(flavor, identity, &["csp:developer", "external/svc/user"]).await.unwrap();
+            env.control.seed_perms(flavor, identity, &["csp:developer", "external/svc/user"]).await.unwrap();
         }
-        for token in [operator_token(&bed, flavor, ORG).await, bed.exchange(flavor, "api-token").await] {
+        for token in [operator_token(&env, flavor, ORG).await, env.exchange(flavor, "api-token").await] {
             assert_eq!(claims(&token)["perms"], json!(["csp:developer", "external/svc/user"]));
         }
     }
@@ -159,25 +159,25 @@ async fn the_perms_of_an_identity_can_be_set() {
 
 #[tokio::test]
 async fn a_token_without_a_managing_role_is_forbidden() {
-    let bed = scoped().await;
+    let env = scoped().await;
     for flavor in [CSP, CPN] {
         for (perms, status) in [(["csp:org_member"], 403), (["csp:developer"], 404)] {
-            bed.control.seed_perms(flavor, "operator", &perms).await.unwrap();
-            let token = operator_token(&bed, flavor, ORG).await;
-            assert_eq!(bed.status_with(&token, flavor, ORG).await, status, "{perms:?}");
+            env.control.seed_perms(flavor, "operator", &perms).await.unwrap();
+            let token = operator_token(&env, flavor, ORG).await;
+            assert_eq!(env.status_with(&token, flavor, ORG).await, status, "{perms:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn deleting_an_app_takes_it_out_of_every_organization() {
-    let bed = scoped().await;
-    bed.create(CSP, "an-app").await;
-    let manager = operator_token(&bed, CSP, OTHER).await;
+    let env = scoped().await;
+    env.create(CSP, "an-app").await;
+    let manager = operator_token(&env, CSP, OTHER).await;
     let clients = in_org(CSP, OTHER, "clients");
-    let add = bed.request_with(&manager, CSP, "POST", &clients).json(&json!({"ids": ["an-app"]}));
+    let add = env.request_with(&manager, CSP, "POST", &clients).json(&json!({"ids": ["an-app"]}));
     reply(add.send().await.unwrap()).await.ok(200);
-    bed.csp("DELETE", "oauth-apps", json!({"clientIdsToDelete": ["an-app"]})).await.ok(200);
-    let listed = bed.request_with(&manager, CSP, "GET", &clients).send().await.unwrap();
+    env.csp("DELETE", "oauth-apps", json!({"clientIdsToDelete": ["an-app"]})).await.ok(200);
+    let listed = env.request_with(&manager, CSP, "GET", &clients).send().await.unwrap();
     assert_eq!(reply(listed).await.ok(200)["results"], Value::Array(vec![]));
 }

@@ -18,14 +18,14 @@ fn lists_offered(settings: &mut Settings) {
 }
 
 /// A simulator with an app in each API, and then that lag.
-async fn lagging(replication: Replication) -> Bed {
-    let bed = Bed::new().await;
-    bed.set(lists_offered).await;
+async fn lagging(replication: Replication) -> TestEnv {
+    let env = TestEnv::new().await;
+    env.set(lists_offered).await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "an-app").await;
+        env.create(flavor, "an-app").await;
     }
-    bed.set(|s| s.replication = replication).await;
-    bed
+    env.set(|s| s.replication = replication).await;
+    env
 }
 
 fn reads() -> Replication {
@@ -40,7 +40,7 @@ fn tokens() -> Replication {
     Replication { tokens_ms: MINUTE, ..Replication::default() }
 }
 
-impl Bed {
+impl TestEnv {
     async fn a_minute_later(&self) {
         self.control.advance_clock(Duration::from_millis(MINUTE)).await.unwrap();
     }
@@ -73,244 +73,244 @@ impl Bed {
 
 #[tokio::test]
 async fn without_a_lag_every_write_shows_at_once() {
-    let bed = lagging(Replication::default()).await;
+    let env = lagging(Replication::default()).await;
     for flavor in [CSP, CPN] {
-        bed.describe(flavor, "new").await;
-        assert_eq!(bed.read(flavor).await.ok(200)["description"], "new");
-        assert_eq!(bed.listed(flavor).await[0]["description"], "new");
+        env.describe(flavor, "new").await;
+        assert_eq!(env.read(flavor).await.ok(200)["description"], "new");
+        assert_eq!(env.listed(flavor).await[0]["description"], "new");
     }
 }
 
 #[tokio::test]
 async fn a_read_misses_a_new_app_until_its_lag_is_over() {
-    let bed = Bed::new().await;
-    bed.set(|s| s.replication = reads()).await;
+    let env = TestEnv::new().await;
+    env.set(|s| s.replication = reads()).await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "an-app").await;
-        bed.read(flavor).await.ok(404);
+        env.create(flavor, "an-app").await;
+        env.read(flavor).await.ok(404);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        bed.read(flavor).await.ok(200);
+        env.read(flavor).await.ok(200);
     }
 }
 
 #[tokio::test]
 async fn a_read_shows_the_fields_of_before_until_its_lag_is_over() {
-    let bed = lagging(reads()).await;
+    let env = lagging(reads()).await;
     for flavor in [CSP, CPN] {
-        let before = bed.read(flavor).await.ok(200);
-        bed.describe(flavor, "new").await;
-        assert_eq!(bed.read(flavor).await.ok(200), before);
+        let before = env.read(flavor).await.ok(200);
+        env.describe(flavor, "new").await;
+        assert_eq!(env.read(flavor).await.ok(200), before);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.read(flavor).await.ok(200)["description"], "new");
+        assert_eq!(env.read(flavor).await.ok(200)["description"], "new");
     }
 }
 
 #[tokio::test]
 async fn each_write_shows_after_its_own_lag() {
-    let bed = lagging(reads()).await;
-    bed.describe(CSP, "first").await;
-    bed.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
-    bed.describe(CSP, "second").await;
-    bed.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
-    assert_eq!(bed.read(CSP).await.ok(200)["description"], "first");
-    bed.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
-    assert_eq!(bed.read(CSP).await.ok(200)["description"], "second");
+    let env = lagging(reads()).await;
+    env.describe(CSP, "first").await;
+    env.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
+    env.describe(CSP, "second").await;
+    env.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
+    assert_eq!(env.read(CSP).await.ok(200)["description"], "first");
+    env.control.advance_clock(Duration::from_millis(MINUTE / 2)).await.unwrap();
+    assert_eq!(env.read(CSP).await.ok(200)["description"], "second");
 }
 
 #[tokio::test]
 async fn a_read_shows_a_deleted_app_until_its_lag_is_over() {
-    let bed = lagging(reads()).await;
+    let env = lagging(reads()).await;
     for flavor in [CSP, CPN] {
-        bed.delete(flavor).await;
-        bed.read(flavor).await.ok(200);
+        env.delete(flavor).await;
+        env.read(flavor).await.ok(200);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        bed.read(flavor).await.ok(404);
+        env.read(flavor).await.ok(404);
     }
 }
 
 #[tokio::test]
 async fn the_answer_to_an_update_shows_the_update() {
-    let bed = lagging(reads()).await;
+    let env = lagging(reads()).await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.describe(flavor, "new").await["description"], "new");
+        assert_eq!(env.describe(flavor, "new").await["description"], "new");
     }
 }
 
 #[tokio::test]
 async fn a_create_finds_an_id_that_reads_do_not_show_yet() {
-    let bed = Bed::new().await;
-    bed.set(|s| s.replication = reads()).await;
-    bed.create(CPN, "an-app").await;
-    bed.read(CPN).await.ok(404);
-    bed.cpn("POST", "oauth-apps", json!({"id": "an-app"})).await.ok(409);
+    let env = TestEnv::new().await;
+    env.set(|s| s.replication = reads()).await;
+    env.create(CPN, "an-app").await;
+    env.read(CPN).await.ok(404);
+    env.cpn("POST", "oauth-apps", json!({"id": "an-app"})).await.ok(409);
 }
 
 #[tokio::test]
 async fn a_list_shows_what_was_there_before_until_its_lag_is_over() {
-    let bed = lagging(lists()).await;
+    let env = lagging(lists()).await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "later").await;
-        bed.delete(flavor).await;
-        let ids: Vec<Value> = bed.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
+        env.create(flavor, "later").await;
+        env.delete(flavor).await;
+        let ids: Vec<Value> = env.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
         assert_eq!(ids, ["an-app"]);
-        bed.read(flavor).await.ok(404);
+        env.read(flavor).await.ok(404);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        let ids: Vec<Value> = bed.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
+        let ids: Vec<Value> = env.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
         assert_eq!(ids, ["later"]);
     }
 }
 
 #[tokio::test]
 async fn the_search_lags_with_the_lists() {
-    let bed = lagging(lists()).await;
-    bed.create(CSP, "later").await;
-    let found = async || bed.csp("POST", "oauth-apps/search", json!({})).await.ok(200)["totalResults"].clone();
+    let env = lagging(lists()).await;
+    env.create(CSP, "later").await;
+    let found = async || env.csp("POST", "oauth-apps/search", json!({})).await.ok(200)["totalResults"].clone();
     assert_eq!(found().await, 1);
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     assert_eq!(found().await, 2);
 }
 
 #[tokio::test]
 async fn members_lag_with_reads_and_lists() {
-    let bed = lagging(Replication { reads_ms: MINUTE, lists_ms: 2 * MINUTE, tokens_ms: 0 }).await;
-    bed.csp("POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
-    bed.cpn("POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
-    let members = async || bed.csp("GET", "clients", Value::Null).await.ok(200)["totalResults"].clone();
-    let member = async || bed.cpn("GET", "clients/an-app", Value::Null).await.status;
+    let env = lagging(Replication { reads_ms: MINUTE, lists_ms: 2 * MINUTE, tokens_ms: 0 }).await;
+    env.csp("POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    env.cpn("POST", "clients", json!({"ids": ["an-app"]})).await.ok(200);
+    let members = async || env.csp("GET", "clients", Value::Null).await.ok(200)["totalResults"].clone();
+    let member = async || env.cpn("GET", "clients/an-app", Value::Null).await.status;
     assert_eq!((members().await, member().await), (json!(0), 404));
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     assert_eq!((members().await, member().await), (json!(0), 200));
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     assert_eq!((members().await, member().await), (json!(1), 200));
 }
 
 #[tokio::test]
 async fn the_token_endpoint_learns_of_a_new_app_after_its_lag() {
-    let bed = Bed::new().await;
-    bed.set(|s| s.replication = tokens()).await;
+    let env = TestEnv::new().await;
+    env.set(|s| s.replication = tokens()).await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "an-app").await;
-        bed.read(flavor).await.ok(200);
-        assert!(!bed.works(flavor, "an-app", SECRET).await);
+        env.create(flavor, "an-app").await;
+        env.read(flavor).await.ok(200);
+        assert!(!env.works(flavor, "an-app", SECRET).await);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        assert!(bed.works(flavor, "an-app", SECRET).await);
+        assert!(env.works(flavor, "an-app", SECRET).await);
     }
 }
 
 #[tokio::test]
 async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
-    let bed = lagging(tokens()).await;
+    let env = lagging(tokens()).await;
     for flavor in [CSP, CPN] {
-        bed.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
-        assert_eq!(bed.secrets(flavor).await, [true, false]);
+        env.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
+        assert_eq!(env.secrets(flavor).await, [true, false]);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.secrets(flavor).await, [true, true]);
+        assert_eq!(env.secrets(flavor).await, [true, true]);
     }
 }
 
 #[tokio::test]
 async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
-    let bed = lagging(tokens()).await;
+    let env = lagging(tokens()).await;
     for flavor in [CSP, CPN] {
-        bed.rotate(flavor, "an-app", NEW, 60).await.ok(200);
+        env.rotate(flavor, "an-app", NEW, 60).await.ok(200);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        let app = bed.control.app(flavor, "an-app").await.unwrap().unwrap();
+        let app = env.control.app(flavor, "an-app").await.unwrap().unwrap();
         assert_eq!(app.previous_secret_sha256, None, "the overlap is over");
-        assert_eq!(bed.secrets(flavor).await, [true, true]);
+        assert_eq!(env.secrets(flavor).await, [true, true]);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.secrets(flavor).await, [false, true]);
+        assert_eq!(env.secrets(flavor).await, [false, true]);
     }
 }
 
 #[tokio::test]
 async fn a_removed_secret_is_accepted_until_the_lag_is_over() {
-    let bed = lagging(Replication::default()).await;
+    let env = lagging(Replication::default()).await;
     for flavor in [CSP, CPN] {
-        bed.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
+        env.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
     }
-    bed.set(|s| s.replication = tokens()).await;
+    env.set(|s| s.replication = tokens()).await;
     for flavor in [CSP, CPN] {
-        bed.org_call(flavor, "DELETE", "oauth-apps/an-app/secret", Value::Null).await.ok(200);
-        assert_eq!(bed.secrets(flavor).await, [true, true]);
+        env.org_call(flavor, "DELETE", "oauth-apps/an-app/secret", Value::Null).await.ok(200);
+        assert_eq!(env.secrets(flavor).await, [true, true]);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        assert_eq!(bed.secrets(flavor).await, [false, true]);
+        assert_eq!(env.secrets(flavor).await, [false, true]);
     }
 }
 
 #[tokio::test]
 async fn the_secret_of_a_deleted_app_is_accepted_until_the_lag_is_over() {
-    let bed = lagging(tokens()).await;
+    let env = lagging(tokens()).await;
     for flavor in [CSP, CPN] {
-        bed.delete(flavor).await;
-        bed.read(flavor).await.ok(404);
-        assert!(bed.works(flavor, "an-app", SECRET).await);
+        env.delete(flavor).await;
+        env.read(flavor).await.ok(404);
+        assert!(env.works(flavor, "an-app", SECRET).await);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        assert!(!bed.works(flavor, "an-app", SECRET).await);
+        assert!(!env.works(flavor, "an-app", SECRET).await);
     }
 }
 
 #[tokio::test]
 async fn a_deletion_that_runs_on_lags_from_its_end() {
-    let bed = lagging(reads()).await;
-    bed.set(|s| s.deletion_runs_ms = MINUTE).await;
-    bed.delete(CSP).await;
-    bed.control.advance_clock(Duration::from_millis(2 * MINUTE - 5000)).await.unwrap();
-    bed.read(CSP).await.ok(200);
-    bed.control.advance_clock(Duration::from_millis(5000)).await.unwrap();
-    bed.read(CSP).await.ok(404);
+    let env = lagging(reads()).await;
+    env.set(|s| s.deletion_runs_ms = MINUTE).await;
+    env.delete(CSP).await;
+    env.control.advance_clock(Duration::from_millis(2 * MINUTE - 5000)).await.unwrap();
+    env.read(CSP).await.ok(200);
+    env.control.advance_clock(Duration::from_millis(5000)).await.unwrap();
+    env.read(CSP).await.ok(404);
 }
 
 #[tokio::test]
 async fn what_a_person_does_lags_too() {
-    let bed = lagging(reads()).await;
+    let env = lagging(reads()).await;
     for flavor in [CSP, CPN] {
-        bed.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
-        bed.read(flavor).await.ok(200);
+        env.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
+        env.read(flavor).await.ok(200);
     }
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     for flavor in [CSP, CPN] {
-        bed.read(flavor).await.ok(404);
+        env.read(flavor).await.ok(404);
     }
 }
 
 #[tokio::test]
 async fn a_lag_that_is_taken_back_ends_at_once() {
-    let bed = lagging(reads()).await;
-    bed.describe(CSP, "new").await;
-    bed.set(|s| s.replication = Replication::default()).await;
-    assert_eq!(bed.read(CSP).await.ok(200)["description"], "new");
+    let env = lagging(reads()).await;
+    env.describe(CSP, "new").await;
+    env.set(|s| s.replication = Replication::default()).await;
+    assert_eq!(env.read(CSP).await.ok(200)["description"], "new");
 }
 
 #[tokio::test]
 async fn a_rotation_by_the_app_itself_knows_what_the_token_endpoint_knows() {
-    let bed = lagging(tokens()).await;
-    bed.rotate(CPN, "an-app", NEW, 3600).await.ok(200);
+    let env = lagging(tokens()).await;
+    env.rotate(CPN, "an-app", NEW, 3600).await.ok(200);
     let rotate_itself = async |secret: &str| {
         let body = json!({"newClientSecret": "Th1rd-one!", "secretExpirationTimeInSeconds": 60});
-        let request = bed.http.post(bed.url(CPN, "v2/clients/an-app/secret"));
+        let request = env.http.post(env.url(CPN, "v2/clients/an-app/secret"));
         request.basic_auth("an-app", Some(secret)).json(&body).send().await.unwrap().status().as_u16()
     };
     assert_eq!(rotate_itself(NEW).await, 401);
-    bed.a_minute_later().await;
+    env.a_minute_later().await;
     assert_eq!(rotate_itself(NEW).await, 200);
 }

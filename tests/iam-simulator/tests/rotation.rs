@@ -14,51 +14,51 @@ const SECOND: &str = "S3cond-one!";
 const THIRD: &str = "Th1rd-one!";
 
 /// A simulator with an app in each API whose first rotation runs.
-async fn rotating(conflict: bool) -> Bed {
-    let bed = Bed::new().await;
-    bed.set(|s| (s.rotation_conflict, s.cpn_rotation_conflict) = (conflict, conflict)).await;
+async fn rotating(conflict: bool) -> TestEnv {
+    let env = TestEnv::new().await;
+    env.set(|s| (s.rotation_conflict, s.cpn_rotation_conflict) = (conflict, conflict)).await;
     for flavor in [CSP, CPN] {
-        bed.create(flavor, "an-app").await;
-        bed.rotate(flavor, "an-app", SECOND, 600).await.ok(200);
+        env.create(flavor, "an-app").await;
+        env.rotate(flavor, "an-app", SECOND, 600).await.ok(200);
     }
-    bed
+    env
 }
 
-async fn valid(bed: &Bed, flavor: Flavor) -> [bool; 3] {
+async fn valid(env: &TestEnv, flavor: Flavor) -> [bool; 3] {
     let mut valid = [false; 3];
     for (at, secret) in [SECRET, SECOND, THIRD].into_iter().enumerate() {
-        valid[at] = bed.works(flavor, "an-app", secret).await;
+        valid[at] = env.works(flavor, "an-app", secret).await;
     }
     valid
 }
 
 #[tokio::test]
 async fn a_second_rotation_is_refused_with_409() {
-    let bed = rotating(true).await;
+    let env = rotating(true).await;
     for flavor in [CSP, CPN] {
-        bed.rotate(flavor, "an-app", THIRD, 600).await.ok(409);
-        assert_eq!(valid(&bed, flavor).await, [true, true, false]);
+        env.rotate(flavor, "an-app", THIRD, 600).await.ok(409);
+        assert_eq!(valid(&env, flavor).await, [true, true, false]);
     }
 }
 
 #[tokio::test]
 async fn the_overlap_is_over_before_a_rotation_that_is_accepted_again() {
-    let bed = rotating(true).await;
-    bed.control.advance_clock(Duration::from_secs(600)).await.unwrap();
+    let env = rotating(true).await;
+    env.control.advance_clock(Duration::from_secs(600)).await.unwrap();
     for flavor in [CSP, CPN] {
-        assert_eq!(valid(&bed, flavor).await, [false, true, false]);
-        bed.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
-        assert_eq!(valid(&bed, flavor).await, [false, true, true]);
+        assert_eq!(valid(&env, flavor).await, [false, true, false]);
+        env.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
+        assert_eq!(valid(&env, flavor).await, [false, true, true]);
     }
 }
 
 #[tokio::test]
 async fn a_second_rotation_that_is_accepted_ends_the_previous_secret() {
-    let bed = rotating(false).await;
+    let env = rotating(false).await;
     for flavor in [CSP, CPN] {
-        bed.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
-        assert_eq!(valid(&bed, flavor).await, [false, true, true]);
-        let app = bed.control.app(flavor, "an-app").await.unwrap().unwrap();
+        env.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
+        assert_eq!(valid(&env, flavor).await, [false, true, true]);
+        let app = env.control.app(flavor, "an-app").await.unwrap().unwrap();
         assert_eq!(app.previous_secret_sha256, Some(sha256_hex(SECOND)));
     }
 }

@@ -196,29 +196,29 @@ fn secret_rules() -> Vec<Rule> {
     ]
 }
 
-async fn try_rules(bed: &Bed, flavor: Flavor, base: &Value, rules: Vec<Rule>) {
+async fn try_rules(env: &TestEnv, flavor: Flavor, base: &Value, rules: Vec<Rule>) {
     let path = if flavor == CSP { format!("orgs/{ORG}/oauth-apps") } else { format!("v2/orgs/{ORG}/oauth-apps") };
     for (name, breaking, message, twin) in rules {
-        let refused = bed.call(flavor, "POST", &path, merged(base, &breaking)).await;
+        let refused = env.call(flavor, "POST", &path, merged(base, &breaking)).await;
         assert_eq!(refused.status, 400, "{flavor:?} {name}: {}", refused.body);
         assert!(refused.message().contains(message), "{flavor:?} {name}: {}", refused.body);
-        let accepted = bed.call(flavor, "POST", &path, merged(base, &twin)).await;
+        let accepted = env.call(flavor, "POST", &path, merged(base, &twin)).await;
         assert_eq!(accepted.status, 200, "{flavor:?} {name}, twin: {}", accepted.body);
     }
 }
 
 #[tokio::test]
 async fn csp_create_rules() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let fields = [form_rules(), name_rules(), grant_rules(), time_rules(), secret_rules()];
     for rules in fields.into_iter().chain([organization_scope_rules(), service_scope_rules()]) {
-        try_rules(&bed, CSP, &app(), rules).await;
+        try_rules(&env, CSP, &app(), rules).await;
     }
 }
 
 #[tokio::test]
 async fn cpn_create_rules() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let service = |scope: Value| json!({"allowedScopes": {"servicesScopes": [scope]}});
     let rules: Vec<Rule> = vec![
         ("a field of CSP alone", json!({"grantTypes": ["client_credentials"]}), "grantTypes", json!({})),
@@ -239,20 +239,20 @@ async fn cpn_create_rules() {
         ("wrong type", json!({"ownerOnlySecretRotation": "true"}), "boolean", json!({"ownerOnlySecretRotation": true})),
     ];
     for rules in [rules, secret_rules()] {
-        try_rules(&bed, CPN, &json!({}), rules).await;
+        try_rules(&env, CPN, &json!({}), rules).await;
     }
-    bed.cpn("POST", "oauth-apps?context=CUSTOMER", json!({})).await.ok(400);
-    bed.cpn("POST", "oauth-apps?context=OPERATOR", json!({})).await.ok(200);
-    bed.create(CPN, "an-app").await;
-    bed.cpn("PATCH", "oauth-apps/an-app?context=OPERATOR", json!({})).await.ok(400);
-    bed.cpn("PATCH", "oauth-apps/an-app?context=PROVIDER", json!({})).await.ok(200);
-    bed.cpn("PATCH", "oauth-apps/an-app", json!({"id": "an-app"})).await.ok(400);
+    env.cpn("POST", "oauth-apps?context=CUSTOMER", json!({})).await.ok(400);
+    env.cpn("POST", "oauth-apps?context=OPERATOR", json!({})).await.ok(200);
+    env.create(CPN, "an-app").await;
+    env.cpn("PATCH", "oauth-apps/an-app?context=OPERATOR", json!({})).await.ok(400);
+    env.cpn("PATCH", "oauth-apps/an-app?context=PROVIDER", json!({})).await.ok(200);
+    env.cpn("PATCH", "oauth-apps/an-app", json!({"id": "an-app"})).await.ok(400);
 }
 
 #[tokio::test]
 async fn service_organizations_may_more() {
-    let bed = Bed::new().await;
-    bed.control.seed_org(CSP, ORG, true).await.unwrap();
+    let env = TestEnv::new().await;
+    env.control.seed_org(CSP, ORG, true).await.unwrap();
     let delegate = |ttl: i64| json!({"grantTypes": ["client_delegate"], "refreshTokenTTL": ttl});
     let fortnight = 14 * 24 * 3600;
     let rules: Vec<Rule> = vec![
@@ -264,20 +264,20 @@ async fn service_organizations_may_more() {
             json!({"allowedOrgs": ["o"], "id": "limited"}),
         ),
     ];
-    try_rules(&bed, CSP, &app(), rules).await;
-    let shown = bed.csp("GET", "oauth-apps/limited", Value::Null).await.ok(200);
+    try_rules(&env, CSP, &app(), rules).await;
+    let shown = env.csp("GET", "oauth-apps/limited", Value::Null).await.ok(200);
     assert_eq!(shown["allowedOrgs"][0]["id"], "o");
     let patch = json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"]});
     for one_way in [json!([]), Value::Null] {
-        bed.csp("PATCH", "oauth-apps/limited", merged(&patch, &json!({ "allowedOrgs": one_way }))).await.ok(400);
+        env.csp("PATCH", "oauth-apps/limited", merged(&patch, &json!({ "allowedOrgs": one_way }))).await.ok(400);
     }
-    bed.csp("PATCH", "oauth-apps/limited", merged(&patch, &json!({"allowedOrgs": ["o", "p"]}))).await.ok(200);
+    env.csp("PATCH", "oauth-apps/limited", merged(&patch, &json!({"allowedOrgs": ["o", "p"]}))).await.ok(200);
 }
 
 #[tokio::test]
 async fn production_asks_for_more() {
-    let bed = Bed::new().await;
-    bed.control.set(|s| s.production = true).await.unwrap();
+    let env = TestEnv::new().await;
+    env.control.set(|s| s.production = true).await.unwrap();
     let id = json!({"serviceDefinitionId": "s"});
     let rules: Vec<Rule> = vec![
         ("code without a service", code(json!({})), "serviceDefinitionId", code(id.clone())),
@@ -288,7 +288,7 @@ async fn production_asks_for_more() {
             code(id.clone()),
         ),
     ];
-    try_rules(&bed, CSP, &app(), rules).await;
+    try_rules(&env, CSP, &app(), rules).await;
 }
 
 fn update_rules() -> Vec<Rule> {
@@ -325,33 +325,33 @@ fn update_rules() -> Vec<Rule> {
 
 #[tokio::test]
 async fn csp_update_rules() {
-    let bed = Bed::new().await;
-    bed.create(CSP, "an-app").await;
+    let env = TestEnv::new().await;
+    env.create(CSP, "an-app").await;
     let triple = json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"]});
     for (name, breaking, message, twin) in update_rules() {
-        let refused = bed.csp("PATCH", "oauth-apps/an-app", merged(&triple, &breaking)).await;
+        let refused = env.csp("PATCH", "oauth-apps/an-app", merged(&triple, &breaking)).await;
         assert!(refused.status == 400 && refused.message().contains(message), "{name}: {}", refused.body);
-        let accepted = bed.csp("PATCH", "oauth-apps/an-app", merged(&triple, &twin)).await;
+        let accepted = env.csp("PATCH", "oauth-apps/an-app", merged(&triple, &twin)).await;
         assert_eq!(accepted.status, 200, "{name}, twin: {}", accepted.body);
     }
-    bed.csp("PATCH", "oauth-apps/nobody", triple).await.ok(404);
+    env.csp("PATCH", "oauth-apps/nobody", triple).await.ok(404);
 }
 
 #[tokio::test]
 async fn a_public_client_keeps_no_secret() {
-    let bed = Bed::new().await;
-    let made = bed
+    let env = TestEnv::new().await;
+    let made = env
         .csp("POST", "oauth-apps", merged(&app(), &code(json!({"publicClient": true, "id": "public"}))))
         .await
         .ok(200);
     assert_eq!(made["clientSecret"], "");
     let path = "oauth-apps/public/secret";
-    bed.csp("PUT", path, json!({})).await.ok(400);
-    bed.csp("POST", path, json!({"newClientSecret": SECRET})).await.ok(400);
+    env.csp("PUT", path, json!({})).await.ok(400);
+    env.csp("POST", path, json!({"newClientSecret": SECRET})).await.ok(400);
     let patch =
         json!({"displayName": "App", "description": "", "grantTypes": ["authorization_code"], "secret": SECRET});
-    bed.csp("PATCH", "oauth-apps/public", patch).await.ok(400);
-    assert!(!bed.works(CSP, "public", "").await);
+    env.csp("PATCH", "oauth-apps/public", patch).await.ok(400);
+    assert!(!env.works(CSP, "public", "").await);
 }
 
 const NEW_SECRET: &str = "N3w-secret!";
@@ -404,56 +404,56 @@ fn refused_by_cpn() -> Vec<Refused> {
 
 #[tokio::test]
 async fn other_bodies_are_read_as_strictly() {
-    let bed = Bed::new().await;
-    bed.create(CSP, "an-app").await;
-    bed.create(CPN, "an-app").await;
+    let env = TestEnv::new().await;
+    env.create(CSP, "an-app").await;
+    env.create(CPN, "an-app").await;
     for (method, path, body) in refused_by_csp() {
-        let reply = bed.csp(method, path, body).await;
+        let reply = env.csp(method, path, body).await;
         assert_eq!(reply.status, 400, "{method} {path}: {}", reply.body);
     }
     for (method, path, body) in refused_by_cpn() {
-        let reply = bed.cpn(method, path, body).await;
+        let reply = env.cpn(method, path, body).await;
         assert_eq!(reply.status, 400, "{method} {path}: {}", reply.body);
     }
-    bed.csp("DELETE", "oauth-apps", json!({"clientIdsToDelete": ids(15)})).await.ok(404);
+    env.csp("DELETE", "oauth-apps", json!({"clientIdsToDelete": ids(15)})).await.ok(404);
 }
 
 #[tokio::test]
 async fn headers_and_paths_are_judged_too() {
-    let bed = Bed::new().await;
+    let env = TestEnv::new().await;
     let path = format!("orgs/{ORG}/oauth-apps");
-    let text = bed.request(CSP, "POST", &path).header("content-type", "text/plain").body(app().to_string());
+    let text = env.request(CSP, "POST", &path).header("content-type", "text/plain").body(app().to_string());
     assert!(reply(text.send().await.unwrap()).await.message().contains("Content-Type"));
-    let none = bed.request(CSP, "POST", &path).body(app().to_string());
+    let none = env.request(CSP, "POST", &path).body(app().to_string());
     assert_eq!(none.send().await.unwrap().status(), 400);
-    let charset = bed.request(CSP, "POST", &path).header("content-type", "application/json; charset=utf-8");
+    let charset = env.request(CSP, "POST", &path).header("content-type", "application/json; charset=utf-8");
     assert_eq!(charset.body(app().to_string()).send().await.unwrap().status(), 200);
-    let broken = bed.request(CSP, "POST", &path).header("content-type", "application/json").body("{");
+    let broken = env.request(CSP, "POST", &path).header("content-type", "application/json").body("{");
     assert_eq!(broken.send().await.unwrap().status(), 400);
 
-    let list = bed.url(CSP, &path);
-    assert_eq!(bed.http.get(&list).send().await.unwrap().status(), 401);
-    let other = bed.http.get(&list).header("csp-auth-token", bed.token(CSP));
+    let list = env.url(CSP, &path);
+    assert_eq!(env.http.get(&list).send().await.unwrap().status(), 401);
+    let other = env.http.get(&list).header("csp-auth-token", env.token(CSP));
     assert_eq!(other.send().await.unwrap().status(), 200);
-    let both = bed.request(CSP, "GET", &path).header("csp-auth-token", bed.token(CSP));
+    let both = env.request(CSP, "GET", &path).header("csp-auth-token", env.token(CSP));
     assert_eq!(both.send().await.unwrap().status(), 400);
-    let get = bed.url(CPN, &format!("v2/orgs/{ORG}/oauth-apps/x"));
-    assert_eq!(bed.http.get(&get).bearer_auth(bed.token(CPN)).send().await.unwrap().status(), 401);
-    assert_eq!(bed.http.get(&get).header("csp-auth-token", bed.token(CSP)).send().await.unwrap().status(), 401);
+    let get = env.url(CPN, &format!("v2/orgs/{ORG}/oauth-apps/x"));
+    assert_eq!(env.http.get(&get).bearer_auth(env.token(CPN)).send().await.unwrap().status(), 401);
+    assert_eq!(env.http.get(&get).header("csp-auth-token", env.token(CSP)).send().await.unwrap().status(), 401);
 
-    bed.csp("PUT", "oauth-apps", Value::Null).await.ok(405);
-    bed.csp("GET", "oauth-apps/", Value::Null).await.ok(404);
-    bed.call(CSP, "GET", "orgs", Value::Null).await.ok(404);
-    bed.set(|s| s.org_scoped_tokens = false).await;
-    bed.call(CSP, "GET", "orgs/nowhere/oauth-apps", Value::Null).await.ok(404);
-    bed.call(CPN, "GET", "v2/orgs/nowhere/oauth-apps/x", Value::Null).await.ok(403);
+    env.csp("PUT", "oauth-apps", Value::Null).await.ok(405);
+    env.csp("GET", "oauth-apps/", Value::Null).await.ok(404);
+    env.call(CSP, "GET", "orgs", Value::Null).await.ok(404);
+    env.set(|s| s.org_scoped_tokens = false).await;
+    env.call(CSP, "GET", "orgs/nowhere/oauth-apps", Value::Null).await.ok(404);
+    env.call(CPN, "GET", "v2/orgs/nowhere/oauth-apps/x", Value::Null).await.ok(403);
 }
 
 #[tokio::test]
 async fn every_field_of_the_documentation_travels() {
-    let bed = Bed::new().await;
-    bed.control.seed_org(CSP, ORG, true).await.unwrap();
-    bed.control.set(|s| (s.reverse_lists, s.scope_defaults) = (false, false)).await.unwrap();
+    let env = TestEnv::new().await;
+    env.control.seed_org(CSP, ORG, true).await.unwrap();
+    env.control.set(|s| (s.reverse_lists, s.scope_defaults) = (false, false)).await.unwrap();
     let sent = json!({
         "id": "every-field", "secret": SECRET, "displayName": "Every field", "description": "all of them",
         "grantTypes": ["authorization_code", "refresh_token", "client_credentials"],
@@ -463,8 +463,8 @@ async fn every_field_of_the_documentation_travels() {
         "maxCharactersInAccessToken": 9000, "maxGroupsInIdToken": 20, "ownerOnlySecretRotation": true,
         "secretRotationExpirationInSeconds": 60,
     });
-    bed.csp("POST", "oauth-apps", sent.clone()).await.ok(200);
-    let shown = bed.csp("GET", "oauth-apps/every-field", Value::Null).await.ok(200);
+    env.csp("POST", "oauth-apps", sent.clone()).await.ok(200);
+    let shown = env.csp("GET", "oauth-apps/every-field", Value::Null).await.ok(200);
     let stored: &Map<String, Value> = sent.as_object().unwrap();
     for (name, value) in stored.iter().filter(|(name, _)| !["secret", "allowedOrgs"].contains(&name.as_str())) {
         assert_eq!(&shown[name], value, "{name}");

@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 
 /// What a pass finds before it ends.
 #[derive(Clone, Copy, Debug)]
-struct Scene {
+struct Scenario {
     was_ready: bool,
     deleting: bool,
     secret: Secret,
@@ -28,7 +28,7 @@ enum Secret {
 
 /// Each of them, and each after a further change of the spec.
 pub fn apps() -> Vec<State> {
-    let mut states: Vec<State> = scenes().into_iter().flat_map(states_of).collect();
+    let mut states: Vec<State> = scenarios().into_iter().flat_map(states_of).collect();
     let later: Vec<State> = states.iter().filter(|state| state.class != Class::Deleting).map(State::behind).collect();
     states.extend(later);
     states.push(State::new("new".into(), Class::New, &app(false)));
@@ -36,16 +36,16 @@ pub fn apps() -> Vec<State> {
     states
 }
 
-fn scenes() -> Vec<Scene> {
-    let mut scenes = Vec::new();
+fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
     for was_ready in [false, true] {
         for deleting in [false, true] {
             for secret in [Secret::NotRead, Secret::Missing, Secret::Published] {
-                scenes.push(Scene { was_ready, deleting, secret });
+                scenarios.push(Scenario { was_ready, deleting, secret });
             }
         }
     }
-    scenes
+    scenarios
 }
 
 /// New as the API server makes it, or as a pass left it that found nothing to do.
@@ -59,8 +59,8 @@ fn app(was_ready: bool) -> OrgOAuthApp {
     }))
     .unwrap();
     if was_ready {
-        let scene = Scene { was_ready: false, deleting: false, secret: Secret::Published };
-        app.status = Some(status::after(&seen(app.clone(), scene), &Outcome::Settled { wake: None }, at(1)));
+        let scenario = Scenario { was_ready: false, deleting: false, secret: Secret::Published };
+        app.status = Some(status::after(&seen(app.clone(), scenario), &Outcome::Settled { wake: None }, at(1)));
     }
     app
 }
@@ -83,8 +83,8 @@ fn key() -> ClaimKey {
     ClaimKey::new(&[1; 32], []).expect("a key of 32 bytes is long enough")
 }
 
-fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
-    if scene.deleting {
+fn seen(mut app: OrgOAuthApp, scenario: Scenario) -> Observed {
+    if scenario.deleting {
         let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         app.metadata.deletion_timestamp = serde_json::from_value(deleted["deletionTimestamp"].clone()).unwrap();
     }
@@ -96,7 +96,7 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
         Some(SecretWrite::Create(secret)) => secret,
         other => panic!("{other:?}"),
     };
-    let secret = match scene.secret {
+    let secret = match scenario.secret {
         Secret::NotRead => None,
         Secret::Missing => Some(SecretState::Absent),
         Secret::Published => Some(guard(&app, &key(), Some(written))),
@@ -114,47 +114,51 @@ fn seen(mut app: OrgOAuthApp, scene: Scene) -> Observed {
 }
 
 /// The API refused what consumers find, and is to be asked again.
-fn refused_once(app: OrgOAuthApp, scene: Scene) -> Observed {
-    let mut seen = seen(app, scene);
+fn refused_once(app: OrgOAuthApp, scenario: Scenario) -> Observed {
+    let mut seen = seen(app, scenario);
     seen.verified(&ClientSecret::new("value".into()), Verification::Refused("no".into()), at(0));
     seen
 }
 
-fn states_of(scene: Scene) -> Vec<State> {
-    let app = app(scene.was_ready);
+fn states_of(scenario: Scenario) -> Vec<State> {
+    let app = app(scenario.was_ready);
     let mut ends: Vec<(Observed, Outcome)> = Vec::new();
     for outcome in Reason::ALL.iter().filter_map(|reason| ends_with(*reason)) {
-        ends.push((seen(app.clone(), scene), outcome));
+        ends.push((seen(app.clone(), scenario), outcome));
     }
-    if !scene.deleting {
-        ends.push((seen(app.clone(), scene), Outcome::Settled { wake: None }));
-        ends.push((refused_once(app.clone(), scene), Outcome::Settled { wake: None }));
+    if !scenario.deleting {
+        ends.push((seen(app.clone(), scenario), Outcome::Settled { wake: None }));
+        ends.push((refused_once(app.clone(), scenario), Outcome::Settled { wake: None }));
         let mut suspended = app.clone();
         suspended.spec.suspend = true;
-        ends.push((seen(suspended, scene), Outcome::Suspended));
-        ends.extend(observed(&app, scene));
+        ends.push((seen(suspended, scenario), Outcome::Suspended));
+        ends.extend(observed(&app, scenario));
     }
     let state = |(seen, outcome): (Observed, Outcome)| {
-        let class = class(&seen, &outcome, scene)?;
+        let class = class(&seen, &outcome, scenario)?;
         let status = status::after(&seen, &outcome, at(9));
-        Some(State::new(format!("{outcome:?} in {scene:?}"), class, &OrgOAuthApp { status: Some(status), ..seen.app }))
+        Some(State::new(
+            format!("{outcome:?} in {scenario:?}"),
+            class,
+            &OrgOAuthApp { status: Some(status), ..seen.app },
+        ))
     };
     ends.into_iter().filter_map(state).collect()
 }
 
 /// What the state means; none where nothing of the resource is left.
-fn class(seen: &Observed, outcome: &Outcome, scene: Scene) -> Option<Class> {
-    let keeps_credential = scene.was_ready && scene.secret != Secret::Missing;
+fn class(seen: &Observed, outcome: &Outcome, scenario: Scenario) -> Option<Class> {
+    let keeps_credential = scenario.was_ready && scenario.secret != Secret::Missing;
     Some(match outcome {
         Outcome::Gone => return None,
-        Outcome::Blocked(_) | Outcome::Waiting { .. } if scene.deleting => Class::Deleting,
+        Outcome::Blocked(_) | Outcome::Waiting { .. } if scenario.deleting => Class::Deleting,
         Outcome::Settled { .. } if is_refused_once(seen) => Class::Waiting,
         Outcome::Settled { .. } => Class::Settled,
         Outcome::Blocked(_) => Class::Stalled,
         Outcome::Waiting { .. } => Class::Waiting,
         Outcome::Suspended if keeps_credential => Class::SuspendedWithCredential,
         Outcome::Suspended => Class::SuspendedWithoutCredential,
-        Outcome::Observed(plan) if scene.secret == Secret::Published && plan.leaves_credential() => {
+        Outcome::Observed(plan) if scenario.secret == Secret::Published && plan.leaves_credential() => {
             Class::ObservedWithCredential
         }
         Outcome::Observed(_) => Class::ObservedWithoutCredential,
@@ -172,7 +176,7 @@ fn ends_with(reason: Reason) -> Option<Outcome> {
 }
 
 /// What `Observe` plans, in the words of the policy itself: an app to create, a field to change, a secret to replace.
-fn observed(app: &OrgOAuthApp, scene: Scene) -> Vec<(Observed, Outcome)> {
+fn observed(app: &OrgOAuthApp, scenario: Scenario) -> Vec<(Observed, Outcome)> {
     let mut app = app.clone();
     app.spec.management_policy = oauth_app_operator::crd::ManagementPolicy::Observe;
     let fields = json!({"displayName": "another", "description": "d", "grantTypes": ["client_credentials"]});
@@ -180,7 +184,7 @@ fn observed(app: &OrgOAuthApp, scene: Scene) -> Vec<(Observed, Outcome)> {
     let shown = RemoteApp { id: client_id(&app), fields, created_at: None, last_updated_at: None, is_caller: false };
     let remotes = [Remote::Absent, Remote::Shown(shown)];
     let planned = remotes.into_iter().filter_map(|remote| {
-        let mut seen = seen(app.clone(), scene);
+        let mut seen = seen(app.clone(), scenario);
         seen.remote = remote;
         match decide(&seen) {
             Step::Finish(outcome @ Outcome::Observed(_)) => Some((seen, outcome)),

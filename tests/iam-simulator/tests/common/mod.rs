@@ -15,7 +15,7 @@ pub const ORG: &str = "org-1";
 /// Satisfies the secret policy.
 pub const SECRET: &str = "Passw0rd!";
 
-pub struct Bed {
+pub struct TestEnv {
     pub simulator: Simulator,
     pub control: Control,
     pub http: reqwest::Client,
@@ -30,7 +30,7 @@ pub struct Reply {
     pub body: Value,
 }
 
-impl Bed {
+impl TestEnv {
     pub async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();

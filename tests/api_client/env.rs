@@ -22,15 +22,15 @@ pub const BOTH: [Flavor; 2] = [CSP, CPN];
 pub const API_TOKEN: &str = "Hidden-Api-Token-4711";
 pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
 
-/// Where the credentials of a client are kept.
-pub type Kept = Arc<Mutex<Result<ConnectionCredentials, String>>>;
+/// Where the credentials of a client are stored.
+pub type StoredCredentials = Arc<Mutex<Result<ConnectionCredentials, String>>>;
 
-pub struct Bed {
+pub struct TestEnv {
     pub simulator: Simulator,
     pub control: Control,
 }
 
-impl Bed {
+impl TestEnv {
     pub async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
@@ -62,15 +62,15 @@ impl Bed {
         self.iam_with(self.settings(flavor)).0
     }
 
-    pub fn iam_with(&self, settings: Settings) -> (HttpIam, Kept) {
+    pub fn iam_with(&self, settings: Settings) -> (HttpIam, StoredCredentials) {
         self.iam_as(settings, client())
     }
 
     /// A client with these credentials, which can be replaced by others of their kind.
-    pub fn iam_as(&self, settings: Settings, credentials: ConnectionCredentials) -> (HttpIam, Kept) {
+    pub fn iam_as(&self, settings: Settings, credentials: ConnectionCredentials) -> (HttpIam, StoredCredentials) {
         let kind = credentials.kind();
-        let kept: Kept = Arc::new(Mutex::new(Ok(credentials)));
-        (build(&settings, kind, &kept, &[]), kept)
+        let stored: StoredCredentials = Arc::new(Mutex::new(Ok(credentials)));
+        (build(&settings, kind, &stored, &[]), stored)
     }
 
     /// A client that keeps these apps of a list; others keep what they were asked for.
@@ -87,15 +87,15 @@ impl Bed {
     }
 }
 
-fn build(settings: &Settings, kind: CredentialsKind, credentials: &Kept, managed: &[ClientId]) -> HttpIam {
+fn build(settings: &Settings, kind: CredentialsKind, credentials: &StoredCredentials, managed: &[ClientId]) -> HttpIam {
     let managed: HashSet<ClientId> = managed.iter().cloned().collect();
     let managed: ManagedIds = Arc::new(move |_| managed.clone());
     HttpIam::new(Endpoint::new(settings).unwrap(), kind, load(credentials), managed, Flow::Operator)
 }
 
-pub fn load(kept: &Kept) -> LoadCredentials {
-    let kept = kept.clone();
-    Arc::new(move || std::future::ready(kept.lock().unwrap().clone()).boxed())
+pub fn load(stored: &StoredCredentials) -> LoadCredentials {
+    let stored = stored.clone();
+    Arc::new(move || std::future::ready(stored.lock().unwrap().clone()).boxed())
 }
 
 pub fn client() -> ConnectionCredentials {
