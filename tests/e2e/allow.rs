@@ -187,7 +187,7 @@ async fn kubectl_refuses_an_empty_selector_and_says_what_to_write() {
         let manifest = env.connection(json!({ "grants": grant })).to_string();
         for arguments in [&["apply", "-f", "-"][..], &["apply", "--server-side", "-f", "-"]] {
             let refused = plane().kubectl_with_input(arguments, &manifest).unwrap_err().to_string();
-            assert!(refused.contains("name labels, or say from: All instead"), "{refused}");
+            assert!(refused.contains("add labels, or set from: All"), "{refused}");
         }
     }
 }

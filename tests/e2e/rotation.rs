@@ -51,7 +51,7 @@ async fn requested_rotation_waits_for_the_previous_secret_and_reports_how_to_end
     env.annotate("billing", ROTATE, "two").await;
     let says = async || {
         let ready = env.condition("billing", ConditionType::Ready).await.unwrap();
-        ready.message.contains("waits until the previous secret ends")
+        ready.message.contains("waits until the previous client secret expires")
     };
     env.until("status says that it waits", says).await;
     assert_eq!(env.credential("billing").await.unwrap().1, second);
@@ -226,7 +226,7 @@ async fn the_secret_of_an_adopted_app_is_a_previous_secret_with_an_end_though_no
     env.annotate("billing", ROTATE, "two").await;
     let waits = async || {
         let ready = env.condition("billing", ConditionType::Ready).await.unwrap();
-        ready.status == ConditionStatus::True && ready.message.contains("waits until the previous secret ends")
+        ready.status == ConditionStatus::True && ready.message.contains("waits until the previous client secret expires")
     };
     env.until("status says that the next rotation waits", waits).await;
     assert_eq!(env.calls(Operation::RotateSecret).await, 1, "none is sent that the API would refuse");
