@@ -138,7 +138,9 @@ impl Authenticator {
                 return Ok(own);
             }
         }
-        self.obtain(limiter, Some(org)).await
+        // All who wait for the token share what comes of it, so it must not queue behind the calls of one of them.
+        let shared = self.endpoint.shared_limiter(org, limiter.flow());
+        self.obtain(&shared, Some(org)).await
     }
 
     /// A token for this organization that needs no request.

@@ -4,8 +4,11 @@
 use crate::env::{API_TOKEN, BOTH, CLIENT_SECRET, CPN, CSP, TestEnv, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{CallView, ClientSeed, Flavor, Operation, Seed};
+use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::iam::{self, ConnectionCredentials, Iam, OrgId, TokenClaims};
 use serde_json::Value;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 const OTHER: &str = "org-2";
 
@@ -232,4 +235,31 @@ async fn secret_is_verified_in_the_organization_of_its_app() {
         let body: Vec<Value> = env.calls(Operation::Token).await.into_iter().map(|call| call.body).collect();
         assert!(body.iter().all(|body| body.get("orgId").is_none()), "{body:?}");
     }
+}
+
+/// The namespaces of an organization share its token, so none waits for the queue of the one that happens to request it.
+#[tokio::test]
+async fn a_token_request_does_not_queue_behind_the_calls_of_the_namespace_that_makes_it() {
+    let env = TestEnv::new().await;
+    let mut settings = env.settings(CPN);
+    (settings.max_in_flight, settings.requests_per_second) = (64, NonZeroU32::new(10));
+    let iam = env.iam_with(settings).0;
+    iam.create(&org(), &app(CPN, "billing-export")).await.unwrap();
+    env.control.revoke_tokens().await.unwrap();
+    env.control.clear_calls().await.unwrap();
+    let busy = iam.on_behalf_of(Flow::Namespace("busy".into()));
+    let calls = (0..20).map(|_| async { busy.read(&org(), &id("billing-export")).await });
+    let neighbor = async {
+        while env.count(Operation::GetApp).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let neighbor = iam.on_behalf_of(Flow::Namespace("neighbor".into()));
+        neighbor.read(&org(), &id("billing-export")).await.unwrap();
+        env.count(Operation::GetApp).await
+    };
+    let reads = tokio::select! {
+        reads = neighbor => reads,
+        _ = join_all(calls) => panic!("the neighbor waited for all of them"),
+    };
+    assert!(reads < 12, "{reads} calls went before the neighbor's");
 }

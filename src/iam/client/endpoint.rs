@@ -52,7 +52,7 @@ impl Endpoint {
         self.rate_limiter.limiter(org, flow)
     }
 
-    /// The same for a list that all resources of the organization share.
+    /// The same for a list or a token that all resources of the organization share.
     pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         self.rate_limiter.shared_limiter(org, flow)
     }
