@@ -51,6 +51,11 @@ impl Traces {
                 format!("the protocol {protocol} is not supported, only {OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF}");
             return Err(ExporterBuildError::InvalidConfiguration(why));
         }
+        if !endpoint.username().is_empty() || endpoint.password().is_some() {
+            let why =
+                "the URL has credentials, which the exporter does not send; put them into OTEL_EXPORTER_OTLP_HEADERS";
+            return Err(ExporterBuildError::InvalidConfiguration(why.into()));
+        }
         let collector = Collector::new().map_err(|error| ExporterBuildError::InternalFailure(error.to_string()))?;
         let exporter = SpanExporter::builder().with_http().with_http_client(collector).with_endpoint(endpoint.as_str());
         let provider = SdkTracerProvider::builder().with_resource(resource(variable("OTEL_SERVICE_NAME")));
@@ -120,6 +125,14 @@ mod tests {
     /// An environment with these variables.
     fn with<'a>(set: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
         |name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_url_with_credentials_is_rejected_without_being_quoted() {
+        for url in ["http://user:hidden@collector:4318", "http://hidden@collector:4318"] {
+            let error = Traces::to(&url.parse().unwrap()).unwrap_err().to_string();
+            assert!(error.contains("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("hidden"), "{error}");
+        }
     }
 
     #[test]

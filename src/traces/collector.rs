@@ -6,6 +6,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, OTEL_EXPORTER_OTLP_TRACES_TIMEOUT,
 };
+use reqwest::redirect::Policy;
 use std::env;
 use std::error::Error;
 use std::iter::successors;
@@ -25,7 +26,9 @@ impl Collector {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new() -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder().timeout(timeout(|name| env::var(name).ok())).build()?;
+        // A redirect would take the headers, which can have a key, to another host.
+        let client = reqwest::Client::builder().redirect(Policy::none()).referer(false);
+        let client = client.timeout(timeout(|name| env::var(name).ok())).build()?;
         Ok(Self { client, runtime: Handle::current(), accepts: AtomicBool::new(true) })
     }
 
@@ -62,7 +65,7 @@ fn timeout(variable: impl Fn(&str) -> Option<String>) -> Duration {
     set.map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis)
 }
 
-/// The innermost error, since the outer ones have the URL, which can have a password.
+/// The innermost error, since the outer ones have the URL, which can hold a secret in its query.
 fn cause(error: &(dyn Error + 'static)) -> String {
     successors(Some(error), |outer| Error::source(*outer)).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -226,7 +226,8 @@ async fn the_secret_of_an_adopted_app_is_a_previous_secret_with_an_end_though_no
     env.annotate("billing", ROTATE, "two").await;
     let waits = async || {
         let ready = env.condition("billing", ConditionType::Ready).await.unwrap();
-        ready.status == ConditionStatus::True && ready.message.contains("waits until the previous client secret expires")
+        ready.status == ConditionStatus::True
+            && ready.message.contains("waits until the previous client secret expires")
     };
     env.until("status says that the next rotation waits", waits).await;
     assert_eq!(env.calls(Operation::RotateSecret).await, 1, "none is sent that the API would refuse");
