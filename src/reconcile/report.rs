@@ -10,21 +10,21 @@ use crate::status;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) async fn report(&mut self, outcome: &Outcome) -> Result<(), cluster::Error> {
-        let mut events: Vec<AppEvent> = self.done(outcome).into_iter().chain(self.not_restarted()).collect();
+        let mut news: Vec<AppEvent> = self.not_restarted().into_iter().collect();
         if *outcome != Outcome::Gone {
             let old = self.observed.app.status.as_ref();
             let new = status::after(&self.observed, outcome, self.operator.now());
-            events.extend(status::events(old, &new));
+            news.extend(status::events(old, &new));
             if old != Some(&new) {
                 self.observed.app = self.operator.cluster.write_status(&self.observed.app, &new).await?;
             }
         }
-        for event in events {
-            // What was done is logged when it is done.
-            if event.reason.severity() == Severity::Warning {
-                tracing::warn!(reason = event.reason.as_str(), "{}", event.message);
-            }
-            self.operator.cluster.publish_event(&self.observed.app, &event).await;
+        // What was done is logged when it is done.
+        for warning in news.iter().filter(|event| event.reason.severity() == Severity::Warning) {
+            tracing::warn!(reason = warning.reason.as_str(), "{}", warning.message);
+        }
+        for event in self.done(outcome).iter().chain(&news) {
+            self.operator.cluster.publish_event(&self.observed.app, event).await;
         }
         Ok(())
     }
