@@ -29,19 +29,13 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(())
     }
 
-    /// What was done, once nothing is left to do: one Event under the reason of what came first, since the rest came of it.
+    /// What was done, whatever is left to do: one Event under the reason of what came first, since the rest came of it.
     fn done(&self, outcome: &Outcome) -> Option<AppEvent> {
         let messages: Vec<&str> = self.events.iter().map(|event| event.message.as_str()).collect();
         let mut message = messages.join(" ");
-        match outcome {
-            Outcome::Blocked(_) | Outcome::Waiting { .. } | Outcome::Observed(_) | Outcome::Suspended => return None,
-            Outcome::Gone => {}
-            Outcome::Settled { .. } => {
-                let name = format!("Secret {}", secret_name(&self.observed.app));
-                if !message.contains(&name) {
-                    message.push_str(&format!(" Its credentials are in {name}."));
-                }
-            }
+        let name = format!("Secret {}", secret_name(&self.observed.app));
+        if matches!(outcome, Outcome::Settled { .. }) && !message.contains(&name) {
+            message.push_str(&format!(" Its credentials are in {name}."));
         }
         self.events.first().map(|first| AppEvent { reason: first.reason, message })
     }

@@ -23,6 +23,11 @@ async fn a_secret_is_published_at_once_and_ready_follows_once_the_api_issues_a_t
         let rotation = env.app("billing").await.status.unwrap().rotation.unwrap();
         assert_eq!(rotation.verified_revision, Some(1), "{flavor:?}");
         assert!(rotation.verified_at.is_some(), "{flavor:?}");
+        assert_eq!(
+            env.notes("billing", "Created").len(),
+            1,
+            "{flavor:?}: what was done is reported though it was not Ready yet"
+        );
     }
 }
 
