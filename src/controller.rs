@@ -1,10 +1,10 @@
 //! The two controllers, of `OrgOAuthApp`s and of `IamConnection`s, and the watches that trigger them.
 //! What a reconciliation does is `reconcile`'s business; here is only its timing, so that no resource delays another.
 
-mod admission;
 mod apps;
 mod attempts;
 mod change_limit;
+mod concurrency;
 mod connections;
 mod initial_delay;
 mod triggers;
@@ -12,7 +12,7 @@ mod watch_reports;
 mod watches;
 
 use crate::claim::ClaimKey;
-use crate::cluster::kubernetes::{Kubernetes, Released, RequestOptions};
+use crate::cluster::kubernetes::{Kubernetes, RemovedFinalizers, RequestOptions};
 use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::watched::WatchedConnections;
 use crate::crd::IamConnection;
@@ -105,7 +105,7 @@ struct Watches {
     connections: Store<IamConnection>,
     namespaces: Vec<Store<NamespaceMeta>>,
     connection_triggers: UnboundedReceiver<Trigger>,
-    released: Arc<Released>,
+    removed_finalizers: Arc<RemovedFinalizers>,
     observed_secrets: Option<Arc<ObservedSecrets>>,
 }
 
@@ -121,12 +121,12 @@ impl Watches {
         let all: Subscribers = subscribers.iter().cloned().chain([of_connections]).collect();
         let (connections, watching_connections) = watches::connections(shared, all);
         let mut futures = vec![watching_connections];
-        let released = Arc::<Released>::default();
+        let removed_finalizers = Arc::<RemovedFinalizers>::default();
         let observed_secrets = settings.watch_secrets.then(|| observed_secrets(subscribers.clone()));
         let (mut scopes, mut namespaces) = (Vec::new(), Vec::new());
         for (name, triggers) in names.into_iter().zip(receivers) {
             let (labels, watching_labels) = watches::namespaces(shared, name, subscribers.clone());
-            let (apps, [found, changed], watching_apps) = watches::apps(shared, name, released.clone());
+            let (apps, [found, changed], watching_apps) = watches::apps(shared, name, removed_finalizers.clone());
             futures.extend([watching_labels, watching_apps]);
             futures.extend(observed_secrets.iter().map(|secrets| watches::secrets(shared, name, secrets.clone())));
             namespaces.push(labels);
@@ -134,7 +134,7 @@ impl Watches {
             let listed = async move { drop(store.wait_until_ready().await) }.boxed().shared();
             scopes.push(Scope { apps, listed, found, changed, triggers });
         }
-        (Self { scopes, connections, namespaces, connection_triggers, released, observed_secrets }, futures)
+        (Self { scopes, connections, namespaces, connection_triggers, removed_finalizers, observed_secrets }, futures)
     }
 
     fn watched(&self, settings: &Settings) -> Watched {
@@ -163,7 +163,8 @@ impl Watches {
             max_kubernetes_requests,
         } = settings;
         let options = RequestOptions { max_kubernetes_requests, identity: &identity, guard: guard.clone() };
-        let cluster = Kubernetes::new(client.clone(), options, watched.clone(), self.released.clone(), metrics.clone());
+        let cluster =
+            Kubernetes::new(client.clone(), options, watched.clone(), self.removed_finalizers.clone(), metrics.clone());
         let store = self.connections.clone();
         let connections = WatchedConnections::new(client, operator_namespace, store, watched, metrics.clone(), guard);
         let (clock, generate) = (Arc::new(Timestamp::now), Arc::new(generate_secret));

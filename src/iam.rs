@@ -9,7 +9,7 @@ pub mod flavor;
 pub mod http;
 mod operation;
 #[cfg(test)]
-mod properties;
+mod proptests;
 mod request;
 mod settings;
 
@@ -149,7 +149,7 @@ pub struct RemoteApp {
 pub struct HeldRoles {
     /// Given to the app itself.
     pub direct: Roles,
-    /// CachedToken through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
+    /// Held through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
     pub inherited: Roles,
 }
 

@@ -1,9 +1,9 @@
 //! The metrics of the operator, registered once: most are recorded as things happen, some are computed at a scrape.
 //! Names, labels and help texts are in one table, `families`.
 
+mod computed;
 mod families;
 mod labels;
-mod state;
 
 pub use families::{Computed, FAMILIES, Family as MetricFamily, Kind, Label, Recorded, Source};
 pub use labels::{CallResult, Readiness, ReconcileOutcome, Refresh, Resource, Watched, WriteResult};
@@ -11,6 +11,7 @@ pub use labels::{CallResult, Readiness, ReconcileOutcome, Refresh, Resource, Wat
 use crate::cluster::cached::CachedApp;
 use crate::crd::IamConnection;
 use crate::iam::Operation;
+use computed::{Stores, WatchedResources};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use labels::{CallLabels, ConnectionLabels, OperationLabels, ReconcileLabels, RefreshLabels, WatchLabels, WriteLabels};
@@ -20,7 +21,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use state::{Stores, WatchedResources};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::AtomicU64;

@@ -4,10 +4,10 @@
 mod consumers;
 mod events;
 mod pods;
-mod released;
+mod removed_finalizers;
 mod requests;
 
-pub use released::Released;
+pub use removed_finalizers::RemovedFinalizers;
 
 use super::cached::outline;
 use super::lenient::Lenient;
@@ -39,7 +39,7 @@ pub struct Kubernetes {
     requests: Requests,
     events: Events,
     watched: Watched,
-    released: Arc<Released>,
+    removed_finalizers: Arc<RemovedFinalizers>,
 }
 
 /// How requests are made.
@@ -53,17 +53,17 @@ pub struct RequestOptions<'a> {
 }
 
 impl Kubernetes {
-    /// With what the watches know. In `released` are the resources whose finalizer this process removed.
+    /// With what the watches know. `removed_finalizers` is shared with the watch of the resources.
     pub fn new(
         client: Client,
         options: RequestOptions<'_>,
         watched: Watched,
-        released: Arc<Released>,
+        removed_finalizers: Arc<RemovedFinalizers>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let requests = Requests::new(options.max_kubernetes_requests, metrics, options.guard);
         let events = Events::new(client.clone(), requests.clone(), options.identity);
-        Self { client, requests, events, watched, released }
+        Self { client, requests, events, watched, removed_finalizers }
     }
 
     /// Publishes an Event about any object.
@@ -228,7 +228,7 @@ impl Cluster for Kubernetes {
     async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), Error> {
         let mut metadata = observed(app);
         metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-        self.released.remember(app.uid().unwrap_or_default());
+        self.removed_finalizers.remember(app.uid().unwrap_or_default());
         match self.patch(app, None, json!({"metadata": metadata})).await {
             Ok(_) => Ok(()),
             Err(Error::Stale) => {
@@ -240,7 +240,7 @@ impl Cluster for Kubernetes {
             }
             Err(error) => {
                 if let Error::Refused(_) = error {
-                    self.released.forget(&app.uid().unwrap_or_default());
+                    self.removed_finalizers.take(&app.uid().unwrap_or_default());
                 }
                 Err(error)
             }

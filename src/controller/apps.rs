@@ -1,9 +1,9 @@
 //! The controller of `OrgOAuthApp`s: when each is reconciled, and how many at once.
 //! Its queue is kube's. A change, a trigger or a requeue starts a reconciliation, which first waits for its slots.
 
-use super::admission::Admission;
 use super::attempts::Attempts;
 use super::change_limit::ChangeLimit;
+use super::concurrency::ConcurrencyLimits;
 use super::connections::RecheckRequests;
 use super::initial_delay;
 use super::triggers::{AffectedApps, Trigger};
@@ -51,7 +51,7 @@ pub(super) struct Scope {
 /// What every reconciliation shares.
 pub(super) struct Context {
     operator: Arc<Operator<Kubernetes, WatchedConnections>>,
-    admission: Admission,
+    concurrency: ConcurrencyLimits,
     changes: ChangeLimit,
     attempts: Attempts,
     rechecks: RecheckRequests,
@@ -91,11 +91,11 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
         return Ok(Action::requeue(wait));
     }
     let _queued = context.operator.metrics.queued();
-    let _slots = context.admission.acquire_slots(app, context.max_in_flight(app)).await;
+    let _slots = context.concurrency.acquire_slots(app, context.max_in_flight(app)).await;
     let begin = Instant::now();
     // A field `name` would hide the name of the span in the JSON log.
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), resource = app.name_any());
-    // Its future is large; boxed here, so that one that waits for admission is small.
+    // Its future is large; boxed here, so that one that waits for a slot is small.
     let work = Box::pin(context.operator.reconcile_or_say_why_not(&cached).instrument(span.clone()));
     let result = match tokio::time::timeout(RECONCILE_TIMEOUT, work).await {
         Ok(result) => result,
@@ -131,8 +131,9 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
 
 impl Context {
     pub fn new(operator: Arc<Operator<Kubernetes, WatchedConnections>>, rechecks: RecheckRequests) -> Self {
-        let (admission, changes, attempts) = (Admission::default(), ChangeLimit::default(), Attempts::default());
-        Self { operator, admission, changes, attempts, rechecks }
+        let (concurrency, changes, attempts) =
+            (ConcurrencyLimits::default(), ChangeLimit::default(), Attempts::default());
+        Self { operator, concurrency, changes, attempts, rechecks }
     }
 
     /// A change of its Secret counts like one of the resource itself.

@@ -1,10 +1,10 @@
-//! The watch of the resources: which change triggers a reconciliation, and whether a resource was deleted after somebody else
+//! The watch of the resources: which change triggers a reconciliation, and whether a resource was deleted after someone else
 //! had removed its finalizer.
 
 use super::{EventHandler, Previous, Shared, stream};
 use crate::claim::ClaimKey;
 use crate::cluster::cached::CachedApp;
-use crate::cluster::kubernetes::Released;
+use crate::cluster::kubernetes::RemovedFinalizers;
 use crate::controller::watch_reports::{Reporter, WatchReport};
 use crate::crd::{DERIVED_ID, FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
 use crate::decide::recorded_claim;
@@ -25,7 +25,7 @@ pub type AppRefs = UnboundedReceiver<ObjectRef<CachedApp>>;
 pub fn apps(
     shared: &Shared,
     namespace: Option<&str>,
-    released: Arc<Released>,
+    removed_finalizers: Arc<RemovedFinalizers>,
 ) -> (Store<CachedApp>, [AppRefs; 2], BoxFuture<'static, ()>) {
     let (apps, writer) = store::<CachedApp>();
     let ((found, found_apps), (changed, changed_apps)) = (unbounded(), unbounded());
@@ -34,7 +34,7 @@ pub fn apps(
         Some(name) => Api::namespaced(shared.client.clone(), name),
     };
     let (reporter, claim_key) = (shared.reporter.clone(), shared.claim_key.clone());
-    let handler = Apps { found, changed, released, reporter, claim_key };
+    let handler = Apps { found, changed, removed_finalizers, reporter, claim_key };
     let watch = shared.watch(writer, Watched::OrgOAuthApps, handler);
     (apps, [found_apps, changed_apps], Box::pin(watch.for_each_change(stream(api, watcher::Config::default()))))
 }
@@ -42,7 +42,7 @@ pub fn apps(
 pub(super) struct Apps {
     pub found: UnboundedSender<ObjectRef<CachedApp>>,
     pub changed: UnboundedSender<ObjectRef<CachedApp>>,
-    pub released: Arc<Released>,
+    pub removed_finalizers: Arc<RemovedFinalizers>,
     pub reporter: Reporter,
     pub claim_key: ClaimKey,
 }
@@ -86,7 +86,7 @@ impl Apps {
         let deleting = app.metadata.deletion_timestamp.is_some();
         let unprotected = !finalized && !deleting && is_provisioned(app);
         let uid = app.uid().unwrap_or_default();
-        let released = !finalized && self.released.forget(&uid);
+        let removed_by_us = !finalized && self.removed_finalizers.take(&uid);
         let was_protected = before.is_some_and(|before| before.protected);
         let id = self.known_id(app, &uid);
         // The status may be forged, and a resource without finalizer and proof has no app that it leaves behind.
@@ -97,7 +97,7 @@ impl Apps {
         Seen {
             generation: app.metadata.generation,
             requests: requests(app),
-            protected: !released && (finalized || (unprotected && is_proven) || was_protected),
+            protected: !removed_by_us && (finalized || (unprotected && is_proven) || was_protected),
             unprotected,
             id,
             uid,
@@ -151,7 +151,7 @@ impl EventHandler<CachedApp> for Apps {
     }
 
     fn on_delete(&self, app: &ObjectRef<CachedApp>, last: Seen) {
-        if last.protected && !self.released.forget(&last.uid) {
+        if last.protected && !self.removed_finalizers.take(&last.uid) {
             let client_id = match last.id {
                 KnownId::Derived => Some(format!("{DERIVED_ID}{}", last.uid)),
                 KnownId::Claimed(id) => Some(id.into()),

@@ -1,11 +1,11 @@
-//! Watches fed by hand with what Kubernetes may tell.
+//! Watches fed by hand with what Kubernetes may send.
 
 use super::apps::Apps;
 use super::secrets::Secrets;
 use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::cluster::cached::CachedApp;
-use crate::cluster::kubernetes::Released;
+use crate::cluster::kubernetes::RemovedFinalizers;
 use crate::controller::watch_reports::Reporter;
 use crate::crd::{Api, FINALIZER, RECONCILE_REQUESTED};
 use crate::iam::ClientId;
@@ -53,9 +53,9 @@ fn unreadable(name: &str) -> Lenient<CachedApp> {
     app(name, json!({"spec": UNREADABLE}))
 }
 
-/// What a watch of resources told.
+/// What a watch of resources reported.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Reported {
     found: Vec<String>,
     woken: Vec<String>,
     finalizer_removed: Vec<String>,
@@ -69,40 +69,40 @@ fn drain<T>(receiver: &mut UnboundedReceiver<T>) -> Vec<T> {
     std::iter::from_fn(|| receiver.try_recv().ok()).collect()
 }
 
-async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, released: &[&str]) -> Told {
+async fn follow_apps(events: Vec<Event<Lenient<CachedApp>>>, removed_by_us: &[&str]) -> Reported {
     let (apps, writer) = store::<CachedApp>();
-    let ((found_sender, mut found), (changed, mut woken), (reports, mut reported)) =
+    let ((found_sender, mut found), (changed, mut woken), (reports, mut sent_reports)) =
         (unbounded(), unbounded(), unbounded());
-    let ours = Released::default();
-    released.iter().for_each(|uid| ours.remember((*uid).into()));
+    let removed_finalizers = RemovedFinalizers::default();
+    removed_by_us.iter().for_each(|uid| removed_finalizers.remember((*uid).into()));
     let reporter = Reporter(reports);
     let handler = Apps {
         found: found_sender,
         changed,
-        released: Arc::new(ours),
+        removed_finalizers: Arc::new(removed_finalizers),
         reporter: reporter.clone(),
         claim_key: claim_key(),
     };
     let metrics = Arc::<Metrics>::default();
     let watch = Watch::new(writer, Watched::OrgOAuthApps, handler, reporter, metrics.clone());
     watch.for_each_change(stream::iter(events.into_iter().map(Ok))).await;
-    let names = |told: &mut _| drain(told).into_iter().map(|app: ObjectRef<CachedApp>| app.name).collect();
-    let mut told = Told { found: names(&mut found), woken: names(&mut woken), ..Told::default() };
-    for report in drain(&mut reported) {
+    let names = |refs: &mut _| drain(refs).into_iter().map(|app: ObjectRef<CachedApp>| app.name).collect();
+    let mut reported = Reported { found: names(&mut found), woken: names(&mut woken), ..Reported::default() };
+    for report in drain(&mut sent_reports) {
         match report {
             WatchReport::FinalizerRemoved { regarding, client_id } => {
-                told.finalizer_removed.extend(regarding.uid);
-                told.client_ids.push(client_id);
+                reported.finalizer_removed.extend(regarding.uid);
+                reported.client_ids.push(client_id);
             }
-            WatchReport::Unreadable { regarding, .. } => told.unreadable.extend(regarding.name),
+            WatchReport::Unreadable { regarding, .. } => reported.unreadable.extend(regarding.name),
         }
     }
-    told.stored = apps.state().iter().map(|app| app.name_any()).collect();
-    told.stored.sort();
+    reported.stored = apps.state().iter().map(|app| app.name_any()).collect();
+    reported.stored.sort();
     let text = metrics.text().unwrap();
     let line = text.lines().find(|line| line.contains("unreadable_objects{resource=\"orgoauthapps\"}")).unwrap();
-    told.counted = line.rsplit(' ').next().and_then(|count| count.parse().ok());
-    told
+    reported.counted = line.rsplit(' ').next().and_then(|count| count.parse().ok());
+    reported
 }
 
 fn first_list(apps: Vec<Lenient<CachedApp>>) -> Vec<Event<Lenient<CachedApp>>> {
@@ -115,26 +115,26 @@ async fn an_object_that_cannot_be_read_is_said_once_and_the_others_are_served() 
     let mut events = first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]);
     events.extend([Event::Apply(unreadable("bad")), Event::Apply(unreadable("bad"))]);
     events.extend(first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]));
-    let told = follow_apps(events, &[]).await;
-    assert_eq!((told.found, told.stored), (vec!["a".into(), "b".into()], vec!["a".to_owned(), "b".into()]));
-    assert!(told.woken.is_empty(), "nothing changed");
-    assert_eq!((told.unreadable, told.counted), (vec!["bad".into()], Some(1)));
-    assert!(told.finalizer_removed.is_empty());
+    let reported = follow_apps(events, &[]).await;
+    assert_eq!((reported.found, reported.stored), (vec!["a".into(), "b".into()], vec!["a".to_owned(), "b".into()]));
+    assert!(reported.woken.is_empty(), "nothing changed");
+    assert_eq!((reported.unreadable, reported.counted), (vec!["bad".into()], Some(1)));
+    assert!(reported.finalizer_removed.is_empty());
 }
 
 #[tokio::test]
 async fn an_object_that_can_no_longer_be_read_is_not_served_as_it_was_until_it_can_be_read_again() {
     let mut events = first_list(vec![app("a", finalized())]);
     events.push(Event::Apply(unreadable("a")));
-    let told = follow_apps(events.clone(), &[]).await;
-    assert_eq!((told.stored.len(), told.counted, told.finalizer_removed.len()), (0, Some(1), 0));
+    let reported = follow_apps(events.clone(), &[]).await;
+    assert_eq!((reported.stored.len(), reported.counted, reported.finalizer_removed.len()), (0, Some(1), 0));
     events.push(Event::Apply(app("a", finalized())));
-    let told = follow_apps(events.clone(), &[]).await;
-    assert_eq!((told.stored.len(), told.counted), (1, Some(0)));
-    assert_eq!((told.found, told.woken), (vec!["a".to_owned()], vec!["a".to_owned()]));
+    let reported = follow_apps(events.clone(), &[]).await;
+    assert_eq!((reported.stored.len(), reported.counted), (1, Some(0)));
+    assert_eq!((reported.found, reported.woken), (vec!["a".to_owned()], vec!["a".to_owned()]));
     events.extend([Event::Apply(unreadable("a")), Event::Delete(unreadable("a"))]);
-    let told = follow_apps(events, &[]).await;
-    assert_eq!((told.stored.len(), told.counted), (0, Some(0)));
+    let reported = follow_apps(events, &[]).await;
+    assert_eq!((reported.stored.len(), reported.counted), (0, Some(0)));
 }
 
 #[tokio::test]
@@ -144,8 +144,8 @@ async fn spec_requests_and_a_missing_finalizer_wake_a_reconcile_and_our_own_writ
     let mut events = first_list(vec![app("a", json!({}))]);
     let own = [json!({"metadata": {"finalizers": [FINALIZER]}}), finalized()];
     events.extend(own.map(|change| Event::Apply(app("a", change))));
-    let told = follow_apps(events.clone(), &[]).await;
-    assert_eq!((told.found.len(), told.woken.len()), (1, 0), "the first look");
+    let reported = follow_apps(events.clone(), &[]).await;
+    assert_eq!((reported.found.len(), reported.woken.len()), (1, 0), "the first look");
     events.push(Event::Apply(bare.clone()));
     assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 1, "the finalizer is missing");
     events.extend([Event::Apply(app("a", finalized())), Event::Apply(app("a", finalized()))]);
@@ -162,14 +162,14 @@ async fn spec_requests_and_a_missing_finalizer_wake_a_reconcile_and_our_own_writ
 }
 
 #[tokio::test]
-async fn a_resource_that_goes_without_its_finalizer_is_said_unless_this_process_removed_it() {
+async fn a_resource_that_goes_without_its_finalizer_is_reported_unless_this_process_removed_it() {
     let deleting = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
     let mut provisioned = finalized();
     merge(&mut provisioned, json!({"metadata": {"finalizers": []}}));
     let mut forged = provisioned.clone();
     merge(&mut forged, json!({"spec": {"id": "victim"}, "status": {"clientId": "victim"}}));
     let cases: [(&str, Vec<Value>, &[&str], bool); 7] = [
-        ("by somebody else", vec![finalized()], &[], true),
+        ("by someone else", vec![finalized()], &[], true),
         ("by this process", vec![finalized()], &["a"], false),
         ("by this process, before another one", vec![finalized(), deleting.clone()], &["a"], false),
         ("before the operator could put it back", vec![finalized(), provisioned.clone()], &[], true),
@@ -177,18 +177,19 @@ async fn a_resource_that_goes_without_its_finalizer_is_said_unless_this_process_
         ("which never had one", vec![json!({})], &[], false),
         ("which never had one, with a forged status", vec![forged], &[], false),
     ];
-    for (case, states, released, said) in cases {
+    for (case, states, removed_by_us, is_reported) in cases {
         let mut events = first_list(Vec::new());
         events.extend(states.into_iter().map(|state| Event::Apply(app("a", state))));
-        let told = follow_apps([events.clone(), vec![Event::Delete(app("a", json!({})))]].concat(), released).await;
-        assert_eq!(told.finalizer_removed.len(), usize::from(said), "{case}");
-        let told = follow_apps([events, first_list(Vec::new())].concat(), released).await;
-        assert_eq!(told.finalizer_removed.len(), usize::from(said), "{case}, found out by a new list");
+        let reported =
+            follow_apps([events.clone(), vec![Event::Delete(app("a", json!({})))]].concat(), removed_by_us).await;
+        assert_eq!(reported.finalizer_removed.len(), usize::from(is_reported), "{case}");
+        let reported = follow_apps([events, first_list(Vec::new())].concat(), removed_by_us).await;
+        assert_eq!(reported.finalizer_removed.len(), usize::from(is_reported), "{case}, found out by a new list");
     }
 }
 
 #[tokio::test]
-async fn the_id_of_an_app_that_was_left_behind_is_said_where_it_is_proven() {
+async fn the_id_of_an_app_that_was_left_behind_is_reported_where_it_is_proven() {
     let address = ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]);
     let claim = |of: &str, id: &str| {
         let of = app(of, json!({})).0.unwrap();
@@ -206,31 +207,31 @@ async fn the_id_of_an_app_that_was_left_behind_is_said_where_it_is_proven() {
         ("signed for another", json!({"id": "victim"}), json!({"claim": stolen}), None),
         ("signed for another id", json!({"id": "victim"}), json!({"claim": claim("a", "chosen")}), None),
     ];
-    for (case, spec, status, said) in cases {
+    for (case, spec, status, reported_id) in cases {
         let mut object = finalized();
         merge(&mut object, json!({"spec": spec, "status": status}));
         let mut events = first_list(vec![app("a", object)]);
         events.push(Event::Delete(app("a", json!({}))));
-        assert_eq!(follow_apps(events, &[]).await.client_ids, [said.map(str::to_owned)], "{case}");
+        assert_eq!(follow_apps(events, &[]).await.client_ids, [reported_id.map(str::to_owned)], "{case}");
     }
 }
 
 #[test]
-fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_said() {
+fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_its_own_is_not_reported() {
     let ((found_sender, _found), (changed, _woken), (reports, mut reported)) = (unbounded(), unbounded(), unbounded());
     let apps = Apps {
         found: found_sender,
         changed,
-        released: Arc::default(),
+        removed_finalizers: Arc::default(),
         reporter: Reporter(reports),
         claim_key: claim_key(),
     };
     let kept = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other/one"]}});
     let seen = apps.on_apply(&app("a", finalized()).0.unwrap(), Previous::Unknown);
-    apps.released.remember("a".into());
+    apps.removed_finalizers.remember("a".into());
     let kept = app("a", kept).0.unwrap();
     let seen = apps.on_apply(&kept, Previous::Known(seen));
-    assert!(!apps.released.forget("a"), "it is not remembered for as long");
+    assert!(!apps.removed_finalizers.take("a"), "it is not remembered for as long");
     apps.on_delete(&ObjectRef::from_obj(&kept), seen);
     assert_eq!(drain(&mut reported), []);
 }
@@ -238,8 +239,8 @@ fn a_resource_that_another_finalizer_keeps_for_long_after_this_process_removed_i
 #[tokio::test]
 async fn a_namesake_that_came_in_a_gap_of_the_watch_is_another_resource() {
     let other = app("a", json!({"metadata": {"uid": "other"}}));
-    let told = follow_apps([first_list(vec![app("a", finalized())]), first_list(vec![other])].concat(), &[]).await;
-    assert_eq!((told.finalizer_removed, told.woken), (vec!["a".into()], vec!["a".to_owned()]));
+    let reported = follow_apps([first_list(vec![app("a", finalized())]), first_list(vec![other])].concat(), &[]).await;
+    assert_eq!((reported.finalizer_removed, reported.woken), (vec!["a".into()], vec!["a".to_owned()]));
 }
 
 #[tokio::test]
@@ -249,8 +250,8 @@ async fn only_what_the_first_list_has_is_found_and_whatever_comes_later_wakes_a_
     events.push(Event::Apply(app("b", finalized())));
     events.extend(first_list(vec![app("a", finalized()), app("b", finalized()), app("c", finalized())]));
     events.push(Event::Apply(app("d", finalized())));
-    let told = follow_apps(events, &[]).await;
-    assert_eq!((told.found, told.woken), (vec!["a".to_owned()], ["b", "c", "d"].map(str::to_owned).to_vec()));
+    let reported = follow_apps(events, &[]).await;
+    assert_eq!((reported.found, reported.woken), (vec!["a".to_owned()], ["b", "c", "d"].map(str::to_owned).to_vec()));
 }
 
 fn named<K: Kept>(name: &str, more: Value) -> Lenient<K> {
@@ -262,7 +263,7 @@ fn named<K: Kept>(name: &str, more: Value) -> Lenient<K> {
     serde_json::from_value(object).unwrap()
 }
 
-/// The names that were told.
+/// The names in the triggers that were sent.
 async fn follow_all<K: Kept + Clone + 'static, H: EventHandler<K>>(
     handler: impl FnOnce(Subscribers) -> H,
     events: Vec<Event<Lenient<K>>>,
@@ -286,22 +287,22 @@ async fn a_connection_that_a_new_list_no_longer_has_or_that_cannot_be_read_is_to
         [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect::<Vec<_>>()
     };
     let first = || listed(&["a", "b"]);
-    let told = |events: Vec<Event<_>>| follow_all(Connections, events);
-    assert_eq!(told(first()).await, ["a", "b"]);
-    assert_eq!(told([first(), listed(&["b"])].concat()).await, ["a", "b", "a"], "gone in a gap of the watch");
+    let names = |events: Vec<Event<_>>| follow_all(Connections, events);
+    assert_eq!(names(first()).await, ["a", "b"]);
+    assert_eq!(names([first(), listed(&["b"])].concat()).await, ["a", "b", "a"], "gone in a gap of the watch");
     let deleted = vec![Event::Delete(named("a", json!({})))];
-    assert_eq!(told([first(), deleted].concat()).await, ["a", "b", "a"], "deleted");
+    assert_eq!(names([first(), deleted].concat()).await, ["a", "b", "a"], "deleted");
     let unreadable = vec![Event::Apply(named("a", json!({"spec": UNREADABLE})))];
-    assert_eq!(told([first(), unreadable].concat()).await, ["a", "b", "a"], "as good as absent");
+    assert_eq!(names([first(), unreadable].concat()).await, ["a", "b", "a"], "as good as absent");
     let status = vec![Event::Apply(named("a", json!({"status": {"apps": {"total": 1, "ready": 1}}})))];
-    assert_eq!(told([first(), status].concat()).await, ["a", "b"], "our own write");
+    assert_eq!(names([first(), status].concat()).await, ["a", "b"], "our own write");
     let condition = |status: &str| {
         let ready = json!({"type": "Ready", "status": status, "reason": "x", "message": "",
                            "lastTransitionTime": "1970-01-01T00:00:00Z"});
         Event::Apply(named("a", json!({"status": {"conditions": [ready]}})))
     };
     let turns = ["True", "True", "Unknown", "False", "True"].map(condition).to_vec();
-    assert_eq!(told([first(), turns].concat()).await, ["a", "b", "a is Ready", "a is Ready"], "each time it turns");
+    assert_eq!(names([first(), turns].concat()).await, ["a", "b", "a is Ready", "a is Ready"], "each time it turns");
 }
 
 /// A watch of Secrets, and the resources that it wakes.

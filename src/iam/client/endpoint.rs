@@ -1,6 +1,7 @@
 //! One API behind one rate limiter, which every connection to it shares, and one attempt at a request to it.
 
-use super::rate_limiter::{self, OrgLimiter, RateLimiter};
+use super::rate_limiter::{OrgLimiter, RateLimiter};
+use super::retry_after::retry_after_wait;
 use super::scrub::KnownSecrets;
 use super::transport::{SettingsError, Transport};
 use crate::fair_queue::Flow;
@@ -97,7 +98,7 @@ impl Endpoint {
             limiter.succeeded(about_org);
             return Ok(answer);
         }
-        let wait = rate_limiter::wait(answer.retry_after.as_deref(), Timestamp::now());
+        let wait = retry_after_wait(answer.retry_after.as_deref(), Timestamp::now());
         tracing::info!(operation = request.operation.label(), seconds = wait.as_secs(), "the API asks to wait");
         Err(limiter.pause(wait))
     }

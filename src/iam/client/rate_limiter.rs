@@ -1,16 +1,16 @@
-//! The rate limiter of a connection, which every HTTP request passes: a limit of in-flight requests, in turn, none while the API
-//! asks to wait, and no organization uses so many permits that none is left for the others.
+//! The rate limiter of a connection, which every HTTP request passes. It limits in-flight requests, grants permits in turn, pauses
+//! after a 429, and leaves permits for other organizations.
 
 mod adaptive_limit;
 mod pauses;
 
+use super::retry_after::LONGEST_WAIT;
 use crate::fair_queue::{FairQueue, Flow, Permit, share};
 use crate::iam::{Error, OrgId};
 use crate::keyed::PrunedMap;
 use crate::metrics::ConnectionMetrics;
 use crate::text::clean;
 use adaptive_limit::{AdaptiveLimit, CircuitOpen};
-use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
 use pauses::{Pauses, Scope};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
@@ -19,21 +19,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long to wait after a 429 that does not say.
-const DEFAULT_WAIT: Duration = Duration::from_secs(5);
-/// A wait of zero would turn all who wait into a storm.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// A mistaken `Retry-After` must not stop a connection for a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
 /// After so many requests in a row without a usable answer the API counts as unreachable.
 const UNREACHABLE_AFTER: u32 = 3;
 /// The longest cause of that, in bytes.
 const LONGEST_CAUSE: usize = 400;
 
-/// What is known of an organization that nobody asks about is forgotten after so long.
-const IDLE: Duration = Duration::from_secs(600);
-/// The same of one for which no call ever succeeded, since anybody can make one up.
+/// An organization is forgotten after so long without a call about it: not before the longest pause of it ends.
+const IDLE: Duration = LONGEST_WAIT;
+/// The same for one about which no call ever succeeded, since anyone can invent one.
 const UNKNOWN_IDLE: Duration = Duration::from_secs(60);
 
 /// Limits the in-flight requests and can be paused.
@@ -77,10 +70,10 @@ pub struct OrgLimiter<'a> {
     org: OrgId,
     scope: Scope,
     is_known: bool,
-    /// For whom the calls are made.
-    flow: Flow,
-    /// With whom they wait.
-    turn: Flow,
+    /// The flow whose 429s and failures these are.
+    charged_to: Flow,
+    /// The flow in whose queue the calls wait.
+    queue_as: Flow,
     limit: Arc<AdaptiveLimit>,
 }
 
@@ -124,8 +117,8 @@ impl RateLimiter {
             org: org.clone(),
             scope: Scope::Org(org.clone()),
             is_known: entry.is_known,
-            flow: flow.clone(),
-            turn: flow.clone(),
+            charged_to: flow.clone(),
+            queue_as: flow.clone(),
             limit: entry.limit.clone(),
         }
     }
@@ -134,10 +127,7 @@ impl RateLimiter {
     /// namespace. An organization that may be made up has no turn of its own.
     pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         let limiter = self.limiter(org, flow);
-        match limiter.is_known {
-            true => OrgLimiter { turn: Flow::Organization(org.clone()), ..limiter },
-            false => limiter,
-        }
+        if limiter.is_known { OrgLimiter { queue_as: Flow::Organization(org.clone()), ..limiter } } else { limiter }
     }
 
     /// The limiter of requests for a token that serves several organizations, with the credentials of this owner.
@@ -147,8 +137,8 @@ impl RateLimiter {
             org: OrgId(String::new()),
             scope: Scope::Token(owner.clone()),
             is_known: true,
-            flow: owner.clone(),
-            turn: owner.clone(),
+            charged_to: owner.clone(),
+            queue_as: owner.clone(),
             limit: Arc::new(AdaptiveLimit::new(1)),
         }
     }
@@ -216,9 +206,9 @@ impl OrgLimiter<'_> {
         &self.org
     }
 
-    /// For whom calls are made.
+    /// The flow that the calls are made for.
     pub fn flow(&self) -> &Flow {
-        &self.flow
+        &self.charged_to
     }
 
     /// Waits in turn for the permits of a call. Fails at once when the limiter is or gets paused, and while the circuit is open and
@@ -233,13 +223,11 @@ impl OrgLimiter<'_> {
 
     async fn acquire_permits(&self) -> Result<InFlight, Error> {
         let org_unreachable = |CircuitOpen| not_responding(&format!("organization {}", self.org));
-        let of_org = self.limit.acquire(&self.turn).await.map_err(org_unreachable)?;
-        let of_unknown = match self.is_known {
-            true => None,
-            false => Some(self.rate_limiter.unknown.acquire(&self.turn).await),
-        };
+        let of_org = self.limit.acquire(&self.queue_as).await.map_err(org_unreachable)?;
+        let of_unknown =
+            if self.is_known { None } else { Some(self.rate_limiter.unknown.acquire(&self.queue_as).await) };
         let of_all =
-            self.rate_limiter.all.acquire(&self.turn).await.map_err(|CircuitOpen| not_responding("the API"))?;
+            self.rate_limiter.all.acquire(&self.queue_as).await.map_err(|CircuitOpen| not_responding("the API"))?;
         Ok(InFlight { _of_org: of_org, _of_unknown: of_unknown, _of_all: of_all })
     }
 
@@ -250,7 +238,7 @@ impl OrgLimiter<'_> {
             tokio::select! {
                 biased;
                 error = self.paused() => return Err(error),
-                () = quota.wait(&self.turn) => {}
+                () = quota.wait(&self.queue_as) => {}
             }
         }
         self.check()
@@ -260,31 +248,31 @@ impl OrgLimiter<'_> {
         self.rate_limiter
             .pauses
             .borrow()
-            .until(&self.scope, &self.flow, Instant::now())
+            .until(&self.scope, &self.charged_to, Instant::now())
             .map_or(Ok(()), |until| Err(throttled(until)))
     }
 
     /// Waits until the limiter is paused.
     async fn paused(&self) -> Error {
         let mut pauses = self.rate_limiter.pauses.subscribe();
-        let until = |pauses: &Pauses| pauses.until(&self.scope, &self.flow, Instant::now());
+        let until = |pauses: &Pauses| pauses.until(&self.scope, &self.charged_to, Instant::now());
         match pauses.wait_for(|pauses| until(pauses).is_some()).await {
             Ok(pauses) => throttled(until(&pauses).unwrap_or_else(Instant::now)),
             Err(_) => Error::Unavailable("the connection was closed".into()),
         }
     }
 
-    /// The API answered 429: pauses what that is about, and starts again with one request at a time. Only when it is about the
-    /// connection are the limits of all others halved.
+    /// The API answered 429: pauses the scope of the call, and starts again with one request at a time. The limits of all
+    /// others are halved only when the whole connection is paused.
     pub fn pause(&self, wait: Duration) -> Error {
         let now = Instant::now();
         self.rate_limiter.pauses.send_modify(|pauses| {
-            let paused = pauses.pause(&self.scope, self.is_known, &self.flow, wait, now);
+            let paused = pauses.pause(&self.scope, self.is_known, &self.charged_to, wait, now);
             self.rate_limiter.metrics.throttled(paused.longer);
             if paused.is_new {
                 self.limit.probe();
             }
-            if paused.beside == Some(Scope::Connection) {
+            if paused.also_paused == Some(Scope::Connection) {
                 self.rate_limiter.all.back_off();
                 self.rate_limiter.orgs().iter().for_each(|(_, org)| org.limit.probe());
             }
@@ -298,7 +286,7 @@ impl OrgLimiter<'_> {
         self.rate_limiter.record_unanswered(cause);
         self.limit.failed(request);
         let mut flow = DefaultHasher::new();
-        self.flow.hash(&mut flow);
+        self.charged_to.hash(&mut flow);
         self.rate_limiter.all.failed(flow.finish());
     }
 
@@ -318,9 +306,9 @@ impl OrgLimiter<'_> {
 }
 
 impl Quota {
-    /// Whoever goes away meanwhile takes no turn.
-    async fn wait(&self, turn: &Flow) {
-        let _permit = self.queue.acquire(turn).await;
+    /// A call that is canceled meanwhile uses up no turn.
+    async fn wait(&self, flow: &Flow) {
+        let _permit = self.queue.acquire(flow).await;
         let next = *self.next();
         tokio::time::sleep_until(next).await;
         *self.next() = Instant::now() + self.interval;
@@ -337,19 +325,6 @@ fn not_responding(what: &str) -> Error {
 
 fn throttled(until: Instant) -> Error {
     Error::Throttled { until: until.into_std() }
-}
-
-/// How long a 429 asks to wait: seconds or an HTTP date, within bounds. No statement of either API about it was found,
-/// so both forms of HTTP are read. (undocumented)
-pub fn wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
-    let asked = retry_after.map(str::trim).and_then(|text| match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let date = rfc2822::parse(text).ok()?.timestamp();
-            Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
-        }
-    });
-    asked.unwrap_or(DEFAULT_WAIT).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 #[cfg(test)]

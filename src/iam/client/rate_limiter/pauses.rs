@@ -1,4 +1,4 @@
-//! What is paused because the API answered 429: its organization, and more only when several organizations in succession get one.
+//! The pauses after a 429: of its organization, and of more only when several organizations in succession get one.
 //! Pure; the time is an argument.
 
 use crate::fair_queue::Flow;
@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many organizations in succession show that the 429 is not about one of them.
-const SEVERAL: usize = 3;
-/// An older 429 does not count.
-const SIGN_LASTS: Duration = Duration::from_secs(60);
+/// After 429s about so many organizations in succession, more than these organizations is paused.
+const ESCALATE_AFTER: usize = 3;
+/// How long a 429 counts toward that.
+const COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// What is paused together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,17 +25,17 @@ pub enum Scope {
     Token(Flow),
 }
 
-/// What is paused until when, and the 429 that may lead to more.
+/// What is paused until when, and the 429s that may lead to a wider pause.
 #[derive(Debug, Default)]
 pub struct Pauses {
     until: HashMap<Scope, Instant>,
-    /// 429 without another answer between them, each from another source.
-    succession: Vec<Sign>,
+    /// 429s without another answer between them, each from another source.
+    recent: Vec<Throttle429>,
 }
 
 #[derive(Debug)]
-struct Sign {
-    /// All organizations for which no call ever succeeded are one source, since anybody can make them up.
+struct Throttle429 {
+    /// All organizations for which no call ever succeeded are one source, since anyone can invent them.
     source: Option<Scope>,
     flow: Flow,
     wait: Duration,
@@ -49,8 +49,8 @@ pub struct Paused {
     pub longer: Duration,
     /// Whether that was not paused before: several 429 to requests that were in flight together count once.
     pub is_new: bool,
-    /// What is paused beside it.
-    pub beside: Option<Scope>,
+    /// The wider scope that is paused too.
+    pub also_paused: Option<Scope>,
 }
 
 impl Pauses {
@@ -60,24 +60,25 @@ impl Pauses {
         let before = self.until.get(scope).copied();
         self.extend(scope.clone(), now + wait);
         let longer = (now + wait).saturating_duration_since(before.unwrap_or(now));
-        let sign = Sign { source: is_known.then(|| scope.clone()), flow: flow.clone(), wait, at: now };
-        Paused { longer, is_new: before.is_none(), beside: self.conclude(sign, now) }
+        let throttle = Throttle429 { source: is_known.then(|| scope.clone()), flow: flow.clone(), wait, at: now };
+        Paused { longer, is_new: before.is_none(), also_paused: self.escalate(throttle, now) }
     }
 
-    /// Several organizations of one namespace are its own affair; those of several are the connection's.
-    fn conclude(&mut self, sign: Sign, now: Instant) -> Option<Scope> {
-        self.succession.retain(|earlier| earlier.source != sign.source && now < earlier.at + SIGN_LASTS);
-        self.succession.push(sign);
-        if self.succession.len() < SEVERAL {
+    /// Several organizations of one namespace pause that namespace; those of several namespaces pause the connection.
+    fn escalate(&mut self, throttle: Throttle429, now: Instant) -> Option<Scope> {
+        self.recent.retain(|earlier| earlier.source != throttle.source && now < earlier.at + COUNTS_FOR);
+        self.recent.push(throttle);
+        if self.recent.len() < ESCALATE_AFTER {
             return None;
         }
-        let signs = std::mem::take(&mut self.succession);
-        let flow = &signs.first()?.flow;
-        let scope = match signs.iter().all(|sign| sign.flow == *flow) {
-            true => Scope::Flow(flow.clone()),
-            false => Scope::Connection,
+        let recent = std::mem::take(&mut self.recent);
+        let flow = &recent.first()?.flow;
+        let scope = if recent.iter().all(|throttle| throttle.flow == *flow) {
+            Scope::Flow(flow.clone())
+        } else {
+            Scope::Connection
         };
-        self.extend(scope.clone(), now + signs.iter().map(|sign| sign.wait).min()?);
+        self.extend(scope.clone(), now + recent.iter().map(|throttle| throttle.wait).min()?);
         Some(scope)
     }
 
@@ -88,7 +89,7 @@ impl Pauses {
 
     /// The API answered something else.
     pub fn answered(&mut self) {
-        self.succession.clear();
+        self.recent.clear();
     }
 
     /// Until when a call of this scope, for this flow, has to wait; `None` when it may be made.
@@ -117,7 +118,7 @@ mod tests {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         for n in 0..100 {
             let paused = pauses.pause(&org("a"), true, &namespace("a"), WAIT, now + n * WAIT);
-            assert_eq!(paused, Paused { longer: WAIT, is_new: true, beside: None });
+            assert_eq!(paused, Paused { longer: WAIT, is_new: true, also_paused: None });
         }
         let now = now + 99 * WAIT;
         assert_eq!(pauses.until(&org("a"), &namespace("a"), now), Some(now + WAIT));
@@ -128,7 +129,8 @@ mod tests {
     #[test]
     fn three_organizations_in_succession_pause_the_connection_for_the_shortest_wait() {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
-        let mut pause = |org: Scope, wait| pauses.pause(&org, true, &namespace(&format!("{org:?}")), wait, now).beside;
+        let mut pause =
+            |org: Scope, wait| pauses.pause(&org, true, &namespace(&format!("{org:?}")), wait, now).also_paused;
         assert_eq!(pause(org("a"), 20 * WAIT), None);
         assert_eq!(pause(org("b"), WAIT), None);
         assert_eq!(pause(org("c"), 2 * WAIT), Some(Scope::Connection));
@@ -137,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn another_answer_in_between_resets_the_succession() {
+    fn another_answer_in_between_starts_the_count_again() {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         for name in ["a", "b", "c", "d", "e"] {
-            assert_eq!(pauses.pause(&org(name), true, &namespace(name), WAIT, now).beside, None);
+            assert_eq!(pauses.pause(&org(name), true, &namespace(name), WAIT, now).also_paused, None);
             pauses.answered();
         }
     }
@@ -149,8 +151,8 @@ mod tests {
     fn organizations_of_one_namespace_pause_that_namespace() {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         let tenant = namespace("tenant");
-        let beside = ["a", "b", "c"].map(|name| pauses.pause(&org(name), true, &tenant, WAIT, now).beside);
-        assert_eq!(beside, [None, None, Some(Scope::Flow(tenant.clone()))]);
+        let also_paused = ["a", "b", "c"].map(|name| pauses.pause(&org(name), true, &tenant, WAIT, now).also_paused);
+        assert_eq!(also_paused, [None, None, Some(Scope::Flow(tenant.clone()))]);
         assert!(pauses.until(&org("d"), &tenant, now).is_some());
         assert_eq!(pauses.until(&org("d"), &namespace("neighbor"), now), None);
     }
@@ -160,17 +162,18 @@ mod tests {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         for n in 0..100 {
             let (made_up, flow) = (org(&format!("made-up-{n}")), namespace(&format!("n-{}", n % 2)));
-            assert_eq!(pauses.pause(&made_up, false, &flow, WAIT, now).beside, None);
+            assert_eq!(pauses.pause(&made_up, false, &flow, WAIT, now).also_paused, None);
         }
     }
 
     #[test]
-    fn old_pauses_and_signs_are_dropped() {
+    fn old_pauses_and_429s_are_dropped() {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         for n in 0..1000 {
-            let beside = pauses.pause(&org(&n.to_string()), true, &namespace("a"), WAIT, now + n * 2 * WAIT).beside;
-            assert_eq!(beside, None, "too long after one another");
+            let also_paused =
+                pauses.pause(&org(&n.to_string()), true, &namespace("a"), WAIT, now + n * 2 * WAIT).also_paused;
+            assert_eq!(also_paused, None, "too long after one another");
         }
-        assert_eq!((pauses.until.len(), pauses.succession.len()), (1, 1));
+        assert_eq!((pauses.until.len(), pauses.recent.len()), (1, 1));
     }
 }

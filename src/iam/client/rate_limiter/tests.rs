@@ -2,33 +2,8 @@ use super::*;
 use crate::metrics::Metrics;
 use futures::FutureExt;
 
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
-
 fn org(id: &str) -> OrgId {
     OrgId(id.into())
-}
-
-#[test]
-fn retry_after_is_read_in_both_forms_and_bounded() {
-    let now = at("1994-11-06T08:49:07Z");
-    let cases = [
-        (Some("2"), 2),
-        (Some(" 30 "), 30),
-        (Some("0"), 1),
-        (Some("86400"), 600),
-        (Some("Sun, 06 Nov 1994 08:49:37 GMT"), 30),
-        (Some("Sun, 06 Nov 1994 08:00:00 GMT"), 1),
-        (Some("Mon, 07 Nov 1994 08:49:37 GMT"), 600),
-        (Some("soon"), 5),
-        (Some("-1"), 5),
-        (Some(""), 5),
-        (None, 5),
-    ];
-    for (text, seconds) in cases {
-        assert_eq!(wait(text, now), Duration::from_secs(seconds), "{text:?}");
-    }
 }
 
 fn namespace(name: &str) -> Flow {

@@ -15,7 +15,7 @@ const SLOTS_OF_ORG_PER_REQUEST: usize = 12;
 /// Which reconciliations are limited together: those of a connection, or of one of its organizations. A changed limit counts
 /// for the reconciliations that start from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AdmissionKey {
+pub struct ConcurrencyKey {
     connection: String,
     org: Option<String>,
     limit: usize,
@@ -23,7 +23,7 @@ pub struct AdmissionKey {
 
 /// The reconciliations that are in progress or wait for a slot.
 #[derive(Debug, Default)]
-pub struct Admission(Keyed<AdmissionKey, FairQueue>);
+pub struct ConcurrencyLimits(Keyed<ConcurrencyKey, FairQueue>);
 
 /// Room for one reconcile, given back on drop.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ pub struct Slots {
 #[derive(Debug)]
 struct Slot {
     _permit: Permit,
-    _queue: InUse<AdmissionKey, FairQueue>,
+    _queue: InUse<ConcurrencyKey, FairQueue>,
 }
 
-impl Admission {
+impl ConcurrencyLimits {
     /// Waits until this resource may be reconciled. `max_in_flight` are the requests that its connection may have.
     pub async fn acquire_slots(&self, app: &OrgOAuthApp, max_in_flight: usize) -> Slots {
         let flow = Flow::Namespace(app.namespace().unwrap_or_default());
@@ -50,7 +50,7 @@ impl Admission {
 
     async fn slot(&self, app: &OrgOAuthApp, org: Option<&String>, limit: usize, flow: &Flow) -> Slot {
         let connection = app.spec.connection_ref.name.clone();
-        let queue = self.0.get(AdmissionKey { connection, org: org.cloned(), limit }, || FairQueue::new(limit));
+        let queue = self.0.get(ConcurrencyKey { connection, org: org.cloned(), limit }, || FairQueue::new(limit));
         Slot { _permit: queue.acquire(flow).await, _queue: queue }
     }
 }
@@ -77,12 +77,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_neighbor_is_served_next_however_many_resources_in_made_up_organizations_wait() {
-        let admission = Admission::default();
+        let limits = ConcurrencyLimits::default();
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for n in 0..2000 {
             let app = app("attacker", &format!("made-up-{}", n % 400));
-            let admission = &admission;
-            let mut slots = Box::pin(async move { admission.acquire_slots(&app, 8).await });
+            let limits = &limits;
+            let mut slots = Box::pin(async move { limits.acquire_slots(&app, 8).await });
             match at_once(slots.as_mut()) {
                 Some(slots) => held.push(slots),
                 None => waiting.push(slots),
@@ -90,7 +90,7 @@ mod tests {
         }
         assert_eq!((held.len(), waiting.len()), (128, 1872));
         let neighbor = app("neighbor", "real");
-        let mut neighbor = Box::pin(admission.acquire_slots(&neighbor, 8));
+        let mut neighbor = Box::pin(limits.acquire_slots(&neighbor, 8));
         assert!(at_once(neighbor.as_mut()).is_none(), "all slots are taken");
         held.pop();
         assert!(at_once(neighbor).is_some(), "the next slot is the neighbor's");
@@ -98,21 +98,21 @@ mod tests {
 
     #[tokio::test]
     async fn an_organization_that_hangs_leaves_slots_to_the_others() {
-        let admission = Admission::default();
+        let limits = ConcurrencyLimits::default();
         let hangs = app("a", "hangs");
-        let held: Vec<_> = (0..200).filter_map(|_| at_once(admission.acquire_slots(&hangs, 8))).collect();
+        let held: Vec<_> = (0..200).filter_map(|_| at_once(limits.acquire_slots(&hangs, 8))).collect();
         assert_eq!(held.len(), 96);
-        assert!(at_once(admission.acquire_slots(&app("a", "good"), 8)).is_some());
+        assert!(at_once(limits.acquire_slots(&app("a", "good"), 8)).is_some());
     }
 
     #[tokio::test]
     async fn nothing_is_kept_of_what_tenants_made_up() {
-        let admission = Admission::default();
+        let limits = ConcurrencyLimits::default();
         for n in 0..100 {
-            let slots = admission.acquire_slots(&app("a", &format!("made-up-{n}")), 8).await;
-            assert_eq!(admission.0.len(), 2);
+            let slots = limits.acquire_slots(&app("a", &format!("made-up-{n}")), 8).await;
+            assert_eq!(limits.0.len(), 2);
             drop(slots);
         }
-        assert!(admission.0.is_empty());
+        assert!(limits.0.is_empty());
     }
 }

@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::authentication::token_response;
 use super::client::listing::Listing;
-use super::client::rate_limiter;
+use super::client::retry_after::retry_after_wait;
 use super::client::scrub::KnownSecrets;
 use super::flavor::flavor;
 use super::request::ErrorDisclosure;
@@ -176,7 +176,7 @@ proptest! {
         ]),
         now in -377_705_023_201i64..=253_402_207_200,
     ) {
-        let wait = rate_limiter::wait(header.as_deref(), Timestamp::from_second(now).unwrap());
+        let wait = retry_after_wait(header.as_deref(), Timestamp::from_second(now).unwrap());
         prop_assert!((Duration::from_secs(1)..=Duration::from_secs(600)).contains(&wait), "{wait:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The resources whose finalizer this process removed, until the watch shows that they are deleted, so that the removal by
-//! anyone else can be told from it.
+//! The resources whose finalizer this process removed, until the watch shows that they are deleted.
+//! A resource that is deleted and is not among them lost its finalizer to someone else, which is reported.
 
 use crate::keyed::PrunedMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,16 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Uids, each with when its finalizer was removed.
 #[derive(Debug, Default)]
-pub struct Released(Mutex<PrunedMap<String, Instant>>);
+pub struct RemovedFinalizers(Mutex<PrunedMap<String, Instant>>);
 
-impl Released {
-    /// Before the finalizer is removed, since the watch may show it before the answer comes.
+impl RemovedFinalizers {
+    /// Called before the finalizer is removed, since the watch may show the removal before the answer comes.
     pub fn remember(&self, uid: String) {
         self.uids().insert(uid, Instant::now(), |_, at| at.elapsed() < REMEMBERED);
     }
 
-    /// Whether this process removed it; forgotten with the question.
-    pub fn forget(&self, uid: &str) -> bool {
+    /// Whether this process removed the finalizer. Ends the record.
+    pub fn take(&self, uid: &str) -> bool {
         self.uids().remove(uid).is_some()
     }
 
@@ -36,12 +36,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn resources_whose_deletion_no_watch_shows_are_forgotten() {
-        let released = Released::default();
+        let removed = RemovedFinalizers::default();
         for n in 0..1000 {
-            released.remember(n.to_string());
+            removed.remember(n.to_string());
             advance(REMEMBERED / 10).await;
         }
-        assert!(released.uids().len() < 200, "{}", released.uids().len());
-        assert!(released.forget("999") && !released.forget("999"));
+        assert!(removed.uids().len() < 200, "{}", removed.uids().len());
+        assert!(removed.take("999") && !removed.take("999"));
     }
 }

@@ -52,13 +52,13 @@ impl Collector for WatchedResources {
         let apps: Vec<_> = stores.apps.iter().flat_map(Store::state).collect();
         let connections = stores.connections.state();
         let apps = apps.iter().map(|app| app.outline());
-        State::of(apps, connections.iter().map(Arc::as_ref), Timestamp::now()).encode(encoder)
+        ComputedGauges::of(apps, connections.iter().map(Arc::as_ref), Timestamp::now()).encode(encoder)
     }
 }
 
 /// The gauges of one scrape.
 #[derive(Clone, Debug, Default)]
-pub struct State {
+pub struct ComputedGauges {
     pub apps: Family<AppLabels, Gauge>,
     pub oldest_secret_age: Family<ConnectionLabels, Gauge>,
     pub rotations_overdue: Family<ConnectionLabels, Gauge>,
@@ -66,23 +66,23 @@ pub struct State {
     pub connection_ready: Family<ConnectionLabels, Gauge>,
 }
 
-impl State {
+impl ComputedGauges {
     pub fn of<'a>(
         apps: impl Iterator<Item = &'a OrgOAuthApp>,
         connections: impl Iterator<Item = &'a IamConnection>,
         now: Timestamp,
     ) -> Self {
-        let (state, mut known) = (Self::default(), BTreeSet::new());
+        let (gauges, mut known) = (Self::default(), BTreeSet::new());
         for connection in connections {
-            state.add_connection(connection);
+            gauges.add_connection(connection);
             known.insert(connection.name_any());
         }
         for app in apps {
             // Teams choose what they refer to; only what exists becomes a series.
             let name = Some(&app.spec.connection_ref.name).filter(|name| known.contains(*name));
-            state.add_app(app, name.cloned().unwrap_or_default(), now);
+            gauges.add_app(app, name.cloned().unwrap_or_default(), now);
         }
-        state
+        gauges
     }
 
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -107,7 +107,7 @@ impl State {
         let of = ConnectionLabels { connection: name };
         self.rotations_overdue.get_or_create(&of).set(0);
         self.stale_consumers.get_or_create(&of).set(0);
-        // One that cannot be proven before it is used is nobody's trouble.
+        // A connection that cannot be checked before it is used has no state yet, and no series.
         let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
         if let Some(ready) = ready.filter(|ready| ready.reason != Reason::Pending.as_str()) {
             let ready = i64::from(ready.status == ConditionStatus::True);
@@ -189,8 +189,8 @@ mod tests {
         .unwrap()
     }
 
-    fn state(apps: &[OrgOAuthApp], connections: &[IamConnection]) -> State {
-        State::of(apps.iter(), connections.iter(), NOW.parse().unwrap())
+    fn gauges(apps: &[OrgOAuthApp], connections: &[IamConnection]) -> ComputedGauges {
+        ComputedGauges::of(apps.iter(), connections.iter(), NOW.parse().unwrap())
     }
 
     fn of(name: &str) -> ConnectionLabels {
@@ -206,9 +206,9 @@ mod tests {
             app("made-up-1", "Unknown", json!({}), json!({})),
             app("made-up-2", "Unknown", json!({}), json!({})),
         ];
-        let state = state(&apps, &[connection("a", "True"), connection("b", "True")]);
+        let gauges = gauges(&apps, &[connection("a", "True"), connection("b", "True")]);
         let count =
-            |name: &str, ready| state.apps.get(&AppLabels { connection: name.into(), ready }).map(|gauge| gauge.get());
+            |name: &str, ready| gauges.apps.get(&AppLabels { connection: name.into(), ready }).map(|gauge| gauge.get());
         assert_eq!([count("a", "true"), count("a", "false"), count("a", "unknown")], [Some(2), Some(1), Some(0)]);
         assert_eq!([count("b", "true"), count("", "unknown"), count("made-up-1", "unknown")], [Some(0), Some(2), None]);
     }
@@ -224,9 +224,9 @@ mod tests {
             app("b", "True", suspended, at("2026-02-28T23:59:00Z", "2026-02-28T23:59:30Z")),
             app("b", "True", json!({}), at("2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z")),
         ];
-        let state = state(&apps, &[connection("a", "True"), connection("b", "True"), connection("c", "True")]);
-        let age = |name| state.oldest_secret_age.get(&of(name)).map(|gauge| gauge.get());
-        let overdue = |name| state.rotations_overdue.get(&of(name)).map(|gauge| gauge.get());
+        let gauges = gauges(&apps, &[connection("a", "True"), connection("b", "True"), connection("c", "True")]);
+        let age = |name| gauges.oldest_secret_age.get(&of(name)).map(|gauge| gauge.get());
+        let overdue = |name| gauges.rotations_overdue.get(&of(name)).map(|gauge| gauge.get());
         assert_eq!([age("a"), age("b"), age("c")], [Some(172_800), Some(60), None]);
         assert_eq!([overdue("a"), overdue("b"), overdue("c")], [Some(1), Some(0), Some(0)]);
     }
@@ -235,8 +235,8 @@ mod tests {
     fn an_app_has_stale_consumers_once_a_quarter_of_the_overlap_is_left_and_until_it_ends() {
         let stale = |rotated: &str, expires: &str, count: i64| {
             let rotation = json!({"rotatedAt": rotated, "previousExpiresAt": expires, "staleConsumerCount": count});
-            let state = state(&[app("a", "True", json!({}), rotation)], &[connection("a", "True")]);
-            state.stale_consumers.get(&of("a")).map(|gauge| gauge.get())
+            let gauges = gauges(&[app("a", "True", json!({}), rotation)], &[connection("a", "True")]);
+            gauges.stale_consumers.get(&of("a")).map(|gauge| gauge.get())
         };
         assert_eq!(stale("2026-02-28T21:00:00Z", "2026-03-01T01:00:00Z", 2), Some(1));
         assert_eq!(stale("2026-02-28T21:00:01Z", "2026-03-01T01:00:01Z", 2), Some(0), "more than a quarter is left");
@@ -248,8 +248,8 @@ mod tests {
     fn a_connection_is_ready_or_not_or_says_nothing() {
         let unused = connection_because("c", "Unknown", "Pending");
         let down = connection_because("d", "Unknown", "ConnectionUnavailable");
-        let state = state(&[], &[connection("a", "True"), connection("b", "False"), unused, down]);
-        let ready = |name| state.connection_ready.get(&of(name)).map(|gauge| gauge.get());
+        let gauges = gauges(&[], &[connection("a", "True"), connection("b", "False"), unused, down]);
+        let ready = |name| gauges.connection_ready.get(&of(name)).map(|gauge| gauge.get());
         assert_eq!([ready("a"), ready("b"), ready("c"), ready("d")], [Some(1), Some(0), None, Some(0)]);
     }
 }
