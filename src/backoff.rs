@@ -41,7 +41,7 @@ pub fn first_delay(interval: Duration, deadline: Option<Timestamp>, random: f64,
 
 /// After a failed request to Kubernetes.
 pub fn cluster_delay(attempts: u32, random: f64) -> Duration {
-    spread(grown(Pace::Local, attempts), random)
+    spread(grown(Pace::Fast, attempts), random)
 }
 
 /// Rounded up, since reconciliations compare whole seconds; zero for a time that is over.

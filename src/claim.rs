@@ -113,10 +113,10 @@ impl ClaimKey {
 }
 
 fn key(bytes: &[u8]) -> Result<hmac::Key, String> {
-    match bytes.len() >= MIN_KEY_BYTES {
-        true => Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
-        false => Err(format!("a claim key has {} bytes and needs at least {MIN_KEY_BYTES}", bytes.len())),
+    if bytes.len() < MIN_KEY_BYTES {
+        return Err(format!("a claim key has {} bytes and needs at least {MIN_KEY_BYTES}", bytes.len()));
     }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes))
 }
 
 /// JSON keeps the parts apart, whatever they hold.

@@ -100,10 +100,10 @@ impl RestartResult {
             Self::Missing => Some("does not exist".into()),
             Self::Paused => Some("is paused".into()),
             Self::NotAConsumer => Some(format!("does not use Secret {secret} in its pod template")),
-            Self::Forbidden(said) => Some(format!(
-                "cannot be restarted, since the operator has no right to restart workloads, which rotation.restart: true of the chart gives: {said}"
+            Self::Forbidden(message) => Some(format!(
+                "cannot be restarted, since the operator has no right to restart workloads, which rotation.restart: true of the chart gives: {message}"
             )),
-            Self::Refused(said) => Some(format!("cannot be changed: {said}")),
+            Self::Refused(message) => Some(format!("cannot be changed: {message}")),
         }
     }
 }

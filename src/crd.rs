@@ -1,5 +1,5 @@
 //! The two custom resources, `OrgOAuthApp` and `IamConnection`: schema, defaults, limits and CEL rules.
-//! There is no logic here; names that the cluster sees (group, finalizer, labels, annotations) are constants here.
+//! Names that the cluster sees (group, finalizer, labels, annotations) are constants here; the functions complete the derived CRDs.
 
 mod conditions;
 mod connection;
@@ -33,7 +33,7 @@ pub const CLAIM: &str = "oauth-apps.dev/claim";
 /// On a Secret of a user: `"true"` permits the operator to read it.
 pub const USE_LABEL: &str = "oauth-apps.dev/use";
 
-/// On a Secret with credentials for an `IamConnection`: when they expire, in the form of RFC 3339, since the API does not tell.
+/// On a Secret with credentials for an `IamConnection`: when they expire, in the form of RFC 3339, since the API does not return it.
 pub const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
 
 /// Begins each client id that is derived from the `metadata.uid` of its resource.

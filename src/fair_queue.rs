@@ -1,5 +1,5 @@
 //! A semaphore with fair queuing: permits are granted round robin over flows, and first come first served inside a flow.
-//! A namespace with many requests delays its own, never those of another one.
+//! A namespace with many requests delays its own requests, never those of another namespace.
 
 use crate::iam::OrgId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 /// One permit of so many is reserved for other namespaces, once there have been others.
 const RESERVED_FRACTION: usize = 4;
 
-/// For whom work is done. Requests of one flow wait for each other.
+/// The group of requests that share a queue, as in Kubernetes API Priority and Fairness.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Flow {
     /// The operator itself, for what all share: an access token, the check of a connection.
@@ -172,7 +172,7 @@ impl State {
     }
 }
 
-/// What one of several may hold of so many.
+/// How many permits one of several namespaces or organizations may hold of so many.
 pub fn share(limit: usize) -> usize {
     limit - limit / RESERVED_FRACTION
 }
@@ -211,9 +211,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_neighbor_waits_for_one_of_a_crowd_and_not_for_all() {
-        let order = served(&[("crowd", 1), ("crowd", 2), ("crowd", 3), ("crowd", 4), ("neighbor", 1)]).await;
-        let place = order.iter().position(|(name, _)| name == "neighbor").unwrap();
+    async fn a_namespace_waits_for_one_request_of_a_busy_namespace_and_not_for_all() {
+        let order = served(&[("busy", 1), ("busy", 2), ("busy", 3), ("busy", 4), ("other", 1)]).await;
+        let place = order.iter().position(|(name, _)| name == "other").unwrap();
         assert_eq!(place, 1, "{order:?}");
     }
 
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_goes_away_leaves_nothing_behind() {
+    async fn canceled_requests_leave_nothing_behind() {
         let queue = FairQueue::new(1);
         let held = queue.acquire(&namespace("a")).await;
         for n in 0..100 {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_permit_that_is_granted_to_one_who_went_away_goes_to_the_next() {
+    async fn a_permit_that_is_granted_to_a_canceled_request_goes_to_the_next() {
         let queue = FairQueue::new(1);
         let held = queue.acquire(&namespace("a")).await;
         let (b, c) = (namespace("b"), namespace("c"));

@@ -1,5 +1,5 @@
 //! Leader election with a Lease: one replica leads, the others stand by, and one that loses leadership stops at once.
-//! The rules are in `election`; here is when they are applied, and what a leader does that cannot renew its claim.
+//! The rules are in `election`; the intervals and deadlines are here, and what a leader does that cannot renew its claim.
 
 mod election;
 pub mod guard;

@@ -1,26 +1,37 @@
 //! A Kubernetes operator that turns `OrgOAuthApp` resources into organization OAuth apps of VMware Cloud Services or
-//! VMware Cloud Partner Navigator. A pass observes, decides (pure), performs and reports; this is where each part lives:
+//! VMware Cloud Partner Navigator. A reconciliation observes, decides (pure), performs and reports.
 //!
-//! - [`crd`]: the two resources: schema, defaults, limits, CEL rules
-//! - [`controller`]: the two controllers and their watches: what is reconciled when
-//! - [`reconcile`]: one pass over one resource; the only place with effects
-//! - [`decide`]: what to do next, from what was seen; the only place with policy
+//! What is reconciled when:
+//! - [`controller`]: the two controllers, their watches, and the limits of concurrent reconciliations
+//! - [`backoff`]: the delay until the next reconciliation; its bounds are in [`reason::Pace`]
+//!
+//! One reconciliation:
+//! - [`reconcile`]: reconciles one resource; the only place with effects
+//! - [`decide`]: the next step, from what was observed; the only place with policy
 //! - [`outcome`]: how a reconciliation ends; [`status`] and [`reason`]: what users and tools read of it
-//! - [`secret`]: the Secret, and the one guard of every read and write of it
-//! - [`template`]: further keys of the Secret, filled in
-//! - [`claim`]: the signed record that an app is a resource's
-//! - [`secret_value`] and [`text`]: what comes from outside: credentials within limits, and text that is fit to be shown
 //! - [`grants`]: which resources may use a connection
-//! - [`iam`]: the port to an IAM API, the HTTP client beneath it, and one flavor for each vendor API
-//! - [`cluster`]: the port to Kubernetes; beneath it the real one
-//! - [`consumers`]: pods that still hold an earlier secret, and restarts
-//! - [`connections`]: the port to the `IamConnection`s; beneath it those of the cluster
-//! - [`lease`]: which replica leads; [`guard`]: how a pass knows that it still does
-//! - [`fair_queue`] and [`keyed`]: who is served when, so that nobody waits for a neighbor, and maps that shrink again
-//! - [`backoff`]: when to look again
-//! - [`metrics`], [`log`] and [`traces`]: what is counted and measured, what is said, and what belongs together
-//! - [`panics`]: where the operator failed
-//! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, the life of the process, `/healthz`, `/readyz` and `/metrics`
+//! - [`claim`]: the signed record that an app belongs to a resource
+//! - [`secret`]: the Secret, and the check before each read and write of it; [`template`]: its further keys
+//! - [`consumers`]: pods that still hold an earlier client secret, and restarts of workloads
+//!
+//! The ports, and what implements them:
+//! - [`iam`]: an IAM API; [`iam::http`] is its HTTP client, with rate limiter and caches, and [`iam::flavor`] has one file for each
+//!   vendor API
+//! - [`cluster`]: Kubernetes; [`cluster::kubernetes`] implements it
+//! - [`connections`]: the `IamConnection`s; [`connections::watched`] implements it
+//!
+//! Types and tools that all of them use:
+//! - [`crd`]: the two resources: schema, defaults, limits, CEL rules
+//! - [`secret_value`] and [`text`]: credentials and texts from outside, within limits
+//! - [`fair_queue`]: a semaphore that serves namespaces in turn; [`keyed`]: maps that drop the keys that are no longer used
+//!
+//! The process:
+//! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, start and shutdown, `/healthz`, `/readyz` and `/metrics`
+//! - [`lease`]: leader election; [`lease::guard`]: stops all requests when the leader could not renew its Lease in time
+//! - [`metrics`], [`log`], [`traces`] and [`panics`]: metrics, log lines, traces, and where a panic occurred
+//!
+//! A tag such as `[csp-struct]` names a source of the vendor's documentation, and `(undocumented)` an assumption without one:
+//! `docs/api.md` lists them.
 
 pub mod backoff;
 pub mod claim;

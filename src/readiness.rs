@@ -37,11 +37,13 @@ impl Readiness {
     /// # Errors
     /// Why it is not ready.
     pub async fn check(&self) -> Result<(), &'static str> {
-        match self.0.set.load(Ordering::Relaxed) {
-            true if self.0.reaches_server().await => Ok(()),
-            true => Err("the Kubernetes API server does not answer"),
-            false => Err("not ready"),
+        if !self.0.set.load(Ordering::Relaxed) {
+            return Err("not ready");
         }
+        if !self.0.reaches_server().await {
+            return Err("the Kubernetes API server does not answer");
+        }
+        Ok(())
     }
 }
 

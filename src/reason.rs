@@ -1,5 +1,5 @@
-//! The reasons of conditions, Events, log lines and metrics: one table from which everything said about a reason is derived,
-//! including `docs/reasons.md`. A reason cannot be added without its kind, its severity, its meaning and what to do about it.
+//! The reasons of conditions, Events, log lines and metrics: one table, from which the rest is derived, including `docs/reasons.md`.
+//! A reason cannot be added without its kind, its severity, its meaning and what to do about it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub enum Kind {
     State,
     /// The spec keeps the operator from acting.
     Paused,
-    /// Something that was done or found; only Events have it.
+    /// Something was done or found; only Events have it.
     Event,
     /// The operator goes on by itself.
     Waiting(Pace),
@@ -21,11 +21,11 @@ pub enum Kind {
 /// How soon a reconciliation is repeated at first, and how seldom after many attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// For what passes by itself.
-    Transient,
-    /// For what is checked without a call to the API.
-    Local,
-    /// For what needs a person and costs a call to the API.
+    /// 1 to 30 s: for what is checked without a request to the API.
+    Fast,
+    /// 1 s to 5 min: for errors that pass by themselves.
+    Medium,
+    /// 1 to 30 min: for what needs a person and takes a request to the API.
     Slow,
 }
 
@@ -148,65 +148,65 @@ reasons! {
         "The resource was deleted after someone else had removed its finalizer. Its app was not deleted in the API.",
         "Delete the app in the console, or create the resource again.";
 
-    Throttled: Waiting(Transient), Warning,
-        "The API answered 429; the resources of the organization wait as long as it asked. When three organizations in succession get one, so do all of their namespace, or of the connection if they are of several.",
+    Throttled: Waiting(Medium), Warning,
+        "The API answered 429; the resources of the organization wait as long as it asked. When three organizations in succession get a 429, all organizations of their namespace wait; if they belong to several namespaces, the whole connection waits.",
         "Nothing; if it happens often, lower `limits.maxInFlight` of the `IamConnection`.";
-    ConnectionUnavailable: Waiting(Transient), Warning,
+    ConnectionUnavailable: Waiting(Medium), Warning,
         "The API is unreachable, too slow, or answers with a server error or something unreadable.",
         "See the message; the operator retries by itself. Where the certificate is not trusted (`UnknownIssuer`), put the certificate authority into `spec.caBundle` of the `IamConnection`.";
-    CredentialsUnavailable: Waiting(Local), Warning,
+    CredentialsUnavailable: Waiting(Fast), Warning,
         "The credentials of the `IamConnection` are missing, or the API refuses them. Once no valid access token is left, no app of that connection is reconciled.",
         "Ask the platform team to correct the Secret that `spec.credentials` of the `IamConnection` names; with `source: Tenant` that Secret is in your namespace. It is picked up within a minute. If the message has a 404, compare `spec.endpoint` of the `IamConnection` too: a wrong path in it shows as a 404.";
-    ApiConflict: Waiting(Transient), Warning,
+    ApiConflict: Waiting(Medium), Warning,
         "The API answered 409, for example because an earlier deletion of the same id is still in progress.",
         "Nothing; the operator retries by itself.";
-    AppNotShown: Waiting(Transient), Warning,
+    AppNotShown: Waiting(Medium), Warning,
         "The API answers 404 for an app that existed. It is created again only once a second read after a pause, the list of the organization and a refused token request confirm that it is gone.",
         "Nothing; if it stays, see the message and look the app up in the console.";
-    Updating: Waiting(Transient), Warning,
+    Updating: Waiting(Medium), Warning,
         "The API accepted a change and does not show it yet.",
         "Nothing; after two minutes the reason becomes `ChangeNotTaken`.";
-    RotationRunning: Waiting(Transient), Warning,
+    RotationRunning: Waiting(Medium), Warning,
         "The API reports that a rotation of this app is in progress, or one was requested less than a minute after the last one, so the next one waits.",
         "Nothing; it is retried until the earlier one is over.";
-    SecretNotProven: Waiting(Transient), Warning,
+    SecretNotProven: Waiting(Medium), Warning,
         "The API accepted a client secret, or may have, and issues no token for it yet; until it does, a client secret that works stays in the Secret. Or the API refused the published client secret once, which may be an error, and is asked again in a minute.",
         "See the message; the operator retries by itself.";
-    CredentialRefused: Waiting(Transient), Warning,
-        "The API issues no token for the published client secret: for two minutes after it was published, or any more.",
+    CredentialRefused: Waiting(Medium), Warning,
+        "The API issues no token for the published client secret: a new one was not accepted within two minutes, or one that was valid is refused now.",
         "See the message for the response of the API. A client secret that was valid before is replaced automatically under `managementPolicy: Full`; otherwise the operator asks again until it is valid.";
-    SecretNotWritten: Waiting(Transient), Warning,
+    SecretNotWritten: Waiting(Medium), Warning,
         "Kubernetes refused to store the Secret, for example because of a quota, an admission policy or `immutable: true`.",
         "See the message and remove the obstacle; the operator retries by itself.";
-    KubernetesRefused: Waiting(Transient), Warning,
+    KubernetesRefused: Waiting(Medium), Warning,
         "Kubernetes refused a write of the operator, for example because of an admission policy. Nothing is changed in the API until it is accepted.",
         "See the message and remove the obstacle; the operator retries by itself.";
-    Deleting: Waiting(Transient), Normal,
+    Deleting: Waiting(Medium), Normal,
         "The API was asked to delete the app and still shows it.",
         "Nothing; the operator checks again until the app is gone.";
-    InUse: Waiting(Local), Warning,
+    InUse: Waiting(Fast), Warning,
         "`deletionPolicy: DeleteWhenUnused` is set and pods still use the Secret, or `<name>-rotation`.",
         "Remove the pods that the message names, or set `deletionPolicy: Delete`.";
 
-    InvalidSpec: Blocked(Local), Warning,
+    InvalidSpec: Blocked(Fast), Warning,
         "The spec asks for something that the API of its connection does not support.",
         "Change the fields that the message names.";
-    ConnectionNotFound: Blocked(Local), Warning,
+    ConnectionNotFound: Blocked(Fast), Warning,
         "No `IamConnection` has the name in `connectionRef`.",
         "Have the connection created; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.";
-    ConnectionInvalid: Blocked(Local), Warning,
+    ConnectionInvalid: Blocked(Fast), Warning,
         "The `IamConnection` cannot be used as it is.",
         "Have it corrected as the message says.";
-    NotGranted: Blocked(Local), Warning,
+    NotGranted: Blocked(Fast), Warning,
         "No grant of the `IamConnection` covers this namespace and organization, so no request is sent to the API.",
         "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without one, set `deletionPolicy: Retain`.";
-    NotAllowed: Blocked(Local), Warning,
+    NotAllowed: Blocked(Fast), Warning,
         "A grant of the `IamConnection` covers this namespace and organization, but does not allow everything that the spec asks for. Nothing is changed in the API.",
         "Limit the spec to what the message lists as allowed, or ask the platform team to allow more in `grants[].allow`.";
-    EndpointChanged: Blocked(Local), Warning,
+    EndpointChanged: Blocked(Fast), Warning,
         "The `IamConnection` has another `api` or `endpoint` than when this app was created. No request is sent for the app, since the API at the new address may be another one.",
         "Restore the connection; or, if the new address is the same API, add the old one to `formerEndpoints` of the `IamConnection`.";
-    WrongOrganization: Blocked(Local), Warning,
+    WrongOrganization: Blocked(Fast), Warning,
         "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No request is sent with it.",
         "Use `clientCredentials` of an OAuth app that was added to both organizations, or an `IamConnection` with credentials of that organization.";
     Forbidden: Blocked(Slow), Warning,
@@ -221,13 +221,13 @@ reasons! {
     IdTaken: Blocked(Slow), Warning,
         "An app with the id in `spec.id` exists that this resource did not create; it is not changed.",
         "Delete the resource and create it again with another id, since `id` is immutable; or adopt the app with `adoptionPolicy`.";
-    IdConflict: Blocked(Local), Warning,
+    IdConflict: Blocked(Fast), Warning,
         "Another `OrgOAuthApp` has the client id in `spec.id` and came first. The message names it only if it is in the same namespace.",
         "Delete this resource and create it again with another id: `id` is immutable. The message says whether the deletion leaves the app as it is.";
-    SecretConflict: Blocked(Local), Warning,
+    SecretConflict: Blocked(Fast), Warning,
         "The name of the Secret is taken by an object that this resource does not control; it is not changed, and no request is sent to the API.",
         "Choose another `secret.name`; remove the Secret only if nothing uses it. Where `<name>-rotation` is taken by another `OrgOAuthApp`, set its `secret.name`.";
-    SecretRefInvalid: Blocked(Local), Warning,
+    SecretRefInvalid: Blocked(Fast), Warning,
         "The Secret that `clientSecretRef` names is missing, lacks the key or the label `oauth-apps.dev/use: \"true\"`, or holds a value that cannot be used.",
         "Correct it as the message says.";
     SecretTampered: Blocked(Slow), Warning,
@@ -236,10 +236,10 @@ reasons! {
     SecretUnknown: Blocked(Slow), Warning,
         "The app was adopted; the API does not show its client secret, so the Secret holds the client id only.",
         "Provide the secret with `clientSecretRef`, replace it with `adoptionPolicy: AdoptAndRotate`, or rotate it with the annotation `oauth-apps.dev/rotate-requested-at`, which leaves the current one valid for the overlap.";
-    SecretTooLarge: Blocked(Local), Warning,
+    SecretTooLarge: Blocked(Fast), Warning,
         "The Secret that the spec asks for would be larger than Kubernetes stores. Nothing is created or changed in the API.",
         "Shorten `secret.template`, `secret.labels` or `secret.annotations`.";
-    TemplateInvalid: Blocked(Local), Warning,
+    TemplateInvalid: Blocked(Fast), Warning,
         "A template in `secret.template` cannot be rendered; nothing is created or changed.",
         "Correct the line that the message names.";
     ImmutableField: Blocked(Slow), Warning,
@@ -251,7 +251,7 @@ reasons! {
     DeletionNotOffered: Blocked(Slow), Warning,
         "The API has no operation to delete an app.",
         "Delete the app in the console, or release it with `deletionPolicy: Retain`.";
-    Unreadable: Blocked(Local), Warning,
+    Unreadable: Blocked(Fast), Warning,
         "The operator cannot decode the resource, so it is skipped; all others are reconciled.",
         "Correct the field that the message names.";
     InternalError: Blocked(Slow), Warning,
@@ -284,7 +284,7 @@ impl Reason {
     pub const fn pace(self) -> Pace {
         match self.kind() {
             Kind::Waiting(pace) | Kind::Blocked(pace) => pace,
-            Kind::State | Kind::Paused | Kind::Event => Pace::Transient,
+            Kind::State | Kind::Paused | Kind::Event => Pace::Medium,
         }
     }
 }
@@ -293,8 +293,8 @@ impl Pace {
     /// The delay after the first attempt, and the longest one.
     pub const fn bounds(self) -> (Duration, Duration) {
         let (first, longest) = match self {
-            Self::Transient => (1, 300),
-            Self::Local => (1, 30),
+            Self::Fast => (1, 30),
+            Self::Medium => (1, 300),
             Self::Slow => (60, 1800),
         };
         (Duration::from_secs(first), Duration::from_secs(longest))

@@ -125,10 +125,7 @@ impl Process {
             () = wait_for_access(&self.client, &self.settings) => {}
             () = self.shutdown.clone() => return Ok(()),
         }
-        match elects_leader {
-            true => self.run_as_leader().await,
-            false => self.run_controllers().await,
-        }
+        if elects_leader { self.run_as_leader().await } else { self.run_controllers().await }
     }
 
     /// A replica that loses leadership exits at once: the controllers are dropped with whatever they were doing.

@@ -1,5 +1,5 @@
 //! The operator's own HTTP endpoint: liveness, readiness and metrics; `readiness` and `metrics` decide what they are.
-//! Anybody may connect, so the number of connections, their duration and the size of a request are limited.
+//! Anyone may connect, so the number of connections, their duration and the size of a request are limited.
 
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -26,7 +26,7 @@ const CONNECTIONS: usize = 256;
 /// At the limit this many of the oldest are closed at once, followed by a pause: a client has 80 ms to be served before others
 /// replace it, and 3,200 can connect in a second.
 const CLOSED_AT_ONCE: usize = 16;
-const PAUSE: Duration = Duration::from_millis(5);
+const CLOSE_PAUSE: Duration = Duration::from_millis(5);
 const TIMEOUTS: Timeouts = Timeouts { head: Duration::from_secs(5), connection: Duration::from_secs(15) };
 /// The most bytes and fields of the head of a request: what hyper needs at least, and more than a probe or a scraper sends.
 const LARGEST_HEAD: usize = 8 << 10;
@@ -81,7 +81,7 @@ async fn accept<F>(
         open.retain(|connection| !connection.is_finished());
         if open.len() >= CONNECTIONS {
             open.drain(..CLOSED_AT_ONCE).for_each(|oldest| oldest.abort());
-            sleep(PAUSE).await;
+            sleep(CLOSE_PAUSE).await;
         }
         open.push_back(tokio::spawn(connection(stream, timeouts, answer.clone())).abort_handle());
     }

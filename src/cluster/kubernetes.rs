@@ -131,9 +131,10 @@ impl Kubernetes {
         dry_run: bool,
     ) -> Result<Secret, Error> {
         let requests = self.requests.of(Some(namespace));
-        let answer = match dry_run {
-            true => requests.try_write(metrics::Resource::Secrets, request).await,
-            false => requests.write(metrics::Resource::Secrets, request).await,
+        let answer = if dry_run {
+            requests.try_write(metrics::Resource::Secrets, request).await
+        } else {
+            requests.write(metrics::Resource::Secrets, request).await
         };
         answer.and_then(readable)
     }

@@ -68,13 +68,13 @@ impl Answer {
     /// The message of the API, scrubbed and cut. [tcsp-authn]
     pub fn message(&self) -> Option<String> {
         let body: Option<ErrorBody> = json::read(&self.body);
-        let said = match (&body, self.disclosure) {
+        let message = match (&body, self.disclosure) {
             (Some(body), disclosure) => body.message(disclosure),
             (None, ErrorDisclosure::Any) if !self.is_html() => str::from_utf8(&self.body).ok(),
             (None, ErrorDisclosure::Any | ErrorDisclosure::MessageOnly) => None,
         }?;
         let RequestIds(ids) = json::read(&self.body).unwrap_or_default();
-        Some(scrub(said, &self.known, &ids)).filter(|said| !said.is_empty())
+        Some(scrub(message, &self.known, &ids)).filter(|message| !message.is_empty())
     }
 
     /// Whether a token request was refused because its credentials are wrong. Any other refusal does not prove that: a policy, a
@@ -97,15 +97,15 @@ impl Answer {
 
     /// What an error status means.
     pub fn error(&self) -> Error {
-        let said = format!("{}: {}", self.operation, self.refusal());
-        let said = self.note.iter().fold(said, |said, note| format!("{said}; {note}"));
+        let message = format!("{}: {}", self.operation, self.refusal());
+        let message = self.note.iter().fold(message, |message, note| format!("{message}; {note}"));
         match self.status {
-            403 => Error::Forbidden(said),
-            404 => Error::NotFound(said),
-            409 => Error::Conflict(said),
-            408 | 425 => Error::Unavailable(said),
-            400..500 => Error::Rejected(said),
-            _ => Error::Unavailable(said),
+            403 => Error::Forbidden(message),
+            404 => Error::NotFound(message),
+            409 => Error::Conflict(message),
+            408 | 425 => Error::Unavailable(message),
+            400..500 => Error::Rejected(message),
+            _ => Error::Unavailable(message),
         }
     }
 
@@ -158,8 +158,8 @@ impl Answer {
     pub fn added(&self, id: &ClientId) -> Result<(), Error> {
         let failure = self.failure("failures", |failure| failure.id().is_none_or(|failed| failed == id.0))?;
         failure.map_or(Ok(()), |failure| {
-            let said = failure.message().map(|said| scrub(said, &self.known, &[]));
-            Err(Error::Rejected(format!("{}: {}", self.operation, said.unwrap_or("it failed".into()))))
+            let message = failure.message().map(|message| scrub(message, &self.known, &[]));
+            Err(Error::Rejected(format!("{}: {}", self.operation, message.unwrap_or("it failed".into()))))
         })
     }
 

@@ -1,5 +1,5 @@
-//! Access tokens: how a flavor issues them (`Authentication`), and which token serves a call (`Authenticator`).
-//! A session asks for a token and knows nothing of token requests, scopes or headers.
+//! Access tokens: the token requests of a flavor (trait `Authentication`, implemented in the files of `flavor`), and the choice of the
+//! token for a call (`Authenticator`). A session asks for a token and knows nothing of token requests, scopes or headers.
 
 pub mod claims;
 mod errors;
@@ -42,7 +42,7 @@ pub struct TokenResponse {
     pub claims: TokenClaims,
 }
 
-/// How a flavor issues access tokens and takes them.
+/// How an API issues access tokens and accepts them.
 pub trait Authentication: Send + Sync {
     /// For which organization a token request with such credentials gets a token.
     fn token_scope(&self, kind: CredentialsKind) -> TokenScope;

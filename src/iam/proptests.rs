@@ -1,5 +1,5 @@
-//! Whatever an API answers, and whatever a token holds, is read without a panic, and what is said of it is one short line
-//! without a secret.
+//! Property tests: whatever an API answers, and whatever a token holds, is read without a panic, and each message about it is one short
+//! line without a secret.
 
 use super::answer::Answer;
 use super::authentication::token_response;

@@ -75,9 +75,10 @@ impl Election {
         let Lease { metadata, spec } = lease.unwrap_or_else(unclaimed);
         let spec = spec.unwrap_or_default();
         let before = spec.holder_identity.as_deref().unwrap_or_default();
-        let (acquired, transitions) = match before == self.identity {
-            true => (spec.acquire_time, spec.lease_transitions),
-            false => (None, Some(spec.lease_transitions.map_or(0, |count| count.saturating_add(1)))),
+        let (acquired, transitions) = if before == self.identity {
+            (spec.acquire_time, spec.lease_transitions)
+        } else {
+            (None, Some(spec.lease_transitions.map_or(0, |count| count.saturating_add(1))))
         };
         let spec = LeaseSpec {
             holder_identity: Some(self.identity.clone()),

@@ -1,5 +1,5 @@
-//! Tells until when this process may act. Every request to Kubernetes and to the API passes the guard, so that a process
-//! that was paused or starved does nothing once another one may lead.
+//! Stops every request to Kubernetes and to the API when the leader could not renew its Lease in time, also in a process that was
+//! paused or starved. The deadline is `RENEW_DEADLINE` in `lease`, which each renewal moves.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,10 +7,10 @@ use std::task::Poll;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Tells, by the monotonic clock, whether this process may act.
+/// Whether this process may act, by the monotonic clock.
 #[derive(Clone, Debug)]
 pub enum LeadershipGuard {
-    /// No leader is elected: it may, always.
+    /// Without leader election: always.
     Open,
     /// Until a deadline that each renewal of the Lease moves.
     UntilDeadline(watch::Receiver<Instant>),
@@ -25,15 +25,11 @@ impl LeadershipGuard {
         }
     }
 
-    /// Does the work, or what of it can be done in time; `None` when the time was over first. The clock is read each
-    /// time before the work goes on, since timers fire too late after a pause.
+    /// Polls the work until it is done; `None` when the deadline passes first. The clock is read before each poll, since timers
+    /// fire too late after a pause.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        poll_fn(|context| match self.is_open() {
-            true => work.as_mut().poll(context).map(Some),
-            false => Poll::Ready(None),
-        })
-        .await
+        poll_fn(|context| if self.is_open() { work.as_mut().poll(context).map(Some) } else { Poll::Ready(None) }).await
     }
 }
 

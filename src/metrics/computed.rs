@@ -1,5 +1,5 @@
 //! The metrics of resources: apps by readiness, the age of their secrets, connections. A collector computes them from the
-//! watched resources at each scrape, so that nothing has to be kept in step.
+//! watched resources at each scrape, so that they cannot be out of date.
 
 use super::families::{Computed, FAMILIES, Source};
 use super::labels::{AppLabels, ConnectionLabels, Readiness};

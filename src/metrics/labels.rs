@@ -1,5 +1,5 @@
 //! The labels of the metrics and the values that they can have.
-//! All but the name of a connection come from closed sets, so that nobody can make series without end.
+//! All but the name of a connection come from closed sets, so that the number of series is bounded.
 
 use crate::crd::WorkloadKind;
 use prometheus_client::encoding::EncodeLabelSet;

@@ -31,10 +31,11 @@ pub fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool
 }
 
 fn settled(observed: &Observed) -> [NewCondition; 4] {
-    let reconciling = match is_refused_once(observed) {
+    let reconciling = if is_refused_once(observed) {
         // One answer may be an error, so the resource stays Ready.
-        true => NewCondition::new(Reconciling, True, Reason::SecretNotProven, refused_once(&observed.app)),
-        false => NewCondition::new(Reconciling, False, Reason::Provisioned, ""),
+        NewCondition::new(Reconciling, True, Reason::SecretNotProven, refused_once(&observed.app))
+    } else {
+        NewCondition::new(Reconciling, False, Reason::Provisioned, "")
     };
     [
         NewCondition::new(Ready, True, Reason::Provisioned, ready_message(observed)),
@@ -66,13 +67,12 @@ fn planned(observed: &Observed, plan: &Plan, published: Option<bool>) -> [NewCon
 /// The reason of `Ready` is the column REASON of `kubectl get`, so it is `Suspended` also while the app stays Ready.
 fn suspended(observed: &Observed, published: Option<bool>) -> [NewCondition; 4] {
     let message = "spec.suspend is set; only a deletion is reconciled";
-    let ready = match keeps_ready(observed, published) {
-        true => {
-            let provisioned = provisioned_message(&observed.client_id(), &observed.app);
-            let message = format!("{provisioned} Reconciliation is suspended (spec.suspend).");
-            NewCondition::new(Ready, True, Reason::Suspended, message)
-        }
-        false => NewCondition::new(Ready, False, Reason::Suspended, message),
+    let ready = if keeps_ready(observed, published) {
+        let provisioned = provisioned_message(&observed.client_id(), &observed.app);
+        let message = format!("{provisioned} Reconciliation is suspended (spec.suspend).");
+        NewCondition::new(Ready, True, Reason::Suspended, message)
+    } else {
+        NewCondition::new(Ready, False, Reason::Suspended, message)
     };
     [
         ready,
@@ -92,9 +92,10 @@ fn stalled(Blocked { reason, message }: &Blocked) -> [NewCondition; 4] {
 }
 
 fn waiting(observed: &Observed, reason: Reason, message: &str, published: Option<bool>) -> [NewCondition; 4] {
-    let ready = match keeps_ready(observed, published) {
-        true => NewCondition::new(Ready, True, Reason::Provisioned, ready_message(observed)),
-        false => NewCondition::new(Ready, False, reason, message),
+    let ready = if keeps_ready(observed, published) {
+        NewCondition::new(Ready, True, Reason::Provisioned, ready_message(observed))
+    } else {
+        NewCondition::new(Ready, False, reason, message)
     };
     [
         ready,
@@ -129,11 +130,12 @@ fn secret_published(observed: &Observed, published: Option<bool>, reason: Reason
             NewCondition::new(SecretPublished, False, Reason::SecretTampered, message)
         }
         Some(true) => {
-            let message = match observed.secret_write == SecretWriteProgress::Overridden {
-                false => format!("Secret {name} holds the credentials."),
-                true => format!(
+            let message = if observed.secret_write == SecretWriteProgress::Overridden {
+                format!(
                     "Secret {name} holds the credentials; an admission policy of the cluster changes its labels or annotations."
-                ),
+                )
+            } else {
+                format!("Secret {name} holds the credentials.")
             };
             NewCondition::new(SecretPublished, True, Reason::Provisioned, message)
         }
@@ -159,9 +161,10 @@ fn while_deleting(app: &OrgOAuthApp, reason: Reason) -> NewCondition {
         DeletionPolicy::Retain => true,
         DeletionPolicy::Delete | DeletionPolicy::DeleteWhenUnused => is_observe_only(app),
     };
-    let message = match is_kept {
-        true => format!("Secret {name} is kept when this resource is gone; it is no longer updated"),
-        false => format!("Secret {name} is deleted with this resource; it is no longer updated"),
+    let message = if is_kept {
+        format!("Secret {name} is kept when this resource is gone; it is no longer updated")
+    } else {
+        format!("Secret {name} is deleted with this resource; it is no longer updated")
     };
     NewCondition::new(SecretPublished, Unknown, reason, message)
 }

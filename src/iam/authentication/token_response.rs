@@ -29,8 +29,8 @@ pub fn read(answer: &Answer) -> Result<TokenResponse, Error> {
 }
 
 fn lifetime(expires_in: Option<&Value>, token: &str, now: Timestamp) -> Duration {
-    let said = expires_in.and_then(|value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()));
-    let seconds = said.or_else(|| claims::lifetime(token, now)).filter(|seconds| *seconds > 0);
+    let stated = expires_in.and_then(|value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()));
+    let seconds = stated.or_else(|| claims::lifetime(token, now)).filter(|seconds| *seconds > 0);
     let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
     seconds.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(MAX_LIFETIME)
 }

@@ -317,9 +317,10 @@ async fn read(mut response: Response, limit: usize, large: &Arc<Semaphore>) -> r
 
 /// The field that is to be set where no trusted authority has signed the certificate of the API, or one of the same name has.
 fn with_ca_hint(why: String) -> String {
-    match ["UnknownIssuer", "BadSignature"].iter().any(|error| why.ends_with(error)) {
-        true => why + "; put the certificate authority of the API into spec.caBundle of the IamConnection",
-        false => why,
+    if ["UnknownIssuer", "BadSignature"].iter().any(|error| why.ends_with(error)) {
+        why + "; put the certificate authority of the API into spec.caBundle of the IamConnection"
+    } else {
+        why
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whatever the documentation lets an API make of a spec is no drift, and whatever somebody changes is.
+//! What the documentation lets an API make of a spec is no drift, and any change of a field is.
 //! Specs and normalizations are generated; single rules that matter on their own follow.
 
 use super::*;
@@ -121,7 +121,7 @@ fn spec() -> BoxedStrategy<Value> {
     )
 }
 
-/// An API that shows what it was told in its own way.
+/// An API that shows the values that it got in its own way.
 struct Service {
     rng: Rng,
     /// Whether organizations cease to exist.
@@ -129,8 +129,8 @@ struct Service {
 }
 
 impl Service {
-    fn shows(&mut self, told: &Values) -> Values {
-        let mut shown = told.clone();
+    fn shows(&mut self, sent: &Values) -> Values {
+        let mut shown = sent.clone();
         if let Some(orgs) = shown.get_mut("allowedOrgs").and_then(Value::as_array_mut) {
             orgs.retain(|_| !self.orgs_vanish || self.rng.bool());
             orgs.iter_mut().for_each(|org| self.org(org));
@@ -245,9 +245,9 @@ proptest! {
         let desired = desired(spec);
         let mut rng = Rng::with_seed(seed);
         for name in desired.keys() {
-            let mut told = desired.clone();
-            change(&mut told[name], &mut rng);
-            let shown = Service { rng: rng.fork(), orgs_vanish: false }.shows(&told);
+            let mut sent = desired.clone();
+            change(&mut sent[name], &mut rng);
+            let shown = Service { rng: rng.fork(), orgs_vanish: false }.shows(&sent);
             prop_assert_eq!(changes(&desired, &shown), std::slice::from_ref(name), "{:?}", shown);
         }
     }
