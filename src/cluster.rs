@@ -54,9 +54,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Reads a resource past every cache.
     fn read_app(&self, namespace: &str, name: &str) -> impl Future<Output = Result<Option<OrgOAuthApp>, Error>> + Send;
 
-    /// Lists the resources that may have this client id, with the fields that tell it and without what is large in them. Those whose
-    /// `spec.id` it is are read past every cache; a derived id is known to the watch. `asking` is the namespace on whose
-    /// behalf they are listed.
+    /// Lists the resources that may have this client id, as outlines without their large fields. Resources with
+    /// this `spec.id` are read past every cache; those with a derived id are in the store of the watch. `asking` is the namespace
+    /// that the request is charged to.
     fn apps_with_id(&self, id: &str, asking: &str) -> impl Future<Output = Result<Vec<OrgOAuthApp>, Error>> + Send;
 
     /// Adds the finalizer if the resource is still as it was observed.

@@ -70,7 +70,7 @@ pub enum ConnectionHealth {
 /// When credentials expire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Neither an annotation nor the token tells it.
+    /// Neither an annotation nor the token has it.
     NotKnown,
     /// At a time.
     At {
@@ -79,6 +79,6 @@ pub enum Expiry {
         /// The time.
         at: Timestamp,
     },
-    /// The annotation that tells it cannot be parsed.
+    /// The annotation with it cannot be parsed.
     Unreadable(String),
 }

@@ -62,7 +62,7 @@ impl Overlap {
         self.ends.checked_sub(quarter).unwrap_or(self.ends)
     }
 
-    /// When stale consumers are to be looked for, if they last were at that time. The last quarter begins with a look.
+    /// When stale consumers are to be counted again, if they were last counted then. They are counted when the last quarter begins.
     pub fn next_search(self, last: Option<Timestamp>, some_are_stale: bool) -> Option<Timestamp> {
         let part = self.ends.duration_since(self.began) / 16;
         let longest = if some_are_stale { INTERVAL_WHILE_STALE } else { LONGEST_INTERVAL };

@@ -1,5 +1,5 @@
 //! The two controllers, of `OrgOAuthApp`s and of `IamConnection`s, and the watches that trigger them.
-//! What a reconciliation does is `reconcile`'s business; here is only its timing, so that no resource delays another.
+//! They decide only when to reconcile, so that no resource delays another; `reconcile` decides what is done.
 
 mod apps;
 mod attempts;

@@ -1,4 +1,4 @@
-//! Maps whose keys may be what tenants write: however many keys come, the maps shrink again.
+//! Maps whose keys may be what tenants write: unused keys are dropped, so their number is bounded.
 //! `Keyed` holds values in use, such as locks and queues; `PrunedMap` holds values that are of use for a while.
 
 use std::borrow::Borrow;

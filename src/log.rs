@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// What is logged of a text that somebody else wrote, as message, field, error, and field of a span.
+    /// The log lines for a text from outside as message, field, error, and field of a span.
     fn logged(text: &str, json: bool) -> String {
         let log = Log::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(log.clone());

@@ -174,7 +174,7 @@ impl Metrics {
         self.secret_watches_refused.inc_by(more);
     }
 
-    /// A resource went away after somebody else had removed its finalizer.
+    /// A resource was deleted after someone else had removed its finalizer.
     pub fn finalizer_removed(&self) {
         self.finalizers_removed.inc();
     }

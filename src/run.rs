@@ -183,7 +183,7 @@ impl Process {
     }
 }
 
-/// Without its key the operator could not tell whose an app is.
+/// Without its key the operator could not verify to which resource an app belongs.
 async fn wait_for_claim_key(client: &Client, namespace: &str) -> ClaimKey {
     loop {
         match timeout(STARTUP_TIMEOUT, claim_key::load(client, namespace)).await {

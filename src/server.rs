@@ -164,7 +164,7 @@ mod tests {
     const REQUEST: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
     #[tokio::test]
-    async fn connections_that_are_held_open_keep_nobody_out_and_are_closed() {
+    async fn connections_that_are_held_open_lock_no_client_out_and_are_closed() {
         let address = serving(PATIENT).await;
         let mut held = Vec::new();
         for _ in 0..500 {

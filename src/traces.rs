@@ -110,7 +110,7 @@ fn resource(service_name: Option<String>) -> Resource {
     }
 }
 
-/// The header that tells the receiver of a request which span it belongs to; none where traces are off.
+/// The trace context header of this span; none where traces are off.
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
 pub fn headers(span: &Span) -> HeaderMap {
     let mut headers = HeaderMap::new();

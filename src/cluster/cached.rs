@@ -30,8 +30,8 @@ impl CachedApp {
         self.is_whole.then_some(&self.app)
     }
 
-    /// The resource without the parts that can be large: its metadata, what it refers to, its policies, whose the app is,
-    /// and how it is.
+    /// The resource without the parts that can be large: metadata, references, policies, claim and
+    /// conditions.
     pub fn outline(&self) -> &OrgOAuthApp {
         &self.app
     }
@@ -164,7 +164,7 @@ mod tests {
         .unwrap()
     }
 
-    fn said(message: usize) -> Value {
+    fn status_with_message(message: usize) -> Value {
         let condition = json!({"type": "Ready", "status": "True", "reason": "Provisioned",
             "message": "x".repeat(message), "lastTransitionTime": "2026-01-01T00:00:00Z"});
         json!({"clientId": "chosen", "conditions": [condition]})
@@ -184,16 +184,16 @@ mod tests {
 
     #[test]
     fn a_small_resource_is_kept_whole() {
-        let app = app(1000, said(100));
+        let app = app(1000, status_with_message(100));
         let kept = CachedApp::from(app.clone());
         assert_eq!(kept.whole().map(|app| json!(app)), Some(json!(app)));
     }
 
     #[test]
     fn of_a_large_one_nothing_large_is_kept_and_what_others_need_of_it_is() {
-        let mut echoing = said(100);
+        let mut echoing = status_with_message(100);
         echoing["lastHandledReconcileAt"] = "x".repeat(5000).into();
-        for large in [app(2500, said(100)), app(10, said(5000)), app(10, echoing)] {
+        for large in [app(2500, status_with_message(100)), app(10, status_with_message(5000)), app(10, echoing)] {
             let cached = CachedApp::from(large.clone());
             assert!(cached.whole().is_none());
             let outline = cached.outline();

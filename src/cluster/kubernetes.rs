@@ -210,7 +210,7 @@ impl Cluster for Kubernetes {
             self.requests.of(Some(asking)).list(api, params.clone(), |app| add_same_id(&mut found, app)).await?;
         }
         for store in &self.watched.apps {
-            // Those that chose the id are in the lists.
+            // Resources with this `spec.id` are in the lists already.
             let others = store.state_filter(|app| {
                 app.outline().spec.id.as_deref() != Some(id) && app.client_ids().any(|known| known.0 == id)
             });
@@ -274,7 +274,7 @@ impl Cluster for Kubernetes {
             SecretWrite::Replace(secret) => self.replace_secret(secret, false).await.map(Some),
             SecretWrite::Recreate { old, new } => {
                 self.delete_secret(&old).await?;
-                // The old one is gone already, so an error that may pass is not left to the next reconciliation.
+                // The old Secret is deleted already, so a transient error is retried here and not left to the next reconciliation.
                 match self.create_secret((*new).clone(), false).await {
                     Err(Error::Unavailable(_)) => self.create_secret(*new, false).await.map(Some),
                     answer => answer.map(Some),

@@ -23,7 +23,7 @@ const MAX_QUOTED: usize = 400;
 /// Where the credentials of one identity are.
 #[derive(Clone)]
 pub(super) struct CredentialLocation {
-    /// The namespace of the tenant whose they are; they are the operator's own when there is none.
+    /// The namespace of the tenant that owns them; without one, the operator does.
     tenant: Option<String>,
     form: Form,
 }

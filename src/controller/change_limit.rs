@@ -23,8 +23,8 @@ struct Accepted {
 }
 
 impl ChangeLimit {
-    /// How long the resource with this uid has to wait, whose state is hashed from `change`. `None` when it may be
-    /// reconciled, which is then counted; a reconcile without a change is not counted and does not wait.
+    /// How long the resource with this uid has to wait, with `change` as its state. `None` when it may be reconciled, which is then
+    /// counted; a reconciliation without a change is not counted and does not wait.
     pub fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
         let (uid, change) = (fingerprint(uid), fingerprint(change));
         let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);

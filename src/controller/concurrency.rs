@@ -1,5 +1,5 @@
 //! Limits how many reconciliations are in progress at once, for each connection and each of its organizations.
-//! A waiting one holds no slot of the connection, and namespaces are served in turn.
+//! A reconciliation that waits for its organization holds no slot of the connection; namespaces are served in turn.
 
 use crate::crd::OrgOAuthApp;
 use crate::fair_queue::{FairQueue, Flow, Permit};
@@ -9,7 +9,7 @@ use kube::ResourceExt;
 /// Reconciliations of one connection that may be in progress for each request that it may have in flight. More than one,
 /// since most of them wait, and deletions at the same time share requests.
 const SLOTS_PER_REQUEST: usize = 16;
-/// Those of one organization, so that one that hangs leaves room for the others.
+/// The same for one organization, so that an organization that does not respond leaves slots for the others.
 const SLOTS_OF_ORG_PER_REQUEST: usize = 12;
 
 /// Which reconciliations are limited together: those of a connection, or of one of its organizations. A changed limit counts
@@ -25,14 +25,14 @@ pub struct ConcurrencyKey {
 #[derive(Debug, Default)]
 pub struct ConcurrencyLimits(Keyed<ConcurrencyKey, FairQueue>);
 
-/// Room for one reconcile, given back on drop.
+/// The slots of one reconciliation, released on drop.
 #[derive(Debug)]
 pub struct Slots {
     _of_org: Slot,
     _of_connection: Slot,
 }
 
-/// The permit goes before its queue does.
+/// Fields are dropped in this order: the permit before its queue.
 #[derive(Debug)]
 struct Slot {
     _permit: Permit,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_neighbor_is_served_next_however_many_resources_in_made_up_organizations_wait() {
+    async fn another_namespace_is_served_next_however_many_resources_in_invented_organizations_wait() {
         let limits = ConcurrencyLimits::default();
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for n in 0..2000 {
@@ -89,11 +89,11 @@ mod tests {
             }
         }
         assert_eq!((held.len(), waiting.len()), (128, 1872));
-        let neighbor = app("neighbor", "real");
-        let mut neighbor = Box::pin(limits.acquire_slots(&neighbor, 8));
-        assert!(at_once(neighbor.as_mut()).is_none(), "all slots are taken");
+        let other = app("other", "real");
+        let mut other = Box::pin(limits.acquire_slots(&other, 8));
+        assert!(at_once(other.as_mut()).is_none(), "all slots are taken");
         held.pop();
-        assert!(at_once(neighbor).is_some(), "the next slot is the neighbor's");
+        assert!(at_once(other).is_some(), "the next slot goes to the other namespace");
     }
 
     #[tokio::test]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_of_what_tenants_made_up() {
+    async fn no_key_that_a_tenant_invented_is_kept() {
         let limits = ConcurrencyLimits::default();
         for n in 0..100 {
             let slots = limits.acquire_slots(&app("a", &format!("made-up-{n}")), 8).await;

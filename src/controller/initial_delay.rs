@@ -1,4 +1,4 @@
-//! Delays the first reconciliation of the resources that exist when a watch begins. What changed while nobody watched is
+//! Delays the first reconciliation of the resources that exist when a watch begins. What changed while no process watched is
 //! reconciled at once, and what is settled at some time within the resync interval, so that a restart causes no storm.
 
 use futures::{Stream, StreamExt};

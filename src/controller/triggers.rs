@@ -78,7 +78,7 @@ impl AffectedApps {
     }
 }
 
-/// Whether its last reconcile could not use the connection.
+/// Whether the last reconciliation could not use the connection.
 fn waits_for_connection(app: &OrgOAuthApp) -> bool {
     let waits = [Reason::ConnectionUnavailable, Reason::CredentialsUnavailable, Reason::ConnectionInvalid];
     let synced = app.condition(ConditionType::Synced);

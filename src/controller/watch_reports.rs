@@ -27,7 +27,7 @@ pub enum WatchReport {
         /// The message of its condition `Stalled`, if it has one.
         stalled: Option<String>,
     },
-    /// It was deleted, and somebody else had removed its finalizer.
+    /// It was deleted after someone else had removed its finalizer.
     FinalizerRemoved {
         /// The resource.
         regarding: ObjectReference,

@@ -80,7 +80,7 @@ pub struct Authenticator {
     endpoint: Endpoint,
     kind: CredentialsKind,
     tokens: TokenCache,
-    /// Whose credentials they are.
+    /// The owner of the credentials.
     owner: Flow,
 }
 

@@ -73,7 +73,7 @@ impl HttpIam {
         Self { shared: Arc::new(shared), flow: owner }
     }
 
-    /// The same, called for another flow: its calls wait for each other, and never for those of other flows.
+    /// The same API, called for another flow: calls of a flow wait for each other, and never for those of other flows.
     pub fn on_behalf_of(&self, flow: Flow) -> Self {
         Self { shared: self.shared.clone(), flow }
     }

@@ -1,5 +1,4 @@
-//! What a call to either API tries: in words for messages, and as the label of metrics, traces and log fields.
-//! One table has both.
+//! The operations of both APIs, in one table: in words for messages, and as labels of metrics, traces and log fields.
 
 use std::fmt;
 
@@ -14,7 +13,7 @@ macro_rules! operations {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// As metrics, traces and the fields of the log have it.
+            /// The label in metrics, traces and fields of the log.
             pub fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
             }

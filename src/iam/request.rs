@@ -48,9 +48,9 @@ pub enum Body {
 /// How much of an error may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorDisclosure {
-    /// Whatever says what went wrong.
+    /// Every text about the error.
     Any,
-    /// Nothing but `message`: the answer could hold a secret that nobody knows yet.
+    /// Nothing but `message`: the answer could hold a new secret, which cannot be scrubbed.
     MessageOnly,
 }
 

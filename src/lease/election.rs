@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_somebody_deleted_is_created_when_the_last_claim_has_run_out() {
+    fn a_deleted_lease_is_created_when_the_last_claim_has_run_out() {
         let (mut us, begin) = (us(), Instant::now());
         us.decide(Some(lease("them", 0)), begin, at(0));
         assert!(stands_by_for(us.decide(None, begin + 14 * SECOND, at(14)), "them"));

@@ -129,7 +129,7 @@ async fn a_leader_goes_on_after_one_answer_that_never_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_goes_on_when_somebody_labels_the_lease_between_its_look_and_its_write() {
+async fn a_leader_continues_when_the_lease_is_labeled_between_its_read_and_its_write() {
     let memory = Memory::default();
     let first = leader(&memory, "a").await;
     memory.raced.store(true, Ordering::Relaxed);

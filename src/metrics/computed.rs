@@ -158,7 +158,7 @@ mod tests {
 
     const NOW: &str = "2026-03-01T00:00:00Z";
 
-    fn said(status: &str, reason: &str) -> Value {
+    fn ready_condition(status: &str, reason: &str) -> Value {
         json!({"type": "Ready", "status": status, "reason": reason, "message": "", "lastTransitionTime": NOW})
     }
 
@@ -168,7 +168,7 @@ mod tests {
             "grantTypes": [], "allowedScopes": {},
         });
         all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        let status = json!({"conditions": [said(status, "Provisioned")], "rotation": rotation});
+        let status = json!({"conditions": [ready_condition(status, "Provisioned")], "rotation": rotation});
         serde_json::from_value(json!({
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
             "metadata": {"name": "a", "namespace": "n"}, "spec": all, "status": status,
@@ -184,7 +184,7 @@ mod tests {
         serde_json::from_value(json!({
             "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": name},
             "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "credentials": {}},
-            "status": {"conditions": [said(status, reason)]},
+            "status": {"conditions": [ready_condition(status, reason)]},
         }))
         .unwrap()
     }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn apps_are_counted_by_connection_and_readiness_and_a_made_up_connection_makes_no_series() {
+    fn apps_are_counted_by_connection_and_readiness_and_an_invented_connection_makes_no_series() {
         let apps = [
             app("a", "True", json!({}), json!({})),
             app("a", "True", json!({}), json!({})),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_ready_or_not_or_says_nothing() {
+    fn a_connection_is_ready_or_not_or_has_no_series() {
         let unused = connection_because("c", "Unknown", "Pending");
         let down = connection_because("d", "Unknown", "ConnectionUnavailable");
         let gauges = gauges(&[], &[connection("a", "True"), connection("b", "False"), unused, down]);

@@ -36,7 +36,7 @@ values! {
         Gone = "gone",
         /// Someone must act.
         Blocked = "blocked",
-        /// It is retried.
+        /// The operator retries by itself.
         Waiting = "waiting",
         /// A Kubernetes request failed, or the reconciliation timed out.
         Failed = "failed",
@@ -46,11 +46,11 @@ values! {
 values! {
     /// The result of a write to Kubernetes.
     WriteResult {
-        /// It succeeded.
+        /// The write succeeded.
         Ok = "ok",
         /// A conflict; the reconciliation is retried.
         Stale = "stale",
-        /// Kubernetes refused it.
+        /// Kubernetes refused the write.
         Refused = "refused",
         /// No usable response.
         Unavailable = "unavailable",
@@ -106,9 +106,9 @@ values! {
     Refresh {
         /// The API gave one.
         Granted = "granted",
-        /// It refuses the credentials.
+        /// The API refused the credentials.
         Refused = "refused",
-        /// It asked to wait, or gave no usable response.
+        /// The API asked to wait, or gave no usable response.
         Failed = "failed",
     }
 }
@@ -116,11 +116,11 @@ values! {
 values! {
     /// Whether an app is Ready.
     Readiness {
-        /// It is.
+        /// Ready.
         True = "true",
-        /// It is not.
+        /// Not Ready.
         False = "false",
-        /// It is not known yet.
+        /// Not known yet.
         Unknown = "unknown",
     }
 }

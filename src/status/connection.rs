@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_says_whether_the_api_takes_its_credentials() {
+    fn a_connection_reports_whether_the_api_accepts_its_credentials() {
         let mut connection = connection();
         let good = after(&mut connection, accepted(), 1);
         assert_eq!((good.status, good.observed_generation), (ConditionStatus::True, Some(4)));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_whose_api_is_down_is_not_said_to_be_ready() {
+    fn a_connection_whose_api_is_down_is_not_reported_ready() {
         let mut connection = connection();
         after(&mut connection, accepted(), 1);
         let unknown = after(&mut connection, ConnectionHealth::Unreachable("no answer".into()), 2);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_says_what_its_token_says_for_as_long_as_it_is_not_refused() {
+    fn a_connection_reports_the_claims_of_its_token_until_it_is_refused() {
         let mut connection = connection();
         let claims =
             TokenClaims { organization: Some(OrgId("org-1".into())), roles: Some(vec!["csp:developer".into()]) };
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn one_organization_without_a_token_says_nothing_about_the_connection() {
+    fn one_organization_without_a_token_does_not_affect_the_connection() {
         let mut connection = connection();
         let refused = || ConnectionHealth::Undecided("no token for org-9".into());
         let unknown = after(&mut connection, refused(), 1);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_end_within_two_weeks_are_said_to_expire() {
+    fn credentials_that_end_within_two_weeks_are_reported_as_expiring() {
         let now = at(1_000_000_000);
         let of = |expiry| {
             let checked = CheckResult { health: accepted(), expiry };

@@ -1,5 +1,5 @@
 //! The Events that follow from a change of status: one for each reason that a condition has now and had not before.
-//! What a reconciliation did is recorded where it is done.
+//! The Events of what a reconciliation did are recorded where it is done.
 
 use crate::cluster::AppEvent;
 use crate::consumers::StaleConsumers;

@@ -99,7 +99,7 @@ fn ready_keeps_its_last_value_while_the_api_is_unavailable() {
 }
 
 #[test]
-fn a_suspended_resource_says_so_and_stays_ready() {
+fn a_suspended_resource_reports_it_and_stays_ready() {
     let mut suspended = app();
     assert_eq!(short(&after(&observed(suspended.clone(), false), &Outcome::Suspended, at(1))), "FFFUF Suspended");
     let mut settled = observed(app(), true);
@@ -320,7 +320,7 @@ fn a_status_survives_serialization_so_that_it_is_written_once() {
 
 #[test]
 fn while_a_resource_is_deleted_status_reports_what_becomes_of_its_secret() {
-    let said = |policy: &str, secret_name: Option<&str>, is_read: bool| {
+    let reported = |policy: &str, secret_name: Option<&str>, is_read: bool| {
         let mut app = app();
         app.spec.deletion_policy = serde_json::from_value(json!(policy)).unwrap();
         app.metadata.deletion_timestamp = Some(Time(at(0)));
@@ -336,14 +336,14 @@ fn while_a_resource_is_deleted_status_reports_what_becomes_of_its_secret() {
     };
     let (unknown, rest) = (ConditionStatus::Unknown, "; it is no longer updated");
     let deleted = format!("Secret before is deleted with this resource{rest}");
-    assert_eq!(said("Delete", Some("before"), false), (unknown, deleted.clone()));
-    assert_eq!(said("DeleteWhenUnused", Some("before"), false), (unknown, deleted));
+    assert_eq!(reported("Delete", Some("before"), false), (unknown, deleted.clone()));
+    assert_eq!(reported("DeleteWhenUnused", Some("before"), false), (unknown, deleted));
     let stays = format!("Secret before is kept when this resource is gone{rest}");
-    assert_eq!(said("Retain", Some("before"), false), (unknown, stays));
+    assert_eq!(reported("Retain", Some("before"), false), (unknown, stays));
     let none = (ConditionStatus::False, "Secret billing does not hold the credentials of this resource".to_owned());
-    assert_eq!(said("Delete", None, false), none);
+    assert_eq!(reported("Delete", None, false), none);
     let read = (ConditionStatus::True, "Secret billing holds the credentials.".to_owned());
-    assert_eq!(said("Delete", Some("billing"), true), read);
+    assert_eq!(reported("Delete", Some("billing"), true), read);
 }
 
 #[test]

@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(
             no(&uses, "2026-03-01T14:00:00+01:00".into(), true),
             Some(RestartResult::NotNeeded),
-            "by somebody else"
+            "by someone else"
         );
         assert_eq!(no(&uses, Value::Null, true), Some(RestartResult::Paused));
         assert_eq!(no(&json!({"containers": []}), Value::Null, false), Some(RestartResult::NotAConsumer));

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_one_object_is_bounded_and_its_last_change_is_told() {
+    async fn a_flood_of_one_object_is_bounded_and_its_last_change_is_published() {
         let limit = EventRateLimit::default();
         for n in 0..MAX_EVENTS {
             assert!(matches!(limit.decide(&of("a"), event(&n.to_string())), Decision::Publish(_)));

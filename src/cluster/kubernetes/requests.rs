@@ -1,5 +1,5 @@
-//! What every request to the API server has in common: a limit to those in flight, in which namespaces take turns, a
-//! timeout, the leadership guard, and the error.
+//! What every request to the API server has in common: the limit of requests in flight, which namespaces share in turn, the timeout,
+//! the leadership guard, and the error.
 
 use crate::cluster::Error;
 use crate::cluster::lenient::{Kept, Lenient};
@@ -27,7 +27,7 @@ const PAGE: u32 = 10;
 pub struct Requests {
     flow: Flow,
     in_flight: FairQueue,
-    /// One page of a list at a time, whosever list it is.
+    /// One page of a list at a time, of all lists together.
     page: FairQueue,
     metrics: Arc<Metrics>,
     guard: LeadershipGuard,
@@ -136,7 +136,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     /// How long this one waits for a request of a second, while a namespace has a hundred of them.
-    async fn beside_a_crowd(of: Option<&str>) -> Duration {
+    async fn wait_beside_busy_namespace(of: Option<&str>) -> Duration {
         let requests = Requests::new(2, Arc::default(), LeadershipGuard::Open);
         let second = async |requests: Requests| {
             let request = async {
@@ -147,15 +147,15 @@ mod tests {
             Instant::now()
         };
         let begin = Instant::now();
-        let crowd = join_all((0..100).map(|_| second(requests.of(Some("crowd")))));
-        let (_, served) = futures::join!(crowd, second(requests.of(of)));
+        let busy = join_all((0..100).map(|_| second(requests.of(Some("busy")))));
+        let (_, served) = futures::join!(busy, second(requests.of(of)));
         served - begin
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_neighbor_waits_for_no_crowd_at_the_api_server() {
-        assert!(beside_a_crowd(Some("neighbor")).await <= Duration::from_secs(2));
-        assert!(beside_a_crowd(None).await <= Duration::from_secs(2), "nor does the operator itself");
-        assert!(beside_a_crowd(Some("crowd")).await > Duration::from_secs(40), "it waits for itself");
+    async fn a_namespace_does_not_wait_for_all_requests_of_a_busy_one() {
+        assert!(wait_beside_busy_namespace(Some("other")).await <= Duration::from_secs(2));
+        assert!(wait_beside_busy_namespace(None).await <= Duration::from_secs(2), "nor does the operator itself");
+        assert!(wait_beside_busy_namespace(Some("busy")).await > Duration::from_secs(40), "it waits for itself");
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Users {
     pub counts: AppCounts,
-    /// The least one, so that each check asks about the same.
+    /// The first in alphabetical order, so that each check uses the same.
     pub org: Option<OrgId>,
 }
 
@@ -33,7 +33,7 @@ impl Users {
     }
 }
 
-/// The connections whose users are others than before. A connection that is new to both without users did not change.
+/// The connections whose users changed. A connection that is missing in `before` had none.
 pub(super) fn changed(
     before: Option<&HashMap<String, Users>>,
     now: &HashMap<String, Users>,

@@ -81,7 +81,7 @@ impl Seen {
 }
 
 impl Apps {
-    fn look(&self, app: &OrgOAuthApp, before: Option<&Seen>) -> Seen {
+    fn observe(&self, app: &OrgOAuthApp, before: Option<&Seen>) -> Seen {
         let finalized = app.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
         let deleting = app.metadata.deletion_timestamp.is_some();
         let unprotected = !finalized && !deleting && is_provisioned(app);
@@ -135,10 +135,10 @@ impl EventHandler<CachedApp> for Apps {
 
     fn on_apply(&self, app: &CachedApp, before: Previous<Seen>) -> Seen {
         let (seen, subscriber) = match &before {
-            Previous::Unknown => (self.look(app.outline(), None), Some(&self.found)),
-            Previous::Absent => (self.look(app.outline(), None), Some(&self.changed)),
+            Previous::Unknown => (self.observe(app.outline(), None), Some(&self.found)),
+            Previous::Absent => (self.observe(app.outline(), None), Some(&self.changed)),
             Previous::Known(before) => {
-                let seen = self.look(app.outline(), Some(before));
+                let seen = self.observe(app.outline(), Some(before));
                 let triggers = seen.triggers(before);
                 (seen, triggers.then_some(&self.changed))
             }

@@ -111,7 +111,7 @@ fn first_list(apps: Vec<Lenient<CachedApp>>) -> Vec<Event<Lenient<CachedApp>>> {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_is_said_once_and_the_others_are_served() {
+async fn an_unreadable_object_is_reported_once_and_the_others_are_served() {
     let mut events = first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]);
     events.extend([Event::Apply(unreadable("bad")), Event::Apply(unreadable("bad"))]);
     events.extend(first_list(vec![app("a", json!({})), unreadable("bad"), app("b", json!({}))]));
@@ -145,7 +145,7 @@ async fn spec_requests_and_a_missing_finalizer_wake_a_reconcile_and_our_own_writ
     let own = [json!({"metadata": {"finalizers": [FINALIZER]}}), finalized()];
     events.extend(own.map(|change| Event::Apply(app("a", change))));
     let reported = follow_apps(events.clone(), &[]).await;
-    assert_eq!((reported.found.len(), reported.woken.len()), (1, 0), "the first look");
+    assert_eq!((reported.found.len(), reported.woken.len()), (1, 0), "the first list");
     events.push(Event::Apply(bare.clone()));
     assert_eq!(follow_apps(events.clone(), &[]).await.woken.len(), 1, "the finalizer is missing");
     events.extend([Event::Apply(app("a", finalized())), Event::Apply(app("a", finalized()))]);
@@ -281,7 +281,7 @@ async fn follow_all<K: Kept + Clone + 'static, H: EventHandler<K>>(
 }
 
 #[tokio::test]
-async fn a_connection_that_a_new_list_no_longer_has_or_that_cannot_be_read_is_told_like_a_deletion() {
+async fn a_connection_that_is_missing_in_a_new_list_or_unreadable_counts_as_deleted() {
     let listed = |names: &[&str]| {
         let all = names.iter().map(|name| Event::InitApply(named::<IamConnection>(name, json!({}))));
         [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect::<Vec<_>>()
@@ -385,7 +385,7 @@ async fn a_refused_watch_is_counted_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_there_at_the_start_is_told_if_it_changed_while_nobody_watched() {
+async fn an_existing_connection_triggers_at_the_start_if_it_changed_while_no_process_watched() {
     let observed = |name: &str, generation: i64| {
         named::<IamConnection>(name, json!({"status": {"observedGeneration": generation}}))
     };
@@ -404,7 +404,7 @@ async fn a_connection_that_is_there_at_the_start_is_told_if_it_changed_while_nob
 }
 
 #[tokio::test]
-async fn a_namespace_that_a_new_list_no_longer_has_or_has_with_other_labels_is_told() {
+async fn a_namespace_that_is_missing_or_relabeled_in_a_new_list_triggers() {
     let listed = |labels: &[(&str, Value)]| {
         let all = labels.iter().map(|(name, labels)| {
             Event::InitApply(named::<NamespaceMeta>(name, json!({"metadata": {"labels": labels}})))

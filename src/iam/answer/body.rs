@@ -192,7 +192,7 @@ struct RoleList {
 }
 
 impl RoleList {
-    /// With the roles of a list of names that it does not have; a name alone does not tell how a role is held.
+    /// Adds the roles of a list of names that are missing here; a name alone does not show how a role is held.
     fn with_names(mut self, names: Self) -> Self {
         let known: HashSet<String> = self.direct.iter().chain(&self.inherited).map(|role| role.name.clone()).collect();
         self.direct.extend(names.direct.into_iter().filter(|role| !known.contains(&role.name)));

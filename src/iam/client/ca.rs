@@ -124,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::LazyLock;
 
-    /// Three certificates of different authorities; a certificate of 65 KiB and more is none that anybody makes.
+    /// Three certificates of different authorities; no authority makes one of 65 KiB or more.
     static PEM: LazyLock<Vec<String>> =
         LazyLock::new(|| (0..3).map(|_| iam_simulator::Simulator::spawn().ca_pem().trim().to_owned()).collect());
 

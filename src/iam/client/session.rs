@@ -20,7 +20,7 @@ use tracing::Instrument;
 pub struct Session {
     endpoint: Endpoint,
     authenticator: Authenticator,
-    /// Whose credentials they are.
+    /// The owner of the credentials.
     owner: Flow,
 }
 

@@ -140,7 +140,7 @@ impl ApiFlavor for CloudPartnerNavigator {
         Request::new(Operation::ListApps, Method::GET, &["v2", "orgs", &org.0, "oauth-apps"]).page(page)
     }
 
-    /// A 404 can mean that there is no such operation or no such organization; reading an app tells. (undocumented)
+    /// A 404 can mean that there is no such operation or no such organization; reading an app decides. (undocumented)
     fn list_unsupported(&self, answer: &Answer) -> bool {
         matches!(answer.status, 404 | 405 | 501)
     }
@@ -180,7 +180,7 @@ impl ApiFlavor for CloudPartnerNavigator {
         15
     }
 
-    /// A 404 can mean that there is no such operation or no such app; a read tells, and is due after either.
+    /// A 404 can mean that there is no such operation or no such app; a read decides, and follows in either case.
     fn deletion(&self, answer: &Answer) -> Option<Deletion> {
         matches!(answer.status, 404 | 405 | 501).then_some(Deletion::NotOffered)
     }

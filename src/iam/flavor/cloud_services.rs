@@ -160,12 +160,13 @@ impl ApiFlavor for CloudServices {
         15
     }
 
-    /// A client of the API takes the words of the message for an absence too. [csp-delete]
+    /// A known client of the API also treats this message as absence. [csp-delete]
     fn deletion(&self, answer: &Answer) -> Option<Deletion> {
-        let said = || answer.message().is_some_and(|message| message.to_ascii_lowercase().contains("not found"));
+        let says_not_found =
+            || answer.message().is_some_and(|message| message.to_ascii_lowercase().contains("not found"));
         match answer.status {
             404 => Some(Deletion::NotFound),
-            400 if said() => Some(Deletion::NotFound),
+            400 if says_not_found() => Some(Deletion::NotFound),
             _ => None,
         }
     }

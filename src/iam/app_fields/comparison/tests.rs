@@ -273,7 +273,7 @@ fn an_organization_that_the_spec_names_for_the_first_time_is_sent_to_the_api() {
 }
 
 #[test]
-fn what_somebody_grants_beyond_the_scopes_of_the_spec_is_drift() {
+fn scopes_granted_beyond_those_of_the_spec_are_drift() {
     let differs = |scopes: Value, shown: Value| {
         let desired = object(json!({ "allowedScopes": scopes }));
         !differences(&desired, &object(json!({ "allowedScopes": shown }))).is_empty()

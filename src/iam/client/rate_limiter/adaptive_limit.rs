@@ -24,7 +24,7 @@ struct Aimd {
     successes: usize,
     /// Failures without a success between them.
     failures: u32,
-    /// Where the last of them came from.
+    /// The source of the last failure.
     source: Option<u64>,
 }
 
@@ -41,16 +41,16 @@ impl AdaptiveLimit {
     }
 
     /// Waits for a permit, which is released on drop, unless the circuit is open or opens meanwhile.
-    pub async fn acquire(&self, turn: &Flow) -> Result<Permit, CircuitOpen> {
+    pub async fn acquire(&self, flow: &Flow) -> Result<Permit, CircuitOpen> {
         let mut circuit_open = self.circuit_open.subscribe();
         tokio::select! {
             biased;
-            permit = self.queue.acquire(turn) => Ok(permit),
+            permit = self.queue.acquire(flow) => Ok(permit),
             _ = circuit_open.wait_for(|is_open| *is_open) => Err(CircuitOpen),
         }
     }
 
-    /// A request got no usable answer; `source` tells it from others.
+    /// A request from this source got no usable answer.
     pub fn failed(&self, source: u64) {
         let mut aimd = self.aimd();
         if aimd.source.replace(source) == Some(source) {
@@ -241,7 +241,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         (0..3).for_each(|request| limit.failed(request));
-        assert_eq!(waiting.await.unwrap(), Err(CircuitOpen), "who waits when it begins is told");
+        assert_eq!(waiting.await.unwrap(), Err(CircuitOpen), "a waiting call fails when the circuit opens");
         assert_eq!(limit.acquire(&Operator).await.map(drop), Err(CircuitOpen));
         drop(held);
         let trial = limit.acquire(&Operator).await.expect("one may try");

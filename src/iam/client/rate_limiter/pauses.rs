@@ -154,11 +154,11 @@ mod tests {
         let also_paused = ["a", "b", "c"].map(|name| pauses.pause(&org(name), true, &tenant, WAIT, now).also_paused);
         assert_eq!(also_paused, [None, None, Some(Scope::Flow(tenant.clone()))]);
         assert!(pauses.until(&org("d"), &tenant, now).is_some());
-        assert_eq!(pauses.until(&org("d"), &namespace("neighbor"), now), None);
+        assert_eq!(pauses.until(&org("d"), &namespace("other"), now), None);
     }
 
     #[test]
-    fn made_up_organizations_are_one_source_however_many_there_are() {
+    fn invented_organizations_are_one_source_however_many_there_are() {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         for n in 0..100 {
             let (made_up, flow) = (org(&format!("made-up-{n}")), namespace(&format!("n-{}", n % 2)));

@@ -73,7 +73,7 @@ async fn a_429_of_several_organizations_pauses_all_and_each_starts_again_with_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttled_made_up_organizations_do_not_pause_the_connection() {
+async fn throttled_invented_organizations_do_not_pause_the_connection() {
     let rate_limiter = rate_limiter(8);
     let good = known(&rate_limiter, "good");
     for n in 0..100 {
@@ -115,7 +115,7 @@ async fn an_organization_that_does_not_answer_leaves_permits_to_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_up_organizations_that_hang_share_the_permits_of_one() {
+async fn invented_organizations_that_hang_share_the_permits_of_one() {
     let rate_limiter = rate_limiter(8);
     let good = known(&rate_limiter, "good");
     let limiters: Vec<_> =
@@ -128,7 +128,7 @@ async fn made_up_organizations_that_hang_share_the_permits_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_up_organizations_are_forgotten_and_known_ones_are_not() {
+async fn invented_organizations_are_forgotten_and_known_ones_are_not() {
     let rate_limiter = rate_limiter(8);
     known(&rate_limiter, "good");
     for n in 0..10_000 {
@@ -200,11 +200,11 @@ async fn a_quota_is_shared_fairly_between_namespaces() {
     let rate_limiter = Arc::new(RateLimiter::new(64, NonZeroU32::new(1), ConnectionMetrics::default()));
     for _ in 0..48 {
         let rate_limiter = rate_limiter.clone();
-        tokio::spawn(async move { rate_limiter.limiter(&org("a"), &namespace("crowd")).wait_for_turn().await });
+        tokio::spawn(async move { rate_limiter.limiter(&org("a"), &namespace("busy")).wait_for_turn().await });
     }
     tokio::task::yield_now().await;
     let begin = Instant::now();
-    rate_limiter.limiter(&org("b"), &namespace("neighbor")).wait_for_turn().await.unwrap();
-    // After the one whose turn it is, and one more of the crowd.
+    rate_limiter.limiter(&org("b"), &namespace("other")).wait_for_turn().await.unwrap();
+    // After the request whose turn it is, and one more of the busy namespace.
     assert_eq!(begin.elapsed(), Duration::from_secs(3));
 }

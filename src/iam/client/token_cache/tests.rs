@@ -188,7 +188,7 @@ fn each_organization_has_a_token_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_of_made_up_organizations_are_forgotten_and_those_that_serve_are_kept() {
+async fn tokens_of_invented_organizations_are_forgotten_and_those_in_use_are_kept() {
     let load: LoadCredentials =
         Arc::new(|| async { Ok(ConnectionCredentials::ApiToken("a".to_owned().into())) }.boxed());
     let tokens = TokenCache::new(load);
