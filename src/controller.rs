@@ -35,14 +35,14 @@ use triggers::{Subscribers, Trigger};
 use watch_reports::Reporter;
 use watches::Shared;
 
-/// What the controllers of a process are to do.
+/// The settings of the controllers of a process.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Closed once this process may do nothing any more.
     pub guard: LeadershipGuard,
     /// The name of this process, which no other one has.
     pub identity: String,
-    /// Where the Secrets are that connections name.
+    /// The namespace of the Secrets that connections name.
     pub operator_namespace: String,
     /// Namespaces to watch; all when empty.
     pub watch_namespaces: Vec<String>,

@@ -49,7 +49,7 @@ impl fmt::Display for ClientId {
 pub struct ClientSecret(SecretString);
 
 impl ClientSecret {
-    /// Of this value.
+    /// Takes ownership of the value.
     pub fn new(value: String) -> Self {
         Self(value.into())
     }
@@ -75,9 +75,9 @@ impl fmt::Debug for ClientSecret {
 /// The client id and client secret of an app. The API shows a secret that it generated only once, in the answer to the create.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientCredentials {
-    /// The app.
+    /// The client id of the app.
     pub client_id: ClientId,
-    /// Its secret; none for a public client. [csp-struct]
+    /// The client secret; a public client has none. [csp-struct]
     pub client_secret: Option<ClientSecret>,
 }
 
@@ -132,7 +132,7 @@ pub enum Verification {
 /// An app as the API shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteApp {
-    /// Its client id.
+    /// The client id.
     pub id: ClientId,
     /// The documented fields of the answer, within bounds.
     pub fields: Map<String, Value>,
@@ -147,16 +147,16 @@ pub struct RemoteApp {
 /// The roles of an app in its organization.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeldRoles {
-    /// Given to the app itself.
+    /// Roles that the app itself has.
     pub direct: Roles,
-    /// Held through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
+    /// Roles held through a group or a bundle; they cannot be taken from the app. [tcsp-role-binding]
     pub inherited: Roles,
 }
 
-/// The answer to a deletion. Whether the app is gone is found out by reading it.
+/// The answer to a deletion. Only a read shows whether the app is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// Accepted; it may still be in progress.
+    /// The deletion was accepted and may still be in progress.
     Accepted,
     /// No such app.
     NotFound,
@@ -169,7 +169,7 @@ pub enum Deletion {
 /// A failed call. Messages are scrubbed of secrets and cut; they hold no time, count or request id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No usable answer: unreachable, too slow, 5xx or malformed. The request may have taken effect all the same.
+    /// No usable answer: unreachable, too slow, 5xx or malformed. The request may have taken effect nevertheless.
     #[error("{0}")]
     Unavailable(String),
     /// 429, or a request that was not sent because an earlier one got 429.
@@ -207,7 +207,7 @@ impl Error {
         }
     }
 
-    /// Whether the request may have taken effect all the same.
+    /// Whether the request may have taken effect in spite of the error.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
@@ -255,9 +255,8 @@ pub trait Iam: Send + Sync + 'static {
         overlap: Duration,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Requests a token with an app's own credentials, for apps with the grant type client_credentials. Every answer but a failure
-    /// of the API itself is a verification.
-    /// [vmc-org, cpn-account-token]
+    /// Requests a token with an app's own credentials, for apps with the grant type client_credentials. Any answer that is not an
+    /// error of the API itself is a verification. [vmc-org, cpn-account-token]
     fn verify_secret(
         &self,
         org: &OrgId,

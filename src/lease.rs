@@ -94,7 +94,7 @@ enum Attempt {
 }
 
 impl<L: Leases> Candidate<L> {
-    /// Of this identity.
+    /// With this identity.
     pub fn new(leases: L, identity: String) -> Self {
         Self { leases, election: Election::new(identity) }
     }

@@ -1,4 +1,4 @@
-//! From what a reconciliation observed and how it ended to the status that users and tools read.
+//! Makes the status from what a reconciliation observed and from its outcome.
 //! Pure and deterministic: the same state gives the same status, and a transition time moves only with its condition.
 
 mod conditions;
@@ -51,8 +51,8 @@ pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuth
     if status == before { status } else { with_times(observed, status) }
 }
 
-/// Whether the credentials are in the Secret that the spec names, and in no other. While the previous one is still there, it is
-/// the one to remember.
+/// Whether the credentials are in the Secret that the spec names, and in no other. While the previous Secret exists,
+/// status keeps its name.
 fn is_only_secret(observed: &Observed, published: Option<bool>) -> bool {
     let has_previous = match &observed.previous_target {
         Some(SecretState::Owned(_)) => true,
@@ -61,7 +61,7 @@ fn is_only_secret(observed: &Observed, published: Option<bool>) -> bool {
     published == Some(true) && !has_previous
 }
 
-/// The request to reconcile, if it was handled; a resource that waits will come back to it.
+/// The request to reconcile, if it was handled; a resource that waits handles it later.
 fn handled_reconcile(app: &OrgOAuthApp, outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Suspended | Outcome::Waiting { .. } => None,
@@ -71,7 +71,7 @@ fn handled_reconcile(app: &OrgOAuthApp, outcome: &Outcome) -> Option<String> {
     }
 }
 
-/// The times of the remote app are updated when status is written anyway; they are worth no write of their own.
+/// The times of the remote app are updated when status is written anyway, since a change of them alone needs no write.
 fn with_times(observed: &Observed, status: OrgOAuthAppStatus) -> OrgOAuthAppStatus {
     let (Remote::Shown(shown) | Remote::Listed(Some(shown))) = &observed.remote else { return status };
     OrgOAuthAppStatus {
@@ -92,7 +92,7 @@ fn is_published(observed: &Observed) -> Option<bool> {
     observed.secret.as_ref().map(|_| holds && is_ours(observed))
 }
 
-/// What the Secret says of rotation; `None` when it was not read or holds no client secret.
+/// The state of rotation in the Secret; `None` when it was not read or holds no client secret.
 fn rotation(observed: &Observed) -> Option<RotationStatus> {
     let content = observed.contents();
     let stale = stale_consumers(observed);
@@ -114,8 +114,7 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
     })
 }
 
-/// As Kubernetes stores times, so that what is written is what is read again: with a part of a second, status would differ in
-/// every reconciliation.
+/// Kubernetes stores whole seconds, so a time with a fraction would differ from the stored status in every reconciliation.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -20,7 +20,7 @@ const MOST_FINALIZERS: usize = 4 * 1024;
 /// The reason why an object cannot be read is cut here.
 const LONGEST_ERROR: usize = 300;
 
-/// What is kept of an object that is read.
+/// The type that is kept of an object that is read.
 pub trait Kept: Resource<DynamicType = ()> + DeserializeOwned {
     /// Parts of the metadata that are dropped. Never one that a write of the operator sends back.
     const DROPPED: &'static [&'static str] = &[];

@@ -41,14 +41,14 @@ pub(super) struct Scope {
     pub apps: Store<CachedApp>,
     /// Shared, since a store wakes only one of the futures that wait for its first list.
     pub listed: future::Shared<BoxFuture<'static, ()>>,
-    /// Those that existed when the watch began.
+    /// The resources that existed when the watch began.
     pub found: AppRefs,
-    /// Those that were created or changed since.
+    /// The resources that were created or changed since.
     pub changed: AppRefs,
     pub triggers: UnboundedReceiver<Trigger>,
 }
 
-/// What every reconciliation shares.
+/// What all reconciliations share.
 pub(super) struct Context {
     operator: Arc<Operator<Kubernetes, WatchedConnections>>,
     concurrency: ConcurrencyLimits,

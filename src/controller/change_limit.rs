@@ -18,7 +18,7 @@ pub struct ChangeLimit(Mutex<PrunedMap<u64, Accepted>>);
 struct Accepted {
     change: u64,
     at: Instant,
-    /// Whether its Secret changed since.
+    /// Whether the Secret of the resource changed since.
     secret_changed: bool,
 }
 

@@ -29,10 +29,10 @@ use users::Users;
 const USERS_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the check of a Ready connection holds, so that replaced credentials are noticed soon.
 const READY_RECHECK: Duration = Duration::from_secs(60);
-/// How long that of a connection holds that is not Ready.
+/// How long the check of a connection that is not Ready holds.
 const UNREADY_RECHECK: Duration = Duration::from_secs(10);
 
-/// What every check shares.
+/// What all checks share.
 struct Context {
     operator: Arc<Operator<Kubernetes, WatchedConnections>>,
     connections: Store<IamConnection>,
@@ -43,7 +43,7 @@ struct Context {
     last_ready: Arc<LastReady>,
 }
 
-/// Checks connections without end.
+/// Runs the controller of connections; it never returns.
 pub(super) async fn run_connection_controller(
     operator: Arc<Operator<Kubernetes, WatchedConnections>>,
     connections: Store<IamConnection>,
@@ -66,7 +66,7 @@ pub(super) async fn run_connection_controller(
 fn changed_connection(trigger: &Trigger) -> Option<ObjectRef<IamConnection>> {
     match trigger {
         Trigger::Connection(name) => Some(ObjectRef::new(name)),
-        // That a connection is Ready was found out here.
+        // The status that this controller wrote caused it, so there is nothing to check.
         Trigger::ConnectionReady(_) | Trigger::Namespace(_) | Trigger::Secret(_) => None,
     }
 }
@@ -124,8 +124,8 @@ impl Context {
         Users::by_connection(&apps).remove(connection).unwrap_or_default()
     }
 
-    /// The resources of such connections that a grant covers. One without a grant is no user: no connection is checked because
-    /// of it, nor about its organization.
+    /// The resources of the selected connections that a grant covers. A resource without a grant is no user: it causes no check, and
+    /// none about its organization.
     async fn granted_apps(&self, of: impl Fn(&str) -> bool) -> Vec<Arc<CachedApp>> {
         let mut granted = Vec::new();
         for app in self.apps.iter().flat_map(Store::state) {

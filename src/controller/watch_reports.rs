@@ -15,10 +15,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde_json::json;
 
-/// What is to be reported of an object.
+/// A report about an object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchReport {
-    /// It cannot be read.
+    /// The object cannot be read.
     Unreadable {
         /// The object.
         regarding: ObjectReference,
@@ -27,7 +27,7 @@ pub enum WatchReport {
         /// The message of its condition `Stalled`, if it has one.
         stalled: Option<String>,
     },
-    /// It was deleted after someone else had removed its finalizer.
+    /// The resource was deleted after someone else had removed its finalizer.
     FinalizerRemoved {
         /// The resource.
         regarding: ObjectReference,

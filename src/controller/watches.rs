@@ -52,28 +52,28 @@ impl Shared {
     }
 }
 
-/// What was known of an object.
+/// The state of an object before an event of its watch.
 enum Previous<S> {
-    /// Nothing: the watch has just begun.
+    /// The watch has just begun.
     Unknown,
-    /// That there was none, or none that can be read.
+    /// The object did not exist, or could not be read.
     Absent,
-    /// What was remembered of it.
+    /// The state that the handler recorded.
     Known(S),
 }
 
 /// Handles the events of a watch, after its store was updated.
 trait EventHandler<K: Resource>: Send {
-    /// What is remembered of an object.
+    /// What the handler records of an object.
     type State: Send;
 
-    /// It was created or changed. `before` is what was known of the same object.
+    /// The object was created or changed.
     fn on_apply(&self, object: &K, before: Previous<Self::State>) -> Self::State;
 
-    /// It was deleted.
+    /// The object was deleted.
     fn on_delete(&self, object: &ObjectRef<K>, last: Self::State);
 
-    /// It exists and cannot be read any more.
+    /// The object exists and can no longer be read.
     fn on_unreadable(&self, object: &ObjectRef<K>, last: Self::State);
 }
 
@@ -89,7 +89,7 @@ pub fn connections(shared: &Shared, subscribers: Subscribers) -> (Store<IamConne
 /// begins triggers its users if it was changed and not checked since.
 struct Connections(Subscribers);
 
-/// What is remembered of a connection.
+/// What is recorded of a connection.
 #[derive(Clone, Copy)]
 struct ConnectionState {
     generation: Option<i64>,
@@ -175,7 +175,7 @@ where
     watcher(api, config.page_size(PAGE)).default_backoff()
 }
 
-/// What is known of an object: what the handler remembers of the one with this uid, or why it cannot be read.
+/// An object in the watch: its uid with the state that the handler recorded, or why it cannot be read.
 enum Known<S> {
     Read(Option<String>, S),
     Unreadable(String),
@@ -250,7 +250,7 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
         self.known.insert(key, Known::Read(uid, seen));
     }
 
-    /// What was known and is not in the list was deleted while nothing was watched.
+    /// An object that is known and not in the list was deleted while nothing was watched.
     fn listed(&mut self) {
         self.writer.apply_watcher_event(&Event::InitDone);
         let mut before = std::mem::take(&mut self.known);
@@ -284,14 +284,14 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
         }
     }
 
-    /// Its last readable state must not be acted upon.
+    /// Removes the object from the store, so that nothing acts upon its last readable state.
     fn forget(&mut self, key: &ObjectRef<K>) {
         if let Some(object) = self.store.get(key) {
             self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
         }
     }
 
-    /// Reported once for each thing that is wrong with it, however often it is read again.
+    /// Reports each error of an object once, however often it is read again.
     fn cannot_read(&mut self, unreadable: &Unreadable) {
         let key = key(&unreadable.metadata);
         self.forget(&key);
@@ -308,7 +308,7 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
     }
 }
 
-/// By name and namespace alone.
+/// The reference has name and namespace only.
 fn key<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<K> {
     let key = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
     match &metadata.namespace {

@@ -95,7 +95,7 @@ impl Answer {
         format!("{}{}", self.status, words.unwrap_or_default())
     }
 
-    /// What an error status means.
+    /// The error for an error status.
     pub fn error(&self) -> Error {
         let message = format!("{}: {}", self.operation, self.refusal());
         let message = self.note.iter().fold(message, |message, note| format!("{message}; {note}"));

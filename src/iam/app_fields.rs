@@ -1,5 +1,5 @@
 //! The fields of an app that a spec sets, under the names of the CRD, which are those of VMware Cloud Services.
-//! What holds for every flavor is here, and asks the flavor for what is particular to it. Pure.
+//! The rules are the same for every flavor; the differences are methods of `ApiFlavor`. Pure.
 
 mod comparison;
 
@@ -112,8 +112,8 @@ impl Fields {
         names.filter(|name| self.values.contains_key(**name)).map(ToString::to_string).collect()
     }
 
-    /// The fields of an update: what changed, and what the API requires beside it. Of the latter, what the spec leaves out stays as
-    /// the API shows it. [csp-upd-struct]
+    /// The fields of an update: what changed, and what the API requires with it. A required field that the spec omits keeps the value that
+    /// the API shows. [csp-upd-struct]
     pub fn for_update(&self, app: &OrgOAuthApp, changed: &[String], shown: Option<&Values>) -> Values {
         let mut fields = self.values.clone();
         fields.retain(|name, _| changed.contains(name));
@@ -139,7 +139,7 @@ impl Fields {
     }
 }
 
-/// A name that tells people whose app it is, and no scopes. A name that Kubernetes accepts is a `displayName`.
+/// The name of the resource, which is always a valid `displayName`, its namespace and name as description, and no scopes.
 fn defaults(app: &OrgOAuthApp) -> Values {
     let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
     let description = format!("{namespace}/{name}");
@@ -152,7 +152,7 @@ pub fn unsupported_paths(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'stati
     unsupported_fields(flavor).chain(flavor.unsupported_role_paths().iter().copied())
 }
 
-/// Those of them that are refused before any request.
+/// The unsupported fields that are refused before any request.
 fn unsupported_fields(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'static str> {
     let can_set = flavor.request_fields();
     let is_fixed = flavor.fixed_grant_types().is_some();
@@ -161,7 +161,7 @@ fn unsupported_fields(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'static s
     fields.chain(flavor.unsupported_paths().iter().copied())
 }
 
-/// What every app has may be stated, and so may a field that is blank.
+/// A spec may state the fixed grant types and blank values.
 fn set_unsupported(flavor: &dyn ApiFlavor, spec: &OrgOAuthAppSpec) -> Vec<String> {
     let value = json!(spec);
     let mut unsupported: Vec<String> =

@@ -26,19 +26,19 @@ use std::time::Duration;
 /// For which organization a token request gets a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenScope {
-    /// For the one that owns the credentials, or for another one that the request names.
+    /// The organization that owns the credentials, or another one that the request names.
     OwnOrganization,
-    /// For the one that the request has to name.
+    /// The organization that the request has to name.
     NamedOrganization,
 }
 
-/// What a token request got.
+/// The result of a token request.
 pub struct TokenResponse {
     /// The access token.
     pub token: SecretString,
     /// How long it is valid.
     pub lifetime: Duration,
-    /// What the token itself says.
+    /// The claims of the token.
     pub claims: TokenClaims,
 }
 
@@ -47,7 +47,7 @@ pub trait Authentication: Send + Sync {
     /// For which organization a token request with such credentials gets a token.
     fn token_scope(&self, kind: CredentialsKind) -> TokenScope;
 
-    /// Asks for an access token for this organization, or for the one that owns the credentials.
+    /// Requests an access token for this organization, or for the one that owns the credentials.
     fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request;
 
     /// Reads the answer to a token request that succeeded.
@@ -235,7 +235,7 @@ impl Authenticator {
     }
 }
 
-/// What a token request counts as.
+/// The label of a token request in the metrics.
 fn refresh(response: &Result<TokenResponse, Error>) -> Refresh {
     match response {
         Ok(_) => Refresh::Granted,

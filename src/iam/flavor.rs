@@ -1,4 +1,4 @@
-//! What is particular to each API: its fields, paths, requests and answers. A flavor is one file that implements `ApiFlavor` and
+//! The differences of the APIs: their fields, paths, requests and answers. A flavor is one file that implements `ApiFlavor` and
 //! `Authentication`; everything else is written once, for all of them.
 
 mod cloud_partner_navigator;

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// One request. It can hold a secret, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Request {
-    /// What is tried.
+    /// The operation, for messages and metrics.
     pub operation: Operation,
     /// The HTTP method.
     pub method: Method,
@@ -32,7 +32,7 @@ pub struct Request {
 /// The body of a request.
 #[derive(Clone)]
 pub enum Body {
-    /// None.
+    /// No body.
     None,
     /// `application/json`.
     Json(Value),

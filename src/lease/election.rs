@@ -1,5 +1,6 @@
 //! The rules of the election, those of client-go: what follows from a read of the Lease. Pure: times are arguments.
-//! Whether another one's claim has run out is judged by our clock, from when we saw it change; its times are never read.
+//! Whether another replica's claim has expired is judged by the local clock, from when it was seen to change; the times in the Lease
+//! are never read.
 
 use super::{LEASE_DURATION, NAME, RENEW_DEADLINE};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -17,7 +18,7 @@ pub(super) struct Election {
     leads_until: Option<Instant>,
 }
 
-/// What is to be done.
+/// The next step of a replica.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision {
     /// Write this; it fails when another one was faster.

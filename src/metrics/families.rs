@@ -31,11 +31,11 @@ pub struct Label {
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, until a restart.
+    /// Only grows, until a restart.
     Counter,
-    /// It goes up and down.
+    /// Goes up and down.
     Gauge,
-    /// It counts values by size.
+    /// Counts values by size.
     Histogram,
 }
 

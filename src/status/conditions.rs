@@ -1,5 +1,5 @@
-//! The conditions of an `OrgOAuthApp`: from what was observed and the outcome to what each condition reports.
-//! Messages repeat no time but a fixed deadline, so that a status that says nothing new is not written again.
+//! Makes the conditions of an `OrgOAuthApp` from what was observed and from the outcome.
+//! Messages hold no time but fixed deadlines, so that an unchanged status is not written again.
 
 use super::{NewCondition, whole_seconds};
 use crate::crd::{ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp};

@@ -38,7 +38,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// As the process of this identity.
+    /// `identity` is the reporting instance.
     pub fn new(client: Client, requests: Requests, identity: &str) -> Self {
         Self { client, requests, instance: text::clean(identity, LONGEST_INSTANCE), rate_limit: Arc::default() }
     }

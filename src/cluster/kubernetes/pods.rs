@@ -14,10 +14,10 @@ use std::borrow::Cow;
 /// A pod, as far as it matters here.
 #[derive(Clone, Debug)]
 pub struct PodSecrets {
-    /// The name, and nothing else.
+    /// Only the name.
     metadata: ObjectMeta,
     secrets: Vec<String>,
-    /// Those that a container took at its start, and when that was.
+    /// The Secrets that a container read at its start, with the time of the start.
     taken: Vec<(String, Timestamp)>,
 }
 

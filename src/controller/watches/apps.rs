@@ -47,26 +47,26 @@ pub(super) struct Apps {
     pub claim_key: ClaimKey,
 }
 
-/// What is known of the client id of a resource's app. What a tenant writes into spec or status proves nothing.
+/// The client id of a resource's app, as far as it is proven. What a tenant writes into spec or status proves nothing.
 enum KnownId {
-    /// It is derived from the uid.
+    /// Derived from the uid.
     Derived,
-    /// The operator signed that it is the resource's.
+    /// In a claim that the operator signed.
     Claimed(Box<str>),
-    /// Nothing.
+    /// Not known.
     Unproven,
 }
 
-/// What is remembered of a resource.
+/// What is recorded of a resource.
 pub(super) struct Seen {
     uid: String,
-    /// Moves with the spec and with deletion.
+    /// Kubernetes increments it with each change of the spec, and with deletion.
     generation: Option<i64>,
-    /// What the annotations ask for.
+    /// The annotations that request a reconciliation or a rotation.
     requests: [Option<String>; 2],
     /// Whether an app may depend on a finalizer that is not there.
     unprotected: bool,
-    /// Whether it may only go once this process lets it.
+    /// Whether only this process may remove its finalizer.
     protected: bool,
     id: KnownId,
 }
@@ -117,7 +117,7 @@ impl Apps {
     }
 }
 
-/// What the annotations ask for.
+/// The annotations that request a reconciliation or a rotation.
 pub fn requests(app: &OrgOAuthApp) -> [Option<String>; 2] {
     [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name).cloned())
 }
@@ -144,7 +144,7 @@ impl EventHandler<CachedApp> for Apps {
             }
         };
         if let Some(subscriber) = subscriber {
-            // Nobody reconciles any more during a shutdown.
+            // During a shutdown there is no receiver any more.
             subscriber.unbounded_send(ObjectRef::from_obj(app)).ok();
         }
         seen

@@ -8,12 +8,12 @@ use crate::iam::{ClientSecret, HeldRoles};
 use serde::de::{MapAccess, SeqAccess};
 use std::collections::HashSet;
 
-/// What a create issues. It can hold a secret, so it has no `Debug`.
+/// The credentials that a create issues. They can hold a secret, so there is no `Debug`.
 #[derive(Default)]
 pub struct CredentialsBody {
-    /// Of which app.
+    /// The client id of the app.
     pub client_id: Option<String>,
-    /// Its secret.
+    /// The client secret.
     pub client_secret: IssuedSecret,
 }
 
@@ -75,7 +75,7 @@ impl Failure {
         self.id.as_deref().or(self.client_id.as_deref())
     }
 
-    /// What went wrong, if it says so.
+    /// The text of the error, if there is one.
     pub fn message(&self) -> Option<&str> {
         first_text([&self.message, &self.error])
     }

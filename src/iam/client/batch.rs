@@ -38,7 +38,7 @@ struct Waiting {
 }
 
 impl Batches {
-    /// Of at most so many deletions each.
+    /// With at most `max` deletions in a batch.
     pub fn new(max: usize) -> Self {
         Self { max, state: Mutex::default() }
     }
@@ -85,7 +85,7 @@ impl Batches {
         (is_first.then_some(number), Vec::new())
     }
 
-    /// What was collected, unless the batch was full before.
+    /// The deletions of the batch, unless it was full and sent before.
     fn take(&self, key: &Key, number: u64) -> Vec<Waiting> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.open.get(key) {

@@ -38,7 +38,7 @@ impl Endpoint {
         Ok(Self { flavor: flavor(settings.api), transport, rate_limiter, metrics, guard: settings.guard.clone() })
     }
 
-    /// What is particular to the API.
+    /// The flavor of the API.
     pub fn flavor(&self) -> &'static dyn ApiFlavor {
         self.flavor
     }

@@ -46,7 +46,7 @@ pub struct RateLimiter {
 #[derive(Default)]
 struct Unanswered {
     requests: u32,
-    /// Why the last one has none.
+    /// Why the last one has none, for messages.
     cause: String,
 }
 
@@ -57,7 +57,7 @@ struct Org {
     used: Instant,
 }
 
-/// Evenly spaced turns.
+/// A limit of requests per second, evenly spaced.
 struct Quota {
     interval: Duration,
     queue: FairQueue,

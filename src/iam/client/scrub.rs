@@ -35,7 +35,7 @@ impl KnownSecrets {
         }
     }
 
-    /// One more.
+    /// Adds a secret.
     pub fn with(mut self, secret: &str) -> Self {
         self.0.push(secret.to_owned().into());
         self

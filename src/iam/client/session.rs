@@ -16,7 +16,7 @@ use crate::iam::{
 };
 use tracing::Instrument;
 
-/// What it takes to make a call.
+/// The endpoint and the credentials of a connection.
 pub struct Session {
     endpoint: Endpoint,
     authenticator: Authenticator,
@@ -31,7 +31,7 @@ impl Session {
         Self { endpoint, authenticator, owner }
     }
 
-    /// What is particular to the API.
+    /// The flavor of the API.
     pub fn flavor(&self) -> &'static dyn ApiFlavor {
         self.endpoint.flavor()
     }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 const EARLY: Duration = Duration::from_secs(180);
 /// While the token is still valid, a renewal that failed transiently is retried after this.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
-/// How long refused credentials are not sent again.
+/// For so long, refused credentials are not sent again.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(60);
 
 /// An access token and the credentials that it came from.
@@ -48,12 +48,12 @@ impl AccessToken {
         self.value.expose_secret()
     }
 
-    /// What the token itself says.
+    /// The claims of the token.
     pub fn claims(&self) -> &TokenClaims {
         &self.claims
     }
 
-    /// Whether it was issued for the credentials of this app.
+    /// Whether the token was issued for the credentials of this app.
     pub fn is_of(&self, app: &ClientId) -> bool {
         match &self.credentials {
             ConnectionCredentials::Client { id, .. } => *id == app.0,
@@ -152,7 +152,7 @@ impl Slot {
         Self { load, state: tokio::sync::Mutex::default(), failures: AtomicU64::new(0) }
     }
 
-    /// Whether it has something that a new slot would not.
+    /// Whether the slot holds a valid token, or a refusal that still counts.
     fn is_occupied(&self) -> bool {
         let now = Instant::now();
         self.state.try_lock().is_ok_and(|state| {

@@ -118,7 +118,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// What it means for the operation.
+    /// The error of the operation.
     pub fn during(self, operation: Operation) -> Error {
         let message = format!("{operation}: {self}");
         match self {
@@ -129,7 +129,7 @@ impl TransportError {
         }
     }
 
-    /// What it counts as.
+    /// The label in the metrics.
     fn result(&self) -> CallResult {
         match self {
             Self::ConnectTimeout | Self::Timeout(_) => CallResult::Timeout,

@@ -12,7 +12,7 @@ const ESCALATE_AFTER: usize = 3;
 /// How long a 429 counts toward that.
 const COUNTS_FOR: Duration = Duration::from_secs(60);
 
-/// What is paused together.
+/// The calls that a pause is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Every call.
@@ -42,7 +42,7 @@ struct Throttle429 {
     at: Instant,
 }
 
-/// What a 429 leads to.
+/// The effect of a 429.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Paused {
     /// How much longer the scope of the call is paused because of it.
