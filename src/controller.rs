@@ -83,7 +83,8 @@ pub async fn run(
         let running = scopes.into_iter().map(|scope| run_app_controller(scope, context.clone(), shutdown.clone()));
         let beside = async {
             tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
-            let (connections, apps) = (connections.clone(), watched.apps.clone());
+            let connections = connections.clone();
+            let apps = watched.apps.clone();
             let checking =
                 run_connection_controller(operator.clone(), connections, apps, scoped, connection_triggers, requested);
             let reporting = watch_reports::publish_all(&operator.cluster, &operator.metrics, reports);
@@ -123,7 +124,8 @@ impl Watches {
         let mut futures = vec![watching_connections];
         let removed_finalizers = Arc::<RemovedFinalizers>::default();
         let observed_secrets = settings.watch_secrets.then(|| observed_secrets(subscribers.clone()));
-        let (mut scopes, mut namespaces) = (Vec::new(), Vec::new());
+        let mut scopes = Vec::new();
+        let mut namespaces = Vec::new();
         for (name, triggers) in names.into_iter().zip(receivers) {
             let (labels, watching_labels) = watches::namespaces(shared, name, subscribers.clone());
             let (apps, [found, changed], watching_apps) = watches::apps(shared, name, removed_finalizers.clone());
@@ -167,7 +169,8 @@ impl Watches {
             Kubernetes::new(client.clone(), options, watched.clone(), self.removed_finalizers.clone(), metrics.clone());
         let store = self.connections.clone();
         let connections = WatchedConnections::new(client, operator_namespace, store, watched, metrics.clone(), guard);
-        let (clock, generate) = (Arc::new(Timestamp::now), Arc::new(generate_secret));
+        let clock = Arc::new(Timestamp::now);
+        let generate = Arc::new(generate_secret);
         let mut operator = Operator::new(cluster, connections, claim_key, clock, generate, metrics);
         operator.observed_secrets = self.observed_secrets.clone();
         operator

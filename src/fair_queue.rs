@@ -68,8 +68,15 @@ impl Drop for Permit {
 impl FairQueue {
     /// With at least one permit.
     pub fn new(limit: usize) -> Self {
-        let (flows, turns, namespaces) = (HashMap::new(), VecDeque::new(), Namespaces::None);
-        Self(Arc::new(Mutex::new(State { limit: limit.max(1), held: 0, flows, turns, tickets: 0, namespaces })))
+        let state = State {
+            limit: limit.max(1),
+            held: 0,
+            flows: HashMap::new(),
+            turns: VecDeque::new(),
+            tickets: 0,
+            namespaces: Namespaces::None,
+        };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Waits for a permit. A caller that is cancelled leaves the queue.

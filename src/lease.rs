@@ -55,7 +55,8 @@ impl Leases for Api<Lenient<Lease>> {
     }
 
     async fn write(&self, lease: &Lease) -> kube::Result<()> {
-        let (params, lease) = (PostParams::default(), Lenient(Ok(lease.clone())));
+        let params = PostParams::default();
+        let lease = Lenient(Ok(lease.clone()));
         match lease.resource_version() {
             None => self.create(&params, &lease).await.map(drop),
             Some(_) => self.replace(NAME, &params, &lease).await.map(drop),
@@ -215,7 +216,7 @@ impl<L: Leases> Leader<L> {
     }
 }
 
-/// Up to a fifth longer, so that replicas do not ask in step.
+/// Up to a fifth longer, so that replicas do not send requests at the same time.
 fn jittered(period: Duration) -> Duration {
     period.mul_f64(1.0 + 0.2 * fastrand::f64())
 }

@@ -234,7 +234,8 @@ impl ConnectionMetrics {
 
     /// A call ended so after so long.
     pub fn called(&self, operation: Operation, result: CallResult, took: Duration) {
-        let (operation, status) = (operation.label(), result.status());
+        let operation = operation.label();
+        let status = result.status();
         self.metrics.remote_calls.get_or_create(&CallLabels { operation, status }).inc();
         self.metrics.remote_call_duration.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
     }

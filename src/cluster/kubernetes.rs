@@ -74,7 +74,9 @@ impl Kubernetes {
     /// Writes these conditions of an object of which nothing else is known.
     pub async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), Error> {
         let body = json!({"metadata": {"uid": of.uid}, "status": {"conditions": conditions}});
-        let (name, params, patch) = (of.name.clone().unwrap_or_default(), patch_params(), Patch::Merge(&body));
+        let name = of.name.clone().unwrap_or_default();
+        let params = patch_params();
+        let patch = Patch::Merge(&body);
         match &of.namespace {
             Some(namespace) => {
                 let api = self.apps(namespace);
@@ -97,7 +99,9 @@ impl Kubernetes {
     async fn patch(&self, app: &OrgOAuthApp, subresource: Option<&str>, body: Value) -> Result<OrgOAuthApp, Error> {
         let api = self.apps(&app.namespace().unwrap_or_default());
         let requests = self.requests.of(app.namespace().as_deref());
-        let (name, params, patch) = (app.name_any(), patch_params(), Patch::Merge(&body));
+        let name = app.name_any();
+        let params = patch_params();
+        let patch = Patch::Merge(&body);
         let answer = match subresource {
             None => requests.write(metrics::Resource::OrgOAuthApps, api.patch(&name, &params, &patch)).await,
             Some(_) => {
@@ -111,7 +115,8 @@ impl Kubernetes {
     async fn create_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, Error> {
         let namespace = secret.namespace().unwrap_or_default();
         let api = self.secrets(&namespace);
-        let (params, secret) = (post_params(dry_run), Lenient(Ok(secret)));
+        let params = post_params(dry_run);
+        let secret = Lenient(Ok(secret));
         let request = api.create(&params, &secret);
         self.write_or_try(&namespace, request, dry_run).await
     }
@@ -119,7 +124,9 @@ impl Kubernetes {
     async fn replace_secret(&self, secret: Secret, dry_run: bool) -> Result<Secret, Error> {
         let namespace = secret.namespace().unwrap_or_default();
         let api = self.secrets(&namespace);
-        let (name, params, secret) = (secret.name_any(), post_params(dry_run), Lenient(Ok(secret)));
+        let name = secret.name_any();
+        let params = post_params(dry_run);
+        let secret = Lenient(Ok(secret));
         let request = api.replace(&name, &params, &secret);
         self.write_or_try(&namespace, request, dry_run).await
     }
@@ -143,7 +150,8 @@ impl Kubernetes {
         let api = self.secrets(&secret.namespace().unwrap_or_default());
         let as_seen = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let params = DeleteParams::default().preconditions(as_seen);
-        let (name, requests) = (secret.name_any(), self.requests.of(secret.namespace().as_deref()));
+        let name = secret.name_any();
+        let requests = self.requests.of(secret.namespace().as_deref());
         requests.write(metrics::Resource::Secrets, api.delete(&name, &params)).await.map(drop)
     }
 
@@ -259,7 +267,9 @@ impl Cluster for Kubernetes {
     ) -> Result<(), Error> {
         let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
         let body = json!({"metadata": {"uid": connection.metadata.uid}, "status": status});
-        let (name, params, patch) = (connection.name_any(), patch_params(), Patch::Merge(&body));
+        let name = connection.name_any();
+        let params = patch_params();
+        let patch = Patch::Merge(&body);
         let patch = api.patch_status(&name, &params, &patch);
         self.requests.write(metrics::Resource::IamConnectionsStatus, patch).await.map(drop)
     }

@@ -65,13 +65,15 @@ pub(super) async fn run_app_controller(
 ) {
     // Before the list is there, a trigger would affect no app.
     tokio::select! { () = listed => {}, () = shutdown.clone() => return }
-    let (mut affected_apps, limits) = (AffectedApps::new(apps.clone()), context.clone());
+    let mut affected_apps = AffectedApps::new(apps.clone());
+    let limits = context.clone();
     let affected = triggers.flat_map(move |trigger| {
         let affected = affected_apps.by(&trigger, Instant::now());
         limits.mark_changed(&trigger, &affected);
         stream::iter(affected.into_iter().map(|app| ObjectRef::from_obj(app.as_ref())))
     });
-    let (delayed, delays) = (apps.clone(), context.clone());
+    let delayed = apps.clone();
+    let delays = context.clone();
     let found = initial_delay::delayed(found, move |app| {
         delayed.get(app).map_or(Duration::ZERO, |app| delays.first_delay(app.outline()))
     });
@@ -131,8 +133,9 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
 
 impl Context {
     pub fn new(operator: Arc<Operator<Kubernetes, WatchedConnections>>, rechecks: RecheckRequests) -> Self {
-        let (concurrency, changes, attempts) =
-            (ConcurrencyLimits::default(), ChangeLimit::default(), Attempts::default());
+        let concurrency = ConcurrencyLimits::default();
+        let changes = ChangeLimit::default();
+        let attempts = Attempts::default();
         Self { operator, concurrency, changes, attempts, rechecks }
     }
 

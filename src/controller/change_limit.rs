@@ -26,7 +26,8 @@ impl ChangeLimit {
     /// How long the resource with this uid has to wait, with `change` as its state. `None` when it may be reconciled, which is then
     /// counted; a reconciliation without a change is not counted and does not wait.
     pub fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
-        let (uid, change) = (fingerprint(uid), fingerprint(change));
+        let uid = fingerprint(uid);
+        let change = fingerprint(change);
         let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = |_: &u64, accepted: &Accepted| accepted.at + MIN_INTERVAL > now;
         let last = accepted.get_or_insert_with(uid, || Accepted { change, at: now, secret_changed: false }, recent);

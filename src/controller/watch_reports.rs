@@ -91,7 +91,9 @@ async fn finalizer_removed(kubernetes: &Kubernetes, app: ObjectReference, client
 }
 
 async fn unreadable(kubernetes: &Kubernetes, regarding: ObjectReference, error: &str, stalled: Option<String>) {
-    let (kind, namespace, name) = (&regarding.kind, &regarding.namespace, &regarding.name);
+    let kind = &regarding.kind;
+    let namespace = &regarding.namespace;
+    let name = &regarding.name;
     tracing::warn!(kind, namespace, name, reason = "Unreadable", "an object cannot be read and is skipped: {error}");
     let message = format!("The operator cannot read this resource and skips it: {error}");
     let has_status = *kind == Some(OrgOAuthApp::kind(&()).into()) || *kind == Some(IamConnection::kind(&()).into());

@@ -232,7 +232,8 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
     }
 
     fn read(&mut self, object: &K, before: Option<Known<H::State>>) {
-        let (key, uid) = (key(object.meta()), object.meta().uid.clone());
+        let key = key(object.meta());
+        let uid = object.meta().uid.clone();
         let before = match before {
             Some(Known::Read(same, seen)) if same == uid => Previous::Known(seen),
             Some(Known::Read(_, seen)) => {

@@ -191,7 +191,8 @@ pub fn roles(entry: &[u8]) -> Option<HeldRoles> {
 /// An app as an entry of a list shows it. [csp-list]
 pub fn listed(flavor: &dyn ApiFlavor, id: ClientId, text: &str) -> Option<RemoteApp> {
     let fields: Map<String, Value> = flavor.normalize(serde_json::from_str(text).ok()?);
-    let (created_at, last_updated_at) = (time(fields.get("createdAt")), time(fields.get("lastUpdatedAt")));
+    let created_at = time(fields.get("createdAt"));
+    let last_updated_at = time(fields.get("lastUpdatedAt"));
     Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
 }
 

@@ -141,7 +141,8 @@ impl Fields {
 
 /// The name of the resource, which is always a valid `displayName`, its namespace and name as description, and no scopes.
 fn defaults(app: &OrgOAuthApp) -> Values {
-    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+    let namespace = app.namespace().unwrap_or_default();
+    let name = app.name_any();
     let description = format!("{namespace}/{name}");
     let defaults = [("displayName", json!(name)), ("description", json!(description)), ("allowedScopes", json!({}))];
     defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -111,7 +111,8 @@ impl HttpIam {
         let limiter = self.session().shared_limiter(org, &self.flow);
         let mut managed = (self.shared.managed)(org);
         managed.insert(asked.clone());
-        let (mut listing, mut page) = (Listing::new(self.flavor(), fields, managed), self.first_page());
+        let mut listing = Listing::new(self.flavor(), fields, managed);
+        let mut page = self.first_page();
         loop {
             let Some(request) = request(&page) else { return Ok(None) };
             let answer = self.session().call(&limiter, request).await?;
@@ -254,7 +255,8 @@ impl Iam for HttpIam {
     }
 
     async fn delete(&self, org: &OrgId, id: &ClientId) -> Result<Deletion, Error> {
-        let (iam, of) = (self.clone(), org.clone());
+        let iam = self.clone();
+        let of = org.clone();
         let send = move |ids: Vec<ClientId>| async move { iam.session().delete(&iam.limiter(&of), &ids).await };
         let answer = self.shared.deletions.delete(org, &self.flow, id, send).await;
         self.shared.apps.invalidate(id);

@@ -72,7 +72,8 @@ impl ComputedGauges {
         connections: impl Iterator<Item = &'a IamConnection>,
         now: Timestamp,
     ) -> Self {
-        let (gauges, mut known) = (Self::default(), BTreeSet::new());
+        let gauges = Self::default();
+        let mut known = BTreeSet::new();
         for connection in connections {
             gauges.add_connection(connection);
             known.insert(connection.name_any());

@@ -46,7 +46,8 @@ pub fn restart(workload: &Value, since: Timestamp) -> Value {
 /// Which Secrets the running containers of a pod took at their start, and when. What an init container did with a Secret
 /// remains when it has ended. Of what is mounted the first start counts, so that many mounts of many Secrets stay few.
 pub fn taken(spec: &Value, status: &Value) -> Vec<(String, Timestamp)> {
-    let (mut taken, mut mounted) = (Vec::new(), HashMap::<&str, Timestamp>::new());
+    let mut taken = Vec::new();
+    let mut mounted = HashMap::<&str, Timestamp>::new();
     for (kind, statuses, states) in [
         ("initContainers", "initContainerStatuses", &["running", "terminated"][..]),
         ("containers", "containerStatuses", &["running"]),

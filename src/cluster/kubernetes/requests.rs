@@ -36,7 +36,8 @@ pub struct Requests {
 impl Requests {
     /// At most `max_kubernetes_requests` at once, and none once the guard is closed. They are for the operator itself.
     pub fn new(max_kubernetes_requests: usize, metrics: Arc<Metrics>, guard: LeadershipGuard) -> Self {
-        let (in_flight, page) = (FairQueue::new(max_kubernetes_requests), FairQueue::new(1));
+        let in_flight = FairQueue::new(max_kubernetes_requests);
+        let page = FairQueue::new(1);
         Self { flow: Flow::Operator, in_flight, page, metrics, guard }
     }
 

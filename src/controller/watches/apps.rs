@@ -33,7 +33,8 @@ pub fn apps(
         None => Api::all(shared.client.clone()),
         Some(name) => Api::namespaced(shared.client.clone(), name),
     };
-    let (reporter, claim_key) = (shared.reporter.clone(), shared.claim_key.clone());
+    let reporter = shared.reporter.clone();
+    let claim_key = shared.claim_key.clone();
     let handler = Apps { found, changed, removed_finalizers, reporter, claim_key };
     let watch = shared.watch(writer, Watched::OrgOAuthApps, handler);
     (apps, [found_apps, changed_apps], Box::pin(watch.for_each_change(stream(api, watcher::Config::default()))))

@@ -60,13 +60,14 @@ impl TokenClaims {
             Some([]) => format!("the token has no role in {place}"),
             Some(roles) => format!("the token has {} in {place}", clean(&roles.join(", "), LISTED)),
         };
-        let needs = match (self.suffices(), operation.is_about_roles()) {
-            (false, _) => "and needs developer, org_admin or org_owner",
-            (true, false) => "which suffices",
-            (true, true) => "which may not suffice for roles",
+        let needs = if !self.suffices() {
+            " and needs developer, org_admin or org_owner"
+        } else if operation.is_about_roles() {
+            ", which may not suffice for roles"
+        } else {
+            ", which suffices"
         };
-        let joined = if self.suffices() { "," } else { "" };
-        format!("{has}{joined} {needs}{IP_POLICY}")
+        format!("{has}{needs}{IP_POLICY}")
     }
 
     fn suffices(&self) -> bool {

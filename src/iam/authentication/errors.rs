@@ -58,7 +58,8 @@ impl TokenError {
             404 => WRONG_PATH,
             _ => "",
         };
-        let (refusal, causes) = (answer.refusal(), format!("{}{other_cause}", accepted_by(request, kind)));
+        let refusal = answer.refusal();
+        let causes = format!("{}{other_cause}", accepted_by(request, kind));
         match org {
             Some(org) if answer.status != 401 => {
                 Self::RefusedForOrganization { org: org.clone(), refusal, advice, causes }

@@ -75,7 +75,8 @@ impl Batches {
         let number = state.next;
         let open = state.open.entry(key.clone()).or_insert(Open { number, waiting: Vec::new() });
         open.waiting.push(waiting);
-        let (is_first, is_full) = (open.waiting.len() == 1, open.waiting.len() >= self.max);
+        let is_first = open.waiting.len() == 1;
+        let is_full = open.waiting.len() >= self.max;
         if is_full {
             return (None, state.open.remove(key).map(|open| open.waiting).unwrap_or_default());
         }

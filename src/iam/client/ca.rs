@@ -43,7 +43,8 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, BundleError> {
         return Err(BundleError::TooLarge);
     }
     let bundle = Bundle(std::str::from_utf8(pem).map_err(|_| BundleError::NotText)?);
-    let (mut certificates, mut at) = (Vec::new(), 0);
+    let mut certificates = Vec::new();
+    let mut at = 0;
     while let Some(begin) = bundle.next_block(at)? {
         let (der, end) = bundle.certificate(begin)?;
         certificates

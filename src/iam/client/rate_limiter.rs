@@ -33,7 +33,7 @@ const UNKNOWN_IDLE: Duration = Duration::from_secs(60);
 pub struct RateLimiter {
     most: usize,
     all: AdaptiveLimit,
-    /// For calls about organizations for which none ever succeeded: however many are made up, they share the permits of one.
+    /// For calls about organizations about which none ever succeeded: however many a tenant invents, they share the permits of one.
     unknown: FairQueue,
     orgs: Mutex<PrunedMap<OrgId, Org>>,
     pauses: watch::Sender<Pauses>,
@@ -86,7 +86,7 @@ pub struct InFlight {
 }
 
 impl RateLimiter {
-    /// With at least one permit, and so many turns in a second if there is a quota.
+    /// With at least one permit, and with a quota if `requests_per_second` is set.
     pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, metrics: ConnectionMetrics) -> Self {
         let quota = requests_per_second.map(|count| Quota {
             interval: Duration::from_secs(1) / count.get(),
@@ -123,8 +123,8 @@ impl RateLimiter {
         }
     }
 
-    /// The same for what all resources of the organization share, so that none waits for the queue of another
-    /// namespace. An organization that may be made up has no turn of its own.
+    /// The same for what all resources of the organization share, so that none waits in the queue of another namespace. An
+    /// organization that may be invented has no queue of its own.
     pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         let limiter = self.limiter(org, flow);
         if limiter.is_known { OrgLimiter { queue_as: Flow::Organization(org.clone()), ..limiter } } else { limiter }
@@ -148,7 +148,8 @@ impl RateLimiter {
         let mut orgs = self.orgs();
         let known: Vec<Arc<AdaptiveLimit>> =
             orgs.iter().filter(|(_, org)| org.is_known).take(2).map(|(_, org)| org.limit.clone()).collect();
-        let (share, now) = (share(self.most), Instant::now());
+        let share = share(self.most);
+        let now = Instant::now();
         let most = if known.is_empty() { self.most } else { share };
         let new = || Org { limit: Arc::new(AdaptiveLimit::new(most)), is_known: true, used: now };
         let found = orgs.get_or_insert_with(org.clone(), new, |_, org| org.is_of_use(now));

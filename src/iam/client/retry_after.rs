@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Without a usable header.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
-/// After a wait of zero, all waiting calls would be sent at once, again and again.
+/// After a wait of zero, all waiting calls would be sent again at the same time.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// A mistaken `Retry-After` must not stop a connection for a day.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);

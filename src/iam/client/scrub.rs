@@ -83,7 +83,8 @@ fn without_tokens(text: &str) -> String {
 /// Removes `requestId: 4f…` and the like wherever it is.
 fn without_request_ids(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
-    let (mut left, mut at) = (String::with_capacity(text.len()), 0);
+    let mut left = String::with_capacity(text.len());
+    let mut at = 0;
     let next = |at: usize| REQUEST_IDS.iter().filter_map(|name| Some((lower[at..].find(name)?, name.len()))).min();
     while let Some((before, length)) = next(at) {
         left.push_str(&text[at..at + before]);

@@ -161,7 +161,8 @@ impl Transport {
             Some(_) => SettingsError::Certificate(error),
             None => SettingsError::Client(error),
         })?;
-        let (endpoint, metrics) = (settings.endpoint.clone(), settings.metrics.clone());
+        let endpoint = settings.endpoint.clone();
+        let metrics = settings.metrics.clone();
         Ok(Self {
             client,
             endpoint,
@@ -247,11 +248,14 @@ impl Transport {
     fn error(&self, request: &Request, known: &KnownSecrets, error: &reqwest::Error) -> TransportError {
         let cause = scrub(&innermost(error), known, &[]);
         tracing::debug!(operation = request.operation.label(), error = cause, "no answer");
-        match (error.is_timeout(), error.is_connect()) {
-            (true, true) => TransportError::ConnectTimeout,
-            (true, false) => TransportError::Timeout(self.timeout),
-            (false, true) => TransportError::Connect(with_ca_hint(cause)),
-            (false, false) => TransportError::Interrupted,
+        if error.is_timeout() && error.is_connect() {
+            TransportError::ConnectTimeout
+        } else if error.is_timeout() {
+            TransportError::Timeout(self.timeout)
+        } else if error.is_connect() {
+            TransportError::Connect(with_ca_hint(cause))
+        } else {
+            TransportError::Interrupted
         }
     }
 }

@@ -93,13 +93,15 @@ fn within_base64(secret: &str, before: usize) -> String {
     let text = [&vec![0; before], secret.as_bytes()].concat();
     let encoded = STANDARD_NO_PAD.encode(&text);
     // The first and the last character may also encode bits of what surrounds the secret.
-    let (begin, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+    let begin = (before * 8).div_ceil(6);
+    let end = text.len() * 8 / 6;
     encoded.get(begin..end).unwrap_or_default().to_owned()
 }
 
 /// The text itself, and the text with one or more layers of escapes decoded, in any order.
 fn decodings(text: &str) -> Vec<String> {
-    let (mut all, mut from) = (vec![text.to_owned()], 0);
+    let mut all = vec![text.to_owned()];
+    let mut from = 0;
     for _ in 0..LAYERS {
         let to = all.len();
         for index in from..to {
