@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 pub const NAME: &str = "oauth-app-operator";
 /// How long a claim counts for the others after they have seen it.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// A leader that could not renew its claim for so long has lost leadership; the rest of the duration is for what it has sent.
+/// A leader that could not renew its claim for so long has lost leadership; the rest of the duration is for requests that are in flight.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// One attempt must leave time for others before the deadline.

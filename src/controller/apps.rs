@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
 
-/// A reconciliation that has not ended by then is cut; the next one finds out what it has done.
+/// A reconciliation that takes longer is canceled; the next one observes what it has done.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
 

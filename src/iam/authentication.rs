@@ -138,7 +138,7 @@ impl Authenticator {
                 return Ok(own);
             }
         }
-        // All who wait for the token share what comes of it, so it must not queue behind the calls of one of them.
+        // All waiting calls share the result of the token request, so it must not queue behind the calls of one namespace.
         let shared = self.endpoint.shared_limiter(org, limiter.flow());
         self.obtain(&shared, Some(org)).await
     }

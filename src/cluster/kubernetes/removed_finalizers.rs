@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A watch that lags longer is restarted.
+/// Longer than a watch can lag, which is restarted before.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Uids, each with when its finalizer was removed.

@@ -52,7 +52,7 @@ impl Requests {
         let _permit = self.in_flight.acquire(&self.flow).await;
         match self.guard.run(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
             Some(Ok(answer)) => answer.map_err(cluster_error),
-            // Another replica may act by now upon what it sees.
+            // Another replica may have taken over meanwhile.
             None => Err(Error::Stale),
             Some(Err(_)) => Err(Error::Unavailable("the Kubernetes API server did not answer in time".into())),
         }

@@ -7,7 +7,7 @@ use crate::iam::request::ErrorDisclosure;
 use serde::de::{MapAccess, SeqAccess};
 use std::cmp::Reverse;
 
-/// What the API says went wrong.
+/// The error in the words of the API.
 #[derive(Default)]
 pub struct ErrorBody {
     message: Option<String>,
