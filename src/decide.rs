@@ -121,10 +121,7 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
             break;
         }
     }
-    match plan.is_empty() {
-        true => finish(observed, waiting),
-        false => Ok(Step::Finish(Outcome::Observed(plan))),
-    }
+    if plan.is_empty() { finish(observed, waiting) } else { Ok(Step::Finish(Outcome::Observed(plan))) }
 }
 
 /// No part has anything left to do now. What waits goes on by itself, so nobody is asked to do anything about the credential.

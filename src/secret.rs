@@ -99,9 +99,10 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
         Some(controller) => Some(&controller.uid) == uid.as_ref() || Some(&controller.uid) == claimed,
         None => claim.is_some(),
     };
-    match ours {
-        true => SecretState::Owned(OwnedSecret::read(app, secret, claim)),
-        false => SecretState::Foreign { app: controller.and_then(name_of_app) },
+    if ours {
+        SecretState::Owned(OwnedSecret::read(app, secret, claim))
+    } else {
+        SecretState::Foreign { app: controller.and_then(name_of_app) }
     }
 }
 
@@ -223,9 +224,10 @@ impl OwnedSecret {
     /// Kubernetes lets nobody change the data of an immutable Secret.
     fn replace(&self, render: impl FnOnce(Secret) -> Secret) -> SecretWrite {
         let new = render(Secret::clone(&self.secret));
-        match self.is_immutable() && new.data != self.secret.data {
-            false => SecretWrite::Replace(new),
-            true => SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(contents::as_new(new)) },
+        if self.is_immutable() && new.data != self.secret.data {
+            SecretWrite::Recreate { old: self.secret.clone(), new: Box::new(contents::as_new(new)) }
+        } else {
+            SecretWrite::Replace(new)
         }
     }
 

@@ -38,10 +38,13 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match &observed.remote {
         Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
         Remote::Absent => Ok(claim_free(observed, id)),
-        Remote::Shown(app) => match app.is_caller {
-            true => Err(id_of_the_operator(&id)),
-            false => claim_existing(observed, id),
-        },
+        Remote::Shown(app) => {
+            if app.is_caller {
+                Err(id_of_the_operator(&id))
+            } else {
+                claim_existing(observed, id)
+            }
+        }
         Remote::AsDefined => claim_existing(observed, id),
     }
 }
@@ -64,24 +67,33 @@ fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match proof_of_restore(observed) {
         Possession::Unknown(secret) => Ok(Step::Call(Call::VerifySecret(id, secret))),
         Possession::Proven => Ok(Step::Claim { id, origin: ClaimOrigin::Restored }),
-        Possession::NotKnown(said) => match has_claim {
-            true => Ok(Step::Finish(owner_not_known(&id, &said))),
-            false => adopt(observed, id),
-        },
-        Possession::NotProvable => match has_claim {
-            true => Ok(Step::Claim { id, origin: ClaimOrigin::Restored }),
-            false => adopt(observed, id),
-        },
+        Possession::NotKnown(said) => {
+            if has_claim {
+                Ok(Step::Finish(owner_not_known(&id, &said)))
+            } else {
+                adopt(observed, id)
+            }
+        }
+        Possession::NotProvable => {
+            if has_claim {
+                Ok(Step::Claim { id, origin: ClaimOrigin::Restored })
+            } else {
+                adopt(observed, id)
+            }
+        }
         Possession::Refused => adopt(observed, id),
     }
 }
 
 fn adopt(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match observed.app.spec.adoption_policy {
-        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => match may_adopt(observed) {
-            true => Ok(Step::Claim { id, origin: ClaimOrigin::Adopted }),
-            false => Err(adoption_not_allowed(observed)),
-        },
+        AdoptionPolicy::Adopt | AdoptionPolicy::AdoptAndRotate => {
+            if may_adopt(observed) {
+                Ok(Step::Claim { id, origin: ClaimOrigin::Adopted })
+            } else {
+                Err(adoption_not_allowed(observed))
+            }
+        }
         AdoptionPolicy::Never => Err(id_taken(&id)),
     }
 }
@@ -95,10 +107,13 @@ fn intended(observed: &Observed, id: ClientId) -> Next {
     match &observed.remote {
         Remote::Unread | Remote::Listed(_) => Ok(Some(Step::Call(Call::Read(id)))),
         Remote::Absent | Remote::AsDefined => Ok(None),
-        Remote::Shown(app) => match app.is_caller {
-            true => Err(id_of_the_operator(&id)),
-            false => Ok(Some(claim_created(observed, id))),
-        },
+        Remote::Shown(app) => {
+            if app.is_caller {
+                Err(id_of_the_operator(&id))
+            } else {
+                Ok(Some(claim_created(observed, id)))
+            }
+        }
     }
 }
 
@@ -134,9 +149,10 @@ fn adoption_not_allowed(observed: &Observed) -> Blocked {
 /// A tenant learns no more of another one than that it is there. The deletion of a resource that intends to create an app
 /// may find that it has created it.
 fn id_conflict(observed: &Observed, id: &ClientId, other: &OrgOAuthApp) -> Blocked {
-    let other = match observed.app.namespace() == other.namespace() {
-        true => format!("OrgOAuthApp {}", other.name_any()),
-        false => "an OrgOAuthApp of another namespace".to_owned(),
+    let other = if observed.app.namespace() == other.namespace() {
+        format!("OrgOAuthApp {}", other.name_any())
+    } else {
+        "an OrgOAuthApp of another namespace".to_owned()
     };
     let leaves_app = match ownership(observed) {
         Ownership::Unproven => ", which leaves the app as it is,",
@@ -156,13 +172,12 @@ fn id_of_the_operator(id: &ClientId) -> Blocked {
 }
 
 fn id_taken(id: &ClientId) -> Blocked {
-    let message = match id.0.starts_with(DERIVED_ID) {
-        true => {
-            format!("app {id} exists and nothing proves that it is this resource's; adopt it with spec.adoptionPolicy")
-        }
-        false => format!(
+    let message = if id.0.starts_with(DERIVED_ID) {
+        format!("app {id} exists and nothing proves that it is this resource's; adopt it with spec.adoptionPolicy")
+    } else {
+        format!(
             "an app with spec.id {id} exists that this resource did not create; delete this resource and create it again with another id, or adopt the app with spec.adoptionPolicy"
-        ),
+        )
     };
     Blocked::new(Reason::IdTaken, message)
 }

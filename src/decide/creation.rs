@@ -51,9 +51,10 @@ pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
     if let Some(step) = absence::confirm(observed) {
         return step;
     }
-    match contents.pending.is_some() || observed.provided_secret().is_some() {
-        true => create(observed, fields),
-        false => stage(observed, &contents, &observed.generated_secret, RotationMode::Create),
+    if contents.pending.is_some() || observed.provided_secret().is_some() {
+        create(observed, fields)
+    } else {
+        stage(observed, &contents, &observed.generated_secret, RotationMode::Create)
     }
 }
 
@@ -111,9 +112,10 @@ fn created_or_never_gone(
             Validity::Invalid(_) => {
                 let neither_is_valid =
                     !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current);
-                match neither_is_valid {
-                    true => replace(observed, contents, pending, fields),
-                    false => Some(not_verified(observed, contents, said)),
+                if neither_is_valid {
+                    replace(observed, contents, pending, fields)
+                } else {
+                    Some(not_verified(observed, contents, said))
                 }
             }
         },
@@ -137,9 +139,10 @@ fn refused(observed: &Observed, fault: &iam::Error) -> Step {
     let may_appear = observed.contents().pending.is_some_and(|pending| {
         observed.progress(&pending.secret) == PendingProgress::Found && is_recent(pending.since, observed.now)
     });
-    match is_free && !may_appear && is_intent(observed) {
-        true => Step::Unclaim,
-        false => Step::Finish(after_fault(&observed.app, explained(observed, fault))),
+    if is_free && !may_appear && is_intent(observed) {
+        Step::Unclaim
+    } else {
+        Step::Finish(after_fault(&observed.app, explained(observed, fault)))
     }
 }
 

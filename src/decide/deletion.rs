@@ -50,10 +50,13 @@ fn delete(observed: &Observed) -> Result<Step, Blocked> {
         Ownership::Ours => delete_app(observed),
         Ownership::Intended => delete_proven(observed, proof_of_creation(observed)),
         Ownership::Elsewhere { endpoint } => Err(with_retain_hint(&endpoint_changed(observed, &endpoint))),
-        Ownership::Unproven => match key_is_lost(observed) {
-            true => Err(with_retain_hint(&lost_key(observed))),
-            false => delete_restored(observed),
-        },
+        Ownership::Unproven => {
+            if key_is_lost(observed) {
+                Err(with_retain_hint(&lost_key(observed)))
+            } else {
+                delete_restored(observed)
+            }
+        }
     }
 }
 
@@ -84,10 +87,13 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
         Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(observed.client_id()))),
         Remote::Absent => Ok(drop_absent(observed)),
         Remote::AsDefined => delete_app(observed),
-        Remote::Shown(shown) => match shown.is_caller {
-            true => Ok(Step::DropFinalizer),
-            false => delete_possessed(observed, possession),
-        },
+        Remote::Shown(shown) => {
+            if shown.is_caller {
+                Ok(Step::DropFinalizer)
+            } else {
+                delete_possessed(observed, possession)
+            }
+        }
     }
 }
 
@@ -107,10 +113,7 @@ fn delete_possessed(observed: &Observed, possession: Possession) -> Result<Step,
 fn drop_absent(observed: &Observed) -> Step {
     let staged_at = observed.contents().pending.map(|pending| pending.since);
     let may_appear = staged_at.is_some_and(|at| is_recent(at, observed.now));
-    match is_seen_twice(observed) && !may_appear {
-        true => remove_secrets(observed),
-        false => absent_once(observed, staged_at),
-    }
+    if is_seen_twice(observed) && !may_appear { remove_secrets(observed) } else { absent_once(observed, staged_at) }
 }
 
 fn lost_key(observed: &Observed) -> Blocked {
@@ -153,14 +156,20 @@ fn send_deletion(observed: &Observed, id: ClientId) -> Step {
         return Step::Call(Call::Delete(id));
     }
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => match is_known_absent(observed) {
-            true => Step::Call(Call::Read(id)),
-            false => absent_once(observed, observed.remembered.unanswered_create),
-        },
-        Remote::Absent => match is_known_absent(observed) {
-            true => remove_secrets(observed),
-            false => Step::Call(Call::Delete(id)),
-        },
+        Remote::Unread | Remote::Listed(_) => {
+            if is_known_absent(observed) {
+                Step::Call(Call::Read(id))
+            } else {
+                absent_once(observed, observed.remembered.unanswered_create)
+            }
+        }
+        Remote::Absent => {
+            if is_known_absent(observed) {
+                remove_secrets(observed)
+            } else {
+                Step::Call(Call::Delete(id))
+            }
+        }
         Remote::Shown(_) | Remote::AsDefined => Step::Call(Call::Delete(id)),
     }
 }
@@ -173,14 +182,18 @@ fn confirm_deletion(observed: &Observed, id: ClientId, deletion: &Deletion) -> R
     };
     match &observed.remote {
         Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
-        Remote::Absent => Ok(match was_accepted_now || is_known_absent(observed) {
-            true => remove_secrets(observed),
-            false => absent_once(observed, observed.remembered.unanswered_create),
+        Remote::Absent => Ok(if was_accepted_now || is_known_absent(observed) {
+            remove_secrets(observed)
+        } else {
+            absent_once(observed, observed.remembered.unanswered_create)
         }),
-        Remote::Shown(_) | Remote::AsDefined => match is_not_offered && !was_accepted(observed) {
-            true => Err(deletion_not_offered(&id)),
-            false => Ok(still_shown(&id)),
-        },
+        Remote::Shown(_) | Remote::AsDefined => {
+            if is_not_offered && !was_accepted(observed) {
+                Err(deletion_not_offered(&id))
+            } else {
+                Ok(still_shown(&id))
+            }
+        }
     }
 }
 

@@ -18,18 +18,16 @@ pub fn drift(observed: &Observed) -> Vec<String> {
 
 /// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
 pub fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
-    match is_synced(&observed.app) || !observed.updated.is_empty() {
-        true => app_fields::differences(fields.values(), &shown.fields),
-        false => app_fields::changes(fields.values(), &shown.fields),
+    if is_synced(&observed.app) || !observed.updated.is_empty() {
+        app_fields::differences(fields.values(), &shown.fields)
+    } else {
+        app_fields::changes(fields.values(), &shown.fields)
     }
 }
 
 /// The fields that a create cannot carry and no update has carried since.
 pub fn left_by_create(observed: &Observed, fields: &Fields) -> Vec<String> {
-    match observed.updated.is_empty() {
-        true => fields.left_by_create(),
-        false => Vec::new(),
-    }
+    if observed.updated.is_empty() { fields.left_by_create() } else { Vec::new() }
 }
 
 /// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.

@@ -41,10 +41,7 @@ fn protect(observed: &Observed) -> Option<Step> {
 
 /// A token comes before the finalizer, so that a resource whose connection never worked can be deleted without it.
 fn ensure_finalizer(observed: &Observed) -> Option<Step> {
-    let add = || match observed.authenticated {
-        true => Step::AddFinalizer,
-        false => Step::Call(Call::Authenticate),
-    };
+    let add = || if observed.authenticated { Step::AddFinalizer } else { Step::Call(Call::Authenticate) };
     protect(observed).or_else(|| (!has_finalizer(&observed.app)).then(add))
 }
 

@@ -15,9 +15,10 @@ use crate::secret::RotationMode;
 /// The step that leads to a first secret.
 pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => Ok(match may_exist(observed) {
-            true => Step::Call(Call::Read(observed.client_id())),
-            false => creation::create(observed, fields),
+        Remote::Unread | Remote::Listed(_) => Ok(if may_exist(observed) {
+            Step::Call(Call::Read(observed.client_id()))
+        } else {
+            creation::create(observed, fields)
         }),
         Remote::Absent => Ok(creation::create(observed, fields)),
         Remote::Shown(_) | Remote::AsDefined => secret_of_existing(observed),

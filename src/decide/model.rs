@@ -360,9 +360,10 @@ impl Observed {
 
     /// How far a secret has come in this reconcile.
     pub fn progress(&self, secret: &ClientSecret) -> PendingProgress {
-        let found = match self.remembered.refused_pending.as_ref() == Some(secret) {
-            true => PendingProgress::Refused,
-            false => PendingProgress::Found,
+        let found = if self.remembered.refused_pending.as_ref() == Some(secret) {
+            PendingProgress::Refused
+        } else {
+            PendingProgress::Found
         };
         self.facts(secret).map_or(found, |facts| facts.progress)
     }

@@ -45,9 +45,10 @@ fn overlap_in_progress(
         return promote(observed, contents, &pending.secret, pending.since);
     }
     // What consumers find is not valid, so the other rotation is not waited for.
-    match contents.is_edited(&observed.app) || refused(observed, contents).is_some() {
-        true => stage(observed, contents, &pending.secret, RotationMode::Replace),
-        false => rotation_in_progress(observed),
+    if contents.is_edited(&observed.app) || refused(observed, contents).is_some() {
+        stage(observed, contents, &pending.secret, RotationMode::Replace)
+    } else {
+        rotation_in_progress(observed)
     }
 }
 
@@ -94,14 +95,20 @@ fn overlap_accepted_but_refused(
         Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
         Instead::TooEarly => not_verified(observed, contents, said),
         Instead::Ask(current) => verify(observed, &current),
-        Instead::NotKnown => match has_ended {
-            true => stage(observed, contents, secret, RotationMode::Replace),
-            false => not_verified(observed, contents, said),
-        },
-        Instead::Current => match has_ended {
-            true => discard(observed, contents),
-            false => not_verified(observed, contents, said),
-        },
+        Instead::NotKnown => {
+            if has_ended {
+                stage(observed, contents, secret, RotationMode::Replace)
+            } else {
+                not_verified(observed, contents, said)
+            }
+        }
+        Instead::Current => {
+            if has_ended {
+                discard(observed, contents)
+            } else {
+                not_verified(observed, contents, said)
+            }
+        }
     }
 }
 
@@ -151,10 +158,13 @@ fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestam
         Validity::NotAsked => Instead::Ask(current.clone()),
         Validity::Valid | Validity::NotProvable => Instead::Current,
         // One refusal may be false.
-        Validity::Invalid(_) => match is_refused_for_good(observed, current) {
-            true => Instead::Nothing,
-            false => Instead::NotKnown,
-        },
+        Validity::Invalid(_) => {
+            if is_refused_for_good(observed, current) {
+                Instead::Nothing
+            } else {
+                Instead::NotKnown
+            }
+        }
         Validity::NotKnown(_) => Instead::NotKnown,
     }
 }

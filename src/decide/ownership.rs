@@ -35,10 +35,7 @@ pub fn ownership(observed: &Observed) -> Ownership {
     if is_derived(observed) || is_created(observed) {
         return Ownership::Ours;
     }
-    match holds_claim(observed) {
-        true => Ownership::Intended,
-        false => Ownership::Unproven,
-    }
+    if holds_claim(observed) { Ownership::Intended } else { Ownership::Unproven }
 }
 
 /// Whether the app is known to be the resource's.

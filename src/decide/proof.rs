@@ -61,10 +61,13 @@ pub fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
 pub fn refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
     match observed.validity(&current) {
-        Validity::Invalid(said) | Validity::NotKnown(said) => match is_reported_refused(&observed.app) {
-            true => Some(said),
-            false => refused(observed, contents),
-        },
+        Validity::Invalid(said) | Validity::NotKnown(said) => {
+            if is_reported_refused(&observed.app) {
+                Some(said)
+            } else {
+                refused(observed, contents)
+            }
+        }
         Validity::NotAsked | Validity::NotProvable | Validity::Valid => None,
     }
 }
@@ -162,10 +165,7 @@ fn due(observed: &Observed, contents: &SecretContents) -> Due {
     let is_asked = reconcile_requested(&observed.app).is_some();
     let is_changed = !observed.updated.is_empty() || is_changed_after(observed, proven_at);
     let is_doubted = was_refused || is_reported_refused(&observed.app) || is_reported_refused_once(&observed.app);
-    match is_old || is_doubted || is_asked || is_changed {
-        true => Due::Again,
-        false => Due::No,
-    }
+    if is_old || is_doubted || is_asked || is_changed { Due::Again } else { Due::No }
 }
 
 /// The secret that consumers find, if it is the one that was published. One that was edited is verified before it is trusted.
@@ -209,9 +209,10 @@ fn may_be_late(observed: &Observed, contents: &SecretContents) -> bool {
 
 /// The Secret was published at once; it is Ready once the API knows it.
 fn unproven(observed: &Observed, contents: &SecretContents, said: &str) -> Step {
-    match may_be_late(observed, contents) {
-        true => waiting(observed, contents, Reason::SecretNotProven, "yet", said),
-        false => invalid(observed, contents, said),
+    if may_be_late(observed, contents) {
+        waiting(observed, contents, Reason::SecretNotProven, "yet", said)
+    } else {
+        invalid(observed, contents, said)
     }
 }
 

@@ -20,15 +20,13 @@ const ANOTHER_ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
     let read = || Some(Step::Call(Call::Read(observed.client_id())));
     match &observed.remote {
-        Remote::Unread => Ok(match is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() {
-            true => Some(Step::Call(Call::FindInList(observed.client_id()))),
-            false => read(),
+        Remote::Unread => Ok(if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() {
+            Some(Step::Call(Call::FindInList(observed.client_id())))
+        } else {
+            read()
         }),
         Remote::Listed(None) => Ok(read()),
-        Remote::Listed(Some(listed)) => Ok(match differing(observed, fields, listed).is_empty() {
-            true => None,
-            false => read(),
-        }),
+        Remote::Listed(Some(listed)) => Ok(if differing(observed, fields, listed).is_empty() { None } else { read() }),
         Remote::Absent => Ok(Some(creation::create_again(observed, fields))),
         Remote::Shown(shown) => change(observed, fields, shown),
         Remote::AsDefined => Ok(after_create(observed, fields)),
@@ -70,10 +68,7 @@ fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
     if is_recent(sent.at, observed.now) {
         return SentBefore::MayNotShowYet;
     }
-    match observed.now.duration_since(sent.at) < ANOTHER_ATTEMPT {
-        true => SentBefore::NotTaken,
-        false => SentBefore::No,
-    }
+    if observed.now.duration_since(sent.at) < ANOTHER_ATTEMPT { SentBefore::NotTaken } else { SentBefore::No }
 }
 
 /// The fields that were sent otherwise so short a while ago that the API may still show them as they were before.

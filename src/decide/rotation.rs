@@ -37,14 +37,16 @@ fn apply_next(
     match pending.mode {
         RotationMode::Unknown => Some(date(observed, contents, pending)),
         RotationMode::Create => creation::staged(observed, fields, contents, pending),
-        RotationMode::Replace => match is_gone {
-            true => Some(creation::create_again(observed, fields)),
-            false => replace(observed, contents, pending, fields),
-        },
-        RotationMode::Overlap => Some(match is_gone {
-            true => creation::create_again(observed, fields),
-            false => overlap(observed, contents, pending),
-        }),
+        RotationMode::Replace => {
+            if is_gone {
+                Some(creation::create_again(observed, fields))
+            } else {
+                replace(observed, contents, pending, fields)
+            }
+        }
+        RotationMode::Overlap => {
+            Some(if is_gone { creation::create_again(observed, fields) } else { overlap(observed, contents, pending) })
+        }
     }
 }
 
@@ -64,10 +66,7 @@ fn standing(observed: &Observed, contents: &SecretContents, pending: &PendingSec
     if is_current && was_published && contents.revision > pending.follows {
         return Standing::Published;
     }
-    match contents.revision == pending.follows {
-        true => Standing::Next,
-        false => Standing::Overtaken,
-    }
+    if contents.revision == pending.follows { Standing::Next } else { Standing::Overtaken }
 }
 
 /// Perhaps it was sent, nobody knows when; from now on it is known.

@@ -88,8 +88,9 @@ pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.
-    match previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
-        true => Some(RotationWaits::ForPrevious),
-        false => paced_until(observed, &contents).map(|_| RotationWaits::ForPace),
+    if previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
+        Some(RotationWaits::ForPrevious)
+    } else {
+        paced_until(observed, &contents).map(|_| RotationWaits::ForPace)
     }
 }

@@ -31,9 +31,10 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
     if let Some(pending) = &contents.pending {
         return Ok(apply_pending(observed, fields, &contents, pending));
     }
-    match is_complete(observed, &contents) {
-        true => maintain(observed, contents),
-        false => first_secret::issue(observed, fields).map(Some),
+    if is_complete(observed, &contents) {
+        maintain(observed, contents)
+    } else {
+        first_secret::issue(observed, fields).map(Some)
     }
 }
 
@@ -120,9 +121,10 @@ fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
         return wanted_of_provided(app, contents, secret, is_to_be_replaced);
     }
     let is_due = next_rotation(app, contents).is_some_and(|at| at <= observed.now);
-    match is_to_be_replaced || is_due {
-        true => Wanted::Other(&observed.generated_secret, RotationMode::Overlap),
-        false => Wanted::Current,
+    if is_to_be_replaced || is_due {
+        Wanted::Other(&observed.generated_secret, RotationMode::Overlap)
+    } else {
+        Wanted::Current
     }
 }
 
@@ -138,10 +140,7 @@ fn wanted_of_provided<'a>(
     if is_to_be_replaced {
         return Wanted::Other(secret, RotationMode::Replace);
     }
-    match contents.is_edited(app) {
-        true => Wanted::Restored(secret),
-        false => Wanted::Current,
-    }
+    if contents.is_edited(app) { Wanted::Restored(secret) } else { Wanted::Current }
 }
 
 /// The step that leads to the secret that is wanted. While the previous secret is valid the API may refuse a further one, so that

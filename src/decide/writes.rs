@@ -41,10 +41,7 @@ pub fn discard(observed: &Observed, contents: &SecretContents) -> Step {
 
 /// The step after which consumers find this secret, and the one before is not valid any more.
 pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
-    let reason = match observed.provided_secret() == Some(secret) {
-        true => WriteReason::Provided,
-        false => WriteReason::Replaced,
-    };
+    let reason = if observed.provided_secret() == Some(secret) { WriteReason::Provided } else { WriteReason::Replaced };
     write_published(observed, contents, secret, reason)
 }
 

@@ -55,9 +55,10 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         wanted: &[Wanted<'_>],
     ) -> Result<Decision, cluster::Error> {
         let grants = &connection.spec.grants;
-        let labels = match grants::ask_for_labels(grants) {
-            true => self.cluster.namespace_labels(namespace).await?,
-            false => grants::Labels::new(),
+        let labels = if grants::ask_for_labels(grants) {
+            self.cluster.namespace_labels(namespace).await?
+        } else {
+            grants::Labels::new()
         };
         let place = Place { namespace, labels: &labels, org: &org_id(app) };
         Ok(grants::check(grants, &place, wanted))

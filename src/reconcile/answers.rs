@@ -18,11 +18,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 let again = self.observed.contents().revision > 0;
                 self.observed.observe_remote(Remote::AsDefined);
                 self.observed.creation = Creation::Issued(credentials);
-                match again {
-                    false => self.record_event(Reason::Created, format!("Created app {}.", app.id)),
-                    true => {
-                        self.record_event(Reason::Recreated, format!("Created app {} again, which was gone.", app.id))
-                    }
+                if again {
+                    self.record_event(Reason::Recreated, format!("Created app {} again, which was gone.", app.id))
+                } else {
+                    self.record_event(Reason::Created, format!("Created app {}.", app.id))
                 }
                 Ok(())
             }

@@ -147,9 +147,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     fn log_id_owner(&self, other: &OrgOAuthApp, id: &ClientId) {
         let (namespace, name) = (other.namespace(), other.name_any());
         let stalled = self.observed.app.condition(ConditionType::Stalled);
-        match stalled.is_some_and(|stalled| stalled.reason == Reason::IdConflict.as_str()) {
-            true => tracing::debug!(client_id = %id, namespace, name, "another resource still has the client id"),
-            false => tracing::info!(client_id = %id, namespace, name, "another resource has the client id"),
+        if stalled.is_some_and(|stalled| stalled.reason == Reason::IdConflict.as_str()) {
+            tracing::debug!(client_id = %id, namespace, name, "another resource still has the client id")
+        } else {
+            tracing::info!(client_id = %id, namespace, name, "another resource has the client id")
         }
     }
 
