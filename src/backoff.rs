@@ -6,7 +6,7 @@ use crate::reason::Pace;
 use k8s_openapi::jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use std::time::{Duration, Instant};
 
-/// Delays are up to this part shorter or longer.
+/// Delays are up to this part shorter or longer. Verifications of a secret use it one-sided: up to this part shorter.
 pub const SPREAD: f64 = 0.2;
 
 /// How long to wait after a reconciliation. `attempts` counts those that ended alike without a break, from 0;

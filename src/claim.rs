@@ -1,5 +1,6 @@
 //! The operator's signed record that an app is a resource's: who (uid), where (API and organization) and which (client id).
-//! Only the operator has the key, so what a tenant writes into a status or a Secret never proves anything. Pure.
+//! Only the operator has the key, so what a tenant writes into a status or a Secret never proves anything. The format and the
+//! signature are here; the key is read in `cluster/claim_key.rs`; `decide/claims.rs`, `ownership.rs` and `claiming.rs` use them.
 
 use crate::crd::{Api, OrgOAuthApp, SignedClaim};
 use crate::iam::ClientId;

@@ -86,7 +86,7 @@ pub trait Cluster: Send + Sync + 'static {
     fn write_secret(&self, write: SecretWrite) -> impl Future<Output = Result<Option<Secret>, Error>> + Send;
 
     /// Asks whether Kubernetes would take such a write; nothing is written.
-    fn try_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), Error>> + Send;
+    fn dry_run_secret(&self, write: SecretWrite) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The names of the pods that mount one of these Secrets or refer to it, finished ones left out.
     fn pods_using(

@@ -1,25 +1,25 @@
 //! The only place with policy: from what was observed to the one next step. Pure; every step is derived again from what is
-//! observed, so a crash between two steps is the same as a restart. Here is the order; each part of the policy is a file, and uses
-//! only those that stand before it in `tests/direction.rs`.
+//! observed, so a crash between two steps is the same as a restart. `RULES` is the order; each rule is a file, which uses only
+//! the files before it in `tests/direction.rs`.
 
 mod absence;
 mod access;
 mod claiming;
 mod claims;
-mod complete;
 mod consumers;
 mod creation;
 mod deletion;
 mod drift;
 mod enforce;
 mod faults;
+mod fill_in;
 mod first_secret;
+mod maintenance;
 mod model;
 mod observe;
 mod overlap;
 mod ownership;
 mod plan;
-mod proof;
 mod remote_app;
 mod replacement;
 mod resource;
@@ -30,8 +30,8 @@ mod secrets;
 mod settled;
 mod step;
 mod time;
-mod upkeep;
 mod validate;
+mod verification;
 mod writes;
 
 pub use access::Access;
@@ -45,12 +45,12 @@ pub use model::{
 };
 pub use ownership::{holds_claim, is_ours, signed_claim};
 pub use plan::Plan;
-pub use proof::{is_proven, is_refused_once, proven_at, refusal};
 pub use resource::{client_id, has_finalizer, is_observe_only, org_id, reconcile_requested};
 pub use roles::may_be_old;
 pub use schedule::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 pub use settled::{is_settled, recorded_deadline};
 pub use step::{Call, RotationWrite, Step, WriteReason};
+pub use verification::{is_refusal_unconfirmed, is_verified, standing_refusal, verified_at};
 
 use crate::iam::app_fields::Fields;
 use crate::outcome::Outcome;
@@ -58,33 +58,33 @@ use crate::reason::Blocked;
 use resource::is_being_deleted;
 use step::{Effect, Next};
 
-/// A part of the policy.
-type Part = fn(&Observed, &Fields) -> Next;
+/// A part of the policy: its next step, or `None` if it has nothing left to do.
+type Rule = fn(&Observed, &Fields) -> Next;
 
-/// What the parts that follow do while one waits for something.
+/// What the later rules do while this one waits for something.
 #[derive(Clone, Copy)]
 enum WhileWaiting {
-    /// They wait too, since they depend on it.
+    /// They wait too, since they depend on this one.
     Stop,
-    /// They go on.
-    GoOn,
+    /// They are applied nevertheless.
+    Continue,
 }
 
-/// The parts in their order: each one decides when those before it have nothing left to do.
-const PARTS: [(Part, WhileWaiting); 8] = [
+/// The rules in their order: each one decides when those before it have nothing left to do.
+const RULES: [(Rule, WhileWaiting); 8] = [
     (secrets::step, WhileWaiting::Stop),
     (creation::publish_issued, WhileWaiting::Stop),
     (claiming::step, WhileWaiting::Stop),
-    (upkeep::step, WhileWaiting::GoOn),
-    (consumers::step, WhileWaiting::GoOn),
+    (maintenance::step, WhileWaiting::Continue),
+    (consumers::step, WhileWaiting::Continue),
     (remote_app::step, WhileWaiting::Stop),
     (roles::step, WhileWaiting::Stop),
-    (proof::step, WhileWaiting::GoOn),
+    (verification::step, WhileWaiting::Continue),
 ];
 
 /// The next step.
 pub fn decide(observed: &Observed) -> Step {
-    let step = next(observed).and_then(|step| complete::complete(observed, step));
+    let step = next(observed).and_then(|step| fill_in::fill_in(observed, step));
     enforce::enforce(observed, step.unwrap_or_else(|blocked| Step::Finish(Outcome::Blocked(blocked))))
 }
 
@@ -98,9 +98,9 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
     }
     let fields = observed.desired.as_ref().map_err(Blocked::clone)?;
     let (mut plan, mut waiting) = (Plan::default(), None);
-    for (part, while_waiting) in PARTS {
-        let Some(step) = part(observed, fields)? else { continue };
-        if let (Step::Finish(Outcome::Waiting { .. }), WhileWaiting::GoOn) = (&step, while_waiting) {
+    for (rule, while_waiting) in RULES {
+        let Some(step) = rule(observed, fields)? else { continue };
+        if let (Step::Finish(Outcome::Waiting { .. }), WhileWaiting::Continue) = (&step, while_waiting) {
             waiting.get_or_insert(step);
             continue;
         }
@@ -121,13 +121,13 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
             break;
         }
     }
-    if plan.is_empty() { finish(observed, waiting) } else { Ok(Step::Finish(Outcome::Observed(plan))) }
+    if plan.is_empty() { conclude(observed, waiting) } else { Ok(Step::Finish(Outcome::PlanOnly(plan))) }
 }
 
-/// No part has anything left to do now. What waits goes on by itself, so nobody is asked to do anything about the credential.
-fn finish(observed: &Observed, waiting: Option<Step>) -> Result<Step, Blocked> {
-    let deadline = upkeep::next_deadline(observed);
-    let last = if waiting.is_some() { waiting } else { upkeep::final_check(observed)? };
+/// No rule has anything left to do now. What waits continues by itself, so no action on the credential is asked for.
+fn conclude(observed: &Observed, waiting: Option<Step>) -> Result<Step, Blocked> {
+    let deadline = maintenance::next_deadline(observed);
+    let last = if waiting.is_some() { waiting } else { maintenance::final_check(observed)? };
     let settled = Step::Finish(Outcome::Settled { wake: deadline });
     Ok(last.map_or(settled, |step| step.no_later_than(deadline)))
 }

@@ -17,7 +17,7 @@ pub enum Outcome {
         wake: Option<Timestamp>,
     },
     /// `managementPolicy: Observe` keeps the API as it is; this is what would be changed.
-    Observed(Plan),
+    PlanOnly(Plan),
     /// `spec.suspend` is set.
     Suspended,
     /// The resource has no finalizer of the operator any more.
@@ -51,7 +51,7 @@ impl Outcome {
     pub fn reason(&self, policy: DeletionPolicy) -> Reason {
         match self {
             Self::Settled { .. } => Reason::Provisioned,
-            Self::Observed(_) => Reason::PlanPending,
+            Self::PlanOnly(_) => Reason::PlanPending,
             Self::Suspended => Reason::Suspended,
             Self::Gone => match policy {
                 DeletionPolicy::Retain => Reason::Released,
@@ -66,7 +66,7 @@ impl Outcome {
     pub fn labels(&self, policy: DeletionPolicy) -> (ReconcileOutcome, &'static str) {
         let outcome = match self {
             Self::Settled { .. } => ReconcileOutcome::Settled,
-            Self::Observed(_) => ReconcileOutcome::Observed,
+            Self::PlanOnly(_) => ReconcileOutcome::Observed,
             Self::Suspended => ReconcileOutcome::Suspended,
             Self::Gone => ReconcileOutcome::Gone,
             Self::Blocked(_) => ReconcileOutcome::Blocked,
@@ -78,7 +78,7 @@ impl Outcome {
     /// Why and when it is retried; nothing where the next resync is soon enough.
     pub fn retry(&self) -> Option<(Reason, Retry)> {
         match self {
-            Self::Settled { .. } | Self::Observed(_) | Self::Suspended | Self::Gone => None,
+            Self::Settled { .. } | Self::PlanOnly(_) | Self::Suspended | Self::Gone => None,
             Self::Blocked(blocked) => Some((blocked.reason, Retry::Backoff)),
             Self::Waiting { reason, retry, .. } => Some((*reason, *retry)),
         }
@@ -88,7 +88,7 @@ impl Outcome {
     pub fn deadline(&self) -> Option<Timestamp> {
         match self {
             Self::Settled { wake } => *wake,
-            Self::Observed(_) | Self::Suspended | Self::Gone | Self::Blocked(_) | Self::Waiting { .. } => None,
+            Self::PlanOnly(_) | Self::Suspended | Self::Gone | Self::Blocked(_) | Self::Waiting { .. } => None,
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     fn only_what_is_not_done_is_retried_before_the_next_resync() {
         let blocked = Outcome::Blocked(Blocked::new(Reason::Rejected, "no"));
         assert_eq!(blocked.retry(), Some((Reason::Rejected, Retry::Backoff)));
-        for done in [Outcome::Settled { wake: None }, Outcome::Observed(Plan::default()), Outcome::Suspended] {
+        for done in [Outcome::Settled { wake: None }, Outcome::PlanOnly(Plan::default()), Outcome::Suspended] {
             assert_eq!(done.retry(), None);
         }
     }

@@ -1,5 +1,7 @@
 //! One reconciliation over one resource: observe, decide, perform, until decided that nothing is left, then report.
-//! The only place with effects; what to do is decided in `decide`, how to say it in `status`.
+//! The only place with effects; what to do is decided in `decide`, how to report it in `status`. Three things outlive a reconcile:
+//! `memory` has what a resource's last reconcile learned of the API, `secret_writes` whether Kubernetes accepts or undoes writes of
+//! Secrets, and `observed_secrets` the versions of Secrets that reconciles know, so that the watch wakes only for other ones.
 
 mod access;
 mod answers;
@@ -72,9 +74,9 @@ struct Reconciliation<'a, C: Cluster, D: Connections> {
     events: Vec<AppEvent>,
 }
 
-/// Whether a reconciliation goes on after a step.
-enum Flow {
-    Next,
+/// Whether a reconciliation continues after a step.
+enum Progress {
+    Continue,
     End(Outcome),
 }
 
@@ -154,7 +156,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         for _ in 0..MAX_STEPS {
             let step = decide(&self.observed);
             tracing::debug!(step = step.name(), "next step");
-            if let Flow::End(outcome) = self.perform(step).await? {
+            if let Progress::End(outcome) = self.perform(step).await? {
                 return Ok(outcome);
             }
         }
@@ -173,7 +175,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 }
 
-/// Whatever Kubernetes refuses is told in status, if that can be written.
+/// A refusal of Kubernetes is reported in status, if that can be written.
 fn kubernetes_refused(app: &OrgOAuthApp, message: String) -> Outcome {
     let message = format!("Kubernetes refuses a write of the operator: {message}");
     let outcome = Outcome::Waiting { reason: Reason::KubernetesRefused, message, retry: Retry::Backoff };
@@ -184,22 +186,22 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::ReadSecrets => "ReadSecrets",
-            Self::ReadPreviousTarget(_) => "ReadPreviousTarget",
+            Self::ReadOldNameSecret(_) => "ReadOldNameSecret",
             Self::ReadProvidedSecret => "ReadProvidedSecret",
             Self::ReadResource => "ReadResource",
-            Self::FindUsers(_) => "FindUsers",
+            Self::FindPodsUsing(_) => "FindPodsUsing",
             Self::FindStaleConsumers(_) => "FindStaleConsumers",
             Self::RestartConsumer(..) => "RestartConsumer",
             Self::FindIdOwner => "FindIdOwner",
             Self::AddFinalizer => "AddFinalizer",
             Self::Claim { .. } => "Claim",
             Self::Unclaim => "Unclaim",
-            Self::TrySecret(_) => "TrySecret",
+            Self::DryRunSecret(_) => "DryRunSecret",
             Self::RemoveSecret(_) => "RemoveSecret",
             Self::WriteSecret(..) => "WriteSecret",
             Self::WriteRotation(_, RotationWrite::Staged) => "Stage",
             Self::WriteRotation(..) => "WriteRotation",
-            Self::RemovePreviousTarget(_) => "RemovePreviousTarget",
+            Self::RemoveOldNameSecret(_) => "RemoveOldNameSecret",
             Self::ReleaseSecret(_) => "ReleaseSecret",
             Self::DropFinalizer => "DropFinalizer",
             Self::Finish(_) => "Finish",

@@ -338,8 +338,8 @@ mod tests {
         let pending = PendingSecret {
             secret: ClientSecret::new("n".into()),
             mode: RotationMode::Overlap,
-            follows: 1,
-            since: Timestamp::UNIX_EPOCH,
+            base_revision: 1,
+            last_sent_or_staged_at: Timestamp::UNIX_EPOCH,
             accepted_at: Some(Timestamp::UNIX_EPOCH),
         };
         let previous =

@@ -10,8 +10,8 @@ pub use events::events;
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
-    Observed, Remote, drift, holds_claim, is_ours, next_rotation, overlap_ending, previous_end, proven_at,
-    reconcile_requested, signed_claim, stale_consumers,
+    Observed, Remote, drift, holds_claim, is_ours, next_rotation, overlap_ending, previous_end, reconcile_requested,
+    signed_claim, stale_consumers, verified_at,
 };
 use crate::outcome::Outcome;
 use crate::reason::Reason;
@@ -54,18 +54,18 @@ pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuth
 /// Whether the credentials are in the Secret that the spec names, and in no other. While the previous Secret exists,
 /// status keeps its name.
 fn is_only_secret(observed: &Observed, published: Option<bool>) -> bool {
-    let has_previous = match &observed.previous_target {
+    let has_old_name = match &observed.old_name_secret {
         Some(SecretState::Owned(_)) => true,
         None | Some(SecretState::Absent | SecretState::Foreign { .. }) => false,
     };
-    published == Some(true) && !has_previous
+    published == Some(true) && !has_old_name
 }
 
 /// The request to reconcile, if it was handled; a resource that waits handles it later.
 fn handled_reconcile(app: &OrgOAuthApp, outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Suspended | Outcome::Waiting { .. } => None,
-        Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Gone | Outcome::Blocked(_) => {
+        Outcome::Settled { .. } | Outcome::PlanOnly(_) | Outcome::Gone | Outcome::Blocked(_) => {
             reconcile_requested(app).cloned()
         }
     }
@@ -106,8 +106,8 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
             .filter(|end| content.previous.is_some() || *end > observed.now)
             .map(whole_seconds)
             .map(Time),
-        verified_at: proven_at(observed).map(whole_seconds).map(Time),
-        verified_revision: proven_at(observed).map(|_| content.revision),
+        verified_at: verified_at(observed).map(whole_seconds).map(Time),
+        verified_revision: verified_at(observed).map(|_| content.revision),
         stale_consumer_count: stale.as_ref().and_then(|stale| i64::try_from(stale.count).ok()),
         stale_consumers: stale.map(|stale| stale.first),
         warned_revision: warned_now.or(warned_before),

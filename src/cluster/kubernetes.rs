@@ -294,7 +294,7 @@ impl Cluster for Kubernetes {
         }
     }
 
-    async fn try_secret(&self, write: SecretWrite) -> Result<(), Error> {
+    async fn dry_run_secret(&self, write: SecretWrite) -> Result<(), Error> {
         match write {
             SecretWrite::Create(secret) => self.create_secret(secret, true).await.map(drop),
             SecretWrite::Replace(secret) => self.replace_secret(secret, true).await.map(drop),

@@ -98,7 +98,7 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
     // A field `name` would hide the name of the span in the JSON log.
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), resource = app.name_any());
     // Its future is large; boxed here, so that one that waits for a slot is small.
-    let work = Box::pin(context.operator.reconcile_or_say_why_not(&cached).instrument(span.clone()));
+    let work = Box::pin(context.operator.reconcile_catching_panics(&cached).instrument(span.clone()));
     let result = match tokio::time::timeout(RECONCILE_TIMEOUT, work).await {
         Ok(result) => result,
         Err(_) => Err(cluster::Error::Unavailable("the reconciliation took too long".into())),
@@ -122,7 +122,7 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
         Ok(Outcome::Gone) => Action::await_change(),
         Ok(
             Outcome::Settled { .. }
-            | Outcome::Observed(_)
+            | Outcome::PlanOnly(_)
             | Outcome::Suspended
             | Outcome::Blocked(_)
             | Outcome::Waiting { .. },

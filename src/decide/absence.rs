@@ -3,9 +3,9 @@
 //! token request where the app can have tokens of its own.
 
 use super::model::{ListCheck, Observed, Validity};
-use super::resource::is_provable;
+use super::resource::is_verifiable;
 use super::step::{Call, Step};
-use super::time::{is_recent, lag_end};
+use super::time::{lag_end, within_api_lag};
 use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::SecretContents;
@@ -13,7 +13,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// How long after the first read the second one may confirm it.
-const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+const SECOND_READ_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the API has not shown the app for a while.
 pub fn is_seen_twice(observed: &Observed) -> bool {
@@ -22,14 +22,14 @@ pub fn is_seen_twice(observed: &Observed) -> bool {
 
 /// When a second read may confirm that the API does not show the app.
 pub fn second_read(observed: &Observed) -> Option<Timestamp> {
-    observed.remembered.absent_since?.checked_add(PAUSE).ok()
+    observed.remembered.absent_since?.checked_add(SECOND_READ_DELAY).ok()
 }
 
 /// The step that confirms that the app is gone, or waits for it; `None` once it is confirmed.
 pub fn confirm(observed: &Observed) -> Option<Step> {
     let (id, contents) = (observed.client_id(), observed.contents());
     // Where a token can tell, a secret that was staged for the create never replaces one that works.
-    if !is_provable(&observed.app) && contents.rotated_at.is_some_and(|at| is_recent(at, observed.now)) {
+    if !is_verifiable(&observed.app) && contents.rotated_at.is_some_and(|at| within_api_lag(at, observed.now)) {
         return Some(too_early(observed, &contents));
     }
     if !is_seen_twice(observed) {
@@ -49,14 +49,14 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
         Validity::NotAsked => Some(Step::Call(Call::VerifySecret(id, current))),
         Validity::Valid => Some(not_shown(observed, "it issues tokens for its client secret")),
         // However the API says that it issues none.
-        Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable => None,
+        Validity::Refused(_) | Validity::NotKnown(_) | Validity::NotVerifiable => None,
     }
 }
 
 /// The step that makes sure that a chosen id is free; `None` once it is. Where no token can tell afterwards whose an app is, one
 /// false 404 could make an app of others look like one that was created.
 pub fn confirm_free(observed: &Observed) -> Option<Step> {
-    if is_provable(&observed.app) {
+    if is_verifiable(&observed.app) {
         return None;
     }
     match observed.list {

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Whether the resource's connection may be used.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// It may.
+    /// The resource may use the connection.
     Granted {
         /// Which API.
         address: ApiAddress,
@@ -17,9 +17,9 @@ pub enum Access {
         context: Option<Context>,
         /// Whether apps that exist already may be taken over.
         adoption: bool,
-        /// How often a token is asked for with what a Secret holds.
+        /// How often the secret in a Secret is verified.
         credential_check_interval: Duration,
     },
-    /// It may not.
+    /// The resource may not use the connection.
     Refused(Blocked),
 }

@@ -1,5 +1,5 @@
-//! What is to be done until the app is the resource's: before an id is used, nobody else may have it, and the claim on it is
-//! durable before anything is created. What exists already is found again, or adopted, or left alone.
+//! The steps until the app is the resource's, which `ownership` decides: before an id is used, no other resource may have it, and
+//! the claim on it is durable before anything is created. An app that exists is found again, adopted, or left alone.
 
 use super::absence::confirm_free;
 use super::access::Access;
@@ -9,7 +9,7 @@ use super::ownership::{
     Ownership, Possession, endpoint_changed, owner_not_known, ownership, proof_of_creation, proof_of_restore,
 };
 use super::step::{Call, Next, Step};
-use super::writes::try_secret;
+use super::writes::dry_run_secret;
 use crate::crd::{AdoptionPolicy, DERIVED_ID, OrgOAuthApp};
 use crate::iam::ClientId;
 use crate::iam::app_fields::Fields;
@@ -31,12 +31,12 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 /// never gets the id can be deleted without the API.
 fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match &observed.id_owner {
-        IdOwner::Unread => return Ok(Step::FindIdOwner),
+        IdOwner::NotRead => return Ok(Step::FindIdOwner),
         IdOwner::Has(other) => return Err(id_conflict(observed, &id, other)),
         IdOwner::None => {}
     }
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
+        Remote::NotRead | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
         Remote::Absent => Ok(claim_free(observed, id)),
         Remote::Shown(app) => {
             if app.is_caller {
@@ -45,7 +45,7 @@ fn claim(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
                 claim_existing(observed, id)
             }
         }
-        Remote::AsDefined => claim_existing(observed, id),
+        Remote::JustCreated => claim_existing(observed, id),
     }
 }
 
@@ -53,7 +53,7 @@ fn claim_free(observed: &Observed, id: ClientId) -> Step {
     match &observed.creation {
         Creation::Refused(fault) => Step::Finish(after_fault(&observed.app, fault.clone())),
         Creation::NotTried | Creation::Issued(_) | Creation::Stored => {
-            let first = confirm_free(observed).or_else(|| try_secret(observed));
+            let first = confirm_free(observed).or_else(|| dry_run_secret(observed));
             first.unwrap_or(Step::Claim { id, origin: ClaimOrigin::New })
         }
     }
@@ -67,14 +67,14 @@ fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     match proof_of_restore(observed) {
         Possession::Unknown(secret) => Ok(Step::Call(Call::VerifySecret(id, secret))),
         Possession::Proven => Ok(Step::Claim { id, origin: ClaimOrigin::Restored }),
-        Possession::NotKnown(said) => {
+        Possession::NotKnown(api_message) => {
             if has_claim {
-                Ok(Step::Finish(owner_not_known(&id, &said)))
+                Ok(Step::Finish(owner_not_known(&id, &api_message)))
             } else {
                 adopt(observed, id)
             }
         }
-        Possession::NotProvable => {
+        Possession::NotVerifiable => {
             if has_claim {
                 Ok(Step::Claim { id, origin: ClaimOrigin::Restored })
             } else {
@@ -105,8 +105,8 @@ fn intended(observed: &Observed, id: ClientId) -> Next {
         return Err(id_conflict(observed, &id, other));
     }
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => Ok(Some(Step::Call(Call::Read(id)))),
-        Remote::Absent | Remote::AsDefined => Ok(None),
+        Remote::NotRead | Remote::Listed(_) => Ok(Some(Step::Call(Call::Read(id)))),
+        Remote::Absent | Remote::JustCreated => Ok(None),
         Remote::Shown(app) => {
             if app.is_caller {
                 Err(id_of_the_operator(&id))
@@ -121,9 +121,9 @@ fn claim_created(observed: &Observed, id: ClientId) -> Step {
     match proof_of_creation(observed) {
         Possession::Unknown(secret) => Step::Call(Call::VerifySecret(id, secret)),
         Possession::Refused => Step::Unclaim,
-        Possession::NotKnown(said) => Step::Finish(owner_not_known(&id, &said)),
+        Possession::NotKnown(api_message) => Step::Finish(owner_not_known(&id, &api_message)),
         Possession::Proven => Step::Claim { id, origin: ClaimOrigin::Created },
-        Possession::NotProvable => match observed.claim {
+        Possession::NotVerifiable => match observed.claim {
             // It was free when the claim was recorded, and the create was refused.
             ClaimProgress::Recorded(_) => Step::Unclaim,
             ClaimProgress::Unchanged | ClaimProgress::TakenBack => Step::Claim { id, origin: ClaimOrigin::Created },

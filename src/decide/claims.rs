@@ -1,5 +1,5 @@
-//! Claims on client ids, of any resource: which one status has recorded, and which of two resources an id belongs to.
-//! Nothing that a tenant can write is a claim; only what the operator signed is one.
+//! Claims by the resource alone, without anything else observed: which claim its status records, and which of two resources has
+//! an id. Whose an app is by all that was observed is in `ownership`; how a claim is made is in `claiming`.
 
 use super::resource::client_id;
 use crate::claim::{ApiAddress, ClaimKey};

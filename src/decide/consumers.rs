@@ -23,8 +23,8 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 /// A secret was published since status was last written, so this is tried once: status then says its revision. Without the
 /// right to it nothing further is tried.
 fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let said = said(observed)?;
-    let (revision, before) = (said.revision?, said.rotated_at.as_ref().map(|at| at.0));
+    let recorded = recorded_rotation(observed)?;
+    let (revision, before) = (recorded.revision?, recorded.rotated_at.as_ref().map(|at| at.0));
     // Revisions start again when the Secret was deleted.
     let is_new = |at: Timestamp| contents.revision > revision || before.is_some_and(|before| at > before);
     let rotated_at = contents.rotated_at.filter(|at| *at <= observed.now && is_new(*at))?;
@@ -49,9 +49,9 @@ pub fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
     let contents = observed.contents();
     running(observed, &contents)?;
     let known = || {
-        let said = said(observed).filter(|said| said.revision == Some(contents.revision))?;
-        let count = usize::try_from(said.stale_consumer_count?).ok()?;
-        Some(StaleConsumers { first: said.stale_consumers.clone()?, count })
+        let recorded = recorded_rotation(observed).filter(|recorded| recorded.revision == Some(contents.revision))?;
+        let count = usize::try_from(recorded.stale_consumer_count?).ok()?;
+        Some(StaleConsumers { first: recorded.stale_consumers.clone()?, count })
     };
     observed.stale_consumers.clone().or_else(known).filter(|stale| stale.count > 0)
 }
@@ -71,6 +71,6 @@ fn running(observed: &Observed, contents: &SecretContents) -> Option<Overlap> {
     Some(Overlap { began, ends }).filter(|overlap| overlap.runs(observed.now))
 }
 
-fn said(observed: &Observed) -> Option<&RotationStatus> {
+fn recorded_rotation(observed: &Observed) -> Option<&RotationStatus> {
     observed.app.status.as_ref()?.rotation.as_ref()
 }

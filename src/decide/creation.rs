@@ -1,21 +1,21 @@
-//! The creation of the app: the Secret is tried, the secret of a chosen id is durable before, and what the API refuses is
-//! told. Credentials that the API issued are written before anything else is done.
+//! The creation of the app: before it, a dry run of the Secret, and a durable secret where the id is chosen; after it, a refusal
+//! is reported. Credentials that the API issued are written before anything else is done.
 
 use super::absence;
 use super::faults::after_fault;
 use super::model::{Creation, Observed, PendingProgress, Remote, Validity};
 use super::ownership::{is_adopted_without_secret, is_intent};
-use super::proof::{is_refused_for_good, not_verified, verify};
 use super::replacement::replace;
-use super::resource::is_provable;
+use super::resource::is_verifiable;
 use super::step::{Call, Next, Step, WriteReason};
-use super::time::is_recent;
-use super::writes::{discard, publish, stage, try_secret};
+use super::time::within_api_lag;
+use super::verification::{is_refused_twice, not_verified, verify};
+use super::writes::{discard, dry_run_secret, publish_replacing, stage};
 use crate::iam::app_fields::Fields;
 use crate::iam::{self, ClientSecret, NewApp};
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
-/// Only this reconcile has what the API issued.
+/// Only this reconcile has the credentials that the API issued, so they are written first.
 pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
     Ok(match &observed.creation {
         Creation::Issued(issued) => {
@@ -32,7 +32,7 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     if let Creation::Refused(fault) = &observed.creation {
         return refused(observed, fault);
     }
-    if let Some(step) = try_secret(observed).or_else(|| stage_before_create(observed)) {
+    if let Some(step) = dry_run_secret(observed).or_else(|| stage_before_create(observed)) {
         return step;
     }
     let staged = observed.contents().pending.map(|pending| pending.secret);
@@ -59,7 +59,7 @@ pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
 }
 
 /// The secret was staged for a create, whose answer may have been lost.
-pub fn staged(
+pub fn apply_pending_create(
     observed: &Observed,
     fields: &Fields,
     contents: &SecretContents,
@@ -71,8 +71,8 @@ pub fn staged(
     }
     match &observed.remote {
         Remote::Absent => Some(create_again(observed, fields)),
-        Remote::Unread | Remote::Listed(_) => Some(Step::Call(Call::Read(observed.client_id()))),
-        Remote::Shown(_) | Remote::AsDefined => created(observed, fields, contents, pending),
+        Remote::NotRead | Remote::Listed(_) => Some(Step::Call(Call::Read(observed.client_id()))),
+        Remote::Shown(_) | Remote::JustCreated => created(observed, fields, contents, pending),
     }
 }
 
@@ -81,7 +81,7 @@ fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pend
     let Some(current) = &contents.current else { return replace(observed, contents, pending, fields) };
     let is_denied = matches!(observed.creation, Creation::Refused(_));
     // The only create with this secret was refused.
-    if is_denied && observed.progress(&pending.secret) == PendingProgress::Staged {
+    if is_denied && observed.progress(&pending.secret) == PendingProgress::NotSent {
         return Some(discard(observed, contents));
     }
     created_or_never_gone(observed, fields, contents, pending, current)
@@ -96,26 +96,26 @@ fn created_or_never_gone(
     current: &ClientSecret,
 ) -> Option<Step> {
     match observed.validity(&pending.secret) {
-        Validity::NotProvable => replace(observed, contents, pending, fields),
+        Validity::NotVerifiable => replace(observed, contents, pending, fields),
         Validity::NotAsked => Some(verify(observed, &pending.secret)),
-        Validity::Valid => Some(publish(observed, contents, &pending.secret)),
-        Validity::NotKnown(said) => Some(match observed.validity(current) {
+        Validity::Valid => Some(publish_replacing(observed, contents, &pending.secret)),
+        Validity::NotKnown(api_message) => Some(match observed.validity(current) {
             Validity::NotAsked => verify(observed, current),
-            Validity::Valid | Validity::Invalid(_) | Validity::NotKnown(_) | Validity::NotProvable => {
-                not_verified(observed, contents, said)
+            Validity::Valid | Validity::Refused(_) | Validity::NotKnown(_) | Validity::NotVerifiable => {
+                not_verified(observed, contents, api_message)
             }
         }),
-        Validity::Invalid(said) => match observed.validity(current) {
+        Validity::Refused(api_message) => match observed.validity(current) {
             Validity::NotAsked => Some(verify(observed, current)),
             Validity::Valid => Some(discard(observed, contents)),
-            Validity::NotKnown(_) | Validity::NotProvable => Some(not_verified(observed, contents, said)),
-            Validity::Invalid(_) => {
-                let neither_is_valid =
-                    !is_recent(pending.since, observed.now) && is_refused_for_good(observed, current);
+            Validity::NotKnown(_) | Validity::NotVerifiable => Some(not_verified(observed, contents, api_message)),
+            Validity::Refused(_) => {
+                let neither_is_valid = !within_api_lag(pending.last_sent_or_staged_at, observed.now)
+                    && is_refused_twice(observed, current);
                 if neither_is_valid {
                     replace(observed, contents, pending, fields)
                 } else {
-                    Some(not_verified(observed, contents, said))
+                    Some(not_verified(observed, contents, api_message))
                 }
             }
         },
@@ -126,7 +126,7 @@ fn created_or_never_gone(
 /// is the one that was created.
 fn stage_before_create(observed: &Observed) -> Option<Step> {
     let contents = observed.contents();
-    let is_told_by_token = is_intent(observed) && is_provable(&observed.app);
+    let is_told_by_token = is_intent(observed) && is_verifiable(&observed.app);
     (is_told_by_token && contents.pending.is_none() && observed.provided_secret().is_none())
         .then(|| stage(observed, &contents, &observed.generated_secret, RotationMode::Create))
 }
@@ -137,7 +137,8 @@ fn refused(observed: &Observed, fault: &iam::Error) -> Step {
     let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, iam::Error::Conflict(_));
     // An earlier create with the pending secret may have taken hold, and be shown later.
     let may_appear = observed.contents().pending.is_some_and(|pending| {
-        observed.progress(&pending.secret) == PendingProgress::Found && is_recent(pending.since, observed.now)
+        observed.progress(&pending.secret) == PendingProgress::MaybeSent
+            && within_api_lag(pending.last_sent_or_staged_at, observed.now)
     });
     if is_free && !may_appear && is_intent(observed) {
         Step::Unclaim
@@ -148,13 +149,13 @@ fn refused(observed: &Observed, fault: &iam::Error) -> Step {
 
 /// What is under the id, where the API says that it is taken and shows no app.
 fn explained(observed: &Observed, fault: &iam::Error) -> iam::Error {
-    let (iam::Error::Conflict(said), Remote::Absent) = (fault, &observed.remote) else { return fault.clone() };
+    let (iam::Error::Conflict(api_message), Remote::Absent) = (fault, &observed.remote) else { return fault.clone() };
     let id = observed.client_id();
     let advice = match observed.app.spec.id {
         Some(_) => "; if it stays so, delete this resource and create it again with another id",
         None => "",
     };
     iam::Error::Conflict(format!(
-        "{said}; the API does not show app {id}: its deletion may still run, or another organization has it{advice}"
+        "{api_message}; the API does not show app {id}: its deletion may still run, or another organization has it{advice}"
     ))
 }

@@ -12,7 +12,7 @@ use super::ownership::{
 use super::resource::{has_finalizer, is_observe_only};
 use super::secrets;
 use super::step::{Call, Step};
-use super::time::{is_recent, lag_end};
+use super::time::{lag_end, within_api_lag};
 use crate::crd::DeletionPolicy;
 use crate::iam::{ClientId, Deletion};
 use crate::outcome::{Outcome, Retry};
@@ -20,7 +20,7 @@ use crate::reason::{Blocked, Reason};
 use crate::secret::{OwnedSecret, SecretState};
 use k8s_openapi::jiff::Timestamp;
 
-/// So many pods are named; who finds these finds the others.
+/// How many pods are named at most.
 const NAMED_PODS: usize = 5;
 
 /// The next step of a deletion.
@@ -66,7 +66,7 @@ fn delete_restored(observed: &Observed) -> Result<Step, Blocked> {
         return Ok(remove_secrets(observed));
     }
     match &observed.id_owner {
-        IdOwner::Unread => Ok(Step::FindIdOwner),
+        IdOwner::NotRead => Ok(Step::FindIdOwner),
         IdOwner::Has(_) => Ok(Step::DropFinalizer),
         IdOwner::None => delete_proven(observed, proof_of_restore(observed)),
     }
@@ -84,9 +84,9 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
         return delete_app(observed);
     }
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(observed.client_id()))),
+        Remote::NotRead | Remote::Listed(_) => Ok(Step::Call(Call::Read(observed.client_id()))),
         Remote::Absent => Ok(drop_absent(observed)),
-        Remote::AsDefined => delete_app(observed),
+        Remote::JustCreated => delete_app(observed),
         Remote::Shown(shown) => {
             if shown.is_caller {
                 Ok(Step::DropFinalizer)
@@ -100,10 +100,10 @@ fn delete_proven(observed: &Observed, possession: Possession) -> Result<Step, Bl
 fn delete_possessed(observed: &Observed, possession: Possession) -> Result<Step, Blocked> {
     match possession {
         Possession::Unknown(secret) => Ok(Step::Call(Call::VerifySecret(observed.client_id(), secret))),
-        Possession::Proven | Possession::NotProvable => delete_app(observed),
+        Possession::Proven | Possession::NotVerifiable => delete_app(observed),
         Possession::Refused => Ok(remove_secrets(observed)),
-        Possession::NotKnown(said) => {
-            Ok(Step::Finish(outcome_with_retain_hint(owner_not_known(&observed.client_id(), &said))))
+        Possession::NotKnown(api_message) => {
+            Ok(Step::Finish(outcome_with_retain_hint(owner_not_known(&observed.client_id(), &api_message))))
         }
     }
 }
@@ -111,8 +111,8 @@ fn delete_possessed(observed: &Observed, possession: Possession) -> Result<Step,
 /// An app that is not proven to be this resource's is never deleted unseen: what one 404 denies may be an app of others. What a
 /// create made whose answer was lost is shown in time.
 fn drop_absent(observed: &Observed) -> Step {
-    let staged_at = observed.contents().pending.map(|pending| pending.since);
-    let may_appear = staged_at.is_some_and(|at| is_recent(at, observed.now));
+    let staged_at = observed.contents().pending.map(|pending| pending.last_sent_or_staged_at);
+    let may_appear = staged_at.is_some_and(|at| within_api_lag(at, observed.now));
     if is_seen_twice(observed) && !may_appear { remove_secrets(observed) } else { absent_once(observed, staged_at) }
 }
 
@@ -125,18 +125,18 @@ fn lost_key(observed: &Observed) -> Blocked {
 }
 
 fn delete_app(observed: &Observed) -> Result<Step, Blocked> {
-    let waits_for_users = match observed.app.spec.deletion_policy {
-        DeletionPolicy::DeleteWhenUnused => wait_for_users(observed),
+    let waits_for_pods = match observed.app.spec.deletion_policy {
+        DeletionPolicy::DeleteWhenUnused => wait_for_pods(observed),
         DeletionPolicy::Delete | DeletionPolicy::Retain => None,
     };
-    waits_for_users.map_or_else(|| delete_remote(observed, observed.client_id()), Ok)
+    waits_for_pods.map_or_else(|| delete_remote(observed, observed.client_id()), Ok)
 }
 
 /// Until no pod uses a Secret of the app. A Secret of others has pods of others.
-fn wait_for_users(observed: &Observed) -> Option<Step> {
-    match &observed.users {
-        None => Some(secrets::read(observed).unwrap_or_else(|| Step::FindUsers(secrets::names(observed)))),
-        Some(users) => (!users.is_empty()).then(|| Step::Finish(in_use(observed, users))),
+fn wait_for_pods(observed: &Observed) -> Option<Step> {
+    match &observed.pods_using {
+        None => Some(secrets::read(observed).unwrap_or_else(|| Step::FindPodsUsing(secrets::names(observed)))),
+        Some(pods) => (!pods.is_empty()).then(|| Step::Finish(in_use(observed, pods))),
     }
 }
 
@@ -156,7 +156,7 @@ fn send_deletion(observed: &Observed, id: ClientId) -> Step {
         return Step::Call(Call::Delete(id));
     }
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => {
+        Remote::NotRead | Remote::Listed(_) => {
             if is_known_absent(observed) {
                 Step::Call(Call::Read(id))
             } else {
@@ -170,7 +170,7 @@ fn send_deletion(observed: &Observed, id: ClientId) -> Step {
                 Step::Call(Call::Delete(id))
             }
         }
-        Remote::Shown(_) | Remote::AsDefined => Step::Call(Call::Delete(id)),
+        Remote::Shown(_) | Remote::JustCreated => Step::Call(Call::Delete(id)),
     }
 }
 
@@ -181,13 +181,13 @@ fn confirm_deletion(observed: &Observed, id: ClientId, deletion: &Deletion) -> R
         Deletion::NotOffered => (false, true),
     };
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
+        Remote::NotRead | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
         Remote::Absent => Ok(if was_accepted_now || is_known_absent(observed) {
             remove_secrets(observed)
         } else {
             absent_once(observed, observed.remembered.unanswered_create)
         }),
-        Remote::Shown(_) | Remote::AsDefined => {
+        Remote::Shown(_) | Remote::JustCreated => {
             if is_not_offered && !was_accepted(observed) {
                 Err(deletion_not_offered(&id))
             } else {
@@ -199,13 +199,13 @@ fn confirm_deletion(observed: &Observed, id: ClientId, deletion: &Deletion) -> R
 
 /// Whether the app is gone, and no create without an answer can bring it to light.
 fn is_known_absent(observed: &Observed) -> bool {
-    let may_appear = observed.remembered.unanswered_create.is_some_and(|at| is_recent(at, observed.now));
+    let may_appear = observed.remembered.unanswered_create.is_some_and(|at| within_api_lag(at, observed.now));
     is_seen_twice(observed) && !may_appear
 }
 
 /// Whether the API accepted a deletion so short a while ago that it may still show the app.
 fn was_accepted(observed: &Observed) -> bool {
-    observed.remembered.deletion_accepted.is_some_and(|at| is_recent(at, observed.now))
+    observed.remembered.deletion_accepted.is_some_and(|at| within_api_lag(at, observed.now))
 }
 
 fn still_shown(id: &ClientId) -> Step {
@@ -239,9 +239,9 @@ fn release(observed: &Observed) -> Step {
     }
 }
 
-fn in_use(observed: &Observed, users: &[String]) -> Outcome {
-    let more = users.len().saturating_sub(NAMED_PODS);
-    let mut named = users.iter().take(NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
+fn in_use(observed: &Observed, pods: &[String]) -> Outcome {
+    let more = pods.len().saturating_sub(NAMED_PODS);
+    let mut named = pods.iter().take(NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 {
         named.push_str(&format!(" and {more} more"));
     }

@@ -11,8 +11,8 @@ pub fn drift(observed: &Observed) -> Vec<String> {
     let Ok(fields) = &observed.desired else { return Vec::new() };
     match &observed.remote {
         Remote::Shown(shown) | Remote::Listed(Some(shown)) => differing(observed, fields, shown),
-        Remote::AsDefined => left_by_create(observed, fields),
-        Remote::Unread | Remote::Listed(None) | Remote::Absent => Vec::new(),
+        Remote::JustCreated => left_by_create(observed, fields),
+        Remote::NotRead | Remote::Listed(None) | Remote::Absent => Vec::new(),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn left_by_create(observed: &Observed, fields: &Fields) -> Vec<String> {
 pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Values {
     let shown = match &observed.remote {
         Remote::Shown(shown) => Some(&shown.fields),
-        Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::AsDefined => None,
+        Remote::NotRead | Remote::Listed(_) | Remote::Absent | Remote::JustCreated => None,
     };
     fields.for_update(&observed.app, changed, shown)
 }

@@ -16,7 +16,7 @@ pub fn enforce(observed: &Observed, step: Step) -> Step {
             Effect::Remote(planned) => {
                 let mut plan = Plan::default();
                 plan.add(planned);
-                Step::Finish(Outcome::Observed(plan))
+                Step::Finish(Outcome::PlanOnly(plan))
             }
             Effect::Nothing | Effect::Settled | Effect::Kubernetes => step,
         };

@@ -1,5 +1,5 @@
 //! Maps an IAM error to the outcome: retry, or block until someone acts. While a resource is being deleted, the message also
-//! says how to delete it without its app. How long to wait is decided in `backoff`.
+//! says how to delete it without its app. The pace of a retry is that of its reason, in `reason`.
 
 use super::resource::is_being_deleted;
 use crate::crd::OrgOAuthApp;
@@ -60,6 +60,6 @@ pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
         Outcome::Waiting { reason, message, retry } => {
             Outcome::Waiting { reason, message: format!("{message}; {RETAIN_HINT}"), retry }
         }
-        outcome @ (Outcome::Settled { .. } | Outcome::Observed(_) | Outcome::Suspended | Outcome::Gone) => outcome,
+        outcome @ (Outcome::Settled { .. } | Outcome::PlanOnly(_) | Outcome::Suspended | Outcome::Gone) => outcome,
     }
 }

@@ -4,10 +4,10 @@
 use super::creation;
 use super::model::{ClaimOrigin, ClaimProgress, Creation, Observed, Remote, Validity};
 use super::ownership::{holds_claim, is_adopted_without_secret};
-use super::proof::verify;
 use super::resource::is_public;
 use super::step::{Call, Step, WriteReason};
-use super::writes::{stage, write, write_published};
+use super::verification::verify;
+use super::writes::{publish, stage, write};
 use crate::iam::app_fields::Fields;
 use crate::reason::{Blocked, Reason};
 use crate::secret::RotationMode;
@@ -15,13 +15,13 @@ use crate::secret::RotationMode;
 /// The step that leads to a first secret.
 pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
     match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => Ok(if may_exist(observed) {
+        Remote::NotRead | Remote::Listed(_) => Ok(if may_exist(observed) {
             Step::Call(Call::Read(observed.client_id()))
         } else {
             creation::create(observed, fields)
         }),
         Remote::Absent => Ok(creation::create(observed, fields)),
-        Remote::Shown(_) | Remote::AsDefined => secret_of_existing(observed),
+        Remote::Shown(_) | Remote::JustCreated => secret_of_existing(observed),
     }
 }
 
@@ -51,16 +51,14 @@ fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
     };
     match observed.validity(secret) {
         Validity::NotAsked => Ok(verify(observed, secret)),
-        Validity::Invalid(said) | Validity::NotKnown(said) => Err(not_the_apps(observed, said)),
-        Validity::Valid | Validity::NotProvable => {
-            Ok(write_published(observed, &contents, secret, WriteReason::Verified))
-        }
+        Validity::Refused(api_message) | Validity::NotKnown(api_message) => Err(not_the_apps(observed, api_message)),
+        Validity::Valid | Validity::NotVerifiable => Ok(publish(observed, &contents, secret, WriteReason::Verified)),
     }
 }
 
-fn not_the_apps(observed: &Observed, said: &str) -> Blocked {
+fn not_the_apps(observed: &Observed, api_message: &str) -> Blocked {
     let message = format!(
-        "the API gives app {} no token for the secret in spec.clientSecretRef: {said}; provide the secret that it has, or set spec.adoptionPolicy to AdoptAndRotate",
+        "the API gives app {} no token for the secret in spec.clientSecretRef: {api_message}; provide the secret that it has, or set spec.adoptionPolicy to AdoptAndRotate",
         observed.client_id()
     );
     Blocked::new(Reason::SecretRefInvalid, message)

@@ -1,9 +1,9 @@
-//! What is known in a reconcile: the resource, what was read, and how far each thing that it began has come.
-//! Facts name their subject, so that none has to be cleared when something else changes.
+//! The observed state of a reconcile: the resource, what was read, and the progress of each operation that it began.
+//! A fact about a secret is stored with that secret, so that none has to be cleared when something else changes.
 
 use super::access::Access;
 use super::claims::{fits, recorded_claim};
-use super::resource::{client_id, is_provable};
+use super::resource::{client_id, is_verifiable};
 use super::validate::validate;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::{RestartResult, StaleConsumers};
@@ -17,26 +17,26 @@ use k8s_openapi::jiff::Timestamp;
 /// What is known of the remote app in this reconcile.
 #[derive(Clone, Debug)]
 pub enum Remote {
-    /// Not asked in this reconcile.
-    Unread,
-    /// The list of its organization shows it so, or does not show it; the list may be a while old.
+    /// The app was not read in this reconcile.
+    NotRead,
+    /// The app as the list of its organization shows it, or `None` if the list does not; the list may be a while old.
     Listed(Option<RemoteApp>),
-    /// The API says that there is none.
+    /// The API answered 404 for the app.
     Absent,
-    /// The API shows it.
+    /// The app as a read shows it.
     Shown(RemoteApp),
-    /// Created in this reconcile from the present spec.
-    AsDefined,
+    /// The app was created in this reconcile from the present spec.
+    JustCreated,
 }
 
 /// Whether another resource has the id that `spec.id` names.
 #[derive(Clone, Debug)]
 pub enum IdOwner {
-    /// Not looked for in this reconcile.
-    Unread,
-    /// None has.
+    /// The other resources were not searched in this reconcile.
+    NotRead,
+    /// No other resource has the id.
     None,
-    /// This one has.
+    /// This resource has the id.
     Has(Box<OrgOAuthApp>),
 }
 
@@ -56,19 +56,19 @@ pub enum ClaimOrigin {
 /// The roles of the app in its organization.
 #[derive(Clone, Debug)]
 pub enum RoleAssignment {
-    /// Not asked in this reconcile.
-    Unread,
-    /// It was not added to its organization.
+    /// The roles were not read in this reconcile.
+    NotRead,
+    /// The app is not a member of its organization.
     Absent,
-    /// The API refused to add it, which it does to a member too.
+    /// The API refused to add the app, as it also does if the app is a member already.
     AdditionRefused(iam::Error),
-    /// It has these.
+    /// The app has these roles.
     Has(HeldRoles),
-    /// It was given what the spec says in this reconcile.
-    AsDefined,
+    /// The app was given the roles of the spec in this reconcile.
+    JustAssigned,
 }
 
-/// How far the creation of the app has come in this reconcile.
+/// The progress of the creation of the app in this reconcile.
 #[derive(Clone, Debug)]
 pub enum Creation {
     /// The API was not asked to create it.
@@ -84,45 +84,45 @@ pub enum Creation {
 /// What this reconcile did about the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimProgress {
-    /// Nothing: it is as it was found.
+    /// The claim is as it was found.
     Unchanged,
-    /// It was recorded.
+    /// The claim was recorded in status.
     Recorded(ClaimOrigin),
-    /// It was taken back.
+    /// The claim was removed from status.
     TakenBack,
 }
 
-/// How far a pending secret has come in this reconcile.
+/// The progress of a pending secret in this reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingProgress {
-    /// It was found: an earlier reconcile may have sent it.
-    Found,
-    /// It was staged in this reconcile, so that the API cannot know it.
-    Staged,
-    /// The API accepted it.
+    /// The secret was pending when the reconcile began: an earlier reconcile may have sent it.
+    MaybeSent,
+    /// The secret was staged in this reconcile and not sent since, so the API cannot know it.
+    NotSent,
+    /// The API accepted the secret.
     Accepted,
-    /// The API refused it with 409, since another rotation is in progress; perhaps the one that an earlier reconcile began with
-    /// it, if it was found.
+    /// The API answered 409, since another rotation is in progress; that may be the one that an earlier reconcile began with this
+    /// secret.
     Conflict {
-        /// Whether it was found.
-        was_found: bool,
+        /// Whether an earlier reconcile may have sent the secret.
+        maybe_sent: bool,
     },
-    /// It was found, and the API refused every request with it, so that it cannot know it.
-    Refused,
+    /// An earlier reconcile sent the secret, and the API refused every request with it.
+    RotationRefused,
 }
 
-/// Whether a client secret is valid, as far as this reconcile knows.
+/// Whether a client secret is valid, by a token request of this reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity<'a> {
-    /// The app can have no token of its own, so nothing can tell.
-    NotProvable,
-    /// The API was not asked.
+    /// The app has no `client_credentials` grant, so no token request can tell.
+    NotVerifiable,
+    /// No token was requested.
     NotAsked,
-    /// The API issued a token for it.
+    /// The API issued a token.
     Valid,
-    /// The API refused it, in these words.
-    Invalid(&'a str),
-    /// The API issued no token for another cause, in these words.
+    /// The API refused the secret, with this message. One refusal may be false.
+    Refused(&'a str),
+    /// The API issued no token for another cause, with this message.
     NotKnown(&'a str),
 }
 
@@ -141,29 +141,29 @@ pub(super) struct Answered {
     pub at: Timestamp,
 }
 
-/// What Kubernetes does with writes of the Secret.
+/// Whether Kubernetes accepts writes of the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretWriteProgress {
-    /// Not known.
+    /// No write was tried lately.
     Unknown,
-    /// It accepts them.
+    /// Kubernetes accepts writes.
     Accepted,
-    /// It accepted one in this reconcile; what still differs then is its own doing.
+    /// Kubernetes accepted a write in this reconcile; whatever still differs was changed by Kubernetes.
     Written,
-    /// It accepted the last one and left the Secret as it was, as a policy does that sets labels.
+    /// Kubernetes accepted the last write and left the Secret as it was, as an admission policy that sets labels does.
     Overridden,
 }
 
 /// What the list of the organization says of an app that a read does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListCheck {
-    /// It was not asked.
+    /// The list was not read.
     NotAsked,
     /// The API has no list.
     Unsupported,
-    /// It has the app.
+    /// The list contains the app.
     Listed,
-    /// It does not have the app.
+    /// The list does not contain the app.
     NotListed,
 }
 
@@ -187,10 +187,10 @@ pub struct Remembered {
     pub sent: Option<SentChange>,
     /// When a create was sent that got no answer.
     pub unanswered_create: Option<Timestamp>,
-    /// The pending secret, if the API refused every request to set it.
-    pub refused_pending: Option<ClientSecret>,
-    /// A secret for which the API issues no token, and since when.
-    pub refused: Option<(ClientSecret, Timestamp)>,
+    /// The pending secret, if the API refused every request to set it and so does not know it.
+    pub pending_not_accepted: Option<ClientSecret>,
+    /// A secret that a token request with it was refused, and when that was first. A second refusal confirms the first one.
+    pub first_token_refusal: Option<(ClientSecret, Timestamp)>,
     /// When stale consumers were last searched, and for which revision of the secret.
     pub consumers_searched: Option<(i64, Timestamp)>,
     /// Whether a deletion was sent.
@@ -200,9 +200,9 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Since when the API refuses a secret, if it does.
+    /// When the API first refused a token for a secret, if it has issued none since.
     pub fn refused_since(&self, secret: &ClientSecret) -> Option<Timestamp> {
-        self.refused.as_ref().filter(|(refused, _)| refused == secret).map(|(_, since)| *since)
+        self.first_token_refusal.as_ref().filter(|(refused, _)| refused == secret).map(|(_, since)| *since)
     }
 }
 
@@ -230,10 +230,10 @@ pub struct Observed {
     /// The Secret of the rotation, read together with it.
     pub rotation_secret: Option<SecretState>,
     /// The Secret under the name that an earlier spec gave it, once it was read.
-    pub previous_target: Option<SecretState>,
+    pub old_name_secret: Option<SecretState>,
     /// The secret that the user provides, once it was read.
     pub provided: Option<ProvidedSecret>,
-    /// Whether an access token is there.
+    /// Whether the connection has an access token.
     pub authenticated: bool,
     /// The remote app.
     pub remote: Remote,
@@ -253,15 +253,15 @@ pub struct Observed {
     pub remembered: Remembered,
     /// What the list says of an app that a read does not show.
     pub list: ListCheck,
-    /// What the API said to the deletion in this reconcile.
+    /// The answer of the API to the deletion in this reconcile.
     pub deletion: Option<Deletion>,
     /// The pods that use a Secret of the app, once they were looked for.
-    pub users: Option<Vec<String>>,
+    pub pods_using: Option<Vec<String>>,
     /// The pods that hold an earlier secret, once they were looked for.
     pub stale_consumers: Option<StaleConsumers>,
-    /// What came of restarts in this reconcile.
+    /// The results of restarts in this reconcile.
     pub restarts: Vec<(Workload, RestartResult)>,
-    /// Of the few secrets that a reconcile has to do with.
+    /// One entry for each secret that the reconcile sent or verified.
     facts: Vec<SecretFacts>,
 }
 
@@ -285,12 +285,12 @@ impl Observed {
             access,
             secret: None,
             rotation_secret: None,
-            previous_target: None,
+            old_name_secret: None,
             provided: None,
             authenticated: false,
-            remote: Remote::Unread,
-            roles: RoleAssignment::Unread,
-            id_owner: IdOwner::Unread,
+            remote: Remote::NotRead,
+            roles: RoleAssignment::NotRead,
+            id_owner: IdOwner::NotRead,
             creation: Creation::NotTried,
             claim: ClaimProgress::Unchanged,
             secret_write: SecretWriteProgress::Unknown,
@@ -298,7 +298,7 @@ impl Observed {
             remembered: Remembered::default(),
             list: ListCheck::NotAsked,
             deletion: None,
-            users: None,
+            pods_using: None,
             stale_consumers: None,
             restarts: Vec::new(),
             facts: Vec::new(),
@@ -318,14 +318,14 @@ impl Observed {
     /// The claim that the operator left on the Secret for a resource of this namespace and name; the guard of Secrets has
     /// verified it.
     pub fn restored_claim(&self) -> Option<&SignedClaim> {
-        let targets = [&self.previous_target, &self.secret].into_iter().flatten();
+        let targets = [&self.old_name_secret, &self.secret].into_iter().flatten();
         let mut claims = targets.filter_map(|target| target.owned()?.claim());
         claims.find(|claim| claim.created && fits(&self.app, claim))
     }
 
     /// The Secrets that the resource controls.
     pub fn owned_secrets(&self) -> impl Iterator<Item = &OwnedSecret> {
-        let secrets = [&self.secret, &self.rotation_secret, &self.previous_target];
+        let secrets = [&self.secret, &self.rotation_secret, &self.old_name_secret];
         secrets.into_iter().flatten().filter_map(SecretState::owned)
     }
 
@@ -358,30 +358,30 @@ impl Observed {
         }
     }
 
-    /// How far a secret has come in this reconcile.
+    /// The progress of a pending secret in this reconcile.
     pub fn progress(&self, secret: &ClientSecret) -> PendingProgress {
-        let found = if self.remembered.refused_pending.as_ref() == Some(secret) {
-            PendingProgress::Refused
+        let found = if self.remembered.pending_not_accepted.as_ref() == Some(secret) {
+            PendingProgress::RotationRefused
         } else {
-            PendingProgress::Found
+            PendingProgress::MaybeSent
         };
         self.facts(secret).map_or(found, |facts| facts.progress)
     }
 
-    /// What a token request said of a secret, since the API last changed what it knows of it.
+    /// The answer to the last token request with a secret, unless the secret was sent to the API since.
     pub fn validity(&self, secret: &ClientSecret) -> Validity<'_> {
-        if !is_provable(&self.app) {
-            return Validity::NotProvable;
+        if !is_verifiable(&self.app) {
+            return Validity::NotVerifiable;
         }
         match self.answered(secret).map(|answered| &answered.verification) {
             None => Validity::NotAsked,
             Some(Verification::Accepted) => Validity::Valid,
-            Some(Verification::Refused(said)) => Validity::Invalid(said),
-            Some(Verification::NotKnown(said)) => Validity::NotKnown(said),
+            Some(Verification::Refused(api_message)) => Validity::Refused(api_message),
+            Some(Verification::NotKnown(api_message)) => Validity::NotKnown(api_message),
         }
     }
 
-    /// When the API answered to the token request that `validity` is about.
+    /// When the API answered the token request that `validity` is about.
     pub fn answered_at(&self, secret: &ClientSecret) -> Option<Timestamp> {
         self.answered(secret).map(|answered| answered.at)
     }

@@ -4,7 +4,7 @@
 use super::claims::recorded_claim;
 use super::drift::drift;
 use super::model::{Answered, Observed, PendingProgress, Remote, SecretFacts, SentChange};
-use super::time::is_recent;
+use super::time::within_api_lag;
 use crate::crd::OrgOAuthApp;
 use crate::iam::{ClientSecret, Deletion, Verification};
 use k8s_openapi::jiff::Timestamp;
@@ -24,40 +24,41 @@ impl Observed {
                 self.remembered.absent_since.get_or_insert(self.now);
             }
             Remote::Shown(_) | Remote::Listed(Some(_)) => {
-                self.exists();
+                self.forget_absence();
                 if drift(self).is_empty() {
                     // What is shown may be from before the change too, so it is remembered for as long as that.
-                    let sent = self.remembered.sent.take().filter(|sent| is_recent(sent.at, self.now));
+                    let sent = self.remembered.sent.take().filter(|sent| within_api_lag(sent.at, self.now));
                     let is_present = |sent: &SentChange| self.desired.as_ref().is_ok_and(|now| *now == sent.desired);
                     self.remembered.sent =
                         sent.map(|sent| SentChange { is_shown: sent.is_shown || is_present(&sent), ..sent });
                 }
             }
-            Remote::AsDefined => self.exists(),
-            Remote::Unread | Remote::Listed(None) => {}
+            Remote::JustCreated => self.forget_absence(),
+            Remote::NotRead | Remote::Listed(None) => {}
         }
     }
 
-    /// The API did something with the app, so what was absent before is no witness any more.
-    pub fn exists(&mut self) {
+    /// Forgets earlier 404s, and a create without an answer: the API has shown that the app exists.
+    pub fn forget_absence(&mut self) {
         (self.remembered.absent_since, self.remembered.unanswered_create) = (None, None);
     }
 
-    /// A secret came further. What was verified before says nothing about it any more.
+    /// Records the progress of a pending secret, and forgets the answer to an earlier token request with it.
     pub fn record_progress(&mut self, secret: &ClientSecret, progress: PendingProgress) {
         self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
     }
 
-    /// The API answered a token request with a secret, at that time.
-    pub fn verified(&mut self, secret: &ClientSecret, verification: Verification, at: Timestamp) {
+    /// Records the answer to a token request with a secret, whether a token was issued or not.
+    pub fn record_token_answer(&mut self, secret: &ClientSecret, verification: Verification, at: Timestamp) {
         match &verification {
             Verification::Accepted => {
-                self.exists();
-                self.remembered.refused = self.remembered.refused.take().filter(|(refused, _)| refused != secret);
+                self.forget_absence();
+                self.remembered.first_token_refusal =
+                    self.remembered.first_token_refusal.take().filter(|(refused, _)| refused != secret);
             }
             Verification::Refused(_) if self.contents().current.as_ref() == Some(secret) => {
                 let since = self.remembered.refused_since(secret).unwrap_or(self.now);
-                self.remembered.refused = Some((secret.clone(), since));
+                self.remembered.first_token_refusal = Some((secret.clone(), since));
             }
             Verification::Refused(_) | Verification::NotKnown(_) => {}
         }
@@ -66,11 +67,11 @@ impl Observed {
         self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification });
     }
 
-    /// The API answered a deletion. What was read before says nothing any more.
+    /// Records the answer to a deletion, and forgets what was read before it.
     pub fn observe_deletion(&mut self, deletion: Deletion) {
         if deletion == Deletion::Accepted {
             self.remembered.deletion_accepted.get_or_insert(self.now);
         }
-        (self.deletion, self.remote) = (Some(deletion), Remote::Unread);
+        (self.deletion, self.remote) = (Some(deletion), Remote::NotRead);
     }
 }

@@ -1,13 +1,13 @@
-//! A rotation with an overlap: the API is given the pending secret beside the current one, then it is verified, then consumers
-//! find it. Each of these is durable, and what is not known is asked before anything is sent again.
+//! A rotation with an overlap: the API gets the pending secret beside the current one, a token request verifies it, and then it
+//! is published. Each step is durable; the API is asked before a secret is sent again, where the app has client_credentials.
 
 use super::model::{Observed, PendingProgress, Validity};
-use super::proof::{is_refused_for_good, not_verified, refused, verify};
 use super::replacement::rotation_in_progress;
-use super::resource::{is_provable, overlap_of};
+use super::resource::{is_verifiable, overlap_of};
 use super::step::{Call, RotationWrite, Step, WriteReason};
-use super::time::{add, is_recent};
-use super::writes::{discard, stage, write_published, write_rotation};
+use super::time::{add, within_api_lag};
+use super::verification::{confirmed_refusal, is_refused_twice, not_verified, verify};
+use super::writes::{discard, publish, stage, write_rotation};
 use crate::iam::ClientSecret;
 use crate::secret::{PendingSecret, PreviousSecret, RotationMode, SecretContents};
 use k8s_openapi::jiff::Timestamp;
@@ -18,11 +18,11 @@ pub fn overlap(observed: &Observed, contents: &SecretContents, pending: &Pending
         return overlap_accepted(observed, contents, &pending.secret, at);
     }
     match observed.progress(&pending.secret) {
-        PendingProgress::Staged => send_rotation(observed, &pending.secret),
-        PendingProgress::Found => overlap_perhaps_sent(observed, contents, pending),
-        PendingProgress::Refused => overlap_refused(observed, contents, pending),
+        PendingProgress::NotSent => send_rotation(observed, &pending.secret),
+        PendingProgress::MaybeSent => overlap_perhaps_sent(observed, contents, pending),
+        PendingProgress::RotationRefused => overlap_refused(observed, contents, pending),
         PendingProgress::Accepted => record_acceptance(observed, contents, pending),
-        PendingProgress::Conflict { was_found } => overlap_in_progress(observed, contents, pending, was_found),
+        PendingProgress::Conflict { maybe_sent } => overlap_in_progress(observed, contents, pending, maybe_sent),
     }
 }
 
@@ -38,14 +38,14 @@ fn overlap_in_progress(
     observed: &Observed,
     contents: &SecretContents,
     pending: &PendingSecret,
-    was_found: bool,
+    maybe_sent: bool,
 ) -> Step {
     // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
-    if was_found && !is_provable(&observed.app) {
-        return promote(observed, contents, &pending.secret, pending.since);
+    if maybe_sent && !is_verifiable(&observed.app) {
+        return promote(observed, contents, &pending.secret, pending.last_sent_or_staged_at);
     }
     // What consumers find is not valid, so the other rotation is not waited for.
-    if contents.is_edited(&observed.app) || refused(observed, contents).is_some() {
+    if contents.is_edited(&observed.app) || confirmed_refusal(observed, contents).is_some() {
         stage(observed, contents, &pending.secret, RotationMode::Replace)
     } else {
         rotation_in_progress(observed)
@@ -58,9 +58,9 @@ fn overlap_refused(observed: &Observed, contents: &SecretContents, pending: &Pen
     let secret = &pending.secret;
     match observed.validity(secret) {
         Validity::NotAsked => verify(observed, secret),
-        Validity::Valid => promote(observed, contents, secret, pending.since),
-        Validity::NotKnown(said) => not_verified(observed, contents, said),
-        Validity::Invalid(_) | Validity::NotProvable => stage(observed, contents, secret, RotationMode::Overlap),
+        Validity::Valid => promote(observed, contents, secret, pending.last_sent_or_staged_at),
+        Validity::NotKnown(api_message) => not_verified(observed, contents, api_message),
+        Validity::Refused(_) | Validity::NotVerifiable => stage(observed, contents, secret, RotationMode::Overlap),
     }
 }
 
@@ -73,13 +73,13 @@ fn send_rotation(observed: &Observed, secret: &ClientSecret) -> Step {
 fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, at: Timestamp) -> Step {
     match observed.validity(secret) {
         Validity::NotAsked => verify(observed, secret),
-        Validity::Valid | Validity::NotProvable => promote(observed, contents, secret, at),
-        Validity::NotKnown(said) => match is_recent(at, observed.now) {
-            true => not_verified(observed, contents, said),
-            // The API accepted it, and says for another cause that it issues no token; the current one ends with the overlap.
-            false => promote(observed, contents, secret, at),
-        },
-        Validity::Invalid(said) => overlap_accepted_but_refused(observed, contents, secret, at, said),
+        Validity::Valid | Validity::NotVerifiable => promote(observed, contents, secret, at),
+        Validity::NotKnown(api_message) if within_api_lag(at, observed.now) => {
+            not_verified(observed, contents, api_message)
+        }
+        // The API accepted it, and says for another cause that it issues no token; the current one ends with the overlap.
+        Validity::NotKnown(_) => promote(observed, contents, secret, at),
+        Validity::Refused(api_message) => overlap_accepted_but_refused(observed, contents, secret, at, api_message),
     }
 }
 
@@ -88,25 +88,25 @@ fn overlap_accepted_but_refused(
     contents: &SecretContents,
     secret: &ClientSecret,
     at: Timestamp,
-    said: &str,
+    api_message: &str,
 ) -> Step {
     let has_ended = add(at, overlap_of(&observed.app)).is_none_or(|end| observed.now >= end);
-    match works_instead(observed, contents, at) {
-        Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
-        Instead::TooEarly => not_verified(observed, contents, said),
-        Instead::Ask(current) => verify(observed, &current),
-        Instead::NotKnown => {
+    match check_current_secret(observed, contents, at) {
+        CurrentSecretCheck::Refused => stage(observed, contents, secret, RotationMode::Replace),
+        CurrentSecretCheck::TooEarly => not_verified(observed, contents, api_message),
+        CurrentSecretCheck::Ask(current) => verify(observed, &current),
+        CurrentSecretCheck::NotKnown => {
             if has_ended {
                 stage(observed, contents, secret, RotationMode::Replace)
             } else {
-                not_verified(observed, contents, said)
+                not_verified(observed, contents, api_message)
             }
         }
-        Instead::Current => {
+        CurrentSecretCheck::Valid => {
             if has_ended {
                 discard(observed, contents)
             } else {
-                not_verified(observed, contents, said)
+                not_verified(observed, contents, api_message)
             }
         }
     }
@@ -116,66 +116,67 @@ fn overlap_accepted_but_refused(
 /// again only if the API has had time to know it, refuses it, and accepts the current one.
 fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let secret = &pending.secret;
-    let said = match observed.validity(secret) {
+    let api_message = match observed.validity(secret) {
         Validity::NotAsked => return verify(observed, secret),
-        Validity::NotProvable => return send_rotation(observed, secret),
-        Validity::Valid => return promote(observed, contents, secret, pending.since),
-        Validity::NotKnown(said) => return not_verified(observed, contents, said),
-        Validity::Invalid(said) => said,
+        Validity::NotVerifiable => return send_rotation(observed, secret),
+        Validity::Valid => return promote(observed, contents, secret, pending.last_sent_or_staged_at),
+        Validity::NotKnown(api_message) => return not_verified(observed, contents, api_message),
+        Validity::Refused(api_message) => api_message,
     };
-    match works_instead(observed, contents, pending.since) {
-        Instead::TooEarly | Instead::NotKnown => not_verified(observed, contents, said),
-        Instead::Ask(current) => verify(observed, &current),
+    match check_current_secret(observed, contents, pending.last_sent_or_staged_at) {
+        CurrentSecretCheck::TooEarly | CurrentSecretCheck::NotKnown => not_verified(observed, contents, api_message),
+        CurrentSecretCheck::Ask(current) => verify(observed, &current),
         // Staged again, so that the time of the second send is durable too.
-        Instead::Current => stage(observed, contents, secret, RotationMode::Overlap),
-        Instead::Nothing => stage(observed, contents, secret, RotationMode::Replace),
+        CurrentSecretCheck::Valid => stage(observed, contents, secret, RotationMode::Overlap),
+        CurrentSecretCheck::Refused => stage(observed, contents, secret, RotationMode::Replace),
     }
 }
 
-/// What works while the API refuses the pending secret.
-enum Instead {
-    /// The API may not know the pending one yet.
+/// Whether the current secret is valid while the API refuses the pending one.
+enum CurrentSecretCheck {
+    /// The API may not know the pending secret yet, so the current one is not checked.
     TooEarly,
-    /// The API does not say, or said so once only.
+    /// The API did not say, or refused the current secret only once.
     NotKnown,
-    /// The API has to be asked about the current secret.
+    /// A token is to be requested with the current secret.
     Ask(ClientSecret),
-    /// The current secret, as far as is known.
-    Current,
-    /// Nothing.
-    Nothing,
+    /// The current secret is valid as far as is known.
+    Valid,
+    /// The API refuses the current secret too.
+    Refused,
 }
 
-fn works_instead(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Instead {
-    if is_recent(since, observed.now) {
-        return Instead::TooEarly;
+fn check_current_secret(observed: &Observed, contents: &SecretContents, since: Timestamp) -> CurrentSecretCheck {
+    if within_api_lag(since, observed.now) {
+        return CurrentSecretCheck::TooEarly;
     }
     // An adopted app has a secret that is not known.
     let Some(current) = contents.current.as_ref().filter(|_| !contents.is_edited(&observed.app)) else {
-        return Instead::Current;
+        return CurrentSecretCheck::Valid;
     };
     match observed.validity(current) {
-        Validity::NotAsked => Instead::Ask(current.clone()),
-        Validity::Valid | Validity::NotProvable => Instead::Current,
+        Validity::NotAsked => CurrentSecretCheck::Ask(current.clone()),
+        Validity::Valid | Validity::NotVerifiable => CurrentSecretCheck::Valid,
         // One refusal may be false.
-        Validity::Invalid(_) => {
-            if is_refused_for_good(observed, current) {
-                Instead::Nothing
+        Validity::Refused(_) => {
+            if is_refused_twice(observed, current) {
+                CurrentSecretCheck::Refused
             } else {
-                Instead::NotKnown
+                CurrentSecretCheck::NotKnown
             }
         }
-        Validity::NotKnown(_) => Instead::NotKnown,
+        Validity::NotKnown(_) => CurrentSecretCheck::NotKnown,
     }
 }
 
-/// Consumers find the pending secret once the present one is durable as the previous one, so that it is never lost.
+/// Two durable writes, in two calls: the first call stores the current secret as the previous one, so that it is never lost; the
+/// next call, which finds it stored, publishes the pending secret.
 fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, since: Timestamp) -> Step {
     let previous = previous_from(observed, contents, since);
     if contents.previous != previous {
         return write_rotation(observed, SecretContents { previous, ..contents.clone() }, RotationWrite::Accepted);
     }
-    write_published(observed, contents, secret, WriteReason::Rotated)
+    publish(observed, contents, secret, WriteReason::Rotated)
 }
 
 /// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest
@@ -183,7 +184,7 @@ fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret
 /// edited, is valid all the same.
 fn previous_from(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Option<PreviousSecret> {
     let secret = contents.current.clone().filter(|_| !contents.is_edited(&observed.app));
-    if secret.as_ref().is_some_and(|secret| matches!(observed.validity(secret), Validity::Invalid(_))) {
+    if secret.as_ref().is_some_and(|secret| matches!(observed.validity(secret), Validity::Refused(_))) {
         return None;
     }
     let expires_at = add(since, overlap_of(&observed.app)).filter(|at| *at > observed.now)?;

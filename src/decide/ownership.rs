@@ -1,8 +1,8 @@
-//! Whose the app is: an id derived from the uid is the resource's by itself, any other one only by a claim that the
-//! operator signed. Nothing that a tenant can write proves anything, and what is not ours is never changed or deleted.
+//! Whether the app is the resource's, without any step: an id derived from the uid is by itself, any other one only by a claim
+//! that the operator signed. Nothing that a tenant can write proves anything, and an app of others is never changed or deleted.
 
 use super::model::{Observed, Remote, Validity};
-use super::resource::{client_id, is_provable};
+use super::resource::{client_id, is_verifiable};
 use crate::crd::{AdoptionPolicy, OrgOAuthApp, SignedClaim};
 use crate::iam::{ClientId, ClientSecret};
 use crate::outcome::{Outcome, Retry};
@@ -52,7 +52,7 @@ fn is_derived(observed: &Observed) -> bool {
 fn is_created(observed: &Observed) -> bool {
     let Some(recorded) = &observed.recorded_claim else { return false };
     let is_on_secret = || observed.restored_claim().is_some_and(|claim| claim.uid == recorded.uid);
-    recorded.created || is_on_secret() || matches!(observed.remote, Remote::AsDefined)
+    recorded.created || is_on_secret() || matches!(observed.remote, Remote::JustCreated)
 }
 
 /// Whether status has a claim that only records the intent to create an app.
@@ -108,7 +108,7 @@ pub enum Possession {
     /// The API issued no token for another cause, in its words.
     NotKnown(String),
     /// The app can have no token of its own.
-    NotProvable,
+    NotVerifiable,
 }
 
 /// Whether an app under the id is the one that this resource created.
@@ -125,20 +125,21 @@ pub fn proof_of_restore(observed: &Observed) -> Possession {
 
 fn possession(observed: &Observed, secret: Option<ClientSecret>) -> Possession {
     let Some(secret) = secret else {
-        return if is_provable(&observed.app) { Possession::Refused } else { Possession::NotProvable };
+        return if is_verifiable(&observed.app) { Possession::Refused } else { Possession::NotVerifiable };
     };
     match observed.validity(&secret) {
-        Validity::NotProvable => Possession::NotProvable,
+        Validity::NotVerifiable => Possession::NotVerifiable,
         Validity::Valid => Possession::Proven,
-        Validity::Invalid(_) => Possession::Refused,
-        Validity::NotKnown(said) => Possession::NotKnown(said.to_owned()),
+        Validity::Refused(_) => Possession::Refused,
+        Validity::NotKnown(api_message) => Possession::NotKnown(api_message.to_owned()),
         Validity::NotAsked => Possession::Unknown(secret),
     }
 }
 
 /// Whether the app is this resource's is found out later.
-pub fn owner_not_known(id: &ClientId, said: &str) -> Outcome {
-    let message = format!("app {id} exists, and a token request does not say whether it is this resource's: {said}");
+pub fn owner_not_known(id: &ClientId, api_message: &str) -> Outcome {
+    let message =
+        format!("app {id} exists, and a token request does not say whether it is this resource's: {api_message}");
     Outcome::Waiting { reason: Reason::SecretNotProven, message, retry: Retry::Backoff }
 }
 

@@ -1,5 +1,5 @@
 //! What `managementPolicy: Observe` makes of the policy: the same steps, of which those that change something at the API
-//! are told instead of done.
+//! are reported in a plan instead.
 
 use std::fmt;
 

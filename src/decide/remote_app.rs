@@ -6,7 +6,7 @@ use super::drift::{differing, left_by_create, update_fields};
 use super::model::{Observed, Remote};
 use super::resource::{is_synced, reconcile_requested};
 use super::step::{Call, Next, Step};
-use super::time::{is_recent, lag_end};
+use super::time::{lag_end, within_api_lag};
 use crate::iam::app_fields::{self, Fields};
 use crate::iam::{RemoteApp, Update};
 use crate::outcome::{Outcome, Retry};
@@ -20,7 +20,7 @@ const ANOTHER_ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
     let read = || Some(Step::Call(Call::Read(observed.client_id())));
     match &observed.remote {
-        Remote::Unread => Ok(if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() {
+        Remote::NotRead => Ok(if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() {
             Some(Step::Call(Call::FindInList(observed.client_id())))
         } else {
             read()
@@ -29,7 +29,7 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
         Remote::Listed(Some(listed)) => Ok(if differing(observed, fields, listed).is_empty() { None } else { read() }),
         Remote::Absent => Ok(Some(creation::create_again(observed, fields))),
         Remote::Shown(shown) => change(observed, fields, shown),
-        Remote::AsDefined => Ok(after_create(observed, fields)),
+        Remote::JustCreated => Ok(after_create(observed, fields)),
     }
 }
 
@@ -65,7 +65,7 @@ enum SentBefore {
 fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
     let sent = observed.remembered.sent.as_ref().filter(|sent| sent.desired == *fields && !sent.is_shown);
     let Some(sent) = sent else { return SentBefore::No };
-    if is_recent(sent.at, observed.now) {
+    if within_api_lag(sent.at, observed.now) {
         return SentBefore::MayNotShowYet;
     }
     if observed.now.duration_since(sent.at) < ANOTHER_ATTEMPT { SentBefore::NotTaken } else { SentBefore::No }
@@ -73,7 +73,7 @@ fn sent_before(observed: &Observed, fields: &Fields) -> SentBefore {
 
 /// The fields that were sent otherwise so short a while ago that the API may still show them as they were before.
 fn taken_back(observed: &Observed, fields: &Fields) -> Vec<String> {
-    let sent = observed.remembered.sent.as_ref().filter(|sent| is_recent(sent.at, observed.now));
+    let sent = observed.remembered.sent.as_ref().filter(|sent| within_api_lag(sent.at, observed.now));
     sent.map(|sent| app_fields::changes(fields.values(), sent.desired.values())).unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 use super::drift::update_fields;
 use super::model::{Observed, PendingProgress, Remote};
 use super::step::{Call, Step};
-use super::writes::publish;
+use super::writes::publish_replacing;
 use crate::iam::app_fields::Fields;
 use crate::iam::{ClientSecret, Update};
 use crate::outcome::{Outcome, Retry};
@@ -19,9 +19,9 @@ pub fn replace(
 ) -> Option<Step> {
     let secret = &pending.secret;
     match observed.progress(secret) {
-        PendingProgress::Accepted => Some(publish(observed, contents, secret)),
+        PendingProgress::Accepted => Some(publish_replacing(observed, contents, secret)),
         PendingProgress::Conflict { .. } => Some(rotation_in_progress(observed)),
-        PendingProgress::Found | PendingProgress::Staged | PendingProgress::Refused => {
+        PendingProgress::MaybeSent | PendingProgress::NotSent | PendingProgress::RotationRefused => {
             send_replacement(observed, fields, secret)
         }
     }
@@ -31,8 +31,8 @@ pub fn replace(
 fn send_replacement(observed: &Observed, fields: &Fields, secret: &ClientSecret) -> Option<Step> {
     let id = observed.client_id();
     let is_unread = match &observed.remote {
-        Remote::Unread | Remote::Listed(_) => true,
-        Remote::Absent | Remote::Shown(_) | Remote::AsDefined => false,
+        Remote::NotRead | Remote::Listed(_) => true,
+        Remote::Absent | Remote::Shown(_) | Remote::JustCreated => false,
     };
     if is_unread && fields.update_repeats_shown() {
         return Some(Step::Call(Call::Read(id)));

@@ -33,7 +33,7 @@ pub fn is_public(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether a token request can show that a secret is valid.
-pub fn is_provable(app: &OrgOAuthApp) -> bool {
+pub fn is_verifiable(app: &OrgOAuthApp) -> bool {
     app.spec.grant_types().contains(&GrantType::ClientCredentials)
 }
 

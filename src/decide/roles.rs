@@ -12,8 +12,8 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
     let Some(wanted) = &observed.app.spec.roles else { return Ok(None) };
     let id = observed.client_id();
     Ok(match &observed.roles {
-        RoleAssignment::AsDefined => None,
-        RoleAssignment::Unread | RoleAssignment::AdditionRefused(_) => Some(Step::Call(Call::ReadRoles(id))),
+        RoleAssignment::JustAssigned => None,
+        RoleAssignment::NotRead | RoleAssignment::AdditionRefused(_) => Some(Step::Call(Call::ReadRoles(id))),
         RoleAssignment::Absent => Some(Step::Call(Call::AddToOrganization(id, observed.context(), wanted.clone()))),
         RoleAssignment::Has(held) => {
             let add = without(&without(wanted, &held.direct), &held.inherited);

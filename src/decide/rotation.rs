@@ -1,5 +1,5 @@
-//! The rotation: a secret is pending in a Secret of its own before the API hears of it. How it stands to the one that consumers find,
-//! and how it is to become valid, says what is done with it.
+//! What is done with a pending secret, which is stored in the Secret of the rotation before it is sent to the API. One that is
+//! published is cleared, one that is overtaken is discarded, and any other one is applied as its `RotationMode` says.
 
 use super::creation;
 use super::model::{Observed, Remote};
@@ -18,16 +18,16 @@ pub fn apply_pending(
     pending: &PendingSecret,
 ) -> Option<Step> {
     match standing(observed, contents, pending) {
-        Standing::Published => Some(finish(observed, contents, pending.mode)),
+        Standing::Published => Some(clear_pending(observed, contents, pending.mode)),
         Standing::Overtaken => Some(match pending.mode {
-            RotationMode::Unknown => date(observed, contents, pending),
+            RotationMode::Unknown => restage_unknown_as_overlap(observed, contents, pending),
             RotationMode::Create | RotationMode::Replace | RotationMode::Overlap => discard(observed, contents),
         }),
-        Standing::Next => apply_next(observed, fields, contents, pending),
+        Standing::Pending => apply_in_mode(observed, fields, contents, pending),
     }
 }
 
-fn apply_next(
+fn apply_in_mode(
     observed: &Observed,
     fields: &Fields,
     contents: &SecretContents,
@@ -35,8 +35,8 @@ fn apply_next(
 ) -> Option<Step> {
     let is_gone = matches!(observed.remote, Remote::Absent);
     match pending.mode {
-        RotationMode::Unknown => Some(date(observed, contents, pending)),
-        RotationMode::Create => creation::staged(observed, fields, contents, pending),
+        RotationMode::Unknown => Some(restage_unknown_as_overlap(observed, contents, pending)),
+        RotationMode::Create => creation::apply_pending_create(observed, fields, contents, pending),
         RotationMode::Replace => {
             if is_gone {
                 Some(creation::create_again(observed, fields))
@@ -50,11 +50,11 @@ fn apply_next(
     }
 }
 
-/// How the pending secret stands to the one that consumers find.
+/// How the pending secret relates to the published one.
 enum Standing {
-    /// It is to follow it.
-    Next,
-    /// It is the one that consumers find, since it was staged.
+    /// It is to be published next.
+    Pending,
+    /// It was published after it was staged.
     Published,
     /// Another process published a secret meanwhile, or somebody deleted the Secret in order to end all earlier ones.
     Overtaken,
@@ -63,24 +63,29 @@ enum Standing {
 fn standing(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Standing {
     let is_current = contents.current.as_ref() == Some(&pending.secret);
     let was_published = contents.was_published(&observed.app, &pending.secret);
-    if is_current && was_published && contents.revision > pending.follows {
+    if is_current && was_published && contents.revision > pending.base_revision {
         return Standing::Published;
     }
-    if contents.revision == pending.follows { Standing::Next } else { Standing::Overtaken }
+    if contents.revision == pending.base_revision { Standing::Pending } else { Standing::Overtaken }
 }
 
-/// Perhaps it was sent, nobody knows when; from now on it is known.
-fn date(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
-    let (mode, follows, since) = (RotationMode::Overlap, contents.revision, observed.now);
-    let pending = Some(PendingSecret { mode, follows, since, ..pending.clone() });
+/// It may have been sent at a time that is not known, so it is staged again with the present time.
+fn restage_unknown_as_overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
+    let pending = PendingSecret {
+        mode: RotationMode::Overlap,
+        base_revision: contents.revision,
+        last_sent_or_staged_at: observed.now,
+        ..pending.clone()
+    };
+    let pending = Some(pending);
     write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::Restored)
 }
 
-/// Nothing is pending any more. Whatever replaced the earlier secret ended its validity, unless it was to overlap.
-fn finish(observed: &Observed, contents: &SecretContents, mode: RotationMode) -> Step {
+/// Ends a rotation: nothing is pending any more. Only an overlap leaves a previous secret that is valid.
+fn clear_pending(observed: &Observed, contents: &SecretContents, mode: RotationMode) -> Step {
     let previous = match mode {
         RotationMode::Overlap => contents.previous.clone(),
         RotationMode::Replace | RotationMode::Create | RotationMode::Unknown => None,
     };
-    write_rotation(observed, SecretContents { pending: None, previous, ..contents.clone() }, RotationWrite::Over)
+    write_rotation(observed, SecretContents { pending: None, previous, ..contents.clone() }, RotationWrite::Cleared)
 }

@@ -1,4 +1,4 @@
-//! When a secret is to be rotated, and what a rotation waits for: the end of the previous secret, and its pace.
+//! When a secret is to be rotated, and what a rotation waits for: the end of the previous secret, and the least interval.
 //! Times come from the Secret, which tenants can write, and from status.
 
 use super::model::Observed;
@@ -10,10 +10,11 @@ use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second.
+/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second. This spread, as
+/// that of verifications, is one-sided: nothing is late. That of `backoff` goes both ways.
 const SPREAD: f64 = 0.1;
-/// The least time between two rotations, however often they are requested.
-const ROTATION_PACE: SignedDuration = SignedDuration::from_secs(60);
+/// The least time between two rotations, even if they are requested more often.
+const MIN_ROTATION_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether a rotation is requested that the Secret does not say to be fulfilled.
 pub fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
@@ -28,8 +29,8 @@ pub fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool
 /// When the previous secret ends: as status says since it was published, also where the Secret of the rotation was deleted, since
 /// the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
 pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let said = recorded_rotation(observed, contents);
-    let recorded = said.and_then(|said| said.previous_expires_at.as_ref()).map(|at| at.0);
+    let rotation = recorded_rotation(observed, contents);
+    let recorded = rotation.and_then(|rotation| rotation.previous_expires_at.as_ref()).map(|at| at.0);
     let Some(previous) = &contents.previous else { return recorded };
     // While a secret is pending, status speaks of the previous secret of before.
     match recorded.filter(|_| contents.pending.is_none()) {
@@ -40,15 +41,16 @@ pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Ti
 
 /// What status says of the rotation that published the present secret.
 fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
-    let said = observed.app.status.as_ref()?.rotation.as_ref();
-    said.filter(|said| said.revision == Some(contents.revision))
+    let recorded = observed.app.status.as_ref()?.rotation.as_ref();
+    recorded.filter(|recorded| recorded.revision == Some(contents.revision))
 }
 
 /// The latest end that a rotation gives, though the overlap in the spec may have been shortened since.
 fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let said = recorded_rotation(observed, contents).and_then(|said| said.rotated_at.as_ref());
-    let published = said.map(|at| at.0).or(contents.rotated_at);
-    let accepted = contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.since));
+    let recorded = recorded_rotation(observed, contents).and_then(|rotation| rotation.rotated_at.as_ref());
+    let published = recorded.map(|at| at.0).or(contents.rotated_at);
+    let accepted =
+        contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.last_sent_or_staged_at));
     // A time that is yet to come is wrong, and says nothing.
     let last = [published, accepted].into_iter().flatten().filter(|at| *at <= observed.now).max();
     add(last.unwrap_or(observed.now), overlap_of(&observed.app).max(DEFAULT_OVERLAP))
@@ -56,13 +58,13 @@ fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestam
 
 /// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
 /// status says too when that was; the first secret is no rotation.
-pub fn paced_until(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    let said = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
-    let revision = contents.revision.max(said.revision.unwrap_or_default());
-    let times = [contents.rotated_at, said.rotated_at.map(|at| at.0)];
+pub fn min_interval_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    let recorded = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+    let revision = contents.revision.max(recorded.revision.unwrap_or_default());
+    let times = [contents.rotated_at, recorded.rotated_at.map(|at| at.0)];
     // A time that is yet to come is wrong, and says nothing.
     let last = times.into_iter().flatten().filter(|at| *at <= observed.now).max()?;
-    last.checked_add(ROTATION_PACE).ok().filter(|until| revision > 1 && *until > observed.now)
+    last.checked_add(MIN_ROTATION_INTERVAL).ok().filter(|until| revision > 1 && *until > observed.now)
 }
 
 /// When the secret is due to be rotated; the same for every process that asks.
@@ -78,7 +80,7 @@ pub enum RotationWaits {
     /// Until the previous secret ends.
     ForPrevious,
     /// Until a minute has passed since the last rotation.
-    ForPace,
+    ForMinInterval,
 }
 
 /// Whether somebody asked for a rotation that has to wait, and why.
@@ -91,6 +93,6 @@ pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
     if previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
         Some(RotationWaits::ForPrevious)
     } else {
-        paced_until(observed, &contents).map(|_| RotationWaits::ForPace)
+        min_interval_end(observed, &contents).map(|_| RotationWaits::ForMinInterval)
     }
 }

@@ -42,8 +42,8 @@ pub fn read(observed: &Observed) -> Option<Step> {
     if observed.secret.is_none() {
         return Some(Step::ReadSecrets);
     }
-    match observed.previous_target {
-        None => previous_target_name(&observed.app).map(Step::ReadPreviousTarget),
+    match observed.old_name_secret {
+        None => old_secret_name(&observed.app).map(Step::ReadOldNameSecret),
         Some(_) => None,
     }
 }
@@ -55,11 +55,11 @@ pub fn names(observed: &Observed) -> Vec<String> {
         Some(SecretState::Foreign { .. }) => None,
         Some(SecretState::Owned(_) | SecretState::Absent) | None => Some(rotation_secret_name(app)),
     };
-    [Some(secret_name(app)), rotation, previous_target_name(app)].into_iter().flatten().collect()
+    [Some(secret_name(app)), rotation, old_secret_name(app)].into_iter().flatten().collect()
 }
 
 /// The name under which status says that the credential is, when the spec no longer names it.
-fn previous_target_name(app: &OrgOAuthApp) -> Option<String> {
+fn old_secret_name(app: &OrgOAuthApp) -> Option<String> {
     let name = app.status.as_ref()?.secret_name.clone()?;
     (name != secret_name(app)).then_some(name)
 }

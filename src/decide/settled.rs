@@ -1,5 +1,5 @@
-//! Whether status says that the last reconcile left nothing to do and that nothing has changed since, so that a process which
-//! starts need not reconcile at once. A tenant that forges such a status delays its own resource, and no other.
+//! Whether status reports that the last reconcile left nothing to do and that nothing has changed since, so that a process which
+//! starts may skip the resource at first. A tenant that forges such a status delays its own resource, and no other.
 
 use super::claims::recorded_claim;
 use super::resource::{has_finalizer, is_being_deleted, is_observe_only, is_synced, reconcile_requested};

@@ -1,5 +1,5 @@
-//! The one next step of a reconcile and what it affects.
-//! A new step says in `effect` what it affects, and with that which preconditions it has.
+//! The steps of a reconcile and what each of them affects.
+//! `effect` of a step determines its preconditions, in `enforce`.
 
 use super::model::ClaimOrigin;
 use super::plan::Planned;
@@ -20,20 +20,20 @@ pub enum Step {
     /// Read the Secret that consumers use, and the one of the rotation.
     ReadSecrets,
     /// Read the Secret under the name that an earlier spec gave it.
-    ReadPreviousTarget(String),
+    ReadOldNameSecret(String),
     /// Read the secret that the user provides.
     ReadProvidedSecret,
     /// Read the resource itself, past the cache.
     ReadResource,
-    /// Look for pods that use one of these Secrets.
-    FindUsers(Vec<String>),
-    /// Look for pods that took the Secret before it was last published.
+    /// Find the pods that use one of these Secrets.
+    FindPodsUsing(Vec<String>),
+    /// Find the pods that started before the Secret was last published.
     FindStaleConsumers(Timestamp),
     /// Restart a workload, unless that was done since the Secret was published.
     RestartConsumer(Workload, Timestamp),
     /// Call the API.
     Call(Call),
-    /// Look for another resource with the same id.
+    /// Find another resource with the same id.
     FindIdOwner,
     /// Add the finalizer.
     AddFinalizer,
@@ -46,16 +46,16 @@ pub enum Step {
     },
     /// Take that record back.
     Unclaim,
-    /// Find out whether Kubernetes would take a Secret that holds this.
-    TrySecret(SecretContents),
-    /// Make the Secret that consumers use hold what this says of it.
+    /// Ask Kubernetes with a dry run whether it would accept a Secret with these contents.
+    DryRunSecret(SecretContents),
+    /// Write what these contents say of the Secret that consumers use.
     WriteSecret(SecretContents, WriteReason),
-    /// Make the Secret of the rotation hold what this says of it; it goes when that is nothing.
+    /// Write what these contents say of the Secret of the rotation, which is deleted when that is nothing.
     WriteRotation(SecretContents, RotationWrite),
     /// Remove a Secret that Kubernetes does not delete with the resource.
     RemoveSecret(OwnedSecret),
     /// Remove a Secret that was written under an earlier name.
-    RemovePreviousTarget(OwnedSecret),
+    RemoveOldNameSecret(OwnedSecret),
     /// Remove the metadata of the operator from the Secret.
     ReleaseSecret(OwnedSecret),
     /// Remove the finalizer, so that Kubernetes removes the resource.
@@ -94,8 +94,8 @@ pub enum RotationWrite {
     Staged,
     /// The API accepted the pending secret, so that the present one is about to become the previous one.
     Accepted,
-    /// Consumers find the pending secret, or it is given up, or the previous one is no longer valid.
-    Over,
+    /// It ended: nothing is pending any more, or the previous secret is no longer valid.
+    Cleared,
     /// Somebody edited it, or only its claim is not the one that the operator signs now.
     Restored,
 }
@@ -166,14 +166,14 @@ impl Step {
     pub fn effect(&self) -> Effect {
         match self {
             Self::ReadSecrets
-            | Self::ReadPreviousTarget(_)
+            | Self::ReadOldNameSecret(_)
             | Self::ReadProvidedSecret
             | Self::ReadResource
-            | Self::FindUsers(_)
+            | Self::FindPodsUsing(_)
             | Self::FindStaleConsumers(_)
             | Self::FindIdOwner
             | Self::AddFinalizer => Effect::Nothing,
-            Self::Claim { origin: ClaimOrigin::New, .. } | Self::TrySecret(_) => Effect::Remote(Planned::Create),
+            Self::Claim { origin: ClaimOrigin::New, .. } | Self::DryRunSecret(_) => Effect::Remote(Planned::Create),
             Self::Claim { origin: ClaimOrigin::Adopted, .. } => Effect::Remote(Planned::Adopt),
             Self::WriteRotation(contents, RotationWrite::Staged) => Effect::Remote(match contents.pending_mode() {
                 Some(RotationMode::Overlap) => Planned::RotateSecret,
@@ -183,15 +183,15 @@ impl Step {
             Self::Claim { origin: ClaimOrigin::Created | ClaimOrigin::Restored, .. }
             | Self::Unclaim
             | Self::WriteSecret(..)
-            | Self::WriteRotation(_, RotationWrite::Accepted | RotationWrite::Over | RotationWrite::Restored)
+            | Self::WriteRotation(_, RotationWrite::Accepted | RotationWrite::Cleared | RotationWrite::Restored)
             | Self::RestartConsumer(..)
             | Self::RemoveSecret(_)
-            | Self::RemovePreviousTarget(_)
+            | Self::RemoveOldNameSecret(_)
             | Self::ReleaseSecret(_)
             | Self::DropFinalizer => Effect::Kubernetes,
             Self::Finish(Outcome::Settled { .. }) => Effect::Settled,
             Self::Finish(
-                Outcome::Observed(_)
+                Outcome::PlanOnly(_)
                 | Outcome::Suspended
                 | Outcome::Gone
                 | Outcome::Blocked(_)

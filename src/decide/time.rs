@@ -3,18 +3,18 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// How long the API may take to show, and to know, what it accepted. Nothing documents a time. (undocumented)
-const LAG: SignedDuration = SignedDuration::from_mins(2);
+/// How long the API may take to show a change that it accepted, and to accept a new secret in token requests. (undocumented)
+const API_LAG: SignedDuration = SignedDuration::from_mins(2);
 
-/// When the API knows and shows what it accepted at that time.
+/// When the API is expected to show what it accepted at that time.
 pub fn lag_end(at: Timestamp) -> Option<Timestamp> {
-    at.checked_add(LAG).ok()
+    at.checked_add(API_LAG).ok()
 }
 
-/// Whether that was less than the longest lag ago. A time that is yet to come is wrong, and says nothing: tenants can write
-/// the times of a Secret.
-pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {
-    at <= now && now.duration_since(at) < LAG
+/// Whether that was less than `API_LAG` ago. A time in the future is wrong and is ignored: tenants can write the times of a
+/// Secret.
+pub fn within_api_lag(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.duration_since(at) < API_LAG
 }
 
 /// An instant so much later.

@@ -1,5 +1,5 @@
-//! The steps that write the two Secrets: the one that consumers use, and the one of the rotation, which is written before the API
-//! hears of a secret.
+//! The steps that write the two Secrets: the one that consumers use, and the one of the rotation. The latter is written before
+//! a secret is sent to the API.
 
 use super::model::{Observed, SecretWriteProgress};
 use super::resource::is_public;
@@ -7,20 +7,26 @@ use super::step::{RotationWrite, Step, WriteReason};
 use crate::iam::ClientSecret;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
-/// A Secret that Kubernetes would refuse is found out before the API hears of the app.
-pub fn try_secret(observed: &Observed) -> Option<Step> {
+/// Whether Kubernetes would accept the Secret is found out by a dry run before the app is created.
+pub fn dry_run_secret(observed: &Observed) -> Option<Step> {
     if observed.secret_write != SecretWriteProgress::Unknown {
         return None;
     }
     let sample = (!is_public(&observed.app)).then(|| observed.generated_secret.clone());
     let contents = observed.contents().publish(&observed.app, &observed.client_id(), sample, observed.now);
-    Some(Step::TrySecret(contents))
+    Some(Step::DryRunSecret(contents))
 }
 
-/// The step that makes a secret pending.
+/// The step that stages a secret: it is pending from then on.
 pub fn stage(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, mode: RotationMode) -> Step {
-    let (follows, since) = (contents.revision, observed.now);
-    let pending = Some(PendingSecret { secret: secret.clone(), mode, follows, since, accepted_at: None });
+    let pending = PendingSecret {
+        secret: secret.clone(),
+        mode,
+        base_revision: contents.revision,
+        last_sent_or_staged_at: observed.now,
+        accepted_at: None,
+    };
+    let pending = Some(pending);
     write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::Staged)
 }
 
@@ -34,24 +40,19 @@ pub fn write(observed: &Observed, contents: SecretContents, reason: WriteReason)
     Step::WriteSecret(SecretContents { client_id: Some(observed.client_id()), ..contents }, reason)
 }
 
-/// The step that gives the pending secret up.
+/// The step that discards the pending secret.
 pub fn discard(observed: &Observed, contents: &SecretContents) -> Step {
-    write_rotation(observed, SecretContents { pending: None, ..contents.clone() }, RotationWrite::Over)
+    write_rotation(observed, SecretContents { pending: None, ..contents.clone() }, RotationWrite::Cleared)
 }
 
-/// The step after which consumers find this secret, and the one before is not valid any more.
-pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
+/// The step that publishes a secret which ended the one before, so that there is no previous secret.
+pub fn publish_replacing(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
     let reason = if observed.provided_secret() == Some(secret) { WriteReason::Provided } else { WriteReason::Replaced };
-    write_published(observed, contents, secret, reason)
+    publish(observed, contents, secret, reason)
 }
 
-/// The step after which consumers find this secret.
-pub fn write_published(
-    observed: &Observed,
-    contents: &SecretContents,
-    secret: &ClientSecret,
-    reason: WriteReason,
-) -> Step {
+/// The step that publishes a secret: consumers find it from then on.
+pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, reason: WriteReason) -> Step {
     let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
     Step::WriteSecret(published, reason)
 }

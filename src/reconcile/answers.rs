@@ -8,7 +8,7 @@ use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, HeldRoles, New
 use crate::reason::Reason;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
-    pub(super) fn created(
+    pub(super) fn on_create_answer(
         &mut self,
         answer: Result<ClientCredentials, iam::Error>,
         app: &NewApp,
@@ -16,7 +16,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match answer {
             Ok(credentials) => {
                 let again = self.observed.contents().revision > 0;
-                self.observed.observe_remote(Remote::AsDefined);
+                self.observed.observe_remote(Remote::JustCreated);
                 self.observed.creation = Creation::Issued(credentials);
                 if again {
                     self.record_event(Reason::Recreated, format!("Created app {} again, which was gone.", app.id))
@@ -27,7 +27,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
             Err(fault @ (iam::Error::Conflict(_) | iam::Error::Rejected(_))) => {
-                self.observed.remote = Remote::Unread;
+                self.observed.remote = Remote::NotRead;
                 self.observed.creation = Creation::Refused(fault);
                 Ok(())
             }
@@ -45,19 +45,20 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Err(fault @ iam::Error::Unavailable(_)) => {
                 self.observed.remembered.unanswered_create = Some(self.observed.now);
-                self.observed.remembered.refused_pending = None;
+                self.observed.remembered.pending_not_accepted = None;
                 Err(fault)
             }
         }
     }
 
     /// A refused addition was no failure if the app is a member. If it is none, or nobody may read that, the refusal counts.
-    pub(super) fn roles_read(&mut self, held: Result<Option<HeldRoles>, iam::Error>) -> Result<(), iam::Error> {
+    pub(super) fn on_roles_answer(&mut self, held: Result<Option<HeldRoles>, iam::Error>) -> Result<(), iam::Error> {
         let refusal = match &self.observed.roles {
             RoleAssignment::AdditionRefused(fault) => Some(fault.clone()),
-            RoleAssignment::Unread | RoleAssignment::Absent | RoleAssignment::Has(_) | RoleAssignment::AsDefined => {
-                None
-            }
+            RoleAssignment::NotRead
+            | RoleAssignment::Absent
+            | RoleAssignment::Has(_)
+            | RoleAssignment::JustAssigned => None,
         };
         self.observed.roles = match (held, refusal) {
             (Ok(Some(held)), _) => RoleAssignment::Has(held),
@@ -69,10 +70,14 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(())
     }
 
-    pub(super) fn added(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
+    pub(super) fn on_addition_answer(
+        &mut self,
+        answer: Result<(), iam::Error>,
+        id: &ClientId,
+    ) -> Result<(), iam::Error> {
         match answer {
             Ok(()) => {
-                self.observed.roles = RoleAssignment::AsDefined;
+                self.observed.roles = RoleAssignment::JustAssigned;
                 self.record_event(Reason::RolesChanged, format!("Added app {id} to its organization."));
                 Ok(())
             }
@@ -85,7 +90,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
-    pub(super) fn updated(
+    pub(super) fn on_update_answer(
         &mut self,
         answer: Result<Option<RemoteApp>, iam::Error>,
         id: &ClientId,
@@ -94,7 +99,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match answer {
             Ok(shown) => {
                 self.record_event(Reason::Updated, format!("Changed app {id}: {}.", fields.join(", ")));
-                self.observed.exists();
+                self.observed.forget_absence();
                 self.observed.updated = fields;
                 if let Ok(desired) = self.observed.desired.clone() {
                     let sent = SentChange { desired, at: self.observed.now, is_shown: false };
@@ -103,8 +108,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 let remote = match (shown, &self.observed.remote) {
                     (Some(shown), _) => Remote::Shown(shown),
                     // What this reconcile created needs no read.
-                    (None, Remote::AsDefined) => Remote::AsDefined,
-                    (None, Remote::Unread | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::Unread,
+                    (None, Remote::JustCreated) => Remote::JustCreated,
+                    (None, Remote::NotRead | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::NotRead,
                 };
                 self.observed.observe_remote(remote);
                 Ok(())
@@ -117,19 +122,23 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
-    pub(super) fn sent(&mut self, answer: Result<(), iam::Error>, secret: &ClientSecret) -> Result<(), iam::Error> {
+    pub(super) fn on_secret_answer(
+        &mut self,
+        answer: Result<(), iam::Error>,
+        secret: &ClientSecret,
+    ) -> Result<(), iam::Error> {
         let progress = self.observed.progress(secret);
-        let was_found = progress == PendingProgress::Found;
+        let maybe_sent = progress == PendingProgress::MaybeSent;
         let is_refused = answer.as_ref().is_err_and(|fault| !fault.may_have_taken_effect());
         // An earlier request with a secret that was found may have taken hold.
-        self.observed.remembered.refused_pending = (is_refused && !was_found).then(|| secret.clone());
+        self.observed.remembered.pending_not_accepted = (is_refused && !maybe_sent).then(|| secret.clone());
         match answer {
             Ok(()) => {
-                self.observed.exists();
+                self.observed.forget_absence();
                 self.observed.record_progress(secret, PendingProgress::Accepted);
             }
             Err(iam::Error::Conflict(_)) => {
-                self.observed.record_progress(secret, PendingProgress::Conflict { was_found })
+                self.observed.record_progress(secret, PendingProgress::Conflict { maybe_sent })
             }
             Err(iam::Error::NotFound(_)) => self.observed.observe_remote(Remote::Absent),
             Err(fault) => return Err(fault),

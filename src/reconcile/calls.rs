@@ -1,7 +1,7 @@
 //! Performs one call to the API; what it answered is folded into what is observed, here or in `answers`.
 //! A fault of the API ends the reconciliation; what that means is decided in `decide`.
 
-use super::{Connections, Flow, Reconciliation};
+use super::{Connections, Progress, Reconciliation};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
 use crate::decide::{Call, ListCheck, Remote, RoleAssignment, after_fault, may_be_old, org_id};
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
-    pub(super) async fn call(&mut self, call: Call) -> Flow {
+    pub(super) async fn call(&mut self, call: Call) -> Progress {
         let iam = match self.open().await {
             Ok(iam) => iam,
-            Err(blocked) => return Flow::End(Outcome::Blocked(blocked)),
+            Err(blocked) => return Progress::End(Outcome::Blocked(blocked)),
         };
         match self.ask(&iam, call).await {
-            Ok(()) => Flow::Next,
-            Err(fault) => Flow::End(after_fault(&self.observed.app, fault)),
+            Ok(()) => Progress::Continue,
+            Err(fault) => Progress::End(after_fault(&self.observed.app, fault)),
         }
     }
 
@@ -52,23 +52,25 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Call::FindInList(id) => self.find_in_list(iam, &org, &id).await,
             Call::ConfirmAbsence(id, max_age) => self.confirm_absence(iam, &org, &id, max_age).await,
-            Call::Create(app) => self.created(iam.create(&org, &app).await, &app),
-            Call::Update(id, update, changed) => self.updated(iam.update(&org, &id, &update).await, &id, changed),
+            Call::Create(app) => self.on_create_answer(iam.create(&org, &app).await, &app),
+            Call::Update(id, update, changed) => {
+                self.on_update_answer(iam.update(&org, &id, &update).await, &id, changed)
+            }
             Call::Replace(id, update) => {
                 let answer = iam.update(&org, &id, &update).await.map(drop);
-                update.secret.map_or(Ok(()), |secret| self.sent(answer, &secret))
+                update.secret.map_or(Ok(()), |secret| self.on_secret_answer(answer, &secret))
             }
             Call::Rotate(id, secret, overlap) => {
-                self.sent(iam.rotate_secret(&org, &id, &secret, overlap).await, &secret)
+                self.on_secret_answer(iam.rotate_secret(&org, &id, &secret, overlap).await, &secret)
             }
             Call::VerifySecret(id, secret) => self.verify_secret(iam, &org, &id, &secret).await,
             Call::ReadRoles(id) => self.read_roles(iam, &org, &id).await,
             Call::AddToOrganization(id, context, roles) => {
-                self.added(iam.add_to_organization(&org, &id, context, &roles).await, &id)
+                self.on_addition_answer(iam.add_to_organization(&org, &id, context, &roles).await, &id)
             }
             Call::ChangeRoles { id, add, remove } => {
                 iam.change_roles(&org, &id, &add, &remove).await?;
-                self.observed.roles = RoleAssignment::AsDefined;
+                self.observed.roles = RoleAssignment::JustAssigned;
                 self.record_event(Reason::RolesChanged, format!("Changed the roles of app {id}."));
                 Ok(())
             }
@@ -95,7 +97,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     ) -> Result<(), iam::Error> {
         match iam.find(org, id, max_age).await? {
             Lookup::Listed(_) => {
-                self.observed.exists();
+                self.observed.forget_absence();
                 self.observed.list = ListCheck::Listed;
             }
             Lookup::NotListed => self.observed.list = ListCheck::NotListed,
@@ -114,14 +116,14 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     ) -> Result<(), iam::Error> {
         let verification = iam.verify_secret(org, id, secret).await?;
         let now = self.operator.now();
-        self.observed.verified(secret, verification, now);
+        self.observed.record_token_answer(secret, verification, now);
         Ok(())
     }
 
     async fn read_roles(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> Result<(), iam::Error> {
         let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
         let held = iam.roles(org, id, max_age).await;
-        self.roles_read(held)
+        self.on_roles_answer(held)
     }
 
     async fn delete(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> Result<(), iam::Error> {

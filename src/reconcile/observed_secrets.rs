@@ -21,7 +21,7 @@ const REMOVALS: usize = 256;
 pub struct ObservedSecrets {
     wake: Box<dyn Fn(ObjectRef<CachedApp>) + Send + Sync>,
     entries: Mutex<HashMap<String, Entry>>,
-    /// The uids of the Secrets that this process removed last, of which the watch is yet to tell.
+    /// The uids of the Secrets that this process removed last, whose deletion the watch has not reported yet.
     removed: Mutex<VecDeque<u64>>,
 }
 
@@ -33,13 +33,13 @@ struct Entry {
     /// Those that reconciles read or wrote last.
     versions: [u64; VERSIONS],
     writes: usize,
-    /// What the watch told last during a write, of which only the answer says whether it is news.
-    undecided: Option<Told>,
+    /// The last event of the watch during a write; only the answer to the write says whether it is news.
+    undecided: Option<WatchEvent>,
 }
 
-/// What the watch tells.
+/// An event of the watch.
 #[derive(Clone, Copy)]
-enum Told {
+enum WatchEvent {
     /// The Secret has this version.
     Version(u64),
     /// The one with this uid is gone, or no longer labeled.
@@ -77,14 +77,14 @@ impl ObservedSecrets {
         Write { secrets: self, key }
     }
 
-    /// The watch tells that a Secret came or changed.
+    /// The watch reports that a Secret was added or changed.
     pub fn changed(&self, secret: &ObjectMeta) {
-        self.told(&key_of(secret), Told::Version(fingerprint(&secret.resource_version)));
+        self.on_event(&key_of(secret), WatchEvent::Version(fingerprint(&secret.resource_version)));
     }
 
-    /// The watch tells that a Secret is gone, or no longer labeled.
+    /// The watch reports that a Secret is gone, or no longer labeled.
     pub fn gone(&self, secret: &ObjectMeta) {
-        self.told(&key_of(secret), Told::Gone(fingerprint(&secret.uid)));
+        self.on_event(&key_of(secret), WatchEvent::Gone(fingerprint(&secret.uid)));
     }
 
     /// Whether a reconcile of this process has observed the Secret, or writes it.
@@ -112,12 +112,12 @@ impl ObservedSecrets {
         Uids(entries.iter().filter(|(key, _)| is_in(key, namespace)).filter_map(|(_, entry)| entry.uid).collect())
     }
 
-    /// Those are in no list of the watch.
-    pub fn missing(&self, Uids(missing): &Uids) {
+    /// No list of the watch contains these Secrets, so they are gone.
+    pub fn mark_missing(&self, Uids(missing): &Uids) {
         let is_missing = |entry: &Entry| entry.uid.filter(|uid| missing.contains(uid));
         let found = |(key, entry): (&String, &Entry)| Some((key.clone(), is_missing(entry)?));
         let gone: Vec<_> = self.entries().iter().filter_map(found).collect();
-        gone.into_iter().for_each(|(key, uid)| self.told(&key, Told::Gone(uid)));
+        gone.into_iter().for_each(|(key, uid)| self.on_event(&key, WatchEvent::Gone(uid)));
     }
 
     /// Nothing of this namespace, or of all, is watched.
@@ -125,21 +125,21 @@ impl ObservedSecrets {
         self.entries().retain(|key, entry| !is_in(key, namespace) || entry.writes > 0);
     }
 
-    fn told(&self, key: &str, told: Told) {
+    fn on_event(&self, key: &str, event: WatchEvent) {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return };
         if entry.writes > 0 {
-            entry.undecided = Some(told);
-        } else if entry.is_news(told) {
-            self.wake(key, entry, told);
+            entry.undecided = Some(event);
+        } else if entry.is_news(event) {
+            self.wake(key, entry, event);
             remove_if_unused(&mut entries, key);
         }
     }
 
-    fn wake(&self, key: &str, entry: &mut Entry, told: Told) {
+    fn wake(&self, key: &str, entry: &mut Entry, event: WatchEvent) {
         let namespace = key.split('/').next().unwrap_or_default();
         (self.wake)(ObjectRef::new(&entry.app).within(namespace));
-        if let Told::Gone(_) = told {
+        if let WatchEvent::Gone(_) = event {
             entry.uid = None;
         }
     }
@@ -172,16 +172,16 @@ impl Entry {
         }
     }
 
-    fn is_news(&self, told: Told) -> bool {
-        match told {
-            Told::Version(version) => !self.versions.contains(&version),
-            Told::Gone(uid) => self.uid == Some(uid),
+    fn is_news(&self, event: WatchEvent) -> bool {
+        match event {
+            WatchEvent::Version(version) => !self.versions.contains(&version),
+            WatchEvent::Gone(uid) => self.uid == Some(uid),
         }
     }
 }
 
 impl Uids {
-    /// This one is there.
+    /// A list of the watch contains this Secret.
     pub fn remove(&mut self, secret: &ObjectMeta) {
         self.0.remove(&fingerprint(&secret.uid));
     }
@@ -212,9 +212,9 @@ impl Drop for Write<'_> {
         let mut entries = self.secrets.entries();
         let Some(entry) = entries.get_mut(&self.key) else { return };
         entry.writes -= 1;
-        let told = if entry.writes == 0 { entry.undecided.take() } else { None };
-        if let Some(told) = told.filter(|told| entry.is_news(*told)) {
-            self.secrets.wake(&self.key, entry, told);
+        let event = if entry.writes == 0 { entry.undecided.take() } else { None };
+        if let Some(event) = event.filter(|event| entry.is_news(*event)) {
+            self.secrets.wake(&self.key, entry, event);
         }
         remove_if_unused(&mut entries, &self.key);
     }

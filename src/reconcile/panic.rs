@@ -1,5 +1,5 @@
-//! A reconcile in which the operator itself fails ends, and nothing else does: its resource says so, and is tried again
-//! slowly.
+//! A panic ends only the reconcile in which it occurs. The resource reports an internal error and is reconciled again, at a slow
+//! pace.
 
 use super::{Connections, Identity, Operator, Reconciliation};
 use crate::cluster::cached::CachedApp;
@@ -17,7 +17,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     ///
     /// # Errors
     /// As `reconcile`.
-    pub async fn reconcile_or_say_why_not(&self, cached: &CachedApp) -> Result<Outcome, cluster::Error> {
+    pub async fn reconcile_catching_panics(&self, cached: &CachedApp) -> Result<Outcome, cluster::Error> {
         // What a reconcile shares with others is behind locks that are taken over when they are poisoned.
         let Some(result) = caught(self.reconcile_cached(cached)).await else {
             self.metrics.panicked();
@@ -55,7 +55,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     }
 }
 
-/// What is said of the panic that was just caught.
+/// What is reported of the panic that was just caught.
 pub(super) fn internal_error() -> Blocked {
     let message = format!("the operator failed at {}; this is a bug, please report it", panics::last_location());
     Blocked::new(Reason::InternalError, message)

@@ -1,7 +1,7 @@
 //! Performs one step at Kubernetes and folds what it provided into what is observed; calls to the API are in `calls`.
 //! Each step is at most one write, so a crash leaves at most one effect that is not yet known.
 
-use super::{Connections, Flow, Identity, Reconciliation};
+use super::{Connections, Identity, Progress, Reconciliation};
 use crate::cluster::{self, Cluster};
 use crate::crd::{AdoptionPolicy, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, SignedClaim};
 use crate::decide::{
@@ -18,15 +18,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
-    pub(super) async fn perform(&mut self, step: Step) -> Result<Flow, cluster::Error> {
+    pub(super) async fn perform(&mut self, step: Step) -> Result<Progress, cluster::Error> {
         match step {
             Step::ReadSecrets => self.read_secrets().await?,
-            Step::ReadPreviousTarget(name) => self.observed.previous_target = Some(self.read_secret(&name).await?),
+            Step::ReadOldNameSecret(name) => self.observed.old_name_secret = Some(self.read_secret(&name).await?),
             Step::ReadProvidedSecret => self.observed.provided = self.read_provided().await?,
             Step::ReadResource => return self.read_resource().await,
-            Step::FindUsers(secrets) => {
+            Step::FindPodsUsing(secrets) => {
                 let users = self.operator.cluster.pods_using(&self.identity.namespace, &secrets).await?;
-                self.observed.users = Some(users);
+                self.observed.pods_using = Some(users);
             }
             Step::FindStaleConsumers(until) => self.find_stale_consumers(until).await?,
             Step::RestartConsumer(workload, since) => self.restart(workload, since).await?,
@@ -44,19 +44,19 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.write_status(OrgOAuthAppStatus { client_id: None, claim: None, adopted: None, ..old }).await?;
                 self.observed.claim = ClaimProgress::TakenBack;
             }
-            Step::TrySecret(content) => return self.try_secret(&content).await,
+            Step::DryRunSecret(content) => return self.dry_run_secret(&content).await,
             Step::WriteSecret(content, reason) => return self.write(content, reason).await,
             Step::WriteRotation(content, reason) => return self.write_rotation(content, reason).await,
-            Step::RemovePreviousTarget(secret) | Step::RemoveSecret(secret) => {
+            Step::RemoveOldNameSecret(secret) | Step::RemoveSecret(secret) => {
                 let removed = self.write_secret(&secret.name(), secret.remove()).await?;
                 self.saw_secret(&secret, removed);
             }
             Step::ReleaseSecret(secret) => self.release(&secret).await?,
             Step::DropFinalizer => return self.drop_finalizer().await,
-            Step::Finish(outcome) => return Ok(Flow::End(outcome)),
+            Step::Finish(outcome) => return Ok(Progress::End(outcome)),
             Step::Call(call) => return Ok(self.call(call).await),
         }
-        Ok(Flow::Next)
+        Ok(Progress::Continue)
     }
 
     async fn read_secrets(&mut self) -> Result<(), cluster::Error> {
@@ -108,7 +108,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         match secret.name() {
             name if name == secret_name(&self.observed.app) => self.observed.secret = Some(now),
             name if name == rotation_secret_name(&self.observed.app) => self.observed.rotation_secret = Some(now),
-            _ => self.observed.previous_target = Some(now),
+            _ => self.observed.old_name_secret = Some(now),
         }
     }
 
@@ -118,7 +118,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(Some(secret::provided(reference, secret)))
     }
 
-    async fn read_resource(&mut self) -> Result<Flow, cluster::Error> {
+    async fn read_resource(&mut self) -> Result<Progress, cluster::Error> {
         let Identity { namespace, name, uid } = &self.identity;
         let Some(present) = self.operator.cluster.read_app(namespace, name).await? else {
             return Err(cluster::Error::Stale);
@@ -129,7 +129,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             return Err(cluster::Error::Stale);
         }
         self.observed.observe_app(present);
-        Ok(Flow::Next)
+        Ok(Progress::Continue)
     }
 
     async fn find_id_owner(&self) -> Result<IdOwner, cluster::Error> {
@@ -195,15 +195,15 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     /// A Secret that Kubernetes would refuse is found out before the API hears of the app.
-    async fn try_secret(&mut self, content: &SecretContents) -> Result<Flow, cluster::Error> {
+    async fn dry_run_secret(&mut self, content: &SecretContents) -> Result<Progress, cluster::Error> {
         let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(&self.observed.app, content))
         else {
             return Err(cluster::Error::Stale);
         };
-        match self.operator.cluster.try_secret(write).await {
+        match self.operator.cluster.dry_run_secret(write).await {
             Ok(()) => {
                 self.secret_accepted();
-                Ok(Flow::Next)
+                Ok(Progress::Continue)
             }
             Err(cluster::Error::Refused(message)) => Ok(self.secret_refused(&self.secret_name(), message)),
             Err(fault) => Err(fault),
@@ -217,13 +217,13 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
-    fn secret_refused(&self, name: &str, message: String) -> Flow {
+    fn secret_refused(&self, name: &str, message: String) -> Progress {
         self.operator.secret_writes.refused(&self.identity.namespace);
         let message = format!("Kubernetes refuses Secret {name}: {message}");
-        Flow::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, retry: Retry::Backoff })
+        Progress::End(Outcome::Waiting { reason: Reason::SecretNotWritten, message, retry: Retry::Backoff })
     }
 
-    async fn write(&mut self, content: SecretContents, reason: WriteReason) -> Result<Flow, cluster::Error> {
+    async fn write(&mut self, content: SecretContents, reason: WriteReason) -> Result<Progress, cluster::Error> {
         let app = &self.observed.app;
         let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(app, &content)) else {
             return Err(cluster::Error::Stale);
@@ -242,25 +242,29 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 let read = self.observed.contents();
                 let SecretContents { claim, pending, previous, .. } = read.clone();
                 let is_held = read == SecretContents { claim, pending, previous, ..written };
-                Ok(if is_held { Flow::Next } else { secret_overridden(&self.secret_name()) })
+                Ok(if is_held { Progress::Continue } else { secret_overridden(&self.secret_name()) })
             }
             Err(fault) => self.secret_not_written(&self.secret_name(), fault),
         }
     }
 
     /// Both Secrets are read again after one was changed by somebody else.
-    fn secret_not_written(&mut self, name: &str, fault: cluster::Error) -> Result<Flow, cluster::Error> {
+    fn secret_not_written(&mut self, name: &str, fault: cluster::Error) -> Result<Progress, cluster::Error> {
         match fault {
             cluster::Error::Stale => {
                 self.observed.secret = None;
-                Ok(Flow::Next)
+                Ok(Progress::Continue)
             }
             cluster::Error::Refused(message) => Ok(self.secret_refused(name, message)),
             cluster::Error::Unavailable(_) => Err(fault),
         }
     }
 
-    async fn write_rotation(&mut self, content: SecretContents, reason: RotationWrite) -> Result<Flow, cluster::Error> {
+    async fn write_rotation(
+        &mut self,
+        content: SecretContents,
+        reason: RotationWrite,
+    ) -> Result<Progress, cluster::Error> {
         let app = &self.observed.app;
         let name = rotation_secret_name(app);
         let target = self.observed.rotation_secret.as_ref();
@@ -272,14 +276,14 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.secret_accepted();
                 self.observed.rotation_secret = Some(secret);
                 if let (RotationWrite::Staged, Some(pending)) = (reason, &content.pending) {
-                    self.observed.record_progress(&pending.secret, PendingProgress::Staged);
+                    self.observed.record_progress(&pending.secret, PendingProgress::NotSent);
                     // Another process may have rotated and removed its Secret between the read and the write.
                     self.observed.secret = Some(self.read_secret(&self.secret_name()).await?);
                 }
                 let read = self.observed.contents();
                 let is_signed = content.rotation_is_empty() || self.rotation_claim() == content.claim.as_ref();
                 let is_held = (read.pending, read.previous) == (content.pending, content.previous) && is_signed;
-                Ok(if is_held { Flow::Next } else { secret_overridden(&name) })
+                Ok(if is_held { Progress::Continue } else { secret_overridden(&name) })
             }
             Err(fault) => self.secret_not_written(&name, fault),
         }
@@ -373,23 +377,23 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(())
     }
 
-    async fn drop_finalizer(&mut self) -> Result<Flow, cluster::Error> {
+    async fn drop_finalizer(&mut self) -> Result<Progress, cluster::Error> {
         self.operator.cluster.drop_finalizer(&self.observed.app).await?;
         let id = self.observed.client_id();
         match &self.observed.deletion {
             Some(_) => self.record_event(Reason::Deleted, format!("Deleted app {id}.")),
             None => self.record_event(Reason::Released, format!("Released app {id}; it was not changed in the API.")),
         }
-        Ok(Flow::End(Outcome::Gone))
+        Ok(Progress::End(Outcome::Gone))
     }
 }
 
-fn secret_overridden(name: &str) -> Flow {
+fn secret_overridden(name: &str) -> Progress {
     overridden(&format!("what the operator writes to Secret {name}"))
 }
 
 /// A policy of the cluster that undoes a write would undo it again, and what comes next depends on it.
-fn overridden(what: &str) -> Flow {
+fn overridden(what: &str) -> Progress {
     let message = format!("an admission policy of the cluster changes {what}, so the operator cannot go on");
-    Flow::End(Outcome::Waiting { reason: Reason::KubernetesRefused, message, retry: Retry::Backoff })
+    Progress::End(Outcome::Waiting { reason: Reason::KubernetesRefused, message, retry: Retry::Backoff })
 }

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-/// How the next secret is to become valid, and since when it waits.
-const NEXT: &str = "oauth-apps.dev/next";
+/// How the pending secret is to become valid, and since when it is pending.
+const PENDING: &str = "oauth-apps.dev/next";
 /// Counts the secrets that were published.
 const REVISION: &str = "oauth-apps.dev/revision";
 /// When the current secret was published.
@@ -32,7 +32,7 @@ const CHECKSUM: &str = "oauth-apps.dev/checksum";
 /// The keys under which the credential stands, which may be those of an earlier spec.
 const KEYS: &str = "oauth-apps.dev/keys";
 const ANNOTATIONS: [&str; 8] =
-    [NEXT, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED, CLAIM];
+    [PENDING, REVISION, ROTATED_AT, PREVIOUS_EXPIRES_AT, CHECKSUM, KEYS, ROTATE_REQUESTED, CLAIM];
 
 /// More secrets than anybody publishes.
 const MOST_REVISIONS: i64 = 1 << 53;
@@ -41,10 +41,10 @@ const MOST_DATA: usize = 1 << 20;
 /// And bytes of its annotations, with their names. (`TotalAnnotationSizeLimitB` of apimachinery)
 const MOST_ANNOTATIONS: usize = 256 << 10;
 
-/// How a next secret becomes valid at the API.
+/// How a pending secret becomes valid in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotationMode {
-    /// Beside the current one, which stays valid for a while.
+    /// Beside the current one, which stays valid for a while. Stored as "rotate".
     Overlap,
     /// Instead of the current one, which nobody has or should have.
     Replace,
@@ -61,10 +61,10 @@ pub struct PendingSecret {
     pub secret: ClientSecret,
     /// How it becomes valid.
     pub mode: RotationMode,
-    /// The revision that was published when it was staged. Once another one is, it is of no use any more.
-    pub follows: i64,
-    /// When it was staged, and last sent unless the API is known to have accepted it.
-    pub since: Timestamp,
+    /// The revision that was published when it was staged. Once another one is published, the pending secret is obsolete.
+    pub base_revision: i64,
+    /// When it was staged or, unless the API is known to have accepted it, last sent.
+    pub last_sent_or_staged_at: Timestamp,
     /// When the API accepted it, if that is known.
     pub accepted_at: Option<Timestamp>,
 }
@@ -78,7 +78,8 @@ pub struct PreviousSecret {
     pub expires_at: Timestamp,
 }
 
-/// What both Secrets hold.
+/// What both Secrets hold. A write of the one that consumers use ignores `pending` and `previous`; a write of the one of the
+/// rotation takes only these two, the client id and the claim.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SecretContents {
     /// The app's client id.
@@ -109,15 +110,15 @@ impl SecretContents {
     pub(super) fn read(app: &OrgOAuthApp, secret: &Secret) -> Self {
         let annotation = |name: &str| secret.annotations().get(name).cloned();
         let time = |name: &str| annotation(name)?.parse::<Timestamp>().ok();
-        let said = app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
+        let recorded = app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
         let keys = recorded_keys(secret, app);
         Self {
             client_id: value(secret, &keys.client_id).map(ClientId),
             current: value(secret, &keys.client_secret).map(ClientSecret::new),
             pending: None,
             previous: None,
-            revision: annotation(REVISION).and_then(|n| revision(&n)).or(said.revision).unwrap_or_default(),
-            rotated_at: time(ROTATED_AT).or(said.rotated_at.map(|at| at.0)),
+            revision: annotation(REVISION).and_then(|n| revision(&n)).or(recorded.revision).unwrap_or_default(),
+            rotated_at: time(ROTATED_AT).or(recorded.rotated_at.map(|at| at.0)),
             rotate_requested: annotation(ROTATE_REQUESTED),
             checksum: annotation(CHECKSUM),
             claim: None,
@@ -149,7 +150,8 @@ impl SecretContents {
         self.checksum.as_ref() == Some(&checksum(app, secret))
     }
 
-    /// The same with this as the secret that consumers use from now on; what was staged is no longer needed.
+    /// The same with this as the secret that consumers use from now on. Nothing is pending or previous in the result; the Secret of
+    /// the rotation keeps both until it is written too.
     pub fn publish(&self, app: &OrgOAuthApp, id: &ClientId, secret: Option<ClientSecret>, now: Timestamp) -> Self {
         Self {
             client_id: Some(id.clone()),
@@ -212,7 +214,7 @@ impl SecretContents {
     pub(super) fn render_rotation(&self, app: &OrgOAuthApp, mut secret: Secret) -> Secret {
         let (pending, previous) = (self.pending.as_ref(), self.previous.as_ref());
         let annotations = [
-            (NEXT, pending.map(PendingSecret::annotation)),
+            (PENDING, pending.map(PendingSecret::annotation)),
             (PREVIOUS_EXPIRES_AT, previous.map(|previous| previous.expires_at.to_string())),
             (CLAIM, self.claim_annotation()),
         ];
@@ -342,21 +344,21 @@ impl PendingSecret {
             RotationMode::Unknown => "unknown",
         };
         let accepted = self.accepted_at.map(|at| format!(" {at}")).unwrap_or_default();
-        format!("{mode} {} {}{accepted}", self.follows, self.since)
+        format!("{mode} {} {}{accepted}", self.base_revision, self.last_sent_or_staged_at)
     }
 
     fn read(secret: &Secret, value: Option<ClientSecret>) -> Option<Self> {
-        let mut said = secret.annotations().get(NEXT).map(String::as_str).unwrap_or_default().split(' ');
-        let mode = match said.next() {
+        let mut parts = secret.annotations().get(PENDING).map(String::as_str).unwrap_or_default().split(' ');
+        let mode = match parts.next() {
             Some("rotate") => RotationMode::Overlap,
             Some("create") => RotationMode::Create,
             Some("replace") => RotationMode::Replace,
             Some(_) | None => RotationMode::Unknown,
         };
-        let follows = said.next().and_then(revision).unwrap_or_default();
-        let mut time = || said.next().and_then(|time| time.parse().ok());
-        let since = time().unwrap_or(Timestamp::UNIX_EPOCH);
-        Some(Self { secret: value?, mode, follows, since, accepted_at: time() })
+        let base_revision = parts.next().and_then(revision).unwrap_or_default();
+        let mut time = || parts.next().and_then(|time| time.parse().ok());
+        let last_sent_or_staged_at = time().unwrap_or(Timestamp::UNIX_EPOCH);
+        Some(Self { secret: value?, mode, base_revision, last_sent_or_staged_at, accepted_at: time() })
     }
 }
 

@@ -4,8 +4,8 @@
 use super::{NewCondition, whole_seconds};
 use crate::crd::{ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp};
 use crate::decide::{
-    Observed, Plan, RotationWaits, SecretWriteProgress, Validity, is_observe_only, is_proven, is_refused_once,
-    previous_end, refusal, requested_rotation_waits,
+    Observed, Plan, RotationWaits, SecretWriteProgress, Validity, is_observe_only, is_refusal_unconfirmed, is_verified,
+    previous_end, requested_rotation_waits, standing_refusal,
 };
 use crate::iam::ClientId;
 use crate::outcome::Outcome;
@@ -19,7 +19,7 @@ use ConditionType::{Ready, Reconciling, SecretPublished, Stalled, Synced};
 pub fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<NewCondition> {
     let mut conditions = match outcome {
         Outcome::Settled { .. } | Outcome::Gone => settled(observed),
-        Outcome::Observed(plan) => planned(observed, plan, published),
+        Outcome::PlanOnly(plan) => planned(observed, plan, published),
         Outcome::Suspended => suspended(observed, published),
         Outcome::Blocked(blocked) => stalled(blocked),
         Outcome::Waiting { reason, message, .. } => waiting(observed, *reason, message, published),
@@ -31,7 +31,7 @@ pub fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool
 }
 
 fn settled(observed: &Observed) -> [NewCondition; 4] {
-    let reconciling = if is_refused_once(observed) {
+    let reconciling = if is_refusal_unconfirmed(observed) {
         // One answer may be an error, so the resource stays Ready.
         NewCondition::new(Reconciling, True, Reason::SecretNotProven, refused_once(&observed.app))
     } else {
@@ -47,8 +47,9 @@ fn settled(observed: &Observed) -> [NewCondition; 4] {
 
 fn planned(observed: &Observed, plan: &Plan, published: Option<bool>) -> [NewCondition; 4] {
     let message = format!("managementPolicy Full would {plan}.");
-    let is_good = published == Some(true) && plan.leaves_credential() && !is_tampered(observed) && is_proven(observed);
-    let ready = match refusal(observed, &observed.contents()) {
+    let is_good =
+        published == Some(true) && plan.leaves_credential() && !is_tampered(observed) && is_verified(observed);
+    let ready = match standing_refusal(observed, &observed.contents()) {
         Some(why) => {
             let refused = format!("the API does not issue a token for the client secret now: {why}; {message}");
             NewCondition::new(Ready, False, Reason::CredentialRefused, refused)
@@ -110,7 +111,7 @@ fn keeps_ready(observed: &Observed, published: Option<bool>) -> bool {
     let was_ready = observed.app.condition(Ready).is_some_and(|condition| condition.status == True);
     was_ready
         && published != Some(false)
-        && is_proven(observed)
+        && is_verified(observed)
         && !is_tampered(observed)
         && observed.app.metadata.deletion_timestamp.is_none()
 }
@@ -181,7 +182,7 @@ fn ready_message(observed: &Observed) -> String {
                 "{message} The requested rotation waits until the previous client secret expires{expiry}; to invalidate all earlier ones now, delete Secret {name}."
             )
         }
-        Some(RotationWaits::ForPace) => {
+        Some(RotationWaits::ForMinInterval) => {
             format!("{message} The requested rotation waits until a minute has passed since the last one.")
         }
         None => message,

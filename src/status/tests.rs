@@ -82,15 +82,15 @@ fn each_outcome_reads_as_kstatus_expects() {
 fn ready_keeps_its_last_value_while_the_api_is_unavailable() {
     let mut ready = app();
     let mut proven = observed(app(), true);
-    proven.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
+    proven.record_token_answer(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
     ready.status = Some(after(&proven, &Outcome::Settled { wake: None }, at(1)));
     assert_eq!(short(&after(&observed(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
     let secret = ClientSecret::new("value".into());
     let mut refused = observed(ready.clone(), true);
-    (refused.now, refused.remembered.refused) = (at(181), Some((secret.clone(), at(121))));
-    refused.verified(&secret, Verification::Refused("no".into()), at(181));
+    (refused.now, refused.remembered.first_token_refusal) = (at(181), Some((secret.clone(), at(121))));
+    refused.record_token_answer(&secret, Verification::Refused("no".into()), at(181));
     assert_eq!(short(&after(&refused, &waiting(), at(61))), "FTFUT ConnectionUnavailable", "it is known to be invalid");
-    let plan = || Outcome::Observed(Plan::default());
+    let plan = || Outcome::PlanOnly(Plan::default());
     assert_eq!(short(&after(&refused, &plan(), at(61))), "FFFFT CredentialRefused");
     assert_eq!(short(&after(&observed(ready.clone(), true), &plan(), at(61))), "TFFFT Provisioned");
     ready.status.as_mut().unwrap().rotation.as_mut().unwrap().verified_revision = Some(0);
@@ -103,7 +103,7 @@ fn a_suspended_resource_reports_it_and_stays_ready() {
     let mut suspended = app();
     assert_eq!(short(&after(&observed(suspended.clone(), false), &Outcome::Suspended, at(1))), "FFFUF Suspended");
     let mut settled = observed(app(), true);
-    settled.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
+    settled.record_token_answer(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
     suspended.status = Some(after(&settled, &Outcome::Settled { wake: None }, at(1)));
     let status = after(&observed(suspended, true), &Outcome::Suspended, at(2));
     assert_eq!(short(&status), "TFFUT Suspended");
@@ -213,7 +213,7 @@ fn an_edited_value_is_not_reported_as_published_until_the_api_accepts_it() {
     let status = after(&observed, &waiting(), at(2));
     assert_eq!(short(&status), "FTFUF ConnectionUnavailable", "nor is it Ready while the API is down");
     assert_eq!(published(&status), (ConditionStatus::False, "SecretTampered".into()));
-    observed.verified(&ClientSecret::new("edited".into()), Verification::Accepted, at(2));
+    observed.record_token_answer(&ClientSecret::new("edited".into()), Verification::Accepted, at(2));
     assert_eq!(published(&after(&observed, &waiting(), at(2))).0, ConditionStatus::True);
 }
 
@@ -355,7 +355,7 @@ fn one_refusal_is_reported_and_the_resource_stays_ready() {
         let mut observed = observed(app.clone(), true);
         observed.now = at(now);
         let secret = ClientSecret::new("value".into());
-        answer.into_iter().for_each(|answer| observed.verified(&secret, answer, at(now)));
+        answer.into_iter().for_each(|answer| observed.record_token_answer(&secret, answer, at(now)));
         after(&observed, &Outcome::Settled { wake: None }, at(now))
     };
     let refused = settled(Some(Verification::Refused("no".into())), 600);

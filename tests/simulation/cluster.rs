@@ -214,7 +214,7 @@ impl Cluster for FakeCluster {
         self.write(|o| o.cluster.write(write)).await
     }
 
-    async fn try_secret(&self, _: SecretWrite) -> Result<(), cluster::Error> {
+    async fn dry_run_secret(&self, _: SecretWrite) -> Result<(), cluster::Error> {
         self.read(|cluster| cluster.accept()).await
     }
 

@@ -12,7 +12,7 @@ async fn reconcile_all(env: &TestEnv) -> Vec<(String, bool)> {
     let operator = env.start();
     let mut ended = Vec::new();
     for app in env.resources() {
-        let outcome = operator.reconcile_or_say_why_not(&app.clone().into()).await.unwrap();
+        let outcome = operator.reconcile_catching_panics(&app.clone().into()).await.unwrap();
         let failed = matches!(outcome, Outcome::Blocked(blocked) if blocked.reason == Reason::InternalError);
         ended.push((app.name_any(), failed));
     }

@@ -91,14 +91,14 @@ impl Apps {
         let was_protected = before.is_some_and(|before| before.protected);
         let id = self.known_id(app, &uid);
         // The status may be forged, and a resource without finalizer and proof has no app that it leaves behind.
-        let is_proven = match id {
+        let is_verified = match id {
             KnownId::Derived | KnownId::Claimed(_) => true,
             KnownId::Unproven => false,
         };
         Seen {
             generation: app.metadata.generation,
             requests: requests(app),
-            protected: !removed_by_us && (finalized || (unprotected && is_proven) || was_protected),
+            protected: !removed_by_us && (finalized || (unprotected && is_verified) || was_protected),
             unprotected,
             id,
             uid,

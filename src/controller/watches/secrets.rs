@@ -74,7 +74,7 @@ impl Secrets {
                     }
                 }
                 Ok(Event::InitDone) => {
-                    self.observed.missing(&missing);
+                    self.observed.mark_missing(&missing);
                     self.accepted();
                 }
                 Ok(Event::Apply(secret)) if self.observed.is_known(secret.meta()) => {

@@ -74,12 +74,12 @@ fn the_first_read_that_does_not_show_an_app_counts_until_the_app_is_shown() {
         (2, Remote::Absent, Some(at(2))),
         (3, Remote::Absent, Some(at(2))),
         (4, Remote::Listed(None), Some(at(2))),
-        (5, Remote::Unread, Some(at(2))),
+        (5, Remote::NotRead, Some(at(2))),
         (6, as_wanted(), None),
         (7, Remote::Absent, Some(at(7))),
         (8, listed(as_wanted()), None),
         (9, Remote::Absent, Some(at(9))),
-        (10, Remote::AsDefined, None),
+        (10, Remote::JustCreated, None),
     ] {
         observed.now = at(hour);
         observed.observe_remote(remote);

@@ -110,16 +110,16 @@ fn the_secret_under_an_earlier_name_says_whose_an_app_is_too() {
     let observed = |remote| {
         observe(renamed.clone(), free, |observed| {
             (observed.id_owner, observed.remote) = (IdOwner::None, remote);
-            observed.previous_target = Some(former.clone());
+            observed.old_name_secret = Some(former.clone());
         })
     };
-    assert_step(observed(Remote::Unread), read());
+    assert_step(observed(Remote::NotRead), read());
     assert_step(observed(as_wanted()), blocked(Reason::IdTaken, "an app with spec.id chosen exists"));
     let mut code = renamed.clone();
     code.spec.grant_types = chosen(super::fixture::code()).spec.grant_types;
     let observed = observe(code, free, |observed| {
         (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
-        observed.previous_target = Some(former.clone());
+        observed.old_name_secret = Some(former.clone());
     });
     assert_step(observed, claim(ClaimOrigin::Restored));
 }

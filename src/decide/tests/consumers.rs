@@ -50,7 +50,7 @@ fn stale_consumers_are_looked_for_from_time_to_time_while_the_previous_secret_is
     // Until it ends.
     assert_step(looking_at(before(at(16), 1), nothing), look());
     assert_step(looking_at(at(15), looked_for(2, at(15))), settled_until(at(16)));
-    let over = write_rotation(crate::decide::RotationWrite::Over, |contents| contents.previous = None);
+    let over = write_rotation(crate::decide::RotationWrite::Cleared, |contents| contents.previous = None);
     assert_step(looking_at(at(16), nothing), over);
 }
 

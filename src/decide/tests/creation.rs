@@ -49,14 +49,14 @@ fn an_app_is_created_with_what_the_spec_says_and_a_secret_that_is_durable() {
 #[test]
 fn kubernetes_is_asked_whether_it_takes_the_secret_before_the_api_hears_of_the_app() {
     let unknown = |observed: &mut Observed| observed.secret_write = SecretWriteProgress::Unknown;
-    assert_step(observe(app(json!({})), free, unknown), try_secret(Some("generated")));
+    assert_step(observe(app(json!({})), free, unknown), dry_run_secret(Some("generated")));
     let public = app(json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}}));
-    assert_step(observe(public, free, unknown), try_secret(None));
+    assert_step(observe(public, free, unknown), dry_run_secret(None));
     let is_free = |observed: &mut Observed| {
         unknown(observed);
         (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
     };
-    assert_step(observe(chosen(json!({})), free, is_free), try_secret(Some("generated")));
+    assert_step(observe(chosen(json!({})), free, is_free), dry_run_secret(Some("generated")));
     for known in [SecretWriteProgress::Accepted, SecretWriteProgress::Written, SecretWriteProgress::Overridden] {
         assert_step(observe(app(json!({})), free, |observed| observed.secret_write = known), create(None));
     }
@@ -68,7 +68,7 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
         let also = |observed: &mut Observed| (observed.creation, observed.remote) = (conflict(), remote);
         observe(app(json!({})), free, also)
     };
-    assert_step(refused(Remote::Unread), read());
+    assert_step(refused(Remote::NotRead), read());
     assert_step(refused(as_wanted()), stage(RotationMode::Replace, "generated"));
     assert_step(refused(Remote::Absent), waits(Reason::ApiConflict, "exists", Retry::Backoff));
 }
@@ -130,7 +130,7 @@ fn a_claim_stays_while_an_earlier_create_may_come_to_light() {
         observe(intending(chosen(json!({}))), staged_before_create, |observed| {
             (observed.now, observed.remote, observed.creation) = (after(at(1), seconds), Remote::Absent, rejected());
             if was_staged_now {
-                progressed(crate::decide::PendingProgress::Staged)(observed);
+                progressed(crate::decide::PendingProgress::NotSent)(observed);
             }
         })
     };

@@ -37,7 +37,7 @@ fn a_deleted_resource_goes_once_the_api_no_longer_shows_its_app() {
     assert_step(with(deleting(json!({})), nothing), delete());
     for deletion in ALL {
         let after = |remote| with(deleting(json!({})), answered(deletion.clone(), remote));
-        assert_step(after(Remote::Unread), read());
+        assert_step(after(Remote::NotRead), read());
         assert_step(after(Remote::Listed(None)), read());
         let accepted = deletion == Deletion::Accepted;
         assert_step(after(Remote::Absent), if accepted { drop_finalizer() } else { second_read(Retry::Backoff) });
@@ -86,13 +86,13 @@ fn a_deletion_that_was_sent_is_not_sent_again_while_the_app_is_not_shown() {
             (observed.remembered.deletion_sent, observed.remote) = (sent, remote);
         })
     };
-    assert_step(sent(9, Remote::Unread, true), second_read(Retry::NoLaterThan(after(at(2), 1))));
-    assert_step(sent(10, Remote::Unread, true), read());
+    assert_step(sent(9, Remote::NotRead, true), second_read(Retry::NoLaterThan(after(at(2), 1))));
+    assert_step(sent(10, Remote::NotRead, true), read());
     assert_step(sent(10, Remote::Absent, true), drop_finalizer());
     assert_step(sent(9, Remote::Absent, true), delete());
     assert_step(sent(10, as_wanted(), true), delete());
     for seconds in [9, 10] {
-        assert_step(sent(seconds, Remote::Unread, false), delete());
+        assert_step(sent(seconds, Remote::NotRead, false), delete());
         assert_step(sent(seconds, Remote::Absent, false), delete());
     }
     // The API was not asked since.
@@ -154,9 +154,9 @@ fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
             verification.into_iter().for_each(|verification| answer(observed, "current", verification));
         })
     };
-    assert_step(with(IdOwner::Unread, Remote::Unread, None), find_id_owner());
-    assert_step(with(IdOwner::Has(Box::new(chosen())), Remote::Unread, None), drop_finalizer());
-    assert_step(with(IdOwner::None, Remote::Unread, None), read());
+    assert_step(with(IdOwner::NotRead, Remote::NotRead, None), find_id_owner());
+    assert_step(with(IdOwner::Has(Box::new(chosen())), Remote::NotRead, None), drop_finalizer());
+    assert_step(with(IdOwner::None, Remote::NotRead, None), read());
     assert_step(with(IdOwner::None, as_wanted(), None), verify("current"));
     assert_step(with(IdOwner::None, as_wanted(), Some(Verification::Accepted)), delete());
     // Somebody else created it again. The Secret is of a resource before this one, so that Kubernetes does not collect it.
@@ -169,7 +169,7 @@ fn a_secret_that_kubernetes_does_not_collect_is_removed_with_its_app() {
     let gone = |policy: &str, secrets: fn(&OrgOAuthApp) -> Secrets| {
         observe(deleting(json!({"spec": {"deletionPolicy": policy}})), secrets, |observed| {
             answered(Deletion::Accepted, Remote::Absent)(observed);
-            observed.users = Some(Vec::new());
+            observed.pods_using = Some(Vec::new());
         })
     };
     assert_step(gone("DeleteWhenUnused", published), remove_secret("billing"));
@@ -185,7 +185,9 @@ fn a_secret_that_kubernetes_does_not_collect_is_removed_with_its_app() {
 fn an_app_that_is_in_use_is_deleted_when_it_is_not_any_more() {
     let used_by = |users: Option<&[&str]>| {
         let deleting = deleting(json!({"spec": {"deletionPolicy": "DeleteWhenUnused"}}));
-        with(deleting, |observed| observed.users = users.map(|users| users.iter().map(ToString::to_string).collect()))
+        with(deleting, |observed| {
+            observed.pods_using = users.map(|users| users.iter().map(ToString::to_string).collect())
+        })
     };
     let in_use = |pods: &str| {
         let words =
@@ -201,7 +203,7 @@ fn an_app_that_is_in_use_is_deleted_when_it_is_not_any_more() {
     let deleting_used = deleting(json!({"spec": {"deletionPolicy": "DeleteWhenUnused"}}));
     assert_step(observe(deleting_used, beside_others, nothing), find_users(&["billing"]));
     // Otherwise pods are not looked for.
-    assert_step(with(deleting(json!({})), |observed| observed.users = Some(vec!["a".into()])), delete());
+    assert_step(with(deleting(json!({})), |observed| observed.pods_using = Some(vec!["a".into()])), delete());
 }
 
 #[test]

@@ -20,9 +20,9 @@ fn a_new_app_takes_these_steps() {
             (read_secrets(), |observed| observed.hold(Secrets::only(SecretState::Absent))),
             (authenticate(), |observed| observed.authenticated = true),
             (add_finalizer(), |observed| observed.observe_app(app(json!({})))),
-            (try_secret(Some("generated")), |observed| observed.secret_write = SecretWriteProgress::Accepted),
+            (dry_run_secret(Some("generated")), |observed| observed.secret_write = SecretWriteProgress::Accepted),
             (create(None), |observed| {
-                (observed.remote, observed.creation) = (Remote::AsDefined, Creation::Issued(credentials("current")));
+                (observed.remote, observed.creation) = (Remote::JustCreated, Creation::Issued(credentials("current")));
             }),
             (publish(WriteReason::Issued, "current"), |observed| {
                 observed.hold(published(&observed.app));

@@ -11,7 +11,7 @@ use serde_json::json;
 #[test]
 fn an_app_that_was_published_before_is_read_before_its_secret_is_replaced() {
     let before = |remote| observe(claimed(app(synced())), free, |observed| observed.remote = remote);
-    assert_step(before(Remote::Unread), read());
+    assert_step(before(Remote::NotRead), read());
     assert_step(before(as_wanted()), stage(RotationMode::Replace, "generated"));
     assert_step(before(Remote::Absent), create(None));
 }

@@ -56,7 +56,7 @@ impl fmt::Debug for Shown {
 
 fn secrets_in(step: &Step) -> Vec<(&'static str, Option<&ClientSecret>)> {
     match step {
-        Step::TrySecret(contents) | Step::WriteSecret(contents, _) | Step::WriteRotation(contents, _) => vec![
+        Step::DryRunSecret(contents) | Step::WriteSecret(contents, _) | Step::WriteRotation(contents, _) => vec![
             ("current", contents.current.as_ref()),
             ("pending", contents.pending.as_ref().map(|pending| &pending.secret)),
             ("previous", contents.previous.as_ref().and_then(|previous| previous.secret.as_ref())),

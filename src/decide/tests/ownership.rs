@@ -25,22 +25,22 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
         let metadata = json!({"name": "other", "namespace": namespace});
         IdOwner::Has(Box::new(chosen(json!({"metadata": metadata}))))
     };
-    assert_step(with(IdOwner::Unread, Remote::Unread, false), find_id_owner());
+    assert_step(with(IdOwner::NotRead, Remote::NotRead, false), find_id_owner());
     let conflict = |words| blocked(Reason::IdConflict, words);
     assert_step(
-        with(other("team"), Remote::Unread, false),
+        with(other("team"), Remote::NotRead, false),
         conflict(
             "OrgOAuthApp other has the id chosen; delete this resource, which leaves the app as it is, and create it again with another id",
         ),
     );
     // A tenant learns no name of another one.
     assert_step(
-        with(other("other"), Remote::Unread, false),
+        with(other("other"), Remote::NotRead, false),
         conflict(
             "an OrgOAuthApp of another namespace has the id chosen; delete this resource, which leaves the app as it is,",
         ),
     );
-    assert_step(with(IdOwner::None, Remote::Unread, false), read());
+    assert_step(with(IdOwner::None, Remote::NotRead, false), read());
     assert_step(with(IdOwner::None, Remote::Listed(None), false), read());
     assert_step(with(IdOwner::None, as_wanted(), false), blocked(Reason::IdTaken, "an app with spec.id chosen exists"));
     assert_step(with(IdOwner::None, Remote::Absent, false), authenticate());
@@ -99,7 +99,7 @@ fn an_app_under_an_intended_id_is_this_resources_only_with_the_secret_that_was_s
     };
     let (accepted, is_refused) = (|| Some(Verification::Accepted), || Some(refused()));
     let resource = || intending(chosen(json!({})));
-    assert_step(with(resource(), free, Remote::Unread, None), read());
+    assert_step(with(resource(), free, Remote::NotRead, None), read());
     assert_step(with(resource(), free, Remote::Absent, None), stage(RotationMode::Create, "generated"));
     assert_step(with(resource(), staged_before_create, Remote::Absent, None), create(Some("next")));
     assert_step(with(resource(), staged_before_create, as_wanted(), None), verify("next"));
@@ -166,7 +166,7 @@ fn a_claim_says_whether_the_app_was_created() {
     assert_eq!(created(observe(claimed(chosen(json!({}))), free, nothing)), Some(true));
     let intending = || intending(chosen(json!({})));
     assert_eq!(created(observe(intending(), free, nothing)), Some(false));
-    assert_eq!(created(observe(intending(), free, |observed| observed.remote = Remote::AsDefined)), Some(true));
+    assert_eq!(created(observe(intending(), free, |observed| observed.remote = Remote::JustCreated)), Some(true));
     assert_eq!(created(observe(intending(), published, nothing)), Some(true), "the claim on the Secret says so");
     let of_another_uid = |app: &OrgOAuthApp| {
         let mut before = app.clone();

@@ -27,7 +27,7 @@ fn described(description: &str) -> Fields {
 
 #[test]
 fn a_changed_spec_is_compared_with_what_the_api_shows() {
-    assert_step(showing(app(json!({})), Remote::Unread), read());
+    assert_step(showing(app(json!({})), Remote::NotRead), read());
     assert_step(showing(app(json!({})), as_wanted()), settled());
     assert_step(showing(app(json!({})), drifted()), rename());
 }
@@ -96,16 +96,16 @@ fn a_change_that_is_taken_back_is_sent_though_the_api_shows_what_was_before() {
 
 #[test]
 fn what_a_list_shows_otherwise_is_read_before_anything_is_done() {
-    assert_step(showing(app(synced()), Remote::Unread), find_in_list());
+    assert_step(showing(app(synced()), Remote::NotRead), find_in_list());
     assert_step(showing(app(synced()), listed(as_wanted())), settled());
     for doubtful in [listed(drifted()), Remote::Listed(None)] {
         assert_step(showing(app(synced()), doubtful), read());
     }
     // A request gets no old list.
     let asked = merged(synced(), annotated(RECONCILE_REQUESTED, "1"));
-    assert_step(showing(app(asked.clone()), Remote::Unread), read());
+    assert_step(showing(app(asked.clone()), Remote::NotRead), read());
     let handled = merged(asked, json!({"status": {"lastHandledReconcileAt": "1"}}));
-    assert_step(showing(app(handled), Remote::Unread), find_in_list());
+    assert_step(showing(app(handled), Remote::NotRead), find_in_list());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_list_will_do_only_where_status_says_that_the_api_has_the_present_spec() {
         json!({"conditions": [merged(condition("Synced", status, "Provisioned"), observed_generation)]})
     };
     let status = |generation: i64, more: Value| {
-        showing(app(json!({"status": merged(json!({"observedGeneration": generation}), more)})), Remote::Unread)
+        showing(app(json!({"status": merged(json!({"observedGeneration": generation}), more)})), Remote::NotRead)
     };
     assert_step(status(1, synced_condition("True", 1)), find_in_list());
     assert_step(status(0, synced_condition("True", 1)), read());
@@ -149,7 +149,7 @@ fn a_name_that_somebody_gave_an_app_survives_changes_of_what_the_spec_says() {
     // A secret is replaced by an update too.
     let replacing =
         |remote| observe(one_line(json!({})), staged(RotationMode::Replace), |observed| observed.remote = remote);
-    assert_step(replacing(Remote::Unread), read());
+    assert_step(replacing(Remote::NotRead), read());
     assert_step(replacing(listed(shown(fields()))), read());
     assert_step(replacing(shown(fields())), replace_secret("next", fields()));
 }
@@ -158,7 +158,7 @@ fn a_name_that_somebody_gave_an_app_survives_changes_of_what_the_spec_says() {
 fn what_a_create_cannot_carry_follows_in_one_update() {
     let created = |more: Value, updated: &[&str]| {
         observe(one_line(more), published, |observed| {
-            observed.remote = Remote::AsDefined;
+            observed.remote = Remote::JustCreated;
             observed.updated = updated.iter().map(ToString::to_string).collect();
             answer(observed, "current", Verification::Accepted);
         })
@@ -177,12 +177,12 @@ fn drift_is_what_the_api_shows_otherwise_than_the_spec() {
     for remote in [drifted(), listed(drifted())] {
         assert_eq!(drift(app(json!({})), remote), ["displayName"]);
     }
-    for remote in [as_wanted(), Remote::Unread, Remote::Listed(None), Remote::Absent, Remote::AsDefined] {
+    for remote in [as_wanted(), Remote::NotRead, Remote::Listed(None), Remote::Absent, Remote::JustCreated] {
         assert!(drift(app(json!({})), remote.clone()).is_empty(), "{remote:?}");
     }
     let more = || one_line(json!({"useCspIssuerUrl": false}));
-    assert_eq!(drift(more(), Remote::AsDefined), ["useCspIssuerUrl"]);
-    let mut updated = showing(more(), Remote::AsDefined);
+    assert_eq!(drift(more(), Remote::JustCreated), ["useCspIssuerUrl"]);
+    let mut updated = showing(more(), Remote::JustCreated);
     updated.updated = vec!["useCspIssuerUrl".into()];
     assert!(super::super::drift(&updated).is_empty());
     assert!(drift(app(json!({"spec": {"context": "TENANT"}})), drifted()).is_empty(), "what is refused is not sent");

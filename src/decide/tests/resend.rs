@@ -97,7 +97,7 @@ fn beside_an_edited_or_unknown_secret_the_pending_one_is_sent_again() {
         |app: &OrgOAuthApp| Secrets { consumers: edited(app).consumers, ..staged(RotationMode::Overlap)(app) };
     assert_step(observe(app(synced()), beside_edited, is_refused), stage(RotationMode::Overlap, "next"));
     let beside_unknown = |app: &OrgOAuthApp| {
-        let pending = Some(PendingSecret { follows: 0, ..pending(RotationMode::Overlap) });
+        let pending = Some(PendingSecret { base_revision: 0, ..pending(RotationMode::Overlap) });
         holding(app, &SecretContents { pending, claim: contents(app).claim, ..SecretContents::default() })
     };
     let adopted = || claimed(chosen(json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}})));
@@ -114,19 +114,19 @@ fn beside_an_edited_or_unknown_secret_the_pending_one_is_sent_again() {
 
 #[test]
 fn a_rotation_that_meets_another_one_waits() {
-    let conflict = |more: Value, was_found: bool| {
+    let conflict = |more: Value, maybe_sent: bool| {
         pending_with(app(more), |observed| {
             observed.remote = shown(Value::Object(observed.desired.as_ref().unwrap().values().clone()));
-            progressed(PendingProgress::Conflict { was_found })(observed);
+            progressed(PendingProgress::Conflict { maybe_sent })(observed);
         })
     };
-    for was_found in [true, false] {
-        assert_step(conflict(synced(), was_found), waits_for_rotation());
+    for maybe_sent in [true, false] {
+        assert_step(conflict(synced(), maybe_sent), waits_for_rotation());
     }
     // The present one was refused once, and is asked about again in time.
     let refused_once = pending_with(app(synced()), |observed| {
         observed.remote = as_wanted();
-        progressed(PendingProgress::Conflict { was_found: false })(observed);
+        progressed(PendingProgress::Conflict { maybe_sent: false })(observed);
         refuse_since(observed, "current", 59);
     });
     let in_time = Retry::NoLaterThan(after(refused_once.now, 1));
@@ -136,7 +136,7 @@ fn a_rotation_that_meets_another_one_waits() {
     assert_step(conflict(code(), false), waits_for_rotation());
     let replacing = observe(app(synced()), staged(RotationMode::Replace), |observed| {
         observed.remote = as_wanted();
-        progressed(PendingProgress::Conflict { was_found: false })(observed);
+        progressed(PendingProgress::Conflict { maybe_sent: false })(observed);
     });
     assert_step(replacing, waits_for_rotation());
 }
@@ -145,10 +145,10 @@ fn a_rotation_that_meets_another_one_waits() {
 fn a_rotation_that_replaces_an_invalid_value_does_not_wait_for_another_one() {
     let beside_edited =
         |app: &OrgOAuthApp| Secrets { consumers: edited(app).consumers, ..staged(RotationMode::Overlap)(app) };
-    for was_found in [true, false] {
+    for maybe_sent in [true, false] {
         let conflict = |observed: &mut Observed| {
             observed.remote = as_wanted();
-            progressed(PendingProgress::Conflict { was_found })(observed);
+            progressed(PendingProgress::Conflict { maybe_sent })(observed);
         };
         assert_step(observe(app(synced()), beside_edited, conflict), stage(RotationMode::Replace, "next"));
         let is_refused = |observed: &mut Observed| {
@@ -163,7 +163,7 @@ fn a_rotation_that_replaces_an_invalid_value_does_not_wait_for_another_one() {
 fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
     let after_refusal = |more: Value, verification: Option<Verification>| {
         pending_with(app(more), |observed| {
-            observed.remembered.refused_pending = Some(secret("next"));
+            observed.remembered.pending_not_accepted = Some(secret("next"));
             observed.remote = shown(Value::Object(observed.desired.as_ref().unwrap().values().clone()));
             verification.into_iter().for_each(|verification| answer(observed, "next", verification));
         })
@@ -175,11 +175,11 @@ fn a_rotation_that_the_api_refused_is_sent_again_without_waiting() {
     assert_step(after_refusal(synced(), Some(Verification::Accepted)), kept_since(at(1)));
     assert_step(after_refusal(synced(), Some(not_known())), waits_for_proof(Retry::Backoff));
     assert_step(after_refusal(code(), None), stage(RotationMode::Overlap, "next"));
-    let replacing = |observed: &mut Observed| observed.remembered.refused_pending = Some(secret("next"));
+    let replacing = |observed: &mut Observed| observed.remembered.pending_not_accepted = Some(secret("next"));
     assert_step(observe(app(synced()), staged(RotationMode::Replace), replacing), replace_secret("next", repeated()));
     // Another one was refused, so this one may have been sent.
     let another = |observed: &mut Observed| {
-        observed.remembered.refused_pending = Some(secret("another"));
+        observed.remembered.pending_not_accepted = Some(secret("another"));
         is_shown(observed);
         answer(observed, "next", refused());
     };

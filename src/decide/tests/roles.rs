@@ -35,10 +35,10 @@ fn wanting(spec: Value, roles: RoleAssignment) -> Observed {
 #[test]
 fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
     let with = |assigned| wanting(json!({"roles": roles(&["a", "b"])}), assigned);
-    assert_step(with(RoleAssignment::Unread), read_roles());
+    assert_step(with(RoleAssignment::NotRead), read_roles());
     assert_step(with(addition_refused()), read_roles());
     assert_step(with(RoleAssignment::Absent), add_to_organization(named(&["a", "b"])));
-    assert_step(with(RoleAssignment::AsDefined), settled());
+    assert_step(with(RoleAssignment::JustAssigned), settled());
     assert_step(with(held(&["b", "a"], &[])), settled());
     assert_step(with(held(&["b", "c"], &[])), change_roles(named(&["a"]), named(&["c"])));
     assert_step(with(held(&["a"], &[])), change_roles(named(&["b"]), named(&[])));
@@ -53,7 +53,7 @@ fn an_app_has_the_roles_that_the_spec_names_and_no_others() {
 
 #[test]
 fn without_roles_in_the_spec_they_are_left_alone() {
-    for assigned in [RoleAssignment::Unread, RoleAssignment::Absent, held(&["a"], &[])] {
+    for assigned in [RoleAssignment::NotRead, RoleAssignment::Absent, held(&["a"], &[])] {
         assert_step(wanting(json!({}), assigned), settled());
     }
 }
@@ -84,9 +84,9 @@ fn a_role_on_a_resource_is_another_role() {
 fn roles_that_were_read_a_while_ago_do_while_nothing_changed() {
     let may_be_old =
         |more: Value, assigned| may_be_old(&observe(app(more), published, |observed| observed.roles = assigned));
-    assert!(may_be_old(synced(), RoleAssignment::Unread));
-    assert!(!may_be_old(json!({}), RoleAssignment::Unread), "the spec was changed");
+    assert!(may_be_old(synced(), RoleAssignment::NotRead));
+    assert!(!may_be_old(json!({}), RoleAssignment::NotRead), "the spec was changed");
     let asked = merged(synced(), annotated(RECONCILE_REQUESTED, "1"));
-    assert!(!may_be_old(asked, RoleAssignment::Unread));
+    assert!(!may_be_old(asked, RoleAssignment::NotRead));
     assert!(!may_be_old(synced(), addition_refused()), "those of now are read");
 }

@@ -16,11 +16,11 @@ use serde_json::json;
 #[test]
 fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
     let with = |mode, progress| observe(app(synced()), staged(mode), progressed(progress));
-    assert_step(with(RotationMode::Replace, PendingProgress::Staged), replace_secret("next", repeated()));
-    assert_step(with(RotationMode::Replace, PendingProgress::Found), replace_secret("next", repeated()));
-    assert_step(with(RotationMode::Replace, PendingProgress::Refused), replace_secret("next", repeated()));
+    assert_step(with(RotationMode::Replace, PendingProgress::NotSent), replace_secret("next", repeated()));
+    assert_step(with(RotationMode::Replace, PendingProgress::MaybeSent), replace_secret("next", repeated()));
+    assert_step(with(RotationMode::Replace, PendingProgress::RotationRefused), replace_secret("next", repeated()));
     assert_step(with(RotationMode::Replace, PendingProgress::Accepted), publish(WriteReason::Replaced, "next"));
-    assert_step(with(RotationMode::Overlap, PendingProgress::Staged), rotate("next", 48));
+    assert_step(with(RotationMode::Overlap, PendingProgress::NotSent), rotate("next", 48));
     // That the API accepted it is durable at once, and so is the current one as the previous one.
     let is_accepted = write_rotation(RotationWrite::Accepted, |contents| {
         contents.pending.as_mut().unwrap().accepted_at = Some(at(2));
@@ -61,7 +61,7 @@ fn a_provided_secret_that_is_set_is_not_said_to_be_a_new_one() {
 #[test]
 fn the_overlap_is_what_the_spec_says() {
     let overlap = |rotation: serde_json::Value| {
-        observe(one_line(rotation), staged(RotationMode::Overlap), progressed(PendingProgress::Staged))
+        observe(one_line(rotation), staged(RotationMode::Overlap), progressed(PendingProgress::NotSent))
     };
     assert_step(overlap(json!({"rotation": {"overlap": "2h"}})), rotate("next", 2));
     assert_step(overlap(json!({"rotation": {"interval": "720h"}})), rotate("next", 48));
@@ -111,7 +111,8 @@ fn an_accepted_secret_that_the_api_refuses_is_never_sent_again_while_the_current
     assert_step(then(at(49), Some(not_known())), stage(RotationMode::Replace, "next"));
     // What counts is when the API accepted it.
     let staged_long_before = |app: &OrgOAuthApp| {
-        let pending = PendingSecret { since: at(0), accepted_at: Some(at(1)), ..pending(RotationMode::Overlap) };
+        let pending =
+            PendingSecret { last_sent_or_staged_at: at(0), accepted_at: Some(at(1)), ..pending(RotationMode::Overlap) };
         holding(app, &SecretContents { pending: Some(pending), previous: previous("current", at(49)), ..contents(app) })
     };
     let soon = answered(staged_long_before, before(known_at, 1), refused(), works());
@@ -170,7 +171,7 @@ fn a_secret_that_is_not_known_is_recorded_as_the_previous_one_by_its_time() {
     assert_step(observe(app(synced()), edited, refused_too), without_value());
     let adopted = merged(synced(), json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}}));
     let id_only = |app: &OrgOAuthApp| {
-        let pending = PendingSecret { accepted_at: Some(at(1)), follows: 0, ..pending(RotationMode::Overlap) };
+        let pending = PendingSecret { accepted_at: Some(at(1)), base_revision: 0, ..pending(RotationMode::Overlap) };
         let id_only = SecretContents { current: None, checksum: None, rotated_at: None, revision: 0, ..contents(app) };
         holding(app, &SecretContents { pending: Some(pending), ..id_only })
     };
@@ -215,7 +216,7 @@ fn a_pending_secret_that_consumers_find_is_pending_no_more() {
     // The former ones are not valid any more.
     for mode in [RotationMode::Replace, RotationMode::Create, RotationMode::Unknown] {
         let nothing_left = |contents: &mut SecretContents| (contents.pending, contents.previous) = (None, None);
-        let over = write_rotation(RotationWrite::Over, nothing_left);
+        let over = write_rotation(RotationWrite::Cleared, nothing_left);
         assert_step(observe(app(synced()), published_next(mode), nothing), over);
     }
     // The published one is sent again.
@@ -257,17 +258,17 @@ fn a_pending_secret_that_somebody_put_into_the_secret_is_not_published() {
 
 #[test]
 fn a_pending_secret_of_which_nobody_knows_what_became_counts_as_sent_now() {
-    let unmarked = |follows: i64| {
+    let unmarked = |base_revision: i64| {
         move |app: &OrgOAuthApp| {
-            let pending = Some(PendingSecret { follows, ..pending(RotationMode::Unknown) });
+            let pending = Some(PendingSecret { base_revision, ..pending(RotationMode::Unknown) });
             holding(app, &SecretContents { pending, ..contents(app) })
         }
     };
-    for follows in [0, 1] {
+    for base_revision in [0, 1] {
         let known = write_rotation(RotationWrite::Restored, |contents| {
-            contents.pending = Some(PendingSecret { since: at(2), ..pending(RotationMode::Overlap) });
+            contents.pending = Some(PendingSecret { last_sent_or_staged_at: at(2), ..pending(RotationMode::Overlap) });
         });
-        assert_step(observe(app(synced()), unmarked(follows), nothing), known);
+        assert_step(observe(app(synced()), unmarked(base_revision), nothing), known);
     }
 }
 
@@ -285,7 +286,7 @@ fn a_secret_that_is_staged_for_a_create_never_replaces_one_that_works() {
         })
     };
     let (yes, no) = (|| Some(Verification::Accepted), || Some(refused()));
-    for remote in [Remote::Unread, Remote::Listed(None)] {
+    for remote in [Remote::NotRead, Remote::Listed(None)] {
         let unread = observe(app(json!({})), staged(RotationMode::Create), |observed| observed.remote = remote);
         assert_step(unread, read());
     }
@@ -322,14 +323,14 @@ fn a_secret_that_was_staged_for_a_create_that_was_refused_is_given_up() {
             observed.observe_remote(as_wanted());
         })
     };
-    assert_step(is_refused(PendingProgress::Staged), discard());
+    assert_step(is_refused(PendingProgress::NotSent), discard());
     let is_shown_now = |observed: &mut Observed| {
-        progressed(PendingProgress::Staged)(observed);
+        progressed(PendingProgress::NotSent)(observed);
         observed.observe_remote(as_wanted());
     };
     assert_step(observe(app(json!({})), staged(RotationMode::Create), is_shown_now), verify("next"));
     // An earlier create with it may have taken hold.
-    assert_step(is_refused(PendingProgress::Found), verify("next"));
+    assert_step(is_refused(PendingProgress::MaybeSent), verify("next"));
     let adopted = claimed(chosen(json!({"spec": {"adoptionPolicy": "Adopt"}, "status": {"adopted": true}})));
     // The app that was adopted instead has a secret of its own.
     assert_step(observe(adopted.clone(), staged_before_create, is_shown), discard());

@@ -106,7 +106,7 @@ fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
 fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
     for (revision, rotated_at, waits, expected) in [
         (2, 940, None, generated()),
-        (2, 941, Some(RotationWaits::ForPace), settled_until(second(1001))),
+        (2, 941, Some(RotationWaits::ForMinInterval), settled_until(second(1001))),
         // The first secret is no rotation.
         (1, 999, None, generated()),
         // A time that is yet to come is wrong.
@@ -136,7 +136,7 @@ fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute()
     // What consumers find is not valid, so the previous secret is not waited for.
     assert_step(after(940, Some(5000)), stage(RotationMode::Replace, "generated"));
     assert_step(after(941, Some(5000)), paced());
-    assert_eq!(requested_rotation_waits(&after(941, Some(5000))), Some(RotationWaits::ForPace));
+    assert_eq!(requested_rotation_waits(&after(941, Some(5000))), Some(RotationWaits::ForMinInterval));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn what_is_edited_in_the_secret_brings_no_rotation_forward() {
     let last = json!({"revision": 7, "rotatedAt": "1970-01-01T00:16:00Z"});
     for (revision, rotated_at) in [(1, 0), (7, 0), (1, 960), (0, 2000)] {
         let waits = requested_rotation_waits(&asked_again(revision, rotated_at, last.clone()));
-        assert_eq!(waits, Some(RotationWaits::ForPace), "{revision} {rotated_at}");
+        assert_eq!(waits, Some(RotationWaits::ForMinInterval), "{revision} {rotated_at}");
     }
 }
 

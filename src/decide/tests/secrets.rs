@@ -104,7 +104,7 @@ fn renamed(more: Value) -> OrgOAuthApp {
 #[test]
 fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
     let with = |secrets: fn(&OrgOAuthApp) -> Secrets, former: Option<SecretState>| {
-        observe(renamed(json!({})), secrets, |observed| observed.previous_target = former)
+        observe(renamed(json!({})), secrets, |observed| observed.old_name_secret = former)
     };
     let former = || published(&app(json!({}))).consumers;
     assert_step(with(free, None), read_previous_target("billing"));
@@ -125,13 +125,13 @@ fn while_the_old_secret_exists_it_is_authoritative() {
     let stale = |app: &OrgOAuthApp| holding(app, &SecretContents { current: Some(secret("stale")), ..contents(app) });
     let former = published(&app(json!({}))).consumers;
     let observed =
-        observe(renamed(json!({})), stale, |observed: &mut Observed| observed.previous_target = Some(former));
+        observe(renamed(json!({})), stale, |observed: &mut Observed| observed.old_name_secret = Some(former));
     let moved = write_secret(WriteReason::Moved, |contents| contents.current = Some(secret("current")));
     assert_step(observed, moved);
     // One that holds no credential has nothing to say.
     let empty = app(json!({}));
     let empty = holding(&empty, &SecretContents { current: None, ..contents(&empty) }).consumers;
-    let observed = observe(renamed(json!({})), published, |observed| observed.previous_target = Some(empty));
+    let observed = observe(renamed(json!({})), published, |observed| observed.old_name_secret = Some(empty));
     assert_step(observed, remove_previous_target("billing"));
 }
 
@@ -142,7 +142,7 @@ fn a_credential_that_was_moved_is_not_moved_again() {
         let mut contents = contents(&before);
         former(&mut contents);
         let former = holding(&before, &contents).consumers;
-        observe(renamed(json!({})), secrets, |observed| observed.previous_target = Some(former))
+        observe(renamed(json!({})), secrets, |observed| observed.old_name_secret = Some(former))
     };
     let rotating = |app: &OrgOAuthApp| {
         let previous = previous("before", at(3));

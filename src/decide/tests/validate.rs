@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::claim::ApiAddress;
 use crate::crd::{Api, Context, OrgOAuthApp};
 use crate::decide::{
-    Access, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, complete, decide, signed_claim,
+    Access, Creation, Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, decide, fill_in, signed_claim,
 };
 use crate::reason::{Blocked, Reason};
 use crate::secret::SecretContents;
@@ -69,7 +69,7 @@ fn a_secret_may_be_as_large_as_kubernetes_stores_it_to_the_byte() {
 fn extra_keys(app: OrgOAuthApp, secrets: fn(&OrgOAuthApp) -> Secrets) -> BTreeMap<String, String> {
     let observed = observe(app, secrets, |observed| observed.secret_write = SecretWriteProgress::Unknown);
     match decide(&observed) {
-        Step::TrySecret(SecretContents { extra, .. }) | Step::WriteSecret(SecretContents { extra, .. }, _) => {
+        Step::DryRunSecret(SecretContents { extra, .. }) | Step::WriteSecret(SecretContents { extra, .. }, _) => {
             extra.into_iter().map(|(key, value)| (key, value.expose().to_owned())).collect()
         }
         other => panic!("{other:?}"),
@@ -109,10 +109,10 @@ fn a_claim_that_the_operator_would_not_sign_now_is_kept() {
     let observed = observe(chosen(json!({})), published, nothing);
     let contents = observed.contents();
     assert!(contents.claim.is_some() && signed_claim(&observed).is_none());
-    let written = complete::with_template_keys(&observed, contents.clone()).unwrap();
+    let written = fill_in::with_template_keys(&observed, contents.clone()).unwrap();
     assert_eq!(written.claim, contents.claim);
-    let step = Step::WriteRotation(contents, RotationWrite::Over);
-    assert_eq!(complete::complete(&observed, step.clone()), Ok(step));
+    let step = Step::WriteRotation(contents, RotationWrite::Cleared);
+    assert_eq!(fill_in::fill_in(&observed, step.clone()), Ok(step));
 }
 
 #[test]

@@ -187,16 +187,16 @@ fn a_list_without_the_secret_is_a_deletion_if_it_began_after_the_reconcile() {
     let bed = Bed::settled();
     let mut uids = bed.secrets.uids(Some("team"));
     uids.remove(&told("1", "10"));
-    bed.secrets.missing(&uids);
+    bed.secrets.mark_missing(&uids);
     assert!(bed.woken().is_empty(), "it is in the list");
     let before = Bed::new();
     let uids = before.secrets.uids(None);
     before.read(&before.app, Some(secret(Some(&before.app), "1", "10")));
-    before.secrets.missing(&uids);
+    before.secrets.mark_missing(&uids);
     assert!(before.woken().is_empty(), "the list is older");
-    bed.secrets.missing(&bed.secrets.uids(Some("other")));
+    bed.secrets.mark_missing(&bed.secrets.uids(Some("other")));
     assert!(bed.woken().is_empty(), "the list is of another namespace");
-    bed.secrets.missing(&bed.secrets.uids(Some("team")));
+    bed.secrets.mark_missing(&bed.secrets.uids(Some("team")));
     assert_eq!((bed.woken(), bed.known()), (vec!["team/billing".into()], 0));
 }
 

@@ -3,7 +3,7 @@
 use super::{Class, State, at, default_status};
 use oauth_app_operator::claim::{ApiAddress, ClaimKey};
 use oauth_app_operator::crd::{Api, OrgOAuthApp};
-use oauth_app_operator::decide::{Access, Observed, Remote, Step, client_id, decide, is_refused_once};
+use oauth_app_operator::decide::{Access, Observed, Remote, Step, client_id, decide, is_refusal_unconfirmed};
 use oauth_app_operator::iam::{ClientSecret, RemoteApp, Verification};
 use oauth_app_operator::outcome::{Outcome, Retry};
 use oauth_app_operator::reason::{Blocked, Kind, Reason};
@@ -109,14 +109,14 @@ fn seen(mut app: OrgOAuthApp, scenario: Scenario) -> Observed {
     };
     let mut seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
     (seen.secret, seen.authenticated) = (secret, true);
-    seen.verified(&ClientSecret::new("value".into()), Verification::Accepted, at(0));
+    seen.record_token_answer(&ClientSecret::new("value".into()), Verification::Accepted, at(0));
     seen
 }
 
 /// The API refused what consumers find, and is to be asked again.
 fn refused_once(app: OrgOAuthApp, scenario: Scenario) -> Observed {
     let mut seen = seen(app, scenario);
-    seen.verified(&ClientSecret::new("value".into()), Verification::Refused("no".into()), at(0));
+    seen.record_token_answer(&ClientSecret::new("value".into()), Verification::Refused("no".into()), at(0));
     seen
 }
 
@@ -152,16 +152,16 @@ fn class(seen: &Observed, outcome: &Outcome, scenario: Scenario) -> Option<Class
     Some(match outcome {
         Outcome::Gone => return None,
         Outcome::Blocked(_) | Outcome::Waiting { .. } if scenario.deleting => Class::Deleting,
-        Outcome::Settled { .. } if is_refused_once(seen) => Class::Waiting,
+        Outcome::Settled { .. } if is_refusal_unconfirmed(seen) => Class::Waiting,
         Outcome::Settled { .. } => Class::Settled,
         Outcome::Blocked(_) => Class::Stalled,
         Outcome::Waiting { .. } => Class::Waiting,
         Outcome::Suspended if keeps_credential => Class::SuspendedWithCredential,
         Outcome::Suspended => Class::SuspendedWithoutCredential,
-        Outcome::Observed(plan) if scenario.secret == Secret::Published && plan.leaves_credential() => {
+        Outcome::PlanOnly(plan) if scenario.secret == Secret::Published && plan.leaves_credential() => {
             Class::ObservedWithCredential
         }
-        Outcome::Observed(_) => Class::ObservedWithoutCredential,
+        Outcome::PlanOnly(_) => Class::ObservedWithoutCredential,
     })
 }
 
@@ -187,7 +187,7 @@ fn observed(app: &OrgOAuthApp, scenario: Scenario) -> Vec<(Observed, Outcome)> {
         let mut seen = seen(app.clone(), scenario);
         seen.remote = remote;
         match decide(&seen) {
-            Step::Finish(outcome @ Outcome::Observed(_)) => Some((seen, outcome)),
+            Step::Finish(outcome @ Outcome::PlanOnly(_)) => Some((seen, outcome)),
             _ => None,
         }
     });

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::RECONCILE_REQUESTED;
 use crate::decide::plan::Planned;
-use crate::decide::{Observed, Remote, is_proven, is_refused_once, proven_at, refusal};
+use crate::decide::{Observed, Remote, is_refusal_unconfirmed, is_verified, standing_refusal, verified_at};
 use crate::iam::Verification;
 use crate::outcome::Retry;
 use crate::reason::Reason;
@@ -64,8 +64,8 @@ fn where_no_token_can_tell_nothing_is_asked() {
     let authorized = merged(repeated(), code()["spec"].clone());
     let shown = |observed: &mut Observed| observed.remote = shown(authorized);
     let observed = proven_in_hour(None, code(), shown);
-    assert!(is_proven(&observed));
-    assert_eq!((proven_at(&observed), refusal(&observed, &observed.contents())), (None, None));
+    assert!(is_verified(&observed));
+    assert_eq!((verified_at(&observed), standing_refusal(&observed, &observed.contents())), (None, None));
     assert_step(observed, settled());
 }
 
@@ -148,24 +148,25 @@ fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a
 fn a_refusal_is_asked_about_again_after_a_minute() {
     let remembered = |seconds: i64| {
         proven_in_hour(Some(1), json!({}), |observed| {
-            observed.remembered.refused = Some((secret("current"), before(observed.now, seconds)));
+            observed.remembered.first_token_refusal = Some((secret("current"), before(observed.now, seconds)));
         })
     };
     assert_step(remembered(1), verify("current"));
-    let of_another = |observed: &mut Observed| observed.remembered.refused = Some((secret("another"), at(2)));
+    let of_another =
+        |observed: &mut Observed| observed.remembered.first_token_refusal = Some((secret("another"), at(2)));
     assert_step(proven_in_hour(Some(1), json!({}), of_another), settled());
     let mut observed = proven_in_hour(Some(1), json!({}), nothing);
     answer(&mut observed, "current", refused());
-    assert_eq!(observed.remembered.refused, Some((secret("current"), at(2))));
+    assert_eq!(observed.remembered.first_token_refusal, Some((secret("current"), at(2))));
     observed.now = at(3);
     answer(&mut observed, "current", refused());
-    assert_eq!(observed.remembered.refused, Some((secret("current"), at(2))), "since the first one");
+    assert_eq!(observed.remembered.first_token_refusal, Some((secret("current"), at(2))), "since the first one");
     answer(&mut observed, "another", Verification::Accepted);
-    assert_eq!(observed.remembered.refused, Some((secret("current"), at(2))));
+    assert_eq!(observed.remembered.first_token_refusal, Some((secret("current"), at(2))));
     answer(&mut observed, "current", Verification::Accepted);
-    assert_eq!(observed.remembered.refused, None);
+    assert_eq!(observed.remembered.first_token_refusal, None);
     answer(&mut observed, "another", refused());
-    assert_eq!(observed.remembered.refused, None, "only of the one that consumers find");
+    assert_eq!(observed.remembered.first_token_refusal, None, "only of the one that consumers find");
 }
 
 /// A resource with a secret that the API refused twice, though it was valid before.
@@ -246,23 +247,23 @@ fn a_process_that_starts_after_one_refusal_asks_again() {
 #[test]
 fn one_refusal_is_asked_about_again_before_it_counts() {
     let once = |hour, seconds: i64| {
-        is_refused_once(&proven_in_hour(hour, json!({}), |observed| refuse_since(observed, "current", seconds)))
+        is_refusal_unconfirmed(&proven_in_hour(hour, json!({}), |observed| refuse_since(observed, "current", seconds)))
     };
     assert!(once(Some(1), 59));
     assert!(!once(Some(1), 60), "it counts");
     assert!(!once(None, 59), "it was never valid");
     let code = json!({"spec": {"grantTypes": ["authorization_code"]}});
     let unprovable = proven_in_hour(Some(1), code, |observed| {
-        observed.remembered.refused = Some((secret("current"), observed.now));
+        observed.remembered.first_token_refusal = Some((secret("current"), observed.now));
     });
-    assert!(!is_refused_once(&unprovable), "it is not asked about any more");
-    assert!(!is_refused_once(&proven_in_hour(Some(1), json!({}), nothing)));
+    assert!(!is_refusal_unconfirmed(&unprovable), "it is not asked about any more");
+    assert!(!is_refusal_unconfirmed(&proven_in_hour(Some(1), json!({}), nothing)));
 }
 
 /// When a token is asked for again, unless something happens before.
 fn next_check() -> k8s_openapi::jiff::Timestamp {
     let observed = proven_in_hour(Some(1), json!({}), nothing);
-    let next = crate::decide::upkeep::next_deadline(&observed).unwrap();
+    let next = crate::decide::maintenance::next_deadline(&observed).unwrap();
     assert!(at(1 + 800) <= next && next <= at(1 + 1000), "{next}");
     next
 }
@@ -271,8 +272,8 @@ fn next_check() -> k8s_openapi::jiff::Timestamp {
 fn a_secret_counts_as_proven_until_its_refusal_counts() {
     let observed = |hour, also: &dyn Fn(&mut Observed)| proven_in_hour(hour, json!({}), also);
     let what = |observed: Observed| {
-        let refusal = refusal(&observed, &observed.contents()).map(ToOwned::to_owned);
-        (is_proven(&observed), proven_at(&observed), refusal)
+        let refusal = standing_refusal(&observed, &observed.contents()).map(ToOwned::to_owned);
+        (is_verified(&observed), verified_at(&observed), refusal)
     };
     let said = || Some("invalid_client".to_owned());
     assert_eq!(what(observed(None, &nothing)), (false, None, None));

@@ -1,4 +1,4 @@
-//! The upkeep of a credential that is in the Secret: an edited Secret is restored, an edited value is verified. When another
+//! The maintenance of a credential that is in the Secret: an edited Secret is restored, an edited value is verified. When another
 //! secret is wanted is in `schedule`.
 
 use super::fixture::*;
@@ -71,7 +71,7 @@ fn a_previous_secret_that_is_no_longer_valid_is_removed() {
     let with_previous = |app: &OrgOAuthApp| {
         holding(app, &SecretContents { previous: previous("before", at(12)), revision: 2, ..contents(app) })
     };
-    let over = write_rotation(RotationWrite::Over, |contents| contents.previous = None);
+    let over = write_rotation(RotationWrite::Cleared, |contents| contents.previous = None);
     assert_step(observe(app(json!({})), with_previous, is_shown_at(at(12))), over);
     let just_before = |observed: &mut Observed| {
         is_shown_at(before(at(12), 1))(observed);

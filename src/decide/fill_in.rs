@@ -1,5 +1,5 @@
-//! A step that writes a Secret is completed here, whichever part decided it: with the claim that the operator signs now, and with
-//! the keys that the templates of the spec fill.
+//! Fills in what every write of a Secret carries, whichever rule decided it: the claim that the operator signs now, and the keys
+//! that the templates of the spec fill.
 
 use super::model::Observed;
 use super::ownership::signed_claim;
@@ -23,7 +23,7 @@ pub fn with_template_keys(observed: &Observed, contents: SecretContents) -> Resu
 }
 
 /// A step that writes a Secret, with everything that the Secret holds.
-pub fn complete(observed: &Observed, step: Step) -> Result<Step, Blocked> {
+pub fn fill_in(observed: &Observed, step: Step) -> Result<Step, Blocked> {
     match step {
         Step::WriteSecret(contents, reason) => Ok(Step::WriteSecret(with_template_keys(observed, contents)?, reason)),
         Step::WriteRotation(contents, reason) => {
@@ -31,7 +31,7 @@ pub fn complete(observed: &Observed, step: Step) -> Result<Step, Blocked> {
             let claim = signed_claim(observed).or_else(|| contents.claim.clone());
             Ok(Step::WriteRotation(SecretContents { claim, ..contents }, reason))
         }
-        Step::TrySecret(contents) => Ok(Step::TrySecret(with_template_keys(observed, contents)?)),
+        Step::DryRunSecret(contents) => Ok(Step::DryRunSecret(with_template_keys(observed, contents)?)),
         step => Ok(step),
     }
 }

@@ -1,19 +1,20 @@
-//! The upkeep of a credential that is in the Secret: whether another secret is wanted, whether an edited value is valid, and whether
-//! the Secret holds what it should.
+//! The maintenance of a credential that is in the Secret: whether another secret is wanted, whether an edited value is valid, and
+//! whether the Secret holds what it should.
 
-use super::complete::with_template_keys;
 use super::consumers;
+use super::fill_in::with_template_keys;
 use super::first_secret;
 use super::model::{Observed, SecretWriteProgress, Validity};
 use super::ownership::{is_adopted_without_secret, signed_claim};
-use super::proof::{next_check, refused, verify};
 use super::resource::is_public;
 use super::rotation::apply_pending;
 use super::schedule::{
-    RotationWaits, is_requested, next_rotation, paced_until, previous_end, previous_is_valid, requested_rotation_waits,
+    RotationWaits, is_requested, min_interval_end, next_rotation, previous_end, previous_is_valid,
+    requested_rotation_waits,
 };
 use super::step::{Next, RotationWrite, Step, WriteReason};
-use super::writes::{stage, write, write_published, write_rotation};
+use super::verification::{confirmed_refusal, next_check, verify};
+use super::writes::{publish, stage, write, write_rotation};
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::iam::ClientSecret;
 use crate::iam::app_fields::Fields;
@@ -22,7 +23,7 @@ use crate::reason::{Blocked, Reason};
 use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
 use k8s_openapi::jiff::Timestamp;
 
-/// What is to be done until the Secret holds a credential that is neither due nor requested to be replaced.
+/// What is to be done until the Secret holds a credential, and no rotation of it is due or requested.
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
     let contents = observed.contents();
     if let Some(step) = migrate_secret(observed, &contents) {
@@ -31,7 +32,7 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
     if let Some(pending) = &contents.pending {
         return Ok(apply_pending(observed, fields, &contents, pending));
     }
-    if is_complete(observed, &contents) {
+    if has_credential(observed, &contents) {
         maintain(observed, contents)
     } else {
         first_secret::issue(observed, fields).map(Some)
@@ -40,18 +41,18 @@ pub fn step(observed: &Observed, fields: &Fields) -> Next {
 
 /// While the old Secret exists it is authoritative; the one under the new name may be stale.
 fn migrate_secret(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let old = observed.previous_target.as_ref()?.owned()?;
+    let old = observed.old_name_secret.as_ref()?.owned()?;
     let moved = old.contents();
     // The claim is made again, and the rotation is in another Secret, so they are not compared.
     let SecretContents { claim, pending, previous, .. } = contents.clone();
     let moved = SecretContents { client_id: Some(observed.client_id()), claim, pending, previous, ..moved };
-    if *contents == moved || !is_complete(observed, &moved) {
-        return Some(Step::RemovePreviousTarget(old.clone()));
+    if *contents == moved || !has_credential(observed, &moved) {
+        return Some(Step::RemoveOldNameSecret(old.clone()));
     }
     Some(Step::WriteSecret(moved, WriteReason::Moved))
 }
 
-fn is_complete(observed: &Observed, contents: &SecretContents) -> bool {
+fn has_credential(observed: &Observed, contents: &SecretContents) -> bool {
     let needs_none =
         is_public(&observed.app) || (is_adopted_without_secret(observed) && observed.provided_secret().is_none());
     contents.current.is_some() || (needs_none && contents.client_id.is_some())
@@ -64,7 +65,7 @@ fn maintain(observed: &Observed, contents: SecretContents) -> Next {
     }
     if contents.previous.is_some() && !previous_is_valid(observed, &contents) {
         let contents = SecretContents { previous: None, ..contents };
-        return Ok(Some(write_rotation(observed, contents, RotationWrite::Over)));
+        return Ok(Some(write_rotation(observed, contents, RotationWrite::Cleared)));
     }
     if let Some(step) = verify_edited_value(observed, &contents) {
         return Ok(Some(step));
@@ -115,7 +116,7 @@ fn wanted<'a>(observed: &'a Observed, contents: &SecretContents) -> Wanted<'a> {
         return Wanted::Current;
     }
     // The secret of an app that was adopted is not the operator's to replace unasked.
-    let is_refused = !is_adopted_without_secret(observed) && refused(observed, contents).is_some();
+    let is_refused = !is_adopted_without_secret(observed) && confirmed_refusal(observed, contents).is_some();
     let is_to_be_replaced = is_requested(app, contents) || is_refused;
     if let Some(secret) = observed.provided_secret() {
         return wanted_of_provided(app, contents, secret, is_to_be_replaced);
@@ -143,8 +144,8 @@ fn wanted_of_provided<'a>(
     if contents.is_edited(app) { Wanted::Restored(secret) } else { Wanted::Current }
 }
 
-/// The step that leads to the secret that is wanted. While the previous secret is valid the API may refuse a further one, so that
-/// is waited out; and rotations have a pace.
+/// The step that leads to the secret that is wanted. A rotation waits while the
+/// previous secret is valid, since the API may refuse a further one, and for the least interval between two rotations.
 fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let previous_is_valid = previous_is_valid(observed, contents);
     match wanted(observed, contents) {
@@ -154,7 +155,7 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
             (!previous_is_valid).then(|| write(observed, contents, WriteReason::Restored))
         }
         Wanted::Other(secret, mode) => {
-            if paced_until(observed, contents).is_some() {
+            if min_interval_end(observed, contents).is_some() {
                 return None;
             }
             if !previous_is_valid {
@@ -169,15 +170,15 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
 /// Whether consumers find a value that is not valid and is to be replaced, by request or because the API refuses it.
 fn is_replaced_at_once(observed: &Observed, contents: &SecretContents) -> bool {
     let app = &observed.app;
-    (is_requested(app, contents) && contents.is_edited(app)) || refused(observed, contents).is_some()
+    (is_requested(app, contents) && contents.is_edited(app)) || confirmed_refusal(observed, contents).is_some()
 }
 
 /// When something in the Secret is to change next.
 pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
     let expiry = previous_end(observed, &contents);
-    let is_wanted = is_requested(&observed.app, &contents) || refused(observed, &contents).is_some();
-    let paced = is_wanted.then(|| paced_until(observed, &contents)).flatten();
+    let is_wanted = is_requested(&observed.app, &contents) || confirmed_refusal(observed, &contents).is_some();
+    let paced = is_wanted.then(|| min_interval_end(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
     let look = consumers::next_search(observed, &contents);
     let deadlines = [next_rotation(&observed.app, &contents), expiry, paced, check, look];
@@ -189,13 +190,13 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
 fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let app = &observed.app;
     let current = contents.current.as_ref().filter(|_| contents.is_edited(app))?;
-    let trust = || Some(write_published(observed, contents, current, WriteReason::Verified));
+    let trust = || Some(publish(observed, contents, current, WriteReason::Verified));
     match observed.validity(current) {
         Validity::Valid => trust(),
-        Validity::Invalid(_) | Validity::NotKnown(_) => None,
+        Validity::Refused(_) | Validity::NotKnown(_) => None,
         Validity::NotAsked => Some(verify(observed, current)),
         // Nothing says what was published, and nothing can say what the API accepts.
-        Validity::NotProvable => contents.checksum.is_none().then(trust).flatten(),
+        Validity::NotVerifiable => contents.checksum.is_none().then(trust).flatten(),
     }
 }
 
@@ -204,7 +205,7 @@ pub fn final_check(observed: &Observed) -> Next {
     let contents = observed.contents();
     if contents.is_edited(&observed.app) {
         return match requested_rotation_waits(observed) {
-            Some(RotationWaits::ForPace) => Ok(Some(paced(observed, &contents))),
+            Some(RotationWaits::ForMinInterval) => Ok(Some(min_interval_not_over(observed, &contents))),
             Some(RotationWaits::ForPrevious) | None => Err(secret_edited(&observed.app)),
         };
     }
@@ -214,14 +215,14 @@ pub fn final_check(observed: &Observed) -> Next {
     Ok(None)
 }
 
-fn paced(observed: &Observed, contents: &SecretContents) -> Step {
+fn min_interval_not_over(observed: &Observed, contents: &SecretContents) -> Step {
     let name = secret_name(&observed.app);
     Step::Finish(Outcome::Waiting {
         reason: Reason::RotationRunning,
         message: format!(
             "the client secret in Secret {name} was edited; the requested rotation, which replaces it, waits until a minute has passed since the last one (status.rotation.rotatedAt)"
         ),
-        retry: Retry::at_next([paced_until(observed, contents)], observed.now),
+        retry: Retry::at_next([min_interval_end(observed, contents)], observed.now),
     })
 }
 
