@@ -1,5 +1,5 @@
 //! The consumers of a Secret that read it only at their start: the pods that still hold an earlier client secret, the time that
-//! is left to them, and what came of a restart. Of pods only names are kept, and no more of them than are shown.
+//! is left to them, and the result of a restart. Of pods only names are kept, and no more of them than are shown.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -73,7 +73,7 @@ impl Overlap {
     }
 }
 
-/// What came of the restart of a workload.
+/// The result of the restart of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestartResult {
     /// Its pods are restarted.
@@ -86,9 +86,9 @@ pub enum RestartResult {
     Paused,
     /// Its pod template does not use the Secret.
     NotAConsumer,
-    /// The operator may not read it, in the words of Kubernetes.
+    /// The operator may not read it, with the message of Kubernetes.
     Forbidden(String),
-    /// Kubernetes refuses the change, in its words.
+    /// Kubernetes refuses the change, with its message.
     Refused(String),
 }
 

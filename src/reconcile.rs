@@ -1,7 +1,8 @@
-//! One reconciliation over one resource: observe, decide, perform, until decided that nothing is left, then report.
-//! The only place with effects; what to do is decided in `decide`, how to report it in `status`. Three things outlive a reconcile:
-//! `memory` has what a resource's last reconcile learned of the API, `secret_writes` whether Kubernetes accepts or undoes writes of
-//! Secrets, and `observed_secrets` the versions of Secrets that reconciles know, so that the watch wakes only for other ones.
+//! One reconciliation over one resource: observe, decide, perform, until decided that nothing is left, then report. The only
+//! place with effects; what to do is decided in `decide`, how to report it in `status`. Three things outlive a reconcile:
+//! `memory` has what a resource's last reconcile learned of the API, `secret_writes` whether Kubernetes accepts or undoes
+//! writes of Secrets, and `observed_secrets` the versions of Secrets that reconciles know, so that the watch wakes only for
+//! other ones.
 
 mod access;
 mod answers;
@@ -90,17 +91,15 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         generate_secret: GenerateSecret,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (claiming, secret_writes) = (Keyed::default(), SecretWrites::default());
-        let (memory, observed_secrets) = (Memory::default(), None);
         Self {
             cluster,
             connections,
             metrics,
-            observed_secrets,
-            claiming,
+            observed_secrets: None,
+            claiming: Keyed::default(),
             claim_key,
-            secret_writes,
-            memory,
+            secret_writes: SecretWrites::default(),
+            memory: Memory::default(),
             clock,
             generate_secret,
         }
@@ -110,7 +109,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         whole_seconds((self.clock)())
     }
 
-    /// Whether status says that the last reconcile left nothing to do and that nothing has changed since.
+    /// Whether status reports that the last reconcile left nothing to do and that nothing has changed since.
     pub fn is_settled(&self, app: &OrgOAuthApp) -> bool {
         is_settled(app, &self.claim_key)
     }

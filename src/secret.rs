@@ -1,4 +1,4 @@
-//! The Kubernetes Secrets of an app, of which consumers use one: the one guard of every read and write of them.
+//! The two Kubernetes Secrets of an app, and the guard that every read and write of them passes.
 //! Pure: a `SecretWrite` can only be had from a `SecretState` that the guard found free or ours.
 
 mod contents;
@@ -28,7 +28,7 @@ pub enum SecretState {
     Absent,
     /// The object is controlled by this resource.
     Owned(OwnedSecret),
-    /// The object is somebody else's and is left alone.
+    /// The object belongs to others and is left alone.
     Foreign {
         /// The `OrgOAuthApp` that its owner references name as its controller.
         app: Option<String>,
@@ -221,7 +221,7 @@ impl OwnedSecret {
         SecretContents { pending: None, previous: None, ..SecretContents::clone(&self.contents) }
     }
 
-    /// Kubernetes lets nobody change the data of an immutable Secret.
+    /// Kubernetes does not allow a change of the data of an immutable Secret.
     fn replace(&self, render: impl FnOnce(Secret) -> Secret) -> SecretWrite {
         let new = render(Secret::clone(&self.secret));
         if self.is_immutable() && new.data != self.secret.data {

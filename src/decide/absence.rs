@@ -1,6 +1,6 @@
-//! Absence needs two witnesses: one 404 may be false, and a new secret for an app that exists cuts its consumers off.
-//! So an app that existed is gone only if a second read after a pause says so, and the list where the API has one, and a refused
-//! token request where the app can have tokens of its own.
+//! Confirms that an app is gone: one 404 may be false, and a new secret for an app that exists would break its consumers. So a
+//! second read must agree after `SECOND_READ_DELAY`, the list where the API has one, and a refused token request where the app
+//! has `client_credentials`.
 
 use super::model::{ListCheck, Observed, Validity};
 use super::resource::is_verifiable;
@@ -12,7 +12,7 @@ use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// How long after the first read the second one may confirm it.
+/// How long after the first 404 a second read may confirm it.
 const SECOND_READ_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the API has not shown the app for a while.
@@ -28,7 +28,7 @@ pub fn second_read(observed: &Observed) -> Option<Timestamp> {
 /// The step that confirms that the app is gone, or waits for it; `None` once it is confirmed.
 pub fn confirm(observed: &Observed) -> Option<Step> {
     let (id, contents) = (observed.client_id(), observed.contents());
-    // Where a token can tell, a secret that was staged for the create never replaces one that works.
+    // Where a token request can tell, a secret that was staged for the create never replaces one that works.
     if !is_verifiable(&observed.app) && contents.rotated_at.is_some_and(|at| within_api_lag(at, observed.now)) {
         return Some(too_early(observed, &contents));
     }
@@ -48,13 +48,13 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
     match observed.validity(&current) {
         Validity::NotAsked => Some(Step::Call(Call::VerifySecret(id, current))),
         Validity::Valid => Some(not_shown(observed, "it issues tokens for its client secret")),
-        // However the API says that it issues none.
+        // Whatever the cause is that the API issues none.
         Validity::Refused(_) | Validity::NotKnown(_) | Validity::NotVerifiable => None,
     }
 }
 
-/// The step that makes sure that a chosen id is free; `None` once it is. Where no token can tell afterwards whose an app is, one
-/// false 404 could make an app of others look like one that was created.
+/// The step that makes sure that a chosen id is free; `None` once it is. Where no token request can tell afterwards whose an
+/// app is, one false 404 could make an app of others look like one that was created.
 pub fn confirm_free(observed: &Observed) -> Option<Step> {
     if is_verifiable(&observed.app) {
         return None;

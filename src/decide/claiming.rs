@@ -59,9 +59,9 @@ fn claim_free(observed: &Observed, id: ClientId) -> Step {
     }
 }
 
-/// The app exists: it was the resource's before a restore, as the possession of a credential that works says, or a claim on
-/// the Secret where no token can tell; or the spec adopts it. A claim alone is not enough, since it may be a copy from before
-/// the app was deleted and made again by somebody else.
+/// The app exists: it was the resource's before a restore, as the possession of a credential that works says, or a claim on the
+/// Secret where no token request can tell; or the spec adopts it. A claim alone is not enough, since it may be a copy from
+/// before the app was deleted and made again by somebody else.
 fn claim_existing(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     let has_claim = observed.restored_claim().is_some();
     match proof_of_restore(observed) {
@@ -99,7 +99,8 @@ fn adopt(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
 }
 
 /// Between the claim and the answer to the create anybody may have created an app with the id, so what is there is the
-/// resource's only if it has the secret that was staged before the create. Where no token can tell, the claim has to do.
+/// resource's only if it has the secret that was staged before the create. Where no token request can tell, the claim is
+/// sufficient.
 fn intended(observed: &Observed, id: ClientId) -> Next {
     if let IdOwner::Has(other) = &observed.id_owner {
         return Err(id_conflict(observed, &id, other));

@@ -1,5 +1,5 @@
 //! Consumers that read the Secret only at their start: named workloads are restarted once a secret is published, and pods that
-//! still hold the previous one are looked for while it is valid. Nothing here holds up another part.
+//! still hold the previous one are searched while it is valid. Nothing here delays another rule.
 
 use super::model::Observed;
 use super::schedule::previous_end;
@@ -10,21 +10,22 @@ use crate::iam::app_fields::Fields;
 use crate::secret::{PreviousSecret, SecretContents};
 use k8s_openapi::jiff::Timestamp;
 
-/// The next restart or look, if one is due.
+/// The next restart or search, if one is due.
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
-    let look = || {
+    let search = || {
         let is_due = next_search(observed, &contents).is_some_and(|at| at <= observed.now);
         contents.rotated_at.filter(|_| is_due).map(Step::FindStaleConsumers)
     };
-    Ok(restart(observed, &contents).or_else(look))
+    Ok(restart(observed, &contents).or_else(search))
 }
 
-/// A secret was published since status was last written, so this is tried once: status then says its revision. Without the
+/// A secret was published since status was last written, so this is tried once: status then reports its revision. Without the
 /// right to it nothing further is tried.
 fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let recorded = recorded_rotation(observed)?;
-    let (revision, before) = (recorded.revision?, recorded.rotated_at.as_ref().map(|at| at.0));
+    let revision = recorded.revision?;
+    let before = recorded.rotated_at.as_ref().map(|at| at.0);
     // Revisions start again when the Secret was deleted.
     let is_new = |at: Timestamp| contents.revision > revision || before.is_some_and(|before| at > before);
     let rotated_at = contents.rotated_at.filter(|at| *at <= observed.now && is_new(*at))?;
@@ -67,8 +68,8 @@ fn running(observed: &Observed, contents: &SecretContents) -> Option<Overlap> {
     if contents.pending.is_some() || contents.previous.as_ref().is_none_or(is_current) {
         return None;
     }
-    let (began, ends) = (contents.rotated_at?, previous_end(observed, contents)?);
-    Some(Overlap { began, ends }).filter(|overlap| overlap.runs(observed.now))
+    let overlap = Overlap { began: contents.rotated_at?, ends: previous_end(observed, contents)? };
+    Some(overlap).filter(|overlap| overlap.runs(observed.now))
 }
 
 fn recorded_rotation(observed: &Observed) -> Option<&RotationStatus> {

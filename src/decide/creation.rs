@@ -35,8 +35,8 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     if let Some(step) = dry_run_secret(observed).or_else(|| stage_before_create(observed)) {
         return step;
     }
-    let staged = observed.contents().pending.map(|pending| pending.secret);
-    let secret = observed.provided_secret().cloned().or(staged);
+    let pending = observed.contents().pending.map(|pending| pending.secret);
+    let secret = observed.provided_secret().cloned().or(pending);
     let fields = fields.for_create(&observed.app);
     Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
 }
@@ -126,8 +126,8 @@ fn created_or_never_gone(
 /// is the one that was created.
 fn stage_before_create(observed: &Observed) -> Option<Step> {
     let contents = observed.contents();
-    let is_told_by_token = is_intent(observed) && is_verifiable(&observed.app);
-    (is_told_by_token && contents.pending.is_none() && observed.provided_secret().is_none())
+    let token_can_tell = is_intent(observed) && is_verifiable(&observed.app);
+    (token_can_tell && contents.pending.is_none() && observed.provided_secret().is_none())
         .then(|| stage(observed, &contents, &observed.generated_secret, RotationMode::Create))
 }
 
@@ -147,7 +147,7 @@ fn refused(observed: &Observed, fault: &iam::Error) -> Step {
     }
 }
 
-/// What is under the id, where the API says that it is taken and shows no app.
+/// What is under the id, where the API answers that it is taken and shows no app.
 fn explained(observed: &Observed, fault: &iam::Error) -> iam::Error {
     let (iam::Error::Conflict(api_message), Remote::Absent) = (fault, &observed.remote) else { return fault.clone() };
     let id = observed.client_id();

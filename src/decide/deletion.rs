@@ -1,5 +1,5 @@
-//! For a resource that is being deleted: runs before anything else is resolved, and ends.
-//! The finalizer goes only when the API no longer shows the app, or when the spec says to leave it.
+//! The deletion of a resource, which replaces all other rules.
+//! The finalizer is removed only when the API no longer shows the app, or when the spec says to leave the app in place.
 
 use super::absence::{is_seen_twice, second_read};
 use super::access::Access;
@@ -29,7 +29,7 @@ pub fn step(observed: &Observed) -> Result<Step, Blocked> {
     if !has_finalizer(app) {
         return Ok(Step::Finish(Outcome::Gone));
     }
-    // Who only observes writes nothing to the API, deletion included.
+    // With `managementPolicy: Observe` the operator writes nothing to the API, deletion included.
     if is_observe_only(app) {
         return Ok(release(observed));
     }
@@ -149,7 +149,8 @@ fn delete_remote(observed: &Observed, id: ClientId) -> Result<Step, Blocked> {
     }
 }
 
-/// Where an earlier reconcile sent it and the app was absent since, a second read is to confirm that, and nothing is deleted before.
+/// Where an earlier reconcile sent it and the app was absent since, a second read is to confirm that, and nothing is deleted
+/// before.
 fn send_deletion(observed: &Observed, id: ClientId) -> Step {
     let was_absent = observed.remembered.deletion_sent && observed.remembered.absent_since.is_some();
     if !was_absent {

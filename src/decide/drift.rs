@@ -1,5 +1,5 @@
-//! What the API has otherwise than the spec says, and the fields of a request that changes it.
-//! What the spec leaves out is no difference, and stays as the API shows it.
+//! Drift: the fields that the API has otherwise than the spec, and the fields of the request that corrects them.
+//! A field that the spec leaves out is no drift, and stays as the API shows it.
 
 use super::model::{Observed, Remote};
 use super::resource::is_synced;

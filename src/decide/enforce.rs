@@ -1,5 +1,5 @@
-//! What has to be done before a step, whichever part decided it: the finalizer is there before something depends on it, and
-//! nothing is created or changed at the API from a cache that may lag.
+//! The preconditions of a step, whichever rule decided it: the finalizer is there before something depends on it, and nothing is
+//! created or changed in the API from a cache that may lag.
 
 use super::model::Observed;
 use super::ownership::is_ours;
@@ -8,7 +8,8 @@ use super::resource::{has_finalizer, is_being_deleted, is_observe_only};
 use super::step::{Call, Effect, Step};
 use crate::outcome::Outcome;
 
-/// The step, or what has to be done before it. Who only observes changes nothing, and has nothing to clean up.
+/// The step, or what has to be done before it. With `managementPolicy: Observe` nothing is changed, and there is nothing to
+/// clean up.
 pub fn enforce(observed: &Observed, step: Step) -> Step {
     let effect = step.effect();
     if is_observe_only(&observed.app) {

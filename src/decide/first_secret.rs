@@ -1,5 +1,5 @@
-//! The first secret: the Secret holds no credential, so the app is created, or the secret of the one that is there is found,
-//! provided or replaced.
+//! The first secret, while the Secret holds no credential: the app is created, or an app that exists gets the provided or a new
+//! secret. The secret of an adopted app is not replaced unless the spec says so.
 
 use super::creation;
 use super::model::{ClaimOrigin, ClaimProgress, Creation, Observed, Remote, Validity};

@@ -178,10 +178,10 @@ pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
     let expiry = previous_end(observed, &contents);
     let is_wanted = is_requested(&observed.app, &contents) || confirmed_refusal(observed, &contents).is_some();
-    let paced = is_wanted.then(|| min_interval_end(observed, &contents)).flatten();
+    let interval_end = is_wanted.then(|| min_interval_end(observed, &contents)).flatten();
     let check = next_check(observed, &contents);
-    let look = consumers::next_search(observed, &contents);
-    let deadlines = [next_rotation(&observed.app, &contents), expiry, paced, check, look];
+    let search = consumers::next_search(observed, &contents);
+    let deadlines = [next_rotation(&observed.app, &contents), expiry, interval_end, check, search];
     // What is due and waits for something else is no reason to look again at once.
     deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
 }

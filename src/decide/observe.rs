@@ -1,5 +1,5 @@
-//! Folds the result of a step into what is observed. Several facts follow from one answer of the API; each of them is
-//! derived here, so that no caller can forget one.
+//! Adds the result of a step to the observed state. Several facts follow from one answer of the API; all of them are derived
+//! here, so that no caller can forget one.
 
 use super::claims::recorded_claim;
 use super::drift::drift;
@@ -10,13 +10,14 @@ use crate::iam::{ClientSecret, Deletion, Verification};
 use k8s_openapi::jiff::Timestamp;
 
 impl Observed {
-    /// The resource as Kubernetes has it now.
+    /// Records the resource as Kubernetes has it now.
     pub fn observe_app(&mut self, app: OrgOAuthApp) {
         self.recorded_claim = recorded_claim(&app, &self.key);
-        (self.app, self.is_uncached) = (app, true);
+        self.app = app;
+        self.is_uncached = true;
     }
 
-    /// What a read or a list shows.
+    /// Records what a read or a list shows of the app.
     pub fn observe_remote(&mut self, remote: Remote) {
         self.remote = remote;
         match &self.remote {
@@ -26,7 +27,7 @@ impl Observed {
             Remote::Shown(_) | Remote::Listed(Some(_)) => {
                 self.forget_absence();
                 if drift(self).is_empty() {
-                    // What is shown may be from before the change too, so it is remembered for as long as that.
+                    // The API may still show the app as it was before the change, so the change is remembered for `API_LAG`.
                     let sent = self.remembered.sent.take().filter(|sent| within_api_lag(sent.at, self.now));
                     let is_present = |sent: &SentChange| self.desired.as_ref().is_ok_and(|now| *now == sent.desired);
                     self.remembered.sent =
@@ -40,7 +41,8 @@ impl Observed {
 
     /// Forgets earlier 404s, and a create without an answer: the API has shown that the app exists.
     pub fn forget_absence(&mut self) {
-        (self.remembered.absent_since, self.remembered.unanswered_create) = (None, None);
+        self.remembered.absent_since = None;
+        self.remembered.unanswered_create = None;
     }
 
     /// Records the progress of a pending secret, and forgets the answer to an earlier token request with it.
@@ -72,6 +74,7 @@ impl Observed {
         if deletion == Deletion::Accepted {
             self.remembered.deletion_accepted.get_or_insert(self.now);
         }
-        (self.deletion, self.remote) = (Some(deletion), Remote::NotRead);
+        self.deletion = Some(deletion);
+        self.remote = Remote::NotRead;
     }
 }

@@ -40,7 +40,7 @@ fn overlap_in_progress(
     pending: &PendingSecret,
     maybe_sent: bool,
 ) -> Step {
-    // Sent before, and a rotation is in progress: that is it, as far as anybody can tell.
+    // Sent before, and a rotation is in progress: that is it, as far as is known.
     if maybe_sent && !is_verifiable(&observed.app) {
         return promote(observed, contents, &pending.secret, pending.last_sent_or_staged_at);
     }
@@ -68,8 +68,8 @@ fn send_rotation(observed: &Observed, secret: &ClientSecret) -> Step {
     Step::Call(Call::Rotate(observed.client_id(), secret.clone(), overlap_of(&observed.app)))
 }
 
-/// Consumers find it once the API issues a token for it. One that the API accepted is not sent again while the current one
-/// works; if neither does, somebody replaced the secret in the console.
+/// The secret is published once the API issues a token for it. One that the API accepted is not sent again while the current one
+/// is valid; if neither is, somebody replaced the secret in the console.
 fn overlap_accepted(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, at: Timestamp) -> Step {
     match observed.validity(secret) {
         Validity::NotAsked => verify(observed, secret),
@@ -179,9 +179,9 @@ fn promote(observed: &Observed, contents: &SecretContents, secret: &ClientSecret
     publish(observed, contents, secret, WriteReason::Rotated)
 }
 
-/// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest
-/// `since` and the overlap. One that is not valid is not kept; one that is not known, because the app was adopted or the Secret was
-/// edited, is valid all the same.
+/// The secret that consumers have used stays beside the new one until the API stops to accept it, at the earliest `since` and
+/// the overlap. One that is not valid is not kept; one that is not known, because the app was adopted or the Secret was edited,
+/// is valid all the same.
 fn previous_from(observed: &Observed, contents: &SecretContents, since: Timestamp) -> Option<PreviousSecret> {
     let secret = contents.current.clone().filter(|_| !contents.is_edited(&observed.app));
     if secret.as_ref().is_some_and(|secret| matches!(observed.validity(secret), Validity::Refused(_))) {

@@ -97,24 +97,24 @@ pub fn is_adopted_without_secret(observed: &Observed) -> bool {
     keeps_secret && (is_adopted(&observed.app) || ownership(observed) == Ownership::Unproven)
 }
 
-/// What a token request says of a secret and an app.
+/// Whether the app has a secret, by a token request.
 pub enum Possession {
-    /// It was not asked.
+    /// No token was requested with this secret.
     Unknown(ClientSecret),
     /// The app has the secret.
     Proven,
-    /// It does not, or there is no secret to ask with.
+    /// The app does not have the secret, or there is no secret to request a token with.
     Refused,
-    /// The API issued no token for another cause, in its words.
+    /// The API issued no token for another cause, with its message.
     NotKnown(String),
-    /// The app can have no token of its own.
+    /// The app has no `client_credentials` grant.
     NotVerifiable,
 }
 
 /// Whether an app under the id is the one that this resource created.
 pub fn proof_of_creation(observed: &Observed) -> Possession {
-    let staged = observed.contents().pending.map(|pending| pending.secret);
-    possession(observed, observed.provided_secret().cloned().or(staged))
+    let pending = observed.contents().pending.map(|pending| pending.secret);
+    possession(observed, observed.provided_secret().cloned().or(pending))
 }
 
 /// Whether an app under the id has the secret that consumers find.

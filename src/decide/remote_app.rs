@@ -1,4 +1,4 @@
-//! Whether the API has what the spec says: changed by the user, or drifted at the API.
+//! Corrects the app in the API where it differs from the spec, after a change of either.
 //! A list can only confirm that nothing changed. Any difference is confirmed with a GET before acting.
 
 use super::creation;

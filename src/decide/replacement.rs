@@ -1,4 +1,4 @@
-//! The replacement of a secret: the API is given the pending one as the only valid one, with an update of the app.
+//! The replacement of a secret: an update of the app makes the pending secret the only valid one.
 
 use super::drift::update_fields;
 use super::model::{Observed, PendingProgress, Remote};

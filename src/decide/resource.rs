@@ -1,5 +1,5 @@
-//! What a resource says by itself: its client id and organization, its policies, and what its status has recorded. Nothing here
-//! was observed anywhere else.
+//! What follows from the resource alone: its client id and organization, its policies, and what its status has recorded. Nothing
+//! here needs the rest of the observed state.
 
 use crate::crd::{
     ConditionStatus, ConditionType, DERIVED_ID, FINALIZER, GoDuration, GrantType, ManagementPolicy, OrgOAuthApp,
@@ -53,7 +53,7 @@ pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
     app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
 }
 
-/// Whether status says that the API has the present spec.
+/// Whether status reports that the API has the present spec.
 pub fn is_synced(app: &OrgOAuthApp) -> bool {
     let generation = app.metadata.generation;
     let synced = app.condition(ConditionType::Synced);

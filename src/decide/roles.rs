@@ -1,5 +1,5 @@
 //! Whether the app has the roles in its organization that the spec says, neither more nor fewer; inherited ones count where
-//! they are desired, and stay where they are not. Without `spec.roles` they are somebody else's business.
+//! they are desired, and stay where they are not. Without `spec.roles` the roles are not managed.
 
 use super::model::{Observed, RoleAssignment};
 use super::resource::{is_synced, reconcile_requested};

@@ -10,8 +10,8 @@ use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second. This spread, as
-/// that of verifications, is one-sided: nothing is late. That of `backoff` goes both ways.
+/// Rotations come early by up to this part of their interval, so that apps of one age do not rotate in one second. This spread,
+/// as that of verifications, is one-sided: nothing is late. That of `backoff` goes both ways.
 const SPREAD: f64 = 0.1;
 /// The least time between two rotations, even if they are requested more often.
 const MIN_ROTATION_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
@@ -26,8 +26,8 @@ pub fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool
     previous_end(observed, contents).is_some_and(|end| end > observed.now)
 }
 
-/// When the previous secret ends: as status says since it was published, also where the Secret of the rotation was deleted, since
-/// the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
+/// When the previous secret ends: as status reports since it was published, also where the Secret of the rotation was deleted,
+/// since the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
 pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let rotation = recorded_rotation(observed, contents);
     let recorded = rotation.and_then(|rotation| rotation.previous_expires_at.as_ref()).map(|at| at.0);
@@ -39,7 +39,7 @@ pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Ti
     }
 }
 
-/// What status says of the rotation that published the present secret.
+/// What status reports about the rotation that published the present secret.
 fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
     let recorded = observed.app.status.as_ref()?.rotation.as_ref();
     recorded.filter(|recorded| recorded.revision == Some(contents.revision))
@@ -51,18 +51,18 @@ fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestam
     let published = recorded.map(|at| at.0).or(contents.rotated_at);
     let accepted =
         contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.last_sent_or_staged_at));
-    // A time that is yet to come is wrong, and says nothing.
+    // A time in the future is wrong and is ignored.
     let last = [published, accepted].into_iter().flatten().filter(|at| *at <= observed.now).max();
     add(last.unwrap_or(observed.now), overlap_of(&observed.app).max(DEFAULT_OVERLAP))
 }
 
 /// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
-/// status says too when that was; the first secret is no rotation.
+/// status reports too when that was; the first secret is no rotation.
 pub fn min_interval_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let recorded = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
     let revision = contents.revision.max(recorded.revision.unwrap_or_default());
     let times = [contents.rotated_at, recorded.rotated_at.map(|at| at.0)];
-    // A time that is yet to come is wrong, and says nothing.
+    // A time in the future is wrong and is ignored.
     let last = times.into_iter().flatten().filter(|at| *at <= observed.now).max()?;
     last.checked_add(MIN_ROTATION_INTERVAL).ok().filter(|until| revision > 1 && *until > observed.now)
 }
@@ -74,7 +74,7 @@ pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Tim
     add(contents.rotated_at?, interval.mul_f64(1.0 - part))
 }
 
-/// Why a rotation that somebody asked for has to wait.
+/// Why a rotation that is requested has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotationWaits {
     /// Until the previous secret ends.
@@ -83,7 +83,7 @@ pub enum RotationWaits {
     ForMinInterval,
 }
 
-/// Whether somebody asked for a rotation that has to wait, and why.
+/// Whether a requested rotation has to wait, and why.
 pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
     let contents = observed.contents();
     if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, &contents) {

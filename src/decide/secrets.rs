@@ -1,5 +1,6 @@
-//! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one of its rotation, the
-//! one under a name that an earlier spec gave it, and the one that the user provides. A name that is taken so costs no call.
+//! The Secrets of a resource are read before anything is decided about the app: the one that it names, the one of its rotation,
+//! the one under a name that an earlier spec gave it, and the one that the user provides. So a name that is
+//! taken is found without a call to the API.
 
 use super::model::Observed;
 use super::step::{Next, Step};
@@ -58,7 +59,7 @@ pub fn names(observed: &Observed) -> Vec<String> {
     [Some(secret_name(app)), rotation, old_secret_name(app)].into_iter().flatten().collect()
 }
 
-/// The name under which status says that the credential is, when the spec no longer names it.
+/// The name under which status reports that the credential is, when the spec no longer names it.
 fn old_secret_name(app: &OrgOAuthApp) -> Option<String> {
     let name = app.status.as_ref()?.secret_name.clone()?;
     (name != secret_name(app)).then_some(name)
@@ -74,7 +75,7 @@ pub fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
     }
 }
 
-/// The Secret may be in use, so nobody is told to remove it unseen.
+/// The Secret may be in use, so the message does not simply advise to remove it.
 fn secret_conflict(app: &OrgOAuthApp, controller: Option<&str>) -> Blocked {
     let name = secret_name(app);
     let message = match another(app, controller) {

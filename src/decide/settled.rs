@@ -39,7 +39,7 @@ fn is_rotation_requested(app: &OrgOAuthApp) -> bool {
     app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| handled != Some(asked))
 }
 
-/// When the Secret is to change next, as status says.
+/// When the Secret is to change next, as status reports.
 pub fn recorded_deadline(app: &OrgOAuthApp) -> Option<Timestamp> {
     let rotation = app.status.as_ref()?.rotation.as_ref()?;
     [&rotation.next_at, &rotation.previous_expires_at].into_iter().flatten().map(|time| time.0).min()
@@ -86,7 +86,7 @@ mod tests {
         json!(app)
     }
 
-    /// Of the whole resource, and of the outline that is kept of a large one.
+    /// The answer for the whole resource, which must be that for the outline that is kept of a large one.
     fn is_settled_after(change: impl FnOnce(&mut Value)) -> bool {
         let mut changed = settled();
         change(&mut changed);

@@ -1,4 +1,4 @@
-//! Times of the policy: how late the API may show what it accepted, and instants that are a while after others.
+//! Times of the policy: how late the API may show what it accepted, and sums of an instant and a duration.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What can be refused before any call is: a connection that may not be used, fields that the API does not have, a Secret
+//! Refuses what can be refused before any call: a connection that may not be used, fields that the API does not have, a Secret
 //! that Kubernetes would not store. Also fills the templates of the Secret.
 
 use super::access::Access;

@@ -59,8 +59,8 @@ pub fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
     Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))
 }
 
-/// The message of a refusal of the published secret that holds: it is confirmed, or status reports it and no token has been issued
-/// since. A first refusal does not count.
+/// The message of a refusal of the published secret that holds: it is confirmed, or status reports it and no token has been
+/// issued since. A first refusal does not count.
 pub fn standing_refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
     match observed.validity(&current) {

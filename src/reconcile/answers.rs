@@ -1,5 +1,5 @@
-//! Folds the answer to a call that changes something into what is observed. A refusal is a fact as well where it says what the
-//! API has; any other fault ends the reconciliation.
+//! Adds the answer to a call that changes something, an error included, to what is observed. A refusal is a fact where it shows
+//! what the API has; any other error ends the reconciliation.
 
 use super::{Connections, Reconciliation};
 use crate::cluster::Cluster;

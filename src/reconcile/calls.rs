@@ -1,5 +1,5 @@
-//! Performs one call to the API; what it answered is folded into what is observed, here or in `answers`.
-//! A fault of the API ends the reconciliation; what that means is decided in `decide`.
+//! Performs one call to the API; the answer is added to what is observed, here or in `answers`.
+//! An error of the API ends the reconciliation with the outcome that `decide` maps it to.
 
 use super::{Connections, Progress, Reconciliation};
 use crate::backoff::SPREAD;
@@ -30,8 +30,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
-    /// How old a list may be: as long as the shortest time between two looks at one app, so that each look finds what
-    /// came after the one before, and all apps share the list.
+    /// How old a list may be: the shortest time between two reconciles of one settled app, so that each finds what changed since
+    /// the one before, and all apps share the list.
     fn max_age(&self) -> Duration {
         let interval = self.connection.as_ref().map(|connection| connection.spec.resync_interval.get());
         interval.unwrap_or_default().mul_f64(1.0 - SPREAD)

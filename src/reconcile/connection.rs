@@ -1,5 +1,5 @@
 //! One reconciliation of a connection: check it, and report its status if that changed.
-//! The same as that of a resource, but nothing is ever done to a connection.
+//! Nothing else is written: a connection is checked, never changed.
 
 use super::panic::{caught, internal_error};
 use super::{Connections, Operator};

@@ -1,4 +1,4 @@
-//! Performs what is done about the consumers of a Secret, and says what came of it.
+//! Performs what is done about the consumers of a Secret, and records the results.
 //! None of it fails a reconcile, unless Kubernetes does not answer.
 
 use super::{Connections, Reconciliation};

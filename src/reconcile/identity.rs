@@ -1,5 +1,5 @@
-//! Which resource a reconcile is about. The API server gives every resource a namespace, a name and a uid, so this is found out once,
-//! where the reconcile begins.
+//! Which resource a reconcile is about. The API server gives every resource a namespace, a name and a uid, so this is found out
+//! once, where the reconcile begins.
 
 use crate::cluster;
 use crate::crd::OrgOAuthApp;

@@ -1,5 +1,5 @@
 //! What a process remembers of resources between two reconciles, by uid.
-//! Only what is worth it is kept, and not for long, so that it does not grow with what tenants make and remove.
+//! An entry is kept for `KEPT_FOR` at most, so that the map does not grow with what tenants create and delete.
 
 use crate::decide::Remembered;
 use crate::keyed::PrunedMap;
@@ -27,7 +27,7 @@ pub struct Recalled {
 }
 
 impl Memory {
-    /// Takes out what is remembered of a resource: a reconcile that is cut leaves nothing behind that it may have made wrong.
+    /// Takes out what is remembered of a resource: a reconcile that is canceled leaves nothing behind that may be wrong.
     pub fn take(&self, uid: &str) -> Recalled {
         match self.entries().remove(uid).filter(Entry::is_of_use) {
             Some(Entry { remembered, since }) => Recalled { remembered, since },
@@ -35,7 +35,7 @@ impl Memory {
         }
     }
 
-    /// What is to be remembered after a reconcile that began with `before`. What did not change grows old.
+    /// Stores what is to be remembered after a reconcile that began with `before`. Its age continues if nothing changed.
     pub fn remember(&self, uid: String, before: Recalled, remembered: Remembered) {
         if remembered == Remembered::default() {
             return;

@@ -1,5 +1,5 @@
-//! The Secrets as the reconciles left them. A change that no reconcile knows of wakes the resource that the Secret belongs to;
-//! the operator's own writes wake nobody, whether the watch or the answer to the write is first.
+//! The versions of Secrets that reconciles read or wrote. Any other change wakes the resource that the Secret belongs to; the
+//! operator's own writes wake no resource, whether the watch or the answer to the write is first.
 
 use crate::cluster::cached::CachedApp;
 use crate::crd::OrgOAuthApp;
@@ -97,8 +97,8 @@ impl ObservedSecrets {
         self.removed().contains(&fingerprint(&secret.uid))
     }
 
-    /// Wakes the resource that a Secret says it belongs to, if there is one of that name in its namespace. What settled before this
-    /// process began has not been reconciled yet.
+    /// Wakes the resource that a Secret says it belongs to, if there is one of that name in its namespace. What settled before
+    /// this process began has not been reconciled yet.
     pub fn wake_owner(&self, secret: &ObjectMeta) {
         let owner = controller(secret).map(|owner| owner.name.as_str());
         let named = secret.name.as_deref().unwrap_or_default();

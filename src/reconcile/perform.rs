@@ -1,4 +1,4 @@
-//! Performs one step at Kubernetes and folds what it provided into what is observed; calls to the API are in `calls`.
+//! Performs one step in Kubernetes and adds the result to what is observed; calls to the API are in `calls`.
 //! Each step is at most one write, so a crash leaves at most one effect that is not yet known.
 
 use super::{Connections, Identity, Progress, Reconciliation};
@@ -25,8 +25,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             Step::ReadProvidedSecret => self.observed.provided = self.read_provided().await?,
             Step::ReadResource => return self.read_resource().await,
             Step::FindPodsUsing(secrets) => {
-                let users = self.operator.cluster.pods_using(&self.identity.namespace, &secrets).await?;
-                self.observed.pods_using = Some(users);
+                let pods = self.operator.cluster.pods_using(&self.identity.namespace, &secrets).await?;
+                self.observed.pods_using = Some(pods);
             }
             Step::FindStaleConsumers(until) => self.find_stale_consumers(until).await?,
             Step::RestartConsumer(workload, since) => self.restart(workload, since).await?,
@@ -65,7 +65,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             self.observed.secret_write = SecretWriteProgress::Overridden;
         }
         let rotation = self.read_secret(&rotation_secret_name(&self.observed.app)).await?;
-        (self.observed.secret, self.observed.rotation_secret) = (Some(secret), Some(rotation));
+        self.observed.secret = Some(secret);
+        self.observed.rotation_secret = Some(rotation);
         Ok(())
     }
 
@@ -143,7 +144,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(IdOwner::None)
     }
 
-    /// A conflict is asked about again and again; what status says already is nothing new.
+    /// A conflict is asked about again and again; what status reports already is not news.
     fn log_id_owner(&self, other: &OrgOAuthApp, id: &ClientId) {
         let (namespace, name) = (other.namespace(), other.name_any());
         let stalled = self.observed.app.condition(ConditionType::Stalled);

@@ -1,5 +1,5 @@
-//! What the two Secrets of an app hold, in the operator's own words: one the current client secret, for consumers, the other the
-//! pending and the previous one. Annotations say how old they are and under which keys they stand.
+//! The contents of the two Secrets of an app: one holds the current client secret, for consumers, the other, of the rotation, the
+//! pending and the previous one. Annotations record their times and the keys of the credential.
 
 use crate::crd::{
     CLAIM, DeletionPolicy, FIELD_MANAGER, OWNER_LABEL, OrgOAuthApp, ROTATE_REQUESTED, SecretKeys, SignedClaim,
@@ -46,11 +46,11 @@ const MOST_ANNOTATIONS: usize = 256 << 10;
 pub enum RotationMode {
     /// Beside the current one, which stays valid for a while. Stored as "rotate".
     Overlap,
-    /// Instead of the current one, which nobody has or should have.
+    /// Instead of the current one, which no consumer has or should have.
     Replace,
     /// With the create of the app.
     Create,
-    /// Not known, since somebody took the annotation away that says it.
+    /// Not known, since the annotation that says it was removed.
     Unknown,
 }
 
@@ -150,8 +150,8 @@ impl SecretContents {
         self.checksum.as_ref() == Some(&checksum(app, secret))
     }
 
-    /// The same with this as the secret that consumers use from now on. Nothing is pending or previous in the result; the Secret of
-    /// the rotation keeps both until it is written too.
+    /// The same with this as the secret that consumers use from now on. Nothing is pending or previous in the result; the
+    /// Secret of the rotation keeps both until it is written too.
     pub fn publish(&self, app: &OrgOAuthApp, id: &ClientId, secret: Option<ClientSecret>, now: Timestamp) -> Self {
         Self {
             client_id: Some(id.clone()),
@@ -182,10 +182,12 @@ impl SecretContents {
         let secret = self.render(app, Secret::default());
         let data: usize = secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum();
         let annotations: usize = secret.annotations().iter().map(|(name, value)| name.len() + value.len()).sum();
-        let (what, size, limit, field) = match (data > MOST_DATA, annotations > MOST_ANNOTATIONS) {
-            (true, _) => ("data", data, MOST_DATA, "template"),
-            (false, true) => ("annotations", annotations, MOST_ANNOTATIONS, "annotations"),
-            (false, false) => return None,
+        let (what, size, limit, field) = if data > MOST_DATA {
+            ("data", data, MOST_DATA, "template")
+        } else if annotations > MOST_ANNOTATIONS {
+            ("annotations", annotations, MOST_ANNOTATIONS, "annotations")
+        } else {
+            return None;
         };
         let name = secret.name_any();
         Some(format!(
@@ -210,7 +212,7 @@ impl SecretContents {
         secret
     }
 
-    /// The same for the Secret of the rotation, which nobody else needs.
+    /// The same for the Secret of the rotation, which no consumer needs.
     pub(super) fn render_rotation(&self, app: &OrgOAuthApp, mut secret: Secret) -> Secret {
         let (pending, previous) = (self.pending.as_ref(), self.previous.as_ref());
         let annotations = [

@@ -59,7 +59,7 @@ fn where_no_token_can_tell_an_app_is_not_gone_just_after_it_was_created() {
     let words = "it was created or changed less than two minutes ago";
     assert_step(gone(119), waits_for(words, Retry::NoLaterThan(second(120))));
     assert_step(gone(120), stage(RotationMode::Create, "generated"));
-    // Where a token can tell, nothing has to be waited for.
+    // Where a token request can tell, nothing has to be waited for.
     let provable = observe(app(json!({})), published, |observed| {
         observed.now = second(60);
         absent(10, ListCheck::NotListed)(observed);

@@ -28,7 +28,7 @@ fn a_new_app_takes_these_steps() {
                 observed.hold(published(&observed.app));
                 observed.creation = Creation::Stored;
             }),
-            // Ready means proven.
+            // Ready requires a verified secret.
             (verify("current"), |observed| answer(observed, "current", Verification::Accepted)),
             (settled(), nothing),
         ],

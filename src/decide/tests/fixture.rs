@@ -1,6 +1,6 @@
-//! What the tests of the policy share: `resources` and their `secrets`, what a reconcile at hour 2 has `observed`, and the `steps`
-//! that are expected. A secret is named by its value: `current` is published at hour 0, `next` is pending since hour 1, `before`
-//! is the previous one, and `generated` is the one that was generated for this reconcile.
+//! What the tests of the policy share: `resources` and their `secrets`, what a reconcile at hour 2 has `observed`, and the
+//! `steps` that are expected. A secret is named by its value: `current` is published at hour 0, `next` is pending since hour 1,
+//! `before` is the previous one, and `generated` is the one that was generated for this reconcile.
 
 mod observed;
 mod resources;

@@ -42,7 +42,7 @@ fn a_secret_that_may_have_been_sent_is_verified() {
     assert_step(pending_with(app(synced()), no_answer), waits_for_proof(Retry::Backoff));
     // The default grant type gives an app tokens of its own.
     assert_step(observe(one_line(json!({})), staged(RotationMode::Overlap), nothing), verify("next"));
-    // No token can tell.
+    // No token request can tell.
     assert_step(pending_with(app(code()), nothing), rotate("next", 48));
 }
 

@@ -30,7 +30,7 @@ fn a_staged_secret_goes_to_the_api_and_then_to_the_consumers() {
     assert_step(observe(app(synced()), accepted, nothing), verify("next"));
     let valid = |observed: &mut Observed| answer(observed, "next", Verification::Accepted);
     assert_step(observe(app(synced()), accepted, valid), publish(WriteReason::Rotated, "next"));
-    // No token can tell.
+    // No token request can tell.
     assert_step(observe(app(code()), accepted, nothing), publish(WriteReason::Rotated, "next"));
 }
 

@@ -107,7 +107,7 @@ fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
         observe(renamed(json!({})), secrets, |observed| observed.old_name_secret = former)
     };
     let former = || published(&app(json!({}))).consumers;
-    assert_step(with(free, None), read_previous_target("billing"));
+    assert_step(with(free, None), read_old_name_secret("billing"));
     let SecretContents { client_id, checksum, revision, rotated_at, .. } = contents(&app(json!({})));
     let moved = write_secret(WriteReason::Moved, move |contents| {
         contents.client_id.clone_from(&client_id);
@@ -115,7 +115,7 @@ fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
         (contents.current, contents.revision, contents.rotated_at) = (Some(secret("current")), revision, rotated_at);
     });
     assert_step(with(free, Some(former())), moved);
-    assert_step(with(published, Some(former())), remove_previous_target("billing"));
+    assert_step(with(published, Some(former())), remove_old_name_secret("billing"));
     assert_step(with(published, Some(SecretState::Foreign { app: None })), find_in_list());
     assert_step(with(published, Some(SecretState::Absent)), find_in_list());
 }
@@ -132,7 +132,7 @@ fn while_the_old_secret_exists_it_is_authoritative() {
     let empty = app(json!({}));
     let empty = holding(&empty, &SecretContents { current: None, ..contents(&empty) }).consumers;
     let observed = observe(renamed(json!({})), published, |observed| observed.old_name_secret = Some(empty));
-    assert_step(observed, remove_previous_target("billing"));
+    assert_step(observed, remove_old_name_secret("billing"));
 }
 
 #[test]
@@ -153,6 +153,6 @@ fn a_credential_that_was_moved_is_not_moved_again() {
         with(published, |former| former.client_id = Some(ClientId("edited".into()))),
         with(rotating, |_| {}),
     ] {
-        assert_step(moved, remove_previous_target("billing"));
+        assert_step(moved, remove_old_name_secret("billing"));
     }
 }

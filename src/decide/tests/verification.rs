@@ -1,4 +1,4 @@
-//! Ready means proven: when a token is asked for with the published secret, and what its refusal means.
+//! Verification of the published secret: when a token is asked for with the published secret, and what its refusal means.
 
 use super::fixture::*;
 use crate::crd::RECONCILE_REQUESTED;
@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 /// A resource whose Secret was published at hour 0 and for which a token was issued at the hour that is given.
-fn proven_in_hour(hour: Option<i64>, more: Value, also: impl FnOnce(&mut Observed)) -> Observed {
+fn verified_in_hour(hour: Option<i64>, more: Value, also: impl FnOnce(&mut Observed)) -> Observed {
     let mut app = app(more);
     let rotation = app.status.get_or_insert_default().rotation.get_or_insert_default();
     (rotation.verified_at, rotation.verified_revision) = (hour.map(|hour| Time(at(hour))), Some(1));
@@ -36,12 +36,12 @@ fn is_refused_now(retry: Retry) -> Expected {
 #[test]
 fn an_app_is_ready_once_the_api_issued_a_token_for_what_its_secret_holds() {
     let after = |seconds: i64, verification: Verification| {
-        proven_in_hour(None, json!({}), |observed| {
+        verified_in_hour(None, json!({}), |observed| {
             observed.now = second(seconds);
             answer(observed, "current", verification);
         })
     };
-    assert_step(proven_in_hour(None, json!({}), nothing), verify("current"));
+    assert_step(verified_in_hour(None, json!({}), nothing), verify("current"));
     assert_step(after(1, Verification::Accepted), settled());
     assert_step(after(1, refused()), waits_for_proof(Retry::NoLaterThan(second(61))));
     assert_step(after(1, not_known()), waits_for_proof(Retry::NoLaterThan(second(120))));
@@ -50,27 +50,27 @@ fn an_app_is_ready_once_the_api_issued_a_token_for_what_its_secret_holds() {
     assert_step(after(120, refused()), is_refused_now(Retry::NoLaterThan(second(180))));
     assert_step(after(120, not_known()), is_refused_now(Retry::Backoff));
     // A time that is yet to come is wrong, and one from before the Secret was published was about another one.
-    assert_step(proven_in_hour(Some(2), json!({}), nothing), settled());
-    assert_step(proven_in_hour(Some(3), json!({}), nothing), verify("current"));
-    assert_step(proven_in_hour(Some(-1), json!({}), nothing), verify("current"));
+    assert_step(verified_in_hour(Some(2), json!({}), nothing), settled());
+    assert_step(verified_in_hour(Some(3), json!({}), nothing), verify("current"));
+    assert_step(verified_in_hour(Some(-1), json!({}), nothing), verify("current"));
     let of_another_revision = |observed: &mut Observed| {
         observed.app.status.as_mut().unwrap().rotation.as_mut().unwrap().verified_revision = Some(2);
     };
-    assert_step(proven_in_hour(Some(1), json!({}), of_another_revision), verify("current"));
+    assert_step(verified_in_hour(Some(1), json!({}), of_another_revision), verify("current"));
 }
 
 #[test]
 fn where_no_token_can_tell_nothing_is_asked() {
     let authorized = merged(repeated(), code()["spec"].clone());
     let shown = |observed: &mut Observed| observed.remote = shown(authorized);
-    let observed = proven_in_hour(None, code(), shown);
+    let observed = verified_in_hour(None, code(), shown);
     assert!(is_verified(&observed));
     assert_eq!((verified_at(&observed), standing_refusal(&observed, &observed.contents())), (None, None));
     assert_step(observed, settled());
 }
 
 #[test]
-fn what_the_secret_holds_is_proven_again_from_time_to_time_and_when_the_app_was_changed() {
+fn a_secret_is_verified_again_periodically_and_when_the_app_was_changed() {
     let last_updated = |seconds: i64| {
         move |observed: &mut Observed| {
             let Remote::Shown(app) = &mut observed.remote else { panic!("it is shown") };
@@ -81,7 +81,7 @@ fn what_the_secret_holds_is_proven_again_from_time_to_time_and_when_the_app_was_
         last_updated(1)(observed);
         observed.remote = listed(observed.remote.clone());
     };
-    let with = |also: &dyn Fn(&mut Observed)| proven_in_hour(Some(1), json!({}), also);
+    let with = |also: &dyn Fn(&mut Observed)| verified_in_hour(Some(1), json!({}), also);
     assert_step(with(&nothing), settled());
     assert_step(with(&last_updated(0)), settled());
     assert_step(with(&last_updated(1)), verify("current"));
@@ -91,7 +91,7 @@ fn what_the_secret_holds_is_proven_again_from_time_to_time_and_when_the_app_was_
     assert_step(with(&last_updated(3601)), settled());
     // By the operator.
     assert_step(with(&|observed| observed.updated = vec!["description".into()]), verify("current"));
-    assert_step(proven_in_hour(Some(1), annotated(RECONCILE_REQUESTED, "now"), nothing), verify("current"));
+    assert_step(verified_in_hour(Some(1), annotated(RECONCILE_REQUESTED, "now"), nothing), verify("current"));
     let later = |hours: i64| with(&move |observed: &mut Observed| observed.now = at(1 + hours));
     assert_step(later(799), settled());
     let once_old = |seconds| with(&move |observed: &mut Observed| observed.now = before(next_check(), seconds));
@@ -122,40 +122,43 @@ fn a_secret_that_is_about_to_be_replaced_waits_for_what_comes_of_that() {
 fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a_minute_apart() {
     let is_refused = |seconds: i64| move |observed: &mut Observed| refuse_since(observed, "current", seconds);
     let generated = || stage(RotationMode::Overlap, "generated");
-    assert_step(proven_in_hour(Some(1), json!({}), is_refused(59)), settled_until(after(at(2), 1)));
-    assert_step(proven_in_hour(Some(1), json!({}), is_refused(60)), generated());
+    assert_step(verified_in_hour(Some(1), json!({}), is_refused(59)), settled_until(after(at(2), 1)));
+    assert_step(verified_in_hour(Some(1), json!({}), is_refused(60)), generated());
     let observing = json!({"spec": {"managementPolicy": "Observe"}});
-    assert_step(proven_in_hour(Some(1), observing, is_refused(60)), plans([Planned::RotateSecret]));
+    assert_step(verified_in_hour(Some(1), observing, is_refused(60)), plans([Planned::RotateSecret]));
     // It may be valid.
     let no_reason = |observed: &mut Observed| {
         is_refused(60)(observed);
         answer(observed, "current", not_known());
     };
-    assert_step(proven_in_hour(Some(1), json!({}), no_reason), settled_until(after(at(2), 60)));
+    assert_step(verified_in_hour(Some(1), json!({}), no_reason), settled_until(after(at(2), 60)));
     // One that was never valid is not replaced.
     let words = |observed: &mut Observed| is_refused(60)(observed);
-    assert_step(proven_in_hour(None, json!({}), words), is_refused_now(Retry::Backoff));
+    assert_step(verified_in_hour(None, json!({}), words), is_refused_now(Retry::Backoff));
     // Rotations have a pace.
     let just_rotated = |observed: &mut Observed| {
         is_refused(60)(observed);
         let rotation = observed.app.status.as_mut().unwrap().rotation.as_mut().unwrap();
         (rotation.revision, rotation.rotated_at) = (Some(2), Some(Time(observed.now)));
     };
-    assert_step(proven_in_hour(Some(1), json!({}), just_rotated), is_refused_now(Retry::NoLaterThan(after(at(2), 60))));
+    assert_step(
+        verified_in_hour(Some(1), json!({}), just_rotated),
+        is_refused_now(Retry::NoLaterThan(after(at(2), 60))),
+    );
 }
 
 #[test]
 fn a_refusal_is_asked_about_again_after_a_minute() {
     let remembered = |seconds: i64| {
-        proven_in_hour(Some(1), json!({}), |observed| {
+        verified_in_hour(Some(1), json!({}), |observed| {
             observed.remembered.first_token_refusal = Some((secret("current"), before(observed.now, seconds)));
         })
     };
     assert_step(remembered(1), verify("current"));
     let of_another =
         |observed: &mut Observed| observed.remembered.first_token_refusal = Some((secret("another"), at(2)));
-    assert_step(proven_in_hour(Some(1), json!({}), of_another), settled());
-    let mut observed = proven_in_hour(Some(1), json!({}), nothing);
+    assert_step(verified_in_hour(Some(1), json!({}), of_another), settled());
+    let mut observed = verified_in_hour(Some(1), json!({}), nothing);
     answer(&mut observed, "current", refused());
     assert_eq!(observed.remembered.first_token_refusal, Some((secret("current"), at(2))));
     observed.now = at(3);
@@ -171,7 +174,7 @@ fn a_refusal_is_asked_about_again_after_a_minute() {
 
 /// A resource with a secret that the API refused twice, though it was valid before.
 fn refused_twice(more: Value, also: impl FnOnce(&mut Observed)) -> Observed {
-    proven_in_hour(Some(1), more, |observed| {
+    verified_in_hour(Some(1), more, |observed| {
         also(observed);
         refuse_since(observed, "current", 60);
     })
@@ -212,7 +215,7 @@ fn the_secret_of_an_adopted_app_is_not_replaced_unasked_when_it_is_refused() {
 /// Status says so of Ready.
 fn reported(status: &str, reason: &str, also: impl FnOnce(&mut Observed)) -> Observed {
     let ready = condition("Ready", status, reason);
-    proven_in_hour(Some(1), json!({"status": {"conditions": [ready]}}), also)
+    verified_in_hour(Some(1), json!({"status": {"conditions": [ready]}}), also)
 }
 
 fn reported_refused(also: impl FnOnce(&mut Observed)) -> Observed {
@@ -235,7 +238,7 @@ fn what_was_reported_as_refused_is_ready_again_only_with_a_token() {
 fn a_process_that_starts_after_one_refusal_asks_again() {
     let reported = |ready: &str, reconciling: &str, reason: &str| {
         let conditions = [condition("Ready", ready, "Provisioned"), condition("Reconciling", reconciling, reason)];
-        proven_in_hour(Some(1), json!({"status": {"conditions": conditions}}), nothing)
+        verified_in_hour(Some(1), json!({"status": {"conditions": conditions}}), nothing)
     };
     assert_step(reported("True", "True", "SecretNotProven"), verify("current"));
     assert_step(reported("True", "True", "Updating"), settled());
@@ -247,22 +250,24 @@ fn a_process_that_starts_after_one_refusal_asks_again() {
 #[test]
 fn one_refusal_is_asked_about_again_before_it_counts() {
     let once = |hour, seconds: i64| {
-        is_refusal_unconfirmed(&proven_in_hour(hour, json!({}), |observed| refuse_since(observed, "current", seconds)))
+        is_refusal_unconfirmed(&verified_in_hour(hour, json!({}), |observed| {
+            refuse_since(observed, "current", seconds)
+        }))
     };
     assert!(once(Some(1), 59));
     assert!(!once(Some(1), 60), "it counts");
     assert!(!once(None, 59), "it was never valid");
     let code = json!({"spec": {"grantTypes": ["authorization_code"]}});
-    let unprovable = proven_in_hour(Some(1), code, |observed| {
+    let unprovable = verified_in_hour(Some(1), code, |observed| {
         observed.remembered.first_token_refusal = Some((secret("current"), observed.now));
     });
     assert!(!is_refusal_unconfirmed(&unprovable), "it is not asked about any more");
-    assert!(!is_refusal_unconfirmed(&proven_in_hour(Some(1), json!({}), nothing)));
+    assert!(!is_refusal_unconfirmed(&verified_in_hour(Some(1), json!({}), nothing)));
 }
 
 /// When a token is asked for again, unless something happens before.
 fn next_check() -> k8s_openapi::jiff::Timestamp {
-    let observed = proven_in_hour(Some(1), json!({}), nothing);
+    let observed = verified_in_hour(Some(1), json!({}), nothing);
     let next = crate::decide::maintenance::next_deadline(&observed).unwrap();
     assert!(at(1 + 800) <= next && next <= at(1 + 1000), "{next}");
     next
@@ -270,7 +275,7 @@ fn next_check() -> k8s_openapi::jiff::Timestamp {
 
 #[test]
 fn a_secret_counts_as_proven_until_its_refusal_counts() {
-    let observed = |hour, also: &dyn Fn(&mut Observed)| proven_in_hour(hour, json!({}), also);
+    let observed = |hour, also: &dyn Fn(&mut Observed)| verified_in_hour(hour, json!({}), also);
     let what = |observed: Observed| {
         let refusal = standing_refusal(&observed, &observed.contents()).map(ToOwned::to_owned);
         (is_verified(&observed), verified_at(&observed), refusal)

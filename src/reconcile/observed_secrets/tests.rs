@@ -33,7 +33,7 @@ fn meta(namespace: &str, name: &str, uid: &str, version: &str) -> ObjectMeta {
     }
 }
 
-fn told(uid: &str, version: &str) -> ObjectMeta {
+fn event_of(uid: &str, version: &str) -> ObjectMeta {
     meta("team", "credentials", uid, version)
 }
 
@@ -94,9 +94,9 @@ impl Bed {
 #[test]
 fn an_edit_and_a_deletion_by_somebody_else_wake_the_resource() {
     let bed = Bed::settled();
-    bed.secrets.changed(&told("1", "11"));
+    bed.secrets.changed(&event_of("1", "11"));
     assert_eq!(bed.woken(), ["team/billing"]);
-    bed.secrets.gone(&told("1", "12"));
+    bed.secrets.gone(&event_of("1", "12"));
     assert_eq!(bed.woken(), ["team/billing"]);
     assert_eq!(bed.known(), 0, "until a reconcile finds one again");
 }
@@ -109,14 +109,14 @@ fn what_a_reconcile_read_or_wrote_wakes_nobody_however_late_it_is_told() {
         bed.write(&[], bed.ours("1", version));
     }
     for version in ["10", "11", "12", "13"] {
-        bed.secrets.changed(&told("1", version));
+        bed.secrets.changed(&event_of("1", version));
     }
     assert!(bed.woken().is_empty());
 }
 
 #[test]
 fn what_is_told_during_a_write_is_decided_by_the_answer() {
-    let changed = |version: &'static str| move |secrets: &ObservedSecrets| secrets.changed(&told("1", version));
+    let changed = |version: &'static str| move |secrets: &ObservedSecrets| secrets.changed(&event_of("1", version));
     let (own, later) = (changed("11"), changed("12"));
     let bed = Bed::settled();
     bed.write(&[&own], bed.ours("1", "11"));
@@ -131,7 +131,7 @@ fn what_is_told_during_a_write_is_decided_by_the_answer() {
 
 #[test]
 fn a_secret_that_the_operator_creates_wakes_nobody_and_one_that_is_edited_before_the_answer_does() {
-    let changed = |version: &'static str| move |secrets: &ObservedSecrets| secrets.changed(&told("1", version));
+    let changed = |version: &'static str| move |secrets: &ObservedSecrets| secrets.changed(&event_of("1", version));
     let bed = Bed::new();
     bed.read(&bed.app, None);
     bed.write(&[&changed("10")], bed.ours("1", "10"));
@@ -143,8 +143,8 @@ fn a_secret_that_the_operator_creates_wakes_nobody_and_one_that_is_edited_before
 
 #[test]
 fn one_that_the_operator_removes_or_replaces_wakes_nobody() {
-    let gone = |secrets: &ObservedSecrets| secrets.gone(&told("1", "11"));
-    let came = |secrets: &ObservedSecrets| secrets.changed(&told("2", "12"));
+    let gone = |secrets: &ObservedSecrets| secrets.gone(&event_of("1", "11"));
+    let came = |secrets: &ObservedSecrets| secrets.changed(&event_of("2", "12"));
     let bed = Bed::settled();
     bed.write(&[&gone], Some(None));
     assert!(bed.woken().is_empty());
@@ -153,7 +153,7 @@ fn one_that_the_operator_removes_or_replaces_wakes_nobody() {
     bed.write(&[&gone, &came], bed.ours("2", "12"));
     gone(&bed.secrets);
     assert!(bed.woken().is_empty(), "that of before is gone");
-    bed.secrets.gone(&told("2", "13"));
+    bed.secrets.gone(&event_of("2", "13"));
     assert_eq!(bed.woken(), ["team/billing"]);
 }
 
@@ -163,13 +163,13 @@ fn what_a_label_or_another_resource_says_wakes_nobody() {
     bed.secrets.changed(&meta("other", "credentials", "1", "99"));
     bed.secrets.changed(&meta("team", "forged", "7", "99"));
     bed.secrets.gone(&meta("team", "forged", "7", "99"));
-    bed.secrets.gone(&told("an earlier one", "9"));
+    bed.secrets.gone(&event_of("an earlier one", "9"));
     assert_eq!((bed.woken().len(), bed.known()), (0, 1));
     // It names the same Secret, and finds that it is not its own.
     let rival = app("team", "rival");
     bed.read(&rival, Some(secret(Some(&bed.app), "1", "10")));
     drop(bed.secrets.write(&rival, "credentials"));
-    bed.secrets.changed(&told("1", "11"));
+    bed.secrets.changed(&event_of("1", "11"));
     assert_eq!(bed.woken(), ["team/billing"]);
 }
 
@@ -177,7 +177,7 @@ fn what_a_label_or_another_resource_says_wakes_nobody() {
 fn a_secret_that_the_resource_lost_is_no_longer_its_own() {
     let bed = Bed::settled();
     bed.read(&bed.app, Some(secret(None, "1", "11")));
-    bed.secrets.changed(&told("1", "12"));
+    bed.secrets.changed(&event_of("1", "12"));
     assert!(bed.woken().is_empty());
     assert_eq!(bed.known(), 0);
 }
@@ -186,7 +186,7 @@ fn a_secret_that_the_resource_lost_is_no_longer_its_own() {
 fn a_list_without_the_secret_is_a_deletion_if_it_began_after_the_reconcile() {
     let bed = Bed::settled();
     let mut uids = bed.secrets.uids(Some("team"));
-    uids.remove(&told("1", "10"));
+    uids.remove(&event_of("1", "10"));
     bed.secrets.mark_missing(&uids);
     assert!(bed.woken().is_empty(), "it is in the list");
     let before = Bed::new();
