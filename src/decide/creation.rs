@@ -30,7 +30,7 @@ pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
 /// Creates the app, or says why it was refused.
 pub fn create(observed: &Observed, fields: &Fields) -> Step {
     if let Creation::Refused(fault) = &observed.creation {
-        return refused(observed, fault);
+        return after_refused_create(observed, fault);
     }
     if let Some(step) = dry_run_secret(observed).or_else(|| stage_before_create(observed)) {
         return step;
@@ -72,12 +72,17 @@ pub fn apply_pending_create(
     match &observed.remote {
         Remote::Absent => Some(create_again(observed, fields)),
         Remote::NotRead | Remote::Listed(_) => Some(Step::Call(Call::Read(observed.client_id()))),
-        Remote::Shown(_) | Remote::JustCreated => created(observed, fields, contents, pending),
+        Remote::Shown(_) | Remote::JustCreated => apply_to_existing(observed, fields, contents, pending),
     }
 }
 
 /// The app exists, so either the create with this secret took hold and its answer was lost, or the app was never gone.
-fn created(observed: &Observed, fields: &Fields, contents: &SecretContents, pending: &PendingSecret) -> Option<Step> {
+fn apply_to_existing(
+    observed: &Observed,
+    fields: &Fields,
+    contents: &SecretContents,
+    pending: &PendingSecret,
+) -> Option<Step> {
     let Some(current) = &contents.current else { return replace(observed, contents, pending, fields) };
     let is_denied = matches!(observed.creation, Creation::Refused(_));
     // The only create with this secret was refused.
@@ -133,7 +138,7 @@ fn stage_before_create(observed: &Observed) -> Option<Step> {
 
 /// The API refused to create the app. Where it shows none, a chosen id is free for others again, unless it says that the id
 /// is taken: then the app may be the one that an earlier create made, and is shown later.
-fn refused(observed: &Observed, fault: &iam::Error) -> Step {
+fn after_refused_create(observed: &Observed, fault: &iam::Error) -> Step {
     let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, iam::Error::Conflict(_));
     // An earlier create with the pending secret may have taken hold, and be shown later.
     let may_appear = observed.contents().pending.is_some_and(|pending| {

@@ -1,5 +1,5 @@
 //! A rotation with an overlap: the API gets the pending secret beside the current one, a token request verifies it, and then it
-//! is published. Each step is durable; the API is asked before a secret is sent again, where the app has client_credentials.
+//! is published. Each step is durable; the API is asked before a secret is sent again, where the app has `client_credentials`.
 
 use super::model::{Observed, PendingProgress, Validity};
 use super::replacement::rotation_in_progress;
@@ -26,7 +26,7 @@ pub fn overlap(observed: &Observed, contents: &SecretContents, pending: &Pending
     }
 }
 
-/// That the API accepted it is durable at once, so that it is never sent again while the API may not know it yet.
+/// The acceptance is stored at once, so that the secret is never sent again while the API may not know it yet.
 fn record_acceptance(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let accepted = PendingSecret { accepted_at: Some(observed.now), ..pending.clone() };
     let previous = previous_from(observed, contents, observed.now);
@@ -40,7 +40,7 @@ fn overlap_in_progress(
     pending: &PendingSecret,
     maybe_sent: bool,
 ) -> Step {
-    // Sent before, and a rotation is in progress: that is it, as far as is known.
+    // The secret may be sent, and a rotation is in progress: as far as is known, it is that one.
     if maybe_sent && !is_verifiable(&observed.app) {
         return promote(observed, contents, &pending.secret, pending.last_sent_or_staged_at);
     }
@@ -52,7 +52,7 @@ fn overlap_in_progress(
     }
 }
 
-/// The API refused every request with it, and may know it all the same if something on the way repeated one. It is staged again,
+/// The API refused every request with the secret, and may know it nevertheless if a proxy repeated one. It is staged again,
 /// so that the time of the next request is durable before it.
 fn overlap_refused(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let secret = &pending.secret;
@@ -112,7 +112,7 @@ fn overlap_accepted_but_refused(
     }
 }
 
-/// An earlier reconcile may have sent it. To send it a second time could retire the one that consumers use, so it is sent
+/// An earlier reconcile may have sent the secret. A second request could end the one that consumers use, so it is sent
 /// again only if the API has had time to know it, refuses it, and accepts the current one.
 fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let secret = &pending.secret;

@@ -46,9 +46,9 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
         Validity::NotAsked => Some(verify(observed, &current)),
         Validity::Refused(api_message) | Validity::NotKnown(api_message) => match due {
             Due::No => None,
-            Due::Unverified => Some(unverified(observed, &contents, api_message)),
+            Due::Unverified => Some(wait_unverified(observed, &contents, api_message)),
             Due::Again => {
-                standing_refusal(observed, &contents).map(|api_message| invalid(observed, &contents, api_message))
+                standing_refusal(observed, &contents).map(|api_message| wait_refused(observed, &contents, api_message))
             }
         },
     })
@@ -212,19 +212,19 @@ fn may_be_late(observed: &Observed, contents: &SecretContents) -> bool {
 }
 
 /// The Secret was published at once; it is Ready once the API knows it.
-fn unverified(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
+fn wait_unverified(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
     if may_be_late(observed, contents) {
-        waiting(observed, contents, Reason::SecretNotProven, "yet", api_message)
+        wait(observed, contents, Reason::SecretNotProven, "yet", api_message)
     } else {
-        invalid(observed, contents, api_message)
+        wait_refused(observed, contents, api_message)
     }
 }
 
-fn invalid(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
-    waiting(observed, contents, Reason::CredentialRefused, "now", api_message)
+fn wait_refused(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
+    wait(observed, contents, Reason::CredentialRefused, "now", api_message)
 }
 
-fn waiting(observed: &Observed, contents: &SecretContents, reason: Reason, when: &str, api_message: &str) -> Step {
+fn wait(observed: &Observed, contents: &SecretContents, reason: Reason, when: &str, api_message: &str) -> Step {
     let name = secret_name(&observed.app);
     let message =
         format!("the API does not issue a token for the client secret in Secret {name} {when}: {api_message}");
