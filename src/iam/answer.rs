@@ -37,6 +37,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// One that a test needs: no secret is known, and an error may be shown.
+    #[cfg(test)]
+    pub fn of(operation: Operation, status: u16, body: impl Into<Payload>) -> Self {
+        let (disclosure, known) = (ErrorDisclosure::Any, KnownSecrets::default());
+        Self { operation, status, retry_after: None, note: None, body: body.into(), disclosure, known }
+    }
+
     /// Whether the body is a JSON object, as every documented answer with a body is.
     pub fn is_json_object(&self) -> bool {
         self.object(Skipped).is_ok()

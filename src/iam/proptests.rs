@@ -93,15 +93,8 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn answer(operation: Operation, status: u16, body: Vec<u8>, disclosure: ErrorDisclosure) -> Answer {
-    Answer {
-        operation,
-        status,
-        retry_after: None,
-        note: None,
-        body: body.into(),
-        disclosure,
-        known: KnownSecrets::default().with(SECRET),
-    }
+    let known = KnownSecrets::default().with(SECRET);
+    Answer { disclosure, known, ..Answer::of(operation, status, body) }
 }
 
 fn is_fit_to_be_shown(said: &str) -> bool {

@@ -64,7 +64,7 @@ async fn new_app_is_ready_while_many_in_unknown_organizations_wait() {
     attacker.create(&env, 300, |n| format!("made-up-{n}"));
     env.control.set(|settings| settings.latency_ms = 100).await.unwrap();
     env.operator().start().unwrap();
-    env.until("the crowd is at it", async || attacker.answered(&env).await > 0).await;
+    env.until("resources of the attacker are reconciled", async || attacker.answered(&env).await > 0).await;
     for name in ["derived", "chosen"] {
         let id = if name == "chosen" { json!({"id": "chosen-by-the-neighbor"}) } else { json!({}) };
         env.create(name, id).await;

@@ -4,15 +4,8 @@ use crate::iam::flavor::flavor;
 use serde_json::json;
 
 fn answer(status: u16, body: &str) -> Answer {
-    Answer {
-        operation: Operation::CreateApp,
-        status,
-        retry_after: None,
-        note: None,
-        body: body.into(),
-        disclosure: ErrorDisclosure::Any,
-        known: KnownSecrets::default().with("Hidden-Value-1"),
-    }
+    let known = KnownSecrets::default().with("Hidden-Value-1");
+    Answer { known, ..Answer::of(Operation::CreateApp, status, body) }
 }
 
 fn cloud_services() -> &'static dyn ApiFlavor {

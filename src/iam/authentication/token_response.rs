@@ -40,21 +40,12 @@ mod tests {
     use super::claims::tests::jwt;
     use super::*;
     use crate::iam::Operation;
-    use crate::iam::client::scrub::KnownSecrets;
     use crate::iam::request::ErrorDisclosure;
     use secrecy::ExposeSecret;
     use serde_json::json;
 
     fn answer(body: &str) -> Answer {
-        Answer {
-            operation: Operation::GetAccessToken,
-            status: 200,
-            retry_after: None,
-            note: None,
-            body: body.into(),
-            disclosure: ErrorDisclosure::MessageOnly,
-            known: KnownSecrets::default(),
-        }
+        Answer { disclosure: ErrorDisclosure::MessageOnly, ..Answer::of(Operation::GetAccessToken, 200, body) }
     }
 
     #[test]

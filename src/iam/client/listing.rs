@@ -202,18 +202,15 @@ impl<'a, F: FnMut(&'a RawValue) -> Result<(), serde_json::Error>> Visitor<'a> fo
 
 #[cfg(test)]
 mod tests {
-    use super::super::scrub::KnownSecrets;
     use super::*;
     use crate::crd::Api;
     use crate::iam::Operation;
     use crate::iam::flavor::flavor;
-    use crate::iam::request::ErrorDisclosure;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn answer(body: &str) -> Answer {
-        let (operation, disclosure, known) = (Operation::ListApps, ErrorDisclosure::Any, KnownSecrets::default());
-        Answer { operation, status: 200, retry_after: None, note: None, body: body.into(), disclosure, known }
+        Answer::of(Operation::ListApps, 200, body)
     }
 
     fn listing(managed: &[&str]) -> Listing {

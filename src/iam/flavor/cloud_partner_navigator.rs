@@ -230,20 +230,9 @@ impl ApiFlavor for CloudPartnerNavigator {
 mod tests {
     use super::*;
     use crate::crd::Role;
-    use crate::iam::client::scrub::KnownSecrets;
-    use crate::iam::request::ErrorDisclosure;
 
     fn answer(status: u16, body: &str) -> Answer {
-        let known = KnownSecrets::default();
-        Answer {
-            operation: Operation::ReadApp,
-            status,
-            retry_after: None,
-            note: None,
-            body: body.into(),
-            disclosure: ErrorDisclosure::Any,
-            known,
-        }
+        Answer::of(Operation::ReadApp, status, body)
     }
 
     #[test]
