@@ -29,6 +29,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub struct Measured {
     /// Writes of the attacker that were accepted, and that were refused.
     pub made: (usize, usize),
+    /// How long the API server took to create an app, as a measure of how busy it is: the operator writes several times.
+    pub create: Vec<Duration>,
     /// From the create of an app until it was Ready.
     pub ready: Vec<Duration>,
     /// What of it passed until the API server told a watch of the neighbor that there is the app.
@@ -46,6 +48,14 @@ impl Measured {
     pub fn ready_since_told(&self) -> Vec<Duration> {
         self.ready.iter().zip(&self.watched).map(|(ready, told)| ready.saturating_sub(*told)).collect()
     }
+}
+
+/// The times of each of the neighbor's new apps, from when its create began.
+#[derive(Default)]
+struct Apps {
+    create: Vec<Duration>,
+    watched: Vec<Duration>,
+    ready: Vec<Duration>,
 }
 
 /// Measures.
@@ -66,37 +76,39 @@ impl Probe {
     pub async fn run(self, time: Duration) -> Result<Measured, Failure> {
         let (before, until) = (self.processor()?, Instant::now() + time);
         let health = tokio::spawn(health(self.healthz.clone(), until));
-        let (watched, ready) = self.apps(until).await?;
+        let Apps { create, watched, ready } = self.apps(until).await?;
         let (health, memory) = (health.await??, (self.memory("VmHWM")?, self.memory("VmRSS")?));
-        Ok(Measured { made: (0, 0), ready, watched, health, memory, processor: self.processor()? - before })
+        Ok(Measured { made: (0, 0), create, ready, watched, health, memory, processor: self.processor()? - before })
     }
 
     /// Creates one after another.
-    async fn apps(&self, until: Instant) -> Result<(Vec<Duration>, Vec<Duration>), Failure> {
+    async fn apps(&self, until: Instant) -> Result<Apps, Failure> {
         let (apps, mut pace) = (self.neighbor.apps(), interval(PACE));
         let mut watch = std::pin::pin!(watcher(self.neighbor.apps(), Default::default()).applied_objects());
-        let (mut watched, mut ready) = (Vec::new(), Vec::new());
+        let mut measured = Apps::default();
         while Instant::now() < until {
             pace.tick().await;
-            let (name, begin) = (format!("app-{}", ready.len()), Instant::now());
+            let (name, begin) = (format!("app-{}", measured.ready.len()), Instant::now());
             let told = async {
                 while watch.next().await.is_some_and(|told| told.is_ok_and(|app| app.name_any() != name)) {}
                 begin.elapsed()
             };
             let is_ready = async {
                 let is_created = self.neighbor.create::<OrgOAuthApp>(app(&name, NEIGHBOR, json!({}))).await;
+                let create = begin.elapsed();
                 let is_ready = timeout(LIMIT, await_condition(apps.clone(), &name, is_ready)).await;
                 let is_ready = matches!(is_ready, Ok(Ok(_)));
-                (is_created, if is_ready { begin.elapsed() } else { LIMIT })
+                (is_created, create, if is_ready { begin.elapsed() } else { LIMIT })
             };
-            let (told, (is_created, is_ready)) = join(told, is_ready).await;
+            let (told, (is_created, create, is_ready)) = join(told, is_ready).await;
             if !is_created {
                 return Err("the other tenant cannot create an app".into());
             }
-            watched.push(told);
-            ready.push(is_ready);
+            measured.create.push(create);
+            measured.watched.push(told);
+            measured.ready.push(is_ready);
         }
-        Ok((watched, ready))
+        Ok(measured)
     }
 
     /// A line of `/proc/<pid>/status`, in KiB.

@@ -16,9 +16,9 @@ const MEMORY: u64 = 64 << 10;
 pub fn print(rows: &[(Attack, Measured)]) -> Result<(), Box<dyn Error>> {
     println!();
     println!(
-        "| attack | writes accepted / rejected | new apps | Ready p50 / max | until a watch delivers the app | from then on | healthz max | RSS max / end | CPU time |"
+        "| attack | writes accepted / rejected | new apps | create p50 / max | Ready p50 / max | until a watch delivers the app | from then on | healthz max | RSS max / end | CPU time |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     rows.iter().for_each(|(attack, measured)| println!("{}", row(*attack, measured)));
     println!();
     let missed: Vec<String> = rows.iter().flat_map(|(attack, measured)| missed(*attack, measured)).collect();
@@ -37,8 +37,10 @@ fn row(attack: Attack, measured: &Measured) -> String {
     let (accepted, refused) = measured.made;
     let (most, now) = measured.memory;
     format!(
-        "| {attack} | {accepted} / {refused} | {} | {} / {} ms | {} / {} ms | {} / {} ms | {} ms | {:.1} / {:.1} MiB | {:.1} s |",
+        "| {attack} | {accepted} / {refused} | {} | {} / {} ms | {} / {} ms | {} / {} ms | {} / {} ms | {} ms | {:.1} / {:.1} MiB | {:.1} s |",
         measured.ready.len(),
+        median(&measured.create).as_millis(),
+        max(&measured.create).as_millis(),
         median(&measured.ready).as_millis(),
         max(&measured.ready).as_millis(),
         median(&measured.watched).as_millis(),
@@ -83,6 +85,7 @@ mod tests {
         let times = |millis| vec![Duration::from_millis(10), Duration::from_millis(millis)];
         let mut measured = Measured {
             made: (0, 0),
+            create: times(100),
             ready: times(2500),
             watched: times(500),
             health: times(1000),
