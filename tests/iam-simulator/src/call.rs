@@ -28,25 +28,33 @@ impl Refusal {
     }
 }
 
+/// The media type of a body whose page names no other.
+pub const JSON: &str = "application/json";
+
 /// What is answered: a status and JSON, or nothing in the body.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub body: Option<Value>,
+    pub media_type: &'static str,
     pub retry_after: Option<u64>,
 }
 
 impl Answer {
     pub fn ok(body: Value) -> Self {
-        Self { status: 200, body: Some(body), retry_after: None }
+        Self::status(200, body)
     }
 
-    pub fn empty() -> Self {
-        Self { status: 200, body: None, retry_after: None }
+    pub fn empty(status: u16) -> Self {
+        Self { status, body: None, media_type: JSON, retry_after: None }
     }
 
     pub fn status(status: u16, body: Value) -> Self {
-        Self { status, body: Some(body), retry_after: None }
+        Self { body: Some(body), ..Self::empty(status) }
+    }
+
+    pub fn media_type(self, media_type: &'static str) -> Self {
+        Self { media_type, ..self }
     }
 }
 
@@ -136,7 +144,12 @@ impl Call {
 
     /// The body as a JSON object of that shape.
     pub fn json(&self, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
-        self.content_type("application/json")?;
+        self.json_as(JSON, shape)
+    }
+
+    /// The body as a JSON object of that shape under another media type.
+    pub fn json_as(&self, media_type: &str, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
+        self.content_type(media_type)?;
         let value: Value = serde_json::from_slice(&self.body)
             .map_err(|e| Refusal::bad(format!("the request body is not JSON: {e}")))?;
         check(shape, &value, "").map_err(Refusal::bad)?;

@@ -71,11 +71,11 @@ fn perform_plain(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Res
         Operation::RotateSecret => {
             let body = call.json(&schema::CPN_ROTATE)?;
             rotate(request, id, &body)?;
-            return Ok(Answer::empty());
+            return Ok(Answer::empty(200));
         }
         Operation::PatchClientRoles => {
             request.patch_roles(id, &call.json(&schema::PATCH_ROLES)?)?;
-            return Ok(Answer::empty());
+            return Ok(Answer::empty(200));
         }
         _ => call.no_body()?,
     }
@@ -87,7 +87,7 @@ fn perform_plain(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Res
         }
         Operation::EndOverlap => {
             request.end_overlap(id)?;
-            Ok(Answer::empty())
+            Ok(Answer::empty(200))
         }
         Operation::GetClient => Ok(Answer::ok(request.client(id)?)),
         _ => Err(Refusal::new(404, "no such operation")),
@@ -122,7 +122,7 @@ pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64
     let org = app.org.clone();
     let body = call.json(&schema::CPN_ROTATE)?;
     rotate(&mut RequestContext { flavor: Flavor::Cpn, settings, realm, org: &org, by: id, now }, id, &body)?;
-    Ok(Answer::empty())
+    Ok(Answer::empty(200))
 }
 
 fn shown(request: &RequestContext<'_>, id: &str, then: u64) -> Result<Answer, Refusal> {

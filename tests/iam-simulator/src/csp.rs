@@ -52,7 +52,7 @@ fn perform_plain(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Res
         Operation::EndOverlap => {
             call.no_body()?;
             request.end_overlap(id)?;
-            Ok(Answer::empty())
+            Ok(Answer::empty(200))
         }
         _ => perform_on_client(request, call, id),
     }
@@ -62,7 +62,7 @@ fn rotate(request: &mut RequestContext<'_>, call: &Call, id: &str) -> Result<Ans
     let body = call.json(&schema::CSP_ROTATE)?;
     let secret = body["newClientSecret"].as_str().unwrap_or_default();
     request.rotate(id, secret, policy::int(&body, "secretRotationExpirationInSeconds"))?;
-    Ok(Answer::empty())
+    Ok(Answer::empty(200))
 }
 
 /// The operations on an app as a client of its organization.
@@ -72,7 +72,7 @@ fn perform_on_client(request: &mut RequestContext<'_>, call: &Call, id: &str) ->
         Operation::RemoveClients => Ok(Answer::ok(request.remove_clients(&call.json(&schema::REMOVE_CLIENTS)?)?)),
         Operation::PatchClientRoles => {
             request.patch_roles(id, &call.json(roles_shape(request.settings))?)?;
-            Ok(Answer::empty())
+            Ok(Answer::empty(200))
         }
         Operation::GetClientRoles if request.settings.client_roles_readable => {
             call.no_body()?;

@@ -188,7 +188,7 @@ async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<R
 fn response(answer: &Answer, body: Body) -> Response<Body> {
     let mut builder = Response::builder().status(answer.status);
     if answer.body.is_some() {
-        builder = builder.header("content-type", "application/json");
+        builder = builder.header("content-type", answer.media_type);
     }
     if let Some(seconds) = answer.retry_after {
         builder = builder.header("retry-after", seconds);
@@ -206,8 +206,7 @@ fn respond(answer: &Answer) -> Response<Body> {
 
 /// 302 to another address, without a body.
 fn redirect(location: &str) -> Response<Body> {
-    let found = Answer { status: 302, body: None, retry_after: None };
-    let mut redirect = respond(&found);
+    let mut redirect = respond(&Answer::empty(302));
     if let Ok(location) = HeaderValue::from_str(location) {
         redirect.headers_mut().insert(LOCATION, location);
     }
@@ -218,8 +217,8 @@ fn redirect(location: &str) -> Response<Body> {
 fn malformed(answer: &Answer) -> Response<Body> {
     let text = text(answer);
     let half: String = text.chars().take(text.chars().count() / 2).collect();
-    let answer = Answer { status: 200, body: Some(Value::Null), retry_after: None };
-    response(&answer, Either::Left(Full::from(format!("{{\"{half}"))))
+    let broken = Answer::ok(Value::Null).media_type(answer.media_type);
+    response(&broken, Either::Left(Full::from(format!("{{\"{half}"))))
 }
 
 /// An array of so many bytes.
@@ -235,7 +234,7 @@ fn endless(call: &Call, page_bytes: usize) -> Response<Body> {
         r#"{{"results":[{{"id":"of-nobody-{start}","noise":{noise}}}],"nextLink":"{}?pageStart={next}"}}"#,
         call.path
     );
-    response(&Answer { status: 200, body: Some(Value::Null), retry_after: None }, Either::Left(Full::from(page)))
+    response(&Answer::ok(Value::Null), Either::Left(Full::from(page)))
 }
 
 /// The answer with one more field.
