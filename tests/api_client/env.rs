@@ -47,6 +47,7 @@ impl TestEnv {
             api: match flavor {
                 CSP => Api::CloudServices,
                 CPN => Api::CloudPartnerNavigator,
+                Flavor::Broker => unimplemented!("the operator has no flavor for it"),
             },
             endpoint: self.simulator.endpoint(flavor).parse().unwrap(),
             ca_pem: Some(self.simulator.ca_pem().into()),
@@ -121,6 +122,7 @@ pub fn least(flavor: Flavor) -> Map<String, Value> {
             "displayName": "App", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {},
         })),
         CPN => Map::new(),
+        Flavor::Broker => unimplemented!("the operator has no flavor for it"),
     }
 }
 

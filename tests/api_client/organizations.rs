@@ -28,7 +28,7 @@ async fn two_organizations() -> TestEnv {
 fn named(call: &CallView) -> Option<String> {
     match call.flavor {
         Some(CSP) => call.body["orgId"].as_str().map(str::to_owned),
-        Some(CPN) | None => call.path.split('/').rev().nth(1).map(str::to_owned),
+        Some(CPN | Flavor::Broker) | None => call.path.split('/').rev().nth(1).map(str::to_owned),
     }
 }
 

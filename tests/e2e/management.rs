@@ -46,7 +46,7 @@ async fn a_changed_spec_is_one_patch_of_what_differs() {
         let calls = env.control.calls(&CallFilter::operation(Operation::UpdateApp)).await.unwrap();
         let always = match flavor {
             Flavor::Csp => json!({"description": "Nightly", "grantTypes": ["client_credentials"]}),
-            Flavor::Cpn => json!({}),
+            Flavor::Cpn | Flavor::Broker => json!({}),
         };
         let mut sent = fields(json!({"displayName": "Other", "accessTokenTTL": 900}));
         sent.extend(fields(always));

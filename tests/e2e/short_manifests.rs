@@ -29,7 +29,7 @@ async fn edit(env: &TenantEnv, id: &str, fields: Value) {
     env.control.human(Human::Edit { flavor: env.flavor, id: id.to_owned(), fields }).await.unwrap();
     let operation = match env.flavor {
         Flavor::Csp => Operation::ListApps,
-        Flavor::Cpn => Operation::GetApp,
+        Flavor::Cpn | Flavor::Broker => Operation::GetApp,
     };
     let before = env.calls(operation).await;
     env.until("it was read again", async || env.calls(operation).await >= before + 2).await;

@@ -27,6 +27,7 @@ pub fn connection(name: &str, backend: &Backend, flavor: Flavor, spec: Value) ->
     let api = match flavor {
         Flavor::Csp => "CloudServices",
         Flavor::Cpn => "CloudPartnerNavigator",
+        Flavor::Broker => "IdentityBroker",
     };
     let mut all = json!({
         "api": api, "endpoint": backend.endpoint(flavor),

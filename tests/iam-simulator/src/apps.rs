@@ -1,13 +1,14 @@
-//! What both APIs do to apps, once a request has been read.
-//! The two differ in paths, fields and forms, not in what a create or a rotation means.
+//! What all APIs do to apps, once a request has been read.
+//! They differ in paths, fields and forms, not in what a create or a rotation means.
 
 use serde_json::{Map, Value, json};
 
 use crate::call::Refusal;
 use crate::crypto::{generated_secret, uuid};
+use crate::names::Names;
 use crate::policy;
 use crate::store::{App, Realm};
-use crate::types::{FailedForm, Flavor, MissingOnDelete, Settings};
+use crate::types::{FailedForm, Flavor, MissingOnDelete, SecretUpdate, Settings};
 
 type Fields = Map<String, Value>;
 
@@ -44,15 +45,16 @@ impl RequestContext<'_> {
     /// C1, P1: gives the id and the secret.
     pub fn create(&mut self, mut fields: Fields) -> Result<(String, String), Refusal> {
         let text = |v: Value| v.as_str().map(String::from);
-        let id = fields.remove("id").and_then(text);
+        let names = Names::of(self.flavor);
+        let id = fields.remove(names.id).and_then(text);
         let secret = fields.remove("secret").and_then(text);
         if let Some(id) = &id {
             policy::check_id(self.flavor, id)?;
         }
-        let public = policy::flag(&fields, "publicClient");
+        let public = policy::flag(&fields, names.public_client);
         match &secret {
             Some(_) if public => return Err(Refusal::bad("a public client cannot have a secret")),
-            Some(secret) => policy::check_secret(secret)?,
+            Some(secret) => policy::check_secret(self.flavor, secret)?,
             None => {}
         }
         policy::check_app(self.flavor, self.service_org(), self.settings, &fields)?;
@@ -89,6 +91,7 @@ impl RequestContext<'_> {
             updated_by: self.by.to_string(),
             updated_at: self.now,
             secret_changes: 0,
+            secret_changed_at: None,
             deleting: false,
         });
     }
@@ -102,39 +105,39 @@ impl RequestContext<'_> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
         let secret = fields.remove("secret").and_then(|v| v.as_str().map(String::from));
         if let Some(secret) = &secret {
-            refuse_public(app)?;
-            policy::check_secret(secret)?;
+            refuse_public(self.flavor, app)?;
+            policy::check_secret(self.flavor, secret)?;
         }
-        let mut merged = app.fields.clone();
-        merged.extend(fields);
+        let mut merged = policy::merged(self.flavor, &app.fields, fields);
         policy::check_app(self.flavor, service_org, self.settings, &merged)?;
         normalise(self.flavor, &mut merged);
-        app.fields = merged;
         if let Some(secret) = secret {
-            app.replace_secret(secret, None);
+            update_secret(self.flavor, self.settings, app, secret, self.now)?;
         }
+        app.fields = merged;
         app.touch(self.by, self.now);
         Ok(())
     }
 
-    /// C6, P4, P6: the new secret is valid at once, the old one for `overlap` seconds more.
+    /// C6, P4, P6, `start-rotate-secret`: the new secret is valid at once, the old one for `overlap` seconds more.
     pub fn rotate(&mut self, id: &str, secret: &str, overlap: Option<i64>) -> Result<(), Refusal> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
-        refuse_public(app)?;
-        policy::check_secret(secret)?;
+        refuse_public(self.flavor, app)?;
+        policy::check_secret(self.flavor, secret)?;
         let overlap = overlap.or(policy::int(&app.fields, "secretRotationExpirationInSeconds"));
         let overlap = u64::try_from(overlap.unwrap_or(policy::OVERLAP)).unwrap_or(0);
         if overlap == 0 {
             return Err(Refusal::bad("the secret's expiration must be a positive number of seconds"));
         }
         let conflict = match self.flavor {
-            Flavor::Csp => self.settings.rotation_conflict,
-            Flavor::Cpn => self.settings.cpn_rotation_conflict,
+            Flavor::Csp => self.settings.rotation_conflict.then_some(409),
+            Flavor::Cpn => self.settings.cpn_rotation_conflict.then_some(409),
+            Flavor::Broker => Some(400),
         };
-        if conflict && app.overlap(self.now).is_some() {
-            return Err(Refusal::new(409, format!("a secret rotation of OAuth app {id} is in progress")));
+        if let Some(status) = conflict.filter(|_| app.overlap(self.now).is_some()) {
+            return Err(Refusal::new(status, format!("a secret rotation of OAuth app {id} is in progress")));
         }
-        app.replace_secret(secret.to_string(), Some(self.now + overlap * 1000));
+        app.replace_secret(secret.to_string(), Some(self.now + overlap * 1000), self.now);
         app.touch(self.by, self.now);
         Ok(())
     }
@@ -142,17 +145,20 @@ impl RequestContext<'_> {
     /// C8, P5: the old secret is invalid at once, and so is the one before it.
     pub fn regenerate(&mut self, id: &str) -> Result<String, Refusal> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
-        refuse_public(app)?;
+        refuse_public(self.flavor, app)?;
         let secret = generated_secret();
-        app.replace_secret(secret.clone(), None);
+        app.replace_secret(secret.clone(), None, self.now);
         app.touch(self.by, self.now);
         Ok(secret)
     }
 
-    /// C7, P9: only the new secret stays valid.
+    /// C7, P9, `retire-primary-secret`: only the new secret stays valid.
     pub fn end_overlap(&mut self, id: &str) -> Result<(), Refusal> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
-        refuse_public(app)?;
+        refuse_public(self.flavor, app)?;
+        if self.flavor == Flavor::Broker && app.overlap(self.now).is_none() {
+            return Err(Refusal::bad(format!("no secret rotation of OAuth 2.0 client {id} is in progress")));
+        }
         app.previous = None;
         app.touch(self.by, self.now);
         Ok(())
@@ -177,17 +183,44 @@ impl RequestContext<'_> {
         }
         Ok(json!({"succeeded": succeeded, "failed": failed}))
     }
+
+    /// Deletes one app.
+    pub fn delete_one(&mut self, id: &str) -> Result<(), Refusal> {
+        self.realm.visible(self.settings, self.org, id, self.now)?;
+        self.realm.delete(id, self.settings.deletion_runs_ms);
+        Ok(())
+    }
 }
 
-fn refuse_public(app: &App) -> Result<(), Refusal> {
-    if policy::flag(&app.fields, "publicClient") {
+fn refuse_public(flavor: Flavor, app: &App) -> Result<(), Refusal> {
+    if policy::flag(&app.fields, Names::of(flavor).public_client) {
         return Err(Refusal::bad("a public client cannot update or rotate its secret"));
+    }
+    Ok(())
+}
+
+/// Replaces the secret at once, which ends a rotation, unless Identity Broker does it in another way.
+fn update_secret(flavor: Flavor, settings: &Settings, app: &mut App, secret: String, now: u64) -> Result<(), Refusal> {
+    let reading = match flavor {
+        Flavor::Csp | Flavor::Cpn => SecretUpdate::EndsRotation,
+        Flavor::Broker if app.overlap(now).is_none() => SecretUpdate::EndsRotation,
+        Flavor::Broker => settings.broker.secret_update,
+    };
+    match (reading, &mut app.previous) {
+        (SecretUpdate::Refused, _) => return Err(Refusal::bad("a secret rotation is in progress")),
+        (SecretUpdate::ReplacesPrimary, Some(primary)) => primary.secret = secret,
+        (SecretUpdate::ReplacesPrimary, None) | (SecretUpdate::EndsRotation, _) => {
+            app.replace_secret(secret, None, now)
+        }
     }
     Ok(())
 }
 
 /// Fills in what the service fills in, and takes out what it treats as unset `[csp-create]`, `[csp-struct]`.
 fn normalise(flavor: Flavor, fields: &mut Fields) {
+    if flavor == Flavor::Broker {
+        return policy::broker::normalise(fields);
+    }
     let refresh = policy::default_refresh_ttl(fields);
     let mut default = |name: &str, value: Value| {
         fields.entry(name).or_insert(value);

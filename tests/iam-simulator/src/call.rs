@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::route::Route;
 use crate::schema::{Shape, check};
-use crate::types::Spelling;
+use crate::types::{Flavor, Spelling};
 
 /// What is answered instead of a success.
 #[derive(Clone, Debug)]
@@ -72,11 +72,12 @@ pub struct Call {
 impl Call {
     pub fn new(parts: hyper::http::request::Parts, body: Bytes) -> Self {
         let raw_query = parts.uri.query().unwrap_or_default().to_string();
+        let query: Vec<(String, String)> = form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
         Self {
-            route: Route::of(&parts.method, parts.uri.path()),
+            route: Route::of(&parts.method, parts.uri.path(), &query),
             method: parts.method,
             path: parts.uri.path().to_string(),
-            query: form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect(),
+            query,
             raw_query,
             headers: parts.headers,
             body,
@@ -133,13 +134,15 @@ impl Call {
         if self.body.is_empty() { Ok(()) } else { Err(Refusal::bad("this operation takes no request body")) }
     }
 
-    fn content_type(&self, wanted: &str) -> Result<(), Refusal> {
+    /// Refuses another `Content-Type`; Identity Broker does so with the status that HTTP has for it (undocumented).
+    pub fn content_type(&self, wanted: &str) -> Result<(), Refusal> {
         let given = self.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("none");
         let essence = given.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case(wanted) {
             return Ok(());
         }
-        Err(Refusal::bad(format!("Content-Type must be {wanted}, not {given}")))
+        let status = if self.route.flavor == Some(Flavor::Broker) { 415 } else { 400 };
+        Err(Refusal::new(status, format!("Content-Type must be {wanted}, not {given}")))
     }
 
     /// The body as a JSON object of that shape.
@@ -205,6 +208,7 @@ impl Call {
     pub fn client_ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self.route.client.iter().cloned().collect();
         ids.extend(self.basic().map(|(id, _)| id).filter(|id| self.route.client.as_ref() != Some(id)));
+        ids.extend(self.field("client_id"));
         let Ok(Value::Object(body)) = serde_json::from_slice(&self.body) else { return ids };
         for name in ["id", "clientId", "ids", "clientIdsToDelete"] {
             match body.get(name) {

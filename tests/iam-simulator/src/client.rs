@@ -188,7 +188,7 @@ impl Control {
         self.call(Method::POST, "human", deed).await
     }
 
-    /// Every app of both APIs.
+    /// Every app of every API.
     ///
     /// # Errors
     /// When the simulator does not answer.
@@ -245,8 +245,8 @@ impl Control {
     }
 }
 
-/// Obtains an access token with client credentials, as a workload with the published Secret would
-/// (`auth/token` of CSP `[auth-token]`, `accounts/{orgId}/accesstoken` of CPN `[cpn-account-token]`).
+/// Obtains an access token with client credentials, as a workload with the published Secret would: `auth/token` of CSP
+/// `[auth-token]`, `accounts/{orgId}/accesstoken` of CPN `[cpn-account-token]`, `token` of a tenant `[vidb-token]`.
 ///
 /// # Errors
 /// [`Error::Status`] when the credentials are refused.
@@ -267,6 +267,10 @@ pub async fn token(
         Flavor::Cpn => {
             let url = format!("{url}/cphub/api/auth/v1/authn/accounts/{org}/accesstoken");
             (http.post(url).json(&json!({"clientId": id, "clientSecret": secret})), "accessToken")
+        }
+        Flavor::Broker => {
+            let request = http.post(format!("{url}/acs/t/{org}/token")).basic_auth(id, Some(secret));
+            (request.form(&[("grant_type", "client_credentials")]), "access_token")
         }
     };
     let body: Value = checked(request.send().await?).await?;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::apps::{RequestContext, credentials};
 use crate::call::Answer;
 use crate::crypto::{generated_secret, uuid};
+use crate::names::Names;
 use crate::roles::Role;
 use crate::store::{Realm, State};
 use crate::types::{AppView, CallFilter, ClockChange, Flavor, Human, Membership, Stats};
@@ -37,11 +38,7 @@ fn answer(state: &mut State, method: &str, path: &str, body: &[u8]) -> Result<Va
         ("GET", "faults") => return show(state.faults.states()),
         ("POST", "faults") => state.faults.order(read(body)?),
         ("DELETE", "faults") => state.faults.clear(),
-        ("DELETE", "tokens") => {
-            for flavor in [Flavor::Csp, Flavor::Cpn] {
-                state.realm(flavor).access.clear();
-            }
-        }
+        ("DELETE", "tokens") => state.realms().for_each(|(_, realm)| realm.access.clear()),
         ("POST", "clock") => state.ahead_ms += read::<ClockChange>(body)?.advance_ms,
         ("POST", "human") => return human(state, read(body)?),
         ("GET", "apps") => return show(apps(state)),
@@ -58,9 +55,7 @@ fn answer(state: &mut State, method: &str, path: &str, body: &[u8]) -> Result<Va
 fn apps(state: &mut State) -> Vec<AppView> {
     let now = state.now();
     let mut views = Vec::new();
-    for flavor in [Flavor::Csp, Flavor::Cpn] {
-        let (settings, realm, _) = state.parts(flavor);
-        realm.settle(settings, now);
+    for (flavor, realm) in state.settled() {
         views.extend(realm.apps.values().map(|app| app.view(flavor, realm.roles(&app.org, &app.id, now), now)));
     }
     views
@@ -70,8 +65,7 @@ fn stats(state: &mut State) -> Stats {
     let (by_operation, in_flight, max_in_flight) = state.log.counts();
     let mut stats =
         Stats { calls: by_operation.values().sum(), by_operation, in_flight, max_in_flight, ..Stats::default() };
-    for flavor in [Flavor::Csp, Flavor::Cpn] {
-        let realm = state.realm(flavor);
+    for (_, realm) in state.realms() {
         stats.tokens_issued += realm.tokens_issued;
         for (id, count) in &realm.creations {
             *stats.creations.entry(id.clone()).or_default() += count;
@@ -82,26 +76,37 @@ fn stats(state: &mut State) -> Stats {
 
 fn human(state: &mut State, deed: Human) -> Result<Value, String> {
     let now = state.now();
-    for flavor in [Flavor::Csp, Flavor::Cpn] {
-        let (settings, realm, _) = state.parts(flavor);
-        realm.settle(settings, now);
-    }
+    state.settled().for_each(drop);
     match deed {
-        Human::Create { flavor, org_id, fields } => Ok(create(state, flavor, &org_id, fields, now)),
-        Human::Edit { flavor, id, fields } => edit(state.realm(flavor), &id, fields, now),
+        Human::Create { flavor, org_id, fields } => create(state, flavor, &org_id, fields, now),
+        Human::Edit { flavor, id, fields } => edit(realm_of(state, flavor, &id)?, &id, fields, now),
         Human::Delete { flavor, id } => {
-            state.realm(flavor).delete(&id, 0);
+            realm_of(state, flavor, &id)?.delete(&id, 0);
             Ok(json!({}))
         }
         Human::Regenerate { flavor, id } => {
-            let app = state.realm(flavor).write(&id).ok_or("no such app")?;
+            let app = realm_of(state, flavor, &id)?.write(&id).ok_or("no such app")?;
             let secret = generated_secret();
-            app.replace_secret(secret.clone(), None);
+            app.replace_secret(secret.clone(), None, now);
             app.touch("human", now);
             Ok(credentials(&id, &secret))
         }
-        Human::GrantRoles { flavor, id, roles } => grant(state.realm(flavor), &id, roles, Membership::Direct),
-        Human::InheritRoles { flavor, id, roles, membership } => grant(state.realm(flavor), &id, roles, membership),
+        Human::GrantRoles { flavor, id, roles } => {
+            grant(flavor, realm_of(state, flavor, &id)?, &id, roles, Membership::Direct)
+        }
+        Human::InheritRoles { flavor, id, roles, membership } => {
+            grant(flavor, realm_of(state, flavor, &id)?, &id, roles, membership)
+        }
+    }
+}
+
+/// The one realm with an app of that id.
+fn realm_of<'a>(state: &'a mut State, flavor: Flavor, id: &str) -> Result<&'a mut Realm, String> {
+    let mut realms = state.realms().filter(|(known, realm)| *known == flavor && realm.apps.get(id).is_some());
+    match (realms.next(), realms.next()) {
+        (Some((_, realm)), None) => Ok(realm),
+        (Some(_), Some(_)) => Err(format!("several tenants have a client {id}")),
+        (None, _) => Err("no such app".into()),
     }
 }
 
@@ -117,18 +122,33 @@ fn edit(realm: &mut Realm, id: &str, fields: Map<String, Value>, now: u64) -> Re
     Ok(json!({}))
 }
 
-fn grant(realm: &mut Realm, id: &str, roles: Vec<String>, membership: Membership) -> Result<Value, String> {
+fn grant(
+    flavor: Flavor,
+    realm: &mut Realm,
+    id: &str,
+    roles: Vec<String>,
+    membership: Membership,
+) -> Result<Value, String> {
+    if flavor == Flavor::Broker {
+        return Err("Identity Broker has no roles of organizations".into());
+    }
     let org = realm.apps.get(id).ok_or("no such app")?.org.clone();
     let roles = roles.into_iter().map(|name| Role { name, resource: None, membership });
     realm.member(&org, id).organization.extend(roles);
     Ok(json!({}))
 }
 
-fn create(state: &mut State, flavor: Flavor, org: &str, mut fields: Map<String, Value>, now: u64) -> Value {
+fn create(
+    state: &mut State,
+    flavor: Flavor,
+    org: &str,
+    mut fields: Map<String, Value>,
+    now: u64,
+) -> Result<Value, String> {
     let mut take = |name: &str| fields.remove(name).and_then(|v| v.as_str().map(String::from));
-    let id = take("id").unwrap_or_else(uuid);
+    let id = take(Names::of(flavor).id).unwrap_or_else(uuid);
     let secret = take("secret").unwrap_or_else(generated_secret);
-    let (settings, realm, _) = state.parts(flavor);
+    let (settings, realm, _) = state.parts(flavor, org).ok_or("no such tenant")?;
     RequestContext { flavor, settings, realm, org, by: "human", now }.store(&id, &secret, fields);
-    credentials(&id, &secret)
+    Ok(credentials(&id, &secret))
 }

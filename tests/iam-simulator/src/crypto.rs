@@ -23,7 +23,15 @@ fn random_bytes<const N: usize>() -> [u8; N] {
 
 /// A random UUID, as organization, request and client ids look.
 pub fn uuid() -> String {
-    let h = hex(&random_bytes::<16>());
+    as_uuid(&hex(&random_bytes::<16>()))
+}
+
+/// The UUID that always belongs to this text.
+pub fn uuid_of(text: &str) -> String {
+    as_uuid(&sha256_hex(text)[..32])
+}
+
+fn as_uuid(h: &str) -> String {
     format!("{}-{}-4{}-a{}-{}", &h[..8], &h[8..12], &h[13..16], &h[17..20], &h[20..])
 }
 

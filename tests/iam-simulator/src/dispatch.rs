@@ -1,21 +1,23 @@
-//! From a call to its answer: what neither API differs in.
+//! From a call to its answer: what the APIs do not differ in.
 //! Order of judgement: does the operation exist, who asks, for which organization, then query and body.
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::apps::RequestContext;
 use crate::call::{Answer, Call, Refusal};
 use crate::crypto::uuid;
+use crate::route::Route;
 use crate::store::{Access, State};
 use crate::tokens::{Desk, bearer};
 use crate::types::{Flavor, Operation, Settings};
-use crate::{cpn, csp};
+use crate::{broker, cpn, csp};
 
 /// Performs a call; the flag says whether the operation ran and succeeded.
 pub fn perform(state: &mut State, call: &Call, now: u64) -> (Answer, bool) {
     match attempt(state, call, now) {
         Ok(answer) => (answer, true),
-        Err(refusal) => (refused(call.route.flavor, &refusal), false),
+        Err(refusal) => (refused(&state.settings, &call.route, &refusal), false),
     }
 }
 
@@ -24,7 +26,8 @@ fn attempt(state: &mut State, call: &Call, now: u64) -> Result<Answer, Refusal> 
         let status = if call.route.wrong_method { 405 } else { 404 };
         return Err(Refusal::new(status, format!("no such operation: {} {}", call.method, call.path)));
     };
-    let (settings, realm, signer) = state.parts(flavor);
+    let unknown_tenant = || Refusal::new(404, format!("tenant {} was not found", call.org()));
+    let (settings, realm, signer) = state.parts(flavor, call.org()).ok_or_else(unknown_tenant)?;
     realm.settle(settings, now);
     if let Some(form) = call.route.token {
         return Desk { flavor, settings, realm, signer, now }.serve(form, call);
@@ -37,10 +40,14 @@ fn attempt(state: &mut State, call: &Call, now: u64) -> Result<Answer, Refusal> 
     }
     let access = bearer(realm, flavor, call, now)?;
     check_org(flavor, settings, &access, call.org(), realm.orgs.contains_key(call.org()))?;
+    if access.read_only && call.method != Method::GET {
+        return Err(Refusal::new(403, format!("{} may not change anything", access.subject)));
+    }
     let mut request = RequestContext { flavor, settings, realm, org: call.org(), by: &access.subject, now };
     match flavor {
         Flavor::Csp => csp::perform(&mut request, call),
         Flavor::Cpn => cpn::perform(&mut request, call),
+        Flavor::Broker => broker::perform(&mut request, call),
     }
 }
 
@@ -51,7 +58,7 @@ fn check_org(flavor: Flavor, settings: &Settings, access: &Access, org: &str, kn
     if settings.org_scoped_tokens && access.context_org != org {
         return Err(forbidden());
     }
-    if !known && flavor == Flavor::Csp {
+    if !known && flavor != Flavor::Cpn {
         return Err(Refusal::new(404, format!("organization {org} was not found")));
     }
     let manages = access.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|o| o == org));
@@ -59,11 +66,12 @@ fn check_org(flavor: Flavor, settings: &Settings, access: &Access, org: &str, kn
 }
 
 /// The API's form of an error.
-pub fn refused(flavor: Option<Flavor>, refusal: &Refusal) -> Answer {
+pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
     let Refusal { status, message } = refusal;
-    let body = match flavor {
+    let body = match route.flavor {
+        Some(Flavor::Broker) => return broker::refused(settings, route, refusal),
         Some(Flavor::Cpn) => json!({"message": message, "status": status}),
-        _ => json!({
+        Some(Flavor::Csp) | None => json!({
             "metadata": null, "traceId": uuid().replace('-', ""), "statusCode": status, "moduleCode": "540",
             "cspErrorCode": format!("540.{status}-340.800"), "errorCode": null, "message": message,
             "requestId": uuid(),

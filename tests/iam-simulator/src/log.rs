@@ -121,8 +121,17 @@ impl Log {
     }
 }
 
-const SECRETS: [&str; 7] =
-    ["secret", "newClientSecret", "clientSecret", "refreshToken", "refresh_token", "api_token", "passcode"];
+const SECRETS: [&str; 9] = [
+    "secret",
+    "newClientSecret",
+    "secondary_secret",
+    "clientSecret",
+    "client_secret",
+    "refreshToken",
+    "refresh_token",
+    "api_token",
+    "passcode",
+];
 
 fn redacted_body(call: &Call) -> Value {
     if call.body.is_empty() {

@@ -9,7 +9,7 @@ use clap::Parser;
 use iam_simulator::types::{Flavor, Listening, Seed};
 use iam_simulator::{Options, Simulator};
 
-/// A strict stand-in for the IAM APIs of Cloud Partner Navigator and Cloud Services.
+/// A strict stand-in for the IAM APIs of Cloud Partner Navigator, Cloud Services and VCF Identity Broker.
 #[derive(Parser)]
 struct Flags {
     /// Port on 127.0.0.1; 0 lets the system choose.
@@ -40,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         url: simulator.url().to_string(),
         csp_endpoint: simulator.endpoint(Flavor::Csp),
         cpn_endpoint: simulator.endpoint(Flavor::Cpn),
+        broker_endpoint: simulator.endpoint(Flavor::Broker),
         ca_file: ca_file.display().to_string(),
     };
     let mut stdout = std::io::stdout();

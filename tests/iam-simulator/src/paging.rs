@@ -1,5 +1,5 @@
-//! Lists in pages, with links that are relative and repeat start and limit `[csp-paged]`.
-//! Apps are counted from 0 and clients from 1, and how a list ends is a setting.
+//! Lists in pages. In CSP and CPN links are relative and repeat start and limit `[csp-paged]`; apps are counted from 0
+//! and clients from 1, and how a list ends is a setting. Identity Broker numbers its pages `[vidb-list]`.
 
 use serde_json::{Value, json};
 
@@ -66,4 +66,50 @@ impl Window {
         }
         link
     }
+}
+
+/// A page of a list that has no end, around values that are JSON already.
+pub fn endless(call: &Call, noise: &str) -> (Answer, String) {
+    let start: u64 = call.query("pageStart").and_then(|start| start.parse().ok()).unwrap_or_default();
+    let next = start + 1;
+    let page = format!(
+        r#"{{"results":[{{"id":"of-nobody-{start}","noise":{noise}}}],"nextLink":"{}?pageStart={next}"}}"#,
+        call.path
+    );
+    (Answer::ok(Value::Null), page)
+}
+
+/// The numbered page that is asked for.
+pub struct NumberedPage {
+    number: usize,
+    size: usize,
+}
+
+impl NumberedPage {
+    /// From 1, with 20 entries by default; the largest size is undocumented.
+    pub fn of(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
+        let number = call.query_number("start_index")?.unwrap_or(1);
+        let size = call.query_number("page_size")?.unwrap_or(20);
+        if number < 1 || !(1..=settings.max_page_limit).contains(&size) {
+            return Err(invalid_page());
+        }
+        Ok(Self { number, size })
+    }
+
+    /// `BrokerOAuth2ClientList` of that page of `all`.
+    pub fn page<T>(&self, settings: &Settings, all: &[T], render: impl Fn(&T) -> Value) -> Result<Value, Refusal> {
+        let Self { number, size } = *self;
+        let pages = all.len().div_ceil(size);
+        if number > pages.max(1) && !settings.broker.empty_page_after_last {
+            return Err(invalid_page());
+        }
+        let items: Vec<Value> = all.iter().skip((number - 1).saturating_mul(size)).take(size).map(render).collect();
+        Ok(json!({
+            "items": items, "totalCount": all.len(), "pageNumber": number, "totalPages": pages, "pageSize": size,
+        }))
+    }
+}
+
+fn invalid_page() -> Refusal {
+    Refusal::bad("invalid starting index or page size")
 }

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use crate::call::Refusal;
 use crate::types::{Flavor, Settings};
 
+pub mod broker;
+
 type Fields = Map<String, Value>;
 type Ruled = Result<(), Refusal>;
 
@@ -35,8 +37,22 @@ pub fn texts<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
     list.map(|l| l.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
-/// `^[A-Za-z0-9-_]+$` in both; CSP asks for 5 to 256 characters too `[cpn-create]`, `[csp-struct]`.
+/// The fields after an update: a field that it names replaces the whole field.
+pub fn merged(flavor: Flavor, fields: &Fields, update: Fields) -> Fields {
+    let mut merged = fields.clone();
+    merged.extend(update);
+    match flavor {
+        Flavor::Csp | Flavor::Cpn => {}
+        Flavor::Broker => broker::clear(&mut merged),
+    }
+    merged
+}
+
+/// `^[A-Za-z0-9-_]+$` in CSP and CPN; CSP asks for 5 to 256 characters too `[cpn-create]`, `[csp-struct]`.
 pub fn check_id(flavor: Flavor, id: &str) -> Ruled {
+    if flavor == Flavor::Broker {
+        return broker::check_id(id);
+    }
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return refuse("id may only contain the characters A-Z a-z 0-9 _ -");
     }
@@ -48,7 +64,10 @@ pub fn check_id(flavor: Flavor, id: &str) -> Ruled {
 
 /// The secret policy in both of its readings (docs/api.md): the special character must lie in the printed class,
 /// whether or not its `]-{` is a range, and must not be one of the letters that only the range lets in.
-pub fn check_secret(secret: &str) -> Ruled {
+pub fn check_secret(flavor: Flavor, secret: &str) -> Ruled {
+    if flavor == Flavor::Broker {
+        return broker::check_secret(secret);
+    }
     const SPECIAL: &str = "!@#$%^&*()_+=[]{|}',./:;<>?`";
     let has = |test: fn(char) -> bool| secret.chars().any(test);
     let good = secret.chars().count() >= 8
@@ -68,6 +87,9 @@ pub fn check_secret(secret: &str) -> Ruled {
 
 /// The rules on an app's fields as they would be stored.
 pub fn check_app(flavor: Flavor, service_org: bool, settings: &Settings, fields: &Fields) -> Ruled {
+    if flavor == Flavor::Broker {
+        return broker::check_client(fields);
+    }
     check_numbers(fields)?;
     check_scopes(fields)?;
     if flavor == Flavor::Cpn {

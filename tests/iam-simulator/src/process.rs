@@ -52,6 +52,7 @@ impl Process {
         match flavor {
             Flavor::Csp => &self.listening.csp_endpoint,
             Flavor::Cpn => &self.listening.cpn_endpoint,
+            Flavor::Broker => &self.listening.broker_endpoint,
         }
     }
 

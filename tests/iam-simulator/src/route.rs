@@ -21,6 +21,8 @@ pub enum TokenForm {
     CpnAccount,
     /// `v2/authn/authorize` `[cpn-v2-authorize]`.
     CpnAuthorize,
+    /// `token` of a tenant `[vidb-token]`.
+    Broker,
 }
 
 /// Where a call is going.
@@ -52,8 +54,8 @@ impl Route {
         Self { token: Some(form), ..Self::new(flavor, Operation::Token, org, "") }
     }
 
-    /// Finds the operation; a path that neither API has gives [`Operation::Unknown`].
-    pub fn of(method: &Method, path: &str) -> Self {
+    /// Finds the operation; a path that no API has gives [`Operation::Unknown`].
+    pub fn of(method: &Method, path: &str, query: &[(String, String)]) -> Self {
         let segments: Option<Vec<String>> = path
             .strip_prefix('/')
             .unwrap_or_default()
@@ -65,6 +67,7 @@ impl Route {
         match parts.as_slice() {
             ["csp", "gateway", "am", "api", rest @ ..] => csp(method, rest),
             ["cphub", "api", "auth", rest @ ..] => cpn(method, rest),
+            ["acs", "t", tenant, rest @ ..] => broker(method, tenant, rest, query),
             _ => Self { flavor: None, ..Self::new(Flavor::Csp, Operation::Unknown, "", "") },
         }
     }
@@ -142,6 +145,28 @@ fn cpn(method: &Method, path: &[&str]) -> Route {
             | ["v1", "authn", "accounts", _, "accesstoken"]
             | ["v2", "authn", "authorize"],
         ) => Route::unknown(flavor, true),
+        _ => Route::unknown(flavor, false),
+    }
+}
+
+/// `/acs/t/{tenant}`: one path rotates and ends a rotation, by its query `[vidb-rotate]`.
+fn broker(method: &Method, tenant: &str, path: &[&str], query: &[(String, String)]) -> Route {
+    use Operation::*;
+    let flavor = Flavor::Broker;
+    let to = |operation, client| Route::new(flavor, operation, tenant, client);
+    let retires = query.iter().any(|(name, value)| name == "action" && value == "retire-primary-secret");
+    match (method.as_str(), path) {
+        ("POST", ["broker", "oauth2-clients"]) => to(CreateApp, ""),
+        ("GET", ["broker", "oauth2-clients"]) => to(ListApps, ""),
+        // It finds clients by roles, which are not simulated.
+        ("POST", ["broker", "oauth2-clients", "search"]) => Route::unknown(flavor, false),
+        ("GET", ["broker", "oauth2-clients", id]) => to(GetApp, id),
+        ("PATCH", ["broker", "oauth2-clients", id]) => to(UpdateApp, id),
+        ("DELETE", ["broker", "oauth2-clients", id]) => to(DeleteApps, id),
+        ("POST", ["broker", "oauth2-clients", id]) if retires => to(EndOverlap, id),
+        ("POST", ["broker", "oauth2-clients", id]) => to(RotateSecret, id),
+        ("POST", ["token"]) => Route::token(flavor, TokenForm::Broker, tenant),
+        (_, ["broker", "oauth2-clients"] | ["broker", "oauth2-clients", _] | ["token"]) => Route::unknown(flavor, true),
         _ => Route::unknown(flavor, false),
     }
 }

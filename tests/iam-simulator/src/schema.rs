@@ -1,4 +1,4 @@
-//! The request bodies of both APIs as tables: field, type, whether it must be there.
+//! The request bodies of all APIs as tables: field, type, whether it must be there.
 //! One recursive check refuses unknown fields, wrong types and nulls, and names the field in question.
 
 use serde_json::Value;
@@ -229,7 +229,7 @@ pub const CSP_ROTATE: Shape = Shape::Object(&[
 pub const CPN_ROTATE: Shape =
     Shape::Object(&[must("newClientSecret", &Shape::Text), must("secretExpirationTimeInSeconds", &Shape::Int)]);
 
-/// C8: an empty object must be sent `[csp-secret-put]`.
+/// C8: an empty object must be sent `[csp-secret-put]`. The end of a rotation in Identity Broker `[vidb-rotate]`.
 pub const NOTHING: Shape = Shape::Object(&[]);
 
 /// C9 `[csp-search]`.
@@ -302,6 +302,63 @@ pub const PATCH_ROLES_ON_RESOURCES: Shape = Shape::Object(&[
         ),
     ),
 ]);
+
+const METADATA: Shape = Shape::List(&Shape::Object(&[must("key", &Shape::Text), must("value", &Shape::Text)]), 0, MANY);
+const BROKER_SCOPES: Shape =
+    Shape::List(&Shape::OneOf(&["admin", "user", "profile", "email", "openid", "group"]), 1, MANY);
+const BROKER_GRANTS: Shape = Shape::List(
+    &Shape::OneOf(&["password", "client_credentials", "refresh_token", "authorization_code", "token", "id_token"]),
+    1,
+    MANY,
+);
+const RULE_SETS: Shape =
+    Shape::List(&Shape::OneOf(&["TENANT_ADMIN", "IDP_AND_DIRECTORY_ADMIN", "READ_ONLY_TENANT_ADMIN"]), 0, MANY);
+
+/// `BrokerOAuth2ClientMedia` without its members that can only be read `[vidb-client]`, `[vi-new]`.
+pub const BROKER_CREATE: Shape = Shape::Object(&[
+    must("client_id", &Shape::Text),
+    must("scope", &BROKER_SCOPES),
+    must("grant_types", &BROKER_GRANTS),
+    may("secret", &Shape::Text),
+    may("redirect_uris", &TEXTS),
+    may("post_logout_redirect_uris", &TEXTS),
+    may("access_token_ttl", &Shape::Int),
+    may("refresh_token_ttl", &Shape::Int),
+    may("refresh_token_idle_ttl", &Shape::Int),
+    may("rule_set_names", &RULE_SETS),
+    may("pkce_enforced", &Shape::Flag),
+    may("public_client", &Shape::Flag),
+    may("vcf_app", &Shape::Flag),
+    may("display_name", &Shape::Text),
+    may("description", &Shape::Text),
+    may("client_type", &Shape::OneOf(&["API_CLIENT"])),
+    may("secret_ttl", &Shape::Int),
+    may("token_overflow_threshold", &Shape::Int),
+    may("metadata", &METADATA),
+]);
+
+/// The same without what an update cannot change `[vidb-patch]`, `[vi-set]`, `[omnissa-spec]`.
+pub const BROKER_UPDATE: Shape = Shape::Object(&[
+    may("scope", &BROKER_SCOPES),
+    may("grant_types", &BROKER_GRANTS),
+    may("secret", &Shape::Text),
+    may("redirect_uris", &TEXTS),
+    may("post_logout_redirect_uris", &TEXTS),
+    may("access_token_ttl", &Shape::Int),
+    may("refresh_token_ttl", &Shape::Int),
+    may("refresh_token_idle_ttl", &Shape::Int),
+    may("rule_set_names", &RULE_SETS),
+    may("pkce_enforced", &Shape::Flag),
+    may("display_name", &Shape::Text),
+    may("description", &Shape::Text),
+    may("secret_ttl", &Shape::Int),
+    may("token_overflow_threshold", &Shape::Int),
+    may("metadata", &METADATA),
+]);
+
+/// `BrokerOAuth2ClientStartSecretRotationMedia` at the start of a rotation `[vidb-rotate]`.
+pub const BROKER_ROTATE: Shape =
+    Shape::Object(&[must("secondary_secret", &Shape::Text), may("primary_secret_auto_retire_duration", &Shape::Int)]);
 
 /// `[cpn-accesstoken]`.
 pub const CPN_API_TOKEN: Shape = Shape::Object(&[must("refreshToken", &Shape::Text), may("passcode", &Shape::Text)]);

@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 
 use crate::types::Flavor;
 
-/// The scopes with every field that the API knows.
+/// The scopes with every field that the API knows; Identity Broker has no such scopes.
 pub fn filled(flavor: Flavor, scopes: &Value) -> Value {
     let mut filled =
         with_defaults(scopes, json!({"generalScopes": [], "organizationScopes": {}, "servicesScopes": []}));
     let (organization, service) = match flavor {
         Flavor::Csp => (csp_scope(), csp_scope()),
         Flavor::Cpn => (json!({"roles": []}), json!({"allRoles": false, "roles": []})),
+        Flavor::Broker => return scopes.clone(),
     };
     fill(flavor, &mut filled["organizationScopes"], organization);
     for scope in filled["servicesScopes"].as_array_mut().into_iter().flatten() {

@@ -25,7 +25,8 @@ use crate::dispatch::{perform, refused};
 use crate::faults::{Facts, Plan};
 use crate::store::State;
 use crate::tokens::implied_org;
-use crate::types::Action;
+use crate::types::{Action, Flavor};
+use crate::{broker, paging};
 
 /// A response body: known at once, or sent piece by piece.
 pub type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
@@ -93,7 +94,8 @@ impl Visit {
     fn arrive(shared: &Arc<Shared>, call: &Call) -> (Self, Plan) {
         let mut state = shared.state();
         let clients = call.client_ids();
-        let implied_org = call.route.flavor.and_then(|flavor| implied_org(state.realm(flavor), call));
+        let realm = call.route.flavor.and_then(|flavor| state.realm(flavor, call.org()));
+        let implied_org = realm.and_then(|realm| implied_org(realm, call));
         let facts = Facts {
             operation: call.route.operation,
             flavor: call.route.flavor,
@@ -121,6 +123,11 @@ impl Visit {
             state.log.performed(self.seq);
         }
         answer
+    }
+
+    /// The API's form of an error without a cause in its state.
+    fn refuse(&self, call: &Call, status: u16, message: &str) -> Answer {
+        refused(&self.shared.state().settings, &call.route, &Refusal::new(status, message))
     }
 
     fn perform_if(&self, call: &Call, performed: bool) {
@@ -153,7 +160,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 }
 
 async fn answer(visit: &Visit, call: &Call, action: Option<&Action>) -> Result<Response<Body>, Abort> {
-    let refuse = |status, message: &str| refused(call.route.flavor, &Refusal::new(status, message));
+    let refuse = |status, message: &str| visit.refuse(call, status, message);
     let answer = match action {
         None | Some(Action::Latency { .. }) => visit.perform(call),
         Some(Action::TooManyRequests { retry_after }) => {
@@ -228,13 +235,11 @@ fn tiny_values(bytes: usize) -> String {
 
 /// A page of a list that has no end.
 fn endless(call: &Call, page_bytes: usize) -> Response<Body> {
-    let start: u64 = call.query("pageStart").and_then(|start| start.parse().ok()).unwrap_or_default();
-    let (next, noise) = (start + 1, tiny_values(page_bytes));
-    let page = format!(
-        r#"{{"results":[{{"id":"of-nobody-{start}","noise":{noise}}}],"nextLink":"{}?pageStart={next}"}}"#,
-        call.path
-    );
-    response(&Answer::ok(Value::Null), Either::Left(Full::from(page)))
+    let (answer, page) = match call.route.flavor {
+        Some(Flavor::Broker) => broker::endless(call, &tiny_values(page_bytes)),
+        Some(Flavor::Csp | Flavor::Cpn) | None => paging::endless(call, &tiny_values(page_bytes)),
+    };
+    response(&answer, Either::Left(Full::from(page)))
 }
 
 /// The answer with one more field.

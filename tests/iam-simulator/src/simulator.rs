@@ -75,11 +75,12 @@ impl Simulator {
         &self.url
     }
 
-    /// The base URL as an `IamConnection` wants it: for CPN with the prefix `/cphub/api/auth`.
+    /// The base URL as an `IamConnection` wants it: for CPN with the prefix `/cphub/api/auth`, for Identity Broker
+    /// without its tenant.
     #[must_use]
     pub fn endpoint(&self, flavor: Flavor) -> String {
         match flavor {
-            Flavor::Csp => self.url.clone(),
+            Flavor::Csp | Flavor::Broker => self.url.clone(),
             Flavor::Cpn => format!("{}/cphub/api/auth", self.url),
         }
     }

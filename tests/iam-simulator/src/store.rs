@@ -17,8 +17,7 @@ use crate::versioned::{Moment, Versioned};
 /// The whole state.
 pub struct State {
     pub settings: Settings,
-    csp: Realm,
-    cpn: Realm,
+    realms: BTreeMap<RealmId, Realm>,
     pub faults: Faults,
     pub log: Log,
     pub signer: Signer,
@@ -26,7 +25,24 @@ pub struct State {
     pub ahead_ms: u64,
 }
 
-/// One API's organizations, identities and apps.
+/// Names a realm: CSP and CPN are one each, and so is each tenant of Identity Broker, since tenants share nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct RealmId {
+    flavor: Flavor,
+    tenant: Option<String>,
+}
+
+impl RealmId {
+    fn of(flavor: Flavor, org: &str) -> Self {
+        let tenant = match flavor {
+            Flavor::Csp | Flavor::Cpn => None,
+            Flavor::Broker => Some(org.to_string()),
+        };
+        Self { flavor, tenant }
+    }
+}
+
+/// The organizations, identities and apps that know of each other.
 #[derive(Default)]
 pub struct Realm {
     pub orgs: BTreeMap<String, Org>,
@@ -54,7 +70,7 @@ pub struct Org {
     pub members: Versioned<Roles>,
 }
 
-/// An app; `fields` holds the request's fields but `id` and `secret`, defaults filled in.
+/// An app; `fields` holds the request's fields but id and secret, defaults filled in.
 #[derive(Clone)]
 pub struct App {
     pub id: String,
@@ -67,6 +83,7 @@ pub struct App {
     pub updated_by: String,
     pub updated_at: u64,
     pub secret_changes: u64,
+    pub secret_changed_at: Option<u64>,
     pub deleting: bool,
 }
 
@@ -86,14 +103,15 @@ pub struct Access {
     pub context_org: String,
     /// The organizations that it may manage; every one when absent.
     pub orgs: Option<Vec<String>>,
+    /// It may look and change nothing.
+    pub read_only: bool,
 }
 
 impl State {
     pub fn new() -> Self {
         Self {
             settings: Settings::default(),
-            csp: Realm::default(),
-            cpn: Realm::default(),
+            realms: [Flavor::Csp, Flavor::Cpn].map(|flavor| (RealmId::of(flavor, ""), Realm::default())).into(),
             faults: Faults::default(),
             log: Log::new(),
             signer: Signer::new(),
@@ -106,33 +124,52 @@ impl State {
         now_ms() + self.ahead_ms
     }
 
-    pub fn realm(&mut self, flavor: Flavor) -> &mut Realm {
-        self.parts(flavor).1
+    /// The realm of an organization; absent for a tenant that nobody seeded.
+    pub fn realm(&mut self, flavor: Flavor, org: &str) -> Option<&mut Realm> {
+        Some(self.parts(flavor, org)?.1)
     }
 
-    /// The settings and one API's state, borrowed side by side.
-    pub fn parts(&mut self, flavor: Flavor) -> (&Settings, &mut Realm, &Signer) {
-        let realm = match flavor {
-            Flavor::Csp => &mut self.csp,
-            Flavor::Cpn => &mut self.cpn,
-        };
-        (&self.settings, realm, &self.signer)
+    /// The settings and one realm, borrowed side by side.
+    pub fn parts(&mut self, flavor: Flavor, org: &str) -> Option<(&Settings, &mut Realm, &Signer)> {
+        let realm = self.realms.get_mut(&RealmId::of(flavor, org))?;
+        Some((&self.settings, realm, &self.signer))
+    }
+
+    /// Every realm that exists.
+    pub fn realms(&mut self) -> impl Iterator<Item = (Flavor, &mut Realm)> {
+        self.realms.iter_mut().map(|(id, realm)| (id.flavor, realm))
+    }
+
+    /// Every realm, after the deletions whose time has come have ended.
+    pub fn settled(&mut self) -> impl Iterator<Item = (Flavor, &mut Realm)> {
+        let now = self.now();
+        let settings = &self.settings;
+        self.realms.iter_mut().map(move |(id, realm)| {
+            realm.settle(settings, now);
+            (id.flavor, realm)
+        })
+    }
+
+    fn seeded(&mut self, flavor: Flavor, org: &str) -> &mut Realm {
+        self.realms.entry(RealmId::of(flavor, org)).or_default()
     }
 
     pub fn seed(&mut self, seed: Seed) {
         for OrgSeed { flavor, id, service } in seed.orgs {
-            self.realm(flavor).orgs.entry(id).or_default().service = service;
+            self.seeded(flavor, &id).orgs.entry(id).or_default().service = service;
         }
         for token in seed.api_tokens {
-            let tokens = &mut self.realm(token.flavor).api_tokens;
+            let tokens = &mut self.seeded(token.flavor, &token.org_id).api_tokens;
             tokens.retain(|t| t.value != token.value);
             tokens.push(token);
         }
         for client in seed.clients {
-            self.realm(client.flavor).clients.insert(client.id.clone(), client);
+            self.seeded(client.flavor, &client.org_id).clients.insert(client.id.clone(), client);
         }
         for PermsSeed { flavor, identity, perms } in seed.perms {
-            self.realm(flavor).perms.insert(identity, perms);
+            for (_, realm) in self.realms().filter(|(known, _)| *known == flavor) {
+                realm.perms.insert(identity.clone(), perms.clone());
+            }
         }
     }
 }
@@ -237,10 +274,11 @@ impl App {
     }
 
     /// Replaces the secret; the old one stays valid until `until`, if given.
-    pub fn replace_secret(&mut self, secret: String, until: Option<u64>) {
+    pub fn replace_secret(&mut self, secret: String, until: Option<u64>, now: u64) {
         let old = std::mem::replace(&mut self.secret, secret);
         self.previous = until.map(|expires_at| Previous { secret: old, expires_at });
         self.secret_changes += 1;
+        self.secret_changed_at = Some(now);
     }
 
     pub fn touch(&mut self, by: &str, now: u64) {

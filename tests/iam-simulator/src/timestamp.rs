@@ -10,11 +10,11 @@ pub fn timestamp(settings: &Settings, ms: u64) -> Value {
     match settings.timestamps {
         TimeUnit::Milliseconds => json!(ms),
         TimeUnit::Seconds => json!(ms / 1000),
-        TimeUnit::Text => json!(text(ms)),
+        TimeUnit::Text => json!(rfc3339(ms)),
     }
 }
 
-fn text(ms: u64) -> String {
+pub fn rfc3339(ms: u64) -> String {
     let (year, month, day) = date(ms / 86_400_000);
     let (hour, minute, second) = (ms / 3_600_000 % 24, ms / 60_000 % 60, ms / 1000 % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
@@ -34,7 +34,7 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::rfc3339;
 
     #[test]
     fn dates_are_those_of_the_calendar() {
@@ -45,7 +45,7 @@ mod tests {
             (1_740_787_200_000, "2025-03-01T00:00:00.000Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(text(ms), expected);
+            assert_eq!(rfc3339(ms), expected);
         }
     }
 }

@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Refusal};
 use crate::crypto::{Signer, uuid};
+use crate::names::Names;
 use crate::roles::{Roles, names};
 use crate::route::TokenForm;
 use crate::schema;
 use crate::store::{Access, App, Realm};
 use crate::types::{Flavor, Operation, Settings};
+
+mod broker;
 
 /// Who gets a token and what it says.
 struct Grant {
@@ -17,6 +20,7 @@ struct Grant {
     context_org: String,
     orgs: Option<Vec<String>>,
     perms: Vec<String>,
+    read_only: bool,
     lifetime: u64,
 }
 
@@ -41,6 +45,7 @@ impl Desk<'_> {
             TokenForm::CpnApiToken => self.cpn_api_token(call),
             TokenForm::CpnAccount => self.cpn_account(call),
             TokenForm::CpnAuthorize => self.cpn_authorize(call),
+            TokenForm::Broker => self.broker_token(call),
         }
     }
 
@@ -103,7 +108,10 @@ impl Desk<'_> {
     }
 
     fn api_token(&self, token: &str, passcode: Option<&str>) -> Result<Grant, Refusal> {
-        let status = self.settings.bad_api_token_status;
+        let status = match self.flavor {
+            Flavor::Csp | Flavor::Cpn => self.settings.bad_api_token_status,
+            Flavor::Broker => 400,
+        };
         let invalid = || Refusal::new(status, "invalid_grant: Invalid refresh token");
         let known = self.realm.api_tokens.iter().find(|t| t.value == token).ok_or_else(invalid)?;
         if known.passcode.is_some() && known.passcode.as_deref() != passcode {
@@ -116,12 +124,17 @@ impl Desk<'_> {
     /// What a seeded identity gets: the roles that were seeded for it, else those of an organization owner.
     fn seeded_grant(&self, subject: String, identity: &str, org: &str, orgs: Option<Vec<String>>) -> Grant {
         let seeded = self.realm.perms.get(identity);
+        if self.flavor == Flavor::Broker {
+            let rule_sets = seeded.cloned().unwrap_or_else(|| vec![broker::TENANT_ADMIN.into()]);
+            return broker::grant(subject, org, rule_sets, self.settings.token_lifetime_seconds);
+        }
         let manages = |perm: &String| perm.strip_prefix("csp:").is_some_and(|role| self.settings.is_managing(role));
         Grant {
             subject,
             context_org: org.to_string(),
             orgs: if seeded.is_none_or(|perms| perms.iter().any(manages)) { orgs } else { Some(vec![]) },
             perms: seeded.cloned().unwrap_or_else(|| vec!["csp:org_owner".into()]),
+            read_only: false,
             lifetime: self.settings.token_lifetime_seconds,
         }
     }
@@ -132,7 +145,11 @@ impl Desk<'_> {
     }
 
     fn client(&self, id: &str, secret: &str, org: Option<&str>) -> Result<Grant, Refusal> {
-        let invalid = || Refusal::new(401, "invalid_client: Invalid client credentials");
+        let status = match self.flavor {
+            Flavor::Csp | Flavor::Cpn => 401,
+            Flavor::Broker => self.settings.broker.bad_client_status,
+        };
+        let invalid = || Refusal::new(status, "invalid_client: Invalid client credentials");
         if let Some(seed) = self.realm.clients.get(id) {
             if seed.secret != secret {
                 return Err(invalid());
@@ -165,39 +182,47 @@ impl Desk<'_> {
     }
 
     fn app_grant(&self, app: &App, org: &str) -> Result<Grant, Refusal> {
-        let grants = crate::policy::texts(&app.fields, "grantTypes");
+        let field = Names::of(self.flavor);
+        let grants = crate::policy::texts(&app.fields, field.grant_types);
         if !grants.contains(&"client_credentials") {
             return Err(Refusal::bad("unauthorized_client: the app has no client_credentials grant type"));
+        }
+        let lifetime = crate::policy::int(&app.fields, field.access_token_ttl).and_then(|n| u64::try_from(n).ok());
+        let lifetime = lifetime.map_or(self.settings.token_lifetime_seconds, |n| n * field.ttl_unit);
+        if self.flavor == Flavor::Broker {
+            return Ok(broker::app_grant(app, lifetime));
         }
         let none = Roles::default();
         let roles = self.realm.roles(org, &app.id, self.known_at()).unwrap_or(&none);
         let manages = roles.organization.iter().any(|role| self.settings.is_managing(&role.name));
-        let lifetime = crate::policy::int(&app.fields, "accessTokenTTL").and_then(|n| u64::try_from(n).ok());
         Ok(Grant {
             subject: app.id.clone(),
             context_org: org.to_string(),
             orgs: Some(if manages { vec![org.to_string()] } else { vec![] }),
             perms: permissions(roles, app.fields.get("allowedScopes").unwrap_or(&Value::Null)),
-            lifetime: lifetime.unwrap_or(self.settings.token_lifetime_seconds),
+            read_only: false,
+            lifetime,
         })
     }
 
     fn issue(&mut self, grant: &Grant) -> String {
         let issued = self.now / 1000;
         let expires = issued + grant.lifetime;
-        let jwt = || {
-            self.signer.jwt(&json!({
+        let claims = match self.flavor {
+            Flavor::Csp | Flavor::Cpn => json!({
                 "sub": grant.subject, "azp": grant.subject, "iss": "https://gaz.example.com",
                 "context": uuid(), "context_name": grant.context_org, "perms": grant.perms,
                 "iat": issued, "exp": expires, "jti": uuid(),
-            }))
+            }),
+            Flavor::Broker => broker::claims(grant, issued, expires),
         };
-        let token = if self.settings.opaque_tokens { uuid() } else { jwt() };
+        let token = if self.settings.opaque_tokens { uuid() } else { self.signer.jwt(&claims) };
         let access = Access {
             subject: grant.subject.clone(),
             expires_at: expires * 1000,
             context_org: grant.context_org.clone(),
             orgs: grant.orgs.clone(),
+            read_only: grant.read_only,
         };
         self.realm.access.insert(token.clone(), access);
         self.realm.tokens_issued += 1;
@@ -276,12 +301,12 @@ pub fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
 /// The bearer of the call's access token, sought in the header that the API documents (docs/api.md).
 pub fn bearer(realm: &Realm, flavor: Flavor, call: &Call, now: u64) -> Result<Access, Refusal> {
     let bearer = call.header("authorization").and_then(|v| v.strip_prefix("Bearer "));
-    let header = call.header("csp-auth-token");
+    let header = call.header("csp-auth-token").filter(|_| flavor != Flavor::Broker);
     let token = match (flavor, bearer, header) {
         (_, Some(_), Some(_)) => {
             return Err(Refusal::bad("give the token in Authorization or in csp-auth-token, not in both"));
         }
-        (Flavor::Csp, Some(token), None) | (_, None, Some(token)) => token,
+        (Flavor::Csp | Flavor::Broker, Some(token), None) | (_, None, Some(token)) => token,
         (Flavor::Cpn, Some(_), None) => return Err(Refusal::new(401, "csp-auth-token is required")),
         (_, None, None) => return Err(Refusal::new(401, "an access token is required")),
     };

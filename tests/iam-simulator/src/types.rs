@@ -9,10 +9,12 @@ mod settings;
 mod view;
 
 pub use fault::{Action, Fault, FaultState, Spelling, Target};
-pub use settings::{CpnOffers, FailedForm, LastPage, MissingOnDelete, Replication, Settings, TimeUnit};
+pub use settings::{
+    BrokerReadings, CpnOffers, FailedForm, LastPage, MissingOnDelete, Replication, SecretUpdate, Settings, TimeUnit,
+};
 pub use view::{AppView, CallFilter, CallView, Stats};
 
-/// Which of the two APIs a call speaks; each has organizations, apps and tokens of its own.
+/// Which of the three APIs a call speaks; each has organizations, apps and tokens of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Flavor {
@@ -20,9 +22,17 @@ pub enum Flavor {
     Csp,
     /// Cloud Partner Navigator, beneath `/cphub/api/auth`.
     Cpn,
+    /// VCF Identity Broker, beneath `/acs/t/{tenant}`. Its organizations are tenants, its apps OAuth 2.0 clients; each
+    /// tenant has clients and tokens of its own.
+    Broker,
 }
 
-/// The operations of both APIs, by the name under which they are logged and matched.
+impl Flavor {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Csp, Self::Cpn, Self::Broker];
+}
+
+/// The operations of all APIs, by the name under which they are logged and matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {
@@ -34,13 +44,13 @@ pub enum Operation {
     ListApps,
     /// C4, P3.
     UpdateApp,
-    /// C5, P8.
+    /// C5, P8; in Identity Broker of one client.
     DeleteApps,
-    /// C6, P4: a new secret beside the old one.
+    /// C6, P4, `start-rotate-secret`: a new secret beside the old one.
     RotateSecret,
     /// C8, P5: a new secret instead of the old one.
     RegenerateSecret,
-    /// C7, P9.
+    /// C7, P9, `retire-primary-secret`.
     EndOverlap,
     /// C9.
     SearchApps,
@@ -62,7 +72,7 @@ pub enum Operation {
     SelfRotate,
     /// Any of the token endpoints.
     Token,
-    /// A path that neither API has.
+    /// A path that no API has.
     Unknown,
 }
 
@@ -136,7 +146,8 @@ pub struct PermsSeed {
     pub flavor: Flavor,
     /// The client's id, or the API token itself.
     pub identity: String,
-    /// What the claim `perms` says, such as `csp:org_member`.
+    /// What the claim `perms` says, such as `csp:org_member`; in Identity Broker the names of rule sets, for the tenants
+    /// that exist.
     pub perms: Vec<String>,
 }
 
@@ -164,7 +175,7 @@ pub enum Human {
         flavor: Flavor,
         /// The organization.
         org_id: String,
-        /// Fields of the create request, `id` and `secret` among them.
+        /// Fields of the create request, id and secret among them.
         fields: Map<String, Value>,
     },
     /// Overwrites fields of an app; `null` takes a field away.
@@ -230,6 +241,8 @@ pub struct Listening {
     pub csp_endpoint: String,
     /// `spec.endpoint` for CPN.
     pub cpn_endpoint: String,
+    /// `spec.endpoint` for Identity Broker.
+    pub broker_endpoint: String,
     /// The file with the CA's certificate, as PEM.
     pub ca_file: String,
 }

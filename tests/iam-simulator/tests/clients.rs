@@ -37,6 +37,7 @@ impl TestEnv {
         let path = match flavor {
             CSP => format!("clients/an-app/orgs/{ORG}/roles"),
             CPN => format!("v2/clients/an-app/orgs/{ORG}/roles"),
+            BROKER => unreachable!("Identity Broker has no roles of organizations"),
         };
         self.call(flavor, "PATCH", &path, json!({ "organizationRoles": organization_roles })).await
     }

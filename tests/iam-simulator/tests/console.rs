@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// A simulator with an app in each API that was last touched a minute ago.
 async fn with_apps() -> TestEnv {
     let env = TestEnv::new().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
     }
     env.control.advance_clock(Duration::from_secs(60)).await.unwrap();
@@ -38,7 +38,7 @@ impl TestEnv {
 #[tokio::test]
 async fn a_regenerated_secret_replaces_the_old_one_at_once() {
     let env = with_apps().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         let secret = env.regenerate(flavor).await;
         assert!(!env.works(flavor, "an-app", SECRET).await);
         assert!(env.works(flavor, "an-app", &secret).await);
@@ -48,8 +48,8 @@ async fn a_regenerated_secret_replaces_the_old_one_at_once() {
 #[tokio::test]
 async fn a_regeneration_ends_both_secrets_of_a_rotation() {
     let env = with_apps().await;
-    for flavor in [CSP, CPN] {
-        env.rotate(flavor, "an-app", "N3w-secret!", 600).await.ok(200);
+    for flavor in Flavor::ALL {
+        env.rotate(flavor, "an-app", "N3w-secret!", 600).await.done();
         env.regenerate(flavor).await;
         assert!(!env.works(flavor, "an-app", SECRET).await);
         assert!(!env.works(flavor, "an-app", "N3w-secret!").await);
@@ -69,7 +69,7 @@ async fn a_regeneration_moves_last_updated_at() {
 #[tokio::test]
 async fn a_deleted_app_is_gone_with_its_secret() {
     let env = with_apps().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
         env.shown(flavor).await.ok(404);
         assert!(!env.works(flavor, "an-app", SECRET).await);
@@ -92,7 +92,7 @@ async fn a_changed_field_shows_and_moves_last_updated_at() {
 #[tokio::test]
 async fn an_act_on_an_app_that_does_not_exist_is_an_error_of_the_control_api() {
     let env = TestEnv::new().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert!(env.control.human(Human::Regenerate { flavor, id: "nobody".into() }).await.is_err());
     }
 }

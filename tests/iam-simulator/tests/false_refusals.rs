@@ -26,6 +26,10 @@ fn cpn(operation: Operation, call: fn(&TestEnv, &str) -> RequestBuilder) -> Samp
     Sample { flavor: CPN, operation, call }
 }
 
+fn broker(operation: Operation, call: fn(&TestEnv, &str) -> RequestBuilder) -> Sample {
+    Sample { flavor: BROKER, operation, call }
+}
+
 fn send(env: &TestEnv, flavor: Flavor, method: &str, org: &str, path: &str) -> RequestBuilder {
     env.request(flavor, method, &in_org(flavor, org, path))
 }
@@ -93,19 +97,39 @@ fn cpn_samples() -> Vec<Sample> {
     ]
 }
 
+fn broker_samples() -> Vec<Sample> {
+    use Operation::*;
+    vec![
+        broker(CreateApp, |env, org| send(env, BROKER, "POST", org, "oauth-apps").json(&json!({}))),
+        broker(GetApp, |env, org| send(env, BROKER, "GET", org, "oauth-apps/nobody")),
+        broker(ListApps, |env, org| send(env, BROKER, "GET", org, "oauth-apps")),
+        broker(UpdateApp, |env, org| send(env, BROKER, "PATCH", org, "oauth-apps/nobody").json(&json!({}))),
+        broker(DeleteApps, |env, org| send(env, BROKER, "DELETE", org, "oauth-apps/nobody")),
+        broker(RotateSecret, |env, org| {
+            send(env, BROKER, "POST", org, "oauth-apps/nobody?action=start-rotate-secret").json(&json!({}))
+        }),
+        broker(EndOverlap, |env, org| {
+            send(env, BROKER, "POST", org, "oauth-apps/nobody?action=retire-primary-secret").json(&json!({}))
+        }),
+        broker(Token, |env, org| {
+            let request = env.http.post(env.url(BROKER, &format!("{org}/token")));
+            request.basic_auth("operator", Some("Oper@t0r")).form(&[("grant_type", "client_credentials")])
+        }),
+    ]
+}
+
 /// A simulator whose organizations have an app and an API token each.
 async fn two_organizations() -> TestEnv {
     let env = TestEnv::new().await;
     env.set(|s| s.org_scoped_tokens = false).await;
+    env.control.seed_org(BROKER, OTHER, false).await.unwrap();
     for flavor in [CSP, CPN] {
         for org in [ORG, OTHER] {
             env.control.seed_org(flavor, org, false).await.unwrap();
             env.control.seed_api_token(flavor, org, &format!("token-{org}")).await.unwrap();
             let id = format!("{org}-app");
-            let body = match flavor {
-                CSP => with(&app(), "id", json!(id), "secret", json!(SECRET)),
-                CPN => json!({"id": id, "secret": SECRET}),
-            };
+            let least = if flavor == CSP { app() } else { json!({}) };
+            let body = with(&least, "id", json!(id), "secret", json!(SECRET));
             env.call(flavor, "POST", &in_org(flavor, org, "oauth-apps"), body).await.ok(200);
         }
     }
@@ -128,7 +152,7 @@ async fn refuses_and_then_does_not(env: &TestEnv, sample: &Sample, status: u16) 
 #[tokio::test]
 async fn every_operation_can_be_refused_falsely_in_one_organization() {
     let env = two_organizations().await;
-    for sample in csp_samples().iter().chain(&cpn_samples()) {
+    for sample in csp_samples().iter().chain(&cpn_samples()).chain(&broker_samples()) {
         for status in [401, 403, 404] {
             refuses_and_then_does_not(&env, sample, status).await;
         }
@@ -138,7 +162,7 @@ async fn every_operation_can_be_refused_falsely_in_one_organization() {
 #[tokio::test]
 async fn a_false_refusal_changes_nothing() {
     let env = TestEnv::new().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
         env.order(Fault::once(Action::refused(404)).on(Operation::RotateSecret).flavor(flavor)).await;
         env.rotate(flavor, "an-app", "N3w-secret!", 60).await.ok(404);

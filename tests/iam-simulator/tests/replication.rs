@@ -15,13 +15,14 @@ const MINUTE: u64 = 60_000;
 
 fn lists_offered(settings: &mut Settings) {
     settings.cpn_offers = CpnOffers { list: true, delete: true, end_overlap: true };
+    settings.broker.full_summaries = true;
 }
 
 /// A simulator with an app in each API, and then that lag.
 async fn lagging(replication: Replication) -> TestEnv {
     let env = TestEnv::new().await;
     env.set(lists_offered).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
     }
     env.set(|s| s.replication = replication).await;
@@ -51,18 +52,21 @@ impl TestEnv {
 
     async fn listed(&self, flavor: Flavor) -> Vec<Value> {
         let page = self.org_call(flavor, "GET", "oauth-apps", Value::Null).await.ok(200);
-        page["results"].as_array().unwrap().clone()
+        let entries = if flavor == BROKER { "items" } else { "results" };
+        page[entries].as_array().unwrap().clone()
     }
 
     async fn describe(&self, flavor: Flavor, description: &str) -> Value {
-        let triple = json!({"displayName": "App", "description": description, "grantTypes": ["client_credentials"]});
-        let body = if flavor == CSP { triple } else { json!({ "description": description }) };
+        let mut body = json!({ "description": description });
+        if flavor == CSP {
+            body = with(&body, "displayName", json!("App"), "grantTypes", json!(["client_credentials"]));
+        }
         self.org_call(flavor, "PATCH", "oauth-apps/an-app", body).await.ok(200)
     }
 
-    async fn delete(&self, flavor: Flavor) {
-        let body = json!({"clientIdsToDelete": ["an-app"]});
-        self.org_call(flavor, "DELETE", "oauth-apps", body).await.ok(200);
+    async fn listed_ids(&self, flavor: Flavor) -> Vec<Value> {
+        let id = if flavor == BROKER { "client_id" } else { "id" };
+        self.listed(flavor).await.iter().map(|app| app[id].clone()).collect()
     }
 
     /// Whether the first and the new secret of the app are accepted.
@@ -74,7 +78,7 @@ impl TestEnv {
 #[tokio::test]
 async fn without_a_lag_every_write_shows_at_once() {
     let env = lagging(Replication::default()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.describe(flavor, "new").await;
         assert_eq!(env.read(flavor).await.ok(200)["description"], "new");
         assert_eq!(env.listed(flavor).await[0]["description"], "new");
@@ -85,12 +89,12 @@ async fn without_a_lag_every_write_shows_at_once() {
 async fn a_read_misses_a_new_app_until_its_lag_is_over() {
     let env = TestEnv::new().await;
     env.set(|s| s.replication = reads()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
         env.read(flavor).await.ok(404);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.read(flavor).await.ok(200);
     }
 }
@@ -98,13 +102,13 @@ async fn a_read_misses_a_new_app_until_its_lag_is_over() {
 #[tokio::test]
 async fn a_read_shows_the_fields_of_before_until_its_lag_is_over() {
     let env = lagging(reads()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         let before = env.read(flavor).await.ok(200);
         env.describe(flavor, "new").await;
         assert_eq!(env.read(flavor).await.ok(200), before);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert_eq!(env.read(flavor).await.ok(200)["description"], "new");
     }
 }
@@ -124,12 +128,12 @@ async fn each_write_shows_after_its_own_lag() {
 #[tokio::test]
 async fn a_read_shows_a_deleted_app_until_its_lag_is_over() {
     let env = lagging(reads()).await;
-    for flavor in [CSP, CPN] {
-        env.delete(flavor).await;
+    for flavor in Flavor::ALL {
+        env.delete(flavor, "an-app").await.done();
         env.read(flavor).await.ok(200);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.read(flavor).await.ok(404);
     }
 }
@@ -137,7 +141,7 @@ async fn a_read_shows_a_deleted_app_until_its_lag_is_over() {
 #[tokio::test]
 async fn the_answer_to_an_update_shows_the_update() {
     let env = lagging(reads()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert_eq!(env.describe(flavor, "new").await["description"], "new");
     }
 }
@@ -154,17 +158,15 @@ async fn a_create_finds_an_id_that_reads_do_not_show_yet() {
 #[tokio::test]
 async fn a_list_shows_what_was_there_before_until_its_lag_is_over() {
     let env = lagging(lists()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "later").await;
-        env.delete(flavor).await;
-        let ids: Vec<Value> = env.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
-        assert_eq!(ids, ["an-app"]);
+        env.delete(flavor, "an-app").await.done();
+        assert_eq!(env.listed_ids(flavor).await, ["an-app"]);
         env.read(flavor).await.ok(404);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
-        let ids: Vec<Value> = env.listed(flavor).await.iter().map(|app| app["id"].clone()).collect();
-        assert_eq!(ids, ["later"]);
+    for flavor in Flavor::ALL {
+        assert_eq!(env.listed_ids(flavor).await, ["later"]);
     }
 }
 
@@ -196,13 +198,13 @@ async fn members_lag_with_reads_and_lists() {
 async fn the_token_endpoint_learns_of_a_new_app_after_its_lag() {
     let env = TestEnv::new().await;
     env.set(|s| s.replication = tokens()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
         env.read(flavor).await.ok(200);
         assert!(!env.works(flavor, "an-app", SECRET).await);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert!(env.works(flavor, "an-app", SECRET).await);
     }
 }
@@ -210,12 +212,12 @@ async fn the_token_endpoint_learns_of_a_new_app_after_its_lag() {
 #[tokio::test]
 async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
     let env = lagging(tokens()).await;
-    for flavor in [CSP, CPN] {
-        env.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
+    for flavor in Flavor::ALL {
+        env.rotate(flavor, "an-app", NEW, 3600).await.done();
         assert_eq!(env.secrets(flavor).await, [true, false]);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert_eq!(env.secrets(flavor).await, [true, true]);
     }
 }
@@ -223,17 +225,17 @@ async fn the_token_endpoint_learns_of_a_rotation_after_its_lag() {
 #[tokio::test]
 async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
     let env = lagging(tokens()).await;
-    for flavor in [CSP, CPN] {
-        env.rotate(flavor, "an-app", NEW, 60).await.ok(200);
+    for flavor in Flavor::ALL {
+        env.rotate(flavor, "an-app", NEW, 60).await.done();
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         let app = env.control.app(flavor, "an-app").await.unwrap().unwrap();
         assert_eq!(app.previous_secret_sha256, None, "the overlap is over");
         assert_eq!(env.secrets(flavor).await, [true, true]);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert_eq!(env.secrets(flavor).await, [false, true]);
     }
 }
@@ -241,16 +243,16 @@ async fn an_expired_secret_is_accepted_until_the_lag_is_over() {
 #[tokio::test]
 async fn a_removed_secret_is_accepted_until_the_lag_is_over() {
     let env = lagging(Replication::default()).await;
-    for flavor in [CSP, CPN] {
-        env.rotate(flavor, "an-app", NEW, 3600).await.ok(200);
+    for flavor in Flavor::ALL {
+        env.rotate(flavor, "an-app", NEW, 3600).await.done();
     }
     env.set(|s| s.replication = tokens()).await;
-    for flavor in [CSP, CPN] {
-        env.org_call(flavor, "DELETE", "oauth-apps/an-app/secret", Value::Null).await.ok(200);
+    for flavor in Flavor::ALL {
+        env.end_overlap(flavor, "an-app").await.done();
         assert_eq!(env.secrets(flavor).await, [true, true]);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert_eq!(env.secrets(flavor).await, [false, true]);
     }
 }
@@ -258,13 +260,13 @@ async fn a_removed_secret_is_accepted_until_the_lag_is_over() {
 #[tokio::test]
 async fn the_secret_of_a_deleted_app_is_accepted_until_the_lag_is_over() {
     let env = lagging(tokens()).await;
-    for flavor in [CSP, CPN] {
-        env.delete(flavor).await;
+    for flavor in Flavor::ALL {
+        env.delete(flavor, "an-app").await.done();
         env.read(flavor).await.ok(404);
         assert!(env.works(flavor, "an-app", SECRET).await);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert!(!env.works(flavor, "an-app", SECRET).await);
     }
 }
@@ -273,7 +275,7 @@ async fn the_secret_of_a_deleted_app_is_accepted_until_the_lag_is_over() {
 async fn a_deletion_that_runs_on_lags_from_its_end() {
     let env = lagging(reads()).await;
     env.set(|s| s.deletion_runs_ms = MINUTE).await;
-    env.delete(CSP).await;
+    env.delete(CSP, "an-app").await.done();
     env.control.advance_clock(Duration::from_millis(2 * MINUTE - 5000)).await.unwrap();
     env.read(CSP).await.ok(200);
     env.control.advance_clock(Duration::from_millis(5000)).await.unwrap();
@@ -283,12 +285,12 @@ async fn a_deletion_that_runs_on_lags_from_its_end() {
 #[tokio::test]
 async fn what_a_person_does_lags_too() {
     let env = lagging(reads()).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.control.human(Human::Delete { flavor, id: "an-app".into() }).await.unwrap();
         env.read(flavor).await.ok(200);
     }
     env.a_minute_later().await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.read(flavor).await.ok(404);
     }
 }
@@ -304,7 +306,7 @@ async fn a_lag_that_is_taken_back_ends_at_once() {
 #[tokio::test]
 async fn a_rotation_by_the_app_itself_knows_what_the_token_endpoint_knows() {
     let env = lagging(tokens()).await;
-    env.rotate(CPN, "an-app", NEW, 3600).await.ok(200);
+    env.rotate(CPN, "an-app", NEW, 3600).await.done();
     let rotate_itself = async |secret: &str| {
         let body = json!({"newClientSecret": "Th1rd-one!", "secretExpirationTimeInSeconds": 60});
         let request = env.http.post(env.url(CPN, "v2/clients/an-app/secret"));

@@ -17,9 +17,9 @@ const THIRD: &str = "Th1rd-one!";
 async fn rotating(conflict: bool) -> TestEnv {
     let env = TestEnv::new().await;
     env.set(|s| (s.rotation_conflict, s.cpn_rotation_conflict) = (conflict, conflict)).await;
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
-        env.rotate(flavor, "an-app", SECOND, 600).await.ok(200);
+        env.rotate(flavor, "an-app", SECOND, 600).await.done();
     }
     env
 }
@@ -33,10 +33,10 @@ async fn valid(env: &TestEnv, flavor: Flavor) -> [bool; 3] {
 }
 
 #[tokio::test]
-async fn a_second_rotation_is_refused_with_409() {
+async fn a_second_rotation_is_refused() {
     let env = rotating(true).await;
-    for flavor in [CSP, CPN] {
-        env.rotate(flavor, "an-app", THIRD, 600).await.ok(409);
+    for (flavor, status) in [(CSP, 409), (CPN, 409), (BROKER, 400)] {
+        env.rotate(flavor, "an-app", THIRD, 600).await.ok(status);
         assert_eq!(valid(&env, flavor).await, [true, true, false]);
     }
 }
@@ -45,9 +45,9 @@ async fn a_second_rotation_is_refused_with_409() {
 async fn the_overlap_is_over_before_a_rotation_that_is_accepted_again() {
     let env = rotating(true).await;
     env.control.advance_clock(Duration::from_secs(600)).await.unwrap();
-    for flavor in [CSP, CPN] {
+    for flavor in Flavor::ALL {
         assert_eq!(valid(&env, flavor).await, [false, true, false]);
-        env.rotate(flavor, "an-app", THIRD, 600).await.ok(200);
+        env.rotate(flavor, "an-app", THIRD, 600).await.done();
         assert_eq!(valid(&env, flavor).await, [false, true, true]);
     }
 }

@@ -20,12 +20,14 @@ pub struct Settings {
     pub ignore_org_id: bool,
     /// Access tokens say nothing of themselves (undocumented).
     pub opaque_tokens: bool,
-    /// Answer to an API token that is not known: 400 or 404, since both are documented `[auth-apitok]`.
+    /// CSP, CPN: answer to an API token that is not known: 400 or 404, since both are documented `[auth-apitok]`.
     pub bad_api_token_status: u16,
     /// Answer to a create with an id that exists: unknown, so 409 or 400.
     pub existing_id_status: u16,
     /// Which of the undocumented CPN operations exist.
     pub cpn_offers: CpnOffers,
+    /// How Identity Broker behaves where its documentation is silent.
+    pub broker: BrokerReadings,
     /// Answer to an operation that is not offered: 404 or 405.
     pub not_offered_status: u16,
     /// How long a deletion runs on after its answer, in milliseconds; a create of that id is refused meanwhile.
@@ -53,11 +55,11 @@ pub struct Settings {
     pub update_takes_service_definition_id: bool,
     /// Page size of a list that asks for none.
     pub default_page_limit: usize,
-    /// Largest page; a larger `pageLimit` is cut to it.
+    /// Largest page; a larger `pageLimit` is cut to it, a larger `page_size` refused (undocumented).
     pub max_page_limit: usize,
-    /// How a list ends.
+    /// CSP, CPN: how a list ends.
     pub last_page: LastPage,
-    /// Whether a page says how many entries the whole list has `[csp-paged]`.
+    /// CSP, CPN: whether a page says how many entries the whole list has `[csp-paged]`.
     pub shows_total: bool,
     /// CSP: the clients of an organization are listed from 1 by up to 200, with all that is documented of them, and
     /// their roles can be bound to resources `[csp-clients]`, `[py-perf]`.
@@ -67,7 +69,7 @@ pub struct Settings {
     pub already_member_status: u16,
     /// CSP: whether the roles of one client can be read `[py-csptools]`; 404 otherwise.
     pub client_roles_readable: bool,
-    /// Unit of `createdAt` and `lastUpdatedAt`, which is not documented.
+    /// CSP, CPN: unit of `createdAt` and `lastUpdatedAt`, which is not documented.
     pub timestamps: TimeUnit,
     /// Organization roles that let an app manage the apps of its organization.
     pub managing_roles: Vec<String>,
@@ -95,6 +97,7 @@ impl Default for Settings {
             bad_api_token_status: 404,
             existing_id_status: 409,
             cpn_offers: CpnOffers::default(),
+            broker: BrokerReadings::default(),
             not_offered_status: 405,
             deletion_runs_ms: 0,
             replication: Replication::default(),
@@ -131,6 +134,56 @@ pub struct CpnOffers {
     pub delete: bool,
     /// `DELETE …/{id}/secret`, as in CSP.
     pub end_overlap: bool,
+}
+
+/// Readings of the documentation of Identity Broker; by default it does the least that any of them allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct BrokerReadings {
+    /// `Accept` may be absent or a wildcard, as in the samples of its pages, and need not name the media type.
+    pub wildcard_accept: bool,
+    /// No error has a body, as its pages say; the getting-started guide of its fork shows one (`[omnissa-guide]`). 404
+    /// never has one `[vidb-get]`.
+    pub bare_errors: bool,
+    /// Answer to a token request whose client or secret is wrong: 401 as in RFC 6749, or 400 `[omnissa-spec]`.
+    pub bad_client_status: u16,
+    /// The token endpoint takes API tokens, as since VCF 9.1 `[vcf-api-token]`.
+    pub api_tokens: bool,
+    /// The answer to a create repeats a secret that the request named.
+    pub repeats_secret: bool,
+    /// What a new secret in an update does while a rotation runs.
+    pub secret_update: SecretUpdate,
+    /// A list shows more of a client than its id and scopes, as since VCF 9.1 `[vidb-changes]`.
+    pub full_summaries: bool,
+    /// A page after the last one is empty instead of refused.
+    pub empty_page_after_last: bool,
+}
+
+impl Default for BrokerReadings {
+    fn default() -> Self {
+        Self {
+            wildcard_accept: false,
+            bare_errors: false,
+            bad_client_status: 401,
+            api_tokens: false,
+            repeats_secret: false,
+            secret_update: SecretUpdate::Refused,
+            full_summaries: false,
+            empty_page_after_last: false,
+        }
+    }
+}
+
+/// What a new secret in an update does while a rotation runs (undocumented).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecretUpdate {
+    /// It is refused with 400.
+    Refused,
+    /// It becomes the only secret, and the rotation is over.
+    EndsRotation,
+    /// It replaces the primary secret, which still retires in favor of the secondary one.
+    ReplacesPrimary,
 }
 
 /// Replication lags, in milliseconds; for so long after a write the state of before is shown, and 0 is no lag.

@@ -52,7 +52,7 @@ pub struct CallView {
     pub done_ms: Option<u64>,
     /// The operation.
     pub operation: Operation,
-    /// The API; absent for a path that neither has.
+    /// The API; absent for a path that none has.
     pub flavor: Option<Flavor>,
     /// The method.
     pub method: String,

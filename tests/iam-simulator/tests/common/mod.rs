@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 
 pub const CSP: Flavor = Flavor::Csp;
 pub const CPN: Flavor = Flavor::Cpn;
+pub const BROKER: Flavor = Flavor::Broker;
 pub const ORG: &str = "org-1";
 /// Satisfies the secret policy.
 pub const SECRET: &str = "Passw0rd!";
+
+const MEDIA_TYPE: &str = "application/vnd.vmware.horizon.manager.accesscontrol.broker.oauth2client";
 
 pub struct TestEnv {
     pub simulator: Simulator,
@@ -21,6 +24,7 @@ pub struct TestEnv {
     pub http: reqwest::Client,
     csp_token: String,
     cpn_token: String,
+    broker_token: String,
 }
 
 /// What came back.
@@ -34,15 +38,15 @@ impl TestEnv {
     pub async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
-        for flavor in [CSP, CPN] {
+        for flavor in Flavor::ALL {
             control.seed_org(flavor, ORG, false).await.unwrap();
             control.seed_client(flavor, ORG, "operator", "Oper@t0r").await.unwrap();
         }
         let token = async |flavor| control.token(flavor, ORG, "operator", "Oper@t0r").await.unwrap();
-        let (csp_token, cpn_token) = (token(CSP).await, token(CPN).await);
+        let (csp_token, cpn_token, broker_token) = (token(CSP).await, token(CPN).await, token(BROKER).await);
         control.clear_calls().await.unwrap();
         let http = iam_simulator::client::http(simulator.ca_pem()).unwrap();
-        Self { control, http, simulator, csp_token, cpn_token }
+        Self { control, http, simulator, csp_token, cpn_token, broker_token }
     }
 
     pub fn url(&self, flavor: Flavor, path: &str) -> String {
@@ -50,6 +54,7 @@ impl TestEnv {
         match flavor {
             CSP => format!("{base}/csp/gateway/am/api/{path}"),
             CPN => format!("{base}/cphub/api/auth/{path}"),
+            BROKER => format!("{base}/acs/t/{path}"),
         }
     }
 
@@ -57,6 +62,7 @@ impl TestEnv {
         match flavor {
             CSP => &self.csp_token,
             CPN => &self.cpn_token,
+            BROKER => &self.broker_token,
         }
     }
 
@@ -68,7 +74,7 @@ impl TestEnv {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.http.request(method, self.url(flavor, path));
         match flavor {
-            CSP => request.bearer_auth(token),
+            CSP | BROKER => request.bearer_auth(token),
             CPN => request.header("csp-auth-token", token),
         }
     }
@@ -90,6 +96,7 @@ impl TestEnv {
                 let body = json!({"refreshToken": api_token});
                 (self.http.post(self.url(CPN, "v1/authn/accesstoken")).json(&body), "accessToken")
             }
+            BROKER => unreachable!("Identity Broker has no API tokens here"),
         };
         reply(request.send().await.unwrap()).await.body[field].as_str().unwrap().to_string()
     }
@@ -97,6 +104,10 @@ impl TestEnv {
     /// Sends JSON, or nothing for null.
     pub async fn call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
         let mut request = self.request(flavor, method, path);
+        if flavor == BROKER {
+            let media_type = media_type(method, path);
+            request = request.header("accept", &media_type).header("content-type", media_type);
+        }
         if !body.is_null() {
             request = request.json(&body);
         }
@@ -111,6 +122,10 @@ impl TestEnv {
         self.call(CPN, method, &in_org(CPN, ORG, path), body).await
     }
 
+    pub async fn broker(&self, method: &str, path: &str, body: Value) -> Reply {
+        self.call(BROKER, method, &in_org(BROKER, ORG, path), body).await
+    }
+
     /// Calls something in the organization [`ORG`].
     pub async fn org_call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
         self.call(flavor, method, &in_org(flavor, ORG, path), body).await
@@ -121,18 +136,41 @@ impl TestEnv {
         let reply = match flavor {
             CSP => self.csp("POST", "oauth-apps", with(&app(), "id", json!(id), "secret", json!(SECRET))).await,
             CPN => self.cpn("POST", "oauth-apps", json!({"id": id, "secret": SECRET})).await,
+            BROKER => {
+                self.broker("POST", "oauth-apps", with(&client(), "client_id", json!(id), "secret", json!(SECRET)))
+                    .await
+            }
         };
-        reply.ok(200);
+        reply.done();
     }
 
     /// Rotates with an overlap of so many seconds.
     pub async fn rotate(&self, flavor: Flavor, id: &str, secret: &str, seconds: u64) -> Reply {
-        let overlap = match flavor {
-            CSP => "secretRotationExpirationInSeconds",
-            CPN => "secretExpirationTimeInSeconds",
+        let (path, body) = match flavor {
+            CSP => ("/secret", json!({"newClientSecret": secret, "secretRotationExpirationInSeconds": seconds})),
+            CPN => ("/secret", json!({"newClientSecret": secret, "secretExpirationTimeInSeconds": seconds})),
+            BROKER => (
+                "?action=start-rotate-secret",
+                json!({"secondary_secret": secret, "primary_secret_auto_retire_duration": seconds / 60}),
+            ),
         };
-        let body = json!({"newClientSecret": secret, overlap: seconds});
-        self.org_call(flavor, "POST", &format!("oauth-apps/{id}/secret"), body).await
+        self.org_call(flavor, "POST", &format!("oauth-apps/{id}{path}"), body).await
+    }
+
+    /// Ends the overlap of a rotation.
+    pub async fn end_overlap(&self, flavor: Flavor, id: &str) -> Reply {
+        let (method, path) = match flavor {
+            CSP | CPN => ("DELETE", "/secret"),
+            BROKER => ("POST", "?action=retire-primary-secret"),
+        };
+        self.org_call(flavor, method, &format!("oauth-apps/{id}{path}"), Value::Null).await
+    }
+
+    pub async fn delete(&self, flavor: Flavor, id: &str) -> Reply {
+        match flavor {
+            CSP | CPN => self.org_call(flavor, "DELETE", "oauth-apps", json!({ "clientIdsToDelete": [id] })).await,
+            BROKER => self.broker("DELETE", &format!("oauth-apps/{id}"), Value::Null).await,
+        }
     }
 
     pub async fn works(&self, flavor: Flavor, id: &str, secret: &str) -> bool {
@@ -148,11 +186,22 @@ impl TestEnv {
     }
 }
 
-/// The path of something in an organization.
+/// The media type of the request and of its answer.
+fn media_type(method: &str, path: &str) -> String {
+    let form = match (method, path) {
+        ("POST", path) if path.contains("?action=") => "secret.rotation",
+        ("GET", path) if path.split('?').next().unwrap().ends_with("oauth2-clients") => "list",
+        _ => "with.rule.sets",
+    };
+    format!("{MEDIA_TYPE}.{form}+json")
+}
+
+/// The path of something in an organization; the apps of Identity Broker have another collection.
 pub fn in_org(flavor: Flavor, org: &str, path: &str) -> String {
     match flavor {
         CSP => format!("orgs/{org}/{path}"),
         CPN => format!("v2/orgs/{org}/{path}"),
+        BROKER => format!("{org}/{}", path.replace("oauth-apps", "broker/oauth2-clients")),
     }
 }
 
@@ -175,14 +224,27 @@ impl Reply {
         self.body
     }
 
+    /// Succeeded, with whatever status its API has for that.
+    #[track_caller]
+    pub fn done(self) -> Value {
+        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.body);
+        self.body
+    }
+
     pub fn message(&self) -> &str {
-        self.body["message"].as_str().unwrap_or_default()
+        let body = if self.body["errors"].is_array() { &self.body["errors"][0] } else { &self.body };
+        body["message"].as_str().unwrap_or_default()
     }
 }
 
 /// The least that CSP takes.
 pub fn app() -> Value {
     json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"], "allowedScopes": {}})
+}
+
+/// The least that Identity Broker takes, without its id.
+pub fn client() -> Value {
+    json!({"scope": ["openid"], "grant_types": ["client_credentials"]})
 }
 
 /// `base` with two fields set.
