@@ -72,7 +72,8 @@ impl RequestContext<'_> {
                 Refusal::new(409, format!("the deletion of OAuth app {id} is in progress, retry later"))
             }
             None if !self.realm.clients.contains_key(id) => return Ok(()),
-            _ => Refusal::new(self.settings.existing_id_status, format!("OAuth app {id} already exists")),
+            _ => Refusal::new(self.settings.existing_id_status, format!("OAuth app {id} already exists"))
+                .code("oauth2.client.with.client.id.already.exists"),
         };
         Err(refusal)
     }
@@ -126,7 +127,7 @@ impl RequestContext<'_> {
         policy::check_secret(self.flavor, secret)?;
         let overlap = overlap.or(policy::int(&app.fields, "secretRotationExpirationInSeconds"));
         let overlap = u64::try_from(overlap.unwrap_or(policy::OVERLAP)).unwrap_or(0);
-        if overlap == 0 {
+        if overlap == 0 && self.flavor != Flavor::Broker {
             return Err(Refusal::bad("the secret's expiration must be a positive number of seconds"));
         }
         let conflict = match self.flavor {
@@ -137,7 +138,11 @@ impl RequestContext<'_> {
         if let Some(status) = conflict.filter(|_| app.overlap(self.now).is_some()) {
             return Err(Refusal::new(status, format!("a secret rotation of OAuth app {id} is in progress")));
         }
-        app.replace_secret(secret.to_string(), Some(self.now + overlap * 1000), self.now);
+        let delay_ms = match self.flavor {
+            Flavor::Csp | Flavor::Cpn => 0,
+            Flavor::Broker => self.settings.broker.retires_late_ms,
+        };
+        app.rotate_secret(secret.to_string(), self.now + overlap * 1000, delay_ms, self.now);
         app.touch(self.by, self.now);
         Ok(())
     }
@@ -147,7 +152,7 @@ impl RequestContext<'_> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
         refuse_public(self.flavor, app)?;
         let secret = generated_secret();
-        app.replace_secret(secret.clone(), None, self.now);
+        app.replace_secret(secret.clone(), self.now);
         app.touch(self.by, self.now);
         Ok(secret)
     }
@@ -209,9 +214,7 @@ fn update_secret(flavor: Flavor, settings: &Settings, app: &mut App, secret: Str
     match (reading, &mut app.previous) {
         (SecretUpdate::Refused, _) => return Err(Refusal::bad("a secret rotation is in progress")),
         (SecretUpdate::ReplacesPrimary, Some(primary)) => primary.secret = secret,
-        (SecretUpdate::ReplacesPrimary, None) | (SecretUpdate::EndsRotation, _) => {
-            app.replace_secret(secret, None, now)
-        }
+        (SecretUpdate::ReplacesPrimary, None) | (SecretUpdate::EndsRotation, _) => app.replace_secret(secret, now),
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ const CLIENT: &str = "application/vnd.vmware.horizon.manager.accesscontrol.broke
 const LIST: &str = "application/vnd.vmware.horizon.manager.accesscontrol.broker.oauth2client.list+json";
 const ROTATION: &str = "application/vnd.vmware.horizon.manager.accesscontrol.broker.oauth2client.secret.rotation+json";
 
-/// How long the primary secret stays valid by default, and at most, in minutes `[vidb-rotate]`.
+/// How long the primary secret stays valid by default, and at most, in minutes `[vib-rotate]`.
 const DAY: i64 = 24 * 60;
 const WEEK: i64 = 7 * DAY;
 
@@ -97,15 +97,15 @@ fn rotate(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refus
     }
     let body = call.json_as(ROTATION, &schema::BROKER_ROTATE)?;
     let minutes = policy::int(&body, "primary_secret_auto_retire_duration").unwrap_or(DAY);
-    if !(1..=WEEK).contains(&minutes) {
-        return Err(Refusal::bad(format!("primary_secret_auto_retire_duration must be 1 to {WEEK} minutes")));
+    if !(0..=WEEK).contains(&minutes) {
+        return Err(Refusal::bad(format!("primary_secret_auto_retire_duration must be 0 to {WEEK} minutes")));
     }
     let secret = body["secondary_secret"].as_str().unwrap_or_default();
     request.rotate(call.client(), secret, Some(minutes * 60))?;
     Ok(Answer::empty(204))
 }
 
-/// The body has no member, or is not there at all: the page says no more than that it is empty `[vidb-rotate]`.
+/// The body has no member, or is not there at all: the page says no more than that it is empty `[vib-rotate]`.
 fn retire(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     call.allow_query(&["action"])?;
     call.content_type(ROTATION)?;
@@ -131,7 +131,7 @@ fn list(request: &RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     Ok(Answer::ok(body).media_type(LIST))
 }
 
-/// `BrokerOAuth2ClientMedia` `[vidb-get]`: never a secret; times are seconds since the epoch, as in its examples.
+/// `BrokerOAuth2ClientMedia` `[vib-read]`: never a secret; times are seconds since the epoch, as in its examples.
 fn client_json(settings: &Settings, call: &Call, app: &App, then: u64) -> Value {
     let mut value = Value::Object(app.fields.clone());
     if settings.reverse_lists {
@@ -143,7 +143,7 @@ fn client_json(settings: &Settings, call: &Call, app: &App, then: u64) -> Value 
     value["created_date"] = json!(app.created_at / 1000);
     value["rotate_secret"] = json!(rotation.is_some());
     if let Some(primary) = rotation {
-        value["primary_secret_auto_retires_at"] = json!(primary.expires_at / 1000);
+        value["primary_secret_auto_retires_at"] = json!(primary.due_at / 1000);
     }
     if let Some(at) = app.secret_changed_at {
         value["last_secret_rotated_at"] = json!(at / 1000);
@@ -152,7 +152,7 @@ fn client_json(settings: &Settings, call: &Call, app: &App, then: u64) -> Value 
     value
 }
 
-/// `BrokerOAuth2ClientSummary` `[vidb-list]`.
+/// `BrokerOAuth2ClientSummary` `[vib-list]`.
 fn summary_json(settings: &Settings, call: &Call, app: &App) -> Value {
     let client = client_json(settings, call, app, app.created_at);
     let mut summary: Map<String, Value> = Map::new();
@@ -195,7 +195,7 @@ pub fn endless(call: &Call, noise: &str) -> (Answer, String) {
 
 /// The form of an error: that of OAuth for a token request, no body for what was not found, else a list of errors.
 pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
-    let Refusal { status, message } = refusal;
+    let Refusal { status, message, code } = refusal;
     if *status == 404 {
         return Answer::empty(404);
     }
@@ -206,9 +206,6 @@ pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer 
     if settings.broker.bare_errors {
         return Answer::empty(*status);
     }
-    let code = match status {
-        409 => "oauth2.client.with.client.id.already.exists".to_string(),
-        _ => format!("http.status.{status}"),
-    };
+    let code = code.map_or_else(|| format!("http.status.{status}"), String::from);
     Answer::status(*status, json!({"errors": [{"code": code, "message": message, "parameters": {}}]}))
 }

@@ -16,11 +16,17 @@ use crate::types::{Flavor, Spelling};
 pub struct Refusal {
     pub status: u16,
     pub message: String,
+    /// What Identity Broker calls the error, where that is known.
+    pub code: Option<&'static str>,
 }
 
 impl Refusal {
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), code: None }
+    }
+
+    pub fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     pub fn bad(message: impl Into<String>) -> Self {

@@ -246,7 +246,7 @@ impl Control {
 }
 
 /// Obtains an access token with client credentials, as a workload with the published Secret would: `auth/token` of CSP
-/// `[auth-token]`, `accounts/{orgId}/accesstoken` of CPN `[cpn-account-token]`, `token` of a tenant `[vidb-token]`.
+/// `[auth-token]`, `accounts/{orgId}/accesstoken` of CPN `[cpn-account-token]`, `token` of a tenant `[vib-token]`.
 ///
 /// # Errors
 /// [`Error::Status`] when the credentials are refused.

@@ -87,7 +87,7 @@ fn human(state: &mut State, deed: Human) -> Result<Value, String> {
         Human::Regenerate { flavor, id } => {
             let app = realm_of(state, flavor, &id)?.write(&id).ok_or("no such app")?;
             let secret = generated_secret();
-            app.replace_secret(secret.clone(), None, now);
+            app.replace_secret(secret.clone(), now);
             app.touch("human", now);
             Ok(credentials(&id, &secret))
         }

@@ -67,7 +67,7 @@ fn check_org(flavor: Flavor, settings: &Settings, access: &Access, org: &str, kn
 
 /// The API's form of an error.
 pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
-    let Refusal { status, message } = refusal;
+    let Refusal { status, message, .. } = refusal;
     let body = match route.flavor {
         Some(Flavor::Broker) => return broker::refused(settings, route, refusal),
         Some(Flavor::Cpn) => json!({"message": message, "status": status}),

@@ -23,7 +23,7 @@ const ORGANIZATION_APPS: Names = Names {
     ttl_unit: 1,
 };
 
-/// `[vidb-client]`.
+/// `[vib-client]`.
 const BROKER_CLIENTS: Names = Names {
     id: "client_id",
     display_name: "display_name",

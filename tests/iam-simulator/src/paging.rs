@@ -1,5 +1,5 @@
 //! Lists in pages. In CSP and CPN links are relative and repeat start and limit `[csp-paged]`; apps are counted from 0
-//! and clients from 1, and how a list ends is a setting. Identity Broker numbers its pages `[vidb-list]`.
+//! and clients from 1, and how a list ends is a setting. Identity Broker numbers its pages `[vib-list]`.
 
 use serde_json::{Value, json};
 

@@ -21,7 +21,7 @@ pub enum TokenForm {
     CpnAccount,
     /// `v2/authn/authorize` `[cpn-v2-authorize]`.
     CpnAuthorize,
-    /// `token` of a tenant `[vidb-token]`.
+    /// `token` of a tenant `[vib-token]`.
     Broker,
 }
 
@@ -149,7 +149,7 @@ fn cpn(method: &Method, path: &[&str]) -> Route {
     }
 }
 
-/// `/acs/t/{tenant}`: one path rotates and ends a rotation, by its query `[vidb-rotate]`.
+/// `/acs/t/{tenant}`: one path rotates and ends a rotation, by its query `[vib-rotate]`.
 fn broker(method: &Method, tenant: &str, path: &[&str], query: &[(String, String)]) -> Route {
     use Operation::*;
     let flavor = Flavor::Broker;

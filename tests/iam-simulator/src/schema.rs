@@ -229,7 +229,7 @@ pub const CSP_ROTATE: Shape = Shape::Object(&[
 pub const CPN_ROTATE: Shape =
     Shape::Object(&[must("newClientSecret", &Shape::Text), must("secretExpirationTimeInSeconds", &Shape::Int)]);
 
-/// C8: an empty object must be sent `[csp-secret-put]`. The end of a rotation in Identity Broker `[vidb-rotate]`.
+/// C8: an empty object must be sent `[csp-secret-put]`. The end of a rotation in Identity Broker `[vib-rotate]`.
 pub const NOTHING: Shape = Shape::Object(&[]);
 
 /// C9 `[csp-search]`.
@@ -314,7 +314,7 @@ const BROKER_GRANTS: Shape = Shape::List(
 const RULE_SETS: Shape =
     Shape::List(&Shape::OneOf(&["TENANT_ADMIN", "IDP_AND_DIRECTORY_ADMIN", "READ_ONLY_TENANT_ADMIN"]), 0, MANY);
 
-/// `BrokerOAuth2ClientMedia` without its members that can only be read `[vidb-client]`, `[vi-new]`.
+/// `BrokerOAuth2ClientMedia` without its members that can only be read `[vib-client]`, `[vib-powercli]`.
 pub const BROKER_CREATE: Shape = Shape::Object(&[
     must("client_id", &Shape::Text),
     must("scope", &BROKER_SCOPES),
@@ -337,7 +337,7 @@ pub const BROKER_CREATE: Shape = Shape::Object(&[
     may("metadata", &METADATA),
 ]);
 
-/// The same without what an update cannot change `[vidb-patch]`, `[vi-set]`, `[omnissa-spec]`.
+/// The same without what an update cannot change `[vib-patch]`, `[vib-powercli]`, `[vib-sibling]`.
 pub const BROKER_UPDATE: Shape = Shape::Object(&[
     may("scope", &BROKER_SCOPES),
     may("grant_types", &BROKER_GRANTS),
@@ -356,7 +356,7 @@ pub const BROKER_UPDATE: Shape = Shape::Object(&[
     may("metadata", &METADATA),
 ]);
 
-/// `BrokerOAuth2ClientStartSecretRotationMedia` at the start of a rotation `[vidb-rotate]`.
+/// `BrokerOAuth2ClientStartSecretRotationMedia` at the start of a rotation `[vib-rotate]`.
 pub const BROKER_ROTATE: Shape =
     Shape::Object(&[must("secondary_secret", &Shape::Text), may("primary_secret_auto_retire_duration", &Shape::Int)]);
 

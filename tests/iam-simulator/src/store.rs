@@ -91,6 +91,8 @@ pub struct App {
 #[derive(Clone)]
 pub struct Previous {
     pub secret: String,
+    /// When it was to expire; it may do so later.
+    pub due_at: u64,
     pub expires_at: u64,
 }
 
@@ -273,12 +275,19 @@ impl App {
         self.previous.as_ref().filter(|p| p.expires_at > now)
     }
 
-    /// Replaces the secret; the old one stays valid until `until`, if given.
-    pub fn replace_secret(&mut self, secret: String, until: Option<u64>, now: u64) {
-        let old = std::mem::replace(&mut self.secret, secret);
-        self.previous = until.map(|expires_at| Previous { secret: old, expires_at });
+    /// Replaces the secret at once.
+    pub fn replace_secret(&mut self, secret: String, now: u64) {
+        self.secret = secret;
+        self.previous = None;
         self.secret_changes += 1;
         self.secret_changed_at = Some(now);
+    }
+
+    /// Replaces the secret, beside which the old one stays valid until `due_at` and `delay_ms` more.
+    pub fn rotate_secret(&mut self, secret: String, due_at: u64, delay_ms: u64, now: u64) {
+        let previous = Previous { secret: self.secret.clone(), due_at, expires_at: due_at + delay_ms };
+        self.replace_secret(secret, now);
+        self.previous = Some(previous);
     }
 
     pub fn touch(&mut self, by: &str, now: u64) {

@@ -110,6 +110,9 @@ async fn an_id_is_taken_once_in_a_tenant() {
     assert_eq!(again.body["errors"][0]["code"], "oauth2.client.with.client.id.already.exists");
     again.ok(409);
     env.broker("POST", "oauth-apps", fields("operator", json!({}))).await.ok(409);
+    env.set(|s| s.existing_id_status = 400).await;
+    let again = env.broker("POST", "oauth-apps", fields("same-id", json!({}))).await;
+    assert_eq!(again.ok(400)["errors"][0]["code"], "oauth2.client.with.client.id.already.exists");
     env.delete(BROKER, "same-id").await.ok(204);
     env.create(BROKER, "same-id").await;
     assert_eq!(env.control.stats().await.unwrap().creations["same-id"], 2);

@@ -75,7 +75,7 @@ async fn the_primary_secret_can_be_retired_once() {
 #[tokio::test]
 async fn a_rotation_lasts_a_day_by_default_and_a_week_at_most() {
     let env = with_client().await;
-    for minutes in [-1, 0, 7 * 24 * 60 + 1] {
+    for minutes in [-1, 7 * 24 * 60 + 1] {
         let body = json!({"secondary_secret": SECOND, "primary_secret_auto_retire_duration": minutes});
         rotate(&env, body).await.ok(400);
     }
@@ -88,6 +88,34 @@ async fn a_rotation_lasts_a_day_by_default_and_a_week_at_most() {
     };
     assert_eq!(lasts(json!({ "secondary_secret": SECOND })).await, 1);
     assert_eq!(lasts(json!({"secondary_secret": SECOND, "primary_secret_auto_retire_duration": 10_080})).await, 7);
+}
+
+#[tokio::test]
+async fn a_rotation_of_no_minutes_retires_the_primary_secret_at_once() {
+    let env = with_client().await;
+    env.rotate(BROKER, "an-app", SECOND, 0).await.ok(204);
+    assert_eq!(valid(&env).await, [false, true, false]);
+    env.end_overlap(BROKER, "an-app").await.ok(400);
+}
+
+#[tokio::test]
+async fn a_primary_secret_can_retire_later_than_announced() {
+    let env = with_client().await;
+    env.set(|s| s.broker.retires_late_ms = 3_600_000).await;
+    env.rotate(BROKER, "an-app", SECOND, 600).await.ok(204);
+    env.control.advance_clock(Duration::from_secs(3600)).await.unwrap();
+    let fresh = env.control.token(BROKER, ORG, "operator", "Oper@t0r").await.unwrap();
+    let media_type = "application/vnd.vmware.horizon.manager.accesscontrol.broker.oauth2client.with.rule.sets+json";
+    let get = env.request_with(&fresh, BROKER, "GET", &format!("{ORG}/broker/oauth2-clients/an-app"));
+    let shown = reply(get.header("accept", media_type).send().await.unwrap()).await.ok(200);
+    let ends = view(&env).await.previous_expires_at.unwrap();
+    assert_eq!(
+        (&shown["rotate_secret"], &shown["primary_secret_auto_retires_at"]),
+        (&json!(true), &json!(ends / 1000 - 3600))
+    );
+    assert_eq!(valid(&env).await, [true, true, false]);
+    env.control.advance_clock(Duration::from_secs(600)).await.unwrap();
+    assert_eq!(valid(&env).await, [false, true, false]);
 }
 
 #[tokio::test]

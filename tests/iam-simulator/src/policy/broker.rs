@@ -1,5 +1,5 @@
-//! The rules of Identity Broker on the fields of an OAuth 2.0 client, its id and its secret `[vidb-client]`.
-//! Where its pages do not print a rule, the specification of its fork does `[omnissa-spec]`.
+//! The rules of Identity Broker on the fields of an OAuth 2.0 client, its id and its secret `[vib-client]`.
+//! Where its pages do not print a rule, the specification of its fork does `[vib-sibling]`.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub fn check_id(id: &str) -> Ruled {
     Ok(())
 }
 
-/// `^[\x20-\x7E]+$`, at most 4096 characters `[vidb-token]`.
+/// `^[\x20-\x7E]+$`, at most 4096 characters `[vib-token]`.
 pub fn check_secret(secret: &str) -> Ruled {
     if !(1..=4096).contains(&secret.len()) || !secret.bytes().all(|b| (0x20..=0x7e).contains(&b)) {
         return refuse("a secret must have 1 to 4096 printable ASCII characters");
@@ -87,7 +87,7 @@ pub fn clear(fields: &mut Fields) {
     fields.retain(|name, value| *value != json!("") && *value != json!([]) && !zero(name, value));
 }
 
-/// Fills in the defaults `[vi-new]`; a field with an empty value is the same as none.
+/// Fills in the defaults `[vib-powercli]`; a field with an empty value is the same as none.
 pub fn normalise(fields: &mut Fields) {
     clear(fields);
     for name in ["pkce_enforced", "public_client"] {

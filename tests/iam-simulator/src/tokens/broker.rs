@@ -1,4 +1,4 @@
-//! The token endpoint of a tenant of Identity Broker `[vidb-token]`, and what its tokens may do.
+//! The token endpoint of a tenant of Identity Broker `[vib-token]`, and what its tokens may do.
 //! Managing clients takes the scope `admin` and a rule set that allows it (docs/api.md).
 
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use crate::crypto::uuid;
 use crate::policy::texts;
 use crate::store::App;
 
-/// The scope without which a token manages nothing `[omnissa-spec]`.
+/// The scope without which a token manages nothing `[vib-sibling]`.
 const ADMIN: &str = "admin";
-/// The rule set that allows everything in a tenant `[omnissa-spec]`.
+/// The rule set that allows everything in a tenant `[vib-sibling]`.
 pub const TENANT_ADMIN: &str = "TENANT_ADMIN";
-/// The rule set that allows to read everything in a tenant `[omnissa-spec]`.
+/// The rule set that allows to read everything in a tenant `[vib-sibling]`.
 const READ_ONLY: &str = "READ_ONLY_TENANT_ADMIN";
 
-/// The grant type of an API token `[vcf-api-token]`.
+/// The grant type of an API token `[vib-api-token]`.
 const API_TOKEN_GRANT: &str = "urn:custom:vcf:params:oauth:grant-type:api-token";
 
 type Form = [(String, String)];
@@ -89,7 +89,7 @@ pub fn app_grant(app: &App, lifetime: u64) -> Grant {
     grant(app.id.clone(), &app.org, rule_sets, lifetime)
 }
 
-/// A token of Identity Broker says no more than whose it is and how long it is valid `[vidb-claims]`.
+/// A token of Identity Broker says no more than whose it is and how long it is valid `[vib-claims]`.
 pub fn claims(grant: &Grant, issued: u64, expires: u64) -> Value {
     let tenant = &grant.context_org;
     json!({

@@ -142,18 +142,21 @@ pub struct CpnOffers {
 pub struct BrokerReadings {
     /// `Accept` may be absent or a wildcard, as in the samples of its pages, and need not name the media type.
     pub wildcard_accept: bool,
-    /// No error has a body, as its pages say; the getting-started guide of its fork shows one (`[omnissa-guide]`). 404
-    /// never has one `[vidb-get]`.
+    /// No error has a body, as its pages say; the getting-started guide of its fork shows one (`[vib-errors]`). 404
+    /// never has one `[vib-read]`.
     pub bare_errors: bool,
-    /// Answer to a token request whose client or secret is wrong: 401 as in RFC 6749, or 400 `[omnissa-spec]`.
+    /// Answer to a token request whose client or secret is wrong: 401 `[kb-414489]`, or 400 as for any other error of
+    /// that endpoint `[vib-sibling]`.
     pub bad_client_status: u16,
-    /// The token endpoint takes API tokens, as since VCF 9.1 `[vcf-api-token]`.
+    /// The token endpoint takes API tokens, as since VCF 9.1 `[vib-api-token]`.
     pub api_tokens: bool,
     /// The answer to a create repeats a secret that the request named.
     pub repeats_secret: bool,
+    /// How much later than announced a primary secret retires by itself, in milliseconds; up to an hour `[vib-rotate]`.
+    pub retires_late_ms: u64,
     /// What a new secret in an update does while a rotation runs.
     pub secret_update: SecretUpdate,
-    /// A list shows more of a client than its id and scopes, as since VCF 9.1 `[vidb-changes]`.
+    /// A list shows more of a client than its id and scopes, as since VCF 9.1 `[vib-changes]`.
     pub full_summaries: bool,
     /// A page after the last one is empty instead of refused.
     pub empty_page_after_last: bool,
@@ -167,6 +170,7 @@ impl Default for BrokerReadings {
             bad_client_status: 401,
             api_tokens: false,
             repeats_secret: false,
+            retires_late_ms: 0,
             secret_update: SecretUpdate::Refused,
             full_summaries: false,
             empty_page_after_last: false,
