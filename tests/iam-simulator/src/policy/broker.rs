@@ -1,5 +1,5 @@
 //! The rules of Identity Broker on the fields of an OAuth 2.0 client, its id and its secret `[vib-client]`.
-//! Where its pages do not print a rule, the specification of its fork does `[vib-sibling]`.
+//! Where its pages do not print a rule, the specification of its sibling does `[vib-sibling]`.
 
 use serde_json::{Value, json};
 
@@ -67,18 +67,21 @@ fn check_redirects(fields: &Fields) -> Ruled {
     if redirects.is_empty() && grants(fields, "authorization_code") {
         return refuse("redirect_uris is required for the authorization_code grant type");
     }
-    let scheme = |uri: &str| {
-        uri.split_once("://").filter(|(s, rest)| !s.is_empty() && !rest.is_empty()).map(|u| u.0.to_string())
-    };
-    if let Some(uri) = redirects.iter().find(|uri| scheme(uri).is_none()) {
+    if let Some(uri) = redirects.into_iter().find(|uri| scheme(uri).is_none()) {
         return refuse(format!("redirect_uris: {uri} is not an absolute URI"));
     }
-    let public = flag(fields, "public_client");
-    let allowed = |uri: &str| scheme(uri).is_some_and(|s| s == "https" || (s == "http" && !public));
+    let schemes: &[&str] = if flag(fields, "public_client") { &["https"] } else { &["https", "http"] };
+    let allowed = |uri: &&str| scheme(uri).is_some_and(|scheme| schemes.contains(&scheme));
     match texts(fields, "post_logout_redirect_uris").into_iter().find(|uri| !allowed(uri)) {
-        Some(uri) => refuse(format!("post_logout_redirect_uris: {uri} must use https")),
+        Some(uri) => refuse(format!("post_logout_redirect_uris: {uri} must use {}", schemes.join(" or "))),
         None => Ok(()),
     }
+}
+
+/// The scheme of an absolute URI; wildcards may stand for any part after it.
+fn scheme(uri: &str) -> Option<&str> {
+    let (scheme, rest) = uri.split_once("://")?;
+    (!scheme.is_empty() && !rest.is_empty()).then_some(scheme)
 }
 
 /// Takes out the fields that an update clears: by `""`, by `[]`, and the lifetimes of refresh tokens by 0 too.

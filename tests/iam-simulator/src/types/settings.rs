@@ -142,7 +142,7 @@ pub struct CpnOffers {
 pub struct BrokerReadings {
     /// `Accept` may be absent or a wildcard, as in the samples of its pages, and need not name the media type.
     pub wildcard_accept: bool,
-    /// No error has a body, as its pages say; the getting-started guide of its fork shows one (`[vib-errors]`). 404
+    /// No error has a body, as its pages say; the getting-started guide of its sibling shows one (`[vib-errors]`). 404
     /// never has one `[vib-read]`.
     pub bare_errors: bool,
     /// Answer to a token request whose client or secret is wrong: 401 `[kb-414489]`, or 400 as for any other error of
