@@ -62,6 +62,11 @@ fn normalize(endpoint: &str) -> String {
     format!("{}://{host}{port}{}", url.scheme(), url.path().trim_end_matches('/'))
 }
 
+/// A claim key with so many bytes, which are fewer than [`MIN_KEY_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a claim key has {0} bytes and needs at least {MIN_KEY_BYTES}")]
+pub struct KeyTooShort(usize);
+
 /// Signs claims and checks signatures; clones share the keys.
 #[derive(Clone)]
 pub struct ClaimKey(Arc<Keys>);
@@ -80,10 +85,7 @@ impl fmt::Debug for ClaimKey {
 
 impl ClaimKey {
     /// `current` signs; `former` ones still verify.
-    ///
-    /// # Errors
-    /// One sentence, when a key is shorter than [`MIN_KEY_BYTES`].
-    pub fn new<'a>(current: &[u8], former: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, String> {
+    pub fn new<'a>(current: &[u8], former: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, KeyTooShort> {
         let also_verify = former.into_iter().map(key).collect::<Result<_, _>>()?;
         Ok(Self(Arc::new(Keys { signs: key(current)?, also_verify })))
     }
@@ -113,9 +115,9 @@ impl ClaimKey {
     }
 }
 
-fn key(bytes: &[u8]) -> Result<hmac::Key, String> {
+fn key(bytes: &[u8]) -> Result<hmac::Key, KeyTooShort> {
     if bytes.len() < MIN_KEY_BYTES {
-        return Err(format!("a claim key has {} bytes and needs at least {MIN_KEY_BYTES}", bytes.len()));
+        return Err(KeyTooShort(bytes.len()));
     }
     Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes))
 }

@@ -16,7 +16,6 @@ use crate::cluster::kubernetes::{Kubernetes, RemovedFinalizers, RequestOptions};
 use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::watched::WatchedConnections;
 use crate::crd::IamConnection;
-use crate::iam::ClientSecret;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::Metrics;
 use crate::reconcile::{ObservedSecrets, Operator};
@@ -170,7 +169,7 @@ impl Watches {
         let store = self.connections.clone();
         let connections = WatchedConnections::new(client, operator_namespace, store, watched, metrics.clone(), guard);
         let clock = Arc::new(Timestamp::now);
-        let generate = Arc::new(generate_secret);
+        let generate = Arc::new(|| client_secret(getrandom::fill));
         let mut operator = Operator::new(cluster, connections, claim_key, clock, generate, metrics);
         operator.observed_secrets = self.observed_secrets.clone();
         operator
@@ -187,8 +186,4 @@ where
     K: Resource<DynamicType: Eq + Hash + Clone> + Clone + 'static,
 {
     join_all(stores.iter().map(Store::wait_until_ready)).await.iter().all(Result::is_ok)
-}
-
-fn generate_secret() -> Result<ClientSecret, String> {
-    client_secret(getrandom::fill).map_err(|error| format!("no randomness for a client secret: {error}"))
 }

@@ -53,11 +53,8 @@ pub fn definitions() -> [CustomResourceDefinition; 2] {
 }
 
 /// A CRD as YAML.
-///
-/// # Errors
-/// When it cannot be written as YAML.
-pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, String> {
-    serde_saphyr::to_string(definition).map_err(|error| error.to_string())
+pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::SerializeError> {
+    serde_saphyr::to_string(definition)
 }
 
 /// Adds what the derive cannot: the status of a new object, and schemas in the form that Kubernetes expects.

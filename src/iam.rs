@@ -15,7 +15,7 @@ mod settings;
 
 pub use authentication::claims::{TokenClaims, expiry as token_expiry};
 pub use operation::Operation;
-pub use settings::{ConnectionCredentials, CredentialsKind, LoadCredentials, ManagedIds, Settings};
+pub use settings::{ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError, ManagedIds, Settings};
 
 use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;

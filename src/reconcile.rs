@@ -63,8 +63,8 @@ pub struct Operator<C, D> {
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Generates a client secret; an error when there is no randomness to be had.
-pub type GenerateSecret = Arc<dyn Fn() -> Result<ClientSecret, String> + Send + Sync>;
+/// Generates a client secret from randomness of the system.
+pub type GenerateSecret = Arc<dyn Fn() -> Result<ClientSecret, getrandom::Error> + Send + Sync>;
 
 /// A reconciliation in progress.
 struct Reconciliation<'a, C: Cluster, D: Connections> {
@@ -145,7 +145,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     }
 
     fn observe(&self, app: OrgOAuthApp, access: Access) -> Result<Observed, cluster::Error> {
-        let generated_secret = (self.generate_secret)().map_err(cluster::Error::Unavailable)?;
+        let no_randomness = |error| cluster::Error::Unavailable(format!("no randomness for a client secret: {error}"));
+        let generated_secret = (self.generate_secret)().map_err(no_randomness)?;
         Ok(Observed::new(app, access, self.claim_key.clone(), self.now(), generated_secret))
     }
 }

@@ -188,7 +188,7 @@ async fn wait_for_claim_key(client: &Client, namespace: &str) -> ClaimKey {
     loop {
         match timeout(STARTUP_TIMEOUT, claim_key::load(client, namespace)).await {
             Ok(Ok(key)) => return key,
-            Ok(Err(error)) => tracing::error!(error, "cannot read or create the claim key; retrying"),
+            Ok(Err(error)) => tracing::error!(%error, "cannot read or create the claim key; retrying"),
             Err(_) => tracing::error!("cannot read or create the claim key in time; retrying"),
         }
         sleep(STARTUP_RETRY).await;

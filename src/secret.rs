@@ -10,7 +10,7 @@ pub use generate::client_secret;
 use crate::claim::ClaimKey;
 use crate::crd::{KeyRef, OrgOAuthApp, SignedClaim, USE_LABEL};
 use crate::iam::ClientSecret;
-use crate::secret_value;
+use crate::secret_value::{self, InvalidValue};
 use crate::text::clean;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -111,39 +111,60 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
 pub enum ProvidedSecret {
     /// Its value.
     Value(ClientSecret),
-    /// Why there is none, as one sentence.
-    Missing(String),
+    /// Why there is none.
+    Missing(ProvidedSecretError),
 }
 
-/// The guard of a Secret that a user provides, `what` as a person calls it: it is read only if its owner opted in, else one
-/// sentence says what is missing.
-pub fn require_opt_in(what: &str, existing: Option<Secret>) -> Result<Secret, String> {
-    let secret =
-        existing.ok_or_else(|| format!("there is no {what}: create it, with the label {USE_LABEL}: \"true\""))?;
+/// Why `clientSecretRef` provides no client secret.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ProvidedSecretError {
+    /// The Secret may not be read.
+    #[error("{0}, or correct spec.clientSecretRef.name")]
+    Unreadable(#[from] OptInError),
+    /// The Secret lacks the key.
+    #[error("Secret {} has no key {}; add it or correct spec.clientSecretRef.key", .0.name, .0.key)]
+    MissingKey(KeyRef),
+    /// The value is no client secret.
+    #[error("key {} of Secret {} {}: put a client secret there", .0.key, .0.name, .1)]
+    InvalidValue(KeyRef, #[source] InvalidValue),
+}
+
+/// Why a Secret of a user may not be read; `0` is its name in messages.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum OptInError {
+    /// It does not exist.
+    #[error("there is no {0}: create it, with the label {USE_LABEL}: \"true\"")]
+    Missing(String),
+    /// Its owner did not opt in.
+    #[error("{0} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it: add it")]
+    NotLabeled(String),
+}
+
+/// The guard of a Secret that a user provides: it is read only if its owner opted in. `object` is its name in messages.
+pub fn require_opt_in(object: &str, existing: Option<Secret>) -> Result<Secret, OptInError> {
+    let secret = existing.ok_or_else(|| OptInError::Missing(object.to_owned()))?;
     match secret.labels().get(USE_LABEL).map(String::as_str) {
         Some("true") => Ok(secret),
-        Some(_) | None => Err(format!(
-            "{what} lacks the label {USE_LABEL}: \"true\", by which its owner lets the operator read it: add it"
-        )),
+        Some(_) | None => Err(OptInError::NotLabeled(object.to_owned())),
     }
 }
 
 /// The secret that `clientSecretRef` names.
 pub fn provided(reference: &KeyRef, existing: Option<Secret>) -> ProvidedSecret {
-    let KeyRef { name, key } = reference;
-    let secret = match require_opt_in(&format!("Secret {name}"), existing) {
-        Ok(secret) => secret,
-        Err(why) => return ProvidedSecret::Missing(format!("{why}, or correct spec.clientSecretRef.name")),
+    match read_provided(reference, existing) {
+        Ok(secret) => ProvidedSecret::Value(secret),
+        Err(error) => ProvidedSecret::Missing(error),
+    }
+}
+
+fn read_provided(reference: &KeyRef, existing: Option<Secret>) -> Result<ClientSecret, ProvidedSecretError> {
+    let secret = require_opt_in(&format!("Secret {}", reference.name), existing)?;
+    let Some(value) = secret.data.as_ref().and_then(|data| data.get(&reference.key)) else {
+        return Err(ProvidedSecretError::MissingKey(reference.clone()));
     };
-    let value = secret.data.as_ref().and_then(|data| data.get(key));
-    match value.map(|value| secret_value::read(&value.0, secret_value::CREDENTIAL)) {
-        Some(Ok(value)) => ProvidedSecret::Value(ClientSecret::new(value.to_owned())),
-        Some(Err(error)) => {
-            ProvidedSecret::Missing(format!("key {key} of Secret {name} {error}: put a client secret there"))
-        }
-        None => ProvidedSecret::Missing(format!(
-            "Secret {name} has no key {key}; add it or correct spec.clientSecretRef.key"
-        )),
+    match secret_value::read(&value.0, secret_value::CREDENTIAL) {
+        Ok(value) => Ok(ClientSecret::new(value.to_owned())),
+        Err(source) => Err(ProvidedSecretError::InvalidValue(reference.clone(), source)),
     }
 }
 
@@ -563,7 +584,7 @@ mod tests {
         };
         assert!(matches!(handed("true", b"x"), ProvidedSecret::Value(_)));
         let why = |provided| match provided {
-            ProvidedSecret::Missing(why) => why,
+            ProvidedSecret::Missing(error) => error.to_string(),
             ProvidedSecret::Value(_) => panic!("it was read"),
         };
         assert!(why(handed("false", b"x")).contains("lacks the label"));

@@ -8,7 +8,7 @@ pub use parse::Template;
 use crate::iam::{ClientId, ClientSecret, OrgId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use parse::{Function, Name, Part};
+use parse::{Function, Name, Part, Position, SyntaxError};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use url::form_urlencoded;
@@ -39,34 +39,38 @@ impl Values<'_> {
     }
 }
 
+/// Why the template of a key cannot be filled; it holds no value.
+#[derive(Debug, thiserror::Error)]
+#[error("spec.secret.template.{key} {source}")]
+pub struct TemplateError {
+    key: String,
+    source: FillError,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FillError {
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    #[error("{0}: a public client has no clientSecret: remove it")]
+    NoSecret(Position),
+    #[error("makes more than {LONGEST} bytes: shorten it")]
+    TooLong,
+}
+
 /// The value of each key.
-///
-/// # Errors
-/// A sentence with the key, line, column and cause; it holds no value.
 pub fn fill(
     templates: &BTreeMap<String, String>,
     values: &Values<'_>,
-) -> Result<BTreeMap<String, ClientSecret>, String> {
-    let fill = |(key, source): (&String, &String)| {
-        let error = |cause: String| format!("spec.secret.template.{key}{cause}");
-        let template = Template::parse(source).map_err(error)?;
-        let text = template.fill(values, LONGEST).map_err(|cause| match cause {
-            FillError::NoSecret(position) => {
-                error(format!("{position}: a public client has no clientSecret: remove it"))
-            }
-            FillError::TooLong => error(format!(" makes more than {LONGEST} bytes: shorten it")),
-        })?;
-        Ok((key.clone(), ClientSecret::new(text)))
+) -> Result<BTreeMap<String, ClientSecret>, TemplateError> {
+    let fill = |(key, source): (&String, &String)| match fill_one(source, values) {
+        Ok(text) => Ok((key.clone(), ClientSecret::new(text))),
+        Err(source) => Err(TemplateError { key: key.clone(), source }),
     };
     templates.iter().map(fill).collect()
 }
 
-/// Why a template has no value.
-enum FillError {
-    /// It uses the secret of an app that has none, there.
-    NoSecret(String),
-    /// It makes more than is allowed.
-    TooLong,
+fn fill_one(source: &str, values: &Values<'_>) -> Result<String, FillError> {
+    Template::parse(source)?.fill(values, LONGEST)
 }
 
 impl Template<'_> {

@@ -114,13 +114,14 @@ impl<'de, K: Kept> Deserialize<'de> for Lenient<K> {
         } else if finalizers > MOST_FINALIZERS {
             Err(format!("metadata.finalizers is larger than {} KiB", MOST_FINALIZERS / 1024))
         } else {
-            decode(&mut object)
+            decode(&mut object).map_err(|error| error.to_string())
         };
         Ok(Self(read.map_err(|error| Box::new(Unreadable::new(&object, &error)))))
     }
 }
 
-fn decode<K: Kept>(object: &mut Value) -> Result<K, String> {
+/// The error has the field, and what is wrong with it.
+fn decode<K: Kept>(object: &mut Value) -> Result<K, serde_path_to_error::Error<serde_json::Error>> {
     K::deserialize(&*object).or_else(|_| {
         let status = object.get_mut("status").map(Value::take).unwrap_or_default();
         let bare: Result<K, _> = serde_path_to_error::deserialize(&*object);
@@ -130,7 +131,7 @@ fn decode<K: Kept>(object: &mut Value) -> Result<K, String> {
             (Err(_), status) => status,
         };
         object["status"] = readable;
-        bare.and_then(|_| serde_path_to_error::deserialize(&*object)).map_err(|error| error.to_string())
+        bare.and_then(|_| serde_path_to_error::deserialize(&*object))
     })
 }
 

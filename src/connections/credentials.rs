@@ -5,7 +5,7 @@ use super::Expiry;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
 use crate::iam::{ConnectionCredentials, CredentialsKind, token_expiry};
-use crate::secret;
+use crate::secret::{OptInError, require_opt_in};
 use crate::secret_value::{self, InvalidValue};
 use crate::text::clean;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -115,9 +115,8 @@ pub(super) enum InvalidError {
     MissingKey { object: ObjectName, key: String },
     #[error("key {key} of {object} {source}")]
     Value { object: ObjectName, key: String, source: InvalidValue },
-    /// Its owner does not let the operator read it, in these words.
-    #[error("{0}")]
-    NotOptedIn(String),
+    #[error(transparent)]
+    NotOptedIn(#[from] OptInError),
     /// Not quoted, since what cannot be decoded may be the credential.
     #[error("{0} cannot be read")]
     Undecodable(ObjectName),
@@ -177,7 +176,7 @@ impl SecretReader {
         let object = ObjectName::new::<Secret>(namespace, location.secret_name());
         let found = self.read(&object).await?;
         let secret = match location.tenant() {
-            Some(_) => secret::require_opt_in(&object.to_string(), found).map_err(InvalidError::NotOptedIn)?,
+            Some(_) => require_opt_in(&object.to_string(), found).map_err(InvalidError::from)?,
             None => require_exists(&object, found)?,
         };
         let credentials = match &location.form {

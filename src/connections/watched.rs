@@ -159,7 +159,7 @@ impl WatchedConnections {
                     Ok(loaded) => Ok(last.insert(loaded.credentials).clone()),
                     Err(error) => {
                         let is_terminating = location.tenant().is_some_and(|tenant| watched.is_terminating(tenant));
-                        last.clone().filter(|_| is_terminating).ok_or_else(|| error.to_string())
+                        last.clone().filter(|_| is_terminating).ok_or_else(|| error.into())
                     }
                 }
             }

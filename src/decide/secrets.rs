@@ -33,7 +33,7 @@ fn provided(observed: &Observed) -> Next {
     }
     match &observed.provided {
         None => Ok(Some(Step::ReadProvidedSecret)),
-        Some(ProvidedSecret::Missing(why)) => Err(Blocked::new(Reason::SecretRefInvalid, why.clone())),
+        Some(ProvidedSecret::Missing(error)) => Err(Blocked::new(Reason::SecretRefInvalid, error.to_string())),
         Some(ProvidedSecret::Value(_)) => Ok(None),
     }
 }

@@ -50,7 +50,7 @@ pub fn fill(
     };
     let values = template::Values { client_id, client_secret, org_id, token_url };
     let filled = template::fill(&app.spec.secret.template, &values);
-    let mut filled = filled.map_err(|message| Blocked::new(Reason::TemplateInvalid, message))?;
+    let mut filled = filled.map_err(|error| Blocked::new(Reason::TemplateInvalid, error.to_string()))?;
     let key = &app.spec.secret.keys.token_url;
     if !key.is_empty() {
         filled.insert(key.clone(), ClientSecret::new(values.token_url));

@@ -66,8 +66,10 @@ impl ConnectionCredentials {
 }
 
 /// Reads the credentials from their Secret, again each time and in bounded time, since all calls that need a token wait for it.
-/// An error is a message without a secret.
-pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ConnectionCredentials, String>> + Send + Sync>;
+pub type LoadCredentials = Arc<dyn Fn() -> BoxFuture<'static, Result<ConnectionCredentials, LoadError>> + Send + Sync>;
+
+/// Why there are no credentials; its message holds no secret.
+pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The apps of an organization that are managed: of a list only their entries are kept.
 pub type ManagedIds = Arc<dyn Fn(&OrgId) -> HashSet<ClientId> + Send + Sync>;

@@ -11,6 +11,10 @@ const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 /// The most bytes of an unknown word that an error quotes.
 const QUOTED: usize = 40;
 
+const GRAMMAR: &str = "a template is text and {{ name | function }}";
+const NAMES: &str = "there are clientId, clientSecret, orgId and tokenUrl";
+const FUNCTIONS: &str = "there are json, base64 and urlencode";
+
 /// A template that can be filled.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Template<'a> {
@@ -58,38 +62,58 @@ pub enum Function {
     Urlencode,
 }
 
-/// A syntax error and its position in bytes.
-enum SyntaxError<'a> {
-    NoEnd(usize),
-    Block(usize),
-    Name(usize, &'a str),
-    Function(usize, &'a str),
-    TooMany(usize),
+/// A position in a template: line and column count from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    line: usize,
+    column: usize,
+}
+
+/// Why a text is no template: the position, the cause, and what is valid there.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{position}: {cause}")]
+pub struct SyntaxError {
+    position: Position,
+    cause: Cause,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Cause {
+    #[error("{{{{ has no }}}}: {GRAMMAR}")]
+    NoEnd,
+    #[error("{{% begins nothing here: {GRAMMAR}")]
+    Block,
+    #[error("a name is missing: {NAMES}")]
+    NoName,
+    #[error("no value has the name {0}: {NAMES}")]
+    UnknownName(String),
+    #[error("a function is missing: {FUNCTIONS}")]
+    NoFunction,
+    #[error("no function has the name {0}: {FUNCTIONS}")]
+    UnknownFunction(String),
+    #[error("a value passes through at most {MOST_FUNCTIONS} functions")]
+    TooManyFunctions,
 }
 
 impl<'a> Template<'a> {
     /// Reads a template in one pass.
-    ///
-    /// # Errors
-    /// The position, the cause, and what is valid there.
-    pub fn parse(source: &'a str) -> Result<Self, String> {
-        let parts = parts(source).map_err(|error| format!("{}: {error}", position(source, error.at())))?;
-        Ok(Self { source, parts })
+    pub fn parse(source: &'a str) -> Result<Self, SyntaxError> {
+        Ok(Self { source, parts: parts(source)? })
     }
 
-    /// Line and column, in the words of a message.
-    pub(super) fn position(&self, at: usize) -> String {
-        position(self.source, at)
+    pub(super) fn position(&self, at: usize) -> Position {
+        Position::of(self.source, at)
     }
 }
 
-fn parts(source: &str) -> Result<Vec<Part<'_>>, SyntaxError<'_>> {
+fn parts(source: &str) -> Result<Vec<Part<'_>>, SyntaxError> {
     let (mut parts, mut at) = (Vec::new(), 0);
     while let Some(length) = source[at..].find("{{") {
         parts.extend(text(source, at, at + length)?);
         let begin = at + length + 2;
-        let end = begin + source[begin..].find("}}").ok_or(SyntaxError::NoEnd(begin - 2))?;
-        parts.push(value(&source[begin..end], begin)?);
+        let end =
+            begin + source[begin..].find("}}").ok_or_else(|| SyntaxError::new(source, begin - 2, Cause::NoEnd))?;
+        parts.push(value(source, begin, end)?);
         at = end + 2;
     }
     parts.extend(text(source, at, source.len())?);
@@ -97,29 +121,29 @@ fn parts(source: &str) -> Result<Vec<Part<'_>>, SyntaxError<'_>> {
 }
 
 /// A block of another template language is refused; otherwise it would be copied to the Secret literally.
-fn text(source: &str, begin: usize, end: usize) -> Result<Option<Part<'_>>, SyntaxError<'_>> {
+fn text(source: &str, begin: usize, end: usize) -> Result<Option<Part<'_>>, SyntaxError> {
     let text = &source[begin..end];
     match text.find("{%") {
-        Some(block) => Err(SyntaxError::Block(begin + block)),
+        Some(block) => Err(SyntaxError::new(source, begin + block, Cause::Block)),
         None => Ok((!text.is_empty()).then_some(Part::Text(text))),
     }
 }
 
-fn value(inside: &str, begin: usize) -> Result<Part<'_>, SyntaxError<'_>> {
+fn value(source: &str, begin: usize, end: usize) -> Result<Part<'_>, SyntaxError> {
     let mut at = begin;
-    let mut words = inside.split('|').map(|word| {
+    let mut words = source[begin..end].split('|').map(|word| {
         let word_at = at + word.len() - word.trim_start_matches(SPACE).len();
         at += word.len() + 1;
         (word_at, word.trim_matches(SPACE))
     });
     let (at, word) = words.next().unwrap_or((begin, ""));
-    let name = Name::of(word).ok_or(SyntaxError::Name(at, word))?;
+    let name = Name::of(word).ok_or_else(|| SyntaxError::new(source, at, Cause::of_name(word)))?;
     let mut functions = Vec::new();
     for (at, word) in words {
         if functions.len() == MOST_FUNCTIONS {
-            return Err(SyntaxError::TooMany(at));
+            return Err(SyntaxError::new(source, at, Cause::TooManyFunctions));
         }
-        functions.push(Function::of(word).ok_or(SyntaxError::Function(at, word))?);
+        functions.push(Function::of(word).ok_or_else(|| SyntaxError::new(source, at, Cause::of_function(word)))?);
     }
     Ok(Part::Value { name, functions, at })
 }
@@ -147,34 +171,33 @@ impl Function {
     }
 }
 
-impl SyntaxError<'_> {
-    fn at(&self) -> usize {
-        match self {
-            Self::NoEnd(at) | Self::Block(at) | Self::Name(at, _) | Self::Function(at, _) | Self::TooMany(at) => *at,
-        }
+impl SyntaxError {
+    fn new(source: &str, at: usize, cause: Cause) -> Self {
+        Self { position: Position::of(source, at), cause }
     }
 }
 
-impl fmt::Display for SyntaxError<'_> {
+impl Cause {
+    fn of_name(word: &str) -> Self {
+        if word.is_empty() { Self::NoName } else { Self::UnknownName(clean(word, QUOTED)) }
+    }
+
+    fn of_function(word: &str) -> Self {
+        if word.is_empty() { Self::NoFunction } else { Self::UnknownFunction(clean(word, QUOTED)) }
+    }
+}
+
+impl Position {
+    fn of(source: &str, at: usize) -> Self {
+        let before = &source[..at];
+        let line_begin = before.rfind('\n').map_or(0, |line_break| line_break + 1);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Self { line, column: before[line_begin..].chars().count() + 1 }
+    }
+}
+
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: &str = "there are clientId, clientSecret, orgId and tokenUrl";
-        const FUNCTIONS: &str = "there are json, base64 and urlencode";
-        match self {
-            Self::NoEnd(_) => f.write_str("{{ has no }}: a template is text and {{ name | function }}"),
-            Self::Block(_) => f.write_str("{% begins nothing here: a template is text and {{ name | function }}"),
-            Self::Name(_, "") => write!(f, "a name is missing: {NAMES}"),
-            Self::Name(_, word) => write!(f, "no value has the name {}: {NAMES}", clean(word, QUOTED)),
-            Self::Function(_, "") => write!(f, "a function is missing: {FUNCTIONS}"),
-            Self::Function(_, word) => write!(f, "no function has the name {}: {FUNCTIONS}", clean(word, QUOTED)),
-            Self::TooMany(_) => write!(f, "a value passes through at most {MOST_FUNCTIONS} functions"),
-        }
+        write!(f, "line {}, column {}", self.line, self.column)
     }
-}
-
-/// Both count from 1, the column in characters.
-fn position(source: &str, at: usize) -> String {
-    let before = &source[..at];
-    let line_begin = before.rfind('\n').map_or(0, |line_break| line_break + 1);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    format!(" line {line}, column {}", before[line_begin..].chars().count() + 1)
 }

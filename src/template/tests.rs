@@ -8,29 +8,30 @@ fn fill_all(templates: &[(&str, &str)], secret: Option<&str>) -> Result<BTreeMap
     let secret = secret.map(|secret| ClientSecret::new(secret.into()));
     let token_url = "https://iam.example.com/auth/v1/authn/accounts/org-1/accesstoken".to_owned();
     let values = Values { client_id: &id, client_secret: secret.as_ref(), org_id: &org, token_url };
-    fill(&templates.iter().map(|(key, template)| (key.to_string(), template.to_string())).collect(), &values)
+    let templates = templates.iter().map(|(key, template)| (key.to_string(), template.to_string())).collect();
+    fill(&templates, &values).map_err(|error| error.to_string())
 }
 
-fn fill_one(template: &str, secret: Option<&str>) -> Result<String, String> {
-    fill_all(&[("key", template)], secret).map(|filled| filled["key"].expose().to_owned())
+fn filled(template: &str, secret: Option<&str>) -> Result<String, String> {
+    fill_all(&[("key", template)], secret).map(|values| values["key"].expose().to_owned())
 }
 
 #[test]
 fn every_value_can_be_used_and_encoded() {
     let all = "{{ clientId }} {{clientSecret}} {{\n\torgId\r\n}} {{ tokenUrl }}";
     let url = "https://iam.example.com/auth/v1/authn/accounts/org-1/accesstoken";
-    assert_eq!(fill_one(all, Some("a&b")), Ok(format!("id-1 a&b org-1 {url}")));
+    assert_eq!(filled(all, Some("a&b")), Ok(format!("id-1 a&b org-1 {url}")));
     let encoded = r#"{"s": {{ clientSecret | json }}} {{ clientSecret|base64 }} {{ clientSecret | urlencode }}"#;
-    assert_eq!(fill_one(encoded, Some("a&\"")), Ok(r#"{"s": "a&\""} YSYi a%26%22"#.into()));
-    assert_eq!(fill_one("{{ clientSecret | base64 | json }}", Some("a")), Ok("\"YQ==\"".into()));
+    assert_eq!(filled(encoded, Some("a&\"")), Ok(r#"{"s": "a&\""} YSYi a%26%22"#.into()));
+    assert_eq!(filled("{{ clientSecret | base64 | json }}", Some("a")), Ok("\"YQ==\"".into()));
 }
 
 #[test]
 fn everything_but_two_braces_stands_for_itself() {
     for text in ["", "{", "}", "}}", "{ {x} }", "{#x#}", "a\r\nb", "100 %}", "日本 {"] {
-        assert_eq!(fill_one(text, None).as_deref(), Ok(text));
+        assert_eq!(filled(text, None).as_deref(), Ok(text));
     }
-    assert_eq!(fill_one("{x{{ orgId }}}{", None).as_deref(), Ok("{xorg-1}{"));
+    assert_eq!(filled("{x{{ orgId }}}{", None).as_deref(), Ok("{xorg-1}{"));
 }
 
 #[test]
@@ -51,23 +52,23 @@ fn an_error_has_key_line_column_and_cause_and_no_value() {
         ("{{ orgId | }}", "line 1, column 12", format!("a function is missing: {functions}")),
         ("{{ a\n\u{202e}b }}", "line 1, column 4", format!("no value has the name a b: {names}")),
     ] {
-        let error = fill_one(template, Some("hidden")).unwrap_err();
+        let error = filled(template, Some("hidden")).unwrap_err();
         assert_eq!(error, format!("spec.secret.template.key {place}: {said}"), "{template}");
     }
-    let error = fill_one("\n {{ clientSecret }}", None).unwrap_err();
+    let error = filled("\n {{ clientSecret }}", None).unwrap_err();
     assert_eq!(error, "spec.secret.template.key line 2, column 5: a public client has no clientSecret: remove it");
 }
 
 #[test]
 fn no_template_makes_more_than_a_secret_can_hold() {
     let chain = |functions: usize| format!("{{{{ clientId {}}}}}", "| base64 ".repeat(functions));
-    assert!(fill_one(&chain(8), None).is_ok());
-    let many = fill_one(&chain(1000), None).unwrap_err();
+    assert!(filled(&chain(8), None).is_ok());
+    let many = filled(&chain(1000), None).unwrap_err();
     assert!(many.ends_with("a value passes through at most 8 functions"), "{many}");
     let long = "\"".repeat(1000);
-    let escaped = fill_one("{{ clientSecret | json | json | json | json | json | json | json }}", Some(&long));
+    let escaped = filled("{{ clientSecret | json | json | json | json | json | json | json }}", Some(&long));
     assert_eq!(escaped.unwrap_err(), "spec.secret.template.key makes more than 65536 bytes: shorten it");
-    assert!(fill_one(&"{{ tokenUrl }}".repeat(2000), None).unwrap_err().contains("65536 bytes"));
+    assert!(filled(&"{{ tokenUrl }}".repeat(2000), None).unwrap_err().contains("65536 bytes"));
 }
 
 /// The regular expression of the admission rule, as the CRD has it.
@@ -85,7 +86,7 @@ proptest! {
     fn what_admission_lets_through_is_filled(
         template in proptest::string::string_regex(admitted().trim_start_matches('^').trim_end_matches('$')).unwrap()
     ) {
-        prop_assert!(fill_one(&template, Some("s3cr3t")).is_ok(), "{template}");
+        prop_assert!(filled(&template, Some("s3cr3t")).is_ok(), "{template}");
     }
 
     #[test]
@@ -97,7 +98,7 @@ proptest! {
         ], 0..20)
     ) {
         let template = pieces.concat();
-        match fill_one(&template, Some("hidden-value")) {
+        match filled(&template, Some("hidden-value")) {
             Ok(text) => prop_assert!(text.len() <= LONGEST),
             Err(said) => prop_assert!(said.len() < 300 && !said.contains("hidden-value"), "{said}"),
         }

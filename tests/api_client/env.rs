@@ -7,7 +7,7 @@ use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
 use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::iam::http::{Endpoint, HttpIam};
-use oauth_app_operator::iam::{ClientId, ConnectionCredentials, CredentialsKind, LoadCredentials};
+use oauth_app_operator::iam::{ClientId, ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError};
 use oauth_app_operator::iam::{ManagedIds, NewApp, OrgId, Settings};
 use oauth_app_operator::lease::guard::LeadershipGuard;
 use oauth_app_operator::metrics::ConnectionMetrics;
@@ -96,7 +96,7 @@ fn build(settings: &Settings, kind: CredentialsKind, credentials: &StoredCredent
 
 pub fn load(stored: &StoredCredentials) -> LoadCredentials {
     let stored = stored.clone();
-    Arc::new(move || std::future::ready(stored.lock().unwrap().clone()).boxed())
+    Arc::new(move || std::future::ready(stored.lock().unwrap().clone().map_err(LoadError::from)).boxed())
 }
 
 pub fn client() -> ConnectionCredentials {

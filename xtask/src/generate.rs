@@ -72,7 +72,8 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
 
 /// A CRD as YAML. The chart has a copy of the file, since a chart can hold no link to it.
 fn crd_file(crd: &CustomResourceDefinition) -> Result<String, String> {
-    Ok(format!("# {}: generated from src/crd by `cargo xtask generate`.\n{}", crd.name_any(), crd::yaml(crd)?))
+    let yaml = crd::yaml(crd).map_err(|error| error.to_string())?;
+    Ok(format!("# {}: generated from src/crd by `cargo xtask generate`.\n{yaml}", crd.name_any()))
 }
 
 /// Those whose file on disk has other content.

@@ -1,12 +1,14 @@
 //! The Secrets are known before anything is decided about the app, and only those of the resource are touched.
 
 use super::fixture::*;
-use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
+use crate::crd::{KeyRef, OrgOAuthApp, ROTATE_REQUESTED};
 use crate::decide::{Observed, RotationWrite, WriteReason};
 use crate::iam::ClientId;
 use crate::outcome::Retry;
 use crate::reason::Reason;
-use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
+use crate::secret::{
+    ProvidedSecret, ProvidedSecretError, RotationMode, SecretContents, SecretState, SecretWrite, guard,
+};
 use serde_json::{Value, json};
 
 #[test]
@@ -16,7 +18,8 @@ fn a_provided_secret_that_cannot_be_used_is_reported_before_any_call() {
         observe(providing, free, |observed| observed.provided = provided)
     };
     assert_step(providing(None), read_provided_secret());
-    let missing = ProvidedSecret::Missing("Secret mine has no key value".into());
+    let error = ProvidedSecretError::MissingKey(KeyRef { name: "mine".into(), key: "value".into() });
+    let missing = ProvidedSecret::Missing(error);
     let invalid = blocked(Reason::SecretRefInvalid, "Secret mine has no key value");
     assert_step(providing(Some(missing)), invalid);
     assert_step(providing(Some(ProvidedSecret::Value(secret("provided")))), create(Some("provided")));

@@ -16,7 +16,7 @@ impl Rig {
         let kept = credentials.clone();
         let load: LoadCredentials = Arc::new(move || {
             let loaded = kept.lock().unwrap().clone();
-            async move { loaded.map(|token| ConnectionCredentials::ApiToken(token.into())) }.boxed()
+            async move { Ok(ConnectionCredentials::ApiToken(loaded?.into())) }.boxed()
         });
         let slot = TokenCache::new(load).slot(None);
         Self { slot, credentials, requests: Arc::default(), answer: Mutex::new(Ok(lifetime)) }
@@ -179,7 +179,7 @@ async fn a_new_token_that_is_refused_condemns_its_credentials() {
 
 #[test]
 fn each_organization_has_a_token_of_its_own() {
-    let load: LoadCredentials = Arc::new(|| async { Err("never".to_owned()) }.boxed());
+    let load: LoadCredentials = Arc::new(|| async { Err("never".into()) }.boxed());
     let tokens = TokenCache::new(load);
     let org = |id: &str| Some(OrgId(id.into()));
     assert!(Arc::ptr_eq(&tokens.slot(org("a")), &tokens.slot(org("a"))));
