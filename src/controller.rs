@@ -31,7 +31,7 @@ use kube::{Client, Resource};
 use std::hash::Hash;
 use std::sync::Arc;
 use triggers::{Subscribers, Trigger};
-use watch_reports::Reporter;
+use watch_reports::{Reporter, WatchReport};
 use watches::Shared;
 
 /// The settings of the controllers of a process.
@@ -67,37 +67,17 @@ pub async fn run(
     let mut watching = tokio::spawn(join_all(futures));
     let watched = watches.watched(&settings);
     metrics.watch(watched.apps.clone(), watches.connections.clone());
-    let scoped = !settings.watch_namespaces.is_empty();
     let operator = Arc::new(watches.operator(client, settings, watched.clone(), claim_key, metrics));
-    let Watches { scopes, connections, connection_triggers, .. } = watches;
-    let (rechecks, requested) = RecheckRequests::new();
-    let context = Arc::new(Context::new(operator.clone(), rechecks));
     let shutdown = shutdown.boxed().shared();
-    let working = async {
-        // Without connections and namespaces every resource would look as if it had no connection or no grant.
-        if connections.wait_until_ready().await.is_err() || !all_ready(&watched.namespaces).await {
-            tracing::error!("the watch of IamConnections or namespaces ended");
-        }
-        let all_listed = join_all(scopes.iter().map(|scope| scope.listed.clone()));
-        let running = scopes.into_iter().map(|scope| run_app_controller(scope, context.clone(), shutdown.clone()));
-        let beside = async {
-            tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
-            let connections = connections.clone();
-            let apps = watched.apps.clone();
-            let checking =
-                run_connection_controller(operator.clone(), connections, apps, scoped, connection_triggers, requested);
-            let reporting = watch_reports::publish_all(&operator.cluster, &operator.metrics, reports);
-            tokio::select! { () = checking => {}, () = reporting => {}, () = shutdown.clone() => {} }
-        };
-        future::join(join_all(running), beside).await;
-    };
     // Without its watches the process would do nothing, and log nothing.
     tokio::select! {
-        () = working => {}
+        () = watches.run_controllers(operator, watched, reports, synced, shutdown) => {}
         ended = &mut watching => tracing::error!(error = ended.err().map(|error| error.to_string()), "the watches ended"),
     }
     watching.abort();
 }
+
+type Shutdown = future::Shared<BoxFuture<'static, ()>>;
 
 /// All watches of the process.
 struct Watches {
@@ -136,6 +116,40 @@ impl Watches {
             scopes.push(Scope { apps, listed, found, changed, triggers });
         }
         (Self { scopes, connections, namespaces, connection_triggers, removed_finalizers, observed_secrets }, futures)
+    }
+
+    /// Runs the controllers until `shutdown`, once the stores hold what they read.
+    async fn run_controllers(
+        self,
+        operator: Arc<Operator<Kubernetes, WatchedConnections>>,
+        watched: Watched,
+        reports: UnboundedReceiver<WatchReport>,
+        synced: impl FnOnce(),
+        shutdown: Shutdown,
+    ) {
+        // Without connections and namespaces every resource would look as if it had no connection or no grant.
+        if self.connections.wait_until_ready().await.is_err() || !all_ready(&watched.namespaces).await {
+            tracing::error!("the watch of IamConnections or namespaces ended");
+        }
+        let scoped = !watched.scopes.is_empty();
+        let (rechecks, requested) = RecheckRequests::new();
+        let context = Arc::new(Context::new(operator.clone(), rechecks));
+        let all_listed = join_all(self.scopes.iter().map(|scope| scope.listed.clone()));
+        let running = self.scopes.into_iter().map(|scope| run_app_controller(scope, context.clone(), shutdown.clone()));
+        let beside = async {
+            tokio::select! { _ = all_listed => synced(), () = shutdown.clone() => return }
+            let checking = run_connection_controller(
+                operator.clone(),
+                self.connections,
+                watched.apps,
+                scoped,
+                self.connection_triggers,
+                requested,
+            );
+            let reporting = watch_reports::publish_all(&operator.cluster, &operator.metrics, reports);
+            tokio::select! { () = checking => {}, () = reporting => {}, () = shutdown.clone() => {} }
+        };
+        future::join(join_all(running), beside).await;
     }
 
     fn watched(&self, settings: &Settings) -> Watched {

@@ -94,20 +94,10 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
     }
     let _queued = context.operator.metrics.queued();
     let _slots = context.concurrency.acquire_slots(app, context.max_in_flight(app)).await;
-    let begin = Instant::now();
     // A field `name` would hide the name of the span in the JSON log.
     let span = tracing::info_span!(parent: None, "app", namespace = app.namespace(), resource = app.name_any());
     // Its future is large; boxed here, so that one that waits for a slot is small.
-    let work = Box::pin(context.operator.reconcile_catching_panics(&cached).instrument(span.clone()));
-    let result = match tokio::time::timeout(RECONCILE_TIMEOUT, work).await {
-        Ok(result) => result,
-        Err(_) => Err(cluster::Error::Unavailable("the reconciliation took too long".into())),
-    };
-    let (outcome, reason) = match &result {
-        Ok(outcome) => outcome.labels(app.spec.deletion_policy),
-        Err(error) => (ReconcileOutcome::Failed, error.as_str()),
-    };
-    context.operator.metrics.reconciled(outcome, reason, begin.elapsed());
+    let result = Box::pin(context.reconcile_measured(&cached).instrument(span.clone())).await;
     let _entered = span.entered();
     let delay = context.delay(app, &result);
     if let Ok(Outcome::Waiting { reason: Reason::ConnectionUnavailable, .. }) = &result {
@@ -137,6 +127,21 @@ impl Context {
         let changes = ChangeLimit::default();
         let attempts = Attempts::default();
         Self { operator, concurrency, changes, attempts, rechecks }
+    }
+
+    async fn reconcile_measured(&self, cached: &CachedApp) -> Result<Outcome, cluster::Error> {
+        let begin = Instant::now();
+        let work = self.operator.reconcile_catching_panics(cached);
+        let result = match tokio::time::timeout(RECONCILE_TIMEOUT, work).await {
+            Ok(result) => result,
+            Err(_) => Err(cluster::Error::Unavailable("the reconciliation took too long".into())),
+        };
+        let (outcome, reason) = match &result {
+            Ok(outcome) => outcome.labels(cached.outline().spec.deletion_policy),
+            Err(error) => (ReconcileOutcome::Failed, error.as_str()),
+        };
+        self.operator.metrics.reconciled(outcome, reason, begin.elapsed());
+        result
     }
 
     /// A change of its Secret counts like one of the resource itself.
