@@ -41,8 +41,8 @@ pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuth
         rotation: rotation(observed).or(old.rotation),
         drift: Some(drift(observed)).filter(|fields| !fields.is_empty()),
         last_handled_reconcile_at: handled_reconcile(app, outcome).or(old.last_handled_reconcile_at),
-        last_handled_rotate_at: match observed.secret {
-            Some(_) => observed.contents().rotate_requested,
+        last_handled_rotate_at: match observed.secret() {
+            Some(_) => observed.contents().rotate_requested.clone(),
             None => old.last_handled_rotate_at,
         },
         conditions,
@@ -89,7 +89,7 @@ fn is_published(observed: &Observed) -> Option<bool> {
     let public = observed.app.spec.public_client == Some(true);
     let contents = observed.contents();
     let holds = contents.client_id.is_some() && (public || contents.current.is_some());
-    observed.secret.as_ref().map(|_| holds && is_ours(observed))
+    observed.secret().map(|_| holds && is_ours(observed))
 }
 
 /// The state of rotation in the Secret; `None` when it was not read or holds no client secret.
@@ -101,8 +101,8 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
     (content.revision > 0).then(|| RotationStatus {
         revision: Some(content.revision),
         rotated_at: content.rotated_at.map(whole_seconds).map(Time),
-        next_at: next_rotation(&observed.app, &content).map(whole_seconds).map(Time),
-        previous_expires_at: previous_end(observed, &content)
+        next_at: next_rotation(&observed.app, content).map(whole_seconds).map(Time),
+        previous_expires_at: previous_end(observed, content)
             .filter(|end| content.previous.is_some() || *end > observed.now)
             .map(whole_seconds)
             .map(Time),

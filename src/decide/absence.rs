@@ -30,7 +30,7 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
     let (id, contents) = (observed.client_id(), observed.contents());
     // Where a token request can tell, a secret that was staged for the create never replaces one that works.
     if !is_verifiable(&observed.app) && contents.rotated_at.is_some_and(|at| within_api_lag(at, observed.now)) {
-        return Some(too_early(observed, &contents));
+        return Some(too_early(observed, contents));
     }
     if !is_seen_twice(observed) {
         return Some(absent_once(observed));
@@ -44,9 +44,9 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
         ListCheck::Listed => return Some(not_shown(observed, "the list of its organization shows it")),
         ListCheck::Unsupported | ListCheck::NotListed => {}
     }
-    let current = contents.current?;
-    match observed.validity(&current) {
-        Validity::NotAsked => Some(Step::Call(Call::VerifySecret(id, current))),
+    let current = contents.current.as_ref()?;
+    match observed.validity(current) {
+        Validity::NotAsked => Some(Step::Call(Call::VerifySecret(id, current.clone()))),
         Validity::Valid => Some(not_shown(observed, "it issues tokens for its client secret")),
         // Whatever the cause is that the API issues none.
         Validity::Refused(_) | Validity::NotKnown(_) | Validity::NotVerifiable => None,

@@ -14,10 +14,10 @@ use k8s_openapi::jiff::Timestamp;
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
     let search = || {
-        let is_due = next_search(observed, &contents).is_some_and(|at| at <= observed.now);
+        let is_due = next_search(observed, contents).is_some_and(|at| at <= observed.now);
         contents.rotated_at.filter(|_| is_due).map(Step::FindStaleConsumers)
     };
-    Ok(restart(observed, &contents).or_else(search))
+    Ok(restart(observed, contents).or_else(search))
 }
 
 /// A secret was published since status was last written, so this is tried once: status then reports its revision. Without the
@@ -48,7 +48,7 @@ pub fn next_search(observed: &Observed, contents: &SecretContents) -> Option<Tim
 /// The pods that hold an earlier secret, as far as is known, while the previous one is valid.
 pub fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
     let contents = observed.contents();
-    running(observed, &contents)?;
+    running(observed, contents)?;
     let known = || {
         let recorded = recorded_rotation(observed).filter(|recorded| recorded.revision == Some(contents.revision))?;
         let count = usize::try_from(recorded.stale_consumer_count?).ok()?;
@@ -59,7 +59,7 @@ pub fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
 
 /// The overlap, if only a quarter of it is left.
 pub fn overlap_ending(observed: &Observed) -> Option<Overlap> {
-    running(observed, &observed.contents()).filter(|overlap| overlap.last_quarter() <= observed.now)
+    running(observed, observed.contents()).filter(|overlap| overlap.last_quarter() <= observed.now)
 }
 
 /// Before the new secret is published, the one that is to be the previous one is still the one that consumers find.

@@ -35,7 +35,7 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     if let Some(step) = dry_run_secret(observed).or_else(|| stage_before_create(observed)) {
         return step;
     }
-    let pending = observed.contents().pending.map(|pending| pending.secret);
+    let pending = observed.contents().pending.as_ref().map(|pending| pending.secret.clone());
     let secret = observed.provided_secret().cloned().or(pending);
     let fields = fields.for_create(&observed.app);
     Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
@@ -54,7 +54,7 @@ pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
     if contents.pending.is_some() || observed.provided_secret().is_some() {
         create(observed, fields)
     } else {
-        stage(observed, &contents, &observed.generated_secret, RotationMode::Create)
+        stage(observed, contents, &observed.generated_secret, RotationMode::Create)
     }
 }
 
@@ -133,7 +133,7 @@ fn stage_before_create(observed: &Observed) -> Option<Step> {
     let contents = observed.contents();
     let token_can_tell = is_intent(observed) && is_verifiable(&observed.app);
     (token_can_tell && contents.pending.is_none() && observed.provided_secret().is_none())
-        .then(|| stage(observed, &contents, &observed.generated_secret, RotationMode::Create))
+        .then(|| stage(observed, contents, &observed.generated_secret, RotationMode::Create))
 }
 
 /// The API refused to create the app. Where it shows none, a chosen id is free for others again, unless it says that the id
@@ -141,7 +141,7 @@ fn stage_before_create(observed: &Observed) -> Option<Step> {
 fn after_refused_create(observed: &Observed, fault: &iam::Error) -> Step {
     let is_free = matches!(observed.remote, Remote::Absent) && !matches!(fault, iam::Error::Conflict(_));
     // An earlier create with the pending secret may have taken hold, and be shown later.
-    let may_appear = observed.contents().pending.is_some_and(|pending| {
+    let may_appear = observed.contents().pending.as_ref().is_some_and(|pending| {
         observed.progress(&pending.secret) == PendingProgress::MaybeSent
             && within_api_lag(pending.last_sent_or_staged_at, observed.now)
     });

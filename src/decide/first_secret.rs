@@ -40,19 +40,19 @@ fn may_exist(observed: &Observed) -> bool {
 fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {
     let (app, contents) = (&observed.app, observed.contents());
     if is_public(app) {
-        return Ok(write(observed, contents, WriteReason::IdOnly));
+        return Ok(write(observed, contents.clone(), WriteReason::IdOnly));
     }
     if !is_adopted_without_secret(observed) {
         let secret = observed.provided_secret().unwrap_or(&observed.generated_secret);
-        return Ok(stage(observed, &contents, secret, RotationMode::Replace));
+        return Ok(stage(observed, contents, secret, RotationMode::Replace));
     }
     let Some(secret) = observed.provided_secret() else {
-        return Ok(write(observed, contents, WriteReason::IdOnly));
+        return Ok(write(observed, contents.clone(), WriteReason::IdOnly));
     };
     match observed.validity(secret) {
         Validity::NotAsked => Ok(verify(observed, secret)),
         Validity::Refused(api_message) | Validity::NotKnown(api_message) => Err(not_the_apps(observed, api_message)),
-        Validity::Valid | Validity::NotVerifiable => Ok(publish(observed, &contents, secret, WriteReason::Verified)),
+        Validity::Valid | Validity::NotVerifiable => Ok(publish(observed, contents, secret, WriteReason::Verified)),
     }
 }
 

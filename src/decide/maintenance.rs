@@ -26,13 +26,13 @@ use k8s_openapi::jiff::Timestamp;
 /// What is to be done until the Secret holds a credential, and no rotation of it is due or requested.
 pub fn step(observed: &Observed, fields: &Fields) -> Next {
     let contents = observed.contents();
-    if let Some(step) = migrate_secret(observed, &contents) {
+    if let Some(step) = migrate_secret(observed, contents) {
         return Ok(Some(step));
     }
     if let Some(pending) = &contents.pending {
-        return Ok(apply_pending(observed, fields, &contents, pending));
+        return Ok(apply_pending(observed, fields, contents, pending));
     }
-    if has_credential(observed, &contents) {
+    if has_credential(observed, contents) {
         maintain(observed, contents)
     } else {
         first_secret::issue(observed, fields).map(Some)
@@ -59,18 +59,18 @@ fn has_credential(observed: &Observed, contents: &SecretContents) -> bool {
 }
 
 /// The Secret holds a credential: is it time for another one, and does the Secret hold what it should?
-fn maintain(observed: &Observed, contents: SecretContents) -> Next {
-    if let Some(step) = rotation_step(observed, &contents) {
+fn maintain(observed: &Observed, contents: &SecretContents) -> Next {
+    if let Some(step) = rotation_step(observed, contents) {
         return Ok(Some(step));
     }
-    if contents.previous.is_some() && !previous_is_valid(observed, &contents) {
-        let contents = SecretContents { previous: None, ..contents };
+    if contents.previous.is_some() && !previous_is_valid(observed, contents) {
+        let contents = SecretContents { previous: None, ..contents.clone() };
         return Ok(Some(write_rotation(observed, contents, RotationWrite::Cleared)));
     }
-    if let Some(step) = verify_edited_value(observed, &contents) {
+    if let Some(step) = verify_edited_value(observed, contents) {
         return Ok(Some(step));
     }
-    match sign_rotation(observed, &contents) {
+    match sign_rotation(observed, contents) {
         Some(step) => Ok(Some(step)),
         None => restore(observed, contents),
     }
@@ -78,20 +78,21 @@ fn maintain(observed: &Observed, contents: SecretContents) -> Next {
 
 /// The Secret of the rotation may be there for long, and its claim says whose it is.
 fn sign_rotation(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let secret = observed.rotation_secret.as_ref()?.owned()?;
+    let secret = observed.rotation_secret()?.owned()?;
     let is_signed_otherwise = signed_claim(observed).is_some_and(|claim| secret.claim() != Some(&claim));
     is_signed_otherwise.then(|| write_rotation(observed, contents.clone(), RotationWrite::Restored))
 }
 
 /// What differs from what it should be is written again, unless Kubernetes made it so.
-fn restore(observed: &Observed, contents: SecretContents) -> Next {
+fn restore(observed: &Observed, contents: &SecretContents) -> Next {
     let app = &observed.app;
-    let wanted = with_template_keys(observed, SecretContents { client_id: Some(observed.client_id()), ..contents })?;
+    let contents = SecretContents { client_id: Some(observed.client_id()), ..contents.clone() };
+    let wanted = with_template_keys(observed, contents)?;
     let is_left = match observed.secret_write {
         SecretWriteProgress::Written | SecretWriteProgress::Overridden => true,
         SecretWriteProgress::Unknown | SecretWriteProgress::Accepted => false,
     };
-    let Some(secret) = observed.secret.as_ref().and_then(SecretState::owned) else { return Ok(None) };
+    let Some(secret) = observed.secret().and_then(SecretState::owned) else { return Ok(None) };
     if is_left || secret.matches(app, &wanted) {
         return Ok(None);
     }
@@ -176,12 +177,12 @@ fn is_replaced_at_once(observed: &Observed, contents: &SecretContents) -> bool {
 /// When something in the Secret is to change next.
 pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
-    let expiry = previous_end(observed, &contents);
-    let is_wanted = is_requested(&observed.app, &contents) || confirmed_refusal(observed, &contents).is_some();
-    let interval_end = is_wanted.then(|| min_interval_end(observed, &contents)).flatten();
-    let check = next_check(observed, &contents);
-    let search = consumers::next_search(observed, &contents);
-    let deadlines = [next_rotation(&observed.app, &contents), expiry, interval_end, check, search];
+    let expiry = previous_end(observed, contents);
+    let is_wanted = is_requested(&observed.app, contents) || confirmed_refusal(observed, contents).is_some();
+    let interval_end = is_wanted.then(|| min_interval_end(observed, contents)).flatten();
+    let check = next_check(observed, contents);
+    let search = consumers::next_search(observed, contents);
+    let deadlines = [next_rotation(&observed.app, contents), expiry, interval_end, check, search];
     // What is due and waits for something else is no reason to look again at once.
     deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
 }
@@ -205,7 +206,7 @@ pub fn final_check(observed: &Observed) -> Next {
     let contents = observed.contents();
     if contents.is_edited(&observed.app) {
         return match requested_rotation_waits(observed) {
-            Some(RotationWaits::ForMinInterval) => Ok(Some(min_interval_not_over(observed, &contents))),
+            Some(RotationWaits::ForMinInterval) => Ok(Some(min_interval_not_over(observed, contents))),
             Some(RotationWaits::ForPrevious) | None => Err(secret_edited(&observed.app)),
         };
     }

@@ -226,9 +226,11 @@ pub struct Observed {
     /// The claim in status, if the operator signed it for this resource.
     pub recorded_claim: Option<SignedClaim>,
     /// The Secret, once it was read.
-    pub secret: Option<SecretState>,
+    secret: Option<SecretState>,
     /// The Secret of the rotation, read together with it.
-    pub rotation_secret: Option<SecretState>,
+    rotation_secret: Option<SecretState>,
+    /// What both hold.
+    contents: SecretContents,
     /// The Secret under the name that an earlier spec gave it, once it was read.
     pub old_name_secret: Option<SecretState>,
     /// The secret that the user provides, once it was read.
@@ -285,6 +287,7 @@ impl Observed {
             access,
             secret: None,
             rotation_secret: None,
+            contents: SecretContents::default(),
             old_name_secret: None,
             provided: None,
             authenticated: false,
@@ -329,9 +332,43 @@ impl Observed {
         secrets.into_iter().flatten().filter_map(SecretState::owned)
     }
 
+    /// The Secret, once it was read.
+    pub fn secret(&self) -> Option<&SecretState> {
+        self.secret.as_ref()
+    }
+
+    /// The Secret of the rotation, once both were read.
+    pub fn rotation_secret(&self) -> Option<&SecretState> {
+        self.rotation_secret.as_ref()
+    }
+
     /// What both Secrets hold; nothing while they were not read.
-    pub fn contents(&self) -> SecretContents {
-        self.secret.as_ref().unwrap_or(&SecretState::Absent).contents(self.rotation_secret.as_ref())
+    pub fn contents(&self) -> &SecretContents {
+        &self.contents
+    }
+
+    /// Records the Secret as a read or a write shows it.
+    pub fn observe_secret(&mut self, secret: SecretState) {
+        self.secret = Some(secret);
+        self.read_contents();
+    }
+
+    /// Records the Secret of the rotation as a read or a write shows it.
+    pub fn observe_rotation_secret(&mut self, secret: SecretState) {
+        self.rotation_secret = Some(secret);
+        self.read_contents();
+    }
+
+    /// Forgets both Secrets, so that they are read again.
+    pub fn forget_secrets(&mut self) {
+        self.secret = None;
+        self.rotation_secret = None;
+        self.read_contents();
+    }
+
+    fn read_contents(&mut self) {
+        let secret = self.secret.as_ref().unwrap_or(&SecretState::Absent);
+        self.contents = secret.contents(self.rotation_secret.as_ref());
     }
 
     /// The secret that the user provides.

@@ -3,10 +3,14 @@
 
 use super::claims::recorded_claim;
 use super::drift::drift;
-use super::model::{Answered, Observed, PendingProgress, Remote, SecretFacts, SentChange};
+use super::model::{
+    Answered, Creation, ListCheck, Observed, PendingProgress, Remote, RoleAssignment, SecretFacts, SecretWriteProgress,
+    SentChange,
+};
 use super::time::within_api_lag;
 use crate::crd::OrgOAuthApp;
-use crate::iam::{ClientSecret, Deletion, Verification};
+use crate::iam::{self, ClientCredentials, ClientSecret, Deletion, HeldRoles, RemoteApp, Verification};
+use crate::secret::SecretState;
 use k8s_openapi::jiff::Timestamp;
 
 impl Observed {
@@ -37,6 +41,119 @@ impl Observed {
             Remote::JustCreated => self.forget_absence(),
             Remote::NotRead | Remote::Listed(None) => {}
         }
+    }
+
+    /// Records that the API created the app and issued these credentials.
+    pub fn observe_created(&mut self, credentials: ClientCredentials) {
+        self.observe_remote(Remote::JustCreated);
+        self.creation = Creation::Issued(credentials);
+    }
+
+    /// Records what a failed create shows of the app.
+    ///
+    /// # Errors
+    /// The error, if the API may have created the app all the same.
+    pub fn observe_failed_create(&mut self, error: iam::Error) -> Result<(), iam::Error> {
+        self.remote = match &error {
+            // Refused perhaps because an earlier create, whose answer was lost, took hold: the API is asked.
+            iam::Error::Conflict(_) | iam::Error::Rejected(_) => Remote::NotRead,
+            // This request created nothing.
+            iam::Error::WrongOrganization(_)
+            | iam::Error::Forbidden(_)
+            | iam::Error::NotFound(_)
+            | iam::Error::Credentials(_)
+            | iam::Error::Throttled { .. } => Remote::Absent,
+            iam::Error::Unavailable(_) => {
+                self.remembered.unanswered_create = Some(self.now);
+                self.remembered.pending_not_accepted = None;
+                return Err(error);
+            }
+        };
+        self.creation = Creation::Refused(error);
+        Ok(())
+    }
+
+    /// Records that the API changed these fields, and the app as it shows it now, if it does.
+    pub fn observe_updated(&mut self, fields: Vec<String>, shown: Option<RemoteApp>) {
+        self.forget_absence();
+        self.updated = fields;
+        if let Ok(desired) = self.desired.clone() {
+            self.remembered.sent = Some(SentChange { desired, at: self.now, is_shown: false });
+        }
+        self.observe_remote(match (shown, &self.remote) {
+            (Some(shown), _) => Remote::Shown(shown),
+            // What this reconcile created needs no read.
+            (None, Remote::JustCreated) => Remote::JustCreated,
+            (None, Remote::NotRead | Remote::Listed(_) | Remote::Absent | Remote::Shown(_)) => Remote::NotRead,
+        });
+    }
+
+    /// Records the answer to a request that sets a pending secret.
+    ///
+    /// # Errors
+    /// The error, if it shows nothing.
+    pub fn observe_secret_answer(
+        &mut self,
+        secret: &ClientSecret,
+        answer: Result<(), iam::Error>,
+    ) -> Result<(), iam::Error> {
+        let maybe_sent = self.progress(secret) == PendingProgress::MaybeSent;
+        let is_refused = answer.as_ref().is_err_and(|error| !error.may_have_taken_effect());
+        // An earlier request with a secret that was found may have taken hold.
+        self.remembered.pending_not_accepted = (is_refused && !maybe_sent).then(|| secret.clone());
+        match answer {
+            Ok(()) => {
+                self.forget_absence();
+                self.record_progress(secret, PendingProgress::Accepted);
+            }
+            Err(iam::Error::Conflict(_)) => self.record_progress(secret, PendingProgress::Conflict { maybe_sent }),
+            Err(iam::Error::NotFound(_)) => self.observe_remote(Remote::Absent),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Records the roles of the app. An addition that was refused did not fail if the app is a member.
+    ///
+    /// # Errors
+    /// The error or, if the app is no member or nobody may read that, the refusal of the addition.
+    pub fn observe_roles(&mut self, held: Result<Option<HeldRoles>, iam::Error>) -> Result<(), iam::Error> {
+        let refusal = match &self.roles {
+            RoleAssignment::AdditionRefused(error) => Some(error.clone()),
+            RoleAssignment::NotRead
+            | RoleAssignment::Absent
+            | RoleAssignment::Has(_)
+            | RoleAssignment::JustAssigned => None,
+        };
+        self.roles = match (held, refusal) {
+            (Ok(Some(held)), _) => RoleAssignment::Has(held),
+            (Ok(None), None) => RoleAssignment::Absent,
+            (Ok(None), Some(refusal)) => return Err(refusal),
+            (Err(error), Some(refusal)) if error.is_refusal() => return Err(refusal),
+            (Err(error), _) => return Err(error),
+        };
+        Ok(())
+    }
+
+    /// Records what the list says of an app that a read does not show.
+    pub fn observe_list(&mut self, list: ListCheck) {
+        if list == ListCheck::Listed {
+            self.forget_absence();
+        }
+        self.list = list;
+    }
+
+    /// Records that Kubernetes accepts writes of the Secret.
+    pub fn observe_accepted_write(&mut self) {
+        if self.secret_write == SecretWriteProgress::Unknown {
+            self.secret_write = SecretWriteProgress::Accepted;
+        }
+    }
+
+    /// Records the Secret after a write, and whether the write changed it.
+    pub fn observe_written(&mut self, secret: SecretState, is_changed: bool) {
+        self.observe_secret(secret);
+        self.secret_write = if is_changed { SecretWriteProgress::Written } else { SecretWriteProgress::Overridden };
     }
 
     /// Forgets earlier 404s, and a create without an answer: the API has shown that the app exists.

@@ -113,14 +113,15 @@ pub enum Possession {
 
 /// Whether an app under the id is the one that this resource created.
 pub fn proof_of_creation(observed: &Observed) -> Possession {
-    let pending = observed.contents().pending.map(|pending| pending.secret);
+    let pending = observed.contents().pending.as_ref().map(|pending| pending.secret.clone());
     possession(observed, observed.provided_secret().cloned().or(pending))
 }
 
 /// Whether an app under the id has the secret that consumers find.
 pub fn proof_of_restore(observed: &Observed) -> Possession {
     let contents = observed.contents();
-    possession(observed, contents.current.filter(|_| contents.client_id.as_ref() == Some(&observed.client_id())))
+    let current = contents.current.clone().filter(|_| contents.client_id.as_ref() == Some(&observed.client_id()));
+    possession(observed, current)
 }
 
 fn possession(observed: &Observed, secret: Option<ClientSecret>) -> Possession {

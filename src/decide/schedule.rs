@@ -86,13 +86,13 @@ pub enum RotationWaits {
 /// Whether a requested rotation has to wait, and why.
 pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
     let contents = observed.contents();
-    if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, &contents) {
+    if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, contents) {
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.
-    if previous_is_valid(observed, &contents) && !contents.is_edited(&observed.app) {
+    if previous_is_valid(observed, contents) && !contents.is_edited(&observed.app) {
         Some(RotationWaits::ForPrevious)
     } else {
-        min_interval_end(observed, &contents).map(|_| RotationWaits::ForMinInterval)
+        min_interval_end(observed, contents).map(|_| RotationWaits::ForMinInterval)
     }
 }

@@ -14,10 +14,10 @@ use kube::ResourceExt;
 /// What is to be done until the Secrets are known.
 pub fn step(observed: &Observed, _: &Fields) -> Next {
     let app = &observed.app;
-    if let Some(SecretState::Foreign { app: controller }) = &observed.secret {
+    if let Some(SecretState::Foreign { app: controller }) = observed.secret() {
         return Err(secret_conflict(app, controller.as_deref()));
     }
-    let kept = [&observed.secret, &observed.rotation_secret].into_iter().flatten().filter_map(SecretState::owned);
+    let kept = [observed.secret(), observed.rotation_secret()].into_iter().flatten().filter_map(SecretState::owned);
     if let Some(deleted) = kept.into_iter().find(|secret| secret.is_being_deleted()) {
         return Ok(Some(secret_being_deleted(&deleted.name())));
     }
@@ -40,7 +40,7 @@ fn provided(observed: &Observed) -> Next {
 
 /// The Secret, and the one under the name that an earlier spec gave it.
 pub fn read(observed: &Observed) -> Option<Step> {
-    if observed.secret.is_none() {
+    if observed.secret().is_none() {
         return Some(Step::ReadSecrets);
     }
     match observed.old_name_secret {
@@ -52,7 +52,7 @@ pub fn read(observed: &Observed) -> Option<Step> {
 /// The names of all Secrets that hold a secret of the app.
 pub fn names(observed: &Observed) -> Vec<String> {
     let app = &observed.app;
-    let rotation = match &observed.rotation_secret {
+    let rotation = match observed.rotation_secret() {
         Some(SecretState::Foreign { .. }) => None,
         Some(SecretState::Owned(_) | SecretState::Absent) | None => Some(rotation_secret_name(app)),
     };
@@ -67,7 +67,7 @@ fn old_secret_name(app: &OrgOAuthApp) -> Option<String> {
 
 /// The Secret of the rotation is written only if its name is free or it is this resource's.
 pub fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
-    match &observed.rotation_secret {
+    match observed.rotation_secret() {
         Some(SecretState::Foreign { app: controller }) => {
             Err(rotation_secret_conflict(&observed.app, controller.as_deref()))
         }

@@ -81,7 +81,7 @@ mod tests {
         let credential_check_interval = Duration::from_secs(86_400);
         let access = Access::Granted { address, context: None, adoption: false, credential_check_interval };
         let mut observed = Observed::new(app.clone(), access, key(), now, secret);
-        observed.secret = Some(guard(&app, &key(), Some(published)));
+        observed.observe_secret(guard(&app, &key(), Some(published)));
         app.status = Some(status::after(&observed, &Outcome::Settled { wake: None }, now));
         json!(app)
     }

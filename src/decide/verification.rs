@@ -36,8 +36,8 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
     // The published secret is about to be replaced.
     let is_replaced =
         contents.pending.as_ref().is_some_and(|pending| within_api_lag(pending.last_sent_or_staged_at, observed.now));
-    let Some(current) = published(observed, &contents).filter(|_| !is_replaced) else { return Ok(None) };
-    let due = due(observed, &contents);
+    let Some(current) = published(observed, contents).filter(|_| !is_replaced) else { return Ok(None) };
+    let due = due(observed, contents);
     if due == Due::No {
         return Ok(None);
     }
@@ -46,9 +46,9 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
         Validity::NotAsked => Some(verify(observed, &current)),
         Validity::Refused(api_message) | Validity::NotKnown(api_message) => match due {
             Due::No => None,
-            Due::Unverified => Some(wait_unverified(observed, &contents, api_message)),
+            Due::Unverified => Some(wait_unverified(observed, contents, api_message)),
             Due::Again => {
-                standing_refusal(observed, &contents).map(|api_message| wait_refused(observed, &contents, api_message))
+                standing_refusal(observed, contents).map(|api_message| wait_refused(observed, contents, api_message))
             }
         },
     })
@@ -104,7 +104,7 @@ pub fn confirmed_refusal<'a>(observed: &'a Observed, contents: &SecretContents) 
 
 /// Whether the API refused the published secret once, which a second token request is to confirm.
 pub fn is_refusal_unconfirmed(observed: &Observed) -> bool {
-    let current = published(observed, &observed.contents());
+    let current = published(observed, observed.contents());
     let since = current.and_then(|current| observed.remembered.refused_since(&current));
     since.is_some() && is_verifiable(&observed.app) && is_verified(observed)
 }
@@ -119,12 +119,12 @@ fn status_reports_unconfirmed_refusal(app: &OrgOAuthApp) -> bool {
 /// Whether the published secret is verified, or no token request can verify it.
 pub fn is_verified(observed: &Observed) -> bool {
     let contents = observed.contents();
-    let Some(current) = published(observed, &contents) else { return true };
+    let Some(current) = published(observed, contents) else { return true };
     match observed.validity(&current) {
         Validity::Valid | Validity::NotVerifiable => true,
         Validity::NotAsked | Validity::Refused(_) | Validity::NotKnown(_) => {
-            let is_doubted = status_reports_refusal(&observed.app) || confirmed_refusal(observed, &contents).is_some();
-            is_recorded(&observed.app, &contents) && !is_doubted
+            let is_doubted = status_reports_refusal(&observed.app) || confirmed_refusal(observed, contents).is_some();
+            is_recorded(&observed.app, contents) && !is_doubted
         }
     }
 }
@@ -132,11 +132,11 @@ pub fn is_verified(observed: &Observed) -> bool {
 /// When the API last issued a token for the published secret, if it did since the Secret was changed.
 pub fn verified_at(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
-    let current = published(observed, &contents)?;
+    let current = published(observed, contents)?;
     match observed.validity(&current) {
         Validity::Valid => observed.answered_at(&current),
         Validity::NotAsked | Validity::Refused(_) | Validity::NotKnown(_) | Validity::NotVerifiable => {
-            recorded(&observed.app, &contents)
+            recorded(&observed.app, contents)
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::{Connections, Progress, Reconciliation};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
-use crate::decide::{Call, ListCheck, Remote, RoleAssignment, after_fault, may_be_old, org_id};
+use crate::decide::{Call, ListCheck, Remote, after_fault, may_be_old, org_id};
 use crate::iam::{self, ClientId, ClientSecret, Iam, Lookup, OrgId};
 use crate::outcome::Outcome;
 use crate::reason::{Blocked, Reason};
@@ -58,10 +58,11 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Call::Replace(id, update) => {
                 let answer = iam.update(&org, &id, &update).await.map(drop);
-                update.secret.map_or(Ok(()), |secret| self.on_secret_answer(answer, &secret))
+                update.secret.map_or(Ok(()), |secret| self.observed.observe_secret_answer(&secret, answer))
             }
             Call::Rotate(id, secret, overlap) => {
-                self.on_secret_answer(iam.rotate_secret(&org, &id, &secret, overlap).await, &secret)
+                let answer = iam.rotate_secret(&org, &id, &secret, overlap).await;
+                self.observed.observe_secret_answer(&secret, answer)
             }
             Call::VerifySecret(id, secret) => self.verify_secret(iam, &org, &id, &secret).await,
             Call::ReadRoles(id) => self.read_roles(iam, &org, &id).await,
@@ -69,10 +70,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.on_addition_answer(iam.add_to_organization(&org, &id, context, &roles).await, &id)
             }
             Call::ChangeRoles { id, add, remove } => {
-                iam.change_roles(&org, &id, &add, &remove).await?;
-                self.observed.roles = RoleAssignment::JustAssigned;
-                self.record_event(Reason::RolesChanged, format!("Changed the roles of app {id}."));
-                Ok(())
+                self.on_roles_answer(iam.change_roles(&org, &id, &add, &remove).await, &id)
             }
             Call::Delete(id) => self.delete(iam, &org, &id).await,
         }
@@ -96,12 +94,9 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         max_age: Duration,
     ) -> Result<(), iam::Error> {
         match iam.find(org, id, max_age).await? {
-            Lookup::Listed(_) => {
-                self.observed.forget_absence();
-                self.observed.list = ListCheck::Listed;
-            }
-            Lookup::NotListed => self.observed.list = ListCheck::NotListed,
-            Lookup::Read(None) => self.observed.list = ListCheck::Unsupported,
+            Lookup::Listed(_) => self.observed.observe_list(ListCheck::Listed),
+            Lookup::NotListed => self.observed.observe_list(ListCheck::NotListed),
+            Lookup::Read(None) => self.observed.observe_list(ListCheck::Unsupported),
             Lookup::Read(Some(shown)) => self.observed.observe_remote(Remote::Shown(shown)),
         }
         Ok(())
@@ -123,7 +118,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     async fn read_roles(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> Result<(), iam::Error> {
         let max_age = if may_be_old(&self.observed) { self.max_age() } else { Duration::ZERO };
         let held = iam.roles(org, id, max_age).await;
-        self.on_roles_answer(held)
+        self.observed.observe_roles(held)
     }
 
     async fn delete(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> Result<(), iam::Error> {

@@ -65,8 +65,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             self.observed.secret_write = SecretWriteProgress::Overridden;
         }
         let rotation = self.read_secret(&rotation_secret_name(&self.observed.app)).await?;
-        self.observed.secret = Some(secret);
-        self.observed.rotation_secret = Some(rotation);
+        self.observed.observe_secret(secret);
+        self.observed.observe_rotation_secret(rotation);
         Ok(())
     }
 
@@ -106,10 +106,13 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     fn saw_secret(&mut self, secret: &OwnedSecret, now: SecretState) {
-        match secret.name() {
-            name if name == secret_name(&self.observed.app) => self.observed.secret = Some(now),
-            name if name == rotation_secret_name(&self.observed.app) => self.observed.rotation_secret = Some(now),
-            _ => self.observed.old_name_secret = Some(now),
+        let name = secret.name();
+        if name == secret_name(&self.observed.app) {
+            self.observed.observe_secret(now);
+        } else if name == rotation_secret_name(&self.observed.app) {
+            self.observed.observe_rotation_secret(now);
+        } else {
+            self.observed.old_name_secret = Some(now);
         }
     }
 
@@ -197,8 +200,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     /// A Secret that Kubernetes would refuse is found out before the API hears of the app.
     async fn dry_run_secret(&mut self, content: &SecretContents) -> Result<Progress, cluster::Error> {
-        let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(&self.observed.app, content))
-        else {
+        let Some(write) = self.observed.secret().and_then(|target| target.write(&self.observed.app, content)) else {
             return Err(cluster::Error::Stale);
         };
         match self.operator.cluster.dry_run_secret(write).await {
@@ -213,9 +215,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     fn secret_accepted(&mut self) {
         self.operator.secret_writes.accepted(&self.identity.namespace);
-        if self.observed.secret_write == SecretWriteProgress::Unknown {
-            self.observed.secret_write = SecretWriteProgress::Accepted;
-        }
+        self.observed.observe_accepted_write();
     }
 
     fn secret_refused(&self, name: &str, message: String) -> Progress {
@@ -226,7 +226,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     async fn write(&mut self, content: SecretContents, reason: WriteReason) -> Result<Progress, cluster::Error> {
         let app = &self.observed.app;
-        let Some(write) = self.observed.secret.as_ref().and_then(|target| target.write(app, &content)) else {
+        let Some(write) = self.observed.secret().and_then(|target| target.write(app, &content)) else {
             return Err(cluster::Error::Stale);
         };
         // Whatever comes of it: a credential that could not be stored is never tried a second time, since another
@@ -242,7 +242,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 // The claim is compared when it is put back, and the rotation is in another Secret.
                 let read = self.observed.contents();
                 let SecretContents { claim, pending, previous, .. } = read.clone();
-                let is_held = read == SecretContents { claim, pending, previous, ..written };
+                let is_held = *read == SecretContents { claim, pending, previous, ..written };
                 Ok(if is_held { Progress::Continue } else { secret_overridden(&self.secret_name()) })
             }
             Err(fault) => self.secret_not_written(&self.secret_name(), fault),
@@ -253,7 +253,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     fn secret_not_written(&mut self, name: &str, fault: cluster::Error) -> Result<Progress, cluster::Error> {
         match fault {
             cluster::Error::Stale => {
-                self.observed.secret = None;
+                self.observed.forget_secrets();
                 Ok(Progress::Continue)
             }
             cluster::Error::Refused(message) => Ok(self.secret_refused(name, message)),
@@ -268,22 +268,23 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     ) -> Result<Progress, cluster::Error> {
         let app = &self.observed.app;
         let name = rotation_secret_name(app);
-        let target = self.observed.rotation_secret.as_ref();
-        let Some(write) = target.and_then(|target| target.write_rotation(app, &content)) else {
+        let Some(write) = self.observed.rotation_secret().and_then(|target| target.write_rotation(app, &content))
+        else {
             return Err(cluster::Error::Stale);
         };
         match self.write_secret(&name, write).await {
             Ok(secret) => {
                 self.secret_accepted();
-                self.observed.rotation_secret = Some(secret);
+                self.observed.observe_rotation_secret(secret);
                 if let (RotationWrite::Staged, Some(pending)) = (reason, &content.pending) {
                     self.observed.record_progress(&pending.secret, PendingProgress::NotSent);
                     // Another process may have rotated and removed its Secret between the read and the write.
-                    self.observed.secret = Some(self.read_secret(&self.secret_name()).await?);
+                    let secret = self.read_secret(&self.secret_name()).await?;
+                    self.observed.observe_secret(secret);
                 }
                 let read = self.observed.contents();
                 let is_signed = content.rotation_is_empty() || self.rotation_claim() == content.claim.as_ref();
-                let is_held = (read.pending, read.previous) == (content.pending, content.previous) && is_signed;
+                let is_held = read.pending == content.pending && read.previous == content.previous && is_signed;
                 Ok(if is_held { Progress::Continue } else { secret_overridden(&name) })
             }
             Err(fault) => self.secret_not_written(&name, fault),
@@ -291,7 +292,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     fn rotation_claim(&self) -> Option<&SignedClaim> {
-        match &self.observed.rotation_secret {
+        match self.observed.rotation_secret() {
             Some(SecretState::Owned(secret)) => secret.claim(),
             Some(SecretState::Absent | SecretState::Foreign { .. }) | None => None,
         }
@@ -302,25 +303,24 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     }
 
     fn wrote(&mut self, secret: SecretState, reason: WriteReason) {
+        // Kubernetes gives no new version to an object that stays as it was.
         let before = self.version();
-        self.observed.secret = Some(secret);
-        self.observed.secret_write = SecretWriteProgress::Written;
-        match &self.observed.secret {
-            // Kubernetes gives no new version to an object that stays as it was.
-            Some(SecretState::Owned(secret)) if before.is_some() && secret.version() == before => {
-                self.operator.secret_writes.overridden(&self.identity.uid, self.generation(), secret);
-                self.observed.secret_write = SecretWriteProgress::Overridden;
-                let name = secret.name();
+        match &secret {
+            SecretState::Owned(written) if before.is_some() && written.version() == before => {
+                self.operator.secret_writes.overridden(&self.identity.uid, self.generation(), written);
+                let name = written.name();
+                self.observed.observe_written(secret, false);
                 self.record_event(Reason::KubernetesRefused, format!("Left Secret {name} as it is: an admission policy of the cluster sets its labels or annotations otherwise."));
             }
-            Some(SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. }) | None => {
-                self.record_write(reason)
+            SecretState::Owned(_) | SecretState::Absent | SecretState::Foreign { .. } => {
+                self.observed.observe_written(secret, true);
+                self.record_write(reason);
             }
         }
     }
 
     fn version(&self) -> Option<String> {
-        match &self.observed.secret {
+        match self.observed.secret() {
             Some(SecretState::Owned(secret)) => secret.version(),
             Some(SecretState::Absent | SecretState::Foreign { .. }) | None => None,
         }

@@ -49,7 +49,7 @@ fn planned(observed: &Observed, plan: &Plan, published: Option<bool>) -> [NewCon
     let message = format!("managementPolicy Full would {plan}.");
     let is_good =
         published == Some(true) && plan.leaves_credential() && !is_tampered(observed) && is_verified(observed);
-    let ready = match standing_refusal(observed, &observed.contents()) {
+    let ready = match standing_refusal(observed, observed.contents()) {
         Some(why) => {
             let refused = format!("the API does not issue a token for the client secret now: {why}; {message}");
             NewCondition::new(Ready, False, Reason::CredentialRefused, refused)
@@ -175,7 +175,7 @@ fn ready_message(observed: &Observed) -> String {
     let message = provisioned_message(&observed.client_id(), &observed.app);
     match requested_rotation_waits(observed) {
         Some(RotationWaits::ForPrevious) => {
-            let expiry = previous_end(observed, &observed.contents()).map(whole_seconds);
+            let expiry = previous_end(observed, observed.contents()).map(whole_seconds);
             let expiry = expiry.map(|at| format!(" at {at}")).unwrap_or_default();
             let name = secret_name(&observed.app);
             format!(

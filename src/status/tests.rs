@@ -44,7 +44,7 @@ fn observed(app: OrgOAuthApp, published: bool) -> Observed {
         at(0),
         ClientSecret::new("fresh".into()),
     );
-    observed.secret = Some(target);
+    observed.observe_secret(target);
     observed
 }
 
@@ -200,7 +200,7 @@ fn an_edited_value_is_not_reported_as_published_until_the_api_accepts_it() {
     let edited = || k8s_openapi::ByteString(b"edited".to_vec());
     secret.data.get_or_insert_default().insert("client-secret".into(), edited());
     let mut observed = observed(ready.clone(), false);
-    observed.secret = Some(guard(&ready, &key(), Some(secret)));
+    observed.observe_secret(guard(&ready, &key(), Some(secret)));
     let published = |status: &OrgOAuthAppStatus| {
         let published = status.conditions.iter().find(|c| c.r#type == ConditionType::SecretPublished).unwrap();
         (published.status, published.reason.clone())
@@ -250,7 +250,7 @@ fn a_public_client_is_published_without_a_secret() {
         panic!("not a create")
     };
     let mut observed = observed(public.clone(), false);
-    observed.secret = Some(guard(&public, &key(), Some(secret)));
+    observed.observe_secret(guard(&public, &key(), Some(secret)));
     let status = after(&observed, &Outcome::Settled { wake: None }, at(1));
     assert_eq!((short(&status).as_str(), status.rotation), ("TFFTT Provisioned", None));
 }
@@ -264,12 +264,12 @@ fn after_a_rotation(rotation: serde_json::Value, now: i64, found: Option<usize>)
     let previous = PreviousSecret { secret: Some(ClientSecret::new("before".into())), expires_at: at(100) };
     let content = SecretContents { previous: Some(previous), revision: 2, ..published };
     let created = |write| match write {
-        Some(crate::secret::SecretWrite::Create(secret)) => Some(guard(&app, &key(), Some(secret))),
-        _ => None,
+        Some(crate::secret::SecretWrite::Create(secret)) => guard(&app, &key(), Some(secret)),
+        _ => panic!("not a create"),
     };
     let mut observed = observed(app.clone(), true);
-    observed.secret = created(SecretState::Absent.write(&app, &content));
-    observed.rotation_secret = created(SecretState::Absent.write_rotation(&app, &content));
+    observed.observe_secret(created(SecretState::Absent.write(&app, &content)));
+    observed.observe_rotation_secret(created(SecretState::Absent.write_rotation(&app, &content)));
     observed.now = at(now);
     observed.stale_consumers = found.map(|count| StaleConsumers { first: vec!["web".into()], count });
     after(&observed, &Outcome::Settled { wake: None }, at(now)).rotation.unwrap()
@@ -329,7 +329,9 @@ fn while_a_resource_is_deleted_status_reports_what_becomes_of_its_secret() {
         let status = json!({"secretName": secret_name, "conditions": [published]});
         app.status = Some(serde_json::from_value(status).unwrap());
         let mut observed = observed(app, true);
-        observed.secret = observed.secret.filter(|_| is_read);
+        if !is_read {
+            observed.forget_secrets();
+        }
         let waiting = Outcome::Waiting { reason: Reason::Deleting, message: "it goes".into(), retry: Retry::Backoff };
         let condition = after(&observed, &waiting, at(1)).conditions.pop().unwrap();
         (condition.status, condition.message)

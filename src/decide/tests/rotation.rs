@@ -130,7 +130,7 @@ fn a_secret_that_the_api_accepted_is_published_though_tokens_are_refused_for_ano
 fn the_current_secret_is_durable_as_the_previous_one_before_consumers_find_another() {
     let without_previous = |observed: &mut Observed| {
         answer(observed, "next", Verification::Accepted);
-        let contents = SecretContents { previous: None, ..observed.contents() };
+        let contents = SecretContents { previous: None, ..observed.contents().clone() };
         observed.hold(holding(&observed.app, &contents));
     };
     let kept = write_rotation(RotationWrite::Accepted, |contents| contents.previous = previous("current", at(1 + 48)));
@@ -191,7 +191,7 @@ fn a_rotation_waits_for_a_previous_secret_that_is_not_known_too() {
             observed.remembered.consumers_searched = Some((1, observed.now));
         },
     );
-    assert_eq!(previous_end(&observed, &observed.contents()), Some(at(12)));
+    assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));
     assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForPrevious));
     assert_step(&observed, settled_until(after(at(2), 45 * 60)));
     observed.now = at(12);

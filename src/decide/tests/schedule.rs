@@ -124,7 +124,7 @@ fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute()
         let mut observed = asked_again(2, rotated_at, json!({}));
         let extra = contents(&observed.app).extra;
         let previous = previous_until.and_then(|at| previous("before", second(at)));
-        let edited = SecretContents { current: Some(secret("edited")), extra, previous, ..observed.contents() };
+        let edited = SecretContents { current: Some(secret("edited")), extra, previous, ..observed.contents().clone() };
         observed.hold(holding(&observed.app, &edited));
         answer(&mut observed, "edited", refused());
         observed
@@ -157,7 +157,7 @@ fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
     };
     let waiting = reported(1, 3);
     assert_eq!(requested_rotation_waits(&waiting), Some(RotationWaits::ForPrevious));
-    assert_eq!(previous_end(&waiting, &waiting.contents()), Some(at(3)));
+    assert_eq!(previous_end(&waiting, waiting.contents()), Some(at(3)));
     assert_step(waiting, settled_until(at(3)));
     // It has ended, or was beside another one.
     for over in [reported(1, 2), reported(2, 3)] {
@@ -173,7 +173,7 @@ fn a_previous_secret_ends_no_later_than_a_rotation_gave_it_whatever_is_written_i
         let app = app(json!({"spec": {"rotation": {"overlap": overlap}}, "status": {"rotation": rotation}}));
         let contents = contents(SecretContents { previous: previous("before", far), ..super::fixture::contents(&app) });
         let observed = observe(app, |app| holding(app, &contents), nothing);
-        previous_end(&observed, &observed.contents()).unwrap()
+        previous_end(&observed, observed.contents()).unwrap()
     };
     let ends =
         |rotation: Value, contents: &dyn Fn(SecretContents) -> SecretContents| ends_with("90h", rotation, contents);

@@ -111,7 +111,7 @@ fn a_claim_that_the_operator_would_not_sign_now_is_kept() {
     assert!(contents.claim.is_some() && signed_claim(&observed).is_none());
     let written = fill_in::with_template_keys(&observed, contents.clone()).unwrap();
     assert_eq!(written.claim, contents.claim);
-    let step = Step::WriteRotation(contents, RotationWrite::Cleared);
+    let step = Step::WriteRotation(contents.clone(), RotationWrite::Cleared);
     assert_eq!(fill_in::fill_in(&observed, step.clone()), Ok(step));
 }
 

@@ -65,7 +65,7 @@ fn where_no_token_can_tell_nothing_is_asked() {
     let shown = |observed: &mut Observed| observed.remote = shown(authorized);
     let observed = verified_in_hour(None, code(), shown);
     assert!(is_verified(&observed));
-    assert_eq!((verified_at(&observed), standing_refusal(&observed, &observed.contents())), (None, None));
+    assert_eq!((verified_at(&observed), standing_refusal(&observed, observed.contents())), (None, None));
     assert_step(observed, settled());
 }
 
@@ -277,7 +277,7 @@ fn next_check() -> k8s_openapi::jiff::Timestamp {
 fn a_secret_counts_as_proven_until_its_refusal_counts() {
     let observed = |hour, also: &dyn Fn(&mut Observed)| verified_in_hour(hour, json!({}), also);
     let what = |observed: Observed| {
-        let refusal = standing_refusal(&observed, &observed.contents()).map(ToOwned::to_owned);
+        let refusal = standing_refusal(&observed, observed.contents()).map(ToOwned::to_owned);
         (is_verified(&observed), verified_at(&observed), refusal)
     };
     let said = || Some("invalid_client".to_owned());

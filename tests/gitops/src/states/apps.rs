@@ -108,7 +108,10 @@ fn seen(mut app: OrgOAuthApp, scenario: Scenario) -> Observed {
         credential_check_interval: std::time::Duration::from_secs(86_400),
     };
     let mut seen = Observed::new(app, access, key(), at(0), ClientSecret::new("fresh".into()));
-    (seen.secret, seen.authenticated) = (secret, true);
+    if let Some(secret) = secret {
+        seen.observe_secret(secret);
+    }
+    seen.authenticated = true;
     seen.record_token_answer(&ClientSecret::new("value".into()), Verification::Accepted, at(0));
     seen
 }
