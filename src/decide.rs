@@ -45,7 +45,7 @@ pub use model::{
 };
 pub use ownership::{holds_claim, is_ours, signed_claim};
 pub use plan::Plan;
-pub use resource::{client_id, has_finalizer, is_observe_only, org_id, reconcile_requested};
+pub use resource::{begins_with_id, client_id, has_finalizer, is_observe_only, org_id, reconcile_requested};
 pub use roles::may_be_old;
 pub use schedule::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 pub use settled::{is_settled, recorded_deadline};

@@ -6,7 +6,7 @@ use crate::crd::{
     Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, ROTATE_REQUESTED, Rotation,
     RotationStatus,
 };
-use crate::decide::client_id;
+use crate::decide::{begins_with_id, client_id};
 use crate::iam::ClientId;
 use kube::Resource;
 use kube::core::ObjectMeta;
@@ -41,6 +41,12 @@ impl CachedApp {
     pub fn client_ids(&self) -> impl Iterator<Item = ClientId> + use<> {
         let recorded = self.app.status.as_ref().and_then(|status| status.client_id.clone());
         recorded.map(ClientId).into_iter().chain([client_id(&self.app)])
+    }
+
+    /// Whether this is one of its client ids.
+    pub fn has_client_id(&self, id: &str) -> bool {
+        let recorded = self.app.status.as_ref().and_then(|status| status.client_id.as_deref());
+        recorded == Some(id) || begins_with_id(&self.app, id)
     }
 }
 
@@ -175,7 +181,11 @@ mod tests {
         let ids = |spec: Value, status: Value| {
             let mut app = app(10, status);
             app.spec.id = spec.as_str().map(str::to_owned);
-            CachedApp::from(app).client_ids().map(|id| id.0).collect::<Vec<_>>()
+            let cached = CachedApp::from(app);
+            let ids: Vec<String> = cached.client_ids().map(|id| id.0).collect();
+            assert!(ids.iter().all(|id| cached.has_client_id(id)));
+            assert!(["", "u", "ooa-", "ooa-v", "chosen-2"].iter().all(|id| !cached.has_client_id(id)));
+            ids
         };
         assert_eq!(ids(Value::Null, Value::Null), ["ooa-u"]);
         assert_eq!(ids(Value::Null, json!({"clientId": "ooa-before"})), ["ooa-before", "ooa-u"]);

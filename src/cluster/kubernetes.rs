@@ -219,9 +219,8 @@ impl Cluster for Kubernetes {
         }
         for store in &self.watched.apps {
             // Resources with this `spec.id` are in the lists already.
-            let others = store.state_filter(|app| {
-                app.outline().spec.id.as_deref() != Some(id) && app.client_ids().any(|known| known.0 == id)
-            });
+            let others =
+                store.state_filter(|app| app.outline().spec.id.as_deref() != Some(id) && app.has_client_id(id));
             found.extend(others.iter().map(|app| outline(app.outline().clone())));
         }
         Ok(found)

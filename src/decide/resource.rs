@@ -17,6 +17,14 @@ pub fn client_id(app: &OrgOAuthApp) -> ClientId {
     ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
 }
 
+/// Whether this is the client id that a resource begins with.
+pub fn begins_with_id(app: &OrgOAuthApp, id: &str) -> bool {
+    match &app.spec.id {
+        Some(chosen) => chosen == id,
+        None => id.strip_prefix(DERIVED_ID).is_some_and(|uid| app.metadata.uid.as_deref() == Some(uid)),
+    }
+}
+
 /// The organization of a resource.
 pub fn org_id(app: &OrgOAuthApp) -> OrgId {
     OrgId(app.spec.org_id.clone())
