@@ -51,7 +51,7 @@ pub struct IamConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
     /// The operator's own credentials for the API.
-    pub credentials: ConnectionCredentials,
+    pub credentials: CredentialsSpec,
     /// The kind of the organizations, unless an app overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
@@ -141,15 +141,15 @@ pub struct KeyRef {
     validation = Rule::new("has(self.apiToken) != has(self.clientCredentials)").message("credentials need exactly one of apiToken and clientCredentials"),
 )]
 #[serde(rename_all = "camelCase")]
-pub struct ConnectionCredentials {
+pub struct CredentialsSpec {
     /// Client id and client secret of an OAuth app with the grant type `client_credentials` and the role `developer`;
     /// recommended. It gets an access token for each organization to which it was added; with CloudPartnerNavigator
     /// for its own only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_credentials: Option<ClientCredentials>,
+    pub client_credentials: Option<ClientCredentialsSpec>,
     /// An API token of a user. It belongs to one organization: apps of others are `Stalled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_token: Option<ApiToken>,
+    pub api_token: Option<ApiTokenSpec>,
     /// Where the Secret is: `Operator`, in the operator's namespace; or `Tenant`, in the namespace of each app, where
     /// it must have the label `oauth-apps.dev/use: "true"`.
     #[serde(default)]
@@ -159,7 +159,7 @@ pub struct ConnectionCredentials {
 /// An API token of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiToken {
+pub struct ApiTokenSpec {
     /// The Secret and its key that holds the token.
     pub secret_ref: KeyRef,
 }
@@ -167,7 +167,7 @@ pub struct ApiToken {
 /// Client id and client secret of an OAuth app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ClientCredentials {
+pub struct ClientCredentialsSpec {
     /// The Secret and its two keys.
     pub secret_ref: ClientCredentialsRef,
 }
