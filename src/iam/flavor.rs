@@ -37,6 +37,9 @@ pub struct PageFormat {
     pub ids: [&'static str; 2],
 }
 
+/// Makes the request for a page of a list.
+pub type ListRequest = fn(&OrgId, &Page) -> Request;
+
 /// One vendor API. Its defaults are what the known APIs have in common.
 pub trait ApiFlavor: Authentication {
     /// The value of `api` that selects it.
@@ -139,7 +142,7 @@ pub trait ApiFlavor: Authentication {
     fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request;
 
     /// Reads a page of the apps that were added to an organization, with their roles; `None` where there is no such list.
-    fn list_members(&self, org: &OrgId, page: &Page) -> Option<Request>;
+    fn member_list(&self) -> Option<ListRequest>;
 
     /// Gives roles to an app and takes roles from it.
     fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error>;

@@ -9,7 +9,7 @@ use super::client::listing::{Listing, MEMBER_FIELDS};
 use super::client::rate_limiter::OrgLimiter;
 use super::client::session::Session;
 pub use super::client::transport::SettingsError;
-use super::flavor::ApiFlavor;
+use super::flavor::{ApiFlavor, ListRequest};
 use super::request::{Page, Request};
 use super::{
     ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error, HeldRoles, Iam,
@@ -106,7 +106,7 @@ impl HttpIam {
         org: &OrgId,
         asked: &ClientId,
         fields: Vec<&'static str>,
-        request: impl Fn(&Page) -> Option<Request>,
+        request: impl Fn(&Page) -> Request,
     ) -> Result<Option<Entries>, Error> {
         let limiter = self.session().shared_limiter(org, &self.flow);
         let mut managed = (self.shared.managed)(org);
@@ -114,8 +114,7 @@ impl HttpIam {
         let mut listing = Listing::new(self.flavor(), fields, managed);
         let mut page = self.first_page();
         loop {
-            let Some(request) = request(&page) else { return Ok(None) };
-            let answer = self.session().call(&limiter, request).await?;
+            let answer = self.session().call(&limiter, request(&page)).await?;
             if answer.status == 400 && page == self.first_page() && page.limit.is_some() {
                 self.shared.no_page_limit.store(true, Ordering::Relaxed);
                 page = self.first_page();
@@ -161,10 +160,15 @@ impl HttpIam {
         self.shared.reads_roles.get_or_try_init(ask).await.ok();
     }
 
-    async fn listed_roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<HeldRoles>, Error> {
+    async fn listed_roles(
+        &self,
+        request: ListRequest,
+        org: &OrgId,
+        id: &ClientId,
+        max_age: Duration,
+    ) -> Result<Option<HeldRoles>, Error> {
         let list = async {
-            let entries =
-                self.pages(org, id, MEMBER_FIELDS.to_vec(), |page| self.flavor().list_members(org, page)).await?;
+            let entries = self.pages(org, id, MEMBER_FIELDS.to_vec(), |page| request(org, page)).await?;
             entries.ok_or_else(|| Error::Rejected("list clients: the API has no such operation".into()))
         };
         let found = self.shared.members.find(org, id, max_age, list).await?;
@@ -176,7 +180,7 @@ type Entries = HashMap<ClientId, Box<str>>;
 
 impl Iam for HttpIam {
     async fn authenticate(&self, org: &OrgId) -> Result<(), Error> {
-        self.session().authenticate(&self.limiter(org)).await
+        self.session().authenticator().valid_token(&self.limiter(org)).await.map(drop)
     }
 
     async fn create(&self, org: &OrgId, app: &NewApp) -> Result<ClientCredentials, Error> {
@@ -203,9 +207,8 @@ impl Iam for HttpIam {
     async fn find(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Lookup, Error> {
         if self.has_list() {
             let list = async {
-                let entries = self
-                    .pages(org, id, self.flavor().shown_fields(), |page| Some(self.flavor().list(org, page)))
-                    .await?;
+                let entries =
+                    self.pages(org, id, self.flavor().shown_fields(), |page| self.flavor().list(org, page)).await?;
                 self.shared.no_list.store(entries.is_none(), Ordering::Relaxed);
                 Ok(entries.unwrap_or_default())
             };
@@ -251,7 +254,7 @@ impl Iam for HttpIam {
     }
 
     async fn verify_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Error> {
-        self.session().verify_secret(&self.limiter(org), id, secret).await
+        self.session().authenticator().verify_secret(&self.limiter(org), id, secret).await
     }
 
     async fn delete(&self, org: &OrgId, id: &ClientId) -> Result<Deletion, Error> {
@@ -265,13 +268,11 @@ impl Iam for HttpIam {
 
     /// All apps of an organization share a list, so one is read alone only when its current roles are needed.
     async fn roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<HeldRoles>, Error> {
-        if self.flavor().list_members(org, &self.first_page()).is_none() {
-            return self.roles_of_one(org, id).await;
-        }
+        let Some(request) = self.flavor().member_list() else { return self.roles_of_one(org, id).await };
         if max_age.is_zero() && self.shared.reads_roles.get() == Some(&true) {
             return self.roles_of_one(org, id).await;
         }
-        let listed = self.listed_roles(org, id, max_age).await?;
+        let listed = self.listed_roles(request, org, id, max_age).await?;
         if listed.is_some() {
             self.detect_reads_roles(org, id).await;
         }

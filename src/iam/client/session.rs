@@ -10,10 +10,7 @@ use crate::iam::authentication::Authenticator;
 use crate::iam::authentication::claims::TokenClaims;
 use crate::iam::flavor::ApiFlavor;
 use crate::iam::request::{Page, Request};
-use crate::iam::{
-    ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error, LoadCredentials, OrgId,
-    Verification,
-};
+use crate::iam::{ClientId, ConnectionCredentials, CredentialsKind, Deletion, Error, LoadCredentials, OrgId};
 use tracing::Instrument;
 
 /// The endpoint and the credentials of a connection.
@@ -46,19 +43,9 @@ impl Session {
         self.endpoint.shared_limiter(org, flow)
     }
 
-    /// Makes sure that there is an access token for calls about this organization.
-    pub async fn authenticate(&self, limiter: &OrgLimiter<'_>) -> Result<(), Error> {
-        self.authenticator.valid_token(limiter).await.map(drop)
-    }
-
-    /// Whether the API issues a token for the credentials of an app.
-    pub async fn verify_secret(
-        &self,
-        limiter: &OrgLimiter<'_>,
-        id: &ClientId,
-        secret: &ClientSecret,
-    ) -> Result<Verification, Error> {
-        self.authenticator.verify_secret(limiter, id, secret).await
+    /// What requests access tokens for these credentials.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 
     /// Whether the API accepts these credentials, which are the current ones, and what the token that they get says. `None` where

@@ -1,7 +1,7 @@
 //! VMware Cloud Partner Navigator: `/v2` and `/v1` below the endpoint. [cpn-create]
 //! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
 
-use super::ApiFlavor;
+use super::{ApiFlavor, ListRequest};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
 use crate::iam::authentication::{Authentication, TokenScope};
@@ -214,7 +214,7 @@ impl ApiFlavor for CloudPartnerNavigator {
         Request::new(Operation::ReadClient, Method::GET, &["v2", "orgs", &org.0, "clients", &id.0])
     }
 
-    fn list_members(&self, _: &OrgId, _: &Page) -> Option<Request> {
+    fn member_list(&self) -> Option<ListRequest> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! VMware Cloud Services: `/csp/gateway/am/api` below the endpoint. [csp-create]
 //! Requests are exactly what its documentation shows.
 
-use super::ApiFlavor;
+use super::{ApiFlavor, ListRequest};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
 use crate::iam::app_fields::APP_FIELDS;
@@ -190,8 +190,8 @@ impl ApiFlavor for CloudServices {
     }
 
     /// [csp-clients]
-    fn list_members(&self, org: &OrgId, page: &Page) -> Option<Request> {
-        Some(request(Operation::ListClients, Method::GET, &["orgs", &org.0, "clients"]).page(page))
+    fn member_list(&self) -> Option<ListRequest> {
+        Some(|org, page| request(Operation::ListClients, Method::GET, &["orgs", &org.0, "clients"]).page(page))
     }
 
     /// A role can be one on a resource. [py-csptools, py-perf]
