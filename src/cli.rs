@@ -3,6 +3,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use std::str::FromStr;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
@@ -57,10 +58,10 @@ pub struct RunArgs {
     pub log_level: LogLevel,
     /// Collector to which traces are exported with OTLP over HTTP, such as http://collector:4318 [default: no traces]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
-    pub otlp_endpoint: Option<Url>,
+    pub otlp_endpoint: Option<OtlpUrl>,
     /// Whole URL to which traces are exported, such as http://collector:4318/v1/traces [default: /v1/traces of --otlp-endpoint]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", value_name = "URL")]
-    pub otlp_traces_endpoint: Option<Url>,
+    pub otlp_traces_endpoint: Option<OtlpUrl>,
 }
 
 impl RunArgs {
@@ -71,12 +72,25 @@ impl RunArgs {
 
     /// Where traces are exported to; nothing without a collector.
     pub fn traces_endpoint(&self) -> Option<Url> {
-        self.otlp_traces_endpoint.clone().or_else(|| {
-            let mut endpoint = self.otlp_endpoint.clone()?;
+        let url = |given: &Option<OtlpUrl>| given.as_ref()?.0.clone();
+        url(&self.otlp_traces_endpoint).or_else(|| {
+            let mut endpoint = url(&self.otlp_endpoint)?;
             let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
             endpoint.set_path(&path);
             Some(endpoint)
         })
+    }
+}
+
+/// The URL of a collector. An empty variable is like one that is not set, as the OpenTelemetry specification demands.
+#[derive(Clone, Debug)]
+pub struct OtlpUrl(Option<Url>);
+
+impl FromStr for OtlpUrl {
+    type Err = url::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|url| Self(Some(url))) }
     }
 }
 
@@ -128,6 +142,8 @@ mod tests {
             (&[][..], None),
             (&["--otlp-endpoint=http://collector:4318"], Some("http://collector:4318/v1/traces")),
             (&["--otlp-endpoint=http://collector/otlp/"], Some("http://collector/otlp/v1/traces")),
+            (&["--otlp-endpoint="], None),
+            (&["--otlp-endpoint=http://a", "--otlp-traces-endpoint="], Some("http://a/v1/traces")),
             (&["--otlp-traces-endpoint=http://traces/in"], Some("http://traces/in")),
             (&["--otlp-endpoint=http://a", "--otlp-traces-endpoint=http://b/"], Some("http://b/")),
         ] {
