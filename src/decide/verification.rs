@@ -213,21 +213,21 @@ fn may_be_late(observed: &Observed, contents: &SecretContents) -> bool {
 
 /// The Secret was published at once; it is Ready once the API knows it.
 fn wait_unverified(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
-    if may_be_late(observed, contents) {
-        wait(observed, contents, Reason::SecretNotProven, "yet", api_message)
-    } else {
-        wait_refused(observed, contents, api_message)
+    if !may_be_late(observed, contents) {
+        return wait_refused(observed, contents, api_message);
     }
+    let name = secret_name(&observed.app);
+    let message = format!("the API does not issue a token for the client secret in Secret {name} yet: {api_message}");
+    wait(observed, contents, Reason::SecretNotProven, message)
 }
 
 fn wait_refused(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
-    wait(observed, contents, Reason::CredentialRefused, "now", api_message)
+    let name = secret_name(&observed.app);
+    let message = format!("the API does not issue a token for the client secret in Secret {name} now: {api_message}");
+    wait(observed, contents, Reason::CredentialRefused, message)
 }
 
-fn wait(observed: &Observed, contents: &SecretContents, reason: Reason, when: &str, api_message: &str) -> Step {
-    let name = secret_name(&observed.app);
-    let message =
-        format!("the API does not issue a token for the client secret in Secret {name} {when}: {api_message}");
+fn wait(observed: &Observed, contents: &SecretContents, reason: Reason, message: String) -> Step {
     let known_at = contents.rotated_at.and_then(lag_end);
     let retry = Retry::at_next([known_at, next_check(observed, contents)], observed.now);
     Step::Finish(Outcome::Waiting { reason, message, retry })
