@@ -144,6 +144,8 @@ fn secret_published(observed: &Observed, published: Option<bool>, reason: Reason
         None if observed.app.metadata.deletion_timestamp.is_some() => while_deleting(&observed.app, reason),
         None => {
             let last = observed.app.condition(SecretPublished).map_or(Unknown, |condition| condition.status);
+            // What stops the operator from reading the Secret is no reason why it holds the credentials.
+            let reason = if last == True { Reason::Provisioned } else { reason };
             NewCondition::new(SecretPublished, last, reason, format!("Secret {name} was not read"))
         }
     }

@@ -105,8 +105,12 @@ fn a_suspended_resource_reports_it_and_stays_ready() {
     let mut settled = observed(app(), true);
     settled.record_token_answer(&ClientSecret::new("value".into()), Verification::Accepted, at(1));
     suspended.status = Some(after(&settled, &Outcome::Settled { wake: None }, at(1)));
-    let status = after(&observed(suspended, true), &Outcome::Suspended, at(2));
+    let status = after(&observed(suspended.clone(), true), &Outcome::Suspended, at(2));
     assert_eq!(short(&status), "TFFUT Suspended");
+    let mut unread = observed(suspended, true);
+    unread.forget_secrets();
+    let published = after(&unread, &Outcome::Suspended, at(2)).conditions.pop().unwrap();
+    assert_eq!((published.status, published.reason.as_str()), (ConditionStatus::True, "Provisioned"));
     let expected =
         "App ooa-uid-1 exists and its credentials are in Secret billing. Reconciliation is suspended (spec.suspend).";
     assert_eq!(status.conditions[0].message, expected);
