@@ -32,6 +32,19 @@ pub trait Connections: Send + Sync + 'static {
     fn check(&self, connection: &IamConnection, org: Option<&OrgId>) -> impl Future<Output = CheckResult> + Send;
 }
 
+/// Tells one spec of a connection from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpecVersion {
+    uid: Option<String>,
+    generation: Option<i64>,
+}
+
+impl SpecVersion {
+    pub fn of(connection: &IamConnection) -> Self {
+        Self { uid: connection.metadata.uid.clone(), generation: connection.metadata.generation }
+    }
+}
+
 /// The result of a check of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {

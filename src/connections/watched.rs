@@ -2,7 +2,7 @@
 //! lives as long as its connection's spec and certificate authority; each identity that uses it has tokens of its own.
 
 use super::credentials::{CredentialLocation, InvalidError, ReadError, SecretReader};
-use super::{CheckResult, ConnectionHealth, Connections};
+use super::{CheckResult, ConnectionHealth, Connections, SpecVersion};
 use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::fair_queue::Flow;
@@ -44,12 +44,6 @@ struct Opened {
 struct Identity {
     iam: HttpIam,
     used: Instant,
-}
-
-#[derive(PartialEq)]
-struct SpecVersion {
-    uid: Option<String>,
-    generation: Option<i64>,
 }
 
 /// Why the service behind a connection cannot be opened, to be read after the name of the connection.
@@ -99,7 +93,8 @@ impl WatchedConnections {
         let tenant = tenant.map(str::to_owned);
         let location = CredentialLocation::of(connection, tenant.clone()).ok()?;
         let mut opened = self.opened();
-        let opened = opened.get_mut(&connection.name_any()).filter(|opened| opened.version == version(connection))?;
+        let opened =
+            opened.get_mut(&connection.name_any()).filter(|opened| opened.version == SpecVersion::of(connection))?;
         let (endpoint, now) = (opened.endpoint.clone(), Instant::now());
         let owner = tenant.clone().map_or(Flow::Operator, Flow::Namespace);
         let new = || {
@@ -130,7 +125,7 @@ impl WatchedConnections {
             guard: self.guard.clone(),
         };
         let endpoint = Endpoint::new(&settings)?;
-        let new = Opened { version: version(connection), ca_pem, endpoint, identities: PrunedMap::default() };
+        let new = Opened { version: SpecVersion::of(connection), ca_pem, endpoint, identities: PrunedMap::default() };
         let mut opened = self.opened();
         opened.retain(|name, _| self.find(name).is_some());
         if opened.get(&connection.name_any()).is_none_or(|opened| opened.version != new.version) {
@@ -270,8 +265,4 @@ fn health_of_answer(answer: Result<TokenClaims, iam::Error>, secret: &str) -> Co
 fn cannot_be_used(connection: &IamConnection, error: &OpenError) -> Blocked {
     let message = format!("IamConnection {} cannot be used: {error}", connection.name_any());
     Blocked::new(Reason::ConnectionInvalid, message)
-}
-
-fn version(connection: &IamConnection) -> SpecVersion {
-    SpecVersion { uid: connection.uid(), generation: connection.metadata.generation }
 }

@@ -10,6 +10,7 @@ use super::triggers::Trigger;
 use crate::cluster;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::Kubernetes;
+use crate::connections::SpecVersion;
 use crate::connections::watched::WatchedConnections;
 use crate::crd::IamConnection;
 use crate::reconcile::Operator;
@@ -20,10 +21,10 @@ use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rechecks::LastReady;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
-use users::Users;
+use users::{CountedUsers, Users};
 
 /// How often the users of all connections are compared; a difference is one check and one write.
 const USERS_INTERVAL: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ struct Context {
     /// unless a resource here uses it, and its users are not counted.
     scoped: bool,
     last_ready: Arc<LastReady>,
+    /// The users of all connections, as they were counted last.
+    counted: Mutex<Option<HashMap<String, CountedUsers>>>,
 }
 
 /// Runs the controller of connections; it never returns.
@@ -53,7 +56,8 @@ pub(super) async fn run_connection_controller(
     rechecks: RecheckReceiver,
 ) {
     let last_ready = Arc::<LastReady>::default();
-    let context = Arc::new(Context { operator, connections: connections.clone(), apps, scoped, last_ready });
+    let counted = Mutex::default();
+    let context = Arc::new(Context { operator, connections: connections.clone(), apps, scoped, last_ready, counted });
     Controller::for_stream(stream::pending(), connections)
         .reconcile_on(triggers.filter_map(|trigger| future::ready(changed_connection(&trigger))))
         .reconcile_on(with_changed_users(context.clone()))
@@ -75,20 +79,17 @@ fn changed_connection(trigger: &Trigger) -> Option<ObjectRef<IamConnection>> {
 fn with_changed_users(context: Arc<Context>) -> impl Stream<Item = ObjectRef<IamConnection>> {
     let mut ticks = interval(USERS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let known: Option<HashMap<String, Users>> = None;
-    stream::unfold((context, ticks, known), |(context, mut ticks, known)| async move {
+    stream::unfold((context, ticks), |(context, mut ticks)| async move {
         ticks.tick().await;
-        let now = context.users().await;
-        context.last_ready.retain(|name| now.contains_key(name));
-        let changed = users::changed(known.as_ref(), &now);
-        Some((stream::iter(changed), (context, ticks, Some(now))))
+        let changed = context.count_users().await;
+        Some((stream::iter(changed), (context, ticks)))
     })
     .flatten()
 }
 
 async fn reconcile(connection: Arc<IamConnection>, context: Arc<Context>) -> Result<Action, cluster::Error> {
     let name = connection.name_any();
-    let users = context.users_of(&name).await;
+    let users = context.users_of(&connection).await;
     if context.scoped && users.counts.total == 0 {
         return Ok(Action::await_change());
     }
@@ -112,16 +113,39 @@ fn recheck_after(connection: &IamConnection, is_ready: bool) -> Duration {
 }
 
 impl Context {
-    /// The users of each connection that exists.
-    async fn users(&self) -> HashMap<String, Users> {
+    /// Counts the users of each connection that exists, and returns the connections whose users changed.
+    async fn count_users(&self) -> Vec<ObjectRef<IamConnection>> {
+        // A spec that changes meanwhile is not the recorded one, so its users are counted again.
+        let connections = self.connections.state();
         let mut used = Users::by_connection(&self.granted_apps(|_| true).await);
-        let names = self.connections.state().into_iter().map(|connection| connection.name_any());
-        names.map(|name| (name.clone(), used.remove(&name).unwrap_or_default())).collect()
+        let counted: HashMap<String, CountedUsers> = connections
+            .into_iter()
+            .map(|connection| {
+                let name = connection.name_any();
+                let users = used.remove(&name).unwrap_or_default();
+                (name, CountedUsers { spec: SpecVersion::of(&connection), users })
+            })
+            .collect();
+        self.last_ready.retain(|name| counted.contains_key(name));
+        let mut last = self.counted();
+        let changed = users::changed(last.as_ref(), &counted);
+        *last = Some(counted);
+        changed
     }
 
-    async fn users_of(&self, connection: &str) -> Users {
-        let apps = self.granted_apps(|of| of == connection).await;
-        Users::by_connection(&apps).remove(connection).unwrap_or_default()
+    /// The users as they were counted last, unless the spec with the grants has changed since.
+    async fn users_of(&self, connection: &IamConnection) -> Users {
+        let name = connection.name_any();
+        let counted = self.counted().as_ref().and_then(|counted| counted.get(&name).cloned());
+        if let Some(counted) = counted.filter(|counted| counted.spec == SpecVersion::of(connection)) {
+            return counted.users;
+        }
+        let apps = self.granted_apps(|of| of == name).await;
+        Users::by_connection(&apps).remove(&name).unwrap_or_default()
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Option<HashMap<String, CountedUsers>>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The resources of the selected connections that a grant covers. A resource without a grant is no user: it causes no check, and

@@ -2,6 +2,7 @@
 //! whose token requests must name one.
 
 use crate::cluster::cached::CachedApp;
+use crate::connections::SpecVersion;
 use crate::crd::{AppCounts, ConditionStatus, ConditionType, IamConnection};
 use crate::decide::org_id;
 use crate::iam::OrgId;
@@ -15,6 +16,13 @@ pub(super) struct Users {
     pub counts: AppCounts,
     /// The first in alphabetical order, so that each check uses the same.
     pub org: Option<OrgId>,
+}
+
+/// The users of a connection, as its grants of this spec cover them.
+#[derive(Clone, Debug)]
+pub(super) struct CountedUsers {
+    pub spec: SpecVersion,
+    pub users: Users,
 }
 
 impl Users {
@@ -35,12 +43,13 @@ impl Users {
 
 /// The connections whose users changed. A connection that is missing in `before` had none.
 pub(super) fn changed(
-    before: Option<&HashMap<String, Users>>,
-    now: &HashMap<String, Users>,
+    before: Option<&HashMap<String, CountedUsers>>,
+    now: &HashMap<String, CountedUsers>,
 ) -> Vec<ObjectRef<IamConnection>> {
     let Some(before) = before else { return now.keys().map(|name| ObjectRef::new(name)).collect() };
     let none = Users::default();
-    let changed = now.iter().filter(|(name, users)| before.get(*name).unwrap_or(&none) != *users);
+    let users_before = |name: &str| before.get(name).map_or(&none, |counted| &counted.users);
+    let changed = now.iter().filter(|(name, counted)| *users_before(name) != counted.users);
     changed.map(|(name, _)| ObjectRef::new(name)).collect()
 }
 
@@ -74,7 +83,13 @@ mod tests {
     #[test]
     fn a_connection_is_checked_at_the_start_and_whenever_its_users_changed() {
         let users = |ready: &str| Users::by_connection(&[app("used", ready)]).remove("used").unwrap();
-        let all = |used: Users| HashMap::from([("used".to_owned(), used), ("unused".to_owned(), Users::default())]);
+        let connection = json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {"name": "default"},
+            "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com", "grants": [], "credentials": {}},
+        });
+        let spec = SpecVersion::of(&serde_json::from_value(connection).unwrap());
+        let counted = |name: &str, users| (name.to_owned(), CountedUsers { spec: spec.clone(), users });
+        let all = |used: Users| HashMap::from([counted("used", used), counted("unused", Users::default())]);
         let names = |changed: Vec<ObjectRef<IamConnection>>| {
             let mut names: Vec<_> = changed.into_iter().map(|connection| connection.name).collect();
             names.sort();
