@@ -19,6 +19,9 @@ pub trait Connections: Send + Sync + 'static {
     /// The connection of that name.
     fn find(&self, name: &str) -> Option<Arc<IamConnection>>;
 
+    /// Whether a connection of that name exists and cannot be read, so that `find` does not have it.
+    fn is_unreadable(&self, name: &str) -> bool;
+
     /// The service with the connection's identity; opening again returns the same.
     /// Where each namespace provides its own credentials, the identity is that of `namespace`.
     fn open(

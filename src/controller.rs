@@ -14,7 +14,7 @@ mod watches;
 use crate::claim::ClaimKey;
 use crate::cluster::kubernetes::{Kubernetes, RemovedFinalizers, RequestOptions};
 use crate::cluster::watched::{NamespaceMeta, Watched};
-use crate::connections::watched::WatchedConnections;
+use crate::connections::watched::{UnreadableConnections, WatchedConnections};
 use crate::crd::IamConnection;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::Metrics;
@@ -83,6 +83,7 @@ type Shutdown = future::Shared<BoxFuture<'static, ()>>;
 struct Watches {
     scopes: Vec<Scope>,
     connections: Store<IamConnection>,
+    unreadable_connections: Arc<UnreadableConnections>,
     namespaces: Vec<Store<NamespaceMeta>>,
     connection_triggers: UnboundedReceiver<Trigger>,
     removed_finalizers: Arc<RemovedFinalizers>,
@@ -99,7 +100,8 @@ impl Watches {
         let (subscribers, receivers): (Subscribers, Vec<_>) = names.iter().map(|_| unbounded()).unzip();
         let (of_connections, connection_triggers) = unbounded();
         let all: Subscribers = subscribers.iter().cloned().chain([of_connections]).collect();
-        let (connections, watching_connections) = watches::connections(shared, all);
+        let unreadable_connections = Arc::<UnreadableConnections>::default();
+        let (connections, watching_connections) = watches::connections(shared, all, unreadable_connections.clone());
         let mut futures = vec![watching_connections];
         let removed_finalizers = Arc::<RemovedFinalizers>::default();
         let observed_secrets = settings.watch_secrets.then(|| observed_secrets(subscribers.clone()));
@@ -115,7 +117,16 @@ impl Watches {
             let listed = async move { drop(store.wait_until_ready().await) }.boxed().shared();
             scopes.push(Scope { apps, listed, found, changed, triggers });
         }
-        (Self { scopes, connections, namespaces, connection_triggers, removed_finalizers, observed_secrets }, futures)
+        let watches = Self {
+            scopes,
+            connections,
+            unreadable_connections,
+            namespaces,
+            connection_triggers,
+            removed_finalizers,
+            observed_secrets,
+        };
+        (watches, futures)
     }
 
     /// Runs the controllers until `shutdown`, once the stores hold what they read.
@@ -180,8 +191,15 @@ impl Watches {
         let options = RequestOptions { max_kubernetes_requests, identity: &identity, guard: guard.clone() };
         let cluster =
             Kubernetes::new(client.clone(), options, watched.clone(), self.removed_finalizers.clone(), metrics.clone());
-        let store = self.connections.clone();
-        let connections = WatchedConnections::new(client, operator_namespace, store, watched, metrics.clone(), guard);
+        let connections = WatchedConnections::new(
+            client,
+            operator_namespace,
+            self.connections.clone(),
+            self.unreadable_connections.clone(),
+            watched,
+            metrics.clone(),
+            guard,
+        );
         let clock = Arc::new(Timestamp::now);
         let generate = Arc::new(|| client_secret(getrandom::fill));
         let mut operator = Operator::new(cluster, connections, claim_key, clock, generate, metrics);

@@ -192,8 +192,8 @@ reasons! {
         "The spec asks for something that the API of its connection does not support.",
         "Change the fields that the message names.";
     ConnectionNotFound: Blocked(Fast), Warning,
-        "No `IamConnection` has the name in `connectionRef`.",
-        "Have the connection created; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.";
+        "No `IamConnection` has the name in `connectionRef`, or the operator cannot read the one that has it.",
+        "Have the connection created or, where it exists, corrected as its condition `Stalled` says; or delete the resource and create it again with another `connectionRef`, which is immutable. To delete the resource without it, set `deletionPolicy: Retain`.";
     ConnectionInvalid: Blocked(Fast), Warning,
         "The `IamConnection` cannot be used as it is.",
         "Have it corrected as the message says.";

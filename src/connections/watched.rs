@@ -15,7 +15,7 @@ use crate::reason::{Blocked, Reason};
 use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,10 +27,33 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub struct WatchedConnections {
     reader: SecretReader,
     store: Store<IamConnection>,
+    unreadable: Arc<UnreadableConnections>,
     watched: Watched,
     metrics: Arc<Metrics>,
     guard: LeadershipGuard,
     opened: Mutex<HashMap<String, Opened>>,
+}
+
+/// The names of the connections that exist and cannot be read, which are not in the store.
+#[derive(Debug, Default)]
+pub struct UnreadableConnections(Mutex<HashSet<String>>);
+
+impl UnreadableConnections {
+    pub(crate) fn set(&self, name: &str, is_unreadable: bool) {
+        if is_unreadable {
+            self.names().insert(name.to_owned());
+        } else {
+            self.names().remove(name);
+        }
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.names().contains(name)
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// An endpoint, what it was made from, and by namespace the identities that use it; the operator's own has none.
@@ -68,12 +91,13 @@ impl WatchedConnections {
         client: Client,
         namespace: String,
         store: Store<IamConnection>,
+        unreadable: Arc<UnreadableConnections>,
         watched: Watched,
         metrics: Arc<Metrics>,
         guard: LeadershipGuard,
     ) -> Self {
         let reader = SecretReader::new(client, namespace);
-        Self { reader, store, watched, metrics, guard, opened: Mutex::default() }
+        Self { reader, store, unreadable, watched, metrics, guard, opened: Mutex::default() }
     }
 
     /// The apps that resources of a connection name, by organization.
@@ -205,6 +229,10 @@ impl Connections for WatchedConnections {
 
     fn find(&self, name: &str) -> Option<Arc<IamConnection>> {
         self.store.get(&ObjectRef::new(name))
+    }
+
+    fn is_unreadable(&self, name: &str) -> bool {
+        self.unreadable.contains(name)
     }
 
     async fn open(&self, connection: &IamConnection, namespace: &str) -> Result<Arc<HttpIam>, Blocked> {

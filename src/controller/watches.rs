@@ -13,6 +13,7 @@ use super::watch_reports::{Reporter, WatchReport};
 use crate::claim::ClaimKey;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
+use crate::connections::watched::UnreadableConnections;
 use crate::crd::{ConditionStatus, ConditionType, IamConnection};
 use crate::metrics::{Metrics, Watched};
 use futures::{Stream, StreamExt, future::BoxFuture};
@@ -75,19 +76,29 @@ trait EventHandler<K: Resource>: Send {
 
     /// The object exists and can no longer be read.
     fn on_unreadable(&self, object: &ObjectRef<K>, last: Self::State);
+
+    /// Records whether the object exists and cannot be read, whenever that changes.
+    fn set_unreadable(&self, _: &ObjectRef<K>, _is_unreadable: bool) {}
 }
 
 /// All connections. The future runs the watch.
-pub fn connections(shared: &Shared, subscribers: Subscribers) -> (Store<IamConnection>, BoxFuture<'static, ()>) {
+pub fn connections(
+    shared: &Shared,
+    subscribers: Subscribers,
+    unreadable: Arc<UnreadableConnections>,
+) -> (Store<IamConnection>, BoxFuture<'static, ()>) {
     let (connections, writer) = store::<IamConnection>();
     let stream = stream(Api::all(shared.client.clone()), watcher::Config::default());
-    let watch = shared.watch(writer, Watched::IamConnections, Connections(subscribers));
+    let watch = shared.watch(writer, Watched::IamConnections, Connections { subscribers, unreadable });
     (connections, Box::pin(watch.for_each_change(stream)))
 }
 
 /// A connection that is created, or is Ready again, triggers the resources that waited for it. One that exists when the watch
 /// begins triggers its users if it was changed and not checked since.
-struct Connections(Subscribers);
+struct Connections {
+    subscribers: Subscribers,
+    unreadable: Arc<UnreadableConnections>,
+}
 
 /// What is recorded of a connection.
 #[derive(Clone, Copy)]
@@ -110,19 +121,23 @@ impl EventHandler<IamConnection> for Connections {
             Previous::Known(before) => (Some(before.generation), before.is_ready),
         };
         if known != Some(seen.generation) {
-            notify(&self.0, &Trigger::Connection(connection.name_any()));
+            notify(&self.subscribers, &Trigger::Connection(connection.name_any()));
         } else if is_ready && !was_ready {
-            notify(&self.0, &Trigger::ConnectionReady(connection.name_any()));
+            notify(&self.subscribers, &Trigger::ConnectionReady(connection.name_any()));
         }
         seen
     }
 
     fn on_delete(&self, connection: &ObjectRef<IamConnection>, _: Self::State) {
-        notify(&self.0, &Trigger::Connection(connection.name.clone()));
+        notify(&self.subscribers, &Trigger::Connection(connection.name.clone()));
     }
 
     fn on_unreadable(&self, connection: &ObjectRef<IamConnection>, last: Self::State) {
         self.on_delete(connection, last);
+    }
+
+    fn set_unreadable(&self, connection: &ObjectRef<IamConnection>, is_unreadable: bool) {
+        self.unreadable.set(&connection.name, is_unreadable);
     }
 }
 
@@ -241,7 +256,7 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
                 Previous::Absent
             }
             Some(Known::Unreadable(_)) => {
-                self.metrics.unreadable(self.kind, -1);
+                self.set_unreadable(&key, false);
                 Previous::Absent
             }
             None if self.has_begun => Previous::Absent,
@@ -281,8 +296,13 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
     fn removed(&self, key: &ObjectRef<K>, known: Known<H::State>) {
         match known {
             Known::Read(_, seen) => self.handler.on_delete(key, seen),
-            Known::Unreadable(_) => self.metrics.unreadable(self.kind, -1),
+            Known::Unreadable(_) => self.set_unreadable(key, false),
         }
+    }
+
+    fn set_unreadable(&self, key: &ObjectRef<K>, is_unreadable: bool) {
+        self.metrics.unreadable(self.kind, if is_unreadable { 1 } else { -1 });
+        self.handler.set_unreadable(key, is_unreadable);
     }
 
     /// Removes the object from the store, so that nothing acts upon its last readable state.
@@ -300,10 +320,10 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
             Some(Known::Unreadable(error)) if error == unreadable.error => return,
             Some(Known::Unreadable(_)) => {}
             Some(Known::Read(_, seen)) => {
+                self.set_unreadable(&key, true);
                 self.handler.on_unreadable(&key, seen);
-                self.metrics.unreadable(self.kind, 1);
             }
-            None => self.metrics.unreadable(self.kind, 1),
+            None => self.set_unreadable(&key, true),
         }
         self.reporter.report(WatchReport::unreadable::<K>(unreadable));
     }

@@ -18,7 +18,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     ) -> Result<(Access, Option<Arc<IamConnection>>), cluster::Error> {
         let name = &app.spec.connection_ref.name;
         let Some(connection) = self.connections.find(name) else {
-            return Ok((Access::Refused(not_found(name)), None));
+            let is_unreadable = self.connections.is_unreadable(name);
+            return Ok((Access::Refused(if is_unreadable { unreadable(name) } else { not_found(name) }), None));
         };
         let access = match self.judge(app, identity, &connection, &grants::wanted(app)).await? {
             Decision::Allowed { adoption } => Access::Granted {
@@ -78,6 +79,13 @@ fn not_found(connection: &str) -> Blocked {
     Blocked::new(Reason::ConnectionNotFound, message)
 }
 
+fn unreadable(connection: &str) -> Blocked {
+    let message = format!(
+        "IamConnection {connection} exists but cannot be read; ask the platform team to correct the field that its condition Stalled names"
+    );
+    Blocked::new(Reason::ConnectionNotFound, message)
+}
+
 fn not_granted(app: &OrgOAuthApp, Identity { namespace, .. }: &Identity) -> Blocked {
     let (name, org) = (&app.spec.connection_ref.name, &app.spec.org_id);
     let message = format!(
@@ -98,6 +106,12 @@ fn not_allowed(app: &OrgOAuthApp, refusal: &Refusal) -> Blocked {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_connection_that_cannot_be_read_is_not_to_be_created() {
+        let message = "IamConnection central exists but cannot be read; ask the platform team to correct the field that its condition Stalled names";
+        assert_eq!(unreadable("central"), Blocked::new(Reason::ConnectionNotFound, message));
+    }
 
     #[test]
     fn advice_changes_no_immutable_field() {

@@ -159,6 +159,10 @@ impl Connections for FakeConnections {
         Some(self.at(name).0.clone())
     }
 
+    fn is_unreadable(&self, _: &str) -> bool {
+        false
+    }
+
     async fn open(&self, connection: &IamConnection, _: &str) -> Result<Arc<FakeIam>, Blocked> {
         Ok(self.at(&connection.name_any()).1.clone())
     }

@@ -280,6 +280,10 @@ async fn follow_all<K: Kept + Clone + 'static, H: EventHandler<K>>(
     drain(&mut changes).into_iter().map(name).collect()
 }
 
+fn of_connections(subscribers: Subscribers) -> Connections {
+    Connections { subscribers, unreadable: Arc::default() }
+}
+
 #[tokio::test]
 async fn a_connection_that_is_missing_in_a_new_list_or_unreadable_counts_as_deleted() {
     let listed = |names: &[&str]| {
@@ -287,7 +291,7 @@ async fn a_connection_that_is_missing_in_a_new_list_or_unreadable_counts_as_dele
         [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect::<Vec<_>>()
     };
     let first = || listed(&["a", "b"]);
-    let names = |events: Vec<Event<_>>| follow_all(Connections, events);
+    let names = |events: Vec<Event<_>>| follow_all(of_connections, events);
     assert_eq!(names(first()).await, ["a", "b"]);
     assert_eq!(names([first(), listed(&["b"])].concat()).await, ["a", "b", "a"], "gone in a gap of the watch");
     let deleted = vec![Event::Delete(named("a", json!({})))];
@@ -303,6 +307,30 @@ async fn a_connection_that_is_missing_in_a_new_list_or_unreadable_counts_as_dele
     };
     let turns = ["True", "True", "Unknown", "False", "True"].map(condition).to_vec();
     assert_eq!(names([first(), turns].concat()).await, ["a", "b", "a is Ready", "a is Ready"], "each time it turns");
+}
+
+#[tokio::test]
+async fn connections_that_exist_and_cannot_be_read_are_known_by_name() {
+    let bad = || named::<IamConnection>("a", json!({"spec": UNREADABLE}));
+    let good = || named::<IamConnection>("a", json!({}));
+    let list = |items: Vec<Lenient<IamConnection>>| {
+        [Event::Init].into_iter().chain(items.into_iter().map(Event::InitApply)).chain([Event::InitDone])
+    };
+    let is_unreadable = async |events: Vec<Event<_>>| {
+        let unreadable = Arc::<UnreadableConnections>::default();
+        follow_all(|subscribers| Connections { subscribers, unreadable: unreadable.clone() }, events).await;
+        unreadable.contains("a")
+    };
+    let after = |first: Lenient<IamConnection>, then: Event<_>| list(vec![first]).chain([then]).collect::<Vec<_>>();
+    assert!(is_unreadable(list(vec![bad()]).collect()).await);
+    assert!(is_unreadable(list(vec![bad()]).chain(list(vec![bad()])).collect()).await, "in a new list");
+    assert!(is_unreadable(after(good(), Event::Apply(bad()))).await);
+    assert!(!is_unreadable(after(bad(), Event::Apply(good()))).await, "it was corrected");
+    assert!(!is_unreadable(after(bad(), Event::Delete(bad()))).await, "it was deleted");
+    assert!(
+        !is_unreadable(list(vec![bad()]).chain(list(vec![])).collect()).await,
+        "it was deleted in a gap of the watch"
+    );
 }
 
 /// A watch of Secrets, and the resources that it wakes.
@@ -397,10 +425,14 @@ async fn an_existing_connection_triggers_at_the_start_if_it_changed_while_no_pro
             .collect::<Vec<_>>()
     };
     let first = listed(vec![observed("same", 1), observed("changed", 0), named("new", json!({}))]);
-    assert_eq!(follow_all(Connections, first.clone()).await, ["changed", "new"]);
+    assert_eq!(follow_all(of_connections, first.clone()).await, ["changed", "new"]);
     let again =
         listed(vec![observed("same", 1), observed("changed", 1), named("new", json!({})), observed("later", 1)]);
-    assert_eq!(follow_all(Connections, [first, again].concat()).await, ["changed", "new", "later"], "not at the start");
+    assert_eq!(
+        follow_all(of_connections, [first, again].concat()).await,
+        ["changed", "new", "later"],
+        "not at the start"
+    );
 }
 
 #[tokio::test]
