@@ -93,7 +93,7 @@ impl ClaimKey {
     /// The claim of a resource on the app of this id, or on an id under which an app is about to be created.
     pub fn sign(&self, app: &OrgOAuthApp, address: &ApiAddress, id: &ClientId, created: bool) -> SignedClaim {
         let mut claim = SignedClaim {
-            uid: app.uid().unwrap_or_default(),
+            uid: app.uid_any().to_owned(),
             api: address.api,
             endpoint: address.endpoint.clone(),
             org_id: app.spec.org_id.clone(),
@@ -125,7 +125,7 @@ fn key(bytes: &[u8]) -> Result<hmac::Key, KeyTooShort> {
 /// JSON keeps the parts apart, whatever they hold.
 fn signed_bytes(app: &OrgOAuthApp, claim: &SignedClaim) -> Vec<u8> {
     let SignedClaim { uid, api, endpoint, org_id, client_id, created, signature: _ } = claim;
-    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+    let (namespace, name) = (app.namespace_any(), app.name_any());
     serde_json::json!(["v1", namespace, name, uid, api, endpoint, org_id, client_id, created]).to_string().into_bytes()
 }
 

@@ -97,7 +97,7 @@ impl Kubernetes {
     }
 
     async fn patch(&self, app: &OrgOAuthApp, subresource: Option<&str>, body: Value) -> Result<OrgOAuthApp, Error> {
-        let api = self.apps(&app.namespace().unwrap_or_default());
+        let api = self.apps(app.namespace_any());
         let requests = self.requests.of(app.namespace().as_deref());
         let name = app.name_any();
         let params = patch_params();
@@ -236,19 +236,16 @@ impl Cluster for Kubernetes {
     async fn drop_finalizer(&self, app: &OrgOAuthApp) -> Result<(), Error> {
         let mut metadata = observed(app);
         metadata["finalizers"] = app.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-        self.removed_finalizers.remember(app.uid().unwrap_or_default());
+        self.removed_finalizers.remember(app.uid_any().to_owned());
         match self.patch(app, None, json!({"metadata": metadata})).await {
             Ok(_) => Ok(()),
-            Err(Error::Stale) => {
-                let namespace = app.namespace().unwrap_or_default();
-                match self.read_app(&namespace, &app.name_any()).await? {
-                    Some(present) if present.uid() == app.uid() => Err(Error::Stale),
-                    Some(_) | None => Ok(()),
-                }
-            }
+            Err(Error::Stale) => match self.read_app(app.namespace_any(), &app.name_any()).await? {
+                Some(present) if present.uid() == app.uid() => Err(Error::Stale),
+                Some(_) | None => Ok(()),
+            },
             Err(error) => {
                 if let Error::Refused(_) = error {
-                    self.removed_finalizers.take(&app.uid().unwrap_or_default());
+                    self.removed_finalizers.take(app.uid_any());
                 }
                 Err(error)
             }

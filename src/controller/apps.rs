@@ -148,7 +148,7 @@ impl Context {
     fn mark_changed(&self, trigger: &Trigger, affected: &[Arc<CachedApp>]) {
         match trigger {
             Trigger::Secret(_) => {
-                affected.iter().for_each(|app| self.changes.mark_changed(&app.uid().unwrap_or_default()));
+                affected.iter().for_each(|app| self.changes.mark_changed(app.outline().uid_any()));
             }
             Trigger::Connection(_) | Trigger::ConnectionReady(_) | Trigger::Namespace(_) => {}
         }
@@ -157,7 +157,7 @@ impl Context {
     /// How long this resource has to wait because a change of it was reconciled just now.
     fn change_wait(&self, app: &OrgOAuthApp) -> Option<Duration> {
         let change = (app.metadata.generation, requests(app));
-        self.changes.wait(&app.uid().unwrap_or_default(), change, Instant::now())
+        self.changes.wait(app.uid_any(), change, Instant::now())
     }
 
     fn max_in_flight(&self, app: &OrgOAuthApp) -> usize {
@@ -171,11 +171,11 @@ impl Context {
             Err(cluster::Error::Stale) => return Duration::from_millis(100 + fastrand::u64(..100)),
             Err(cluster::Error::Refused(_) | cluster::Error::Unavailable(_)) => Some("Kubernetes"),
         };
-        let uid = app.uid().unwrap_or_default();
+        let uid = app.uid_any();
         let attempts = match ending {
-            Some(ending) => self.attempts.record_attempt(uid, ending, Instant::now()),
+            Some(ending) => self.attempts.record_attempt(uid.to_owned(), ending, Instant::now()),
             None => {
-                self.attempts.forget(&uid);
+                self.attempts.forget(uid);
                 0
             }
         };

@@ -4,7 +4,6 @@
 use crate::crd::OrgOAuthApp;
 use crate::fair_queue::{FairQueue, Flow, Permit};
 use crate::keyed::{InUse, Keyed};
-use kube::ResourceExt;
 
 /// Reconciliations of one connection that may be in progress for each request that it may have in flight. More than one,
 /// since most of them wait, and deletions at the same time share requests.
@@ -42,7 +41,7 @@ struct Slot {
 impl ConcurrencyLimits {
     /// Waits until this resource may be reconciled. `max_in_flight` are the requests that its connection may have.
     pub async fn acquire_slots(&self, app: &OrgOAuthApp, max_in_flight: usize) -> Slots {
-        let flow = Flow::Namespace(app.namespace().unwrap_or_default());
+        let flow = Flow::Namespace(app.namespace_any().to_owned());
         let of_org = self.slot(app, Some(&app.spec.org_id), SLOTS_OF_ORG_PER_REQUEST * max_in_flight, &flow).await;
         let of_connection = self.slot(app, None, SLOTS_PER_REQUEST * max_in_flight, &flow).await;
         Slots { _of_org: of_org, _of_connection: of_connection }

@@ -469,6 +469,16 @@ impl OrgOAuthAppSpec {
 }
 
 impl OrgOAuthApp {
+    /// The namespace; the API server gives every resource one, and a reconcile of one without ends at once.
+    pub(crate) fn namespace_any(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The uid, likewise.
+    pub(crate) fn uid_any(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
     /// A condition of the current status.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         self.status.as_ref()?.conditions.iter().find(|condition| condition.r#type == kind)

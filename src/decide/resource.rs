@@ -14,14 +14,14 @@ pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
 
 /// The client id that a resource begins with: chosen by the user, or derived from the uid.
 pub fn client_id(app: &OrgOAuthApp) -> ClientId {
-    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid().unwrap_or_default())))
+    ClientId(app.spec.id.clone().unwrap_or_else(|| format!("{DERIVED_ID}{}", app.uid_any())))
 }
 
 /// Whether this is the client id that a resource begins with.
 pub fn begins_with_id(app: &OrgOAuthApp, id: &str) -> bool {
     match &app.spec.id {
         Some(chosen) => chosen == id,
-        None => id.strip_prefix(DERIVED_ID).is_some_and(|uid| app.metadata.uid.as_deref() == Some(uid)),
+        None => id.strip_prefix(DERIVED_ID).is_some_and(|uid| app.uid_any() == uid),
     }
 }
 

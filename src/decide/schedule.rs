@@ -70,7 +70,7 @@ pub fn min_interval_end(observed: &Observed, contents: &SecretContents) -> Optio
 /// When the secret is due to be rotated; the same for every process that asks.
 pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
     let interval = app.spec.rotation.as_ref()?.interval.as_ref()?.get();
-    let part = SPREAD * fraction(&format!("{} {}", app.uid().unwrap_or_default(), contents.revision));
+    let part = SPREAD * fraction(&format!("{} {}", app.uid_any(), contents.revision));
     add(contents.rotated_at?, interval.mul_f64(1.0 - part))
 }
 

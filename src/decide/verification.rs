@@ -14,7 +14,6 @@ use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
 use crate::secret::{SecretContents, secret_name};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 
 /// A refusal is confirmed by a second one at least this much later, since one answer may be false.
 const SECOND_REFUSAL_DELAY: SignedDuration = SignedDuration::from_mins(1);
@@ -198,7 +197,7 @@ fn is_changed_after(observed: &Observed, verified_at: Timestamp) -> bool {
 /// When a verification expires. It is early by up to `SPREAD` of the interval, never late, so that apps of one age do not request
 /// tokens in one second.
 fn expires(observed: &Observed, verified_at: Timestamp) -> Option<Timestamp> {
-    let part = SPREAD * fraction(&format!("{} {verified_at}", observed.app.uid().unwrap_or_default()));
+    let part = SPREAD * fraction(&format!("{} {verified_at}", observed.app.uid_any()));
     let interval = match &observed.access {
         Access::Granted { credential_check_interval, .. } => credential_check_interval.mul_f64(1.0 - part),
         Access::Refused(_) => return None,

@@ -141,7 +141,7 @@ impl Fields {
 
 /// The name of the resource, which is always a valid `displayName`, its namespace and name as description, and no scopes.
 fn defaults(app: &OrgOAuthApp) -> Values {
-    let namespace = app.namespace().unwrap_or_default();
+    let namespace = app.namespace_any();
     let name = app.name_any();
     let description = format!("{namespace}/{name}");
     let defaults = [("displayName", json!(name)), ("description", json!(description)), ("allowedScopes", json!({}))];

@@ -265,7 +265,7 @@ fn rendered(
     if secret.metadata.name.is_none() {
         (secret.metadata.name, secret.metadata.namespace) = (Some(name), app.namespace());
     }
-    let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid().unwrap_or_default())];
+    let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid_any().to_owned())];
     secret.labels_mut().extend(marks.map(|(name, value)| (name.to_owned(), value)));
     let annotations = secret.annotations_mut();
     annotations.retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
@@ -392,7 +392,7 @@ fn value(secret: &Secret, key: &str) -> Option<String> {
 /// the same after a restore.
 fn checksum(app: &OrgOAuthApp, secret: &ClientSecret) -> String {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    for part in [&app.namespace().unwrap_or_default(), &app.name_any(), secret.expose()] {
+    for part in [app.namespace_any(), &app.name_any(), secret.expose()] {
         hash.write(part.as_bytes());
         // No text in UTF-8 has this byte.
         hash.write(&[0xff]);

@@ -86,10 +86,10 @@ impl Apps {
         let finalized = app.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
         let deleting = app.metadata.deletion_timestamp.is_some();
         let unprotected = !finalized && !deleting && is_provisioned(app);
-        let uid = app.uid().unwrap_or_default();
-        let removed_by_us = !finalized && self.removed_finalizers.take(&uid);
+        let uid = app.uid_any();
+        let removed_by_us = !finalized && self.removed_finalizers.take(uid);
         let was_protected = before.is_some_and(|before| before.protected);
-        let id = self.known_id(app, &uid);
+        let id = self.known_id(app, uid);
         // The status may be forged, and a resource without finalizer and proof has no app that it leaves behind.
         let is_verified = match id {
             KnownId::Derived | KnownId::Claimed(_) => true,
@@ -101,7 +101,7 @@ impl Apps {
             protected: !removed_by_us && (finalized || (unprotected && is_verified) || was_protected),
             unprotected,
             id,
-            uid,
+            uid: uid.to_owned(),
         }
     }
 
