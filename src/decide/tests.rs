@@ -11,6 +11,7 @@ mod faults;
 mod first_secret;
 mod fixture;
 mod maintenance;
+mod observe;
 mod ownership;
 mod plan;
 mod remote_app;
