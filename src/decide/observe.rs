@@ -8,6 +8,7 @@ use super::model::{
     SentChange,
 };
 use super::time::within_api_lag;
+use crate::consumers::StaleConsumers;
 use crate::crd::OrgOAuthApp;
 use crate::iam::{self, ClientCredentials, ClientSecret, Deletion, HeldRoles, RemoteApp, Verification};
 use crate::secret::SecretState;
@@ -141,6 +142,12 @@ impl Observed {
             self.forget_absence();
         }
         self.list = list;
+    }
+
+    /// Records a search for stale consumers. What is known of them stays if it found out nothing.
+    pub fn observe_consumers(&mut self, stale: Option<StaleConsumers>) {
+        self.stale_consumers = stale.or(self.stale_consumers.take());
+        self.remembered.consumers_searched = Some((self.contents().revision, self.now));
     }
 
     /// Records that Kubernetes accepts writes of the Secret.

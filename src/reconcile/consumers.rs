@@ -13,13 +13,13 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) async fn find_stale_consumers(&mut self, until: Timestamp) -> Result<(), cluster::Error> {
         let secret = secret_name(&self.observed.app);
         match self.operator.cluster.stale_consumers(&self.identity.namespace, &secret, until).await {
-            Ok(stale) => self.observed.stale_consumers = Some(stale),
-            // What is known of them stays, until the next time.
-            Err(cluster::Error::Refused(message)) => tracing::warn!("failed to list pods; retrying: {message}"),
+            Ok(stale) => self.observed.observe_consumers(Some(stale)),
+            Err(cluster::Error::Refused(message)) => {
+                tracing::warn!("failed to list pods; retrying: {message}");
+                self.observed.observe_consumers(None);
+            }
             Err(fault) => return Err(fault),
         }
-        let revision = self.observed.contents().revision;
-        self.observed.remembered.consumers_searched = Some((revision, self.observed.now));
         Ok(())
     }
 
