@@ -94,6 +94,13 @@ pub struct NewApp {
     pub secret: Option<ClientSecret>,
 }
 
+impl NewApp {
+    /// Whether it is a public client, which has no secret. [csp-struct]
+    pub fn is_public(&self) -> bool {
+        self.fields.get("publicClient") == Some(&Value::Bool(true))
+    }
+}
+
 /// The body of an update: what differs, and what the API requires with it. Absent fields keep their values.
 /// [cpn-patch, csp-patch]
 #[derive(Clone, Debug, PartialEq)]
@@ -254,6 +261,10 @@ pub trait Iam: Send + Sync + 'static {
         secret: &ClientSecret,
         overlap: Duration,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Ends the rotation of an app, so that only the newer of its secrets stays valid; succeeds if the API says that none is in
+    /// progress. [csp-secret-del, vib-rotate]
+    fn end_rotation(&self, org: &OrgId, id: &ClientId) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Requests a token with an app's own credentials, for apps with the grant type client_credentials. Any answer that is not an
     /// error of the API itself is a verification. [vmc-org, cpn-account-token]

@@ -6,6 +6,7 @@ use super::{CheckResult, ConnectionHealth, Connections, SpecVersion};
 use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::fair_queue::Flow;
+use crate::iam::flavor::flavor;
 use crate::iam::http::{Endpoint, HttpIam, SettingsError};
 use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
 use crate::keyed::PrunedMap;
@@ -80,6 +81,8 @@ enum OpenError {
     Credentials(#[from] InvalidError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error("{api} takes client credentials only; set spec.credentials.clientCredentials")]
+    CredentialsKind { api: &'static str },
     #[error("it changed meanwhile")]
     Changed,
 }
@@ -137,7 +140,10 @@ impl WatchedConnections {
         let limits = &connection.spec.limits;
         let endpoint = connection.spec.endpoint.parse()?;
         let ca_pem = self.ca_pem(connection).await?;
-        CredentialLocation::of(connection, None)?;
+        let flavor = flavor(connection.spec.api);
+        if !flavor.accepts(CredentialLocation::of(connection, None)?.kind()) {
+            return Err(OpenError::CredentialsKind { api: flavor.name() });
+        }
         let settings = Settings {
             api: connection.spec.api,
             endpoint,

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
     plural = "iamconnections",
     status = "IamConnectionStatus",
     shortname = "iamc",
-    doc = "An IAM API of VMware Cloud Services or VMware Cloud Partner Navigator, the credentials for it, and who may use it.",
+    doc = "An IAM API of VMware Cloud Services, VMware Cloud Partner Navigator or the VCF Identity Broker, the credentials for it, and who may use it.",
     printcolumn(name = "API", type_ = "string", json_path = ".spec.api"),
     printcolumn(name = "ENDPOINT", type_ = "string", json_path = ".spec.endpoint"),
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
@@ -29,15 +29,18 @@ use std::collections::BTreeMap;
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
+    validation = Rule::new("self.api != 'IdentityBroker' || has(self.credentials.clientCredentials)").message("IdentityBroker takes client credentials only: set credentials.clientCredentials").field_path(".credentials"),
     validation = Rule::new("!has(self.context) || self.api == 'CloudPartnerNavigator'").message("context is for CloudPartnerNavigator only: remove it").field_path(".context"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IamConnectionSpec {
-    /// The kind of API at `endpoint`: `CloudServices` or `CloudPartnerNavigator`.
+    /// The kind of API at `endpoint`: `CloudServices`, `CloudPartnerNavigator`, or `IdentityBroker`, the VCF Identity
+    /// Broker.
     pub api: Api,
     /// The base URL of the API: https, without query or fragment, such as `https://console.cloud.vmware.com`. For
     /// CloudServices the operator appends `/csp/gateway/am/api/...`; for CloudPartnerNavigator `/v2/...`, so there
-    /// the path prefix `/cphub/api/auth` is part of it.
+    /// the path prefix `/cphub/api/auth` is part of it; for IdentityBroker `/acs/t/...`, so it is the address of the
+    /// vCenter or VCF instance.
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new(r"self.matches(r'^https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[^?#\s]*)?$') && isURL(self)").message("endpoint is an https URL without user, query or fragment, such as https://console.cloud.vmware.com"))]
     pub endpoint: String,
@@ -85,13 +88,15 @@ fn default_resync_interval() -> GoDuration {
     GoDuration::minutes(10)
 }
 
-/// The two APIs.
+/// The APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Api {
     /// VMware Cloud Services.
     CloudServices,
     /// VMware Cloud Partner Navigator.
     CloudPartnerNavigator,
+    /// The VCF Identity Broker, which is part of vCenter 8.0 U2 and later and of VCF 9.
+    IdentityBroker,
 }
 
 // The kind of organization that a call is about. [cpn-create]
@@ -211,7 +216,7 @@ pub struct Grant {
     /// The organizations.
     pub orgs: OrgGrant,
     /// What resources in these namespaces may ask for. Defaults to every grant type, general scope and redirect URI,
-    /// but no role and no adoption. One grant must allow everything that a resource asks for; grants do not add up.
+    /// but no role, no rule set and no adoption. One grant must allow everything that a resource asks for; grants do not add up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allow>,
 }
@@ -238,6 +243,10 @@ pub struct Allow {
     #[schemars(length(max = 32))]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub service_roles: Vec<AllowedServiceRoles>,
+    /// The rule sets in `ruleSetNames`. If omitted, none. `"*"` is every one.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub rule_set_names: Vec<String>,
     /// Patterns of the URIs to which users may be redirected. If omitted, every URI, and `allowOpenRedirectUris`.
     /// `https://*.example.com/app/*` matches every URI of that scheme whose host has exactly one label before
     /// `.example.com` and whose path begins with `/app/`. A path without `*` at its end must be equal. A port must be

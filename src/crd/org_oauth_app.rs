@@ -1,5 +1,5 @@
 //! `OrgOAuthApp`: an OAuth app of an organization, and the Secret that holds its credentials.
-//! The fields of the app have the names that both APIs give them.
+//! The fields of the app have the names that VMware Cloud Services gives them.
 
 // Clippy mistakes the types of the printed columns for repetitions.
 #![allow(clippy::duplicated_attributes)]
@@ -26,7 +26,7 @@ use std::fmt;
     status = "OrgOAuthAppStatus",
     shortname = "ooa",
     category = "oauth",
-    doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, and the Secret that holds its credentials.",
+    doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, or of a tenant of the VCF Identity Broker, and the Secret that holds its credentials.",
     selectable = ".spec.id",
     validation = Rule::new("size(self.metadata.name) <= 244").message("metadata.name has at most 244 characters, so that a Secret can be named after it with -rotation appended"),
     validation = Rule::new("!has(self.spec.secret) || !has(self.spec.secret.name) || self.spec.secret.name != self.metadata.name + '-rotation'").message("the Secret named like this resource with -rotation appended is that of its rotation: choose another secret.name").field_path(".spec.secret.name"),
@@ -65,7 +65,7 @@ pub struct OrgOAuthAppSpec {
     /// The `IamConnection` to use. Defaults to the one named `default`.
     #[serde(default)]
     pub connection_ref: ConnectionRef,
-    /// The id of the organization that owns the app. Immutable.
+    /// The id of the organization that owns the app; with IdentityBroker the tenant, usually `CUSTOMER`. Immutable.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')").message("orgId consists of letters, digits, -, _ and .: copy it from the console"), validation = Rule::new("self == oldSelf").message("orgId is immutable: delete the resource and create it again"))]
     pub org_id: String,
@@ -111,6 +111,10 @@ pub struct OrgOAuthAppSpec {
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "refreshTokenTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_ttl: Option<i32>,
+    /// Lifetime of a refresh token that is not used, in seconds. Defaults to what the API chooses.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    #[serde(default, rename = "refreshTokenIdleTTL", skip_serializing_if = "Option::is_none")]
+    pub refresh_token_idle_ttl: Option<i32>,
     /// URIs to which users may be redirected after they log in. Requires the grant type `authorization_code`;
     /// excludes `allowOpenRedirectUris`.
     // The vendor documents no limits of length, here and below.
@@ -189,6 +193,12 @@ pub struct OrgOAuthAppSpec {
     /// only: a new app costs one more request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_csp_issuer_url: Option<bool>,
+    /// The rule sets of the app, which are the permissions that its tokens have in the API, such as
+    /// `READ_ONLY_TENANT_ADMIN`.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = size::texts("ruleSetNames", 2 << 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_set_names: Option<Vec<String>>,
     /// A client secret that you provide instead of a generated one: a key of a Secret in this namespace, which must
     /// have the label `oauth-apps.dev/use: "true"`. When its value changes, the client secret is rotated to it. The
     /// API requires at least 8 characters, among them a lower case letter, an upper case letter, a digit and a

@@ -57,6 +57,7 @@ pub(super) fn grants() -> Rule {
         texts_of("g.allow.generalScopes"),
         texts_of("g.allow.organizationRoles"),
         optional("g.allow.serviceRoles", |list| entries(list, "s", &service)),
+        texts_of("g.allow.ruleSetNames"),
         texts_of("g.allow.redirectUris"),
     ];
     let grant = [

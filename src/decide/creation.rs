@@ -6,7 +6,7 @@ use super::faults::after_fault;
 use super::model::{Creation, Observed, PendingProgress, Remote, Validity};
 use super::ownership::{is_adopted_without_secret, is_intent};
 use super::replacement::replace;
-use super::resource::is_verifiable;
+use super::resource::{is_public, is_verifiable};
 use super::step::{Call, Next, Step, WriteReason};
 use super::time::within_api_lag;
 use super::verification::{is_refused_twice, not_verified, verify};
@@ -32,7 +32,7 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     if let Creation::Refused(fault) = &observed.creation {
         return after_refused_create(observed, fault);
     }
-    if let Some(step) = dry_run_secret(observed).or_else(|| stage_before_create(observed)) {
+    if let Some(step) = dry_run_secret(observed).or_else(|| stage_before_create(observed, fields)) {
         return step;
     }
     let pending = observed.contents().pending.as_ref().map(|pending| pending.secret.clone());
@@ -128,11 +128,12 @@ fn created_or_never_gone(
 }
 
 /// Under a chosen id the app is created with a secret that is durable before: it tells afterwards whether an app that is there
-/// is the one that was created.
-fn stage_before_create(observed: &Observed) -> Option<Step> {
+/// is the one that was created. So is every app of an API that issues no secrets.
+fn stage_before_create(observed: &Observed, fields: &Fields) -> Option<Step> {
     let contents = observed.contents();
     let token_can_tell = is_intent(observed) && is_verifiable(&observed.app);
-    (token_can_tell && contents.pending.is_none() && observed.provided_secret().is_none())
+    let is_needed = token_can_tell || !(fields.api_issues_secrets() || is_public(&observed.app));
+    (is_needed && contents.pending.is_none() && observed.provided_secret().is_none())
         .then(|| stage(observed, contents, &observed.generated_secret, RotationMode::Create))
 }
 

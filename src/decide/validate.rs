@@ -18,8 +18,7 @@ pub fn validate(app: &OrgOAuthApp, access: &Access) -> Result<Fields, Blocked> {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { address, .. } => {
             validate_secret(app, access)?;
-            Fields::of(address.api, &app.spec)
-                .map_err(|error| Blocked::new(Reason::InvalidSpec, format!("{error}; remove it from spec")))
+            Fields::of(address.api, &app.spec).map_err(|error| Blocked::new(Reason::InvalidSpec, error.to_string()))
         }
     }
 }

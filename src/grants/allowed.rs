@@ -30,12 +30,19 @@ enum Kind {
     GeneralScopes,
     OrganizationRoles,
     ServiceRoles,
+    RuleSetNames,
     RedirectUris,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::GrantTypes, Self::GeneralScopes, Self::OrganizationRoles, Self::ServiceRoles, Self::RedirectUris];
+    const ALL: [Self; 6] = [
+        Self::GrantTypes,
+        Self::GeneralScopes,
+        Self::OrganizationRoles,
+        Self::ServiceRoles,
+        Self::RuleSetNames,
+        Self::RedirectUris,
+    ];
 
     fn of(wanted: &Wanted<'_>) -> Self {
         match wanted {
@@ -43,6 +50,7 @@ impl Kind {
             Wanted::GeneralScope(_) => Self::GeneralScopes,
             Wanted::OrganizationRole(_) => Self::OrganizationRoles,
             Wanted::ServiceRole(..) => Self::ServiceRoles,
+            Wanted::RuleSet(_) => Self::RuleSetNames,
             Wanted::RedirectUri(_) | Wanted::OpenRedirects => Self::RedirectUris,
         }
     }
@@ -53,6 +61,7 @@ impl Kind {
             Self::GeneralScopes => "generalScopes",
             Self::OrganizationRoles => "organizationRoles",
             Self::ServiceRoles => "serviceRoles",
+            Self::RuleSetNames => "ruleSetNames",
             Self::RedirectUris => "redirectUris",
         }
     }
@@ -67,6 +76,7 @@ impl Kind {
                 let roles = allow.service_roles.iter();
                 roles.flat_map(|s| s.names.iter().map(|name| of_service(name, &s.service_definition_id))).collect()
             }
+            Self::RuleSetNames => allow.rule_set_names.clone(),
             Self::RedirectUris => listed(&allow.redirect_uris),
         }
     }
@@ -88,6 +98,7 @@ pub fn allows(allow: &Allow, wanted: &Wanted<'_>) -> bool {
             .service_roles
             .iter()
             .any(|s| [EVERY, id].contains(&s.service_definition_id.as_str()) && role(&s.names, asked)),
+        Wanted::RuleSet(name) => listed(&allow.rule_set_names, name),
         Wanted::RedirectUri(uri) => allow.redirect_uris.as_ref().is_none_or(|patterns| {
             patterns.iter().filter_map(|pattern| Pattern::parse(pattern)).any(|pattern| pattern.covers(uri))
         }),
@@ -120,7 +131,9 @@ impl fmt::Display for Refusal {
 fn word(wanted: &Wanted<'_>) -> String {
     match wanted {
         Wanted::GrantType(kind) => grant_type(*kind),
-        Wanted::GeneralScope(name) | Wanted::OrganizationRole(Asked::Role(name)) => (*name).to_owned(),
+        Wanted::GeneralScope(name) | Wanted::RuleSet(name) | Wanted::OrganizationRole(Asked::Role(name)) => {
+            (*name).to_owned()
+        }
         Wanted::RedirectUri(uri) => (*uri).to_owned(),
         Wanted::OrganizationRole(Asked::Every(field)) => format!("{EVERY} for {field}"),
         Wanted::OrganizationRole(Asked::None) => String::new(),

@@ -17,6 +17,8 @@ pub enum Wanted<'a> {
     OrganizationRole(Asked<'a>),
     /// A role in the service of this id.
     ServiceRole(&'a str, Asked<'a>),
+    /// A rule set.
+    RuleSet(&'a str),
     /// A place to which an authorization or a logout returns.
     RedirectUri(&'a str),
     /// Any such place.
@@ -48,6 +50,7 @@ pub fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
     }
     all.extend(scopes(app));
     all.extend(roles(app));
+    all.extend(spec.rule_set_names.iter().flatten().map(|name| Wanted::RuleSet(name)));
     all
 }
 

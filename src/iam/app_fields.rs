@@ -5,7 +5,7 @@ mod comparison;
 
 pub use comparison::{changes, differences};
 
-use super::flavor::{ApiFlavor, flavor};
+use super::flavor::{ApiFlavor, GrantTypes, Memberships, flavor};
 use crate::crd::{Api, GrantType, OrgOAuthApp, OrgOAuthAppSpec};
 use comparison::is_blank;
 use kube::ResourceExt;
@@ -18,7 +18,7 @@ pub type Values = Map<String, Value>;
 /// listed as the operator's own does not compile.
 macro_rules! app_fields {
     ($($name:literal: $field:ident,)+ ; $($own:ident),+) => {
-        /// The fields of an app that a spec can set. [cpn-create, csp-struct, csp-upd-struct]
+        /// The fields of an app that a spec can set. [cpn-create, csp-struct, csp-upd-struct, vib-client]
         pub const APP_FIELDS: &[&str] = &[$($name),+];
 
         fn of_spec(spec: &OrgOAuthAppSpec) -> Values {
@@ -36,6 +36,7 @@ app_fields! {
     "allowedScopes": allowed_scopes,
     "accessTokenTTL": access_token_ttl,
     "refreshTokenTTL": refresh_token_ttl,
+    "refreshTokenIdleTTL": refresh_token_idle_ttl,
     "redirectUris": redirect_uris,
     "postLogoutRedirectUris": post_logout_redirect_uris,
     "allowOpenRedirectUris": allow_open_redirect_uris,
@@ -54,19 +55,29 @@ app_fields! {
     "isHidden": is_hidden,
     "groupDomainAppendedInIDToken": group_domain_appended_in_id_token,
     "useCspIssuerUrl": use_csp_issuer_url,
+    "ruleSetNames": rule_set_names,
     ;
     connection_ref, org_id, context, id, client_secret_ref, secret, roles, rotation, adoption_policy, management_policy,
     deletion_policy, suspend
 }
 
-/// A spec sets fields that the API does not have.
+/// Whether a rotation is in progress, among the fields of an app that a flavor shows.
+pub const ROTATION_IN_PROGRESS: &str = "rotationInProgress";
+
+/// Why a spec cannot be sent to an API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{api} does not have {}", fields.join(", "))]
-pub struct UnsupportedFields {
-    /// The name of the flavor.
-    pub api: &'static str,
-    /// The fields, by their paths within spec.
-    pub fields: Vec<String>,
+pub enum InvalidFields {
+    /// It sets fields that the API does not have.
+    #[error("{api} does not have {}; remove it from spec", fields.join(", "))]
+    Unsupported {
+        /// The name of the flavor.
+        api: &'static str,
+        /// The fields, by their paths within spec.
+        fields: Vec<String>,
+    },
+    /// It sets fields to values that the API does not have; in the words of the flavor.
+    #[error("{}", .0.join("; "))]
+    Values(Vec<String>),
 }
 
 /// The fields that a spec sets, which are the only ones that are compared; absent ones are the API's to choose.
@@ -80,12 +91,16 @@ impl Fields {
     /// Grant types have the operator's default, since what it does depends on them.
     ///
     /// # Errors
-    /// All fields that the API does not have.
-    pub fn of(api: Api, spec: &OrgOAuthAppSpec) -> Result<Self, UnsupportedFields> {
+    /// All fields that the API does not have, or else all values that it does not have.
+    pub fn of(api: Api, spec: &OrgOAuthAppSpec) -> Result<Self, InvalidFields> {
         let flavor = flavor(api);
         let fields = set_unsupported(flavor, spec);
         if !fields.is_empty() {
-            return Err(UnsupportedFields { api: flavor.name(), fields });
+            return Err(InvalidFields::Unsupported { api: flavor.name(), fields });
+        }
+        let invalid = flavor.invalid_values(spec);
+        if !invalid.is_empty() {
+            return Err(InvalidFields::Values(invalid));
         }
         let mut values = of_spec(spec);
         values.insert("grantTypes".into(), json!(spec.grant_types()));
@@ -93,16 +108,23 @@ impl Fields {
         Ok(Self { api, values })
     }
 
+    /// Whether a create without a secret is answered with one that the API generated.
+    pub fn api_issues_secrets(&self) -> bool {
+        flavor(self.api).issues_secrets()
+    }
+
     /// The fields.
     pub fn values(&self) -> &Values {
         &self.values
     }
 
-    /// The fields of a create: what the spec sets, and a default for what Cloud Services requires. [csp-struct]
+    /// The fields of a create: what the spec sets, and a default for what the API requires. [csp-struct]
     pub fn for_create(&self, app: &OrgOAuthApp) -> Values {
+        let flavor = flavor(self.api);
         let mut fields = defaults(app);
+        fields.retain(|name, _| flavor.required_in_create().contains(&name.as_str()));
         fields.extend(self.values.clone());
-        fields.retain(|name, _| !flavor(self.api).update_only_fields().contains(&name.as_str()));
+        fields.retain(|name, _| !flavor.update_only_fields().contains(&name.as_str()));
         fields
     }
 
@@ -150,16 +172,17 @@ fn defaults(app: &OrgOAuthApp) -> Values {
 
 /// The fields of `OrgOAuthApp.spec` that the API does not have, by their paths; `[]` stands for each item of a list.
 pub fn unsupported_paths(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'static str> {
-    unsupported_fields(flavor).chain(flavor.unsupported_role_paths().iter().copied())
+    let within_roles = flavor.memberships().map_or(&[][..], Memberships::unsupported_paths);
+    unsupported_fields(flavor).chain(within_roles.iter().copied())
 }
 
 /// The unsupported fields that are refused before any request.
 fn unsupported_fields(flavor: &dyn ApiFlavor) -> impl Iterator<Item = &'static str> {
     let can_set = flavor.request_fields();
-    let is_fixed = flavor.fixed_grant_types().is_some();
-    let has = move |name: &str| can_set.contains(&name) || (is_fixed && name == "grantTypes");
+    let has = move |name: &str| can_set.contains(&name) || name == "grantTypes";
     let fields = APP_FIELDS.iter().copied().filter(move |name| !has(name));
-    fields.chain(flavor.unsupported_paths().iter().copied())
+    let roles = flavor.memberships().is_none().then_some("roles");
+    fields.chain(flavor.unsupported_paths().iter().copied()).chain(roles)
 }
 
 /// A spec may state the fixed grant types and blank values.
@@ -167,8 +190,12 @@ fn set_unsupported(flavor: &dyn ApiFlavor, spec: &OrgOAuthAppSpec) -> Vec<String
     let value = json!(spec);
     let mut unsupported: Vec<String> =
         unsupported_fields(flavor).filter(|path| is_set(&value, path)).map(str::to_owned).collect();
-    if let Some(fixed) = flavor.fixed_grant_types().filter(|fixed| *fixed != spec.grant_types()) {
-        unsupported.push(format!("grantTypes other than {}", names(fixed)));
+    let (known, has_them) = match flavor.grant_types() {
+        GrantTypes::Fixed(fixed) => (fixed, fixed == spec.grant_types()),
+        GrantTypes::AnyOf(known) => (known, spec.grant_types().iter().all(|kind| known.contains(kind))),
+    };
+    if !has_them {
+        unsupported.push(format!("grantTypes other than {}", names(known)));
     }
     unsupported
 }

@@ -12,7 +12,8 @@ use super::client::scrub::KnownSecrets;
 use super::client::token_cache::{AccessToken, CachedToken, TokenCache};
 use super::request::Request;
 use super::{
-    ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Error, LoadCredentials, OrgId, Verification,
+    ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Error, LoadCredentials, Operation, OrgId,
+    Verification,
 };
 use crate::fair_queue::Flow;
 use crate::metrics::Refresh;
@@ -70,6 +71,16 @@ pub trait Authentication: Send + Sync {
 
     /// What to do where client credentials get no token for an organization.
     fn advice_without_token(&self) -> &'static str;
+
+    /// Whether a connection may have such credentials.
+    fn accepts(&self, _kind: CredentialsKind) -> bool {
+        true
+    }
+
+    /// The possible causes of a 403 to an operation with a token that has these claims.
+    fn why_forbidden(&self, claims: &TokenClaims, operation: Operation) -> String {
+        claims.why_forbidden(operation)
+    }
 
     /// The header with an access token, and what precedes the token in it.
     fn token_header(&self) -> (&'static str, &'static str);

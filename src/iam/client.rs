@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod list_cache;
 pub mod listing;
 pub mod rate_limiter;
+pub mod read_cache;
 pub mod retry_after;
 pub mod scrub;
 pub mod session;

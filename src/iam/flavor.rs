@@ -3,25 +3,28 @@
 
 mod cloud_partner_navigator;
 mod cloud_services;
+mod identity_broker;
 
 use super::answer::Answer;
 use super::app_fields::{self, Values};
 use super::authentication::Authentication;
 use super::request::{Page, Request};
 use super::{ClientCredentials, ClientId, ClientSecret, Context, Deletion, Error, NewApp, OrgId, Roles, Update};
-use crate::crd::{Api, GrantType};
+use crate::crd::{Api, GrantType, OrgOAuthAppSpec};
 use cloud_partner_navigator::CloudPartnerNavigator;
 use cloud_services::CloudServices;
+use identity_broker::IdentityBroker;
 use std::time::Duration;
 
 /// Every flavor.
-pub const ALL: [&dyn ApiFlavor; 2] = [&CloudServices, &CloudPartnerNavigator];
+pub const ALL: [&dyn ApiFlavor; 3] = [&CloudServices, &CloudPartnerNavigator, &IdentityBroker];
 
 /// The flavor of an API.
 pub fn flavor(api: Api) -> &'static dyn ApiFlavor {
     match api {
         Api::CloudServices => &CloudServices,
         Api::CloudPartnerNavigator => &CloudPartnerNavigator,
+        Api::IdentityBroker => &IdentityBroker,
     }
 }
 
@@ -31,14 +34,19 @@ pub struct PageFormat {
     pub entries: &'static str,
     /// How many entries the whole list has.
     pub total: &'static str,
-    /// A link to the next page.
-    pub next: &'static str,
+    /// A link to the next page, where there is one.
+    pub next: Option<&'static str>,
     /// The id of an entry; the first of these that it has.
-    pub ids: [&'static str; 2],
+    pub ids: &'static [&'static str],
 }
 
-/// Makes the request for a page of a list.
-pub type ListRequest = fn(&OrgId, &Page) -> Request;
+/// The grant types of an API.
+pub enum GrantTypes {
+    /// Every app has these, and no request sets them.
+    Fixed(&'static [GrantType]),
+    /// A request sets any of these.
+    AnyOf(&'static [GrantType]),
+}
 
 /// One vendor API. Its defaults are what the known APIs have in common.
 pub trait ApiFlavor: Authentication {
@@ -52,17 +60,24 @@ pub trait ApiFlavor: Authentication {
     /// one is refused before any request.
     fn unsupported_paths(&self) -> &'static [&'static str];
 
-    /// The same within `roles`. They are rejected when the role is given, since the app works without it.
-    fn unsupported_role_paths(&self) -> &'static [&'static str];
+    /// The grant types of an app.
+    fn grant_types(&self) -> GrantTypes;
 
-    /// The grant types that every app has, where a request cannot set them.
-    fn fixed_grant_types(&self) -> Option<&'static [GrantType]>;
+    /// What is wrong with the values of fields that the API has: the path of each, and what to do.
+    fn invalid_values(&self, _spec: &OrgOAuthAppSpec) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The fields that cannot be changed once the app exists.
     fn immutable_fields(&self) -> &'static [&'static str];
 
     /// The fields that an update can set and a create cannot.
     fn update_only_fields(&self) -> &'static [&'static str];
+
+    /// The fields that each create must have, for which the operator has a default.
+    fn required_in_create(&self) -> &'static [&'static str] {
+        &["displayName", "description", "allowedScopes"]
+    }
 
     /// The fields that each update must have.
     fn required_in_update(&self) -> &'static [&'static str];
@@ -81,9 +96,14 @@ pub trait ApiFlavor: Authentication {
     /// Creates an app.
     fn create(&self, org: &OrgId, app: &NewApp) -> Request;
 
-    /// The credentials in the answer to a create; a public client has no secret.
-    fn issued_credentials(&self, answer: &Answer, id: &ClientId, public: bool) -> Result<ClientCredentials, Error> {
-        answer.credentials(id, public)
+    /// Whether a create without a secret is answered with one that the API generated. Otherwise a create has one.
+    fn issues_secrets(&self) -> bool {
+        true
+    }
+
+    /// The credentials of an app, from the answer to its create; a public client has no secret.
+    fn issued_credentials(&self, answer: &Answer, app: &NewApp) -> Result<ClientCredentials, Error> {
+        answer.credentials(&app.id, app.is_public())
     }
 
     /// Reads an app.
@@ -98,22 +118,27 @@ pub trait ApiFlavor: Authentication {
     /// Whether the answer to a list says that there is no such operation.
     fn list_unsupported(&self, answer: &Answer) -> bool;
 
+    /// Whether an entry of the list lacks fields of the app, so that it says only whether the app was changed.
+    fn list_is_summary(&self) -> bool {
+        false
+    }
+
     /// The longest page that is documented for any list. [csp-clients]
-    fn page_limit(&self) -> &'static str {
-        "200"
+    fn page_limit(&self) -> usize {
+        200
     }
 
     /// What a page of a list looks like. [csp-paged]
     fn page_format(&self) -> PageFormat {
-        PageFormat { entries: "results", total: "totalResults", next: "nextLink", ids: ["id", "clientId"] }
+        PageFormat { entries: "results", total: "totalResults", next: Some("nextLink"), ids: &["id", "clientId"] }
     }
 
-    /// The page after one with this link that is not the last, when so many entries were read; `None` ends the list.
-    fn next_page(&self, link: Option<&str>, _entries: usize) -> Option<Page> {
+    /// The page after this one, which has this link and is not the last; `None` ends the list.
+    fn next_page(&self, _page: &Page, link: Option<&str>) -> Option<Page> {
         link.filter(|link| !link.is_empty()).map(Page::from_link)
     }
 
-    /// Changes an app.
+    /// Changes an app. A secret in it replaces every other one, unless `ends_rotation_first`.
     fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Request;
 
     /// Gives an app a new secret beside the current one.
@@ -125,6 +150,19 @@ pub trait ApiFlavor: Authentication {
         overlap: Duration,
     ) -> Result<Request, Error>;
 
+    /// Whether a rotation in progress has to be ended before an update that replaces the secret.
+    fn ends_rotation_first(&self) -> bool {
+        false
+    }
+
+    /// Ends a rotation in progress: only the newer of the two secrets stays valid. `None` where there is no such operation.
+    fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Option<Request>;
+
+    /// Whether this answer about a rotation leaves open whether one is in progress, so that the app is read to find out.
+    fn leaves_rotation_open(&self, _answer: &Answer) -> bool {
+        false
+    }
+
     /// Deletes apps.
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request;
 
@@ -134,18 +172,30 @@ pub trait ApiFlavor: Authentication {
     /// What an error status says about a deletion, where it is not an error.
     fn deletion(&self, answer: &Answer) -> Option<Deletion>;
 
+    /// How apps get roles; `None` where an app belongs to its organization from the start, and has no roles.
+    fn memberships(&self) -> Option<&dyn Memberships>;
+}
+
+/// The request for a page of the members of an organization.
+pub type ListMembers = fn(&OrgId, &Page) -> Request;
+
+/// How an API adds apps to organizations and gives them roles.
+pub trait Memberships: Send + Sync {
+    /// What the API does not have within `OrgOAuthApp.spec.roles`. It is rejected when the role is given, since the app works
+    /// without it.
+    fn unsupported_paths(&self) -> &'static [&'static str];
+
     /// Adds an app to its organization.
-    fn add_member(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles)
-    -> Result<Request, Error>;
+    fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Error>;
 
     /// Reads the roles of an app in its organization.
-    fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request;
+    fn read(&self, org: &OrgId, id: &ClientId) -> Request;
 
-    /// Reads a page of the apps that were added to an organization, with their roles; `None` where there is no such list.
-    fn member_list(&self) -> Option<ListRequest>;
+    /// The request for a page of the apps that were added to an organization, with their roles, where there is such a list.
+    fn list(&self) -> Option<ListMembers>;
 
     /// Gives roles to an app and takes roles from it.
-    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error>;
+    fn change(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error>;
 }
 
 #[cfg(test)]

@@ -2,14 +2,16 @@
 //! Calls that look for apps share a list, and deletions that come together share a request.
 
 use super::answer;
+use super::app_fields::ROTATION_IN_PROGRESS;
 use super::client::batch::Batches;
 pub use super::client::endpoint::Endpoint;
 use super::client::list_cache::ListCache;
 use super::client::listing::{Listing, MEMBER_FIELDS};
 use super::client::rate_limiter::OrgLimiter;
+use super::client::read_cache::ReadCache;
 use super::client::session::Session;
 pub use super::client::transport::SettingsError;
-use super::flavor::{ApiFlavor, ListRequest};
+use super::flavor::{ApiFlavor, ListMembers, Memberships};
 use super::request::{Page, Request};
 use super::{
     ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error, HeldRoles, Iam,
@@ -35,6 +37,7 @@ struct Shared {
     session: Session,
     managed: ManagedIds,
     apps: ListCache<Box<str>>,
+    reads: ReadCache,
     members: ListCache<Box<str>>,
     deletions: Arc<Batches>,
     /// Operations that the API does not have, as its answers showed.
@@ -64,6 +67,7 @@ impl HttpIam {
             session: Session::new(endpoint, kind, credentials, owner.clone()),
             managed,
             apps: ListCache::new(),
+            reads: ReadCache::default(),
             members: ListCache::new(),
             deletions,
             no_list: AtomicBool::new(false),
@@ -123,7 +127,7 @@ impl HttpIam {
             if self.flavor().list_unsupported(&answer) {
                 return Ok(None);
             }
-            match listing.add(&self.session().succeeded(answer)?)? {
+            match listing.add(&page, &self.session().succeeded(answer)?)? {
                 Some(next) => page = next,
                 None => return Ok(Some(listing.into_entries())),
             }
@@ -132,7 +136,8 @@ impl HttpIam {
 
     /// How long a page may be is not documented; an API that refuses the limit gets none. (undocumented)
     fn first_page(&self) -> Page {
-        let limit = (!self.shared.no_page_limit.load(Ordering::Relaxed)).then(|| self.flavor().page_limit().to_owned());
+        let limit =
+            (!self.shared.no_page_limit.load(Ordering::Relaxed)).then(|| self.flavor().page_limit().to_string());
         Page { start: None, limit }
     }
 
@@ -140,9 +145,14 @@ impl HttpIam {
         !self.shared.no_list.load(Ordering::Relaxed)
     }
 
+    fn memberships(&self) -> Result<&'static dyn Memberships, Error> {
+        self.flavor().memberships().ok_or_else(|| Error::Rejected("the API has no roles of apps".into()))
+    }
+
     async fn roles_of_one(&self, org: &OrgId, id: &ClientId) -> Result<Option<HeldRoles>, Error> {
         let session = self.session();
-        match session.succeeded(session.call(&self.limiter(org), self.flavor().read_roles(org, id)).await?) {
+        let request = self.memberships()?.read(org, id);
+        match session.succeeded(session.call(&self.limiter(org), request).await?) {
             Ok(answer) => answer.roles().map(Some),
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -153,7 +163,8 @@ impl HttpIam {
     /// app is no member. [py-csptools]
     async fn detect_reads_roles(&self, org: &OrgId, id: &ClientId) {
         let ask = async || {
-            let answer = self.session().call(&self.limiter(org), self.flavor().read_roles(org, id)).await?;
+            let request = self.memberships()?.read(org, id);
+            let answer = self.session().call(&self.limiter(org), request).await?;
             Ok::<_, Error>(answer.shows_roles())
         };
         // Without an answer the next call tries again; the list already has the roles.
@@ -162,10 +173,10 @@ impl HttpIam {
 
     async fn listed_roles(
         &self,
-        request: ListRequest,
         org: &OrgId,
         id: &ClientId,
         max_age: Duration,
+        request: ListMembers,
     ) -> Result<Option<HeldRoles>, Error> {
         let list = async {
             let entries = self.pages(org, id, MEMBER_FIELDS.to_vec(), |page| request(org, page)).await?;
@@ -173,6 +184,27 @@ impl HttpIam {
         };
         let found = self.shared.members.find(org, id, max_age, list).await?;
         Ok(found.and_then(|text| answer::roles(text.as_bytes())))
+    }
+}
+
+impl HttpIam {
+    /// A listed app with all its fields. One that a read does not show stays listed.
+    async fn whole(&self, org: &OrgId, listed: RemoteApp) -> Result<Lookup, Error> {
+        if !self.flavor().list_is_summary() {
+            return Ok(Lookup::Listed(listed));
+        }
+        if let Some(read) = self.shared.reads.unchanged(&listed) {
+            return Ok(Lookup::Listed(read));
+        }
+        let Some(read) = self.read(org, &listed.id).await? else { return Ok(Lookup::Listed(listed)) };
+        self.shared.reads.record(&listed, &read);
+        Ok(Lookup::Read(Some(read)))
+    }
+
+    /// Whether a rotation of the app is in progress; true where the app does not show it.
+    async fn may_be_rotating(&self, org: &OrgId, id: &ClientId) -> Result<bool, Error> {
+        let shown = self.read(org, id).await?;
+        Ok(shown.is_none_or(|app| app.fields.get(ROTATION_IN_PROGRESS) != Some(&Value::Bool(false))))
     }
 }
 
@@ -187,8 +219,7 @@ impl Iam for HttpIam {
         let session = self.session();
         let answer = session.call(&self.limiter(org), self.flavor().create(org, app)).await?;
         self.shared.apps.invalidate(&app.id);
-        let public = app.fields.get("publicClient") == Some(&Value::Bool(true));
-        self.flavor().issued_credentials(&session.succeeded(answer)?, &app.id, public)
+        self.flavor().issued_credentials(&session.succeeded(answer)?, app)
     }
 
     async fn read(&self, org: &OrgId, id: &ClientId) -> Result<Option<RemoteApp>, Error> {
@@ -215,7 +246,10 @@ impl Iam for HttpIam {
             match self.shared.apps.find(org, id, max_age, list).await {
                 Ok(found) if self.has_list() => {
                     let listed = found.and_then(|text| answer::listed(self.flavor(), id.clone(), &text));
-                    return Ok(listed.map_or(Lookup::NotListed, Lookup::Listed));
+                    return match listed {
+                        Some(listed) => self.whole(org, listed).await,
+                        None => Ok(Lookup::NotListed),
+                    };
                 }
                 // Credentials that may not list may still read, and the error about one app says more than that about a list.
                 Ok(_) | Err(Error::Forbidden(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Rejected(_)) => {}
@@ -234,6 +268,9 @@ impl Iam for HttpIam {
 
     async fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Error> {
         let session = self.session();
+        if update.secret.is_some() && self.flavor().ends_rotation_first() {
+            self.end_rotation(org, id).await?;
+        }
         let answer = session.call(&self.limiter(org), self.flavor().update(org, id, update)).await?;
         self.shared.apps.invalidate(id);
         Ok(session.succeeded(answer)?.updated(self.flavor(), id))
@@ -250,7 +287,22 @@ impl Iam for HttpIam {
         let request = self.flavor().rotate_secret(org, id, secret, overlap)?;
         let answer = session.call(&self.limiter(org), request).await?;
         self.shared.apps.invalidate(id);
+        if self.flavor().leaves_rotation_open(&answer) && self.may_be_rotating(org, id).await? {
+            return Err(Error::Conflict(answer.error().to_string()));
+        }
         session.succeeded(answer).map(drop)
+    }
+
+    async fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Result<(), Error> {
+        let Some(request) = self.flavor().end_rotation(org, id) else {
+            return Err(Error::Rejected("the API has no operation that ends a rotation".into()));
+        };
+        let answer = self.session().call(&self.limiter(org), request).await?;
+        self.shared.apps.invalidate(id);
+        if self.flavor().leaves_rotation_open(&answer) && !self.may_be_rotating(org, id).await? {
+            return Ok(());
+        }
+        self.session().succeeded(answer).map(drop)
     }
 
     async fn verify_secret(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, Error> {
@@ -268,11 +320,10 @@ impl Iam for HttpIam {
 
     /// All apps of an organization share a list, so one is read alone only when its current roles are needed.
     async fn roles(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Option<HeldRoles>, Error> {
-        let Some(request) = self.flavor().member_list() else { return self.roles_of_one(org, id).await };
-        if max_age.is_zero() && self.shared.reads_roles.get() == Some(&true) {
-            return self.roles_of_one(org, id).await;
-        }
-        let listed = self.listed_roles(request, org, id, max_age).await?;
+        let Some(memberships) = self.flavor().memberships() else { return Ok(Some(HeldRoles::default())) };
+        let reads_one = max_age.is_zero() && self.shared.reads_roles.get() == Some(&true);
+        let Some(list) = memberships.list().filter(|_| !reads_one) else { return self.roles_of_one(org, id).await };
+        let listed = self.listed_roles(org, id, max_age, list).await?;
         if listed.is_some() {
             self.detect_reads_roles(org, id).await;
         }
@@ -286,14 +337,14 @@ impl Iam for HttpIam {
         context: Option<Context>,
         roles: &Roles,
     ) -> Result<(), Error> {
-        let request = self.flavor().add_member(org, id, context, roles)?;
+        let request = self.memberships()?.add(org, id, context, roles)?;
         let answer = self.session().call(&self.limiter(org), request).await?;
         self.shared.members.invalidate(id);
         self.session().succeeded(answer)?.added(id)
     }
 
     async fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<(), Error> {
-        let request = self.flavor().change_roles(org, id, add, remove)?;
+        let request = self.memberships()?.change(org, id, add, remove)?;
         let answer = self.session().call(&self.limiter(org), request).await?;
         self.shared.members.invalidate(id);
         self.session().succeeded(answer).map(drop)

@@ -40,6 +40,8 @@ operations! {
     UpdateApp: "update_app", "update app";
     /// Gives an app a new secret beside the present one.
     RotateSecret: "rotate_secret", "rotate secret";
+    /// Ends a rotation, so that only the newer secret of an app stays valid.
+    EndRotation: "end_rotation", "end rotation";
     /// Deletes apps.
     DeleteApp: "delete_app", "delete app";
     /// Adds an app to its organization.
@@ -62,6 +64,7 @@ impl Operation {
             | Self::ReadApp
             | Self::UpdateApp
             | Self::RotateSecret
+            | Self::EndRotation
             | Self::DeleteApp
             | Self::AddAppToOrganization
             | Self::ReadClient
@@ -79,6 +82,7 @@ impl Operation {
             | Self::ListApps
             | Self::UpdateApp
             | Self::RotateSecret
+            | Self::EndRotation
             | Self::DeleteApp => false,
         }
     }

@@ -7,7 +7,7 @@ use super::client::listing::Listing;
 use super::client::retry_after::retry_after_wait;
 use super::client::scrub::KnownSecrets;
 use super::flavor::flavor;
-use super::request::ErrorDisclosure;
+use super::request::{ErrorDisclosure, Page};
 use super::{ClientCredentials, ClientId, Deletion, Error, Operation, token_expiry};
 use crate::crd::Api;
 use crate::secret_value;
@@ -139,7 +139,7 @@ proptest! {
         prop_assert!(answer.updated(flavor, &id).is_none_or(|app| app.id == id));
         let said = [Some(answer.error().to_string()), answer.message(), Some(answer.refusal())];
         let refused = credentials.map(shown).into_iter().chain([
-            shown(answer.app(flavor, &id)), shown(deletion), shown(response), shown(Listing::new(flavor, flavor.shown_fields(), [id.clone()].into()).add(&answer)), shown(answer.added(&id)),
+            shown(answer.app(flavor, &id)), shown(deletion), shown(response), shown(Listing::new(flavor, flavor.shown_fields(), [id.clone()].into()).add(&Page::default(), &answer)), shown(answer.added(&id)),
             shown(answer.roles()),
         ]);
         for said in said.into_iter().chain(refused).flatten() {

@@ -23,6 +23,8 @@ pub struct Request {
     pub query: Vec<(&'static str, String)>,
     /// The body.
     pub body: Body,
+    /// The media type of the body and of the answer, where it is not `application/json`.
+    pub media_type: Option<&'static str>,
     /// How much of an error may be repeated.
     pub disclosure: ErrorDisclosure,
     /// The client secret in the body, which no message may repeat.
@@ -64,6 +66,7 @@ impl Request {
             path,
             query: Vec::new(),
             body: Body::None,
+            media_type: None,
             disclosure: ErrorDisclosure::Any,
             secret: None,
         }
@@ -72,6 +75,11 @@ impl Request {
     /// With a body.
     pub fn body(self, body: Body) -> Self {
         Self { body, ..self }
+    }
+
+    /// With this media type both ways.
+    pub fn media_type(self, media_type: &'static str) -> Self {
+        Self { media_type: Some(media_type), ..self }
     }
 
     /// With the `context` query parameter when there is one. [cpn-create]

@@ -137,7 +137,7 @@ pub static FAMILIES: [Family; 19] = [
         labels: &[
             Label {
                 name: "operation",
-                meaning: "`get_access_token`, `create_app`, `read_app`, `list_apps`, `update_app`, `rotate_secret`, `delete_app`, `add_app_to_organization`, `read_client`, `list_clients`, `change_roles`",
+                meaning: "`get_access_token`, `create_app`, `read_app`, `list_apps`, `update_app`, `rotate_secret`, `end_rotation`, `delete_app`, `add_app_to_organization`, `read_client`, `list_clients`, `change_roles`",
             },
             Label { name: "status", meaning: "the HTTP status, or `timeout`, or `error` without a readable response" },
         ],

@@ -125,6 +125,11 @@ impl IamState {
         self.rotations += 1;
         Ok(())
     }
+
+    fn end_rotation(&mut self, id: &ClientId) -> Result<(), iam::Error> {
+        self.app(id)?.previous = None;
+        Ok(())
+    }
 }
 
 /// The connection `default`, and `elsewhere` to another API.
@@ -247,6 +252,10 @@ impl Iam for FakeIam {
         overlap: Duration,
     ) -> Result<(), iam::Error> {
         self.write(|iam, now| iam.rotate(id, new, overlap, now)).await
+    }
+
+    async fn end_rotation(&self, _: &OrgId, id: &ClientId) -> Result<(), iam::Error> {
+        self.write(|iam, _| iam.end_rotation(id)).await
     }
 
     async fn verify_secret(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, iam::Error> {

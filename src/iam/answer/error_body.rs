@@ -15,16 +15,23 @@ pub struct ErrorBody {
     error: Option<String>,
     detail: Option<String>,
     title: Option<String>,
+    /// The first of several errors.
+    first: FirstError,
 }
 
 impl ErrorBody {
     /// The first text that is not blank, among those that may be repeated.
     pub fn message(&self, disclosure: ErrorDisclosure) -> Option<&str> {
         match disclosure {
-            ErrorDisclosure::MessageOnly => first_text([&self.message]),
-            ErrorDisclosure::Any => {
-                first_text([&self.message, &self.error_description, &self.error, &self.detail, &self.title])
-            }
+            ErrorDisclosure::MessageOnly => first_text([&self.message, &self.first.message]),
+            ErrorDisclosure::Any => first_text([
+                &self.message,
+                &self.error_description,
+                &self.error,
+                &self.detail,
+                &self.title,
+                &self.first.message,
+            ]),
         }
     }
 }
@@ -44,7 +51,32 @@ impl FromAnyValue for ErrorBody {
             "error" => self.error = take(map)?,
             "detail" => self.detail = take(map)?,
             "title" => self.title = take(map)?,
+            "errors" => self.first = take(map)?,
             _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// The message of the first error in a list of errors. [vib-errors]
+#[derive(Default)]
+struct FirstError {
+    message: Option<String>,
+}
+
+impl FromAnyValue for FirstError {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "message" => self.message = take(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+
+    fn entries<'de, A: SeqAccess<'de>>(&mut self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(AnyValue(error)) = entries.next_element()? {
+            let Self { message } = error;
+            self.message = self.message.take().or(message);
         }
         Ok(())
     }
@@ -151,7 +183,7 @@ mod tests {
         let objects = repeated(r#"{"message":"x","requestId":7},"#);
         for junk in [lists, texts, objects] {
             let body = format!(r#"{{"error":[{junk}7],"message":"no","detail":{{"message":[{junk}7]}}}}"#);
-            let ErrorBody { message, error_description: None, error: None, detail: None, title: None } =
+            let ErrorBody { message, error_description: None, error: None, detail: None, title: None, first: _ } =
                 read(body.as_bytes()).unwrap()
             else {
                 panic!("something else is kept")

@@ -1,4 +1,4 @@
-//! The fields of an app, one by one, for both APIs.
+//! The fields of an app, one by one, for each API.
 
 use super::*;
 use serde_json::json;
@@ -25,6 +25,10 @@ fn app(more: Value) -> OrgOAuthApp {
 fn values(api: Api, more: Value) -> Result<Value, String> {
     let desired = Fields::of(api, &spec(more)).map_err(|error| error.to_string())?;
     Ok(Value::Object(desired.values().clone()))
+}
+
+fn unsupported(what: &str) -> String {
+    format!("{what}; remove it from spec")
 }
 
 /// Every optional field of the documented create request with a value that is not blank.
@@ -66,7 +70,7 @@ fn navigator_gets_its_own_fields_and_refuses_every_other_by_name() {
             assert_eq!(sent[name], *value);
             assert!(sent.get("grantTypes").is_none(), "not settable there");
         } else {
-            assert_eq!(result.unwrap_err(), format!("CloudPartnerNavigator does not have {name}"));
+            assert_eq!(result.unwrap_err(), unsupported(&format!("CloudPartnerNavigator does not have {name}")));
         }
     }
 }
@@ -74,7 +78,10 @@ fn navigator_gets_its_own_fields_and_refuses_every_other_by_name() {
 #[test]
 fn navigator_refuses_other_grant_types_and_accepts_blank_values() {
     let other = values(Api::CloudPartnerNavigator, json!({"grantTypes": ["authorization_code"]}));
-    assert_eq!(other.unwrap_err(), "CloudPartnerNavigator does not have grantTypes other than client_credentials");
+    assert_eq!(
+        other.unwrap_err(),
+        unsupported("CloudPartnerNavigator does not have grantTypes other than client_credentials")
+    );
     assert!(values(Api::CloudPartnerNavigator, json!({"publicClient": false, "redirectUris": []})).is_ok());
 }
 
@@ -107,7 +114,7 @@ fn navigator_refuses_scopes_that_it_does_not_have() {
         ),
     ] {
         let refused = values(Api::CloudPartnerNavigator, json!({"allowedScopes": scopes})).unwrap_err();
-        assert_eq!(refused, format!("CloudPartnerNavigator does not have allowedScopes.{path}"));
+        assert_eq!(refused, unsupported(&format!("CloudPartnerNavigator does not have allowedScopes.{path}")));
     }
     let known = json!({
         "generalScopes": ["openid"], "organizationScopes": {"roles": [{"name": "org_member"}]},
@@ -119,7 +126,38 @@ fn navigator_refuses_scopes_that_it_does_not_have() {
 #[test]
 fn cloud_services_has_no_context() {
     let refused = values(Api::CloudServices, json!({"context": "TENANT"})).unwrap_err();
-    assert_eq!(refused, "CloudServices does not have context");
+    assert_eq!(refused, unsupported("CloudServices does not have context"));
+}
+
+#[test]
+fn each_api_refuses_the_fields_of_the_others_by_name() {
+    for (api, name) in [("CloudServices", Api::CloudServices), ("CloudPartnerNavigator", Api::CloudPartnerNavigator)] {
+        for (field, value) in [("ruleSetNames", json!(["ADMIN"])), ("refreshTokenIdleTTL", json!(60))] {
+            let refused = values(name, json!({field: value})).unwrap_err();
+            assert_eq!(refused, unsupported(&format!("{api} does not have {field}")));
+        }
+    }
+    let scopes = json!({"generalScopes": ["user"]});
+    let broker = |mut more: Value| {
+        more["allowedScopes"] = more.get("allowedScopes").unwrap_or(&scopes).clone();
+        values(Api::IdentityBroker, more).map_err(|error| error.replace("IdentityBroker does not have ", ""))
+    };
+    for (more, named) in [
+        (json!({"allowedOrgs": ["o"]}), "allowedOrgs"),
+        (json!({"context": "TENANT"}), "context"),
+        (json!({"secretRotationExpirationInSeconds": 60}), "secretRotationExpirationInSeconds"),
+        (json!({"roles": {"organizationRoles": [{"name": "r"}]}}), "roles"),
+        (json!({"allowedScopes": {"organizationScopes": {"allRoles": true}}}), "allowedScopes.organizationScopes"),
+        (json!({"allowedScopes": {"servicesScopes": [{"serviceDefinitionId": "s"}]}}), "allowedScopes.servicesScopes"),
+        (
+            json!({"grantTypes": ["client_delegate"]}),
+            "grantTypes other than authorization_code, refresh_token, client_credentials",
+        ),
+    ] {
+        assert_eq!(broker(more).unwrap_err(), unsupported(named));
+    }
+    let own = json!({"ruleSetNames": ["ADMIN"], "refreshTokenIdleTTL": 60, "roles": {}});
+    assert!(broker(own).is_ok(), "blank roles are none");
 }
 
 #[test]

@@ -55,10 +55,10 @@ impl Listing {
 
     /// Takes a page, and says which one is next. A list ends with a page that has no link or no entry, or with the last of
     /// `totalResults` entries. Of a link only its numbers are taken, since it may lead anywhere. [csp-paged, py-csptools]
-    pub fn add(&mut self, answer: &Answer) -> Result<Option<Page>, Error> {
+    pub fn add(&mut self, page: &Page, answer: &Answer) -> Result<Option<Page>, Error> {
         let malformed = |_| answer.malformed("it is not a JSON object");
         let PageFormat { entries, total, next, .. } = self.flavor.page_format();
-        let names = [entries, total, next];
+        let names = [entries, total, next.unwrap_or_default()];
         let [results, total, next] = members(&answer.body, &names).map_err(malformed)?;
         let results = results.ok_or_else(|| answer.malformed(&format!("it has no {entries}")))?;
         let before = self.entries;
@@ -69,7 +69,7 @@ impl Listing {
         let total = total.and_then(|total| serde_json::from_str::<usize>(total.get()).ok());
         let is_last = self.entries == before || total.is_some_and(|total| self.entries >= total);
         let link = next.and_then(|next| serde_json::from_str::<String>(next.get()).ok());
-        let next = self.flavor.next_page(link.as_deref(), self.entries).filter(|_| !is_last);
+        let next = self.flavor.next_page(page, link.as_deref()).filter(|_| !is_last);
         let Some(page) = next else { return Ok(None) };
         let is_long = page.start.iter().chain(&page.limit).any(|text| text.len() > LONGEST_START);
         let is_over = self.pages.len() >= MOST_PAGES || self.entries > MOST_ENTRIES || self.bytes > MOST_BYTES;
@@ -82,7 +82,9 @@ impl Listing {
     /// Of an app of which too much is shown nothing is kept but that it is there, so that it is read alone.
     fn entry(&mut self, entry: &RawValue) -> Result<(), serde_json::Error> {
         self.entries += 1;
-        let ids = members(entry.get().as_bytes(), &self.flavor.page_format().ids)?;
+        let names = self.flavor.page_format().ids;
+        let mut ids = vec![None; names.len()];
+        read_members(entry.get().as_bytes(), names, &mut ids)?;
         let text = |value: &RawValue| serde_json::from_str(value.get()).ok();
         let Some(id) = ids.into_iter().flatten().find_map(text).map(ClientId) else { return Ok(()) };
         if self.managed.contains(&id) {
@@ -219,7 +221,7 @@ mod tests {
     }
 
     fn next(link: &str) -> Result<Option<Page>, Error> {
-        listing(&[]).add(&answer(&format!(r#"{{"results":[{{}}],"nextLink":{link}}}"#)))
+        listing(&[]).add(&Page::default(), &answer(&format!(r#"{{"results":[{{}}],"nextLink":{link}}}"#)))
     }
 
     #[test]
@@ -229,7 +231,7 @@ mod tests {
             {"id": "a", "displayName": "A", "news": {"x": [1, 2]}, "createdAt": 1},
             {"clientId": "b"}, {"id": "not-managed", "displayName": "C"}, {"name": "without id"}, {"id": 7},
         ]});
-        assert_eq!(listing.add(&answer(&page.to_string())), Ok(None));
+        assert_eq!(listing.add(&Page::default(), &answer(&page.to_string())), Ok(None));
         let kept = listing.into_entries();
         let text = |id: &str| kept.get(&ClientId(id.into())).map(|text| serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(text("a"), Some(json!({"id": "a", "displayName": "A", "createdAt": 1})));
@@ -241,7 +243,7 @@ mod tests {
     fn of_an_app_that_is_shown_too_large_only_that_it_is_there_is_kept() {
         let mut listing = listing(&["large", "small"]);
         let page = json!({"results": [{"id": "large", "description": "x".repeat(LARGEST_ENTRY)}, {"id": "small"}]});
-        assert_eq!(listing.add(&answer(&page.to_string())), Ok(None));
+        assert_eq!(listing.add(&Page::default(), &answer(&page.to_string())), Ok(None));
         let kept = listing.into_entries();
         let text = |id: &str| kept[&ClientId(id.into())].to_string();
         assert_eq!((text("large"), text("small")), ("{}".into(), r#"{"id":"small"}"#.into()));
@@ -253,7 +255,7 @@ mod tests {
         let mut listing = listing(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         for id in &ids {
             let page = json!({"results": [{"id": id, "description": "x".repeat(60_000)}]});
-            listing.add(&answer(&page.to_string())).unwrap();
+            listing.add(&Page::default(), &answer(&page.to_string())).unwrap();
         }
         let kept: usize = listing.into_entries().values().map(|text| text.len()).sum();
         assert!((LARGEST_LIST - 70_000..=LARGEST_LIST + 1000).contains(&kept), "{kept}");
@@ -265,7 +267,7 @@ mod tests {
             let mut listing = listing(&[]);
             (1..=MOST_PAGES + 1).find_map(|n| {
                 let page = format!(r#"{{"results":{results},"nextLink":"/?pageStart={n}"}}"#);
-                listing.add(&answer(&page)).err().map(|error| (n, error.to_string()))
+                listing.add(&Page::default(), &answer(&page)).err().map(|error| (n, error.to_string()))
             })
         };
         let said = "list apps: 200: the answer cannot be used: the list does not end".to_owned();
@@ -281,8 +283,8 @@ mod tests {
         let goes_on = |rest: &str| {
             let mut listing = listing(&[]);
             let first = r#"{"results":[{},{}],"totalResults":4,"nextLink":"/?pageStart=2"}"#;
-            assert!(listing.add(&answer(first)).unwrap().is_some());
-            listing.add(&answer(&format!("{{{rest}}}"))).unwrap().is_some()
+            assert!(listing.add(&Page::default(), &answer(first)).unwrap().is_some());
+            listing.add(&Page::default(), &answer(&format!("{{{rest}}}"))).unwrap().is_some()
         };
         let link = r#""nextLink":"/?pageStart=4""#;
         assert!(!goes_on(r#""results":[{}],"totalResults":4"#));
@@ -310,7 +312,7 @@ mod tests {
         for body in
             ["[]", "{}", r#"{"results":[1]}"#, r#"{"results":{}}"#, r#"{"results":[{}"#, "", r#"{"results":[]}x"#]
         {
-            assert!(matches!(listing(&[]).add(&answer(body)), Err(Error::Unavailable(_))), "{body}");
+            assert!(matches!(listing(&[]).add(&Page::default(), &answer(body)), Err(Error::Unavailable(_))), "{body}");
         }
     }
 
@@ -321,7 +323,7 @@ mod tests {
         for value in [deep, many] {
             let mut listing = listing(&["a"]);
             let page = format!(r#"{{"results":[{{"id":"a","news":{value},"description":"x"}}],"x":{value}}}"#);
-            assert_eq!(listing.add(&answer(&page)), Ok(None));
+            assert_eq!(listing.add(&Page::default(), &answer(&page)), Ok(None));
             assert_eq!(&**listing.into_entries().values().next().unwrap(), r#"{"id":"a","description":"x"}"#);
         }
     }
@@ -329,8 +331,8 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_page_holds_is_read_or_refused(body in "[\\[\\]{}\":,a-z0-9\\\\ ]{0,200}") {
-            let _ = listing(&["a"]).add(&answer(&format!(r#"{{"results":[{body}],"nextLink":{body}}}"#)));
-            let _ = listing(&["a"]).add(&answer(&body));
+            let _ = listing(&["a"]).add(&Page::default(), &answer(&format!(r#"{{"results":[{body}],"nextLink":{body}}}"#)));
+            let _ = listing(&["a"]).add(&Page::default(), &answer(&body));
         }
     }
 }

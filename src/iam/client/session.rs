@@ -108,7 +108,7 @@ impl Session {
         let header = self.authenticator.header(token)?;
         let mut answer = self.endpoint.attempt(limiter, request, Some(header), token.known().clone()).await?;
         if answer.status == 403 {
-            answer.note = Some(token.claims().why_forbidden(request.operation));
+            answer.note = Some(self.flavor().why_forbidden(token.claims(), request.operation));
         }
         Ok(answer)
     }

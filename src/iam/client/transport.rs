@@ -9,7 +9,7 @@ use crate::iam::{Error, Operation, Settings};
 use crate::metrics::{CallResult, ConnectionMetrics};
 use crate::text::clean;
 use crate::traces;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
 use std::error::Error as _;
@@ -207,9 +207,16 @@ impl Transport {
 
     fn build(&self, request: &Request) -> Result<RequestBuilder, TransportError> {
         let builder = self.client.request(request.method.clone(), url(&self.endpoint, request)?);
+        let builder = match request.media_type {
+            Some(media_type) => builder.header(ACCEPT, media_type),
+            None => builder,
+        };
         Ok(match &request.body {
             Body::None => builder,
-            Body::Json(body) => builder.json(body),
+            Body::Json(body) => match request.media_type {
+                Some(media_type) => builder.header(CONTENT_TYPE, media_type).json(body),
+                None => builder.json(body),
+            },
             Body::Form { fields, basic: None } => builder.form(fields),
             Body::Form { fields, basic: Some((id, secret)) } => {
                 builder.form(fields).basic_auth(id, Some(secret.expose_secret()))

@@ -1,7 +1,7 @@
 //! VMware Cloud Partner Navigator: `/v2` and `/v1` below the endpoint. [cpn-create]
 //! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
 
-use super::{ApiFlavor, ListRequest};
+use super::{ApiFlavor, GrantTypes, ListMembers, Memberships};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
 use crate::iam::authentication::{Authentication, TokenScope};
@@ -96,14 +96,9 @@ impl ApiFlavor for CloudPartnerNavigator {
         ]
     }
 
-    /// [cpn-clients-post, cpn-roles-patch]
-    fn unsupported_role_paths(&self) -> &'static [&'static str] {
-        &["roles.organizationRoles[].resource", "roles.serviceRoles[].serviceRoles[].resource"]
-    }
-
     /// [cpn-guide]
-    fn fixed_grant_types(&self) -> Option<&'static [GrantType]> {
-        Some(&[GrantType::ClientCredentials])
+    fn grant_types(&self) -> GrantTypes {
+        GrantTypes::Fixed(&[GrantType::ClientCredentials])
     }
 
     fn immutable_fields(&self) -> &'static [&'static str] {
@@ -168,6 +163,11 @@ impl ApiFlavor for CloudPartnerNavigator {
         Ok(request.body(Body::Json(body)).with_secret(Some(secret)))
     }
 
+    /// No page about it was found, and nothing depends on it. (undocumented)
+    fn end_rotation(&self, _: &OrgId, _: &ClientId) -> Option<Request> {
+        None
+    }
+
     /// By analogy; no page about it was found. (undocumented)
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request {
         let ids: Vec<&String> = ids.iter().map(|id| &id.0).collect();
@@ -185,14 +185,19 @@ impl ApiFlavor for CloudPartnerNavigator {
         matches!(answer.status, 404 | 405 | 501).then_some(Deletion::NotOffered)
     }
 
+    fn memberships(&self) -> Option<&dyn Memberships> {
+        Some(self)
+    }
+}
+
+impl Memberships for CloudPartnerNavigator {
+    /// [cpn-clients-post, cpn-roles-patch]
+    fn unsupported_paths(&self) -> &'static [&'static str] {
+        &["roles.organizationRoles[].resource", "roles.serviceRoles[].serviceRoles[].resource"]
+    }
+
     /// [cpn-clients-post]
-    fn add_member(
-        &self,
-        org: &OrgId,
-        id: &ClientId,
-        context: Option<Context>,
-        roles: &Roles,
-    ) -> Result<Request, Error> {
+    fn add(&self, org: &OrgId, id: &ClientId, context: Option<Context>, roles: &Roles) -> Result<Request, Error> {
         let mut body = json!({"ids": [id.0]});
         if !roles.organization_roles.is_empty() {
             body["organizationRoles"] = role_names(&roles.organization_roles)?;
@@ -210,16 +215,16 @@ impl ApiFlavor for CloudPartnerNavigator {
     }
 
     /// [cpn-clients-get]
-    fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request {
+    fn read(&self, org: &OrgId, id: &ClientId) -> Request {
         Request::new(Operation::ReadClient, Method::GET, &["v2", "orgs", &org.0, "clients", &id.0])
     }
 
-    fn member_list(&self) -> Option<ListRequest> {
+    fn list(&self) -> Option<ListMembers> {
         None
     }
 
     /// [cpn-roles-patch]
-    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error> {
+    fn change(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error> {
         let path = ["v2", "clients", &id.0, "orgs", &org.0, "roles"];
         let body = Body::Json(role_changes(add, remove, role_names)?);
         Ok(Request::new(Operation::ChangeRoles, Method::PATCH, &path).body(body))

@@ -1,10 +1,9 @@
 //! VMware Cloud Services: `/csp/gateway/am/api` below the endpoint. [csp-create]
 //! Requests are exactly what its documentation shows.
 
-use super::{ApiFlavor, ListRequest};
+use super::{ApiFlavor, GrantTypes, ListMembers, Memberships};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
-use crate::iam::app_fields::APP_FIELDS;
 use crate::iam::authentication::{Authentication, TokenScope};
 use crate::iam::request::{Body, Page, Request, create_body, overlap_seconds, role_changes, update_body, url};
 use crate::iam::{
@@ -71,19 +70,48 @@ impl ApiFlavor for CloudServices {
 
     /// [csp-struct, csp-upd-struct]
     fn request_fields(&self) -> &'static [&'static str] {
-        APP_FIELDS
+        &[
+            "displayName",
+            "description",
+            "grantTypes",
+            "allowedScopes",
+            "accessTokenTTL",
+            "refreshTokenTTL",
+            "redirectUris",
+            "postLogoutRedirectUris",
+            "allowOpenRedirectUris",
+            "publicClient",
+            "forcePkce",
+            "allowedOrgs",
+            "maxCharactersInAccessToken",
+            "maxGroupsInIdToken",
+            "ownerOnlySecretRotation",
+            "secretRotationExpirationInSeconds",
+            "serviceDefinitionId",
+            "additionalAttributeMasks",
+            "allowedActorsAudienceExchange",
+            "allowedActorsClientDelegate",
+            "crossOrgAccessClaimsSupported",
+            "isHidden",
+            "groupDomainAppendedInIDToken",
+            "useCspIssuerUrl",
+        ]
     }
 
     fn unsupported_paths(&self) -> &'static [&'static str] {
         &["context"]
     }
 
-    fn unsupported_role_paths(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn fixed_grant_types(&self) -> Option<&'static [GrantType]> {
-        None
+    /// [csp-struct]
+    fn grant_types(&self) -> GrantTypes {
+        GrantTypes::AnyOf(&[
+            GrantType::AuthorizationCode,
+            GrantType::RefreshToken,
+            GrantType::ClientCredentials,
+            GrantType::ClientDelegate,
+            GrantType::AudienceExchange,
+            GrantType::ContextSwitch,
+        ])
     }
 
     /// [csp-upd-struct]
@@ -148,6 +176,11 @@ impl ApiFlavor for CloudServices {
         Ok(request.body(Body::Json(body)).with_secret(Some(secret)))
     }
 
+    /// [csp-secret-del]
+    fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Option<Request> {
+        Some(request(Operation::EndRotation, Method::DELETE, &["orgs", &org.0, "oauth-apps", &id.0, "secret"]))
+    }
+
     /// On the collection, with the ids in the body. [csp-delete]
     fn delete(&self, org: &OrgId, ids: &[ClientId]) -> Request {
         let ids: Vec<&String> = ids.iter().map(|id| &id.0).collect();
@@ -171,8 +204,18 @@ impl ApiFlavor for CloudServices {
         }
     }
 
+    fn memberships(&self) -> Option<&dyn Memberships> {
+        Some(self)
+    }
+}
+
+impl Memberships for CloudServices {
+    fn unsupported_paths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// [csp-clients]
-    fn add_member(&self, org: &OrgId, id: &ClientId, _: Option<Context>, roles: &Roles) -> Result<Request, Error> {
+    fn add(&self, org: &OrgId, id: &ClientId, _: Option<Context>, roles: &Roles) -> Result<Request, Error> {
         let mut body = json!({"ids": [id.0]});
         if !roles.organization_roles.is_empty() {
             body["organizationRoles"] = json!(roles.organization_roles);
@@ -185,17 +228,17 @@ impl ApiFlavor for CloudServices {
     }
 
     /// Seen in a client; whether the API has it is found out by asking. [py-csptools]
-    fn read_roles(&self, org: &OrgId, id: &ClientId) -> Request {
+    fn read(&self, org: &OrgId, id: &ClientId) -> Request {
         request(Operation::ReadClient, Method::GET, &["clients", &id.0, "orgs", &org.0, "roles"])
     }
 
     /// [csp-clients]
-    fn member_list(&self) -> Option<ListRequest> {
+    fn list(&self) -> Option<ListMembers> {
         Some(|org, page| request(Operation::ListClients, Method::GET, &["orgs", &org.0, "clients"]).page(page))
     }
 
     /// A role can be one on a resource. [py-csptools, py-perf]
-    fn change_roles(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error> {
+    fn change(&self, org: &OrgId, id: &ClientId, add: &Roles, remove: &Roles) -> Result<Request, Error> {
         let body = Body::Json(role_changes(add, remove, |roles| Ok(json!(roles)))?);
         Ok(request(Operation::ChangeRoles, Method::PATCH, &["clients", &id.0, "orgs", &org.0, "roles"]).body(body))
     }

@@ -9,7 +9,7 @@ use super::table::Table;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 use oauth_app_operator::crd;
 use oauth_app_operator::iam::app_fields::{self, APP_FIELDS};
-use oauth_app_operator::iam::flavor::{self, ApiFlavor};
+use oauth_app_operator::iam::flavor::{self, ApiFlavor, GrantTypes};
 use schema::Field;
 
 const INTRODUCTION: &str = "\
@@ -55,10 +55,11 @@ fn connection_groups() -> [Group; 4] {
 fn support(path: &str) -> Option<String> {
     let path = path.strip_prefix("spec.")?;
     if path == "grantTypes" {
-        let fixed = flavor::ALL.iter().filter_map(|flavor| Some((flavor.name(), flavor.fixed_grant_types()?)));
-        let fixed: Vec<String> =
-            fixed.map(|(api, types)| format!("{api} has `{}` only.", app_fields::names(types))).collect();
-        return (!fixed.is_empty()).then(|| fixed.join(" "));
+        let of_each = flavor::ALL.iter().map(|flavor| match flavor.grant_types() {
+            GrantTypes::Fixed(types) => format!("{} has `{}` only.", flavor.name(), app_fields::names(types)),
+            GrantTypes::AnyOf(types) => format!("{} has `{}`.", flavor.name(), app_fields::names(types)),
+        });
+        return Some(of_each.collect::<Vec<_>>().join(" "));
     }
     let has = |flavor: &&&dyn ApiFlavor| app_fields::unsupported_paths(**flavor).all(|unsupported| unsupported != path);
     let having: Vec<&str> = flavor::ALL.iter().filter(has).map(|flavor| flavor.name()).collect();
