@@ -51,6 +51,11 @@ pub trait Authentication: Send + Sync {
     /// Requests an access token for this organization, or for the one that owns the credentials.
     fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request;
 
+    /// The same request in an older form, which is sent once where the API answers 400 to the present one.
+    fn older_token_request(&self, _credentials: &ConnectionCredentials) -> Option<Request> {
+        None
+    }
+
     /// Reads the answer to a token request that succeeded.
     fn token_response(&self, answer: &Answer) -> Result<TokenResponse, Error> {
         token_response::read(answer)
@@ -198,7 +203,13 @@ impl Authenticator {
     ) -> Result<TokenResponse, Error> {
         let flavor = self.endpoint.flavor();
         let request = flavor.token_request(org, &credentials);
-        let answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;
+        let mut answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;
+        if answer.status == 400
+            && let Some(older) = flavor.older_token_request(&credentials)
+        {
+            let second = self.endpoint.attempt(limiter, &older, None, KnownSecrets::of(&credentials)).await?;
+            answer = if (200..300).contains(&second.status) { second } else { answer };
+        }
         match answer.status {
             200..300 => response_for(org, flavor.token_response(&answer)?),
             400..500 if !matches!(answer.status, 408 | 425) => {

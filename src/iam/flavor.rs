@@ -155,8 +155,8 @@ pub trait ApiFlavor: Authentication {
         false
     }
 
-    /// Ends a rotation in progress: only the newer of the two secrets stays valid. `None` where there is no such operation.
-    fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Option<Request>;
+    /// The request that ends a rotation in progress, so that only the newer of the two secrets stays valid, where there is one.
+    fn end_rotation(&self) -> Option<EndRotation>;
 
     /// Whether this answer about a rotation leaves open whether one is in progress, so that the app is read to find out.
     fn leaves_rotation_open(&self, _answer: &Answer) -> bool {
@@ -175,6 +175,9 @@ pub trait ApiFlavor: Authentication {
     /// How apps get roles; `None` where an app belongs to its organization from the start, and has no roles.
     fn memberships(&self) -> Option<&dyn Memberships>;
 }
+
+/// The request that ends a rotation of an app.
+pub type EndRotation = fn(&OrgId, &ClientId) -> Request;
 
 /// The request for a page of the members of an organization.
 pub type ListMembers = fn(&OrgId, &Page) -> Request;

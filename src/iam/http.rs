@@ -294,10 +294,10 @@ impl Iam for HttpIam {
     }
 
     async fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Result<(), Error> {
-        let Some(request) = self.flavor().end_rotation(org, id) else {
+        let Some(request) = self.flavor().end_rotation() else {
             return Err(Error::Rejected("the API has no operation that ends a rotation".into()));
         };
-        let answer = self.session().call(&self.limiter(org), request).await?;
+        let answer = self.session().call(&self.limiter(org), request(org, id)).await?;
         self.shared.apps.invalidate(id);
         if self.flavor().leaves_rotation_open(&answer) && !self.may_be_rotating(org, id).await? {
             return Ok(());

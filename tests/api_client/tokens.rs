@@ -87,7 +87,10 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
                     assert_eq!(may_be_path, said.contains("credentials: 404"), "{said}");
                     assert!(!said.contains("Hidden"), "{said}");
                 }
-                assert_eq!(env.control.stats().await.unwrap().calls, 1, "{flavor:?}");
+                // An API token that Cloud Services answers with 400 is sent once more, in the older form.
+                let is_repeated = (flavor, status) == (CSP, 400) && matches!(wrong, ConnectionCredentials::ApiToken(_));
+                let calls = env.control.stats().await.unwrap().calls;
+                assert_eq!(calls, 1 + u64::from(is_repeated), "{flavor:?}");
                 *stored.lock().unwrap() = Ok(right.clone());
                 assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None), "{flavor:?}");
             }

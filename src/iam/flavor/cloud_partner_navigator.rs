@@ -1,7 +1,7 @@
 //! VMware Cloud Partner Navigator: `/v2` and `/v1` below the endpoint. [cpn-create]
 //! Requests are exactly what its documentation shows; deletion, which it does not show, is asked for as Cloud Services has it.
 
-use super::{ApiFlavor, GrantTypes, ListMembers, Memberships};
+use super::{ApiFlavor, EndRotation, GrantTypes, ListMembers, Memberships};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
 use crate::iam::authentication::{Authentication, TokenScope};
@@ -164,7 +164,7 @@ impl ApiFlavor for CloudPartnerNavigator {
     }
 
     /// No page about it was found, and nothing depends on it. (undocumented)
-    fn end_rotation(&self, _: &OrgId, _: &ClientId) -> Option<Request> {
+    fn end_rotation(&self) -> Option<EndRotation> {
         None
     }
 

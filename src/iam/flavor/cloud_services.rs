@@ -1,7 +1,7 @@
 //! VMware Cloud Services: `/csp/gateway/am/api` below the endpoint. [csp-create]
 //! Requests are exactly what its documentation shows.
 
-use super::{ApiFlavor, GrantTypes, ListMembers, Memberships};
+use super::{ApiFlavor, EndRotation, GrantTypes, ListMembers, Memberships};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
 use crate::iam::authentication::{Authentication, TokenScope};
@@ -20,7 +20,9 @@ pub struct CloudServices;
 
 /// What every path begins with.
 const PREFIX: [&str; 4] = ["csp", "gateway", "am", "api"];
-/// Where client credentials get a token, behind the prefix.
+/// Where an API token gets an access token, behind the prefix.
+const API_TOKEN_PATH: [&str; 3] = ["auth", "api-tokens", "authorize"];
+/// Where client credentials get one.
 const CLIENT_TOKEN_PATH: [&str; 2] = ["auth", "authorize"];
 
 fn request(operation: Operation, method: Method, path: &[&str]) -> Request {
@@ -36,7 +38,7 @@ impl Authentication for CloudServices {
     fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request {
         let (path, fields, basic): (&[&str], _, _) = match credentials {
             ConnectionCredentials::ApiToken(token) => {
-                (&["auth", "api-tokens", "authorize"], vec![("api_token", token.expose_secret().to_owned())], None)
+                (&API_TOKEN_PATH, vec![("api_token", token.expose_secret().to_owned())], None)
             }
             ConnectionCredentials::Client { id, secret } => {
                 let mut fields = vec![("grant_type", "client_credentials".to_owned())];
@@ -45,6 +47,17 @@ impl Authentication for CloudServices {
             }
         };
         request(Operation::GetAccessToken, Method::POST, path).body(Body::Form { fields, basic }).response_is_secret()
+    }
+
+    /// Clients of Omnissa Connect, which is a fork, send an API token in this form. [auth-apitok, omnissa-connect]
+    fn older_token_request(&self, credentials: &ConnectionCredentials) -> Option<Request> {
+        let token = match credentials {
+            ConnectionCredentials::ApiToken(token) => token.expose_secret().to_owned(),
+            ConnectionCredentials::Client { .. } => return None,
+        };
+        let fields = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token)];
+        let request = request(Operation::GetAccessToken, Method::POST, &API_TOKEN_PATH);
+        Some(request.body(Body::Form { fields, basic: None }).response_is_secret())
     }
 
     /// [vmc-org]
@@ -177,8 +190,10 @@ impl ApiFlavor for CloudServices {
     }
 
     /// [csp-secret-del]
-    fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Option<Request> {
-        Some(request(Operation::EndRotation, Method::DELETE, &["orgs", &org.0, "oauth-apps", &id.0, "secret"]))
+    fn end_rotation(&self) -> Option<EndRotation> {
+        Some(|org, id| {
+            request(Operation::EndRotation, Method::DELETE, &["orgs", &org.0, "oauth-apps", &id.0, "secret"])
+        })
     }
 
     /// On the collection, with the ids in the body. [csp-delete]

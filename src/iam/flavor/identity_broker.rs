@@ -3,7 +3,7 @@
 
 mod fields;
 
-use super::{ApiFlavor, GrantTypes, Memberships, PageFormat};
+use super::{ApiFlavor, EndRotation, GrantTypes, Memberships, PageFormat};
 use crate::crd::{GrantType, OrgOAuthAppSpec};
 use crate::iam::answer::Answer;
 use crate::iam::app_fields::Values;
@@ -242,8 +242,8 @@ impl ApiFlavor for IdentityBroker {
     }
 
     /// Without a body. [vib-rotate]
-    fn end_rotation(&self, org: &OrgId, id: &ClientId) -> Option<Request> {
-        Some(rotation(Operation::EndRotation, org, id, "retire-primary-secret"))
+    fn end_rotation(&self) -> Option<EndRotation> {
+        Some(|org, id| rotation(Operation::EndRotation, org, id, "retire-primary-secret"))
     }
 
     /// A 400 can mean that a rotation is in progress, that none is, or that the request is wrong. [vib-rotate]
