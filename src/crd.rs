@@ -44,6 +44,9 @@ pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";
 /// Any new value requests a rotation of the client secret.
 pub const ROTATE_REQUESTED: &str = "oauth-apps.dev/rotate-requested-at";
 
+/// Any new value requests the end of the overlap of the last rotation, so that only the current client secret stays valid.
+pub const RETIRE_REQUESTED: &str = "oauth-apps.dev/retire-previous-at";
+
 /// Both CRDs, as `cargo xtask generate` writes them into `crds/`.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
     [

@@ -18,6 +18,7 @@ mod maintenance;
 mod model;
 mod observe;
 mod overlap;
+mod overlap_end;
 mod ownership;
 mod plan;
 mod remote_app;
@@ -40,9 +41,10 @@ pub use consumers::{overlap_ending, stale_consumers};
 pub use drift::drift;
 pub use faults::{after_fault, outcome_with_retain_hint};
 pub use model::{
-    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, Observed, PendingProgress, Remembered, Remote,
-    RoleAssignment, SecretWriteProgress, SentChange, Validity,
+    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, Observed, OverlapEnd, PendingProgress, Remembered,
+    Remote, RoleAssignment, SecretWriteProgress, SentChange, Validity,
 };
+pub use overlap_end::handled_request as handled_retire_request;
 pub use ownership::{holds_claim, is_ours, signed_claim};
 pub use plan::Plan;
 pub use resource::{begins_with_id, client_id, has_finalizer, is_observe_only, org_id, reconcile_requested};

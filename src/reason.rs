@@ -120,6 +120,12 @@ reasons! {
     Rotated: Event, Normal,
         "The API has a new client secret, which is in the Secret; the previous one stays valid until `status.rotation.previousExpiresAt`.",
         "Restart what reads the Secret only at its start; `status.rotation.staleConsumers` names the pods that still hold an earlier client secret.";
+    PreviousRetired: Event, Normal,
+        "The overlap of the last rotation was ended early, as requested: only the current client secret is valid.",
+        "Restart what still uses an earlier client secret.";
+    PreviousNotRetired: Event, Warning,
+        "The overlap of the last rotation was to be ended early, and the API refused that, or has no such operation. The previous client secret stays valid until `status.rotation.previousExpiresAt`.",
+        "See the message; the previous one ends by itself.";
     Regenerated: Event, Normal,
         "The client secret was missing, so the API issued a new one for the same client id, and it was written to the Secret. A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",
         "Restart what still uses the old client secret.";

@@ -221,6 +221,7 @@ impl Call {
             Self::Update(..) => "Update",
             Self::Replace(..) => "Replace",
             Self::Rotate(..) => "Rotate",
+            Self::EndRotation(_) => "EndRotation",
             Self::VerifySecret(..) => "VerifySecret",
             Self::ReadRoles(_) => "ReadRoles",
             Self::AddToOrganization(..) => "AddToOrganization",

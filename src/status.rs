@@ -10,8 +10,8 @@ pub use events::events;
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
-    Observed, Remote, drift, holds_claim, is_ours, next_rotation, overlap_ending, previous_end, reconcile_requested,
-    signed_claim, stale_consumers, verified_at,
+    Observed, Remote, drift, handled_retire_request, holds_claim, is_ours, next_rotation, overlap_ending, previous_end,
+    reconcile_requested, signed_claim, stale_consumers, verified_at,
 };
 use crate::outcome::Outcome;
 use crate::reason::Reason;
@@ -45,6 +45,7 @@ pub fn after(observed: &Observed, outcome: &Outcome, now: Timestamp) -> OrgOAuth
             Some(_) => observed.contents().rotate_requested.clone(),
             None => old.last_handled_rotate_at,
         },
+        last_handled_retire_at: handled_retire_request(observed).or(old.last_handled_retire_at),
         conditions,
         ..old
     };

@@ -3,8 +3,8 @@
 
 use super::lenient::Kept;
 use crate::crd::{
-    Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, ROTATE_REQUESTED, Rotation,
-    RotationStatus,
+    Condition, OrgOAuthApp, OrgOAuthAppSpec, OrgOAuthAppStatus, RECONCILE_REQUESTED, RETIRE_REQUESTED,
+    ROTATE_REQUESTED, Rotation, RotationStatus,
 };
 use crate::decide::{begins_with_id, client_id};
 use crate::iam::ClientId;
@@ -96,6 +96,7 @@ pub fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
         observed_generation: status.observed_generation,
         last_handled_reconcile_at: echoed(status.last_handled_reconcile_at, RECONCILE_REQUESTED),
         last_handled_rotate_at: echoed(status.last_handled_rotate_at, ROTATE_REQUESTED),
+        last_handled_retire_at: echoed(status.last_handled_retire_at, RETIRE_REQUESTED),
         client_id: status.client_id,
         claim: status.claim,
         adopted: status.adopted,

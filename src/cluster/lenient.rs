@@ -1,7 +1,7 @@
 //! Objects as the operator reads them from Kubernetes, one by one. What it does not need of them is dropped at once, and
 //! one that cannot be read is still known by its name, so that it does not take the others of its list along.
 
-use crate::crd::{IamConnection, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::crd::{IamConnection, OrgOAuthApp, RECONCILE_REQUESTED, RETIRE_REQUESTED, ROTATE_REQUESTED};
 use crate::text;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ObjectReference, Secret};
@@ -32,7 +32,8 @@ pub trait Kept: Resource<DynamicType = ()> + DeserializeOwned {
 
 impl Kept for OrgOAuthApp {
     const DROPPED: &'static [&'static str] = &["labels", "ownerReferences"];
-    const ANNOTATIONS: Option<&'static [&'static str]> = Some(&[RECONCILE_REQUESTED, ROTATE_REQUESTED]);
+    const ANNOTATIONS: Option<&'static [&'static str]> =
+        Some(&[RECONCILE_REQUESTED, ROTATE_REQUESTED, RETIRE_REQUESTED]);
     const MOST_BYTES: usize = 256 * 1024;
 }
 

@@ -539,6 +539,9 @@ pub struct OrgOAuthAppStatus {
     /// The last value of the annotation `oauth-apps.dev/rotate-requested-at` that was handled.
     #[serde(default)]
     pub last_handled_rotate_at: Option<String>,
+    /// The last value of the annotation `oauth-apps.dev/retire-previous-at` that was handled.
+    #[serde(default)]
+    pub last_handled_retire_at: Option<String>,
     /// The conditions `Ready`, `Reconciling`, `Stalled`, `Synced` and `SecretPublished`.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

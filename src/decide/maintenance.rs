@@ -5,6 +5,7 @@ use super::consumers;
 use super::fill_in::with_template_keys;
 use super::first_secret;
 use super::model::{Observed, SecretWriteProgress, Validity};
+use super::overlap_end;
 use super::ownership::{is_adopted_without_secret, signed_claim};
 use super::resource::is_public;
 use super::rotation::apply_pending;
@@ -60,6 +61,9 @@ fn has_credential(observed: &Observed, contents: &SecretContents) -> bool {
 
 /// The Secret holds a credential: is it time for another one, and does the Secret hold what it should?
 fn maintain(observed: &Observed, contents: &SecretContents) -> Next {
+    if let Some(step) = overlap_end::step(observed, contents) {
+        return Ok(Some(step));
+    }
     if let Some(step) = rotation_step(observed, contents) {
         return Ok(Some(step));
     }

@@ -111,6 +111,17 @@ pub enum PendingProgress {
     RotationRefused,
 }
 
+/// Whether the overlap of the last rotation was ended early in this reconcile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverlapEnd {
+    /// The API was not asked.
+    NotTried,
+    /// The API accepts only the current secret.
+    Ended,
+    /// The API refused, or has no such operation.
+    Refused,
+}
+
 /// Whether a client secret is valid, by a token request of this reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity<'a> {
@@ -249,6 +260,8 @@ pub struct Observed {
     pub claim: ClaimProgress,
     /// Writes of the Secret.
     pub secret_write: SecretWriteProgress,
+    /// The early end of the overlap.
+    pub overlap_end: OverlapEnd,
     /// The fields that were changed at the API in this reconcile.
     pub updated: Vec<String>,
     /// What was remembered from earlier reconciles, and is remembered for later ones.
@@ -297,6 +310,7 @@ impl Observed {
             creation: Creation::NotTried,
             claim: ClaimProgress::Unchanged,
             secret_write: SecretWriteProgress::Unknown,
+            overlap_end: OverlapEnd::NotTried,
             updated: Vec::new(),
             remembered: Remembered::default(),
             list: ListCheck::NotAsked,

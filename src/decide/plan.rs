@@ -20,6 +20,8 @@ pub enum Planned {
     ReplaceSecret,
     /// Replace the client secret with an overlap.
     RotateSecret,
+    /// End the overlap of a rotation.
+    EndOverlap,
     /// Add the app to its organization.
     AddToOrganization,
     /// Give roles and take roles.
@@ -51,7 +53,11 @@ impl Plan {
     pub fn leaves_credential(&self) -> bool {
         self.0.iter().all(|planned| match planned {
             Planned::Create | Planned::Adopt | Planned::ReplaceSecret | Planned::Delete => false,
-            Planned::Change(_) | Planned::RotateSecret | Planned::AddToOrganization | Planned::ChangeRoles => true,
+            Planned::Change(_)
+            | Planned::RotateSecret
+            | Planned::EndOverlap
+            | Planned::AddToOrganization
+            | Planned::ChangeRoles => true,
         })
     }
 }
@@ -71,6 +77,7 @@ impl fmt::Display for Planned {
             Self::Change(fields) => write!(f, "change {}", fields.join(" and ")),
             Self::ReplaceSecret => f.write_str("replace the client secret"),
             Self::RotateSecret => f.write_str("rotate the client secret"),
+            Self::EndOverlap => f.write_str("end the overlap of the rotation"),
             Self::AddToOrganization => f.write_str("add the app to its organization"),
             Self::ChangeRoles => f.write_str("change the roles of the app"),
             Self::Delete => f.write_str("delete the app"),

@@ -3,7 +3,7 @@
 
 use crate::crd::{
     ConditionStatus, ConditionType, DERIVED_ID, FINALIZER, GoDuration, GrantType, ManagementPolicy, OrgOAuthApp,
-    RECONCILE_REQUESTED,
+    RECONCILE_REQUESTED, RETIRE_REQUESTED,
 };
 use crate::iam::{ClientId, OrgId};
 use kube::ResourceExt;
@@ -59,6 +59,12 @@ pub fn is_being_deleted(app: &OrgOAuthApp) -> bool {
 pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
     let handled = app.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
     app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
+}
+
+/// A value of the annotation that requests the end of the overlap, if it was not acted upon yet.
+pub fn retire_requested(app: &OrgOAuthApp) -> Option<&String> {
+    let handled = app.status.as_ref().and_then(|status| status.last_handled_retire_at.as_ref());
+    app.annotations().get(RETIRE_REQUESTED).filter(|asked| handled != Some(asked))
 }
 
 /// Whether status reports that the API has the present spec.

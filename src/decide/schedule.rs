@@ -1,7 +1,7 @@
 //! When a secret is to be rotated, and what a rotation waits for: the end of the previous secret, and the least interval.
 //! Times come from the Secret, which tenants can write, and from status.
 
-use super::model::Observed;
+use super::model::{Observed, OverlapEnd};
 use super::resource::{DEFAULT_OVERLAP, is_public, overlap_of};
 use super::time::add;
 use crate::backoff::fraction;
@@ -29,6 +29,9 @@ pub fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool
 /// When the previous secret ends: as status reports since it was published, also where the Secret of the rotation was deleted,
 /// since the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
 pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    if observed.overlap_end == OverlapEnd::Ended {
+        return None;
+    }
     let rotation = recorded_rotation(observed, contents);
     let recorded = rotation.and_then(|rotation| rotation.previous_expires_at.as_ref()).map(|at| at.0);
     let Some(previous) = &contents.previous else { return recorded };

@@ -2,7 +2,9 @@
 //! starts may skip the resource at first. A tenant that forges such a status delays its own resource, and no other.
 
 use super::claims::recorded_claim;
-use super::resource::{has_finalizer, is_being_deleted, is_observe_only, is_synced, reconcile_requested};
+use super::resource::{
+    has_finalizer, is_being_deleted, is_observe_only, is_synced, reconcile_requested, retire_requested,
+};
 use crate::claim::ClaimKey;
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp, ROTATE_REQUESTED};
 use k8s_openapi::jiff::Timestamp;
@@ -25,6 +27,7 @@ pub fn is_settled(app: &OrgOAuthApp, key: &ClaimKey) -> bool {
         && CONDITIONS.iter().all(|(kind, status)| is_current(app, *kind, *status))
         && reconcile_requested(app).is_none()
         && !is_rotation_requested(app)
+        && retire_requested(app).is_none()
         && recorded_claim(app, key).is_some_and(|claim| claim.created)
 }
 

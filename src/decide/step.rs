@@ -119,6 +119,8 @@ pub enum Call {
     Replace(ClientId, Update),
     /// Make the staged secret valid beside the current one, for so long.
     Rotate(ClientId, ClientSecret, Duration),
+    /// Make the current secret the only valid one.
+    EndRotation(ClientId),
     /// Ask for a token with this secret.
     VerifySecret(ClientId, ClientSecret),
     /// Read the roles of the app.
@@ -215,6 +217,7 @@ impl Call {
             Self::Update(_, _, changed) => Effect::Remote(Planned::Change(changed.clone())),
             Self::Replace(..) => Effect::Remote(Planned::ReplaceSecret),
             Self::Rotate(..) => Effect::Remote(Planned::RotateSecret),
+            Self::EndRotation(_) => Effect::Remote(Planned::EndOverlap),
             Self::AddToOrganization(..) => Effect::Remote(Planned::AddToOrganization),
             Self::ChangeRoles { .. } => Effect::Remote(Planned::ChangeRoles),
             Self::Delete(_) => Effect::Remote(Planned::Delete),

@@ -12,6 +12,7 @@ mod first_secret;
 mod fixture;
 mod maintenance;
 mod observe;
+mod overlap_end;
 mod ownership;
 mod plan;
 mod remote_app;

@@ -113,6 +113,11 @@ impl Fields {
         flavor(self.api).issues_secrets()
     }
 
+    /// Whether the API has an operation that ends a rotation.
+    pub fn api_ends_rotations(&self) -> bool {
+        flavor(self.api).end_rotation().is_some()
+    }
+
     /// The fields.
     pub fn values(&self) -> &Values {
         &self.values

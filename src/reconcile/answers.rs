@@ -3,7 +3,7 @@
 
 use super::{Connections, Reconciliation};
 use crate::cluster::Cluster;
-use crate::decide::{Remote, RoleAssignment};
+use crate::decide::{OverlapEnd, Remote, RoleAssignment};
 use crate::iam::{self, ClientCredentials, ClientId, NewApp, RemoteApp};
 use crate::reason::Reason;
 
@@ -68,6 +68,26 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Err(iam::Error::NotFound(_)) => {
                 self.observed.observe_remote(Remote::Absent);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A refusal is no failure of the resource: the previous secret ends by itself.
+    pub(super) fn on_end_answer(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
+        match answer {
+            Ok(()) => {
+                self.observed.overlap_end = OverlapEnd::Ended;
+                let message = format!("Ended the overlap of app {id}: only the current client secret is valid.");
+                self.record_event(Reason::PreviousRetired, message);
+                Ok(())
+            }
+            Err(error) if error.is_refusal() => {
+                self.observed.overlap_end = OverlapEnd::Refused;
+                let message =
+                    format!("the previous client secret of app {id} stays valid until its overlap ends; {error}");
+                self.record_event(Reason::PreviousNotRetired, message);
                 Ok(())
             }
             Err(error) => Err(error),

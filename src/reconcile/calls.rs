@@ -64,6 +64,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 let answer = iam.rotate_secret(&org, &id, &secret, overlap).await;
                 self.observed.observe_secret_answer(&secret, answer)
             }
+            Call::EndRotation(id) => self.on_end_answer(iam.end_rotation(&org, &id).await, &id),
             Call::VerifySecret(id, secret) => self.verify_secret(iam, &org, &id, &secret).await,
             Call::ReadRoles(id) => self.read_roles(iam, &org, &id).await,
             Call::AddToOrganization(id, context, roles) => {

@@ -6,7 +6,9 @@ use crate::claim::ClaimKey;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::kubernetes::RemovedFinalizers;
 use crate::controller::watch_reports::{Reporter, WatchReport};
-use crate::crd::{DERIVED_ID, FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, ROTATE_REQUESTED};
+use crate::crd::{
+    DERIVED_ID, FINALIZER, ManagementPolicy, OrgOAuthApp, RECONCILE_REQUESTED, RETIRE_REQUESTED, ROTATE_REQUESTED,
+};
 use crate::decide::recorded_claim;
 use crate::metrics::Watched;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -64,7 +66,7 @@ pub(super) struct Seen {
     /// Kubernetes increments it with each change of the spec, and with deletion.
     generation: Option<i64>,
     /// The annotations that request a reconciliation or a rotation.
-    requests: [Option<String>; 2],
+    requests: [Option<String>; 3],
     /// Whether an app may depend on a finalizer that is not there.
     unprotected: bool,
     /// Whether only this process may remove its finalizer.
@@ -118,9 +120,9 @@ impl Apps {
     }
 }
 
-/// The annotations that request a reconciliation or a rotation.
-pub fn requests(app: &OrgOAuthApp) -> [Option<String>; 2] {
-    [RECONCILE_REQUESTED, ROTATE_REQUESTED].map(|name| app.annotations().get(name).cloned())
+/// The annotations that request a reconciliation, a rotation or the end of an overlap.
+pub fn requests(app: &OrgOAuthApp) -> [Option<String>; 3] {
+    [RECONCILE_REQUESTED, ROTATE_REQUESTED, RETIRE_REQUESTED].map(|name| app.annotations().get(name).cloned())
 }
 
 /// Whether there may be an app that the operator has to delete.

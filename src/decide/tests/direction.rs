@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const FILES: [&str; 31] = [
+const FILES: [&str; 32] = [
     "resource",
     "time",
     "claims",
@@ -27,6 +27,7 @@ const FILES: [&str; 31] = [
     "creation",
     "rotation",
     "first_secret",
+    "overlap_end",
     "consumers",
     "maintenance",
     "remote_app",

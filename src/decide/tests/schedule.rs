@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
-use crate::decide::{Observed, RotationWaits, next_rotation, previous_end, requested_rotation_waits};
+use crate::decide::{Observed, OverlapEnd, RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 use crate::iam::Verification;
 use crate::outcome::Retry;
 use crate::reason::Reason;
@@ -153,7 +153,14 @@ fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
     let reported = |revision: i64, hour: i64| {
         let rotation = json!({"revision": revision, "previousExpiresAt": at(hour)});
         let asked = app(merged(annotated(ROTATE_REQUESTED, "2"), json!({"status": {"rotation": rotation}})));
-        observe(asked, |_| published(&app(json!({}))), is_shown)
+        observe(
+            asked,
+            |_| published(&app(json!({}))),
+            |observed| {
+                is_shown(observed);
+                observed.overlap_end = OverlapEnd::Refused;
+            },
+        )
     };
     let waiting = reported(1, 3);
     assert_eq!(requested_rotation_waits(&waiting), Some(RotationWaits::ForPrevious));
