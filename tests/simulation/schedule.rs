@@ -151,8 +151,8 @@ impl Schedule {
             }
             5 => {
                 self.requests += 1;
-                let annotation = self.pick(&["rotate", "reconcile"]);
-                let annotation = format!("oauth-apps.dev/{annotation}-requested-at");
+                let annotation = self.pick(&["rotate-requested-at", "reconcile-requested-at", "retire-previous-at"]);
+                let annotation = format!("oauth-apps.dev/{annotation}");
                 self.env.annotate(&name, &annotation, &self.requests.to_string());
             }
             6 => {
