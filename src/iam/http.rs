@@ -201,10 +201,10 @@ impl HttpIam {
         Ok(Lookup::Read(Some(read)))
     }
 
-    /// Whether a rotation of the app is in progress; true where the app does not show it.
+    /// Whether a rotation of the app is in progress; true where the app exists and does not show it.
     async fn may_be_rotating(&self, org: &OrgId, id: &ClientId) -> Result<bool, Error> {
         let shown = self.read(org, id).await?;
-        Ok(shown.is_none_or(|app| app.fields.get(ROTATION_IN_PROGRESS) != Some(&Value::Bool(false))))
+        Ok(shown.is_some_and(|app| app.fields.get(ROTATION_IN_PROGRESS) != Some(&Value::Bool(false))))
     }
 }
 

@@ -7,7 +7,9 @@ use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
 use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::iam::http::{Endpoint, HttpIam};
-use oauth_app_operator::iam::{ClientId, ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError};
+use oauth_app_operator::iam::{
+    ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError,
+};
 use oauth_app_operator::iam::{ManagedIds, NewApp, OrgId, Settings};
 use oauth_app_operator::lease::guard::LeadershipGuard;
 use oauth_app_operator::metrics::ConnectionMetrics;
@@ -18,8 +20,11 @@ use std::time::Duration;
 
 pub const CSP: Flavor = Flavor::Csp;
 pub const CPN: Flavor = Flavor::Cpn;
+pub const BROKER: Flavor = Flavor::Broker;
 pub const BOTH: [Flavor; 2] = [CSP, CPN];
+pub const ALL: [Flavor; 3] = [CSP, CPN, BROKER];
 pub const API_TOKEN: &str = "Hidden-Api-Token-4711";
+pub const OWN_SECRET: &str = "Hidden-Own-Secr3t";
 pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
 
 /// Where the credentials of a client are stored.
@@ -34,9 +39,11 @@ impl TestEnv {
     pub async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
-        for flavor in BOTH {
+        for flavor in ALL {
             control.seed_org(flavor, "org-1", false).await.unwrap();
-            control.seed_api_token(flavor, "org-1", API_TOKEN).await.unwrap();
+            if flavor != BROKER {
+                control.seed_api_token(flavor, "org-1", API_TOKEN).await.unwrap();
+            }
             control.seed_client(flavor, "org-1", "operator", CLIENT_SECRET).await.unwrap();
         }
         Self { simulator, control }
@@ -47,7 +54,7 @@ impl TestEnv {
             api: match flavor {
                 CSP => Api::CloudServices,
                 CPN => Api::CloudPartnerNavigator,
-                Flavor::Broker => unimplemented!("the operator has no flavor for it"),
+                BROKER => Api::IdentityBroker,
             },
             endpoint: self.simulator.endpoint(flavor).parse().unwrap(),
             ca_pem: Some(self.simulator.ca_pem().into()),
@@ -122,12 +129,14 @@ pub fn least(flavor: Flavor) -> Map<String, Value> {
             "displayName": "App", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {},
         })),
         CPN => Map::new(),
-        Flavor::Broker => unimplemented!("the operator has no flavor for it"),
+        BROKER => map(json!({"grantTypes": ["client_credentials"], "allowedScopes": {"generalScopes": ["user"]}})),
     }
 }
 
 pub fn app(flavor: Flavor, name: &str) -> NewApp {
-    NewApp { id: id(name), context: None, fields: least(flavor), secret: None }
+    // The broker would generate one; the operator never lets it.
+    let secret = (flavor == BROKER).then(|| ClientSecret::new(OWN_SECRET.into()));
+    NewApp { id: id(name), context: None, fields: least(flavor), secret }
 }
 
 pub fn map(value: Value) -> Map<String, Value> {

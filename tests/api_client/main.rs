@@ -4,6 +4,7 @@
 // A test that cannot be set up should end loudly.
 #![allow(clippy::unwrap_used)]
 
+mod broker;
 mod env;
 mod fields;
 mod lists;

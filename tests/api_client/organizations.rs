@@ -1,7 +1,7 @@
 //! Tokens and organizations: which token request is made for which organization, and the error where one gets no token.
 //! The simulator gives tokens that are good for one organization, unless a test says otherwise.
 
-use crate::env::{API_TOKEN, BOTH, CLIENT_SECRET, CPN, CSP, TestEnv, api_token, app, client, id, org};
+use crate::env::{ALL, API_TOKEN, BOTH, CLIENT_SECRET, CPN, CSP, TestEnv, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{CallView, ClientSeed, Flavor, Operation, Seed};
 use oauth_app_operator::fair_queue::Flow;
@@ -18,7 +18,7 @@ fn other() -> OrgId {
 
 async fn two_organizations() -> TestEnv {
     let env = TestEnv::new().await;
-    for flavor in BOTH {
+    for flavor in ALL {
         env.control.seed_org(flavor, OTHER, false).await.unwrap();
     }
     env
@@ -143,7 +143,7 @@ async fn an_organization_without_a_token_leaves_the_others_and_the_credentials_a
 #[tokio::test]
 async fn made_up_organizations_do_not_take_the_token_of_another() {
     let env = TestEnv::new().await;
-    for flavor in BOTH {
+    for flavor in ALL {
         let iam = env.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         let made_up: Vec<OrgId> = (0..200).map(|n| OrgId(format!("made-up-{n}"))).collect();

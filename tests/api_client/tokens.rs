@@ -1,7 +1,7 @@
 //! Access tokens: both kinds of credentials, renewal once for all, and credentials that the API refuses.
 //! The simulator counts the exchanges.
 
-use crate::env::{API_TOKEN, BOTH, CSP, TestEnv, api_token, app, client, id, org};
+use crate::env::{ALL, API_TOKEN, BOTH, CSP, TestEnv, api_token, app, client, id, org};
 use futures::future::join_all;
 use iam_simulator::types::{Action, Fault as Order, Operation};
 use oauth_app_operator::iam::{self, ConnectionCredentials, Iam};
@@ -24,7 +24,7 @@ async fn both_kinds_of_credentials_get_a_token() {
 #[tokio::test]
 async fn a_token_is_requested_once_and_used_until_it_expires() {
     let env = TestEnv::new().await;
-    for flavor in BOTH {
+    for flavor in ALL {
         env.control.clear_calls().await.unwrap();
         let iam = env.iam(flavor);
         let (org, id) = (org(), id("absent-app"));
@@ -39,7 +39,7 @@ async fn a_token_is_requested_once_and_used_until_it_expires() {
 #[tokio::test]
 async fn an_expired_token_is_renewed_once_for_all() {
     let env = TestEnv::new().await;
-    for flavor in BOTH {
+    for flavor in ALL {
         let iam = env.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
         env.control.revoke_tokens().await.unwrap();
@@ -57,7 +57,7 @@ async fn an_expired_token_is_renewed_once_for_all() {
 async fn a_short_token_is_renewed_before_it_expires() {
     let env = TestEnv::new().await;
     env.control.set(|s| s.token_lifetime_seconds = 2).await.unwrap();
-    for flavor in BOTH {
+    for flavor in ALL {
         env.control.clear_calls().await.unwrap();
         let iam = env.iam(flavor);
         iam.authenticate(&org()).await.unwrap();
@@ -111,7 +111,7 @@ async fn unreadable_credentials_send_no_request() {
 #[tokio::test]
 async fn a_second_401_means_the_credentials() {
     let env = TestEnv::new().await;
-    for flavor in BOTH {
+    for flavor in ALL {
         env.control.clear_calls().await.unwrap();
         env.control.fault(Order::always(Action::ExpiredToken).on(Operation::GetApp).flavor(flavor)).await.unwrap();
         let iam = env.iam(flavor);

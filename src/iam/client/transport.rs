@@ -10,7 +10,7 @@ use crate::metrics::{CallResult, ConnectionMetrics};
 use crate::text::clean;
 use crate::traces;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
 use std::error::Error as _;
 use std::ops::Deref;
@@ -212,7 +212,10 @@ impl Transport {
             None => builder,
         };
         Ok(match &request.body {
-            Body::None => builder,
+            Body::None => match request.media_type.filter(|_| request.method != Method::GET) {
+                Some(media_type) => builder.header(CONTENT_TYPE, media_type),
+                None => builder,
+            },
             Body::Json(body) => match request.media_type {
                 Some(media_type) => builder.header(CONTENT_TYPE, media_type).json(body),
                 None => builder.json(body),
