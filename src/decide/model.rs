@@ -11,7 +11,7 @@ use crate::crd::{Context, OrgOAuthApp, SignedClaim, Workload};
 use crate::iam::app_fields::Fields;
 use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, Deletion, HeldRoles, RemoteApp, Verification};
 use crate::reason::Blocked;
-use crate::secret::{OwnedSecret, ProvidedSecret, SecretContents, SecretState};
+use crate::secret::{OwnedSecret, PreviousSecret, ProvidedSecret, SecretContents, SecretState};
 use k8s_openapi::jiff::Timestamp;
 
 /// What is known of the remote app in this reconcile.
@@ -112,12 +112,12 @@ pub enum PendingProgress {
 }
 
 /// Whether the overlap of the last rotation was ended early in this reconcile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum OverlapEnd {
     /// The API was not asked.
     NotTried,
-    /// The API accepts only the current secret.
-    Ended,
+    /// The API accepts only the current secret. This previous one has ended; that of a later rotation has not.
+    Ended(Option<PreviousSecret>),
     /// The API refused, or has no such operation.
     Refused,
 }

@@ -31,7 +31,7 @@ fn is_in_the_way(observed: &Observed, contents: &SecretContents) -> bool {
 fn can_be_ended(observed: &Observed, contents: &SecretContents) -> bool {
     match observed.overlap_end {
         OverlapEnd::NotTried => previous_is_valid(observed, contents) && !contents.is_edited(&observed.app),
-        OverlapEnd::Ended | OverlapEnd::Refused => false,
+        OverlapEnd::Ended(_) | OverlapEnd::Refused => false,
     }
 }
 
@@ -39,7 +39,7 @@ fn can_be_ended(observed: &Observed, contents: &SecretContents) -> bool {
 pub fn handled_request(observed: &Observed) -> Option<String> {
     let contents = observed.contents();
     let is_handled = match observed.overlap_end {
-        OverlapEnd::Ended | OverlapEnd::Refused => true,
+        OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
         OverlapEnd::NotTried => {
             observed.secret.is_some() && contents.pending.is_none() && !previous_is_valid(observed, &contents)
         }

@@ -29,7 +29,7 @@ pub fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool
 /// When the previous secret ends: as status reports since it was published, also where the Secret of the rotation was deleted,
 /// since the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
 pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
-    if observed.overlap_end == OverlapEnd::Ended {
+    if has_ended_early(observed, contents) {
         return None;
     }
     let rotation = recorded_rotation(observed, contents);
@@ -39,6 +39,13 @@ pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Ti
     match recorded.filter(|_| contents.pending.is_none()) {
         Some(recorded) => Some(recorded),
         None => Some(previous.expires_at.min(latest_end(observed, contents)?)),
+    }
+}
+
+fn has_ended_early(observed: &Observed, contents: &SecretContents) -> bool {
+    match &observed.overlap_end {
+        OverlapEnd::Ended(ended) => contents.previous.is_none() || contents.previous == *ended,
+        OverlapEnd::NotTried | OverlapEnd::Refused => false,
     }
 }
 

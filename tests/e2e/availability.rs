@@ -133,6 +133,11 @@ async fn no_consumer_of_cloud_partner_navigator_is_refused_but_for_what_was_done
     refused_only_for_what_was_done_in_the_console("poller-cpn", Flavor::Cpn).await;
 }
 
+#[tokio::test]
+async fn no_consumer_of_the_identity_broker_is_refused_but_for_what_was_done_in_the_console() {
+    refused_only_for_what_was_done_in_the_console("poller-broker", Flavor::Broker).await;
+}
+
 /// The API shows and knows everything four seconds late, and the operator is killed while it rotates.
 async fn refused_only_for_what_was_done_in_the_console(namespace: &str, flavor: Flavor) {
     let env = TenantEnv::new(namespace, flavor).await;

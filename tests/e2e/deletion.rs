@@ -7,6 +7,9 @@ use kube::api::DeleteParams;
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
 
+/// The APIs that document a deletion.
+const DELETING: [(&str, Flavor); 2] = [("csp", Flavor::Csp), ("broker", Flavor::Broker)];
+
 async fn provisioned(namespace: &str, flavor: Flavor, spec: serde_json::Value) -> (TenantEnv, String) {
     let env = TenantEnv::running(namespace, flavor).await;
     env.create("billing", spec).await;
@@ -21,12 +24,18 @@ async fn until_secret_is_collected(env: &TenantEnv) {
 
 #[tokio::test]
 async fn a_deleted_resource_takes_app_and_secret_along() {
-    let (env, id) = provisioned("delete", Flavor::Csp, json!({})).await;
-    env.delete("billing").await;
-    env.until_gone("billing").await;
-    assert!(env.remote_app(&id).await.is_none());
-    assert_eq!(env.calls(Operation::GetApp).await, 1, "its absence is confirmed");
-    until_secret_is_collected(&env).await;
+    for (name, flavor) in DELETING {
+        let (env, id) = provisioned(&format!("delete-{name}"), flavor, json!({})).await;
+        let reads = env.calls(Operation::GetApp).await;
+        env.delete("billing").await;
+        env.until_gone("billing").await;
+        assert!(env.remote_app(&id).await.is_none());
+        match flavor {
+            Flavor::Csp | Flavor::Cpn => assert_eq!(env.calls(Operation::GetApp).await, 1, "its absence is confirmed"),
+            Flavor::Broker => assert!(env.calls(Operation::GetApp).await > reads, "its absence is confirmed"),
+        }
+        until_secret_is_collected(&env).await;
+    }
 }
 
 #[tokio::test]
@@ -62,32 +71,38 @@ async fn missing_connection_on_deletion_is_reported_and_retain_releases() {
 
 #[tokio::test]
 async fn deletion_of_an_absent_app_succeeds() {
-    let (env, id) = provisioned("delete-gone", Flavor::Csp, json!({})).await;
-    env.control.human(Human::Delete { flavor: env.flavor, id }).await.unwrap();
-    env.delete("billing").await;
-    env.until_gone("billing").await;
-    until_secret_is_collected(&env).await;
+    for (name, flavor) in DELETING {
+        let (env, id) = provisioned(&format!("delete-gone-{name}"), flavor, json!({})).await;
+        env.control.human(Human::Delete { flavor: env.flavor, id }).await.unwrap();
+        env.delete("billing").await;
+        env.until_gone("billing").await;
+        until_secret_is_collected(&env).await;
+    }
 }
 
 #[tokio::test]
 async fn while_the_api_is_down_deletion_waits_and_then_ends() {
-    let (env, id) = provisioned("delete-down", Flavor::Csp, json!({})).await;
-    env.control.set(|settings| settings.down = true).await.unwrap();
-    env.delete("billing").await;
-    env.until_reason("billing", ConditionType::Reconciling, "ConnectionUnavailable").await;
-    env.control.set(|settings| settings.down = false).await.unwrap();
-    env.until_gone("billing").await;
-    assert!(env.remote_app(&id).await.is_none());
+    for (name, flavor) in DELETING {
+        let (env, id) = provisioned(&format!("delete-down-{name}"), flavor, json!({})).await;
+        env.control.set(|settings| settings.down = true).await.unwrap();
+        env.delete("billing").await;
+        env.until_reason("billing", ConditionType::Reconciling, "ConnectionUnavailable").await;
+        env.control.set(|settings| settings.down = false).await.unwrap();
+        env.until_gone("billing").await;
+        assert!(env.remote_app(&id).await.is_none());
+    }
 }
 
 #[tokio::test]
 async fn asynchronous_deletion_is_awaited() {
-    let (env, id) = provisioned("delete-slow", Flavor::Csp, json!({})).await;
-    env.control.set(|s| (s.deletion_runs_ms, s.deleting_visible) = (3000, true)).await.unwrap();
-    env.delete("billing").await;
-    env.until_reason("billing", ConditionType::Reconciling, "Deleting").await;
-    env.until_gone("billing").await;
-    assert!(env.remote_app(&id).await.is_none());
+    for (name, flavor) in DELETING {
+        let (env, id) = provisioned(&format!("delete-slow-{name}"), flavor, json!({})).await;
+        env.control.set(|s| (s.deletion_runs_ms, s.deleting_visible) = (3000, true)).await.unwrap();
+        env.delete("billing").await;
+        env.until_reason("billing", ConditionType::Reconciling, "Deleting").await;
+        env.until_gone("billing").await;
+        assert!(env.remote_app(&id).await.is_none());
+    }
 }
 
 #[tokio::test]

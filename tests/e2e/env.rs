@@ -22,6 +22,9 @@ use test_environment::{Backend, Operator, TestEnv, operator_kubeconfig};
 /// Longer than the operator waits for an API that may lag, which is two minutes.
 const DEADLINE: Duration = Duration::from_secs(240);
 
+/// Each API, and how a test names the namespace in which it tries it.
+pub const EACH: [(&str, Flavor); 3] = [("csp", Flavor::Csp), ("cpn", Flavor::Cpn), ("broker", Flavor::Broker)];
+
 /// An environment with one tenant, on the control plane that all tests share.
 pub struct TenantEnv {
     pub namespace: String,

@@ -1,7 +1,7 @@
 //! An API that shows and knows late what it accepted, or denies an app once: nothing is sent twice, and consumers keep a
 //! credential that works.
 
-use crate::env::TenantEnv;
+use crate::env::{EACH, TenantEnv};
 use iam_simulator::types::{Action, Fault, Flavor, Operation, Replication};
 use oauth_app_operator::crd::ConditionType;
 use serde_json::json;
@@ -24,8 +24,8 @@ async fn lag(env: &TenantEnv) {
 
 #[tokio::test]
 async fn one_false_404_replaces_no_secret_that_consumers_use() {
-    for (namespace, flavor) in [("false-404-csp", Flavor::Csp), ("false-404-cpn", Flavor::Cpn)] {
-        let env = ready(namespace, flavor).await;
+    for (name, flavor) in EACH {
+        let env = ready(&format!("false-404-{name}"), flavor).await;
         let before = env.credential("billing").await;
         let denied = Fault::once(Action::refused(404)).on(Operation::GetApp).flavor(flavor);
         env.control.fault(denied).await.unwrap();
@@ -47,8 +47,8 @@ async fn one_false_404_replaces_no_secret_that_consumers_use() {
 /// Cloud Partner Navigator takes a second rotation, which retires the secret that consumers use.
 #[tokio::test]
 async fn a_rotation_is_sent_once_however_late_the_api_knows_it_and_consumers_are_served_meanwhile() {
-    for (namespace, flavor) in [("lag-rotate-csp", Flavor::Csp), ("lag-rotate-cpn", Flavor::Cpn)] {
-        let env = ready(namespace, flavor).await;
+    for (name, flavor) in EACH {
+        let env = ready(&format!("lag-rotate-{name}"), flavor).await;
         let (_, first) = env.credential("billing").await.unwrap();
         lag(&env).await;
         env.annotate("billing", ROTATE, "1").await;
@@ -85,8 +85,8 @@ async fn a_rotation_that_was_sent_before_the_operator_was_killed_is_not_sent_aga
 
 #[tokio::test]
 async fn a_change_that_is_shown_late_is_one_patch() {
-    for (namespace, flavor) in [("lag-change-csp", Flavor::Csp), ("lag-change-cpn", Flavor::Cpn)] {
-        let env = ready(namespace, flavor).await;
+    for (name, flavor) in EACH {
+        let env = ready(&format!("lag-change-{name}"), flavor).await;
         lag(&env).await;
         env.change("billing", json!({"description": "Daily"})).await;
         let synced = async || {

@@ -19,6 +19,7 @@ mod ha;
 mod hostile_load;
 mod hostile_tenant;
 mod hostile_text;
+mod identity_broker;
 mod kill;
 mod lag;
 mod life;

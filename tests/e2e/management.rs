@@ -1,6 +1,6 @@
 //! What happens to an app between its creation and its deletion: change, drift, adoption, roles, and who may do what.
 
-use crate::env::TenantEnv;
+use crate::env::{EACH, TenantEnv};
 use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Human, Membership, Operation};
 use kube::ResourceExt;
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
@@ -16,6 +16,24 @@ async fn ready(namespace: &str, flavor: Flavor, spec: Value) -> (TenantEnv, Stri
 
 fn fields(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+fn merged(mut one: Value, more: Value) -> Value {
+    one.as_object_mut().unwrap().extend(fields(more));
+    one
+}
+
+/// An app that somebody made in the console, with these fields as this API names them.
+fn made_by_hand(flavor: Flavor, more: Value) -> Map<String, Value> {
+    let name = "Billing export";
+    let least = match flavor {
+        Flavor::Csp => json!({"id": "was-there", "displayName": name, "description": "Nightly",
+            "grantTypes": ["client_credentials"], "allowedScopes": {}}),
+        Flavor::Cpn => json!({"id": "was-there", "displayName": name, "description": "Nightly", "allowedScopes": {}}),
+        Flavor::Broker => json!({"client_id": "was-there", "display_name": name, "description": "Nightly",
+            "grant_types": ["client_credentials"], "scope": ["user"]}),
+    };
+    fields(merged(least, more))
 }
 
 impl TenantEnv {
@@ -37,20 +55,21 @@ async fn until_field(env: &TenantEnv, id: &str, field: &str, value: Value) {
 
 #[tokio::test]
 async fn a_changed_spec_is_one_patch_of_what_differs() {
-    for (namespace, flavor) in [("update-csp", Flavor::Csp), ("update-cpn", Flavor::Cpn)] {
-        let (env, id) = ready(namespace, flavor, json!({})).await;
+    for (name, flavor) in EACH {
+        let (env, id) = ready(&format!("update-{name}"), flavor, json!({})).await;
         let credential = env.credential("billing").await;
         env.change("billing", json!({"displayName": "Other", "accessTokenTTL": 900})).await;
-        until_field(&env, &id, "accessTokenTTL", json!(900)).await;
+        let (ttl, value) = if flavor == Flavor::Broker { ("access_token_ttl", 15) } else { ("accessTokenTTL", 900) };
+        until_field(&env, &id, ttl, json!(value)).await;
         env.until_ready("billing").await;
         let calls = env.control.calls(&CallFilter::operation(Operation::UpdateApp)).await.unwrap();
-        let always = match flavor {
-            Flavor::Csp => json!({"description": "Nightly", "grantTypes": ["client_credentials"]}),
-            Flavor::Cpn | Flavor::Broker => json!({}),
+        let changed = json!({"displayName": "Other", "accessTokenTTL": 900});
+        let sent = match flavor {
+            Flavor::Csp => merged(changed, json!({"description": "Nightly", "grantTypes": ["client_credentials"]})),
+            Flavor::Cpn => changed,
+            Flavor::Broker => json!({"display_name": "Other", "access_token_ttl": 15}),
         };
-        let mut sent = fields(json!({"displayName": "Other", "accessTokenTTL": 900}));
-        sent.extend(fields(always));
-        assert_eq!(calls.iter().map(|call| call.body.clone()).collect::<Vec<_>>(), [Value::Object(sent)]);
+        assert_eq!(calls.iter().map(|call| call.body.clone()).collect::<Vec<_>>(), [sent]);
         assert_eq!(env.credential("billing").await, credential);
         let named = format!("Changed app {id}: accessTokenTTL, displayName.");
         env.until("an Event names the fields", async || env.kubectl(&["get", "events"]).contains(&named)).await;
@@ -59,8 +78,8 @@ async fn a_changed_spec_is_one_patch_of_what_differs() {
 
 #[tokio::test]
 async fn an_app_changed_by_hand_is_corrected() {
-    for (namespace, flavor) in [("drift-csp", Flavor::Csp), ("drift-cpn", Flavor::Cpn)] {
-        let (env, id) = ready(namespace, flavor, json!({})).await;
+    for (name, flavor) in EACH {
+        let (env, id) = ready(&format!("drift-{name}"), flavor, json!({})).await;
         let changed = fields(json!({"description": "by hand"}));
         env.control.human(Human::Edit { flavor, id: id.clone(), fields: changed }).await.unwrap();
         until_field(&env, &id, "description", json!("Nightly")).await;
@@ -70,81 +89,83 @@ async fn an_app_changed_by_hand_is_corrected() {
 
 #[tokio::test]
 async fn an_app_deleted_by_hand_is_created_again_with_the_same_id_and_a_new_secret() {
-    let (env, id) = ready("drift-deleted", Flavor::Csp, json!({})).await;
-    let before = env.credential("billing").await.unwrap();
-    env.control.human(Human::Delete { flavor: env.flavor, id: id.clone() }).await.unwrap();
-    let renewed = async || env.credential("billing").await.is_some_and(|now| now.0 == id && now.1 != before.1);
-    env.until("the Secret has another secret", renewed).await;
-    env.assert_credential_works("billing").await;
-    assert_eq!(env.calls(Operation::CreateApp).await, 2);
-    env.until("an Event", async || env.kubectl(&["get", "events"]).contains("Recreated")).await;
+    for (name, flavor) in EACH {
+        let (env, id) = ready(&format!("drift-deleted-{name}"), flavor, json!({})).await;
+        let before = env.credential("billing").await.unwrap();
+        env.control.human(Human::Delete { flavor: env.flavor, id: id.clone() }).await.unwrap();
+        let renewed = async || env.credential("billing").await.is_some_and(|now| now.0 == id && now.1 != before.1);
+        env.until("the Secret has another secret", renewed).await;
+        env.assert_credential_works("billing").await;
+        assert_eq!(env.calls(Operation::CreateApp).await, 2);
+        env.until("an Event", async || env.kubectl(&["get", "events"]).contains("Recreated")).await;
+    }
 }
 
 #[tokio::test]
 async fn with_observe_drift_is_reported_by_field_and_nothing_is_written() {
-    let (env, id) = ready("observe", Flavor::Csp, json!({})).await;
-    env.change("billing", json!({"managementPolicy": "Observe"})).await;
-    let changed = fields(json!({"description": "by hand"}));
-    env.control.human(Human::Edit { flavor: env.flavor, id: id.clone(), fields: changed }).await.unwrap();
-    let reported = async || env.app("billing").await.status.unwrap().drift == Some(vec!["description".to_owned()]);
-    env.until("status names the field", reported).await;
-    let synced = env.condition("billing", ConditionType::Synced).await.unwrap();
-    assert_eq!((synced.status, synced.reason.as_str()), (ConditionStatus::False, "PlanPending"));
-    assert_eq!(synced.message, "managementPolicy Full would change description.");
-    env.create("planned", json!({"managementPolicy": "Observe"})).await;
-    let plans = async || {
-        let synced = env.condition("planned", ConditionType::Synced).await;
-        synced.is_some_and(|synced| synced.message == "managementPolicy Full would create the app.")
-    };
-    env.until("status says that the app would be created", plans).await;
-    for name in ["billing", "planned"] {
-        env.delete(name).await;
-        env.until_gone(name).await;
+    for (name, flavor) in EACH {
+        let (env, id) = ready(&format!("observe-{name}"), flavor, json!({})).await;
+        env.change("billing", json!({"managementPolicy": "Observe"})).await;
+        let changed = fields(json!({"description": "by hand"}));
+        env.control.human(Human::Edit { flavor: env.flavor, id: id.clone(), fields: changed }).await.unwrap();
+        let reported = async || env.app("billing").await.status.unwrap().drift == Some(vec!["description".to_owned()]);
+        env.until("status names the field", reported).await;
+        let synced = env.condition("billing", ConditionType::Synced).await.unwrap();
+        assert_eq!((synced.status, synced.reason.as_str()), (ConditionStatus::False, "PlanPending"));
+        assert_eq!(synced.message, "managementPolicy Full would change description.");
+        env.create("planned", json!({"managementPolicy": "Observe"})).await;
+        let plans = async || {
+            let synced = env.condition("planned", ConditionType::Synced).await;
+            synced.is_some_and(|synced| synced.message == "managementPolicy Full would create the app.")
+        };
+        env.until("status says that the app would be created", plans).await;
+        for name in ["billing", "planned"] {
+            env.delete(name).await;
+            env.until_gone(name).await;
+        }
+        assert!(env.remote_app(&id).await.is_some(), "deletion is no write either");
+        assert_eq!((env.calls(Operation::UpdateApp).await, env.calls(Operation::DeleteApps).await), (0, 0));
+        env.assert_credential_works("billing").await;
     }
-    assert!(env.remote_app(&id).await.is_some(), "deletion is no write either");
-    assert_eq!((env.calls(Operation::UpdateApp).await, env.calls(Operation::DeleteApps).await), (0, 0));
-    env.assert_credential_works("billing").await;
 }
 
 #[tokio::test]
 async fn an_app_is_adopted_by_its_id_once_the_policy_says_so() {
-    let env = TenantEnv::running("adopt", Flavor::Csp).await;
-    let there = fields(json!({
-        "id": "was-there", "displayName": "Old", "description": "Nightly", "grantTypes": ["client_credentials"],
-        "allowedScopes": {}, "secret": "Was_there_before1",
-    }));
-    let (flavor, org_id) = (env.flavor, env.org.clone());
-    env.control.human(Human::Create { flavor, org_id, fields: there }).await.unwrap();
-    env.create("billing", json!({"id": "was-there"})).await;
-    env.until_stalled("billing", "IdTaken").await;
-    env.change("billing", json!({"adoptionPolicy": "Adopt"})).await;
-    let message = env.until_stalled("billing", "SecretUnknown").await;
-    assert!(message.contains("spec.clientSecretRef"), "{message}");
-    until_field(&env, "was-there", "displayName", json!("Billing export")).await;
-    env.provide_secret("mine", "Was_there_before2").await;
-    env.change("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
-    env.until_stalled("billing", "SecretRefInvalid").await;
-    env.provide_secret("mine", "Was_there_before1").await;
-    env.until_ready("billing").await;
-    env.assert_credential_works("billing").await;
-    let app = env.remote_app("was-there").await.unwrap();
-    assert_eq!(app.secret_changes, 0, "its secret stays");
+    for (name, flavor) in EACH {
+        let env = TenantEnv::running(&format!("adopt-{name}"), flavor).await;
+        let display_name = if flavor == Flavor::Broker { "display_name" } else { "displayName" };
+        let there = made_by_hand(flavor, json!({display_name: "Old", "secret": "Was_there_before1"}));
+        let org_id = env.org.clone();
+        env.control.human(Human::Create { flavor, org_id, fields: there }).await.unwrap();
+        env.create("billing", json!({"id": "was-there"})).await;
+        env.until_stalled("billing", "IdTaken").await;
+        env.change("billing", json!({"adoptionPolicy": "Adopt"})).await;
+        let message = env.until_stalled("billing", "SecretUnknown").await;
+        assert!(message.contains("spec.clientSecretRef"), "{message}");
+        until_field(&env, "was-there", display_name, json!("Billing export")).await;
+        env.provide_secret("mine", "Was_there_before2").await;
+        env.change("billing", json!({"clientSecretRef": {"name": "mine", "key": "value"}})).await;
+        env.until_stalled("billing", "SecretRefInvalid").await;
+        env.provide_secret("mine", "Was_there_before1").await;
+        env.until_ready("billing").await;
+        env.assert_credential_works("billing").await;
+        let app = env.remote_app("was-there").await.unwrap();
+        assert_eq!(app.secret_changes, 0, "its secret stays");
+    }
 }
 
 #[tokio::test]
 async fn adopt_and_rotate_replaces_the_secret_once() {
-    let env = TenantEnv::running("adopt-rotate", Flavor::Csp).await;
-    let there = fields(json!({
-        "id": "was-there", "displayName": "Billing export", "description": "Nightly",
-        "grantTypes": ["client_credentials"], "allowedScopes": {},
-    }));
-    let (flavor, org_id) = (env.flavor, env.org.clone());
-    env.control.human(Human::Create { flavor, org_id, fields: there }).await.unwrap();
-    env.create("billing", json!({"id": "was-there", "adoptionPolicy": "AdoptAndRotate"})).await;
-    env.until_ready("billing").await;
-    env.assert_credential_works("billing").await;
-    assert_eq!(env.remote_app("was-there").await.unwrap().secret_changes, 1);
-    assert_eq!(env.calls(Operation::CreateApp).await, 0);
+    for (name, flavor) in EACH {
+        let env = TenantEnv::running(&format!("adopt-rotate-{name}"), flavor).await;
+        let (there, org_id) = (made_by_hand(flavor, json!({})), env.org.clone());
+        env.control.human(Human::Create { flavor, org_id, fields: there }).await.unwrap();
+        env.create("billing", json!({"id": "was-there", "adoptionPolicy": "AdoptAndRotate"})).await;
+        env.until_ready("billing").await;
+        env.assert_credential_works("billing").await;
+        assert_eq!(env.remote_app("was-there").await.unwrap().secret_changes, 1);
+        assert_eq!(env.calls(Operation::CreateApp).await, 0);
+    }
 }
 
 #[tokio::test]

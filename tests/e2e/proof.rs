@@ -1,16 +1,14 @@
 //! Ready means that the API issues tokens for what the Secret holds: after it was published, after somebody touched the app in
 //! the console, and from time to time.
 
-use crate::env::TenantEnv;
+use crate::env::{EACH, TenantEnv};
 use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Human, Operation, Replication, Target};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::json;
 
-const BOTH: [(&str, Flavor); 2] = [("csp", Flavor::Csp), ("cpn", Flavor::Cpn)];
-
 #[tokio::test]
 async fn a_secret_is_published_at_once_and_ready_follows_once_the_api_issues_a_token_for_it() {
-    for (name, flavor) in BOTH {
+    for (name, flavor) in EACH {
         let env = TenantEnv::running(&format!("proof-{name}"), flavor).await;
         let late = Replication { tokens_ms: 4000, ..Replication::default() };
         env.control.set(|settings| settings.replication = late).await.unwrap();
@@ -33,7 +31,7 @@ async fn a_secret_is_published_at_once_and_ready_follows_once_the_api_issues_a_t
 
 #[tokio::test]
 async fn secret_regenerated_in_the_console_is_rotated_or_under_observe_reported() {
-    for (name, flavor) in BOTH {
+    for (name, flavor) in EACH {
         let env = TenantEnv::running(&format!("console-{name}"), flavor).await;
         env.create("full", json!({})).await;
         env.create("observed", json!({})).await;

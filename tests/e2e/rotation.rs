@@ -9,6 +9,7 @@ use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+const RETIRE: &str = "oauth-apps.dev/retire-previous-at";
 
 async fn ready(namespace: &str, flavor: Flavor, spec: Value) -> TenantEnv {
     let env = TenantEnv::running(namespace, flavor).await;
@@ -42,8 +43,60 @@ async fn a_requested_rotation_keeps_the_previous_secret_until_it_expires() {
 }
 
 #[tokio::test]
+async fn a_requested_rotation_ends_the_overlap_before_it_where_the_api_can() {
+    for (namespace, flavor) in [("rotate-again-csp", Flavor::Csp), ("rotate-again-broker", Flavor::Broker)] {
+        let env = ready(namespace, flavor, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+        let (id, first) = env.credential("billing").await.unwrap();
+        env.annotate("billing", ROTATE, "one").await;
+        env.until_rotated("billing", "one").await;
+        let (_, second) = env.credential("billing").await.unwrap();
+        env.annotate("billing", ROTATE, "two").await;
+        env.until_rotated("billing", "two").await;
+        let (_, third) = env.credential("billing").await.unwrap();
+        for valid in [&second, &third] {
+            assert!(env.control.token(flavor, &env.org, &id, valid).await.is_ok(), "{flavor:?}: in the new overlap");
+        }
+        assert!(third != second && env.control.token(flavor, &env.org, &id, &first).await.is_err(), "it has ended");
+        assert_eq!(env.value("billing-rotation", "previous").await, Some(second), "{flavor:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_overlap_is_ended_early_by_an_annotation() {
+    for (namespace, flavor) in [("retire-csp", Flavor::Csp), ("retire-broker", Flavor::Broker)] {
+        let env = ready(namespace, flavor, json!({"rotation": {"overlap": "48h"}})).await;
+        let (id, first) = env.credential("billing").await.unwrap();
+        env.annotate("billing", ROTATE, "now").await;
+        env.until_rotated("billing", "now").await;
+        env.annotate("billing", RETIRE, "now").await;
+        env.until_retired("billing", "now").await;
+        assert!(env.control.token(flavor, &env.org, &id, &first).await.is_err(), "{flavor:?}: it has ended");
+        env.assert_credential_works("billing").await;
+        env.until("nothing is kept of it", async || env.secret("billing-rotation").await.is_none()).await;
+        let rotation = env.app("billing").await.status.unwrap().rotation.unwrap();
+        assert_eq!(rotation.previous_expires_at, None, "{flavor:?}");
+        env.until("an Event says so", async || env.notes("billing", "PreviousRetired").len() == 1).await;
+        assert_eq!(env.calls(Operation::EndOverlap).await, 1, "{flavor:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_overlap_that_cannot_be_ended_early_stays_and_an_event_says_so() {
+    let env = ready("retire-cpn", Flavor::Cpn, json!({"rotation": {"overlap": "48h"}})).await;
+    let (id, first) = env.credential("billing").await.unwrap();
+    env.annotate("billing", ROTATE, "now").await;
+    env.until_rotated("billing", "now").await;
+    env.annotate("billing", RETIRE, "now").await;
+    env.until_retired("billing", "now").await;
+    assert!(env.control.token(env.flavor, &env.org, &id, &first).await.is_ok());
+    let rotation = env.app("billing").await.status.unwrap().rotation.unwrap();
+    assert!(rotation.previous_expires_at.is_some());
+    env.until("an Event says so", async || env.notes("billing", "PreviousNotRetired").len() == 1).await;
+}
+
+#[tokio::test]
 async fn requested_rotation_waits_for_the_previous_secret_and_reports_how_to_end_all_at_once() {
-    let env = ready("rotate-waits", Flavor::Csp, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
+    let env = ready("rotate-waits", Flavor::Cpn, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     let (id, first) = env.credential("billing").await.unwrap();
     env.annotate("billing", ROTATE, "one").await;
     env.until_rotated("billing", "one").await;
@@ -246,8 +299,17 @@ async fn a_secret_that_somebody_made_immutable_stays_ready_and_is_replaced_when_
 }
 
 #[tokio::test]
-async fn killed_while_it_rotates_thirty_apps_no_consumer_is_cut_off() {
-    let env = TenantEnv::running("kill-rotate", Flavor::Csp).await;
+async fn killed_while_it_rotates_thirty_apps_of_cloud_services_no_consumer_is_cut_off() {
+    killed_while_it_rotates("kill-rotate-csp", Flavor::Csp).await;
+}
+
+#[tokio::test]
+async fn killed_while_it_rotates_thirty_apps_of_the_identity_broker_no_consumer_is_cut_off() {
+    killed_while_it_rotates("kill-rotate-broker", Flavor::Broker).await;
+}
+
+async fn killed_while_it_rotates(namespace: &str, flavor: Flavor) {
+    let env = TenantEnv::running(namespace, flavor).await;
     let names: Vec<String> = (0..30).map(|n| format!("app-{n}")).collect();
     for name in &names {
         env.create(name, json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;

@@ -1,6 +1,7 @@
 //! The resources of the test: written as a user writes them, and waited for by their conditions.
 
 use super::TenantEnv;
+use iam_simulator::types::Flavor;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Resource};
 use oauth_app_operator::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp};
@@ -18,6 +19,9 @@ impl TenantEnv {
         let all = json!({"connectionRef": {"name": self.connection_name()}, "orgId": self.org});
         let mut app = manifests::app(name, all);
         app["metadata"]["namespace"] = self.namespace.as_str().into();
+        if self.flavor == Flavor::Broker {
+            app["spec"]["allowedScopes"] = json!({"generalScopes": ["user"]});
+        }
         manifests::merge(&mut app["spec"], spec);
         app
     }
@@ -86,6 +90,12 @@ impl TenantEnv {
     pub async fn until_rotated(&self, name: &str, value: &str) {
         let handled = async || self.app(name).await.status.unwrap().last_handled_rotate_at.as_deref() == Some(value);
         self.until(&format!("{name} is rotated as requested"), handled).await;
+    }
+
+    /// Waits until a request to end the overlap, with this value of the annotation, was handled.
+    pub async fn until_retired(&self, name: &str, value: &str) {
+        let handled = async || self.app(name).await.status.unwrap().last_handled_retire_at.as_deref() == Some(value);
+        self.until(&format!("the overlap of {name} is ended as requested"), handled).await;
     }
 
     pub async fn until_gone(&self, name: &str) {

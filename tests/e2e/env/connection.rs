@@ -93,5 +93,5 @@ impl TenantEnv {
 /// A grant that holds nobody back.
 fn everything() -> Value {
     let every_service = json!([{"serviceDefinitionId": "*", "names": ["*"]}]);
-    json!({"organizationRoles": ["*"], "serviceRoles": every_service, "adoption": true})
+    json!({"organizationRoles": ["*"], "serviceRoles": every_service, "ruleSetNames": ["*"], "adoption": true})
 }
