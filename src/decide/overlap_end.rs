@@ -41,7 +41,7 @@ pub fn handled_request(observed: &Observed) -> Option<String> {
     let is_handled = match observed.overlap_end {
         OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
         OverlapEnd::NotTried => {
-            observed.secret.is_some() && contents.pending.is_none() && !previous_is_valid(observed, &contents)
+            observed.secret().is_some() && contents.pending.is_none() && !previous_is_valid(observed, contents)
         }
     };
     retire_requested(&observed.app).filter(|_| is_handled).cloned()

@@ -78,7 +78,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) fn on_end_answer(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
         match answer {
             Ok(()) => {
-                self.observed.overlap_end = OverlapEnd::Ended(self.observed.contents().previous);
+                self.observed.overlap_end = OverlapEnd::Ended(self.observed.contents().previous.clone());
                 let message = format!("Ended the overlap of app {id}: only the current client secret is valid.");
                 self.record_event(Reason::PreviousRetired, message);
                 Ok(())

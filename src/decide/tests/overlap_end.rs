@@ -46,7 +46,7 @@ fn a_requested_end_is_sent_once_the_current_secret_is_known_to_be_valid() {
 #[test]
 fn after_the_end_the_previous_secret_is_forgotten() {
     let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
-    observed.overlap_end = OverlapEnd::Ended(observed.contents().previous);
+    observed.overlap_end = OverlapEnd::Ended(observed.contents().previous.clone());
     assert_eq!(previous_end(&observed, &observed.contents()), None);
     assert_eq!(handled_retire_request(&observed), Some("1".into()));
     assert_step(observed, write_rotation(RotationWrite::Cleared, |contents| contents.previous = None));
@@ -79,7 +79,7 @@ fn a_requested_rotation_ends_the_overlap_first_where_the_api_can() {
     let before = |_: &OrgOAuthApp| in_overlap(&app(synced()));
     assert_step(observe(requesting(ROTATE_REQUESTED), before, accepted), end_rotation());
     let mut ended = observe(requesting(ROTATE_REQUESTED), before, accepted);
-    ended.overlap_end = OverlapEnd::Ended(ended.contents().previous);
+    ended.overlap_end = OverlapEnd::Ended(ended.contents().previous.clone());
     assert_step(ended, stage(RotationMode::Overlap, "generated"));
     let mut refused = observe(requesting(ROTATE_REQUESTED), before, accepted);
     refused.overlap_end = OverlapEnd::Refused;
@@ -89,8 +89,8 @@ fn a_requested_rotation_ends_the_overlap_first_where_the_api_can() {
 #[test]
 fn the_overlap_of_the_next_rotation_is_not_taken_for_the_one_that_was_ended() {
     let mut observed = observe(requesting(ROTATE_REQUESTED), in_overlap, accepted);
-    observed.overlap_end = OverlapEnd::Ended(observed.contents().previous);
-    let next = SecretContents { previous: previous("current", at(40)), revision: 2, ..observed.contents() };
+    observed.overlap_end = OverlapEnd::Ended(observed.contents().previous.clone());
+    let next = SecretContents { previous: previous("current", at(40)), revision: 2, ..observed.contents().clone() };
     observed.hold(holding(&observed.app, &next));
     assert_eq!(previous_end(&observed, &observed.contents()), Some(at(40)));
 }
