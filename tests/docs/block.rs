@@ -49,6 +49,8 @@ pub enum NoTest {
     NeedsAContainerEngine,
     /// It asks for what a kubelet does: logs, a rollout that comes to an end.
     NeedsANode,
+    /// It asks for what a vCenter does, which the simulator does not.
+    NeedsAVcenter,
     /// It shows a part of a manifest.
     Fragment,
     /// It starts what the test has started, or a test of its own.
@@ -62,6 +64,7 @@ impl FromStr for NoTest {
         match word {
             "needs-a-container-engine" => Ok(Self::NeedsAContainerEngine),
             "needs-a-node" => Ok(Self::NeedsANode),
+            "needs-a-vcenter" => Ok(Self::NeedsAVcenter),
             "fragment" => Ok(Self::Fragment),
             "tested-elsewhere" => Ok(Self::TestedElsewhere),
             other => Err(format!("no-test={other} is no reason")),

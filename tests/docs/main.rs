@@ -26,6 +26,7 @@ const DOCUMENTS: &[(&str, Run)] = &[
     ("docs/install.md", Run::By("tests/install")),
     ("docs/runbook.md", Run::Here(Start::Installed)),
     ("docs/gitops.md", Run::Here(Start::Installed)),
+    ("docs/identity-broker.md", Run::Here(Start::Installed)),
     ("docs/development.md", Run::By("the tests that it describes")),
 ];
 
@@ -37,6 +38,7 @@ const EXCEPTIONS: &[(&str, NoTest, usize)] = &[
     ("docs/install.md", NoTest::NeedsANode, 1),
     ("docs/quickstart.md", NoTest::NeedsAContainerEngine, 2),
     ("docs/runbook.md", NoTest::NeedsANode, 1),
+    ("docs/identity-broker.md", NoTest::NeedsAVcenter, 3),
 ];
 
 /// How a document is tested.
@@ -78,6 +80,11 @@ async fn quickstart() {
 #[tokio::test]
 async fn concepts() {
     follow("docs/concepts.md").await;
+}
+
+#[tokio::test]
+async fn identity_broker() {
+    follow("docs/identity-broker.md").await;
 }
 
 #[tokio::test]

@@ -164,9 +164,12 @@ fn assert_grants_name_every_list(what: &str, manifests: &str) {
 
 #[test]
 fn every_grant_to_copy_names_every_list() {
-    for file in
-        ["examples/iam-connection.yaml", "examples/navigator/iam-connection.yaml", "gitops/argocd/sync-waves.yaml"]
-    {
+    for file in [
+        "examples/iam-connection.yaml",
+        "examples/navigator/iam-connection.yaml",
+        "examples/identity-broker/iam-connection.yaml",
+        "gitops/argocd/sync-waves.yaml",
+    ] {
         let manifests = std::fs::read_to_string(repository().join("deploy").join(file)).unwrap();
         assert_grants_name_every_list(file, &manifests);
     }

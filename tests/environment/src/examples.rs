@@ -7,17 +7,18 @@ use iam_simulator::types::Flavor;
 use crate::{Backend, install::repository};
 
 /// The organizations of the examples.
-pub const ORGANIZATIONS: [(Flavor, &str); 2] =
-    [(Flavor::Csp, ORG), (Flavor::Cpn, "b7c1d6a2-4f0e-4c0d-8f51-5a7f1f2f9d33")];
+pub const ORGANIZATIONS: [(Flavor, &str); 3] =
+    [(Flavor::Csp, ORG), (Flavor::Cpn, "b7c1d6a2-4f0e-4c0d-8f51-5a7f1f2f9d33"), (Flavor::Broker, "CUSTOMER")];
 /// The one of VMware Cloud Services.
 pub const ORG: &str = "2f0c6f0e-7d0a-4c3b-9a55-0f2f5b1c9e10";
 /// The ConfigMap that a connection to the simulator names, and its key.
 pub const AUTHORITY: (&str, &str) = ("iam-simulator-ca", "ca.crt");
 
 /// The vendor's addresses, for which the simulator stands in.
-const ENDPOINTS: [(Flavor, &str); 2] = [
+const ENDPOINTS: [(Flavor, &str); 3] = [
     (Flavor::Csp, "https://console.cloud.vmware.com"),
     (Flavor::Cpn, "https://console.navigator.vmware.com/cphub/api/auth"),
+    (Flavor::Broker, "https://vcenter.example.com"),
 ];
 
 /// Reads a file beneath `deploy/examples`.
@@ -55,13 +56,18 @@ mod tests {
 
     #[test]
     fn only_where_the_api_is_differs_from_the_example() {
-        for file in ["iam-connection.yaml", "navigator/iam-connection.yaml"] {
+        let endpoint = "  endpoint: https://127.0.0.1:1234/base";
+        let authority = "  caBundle: {configMapRef: {name: iam-simulator-ca, key: ca.crt}}";
+        for (file, expected) in [
+            ("iam-connection.yaml", &[endpoint, authority][..]),
+            ("navigator/iam-connection.yaml", &[endpoint, authority]),
+            ("identity-broker/iam-connection.yaml", &[endpoint]),
+        ] {
             let example = read(file).unwrap();
             let changed = with_endpoints(&example, |_| "https://127.0.0.1:1234/base".into());
             let added: Vec<_> = changed.lines().filter(|line| !example.lines().any(|other| other == *line)).collect();
-            let authority = "  caBundle: {configMapRef: {name: iam-simulator-ca, key: ca.crt}}";
-            assert_eq!(added, ["  endpoint: https://127.0.0.1:1234/base", authority], "{file}");
-            assert_eq!(changed.lines().count(), example.lines().count() + 1, "{file}");
+            assert_eq!(added, expected, "{file}");
+            assert_eq!(changed.lines().count(), example.lines().count() + expected.len() - 1, "{file}");
         }
     }
 
