@@ -217,6 +217,9 @@ fn each_field_that_gives_an_app_more_needs_its_allowance() {
             of_s(json!(["support"])),
             of_s(json!(["other"])),
         ),
+        (json!({"ruleSetNames": ["A"]}), json!({"ruleSetNames": ["A"]}), json!(null)),
+        (json!({"ruleSetNames": ["A"]}), json!({"ruleSetNames": ["*"]}), json!({"ruleSetNames": ["a"]})),
+        (json!({"ruleSetNames": ["A", "B"]}), json!({"ruleSetNames": ["B", "A"]}), json!({"ruleSetNames": ["A"]})),
         (json!({"redirectUris": ["https://evil.test"]}), json!({}), uris(json!(["https://*.example.com/*"]))),
         (json!({"redirectUris": ["https://a.example.com"]}), uris(json!(["https://*.example.com/*"])), uris(json!([]))),
         (
