@@ -61,9 +61,14 @@ fn support(path: &str) -> Option<String> {
         });
         return Some(of_each.collect::<Vec<_>>().join(" "));
     }
-    let has = |flavor: &&&dyn ApiFlavor| app_fields::unsupported_paths(**flavor).all(|unsupported| unsupported != path);
+    let has = |flavor: &&&dyn ApiFlavor| !app_fields::unsupported_paths(**flavor).any(|missing| is_part(path, missing));
     let having: Vec<&str> = flavor::ALL.iter().filter(has).map(|flavor| flavor.name()).collect();
     (having.len() < flavor::ALL.len()).then(|| format!("{} only.", having.join(" and ")))
+}
+
+/// Whether a path is the other one, or within it.
+fn is_part(path: &str, whole: &str) -> bool {
+    path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The document.
@@ -167,9 +172,21 @@ mod tests {
                 assert!(row(path).contains(" only."), "{} does not have {path}", flavor.name());
             }
         }
-        assert!(row("refreshTokenTTL").contains("CloudServices only."));
+        assert!(row("maxGroupsInIdToken").contains(" CloudServices only."));
+        assert!(row("refreshTokenTTL").contains(" CloudServices and IdentityBroker only."));
+        assert!(row("ruleSetNames").contains(" IdentityBroker only."));
         assert!(row("grantTypes").contains("CloudPartnerNavigator has `client_credentials` only."));
         assert!(!row("displayName").contains(" only."));
+    }
+
+    #[test]
+    fn a_field_within_one_that_an_api_does_not_have_is_marked_too() {
+        let text = document().unwrap();
+        let row = |path: &str| text.lines().find(|line| line.starts_with(&format!("| `spec.{path}`"))).unwrap();
+        assert!(row("allowedScopes.organizationScopes.roles[].name").contains("CloudPartnerNavigator only."));
+        assert!(row("allowedScopes.organizationScopes.permissions").contains(" CloudServices only."));
+        assert!(row("roles.organizationRoles[].resource").contains(" CloudServices only."));
+        assert!(is_part("roles[].name", "roles") && !is_part("rolesToAdd", "roles"));
     }
 
     #[test]
