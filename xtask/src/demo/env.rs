@@ -27,7 +27,7 @@ pub async fn start(narrator: &Narrator, binaries: &Binaries) -> Result<TestEnv, 
     // Not the directory of the control plane itself: each has its own ca.crt.
     let backend = Backend::Process(Process::start(&binaries.simulator(), &cluster.directory().join("iam-simulator"))?);
     let url = backend.endpoint(Flavor::Csp);
-    narrator.say("IAM API", format!("a simulator of Cloud Services and Cloud Partner Navigator is running: {url}"));
+    narrator.say("IAM API", format!("a simulator of the three APIs is running: {url}"));
     let mut env = TestEnv::new(Arc::new(cluster), backend);
     kubectl(narrator, &env, &["apply", "-k", "deploy"])?;
     // They are served at once then, and the garbage collector knows them.

@@ -1,4 +1,5 @@
-//! The scenario of the demo: for each of the two APIs a connection, an app, a token for its credentials, and its deletion.
+//! The scenario of the demo: for each API a connection, an app, a token for its credentials, and its deletion. The third act also
+//! rotates a secret and ends the overlap early.
 //! Every command is printed when it runs; no secret value is printed.
 
 use std::error::Error;
@@ -9,7 +10,9 @@ use iam_simulator::client::Control;
 use iam_simulator::types::{Flavor, Human};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
-use oauth_app_operator::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
+use oauth_app_operator::crd::{
+    ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RETIRE_REQUESTED, ROTATE_REQUESTED,
+};
 use serde_json::Value;
 use test_environment::examples::{self, AUTHORITY};
 use test_environment::{OPERATOR, TestEnv};
@@ -18,7 +21,7 @@ use super::env;
 use super::narrator::Narrator;
 use super::observer::Observer;
 
-/// What differs between the two APIs.
+/// What differs between the APIs.
 struct Target {
     title: &'static str,
     flavor: Flavor,
@@ -43,6 +46,23 @@ const NAVIGATOR: Target = Target {
     app: "navigator/org-oauth-app.yaml",
     credentials: "navigator-credentials",
 };
+
+const IDENTITY_BROKER: Target = Target {
+    title: "VCF Identity Broker",
+    flavor: Flavor::Broker,
+    connection: "identity-broker/iam-connection.yaml",
+    app: "identity-broker/org-oauth-app.yaml",
+    credentials: "vcenter-credentials",
+};
+
+/// The annotations that request a rotation and the end of its overlap, and how status says that it was done.
+const REQUESTS: [(&str, fn(&OrgOAuthAppStatus) -> bool); 2] = [
+    (ROTATE_REQUESTED, |status| status.last_handled_rotate_at.as_deref() == Some("now")),
+    (RETIRE_REQUESTED, |status| status.last_handled_retire_at.as_deref() == Some("now")),
+];
+
+/// The ConfigMap with the certificate authority of the vCenter, in its example.
+const VCENTER_AUTHORITY: &str = "vcenter-ca";
 
 /// The credentials of the operator in the simulator. Neither contains the other, since a response that contains the secret is not shown.
 const CLIENT_ID: &str = "demo-operator";
@@ -73,12 +93,17 @@ impl<'a> Scenario<'a> {
             self.delete_app(&CLOUD_SERVICES, &billing).await?;
         }
         let report = self.create_app(&NAVIGATOR).await?;
+        if !keep {
+            self.release_app(&NAVIGATOR, &report).await?;
+        }
+        let vcenter = self.create_app(&IDENTITY_BROKER).await?;
+        self.rotate(&IDENTITY_BROKER, &vcenter).await?;
         if keep {
             self.hand_over(&billing);
             self.hand_over_console(&CLOUD_SERVICES, &billing).await?;
             return self.observer.forever().await;
         }
-        self.release_app(&NAVIGATOR, &report).await
+        self.delete_app(&IDENTITY_BROKER, &vcenter).await
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
@@ -88,7 +113,9 @@ impl<'a> Scenario<'a> {
     fn prepare(&self) -> Result<(), Box<dyn Error>> {
         let (name, key) = AUTHORITY;
         let file = format!("--from-file={key}={}", env::authority_file(self.env).display());
-        self.kubectl(&["-n", OPERATOR, "create", "configmap", name, &file])?;
+        for name in [name, VCENTER_AUTHORITY] {
+            self.kubectl(&["-n", OPERATOR, "create", "configmap", name, &file])?;
+        }
         self.kubectl(&["create", "namespace", "billing"])
     }
 
@@ -149,6 +176,19 @@ impl<'a> Scenario<'a> {
         self.narrator
             .say("token", format!("issued for the credentials: sub {subject}, exp in {seconds} s, perms {roles}"));
         Ok(())
+    }
+
+    /// A new secret beside the current one, and then the end of the previous one, long before its overlap is over.
+    async fn rotate(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
+        self.narrator.chapter(&format!("{}: a new secret, and the early end of the previous one", target.title));
+        for (annotation, is_done) in REQUESTS {
+            let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+            self.kubectl(&["-n", &namespace, "annotate", "ooa", &name, &format!("{annotation}=now")])?;
+            let apps = self.apps(app);
+            let handled = async || Ok(apps.get(&name).await?.status.as_ref().is_some_and(is_done));
+            self.observer.until(&format!("{annotation} is handled"), handled).await?;
+        }
+        self.request_token(target, app).await
     }
 
     async fn delete_app(&mut self, target: &Target, app: &OrgOAuthApp) -> Result<(), Box<dyn Error>> {
