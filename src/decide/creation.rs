@@ -3,8 +3,8 @@
 
 use super::absence;
 use super::faults::after_fault;
-use super::model::{Creation, Observed, PendingProgress, Remote, Validity};
-use super::ownership::{is_adopted_without_secret, is_intent};
+use super::model::{ClaimOrigin, ClaimProgress, Creation, Observed, PendingProgress, Remote, Validity};
+use super::ownership::{holds_claim, is_adopted_without_secret, is_intent};
 use super::replacement::replace;
 use super::resource::{is_public, is_verifiable};
 use super::step::{Call, Next, Step, WriteReason};
@@ -41,6 +41,18 @@ pub fn create(observed: &Observed, fields: &Fields) -> Step {
     Step::Call(Call::Create(NewApp { id: observed.client_id(), context: observed.context(), fields, secret }))
 }
 
+/// An app whose id was claimed before, or whose create was refused, is looked for before it is created.
+pub fn may_exist(observed: &Observed) -> bool {
+    let is_claimed_now = match observed.claim {
+        ClaimProgress::Recorded(ClaimOrigin::New | ClaimOrigin::Adopted) => true,
+        ClaimProgress::Recorded(ClaimOrigin::Created | ClaimOrigin::Restored)
+        | ClaimProgress::Unchanged
+        | ClaimProgress::TakenBack => false,
+    };
+    let was_claimed = holds_claim(observed) && !is_claimed_now;
+    was_claimed || matches!(observed.creation, Creation::Refused(_))
+}
+
 /// The app is gone, and the Secret may still hold a credential for it. The new secret is durable before the app is created,
 /// since nothing could tell afterwards that the one in the Secret is of the app before.
 pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
@@ -71,7 +83,11 @@ pub fn apply_pending_create(
     }
     match &observed.remote {
         Remote::Absent => Some(create_again(observed, fields)),
-        Remote::NotRead | Remote::Listed(_) => Some(Step::Call(Call::Read(observed.client_id()))),
+        Remote::NotRead | Remote::Listed(_) => {
+            // Nothing can have been created with a secret that was staged just now.
+            let is_new = observed.progress(&pending.secret) == PendingProgress::NotSent && !may_exist(observed);
+            Some(if is_new { create(observed, fields) } else { Step::Call(Call::Read(observed.client_id())) })
+        }
         Remote::Shown(_) | Remote::JustCreated => apply_to_existing(observed, fields, contents, pending),
     }
 }

@@ -2,8 +2,8 @@
 //! secret. The secret of an adopted app is not replaced unless the spec says so.
 
 use super::creation;
-use super::model::{ClaimOrigin, ClaimProgress, Creation, Observed, Remote, Validity};
-use super::ownership::{holds_claim, is_adopted_without_secret};
+use super::model::{Observed, Remote, Validity};
+use super::ownership::is_adopted_without_secret;
 use super::resource::is_public;
 use super::step::{Call, Step, WriteReason};
 use super::verification::verify;
@@ -15,7 +15,7 @@ use crate::secret::RotationMode;
 /// The step that leads to a first secret.
 pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
     match &observed.remote {
-        Remote::NotRead | Remote::Listed(_) => Ok(if may_exist(observed) {
+        Remote::NotRead | Remote::Listed(_) => Ok(if creation::may_exist(observed) {
             Step::Call(Call::Read(observed.client_id()))
         } else {
             creation::create(observed, fields)
@@ -23,18 +23,6 @@ pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
         Remote::Absent => Ok(creation::create(observed, fields)),
         Remote::Shown(_) | Remote::JustCreated => secret_of_existing(observed),
     }
-}
-
-/// An app whose id was claimed before, or whose create was refused, is looked for before it is created.
-fn may_exist(observed: &Observed) -> bool {
-    let is_claimed_now = match observed.claim {
-        ClaimProgress::Recorded(ClaimOrigin::New | ClaimOrigin::Adopted) => true,
-        ClaimProgress::Recorded(ClaimOrigin::Created | ClaimOrigin::Restored)
-        | ClaimProgress::Unchanged
-        | ClaimProgress::TakenBack => false,
-    };
-    let was_claimed = holds_claim(observed) && !is_claimed_now;
-    was_claimed || matches!(observed.creation, Creation::Refused(_))
 }
 
 fn secret_of_existing(observed: &Observed) -> Result<Step, Blocked> {

@@ -1,8 +1,11 @@
 //! The creation of an app: what it is created with, and what follows when the API refuses.
 
 use super::fixture::*;
-use crate::crd::OrgOAuthApp;
-use crate::decide::{Call, Creation, IdOwner, ListCheck, Observed, Remote, SecretWriteProgress, Step, decide};
+use crate::claim::ApiAddress;
+use crate::crd::{Api, OrgOAuthApp};
+use crate::decide::{
+    Call, Creation, IdOwner, ListCheck, Observed, PendingProgress, Remote, SecretWriteProgress, Step, decide,
+};
 use crate::iam::{self, ClientId, NewApp};
 use crate::outcome::{Outcome, Retry};
 use crate::reason::Reason;
@@ -60,6 +63,20 @@ fn kubernetes_is_asked_whether_it_takes_the_secret_before_the_api_hears_of_the_a
     for known in [SecretWriteProgress::Accepted, SecretWriteProgress::Written, SecretWriteProgress::Overridden] {
         assert_step(observe(app(json!({})), free, |observed| observed.secret_write = known), create(None));
     }
+}
+
+#[test]
+fn an_api_that_issues_no_secrets_gets_one_that_is_durable_before_and_is_not_asked_whether_the_app_exists() {
+    let observing = |remembered: PendingProgress, secrets: &dyn Fn(&OrgOAuthApp) -> Secrets| {
+        let app = app(json!({"spec": {"allowedScopes": {"generalScopes": ["user"]}}}));
+        observe(app, secrets, |observed| {
+            connect(observed, access(ApiAddress::new(Api::IdentityBroker, "https://iam.example.com", &[]), true));
+            observed.record_progress(&secret("next"), remembered);
+        })
+    };
+    assert_step(observing(PendingProgress::NotSent, &free), stage(RotationMode::Create, "generated"));
+    assert_step(observing(PendingProgress::NotSent, &staged_before_create), create(Some("next")));
+    assert_step(observing(PendingProgress::MaybeSent, &staged_before_create), read());
 }
 
 #[test]
