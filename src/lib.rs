@@ -1,5 +1,5 @@
-//! A Kubernetes operator that turns `OrgOAuthApp` resources into organization OAuth apps of VMware Cloud Services or
-//! VMware Cloud Partner Navigator. A reconciliation observes, decides (pure), performs and reports.
+//! A Kubernetes operator that turns `OrgOAuthApp` resources into OAuth apps of VMware Cloud Services, VMware Cloud
+//! Partner Navigator or the VCF Identity Broker. A reconciliation observes, decides (pure), performs and reports.
 //!
 //! What is reconciled when:
 //! - [`controller`]: the two controllers, their watches, and the limits of concurrent reconciliations

@@ -121,7 +121,7 @@ reasons! {
         "The API has a new client secret, which is in the Secret; the previous one stays valid until `status.rotation.previousExpiresAt`.",
         "Restart what reads the Secret only at its start; `status.rotation.staleConsumers` names the pods that still hold an earlier client secret.";
     PreviousRetired: Event, Normal,
-        "The overlap of the last rotation was ended early, as requested: only the current client secret is valid.",
+        "The overlap of the last rotation was ended early, by request or before a requested rotation: only the current client secret is valid.",
         "Restart what still uses an earlier client secret.";
     PreviousNotRetired: Event, Warning,
         "The overlap of the last rotation was to be ended early, and the API refused that, or has no such operation. The previous client secret stays valid until `status.rotation.previousExpiresAt`.",

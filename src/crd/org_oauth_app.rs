@@ -79,14 +79,14 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The name that the console shows: letters, digits, spaces and any of - _ . ` ' : @ & , If omitted, the app is
-    /// created with the name of this resource, and the name is not managed. The limit of 256 characters is the
-    /// operator's; the API documents none.
+    /// created with the name of this resource, with IdentityBroker without one, and the name is not managed. The limit
+    /// of 256 characters is the operator's; the API documents none.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[\\p{L}\\p{M}\\p{N} \\-_.`\':@&,]+$') && self.trim() != ''").message("displayName consists of letters, digits, spaces and any of - _ . ` ' : @ & ,"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// What the app is for, as the console shows it. If omitted, the app is created with `namespace/name` of this
-    /// resource, and the description is not managed. The limit of 4096 characters is the operator's; the API
+    /// resource, with IdentityBroker without one, and the description is not managed. The limit of 4096 characters is the operator's; the API
     /// documents none.
     #[schemars(length(max = 4096))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ pub struct OrgOAuthAppSpec {
     pub grant_types: Option<Vec<GrantType>>,
     /// The scopes that tokens of the app may carry at most; may be `{}`. They limit and do not grant: a token carries
     /// a role of `roles` only if it is allowed here too. If omitted, the app is created with `{}`, and its scopes are
-    /// not managed.
+    /// not managed. IdentityBroker requires a general scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_scopes: Option<AllowedScopes>,
     /// Lifetime of access tokens, in seconds. Defaults to what the API chooses; CloudServices documents 10 minutes.

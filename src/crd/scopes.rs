@@ -1,5 +1,5 @@
-//! `allowedScopes` as both APIs document it: what a token of the app may carry at most.
-//! The union of both flavors; fields that an API lacks are refused in status.
+//! `allowedScopes` as the APIs document it: what a token of the app may carry at most.
+//! The union of all flavors; fields that an API lacks are refused in status.
 
 use super::size;
 use kube::KubeSchema;

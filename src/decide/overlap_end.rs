@@ -3,7 +3,7 @@
 
 use super::model::{Observed, OverlapEnd, Validity};
 use super::resource::retire_requested;
-use super::schedule::{is_requested, min_interval_end, previous_is_valid};
+use super::schedule::{can_end_overlap, is_requested, min_interval_end, previous_is_valid};
 use super::step::{Call, Step};
 use super::verification::verify;
 use crate::secret::SecretContents;
@@ -24,8 +24,7 @@ pub fn step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
 
 /// A rotation is requested, and waits for nothing but the end of the previous secret.
 fn is_in_the_way(observed: &Observed, contents: &SecretContents) -> bool {
-    let is_offered = observed.desired.as_ref().is_ok_and(|fields| fields.api_ends_rotations());
-    is_offered && is_requested(&observed.app, contents) && min_interval_end(observed, contents).is_none()
+    can_end_overlap(observed) && is_requested(&observed.app, contents) && min_interval_end(observed, contents).is_none()
 }
 
 fn can_be_ended(observed: &Observed, contents: &SecretContents) -> bool {

@@ -6,6 +6,7 @@ use super::resource::{DEFAULT_OVERLAP, is_public, overlap_of};
 use super::time::add;
 use crate::backoff::fraction;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED, RotationStatus};
+use crate::iam::app_fields::Fields;
 use crate::secret::SecretContents;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -40,6 +41,12 @@ pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Ti
         Some(recorded) => Some(recorded),
         None => Some(previous.expires_at.min(latest_end(observed, contents)?)),
     }
+}
+
+/// Whether the API ends an overlap on request, as far as is known.
+pub fn can_end_overlap(observed: &Observed) -> bool {
+    let is_offered = observed.desired.as_ref().is_ok_and(Fields::api_ends_rotations);
+    is_offered && observed.overlap_end != OverlapEnd::Refused
 }
 
 fn has_ended_early(observed: &Observed, contents: &SecretContents) -> bool {
@@ -100,7 +107,8 @@ pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.
-    if previous_is_valid(observed, contents) && !contents.is_edited(&observed.app) {
+    let waits_for_previous = previous_is_valid(observed, contents) && !can_end_overlap(observed);
+    if waits_for_previous && !contents.is_edited(&observed.app) {
         Some(RotationWaits::ForPrevious)
     } else {
         min_interval_end(observed, contents).map(|_| RotationWaits::ForMinInterval)

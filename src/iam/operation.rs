@@ -1,11 +1,11 @@
-//! The operations of both APIs, in one table: in words for messages, and as labels of metrics, traces and log fields.
+//! The operations of the APIs, in one table: in words for messages, and as labels of metrics, traces and log fields.
 
 use std::fmt;
 
 /// Each operation with its label and its words.
 macro_rules! operations {
     ($($(#[$doc:meta])+ $variant:ident: $label:literal, $words:literal;)+) => {
-        /// An operation of the two APIs.
+        /// An operation of an API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Operation { $($(#[$doc])+ $variant,)+ }
 

@@ -1,4 +1,4 @@
-//! The lists of both APIs end in every way that the documentation and other clients know of.
+//! The lists of the APIs end in every way that the documentation and other clients know of.
 //! Each list is read to its last entry, in no more calls than that takes.
 
 use crate::env::{ALL, BOTH, CPN, CSP, TestEnv, app, id, org};

@@ -1,4 +1,4 @@
-//! Every operation in both APIs, as the simulator's own reading of the documentation allows it.
+//! Every operation in each API, as the simulator's own reading of the documentation allows it.
 //! The simulator refuses whatever is not documented, so a success proves the request's form.
 
 use crate::env::{ALL, BROKER, CPN, CSP, TestEnv, app, id, least, map, org};

@@ -4,7 +4,10 @@ use super::fixture::*;
 use crate::claim::ApiAddress;
 use crate::crd::{Api, OrgOAuthApp, RETIRE_REQUESTED, ROTATE_REQUESTED};
 use crate::decide::plan::Planned;
-use crate::decide::{Access, Observed, OverlapEnd, RotationWrite, handled_retire_request, previous_end};
+use crate::decide::{
+    Access, Observed, OverlapEnd, RotationWaits, RotationWrite, handled_retire_request, previous_end,
+    requested_rotation_waits,
+};
 use crate::iam::Verification;
 use crate::secret::{RotationMode, SecretContents};
 use serde_json::json;
@@ -47,7 +50,7 @@ fn a_requested_end_is_sent_once_the_current_secret_is_known_to_be_valid() {
 fn after_the_end_the_previous_secret_is_forgotten() {
     let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
     observed.overlap_end = OverlapEnd::Ended(observed.contents().previous.clone());
-    assert_eq!(previous_end(&observed, &observed.contents()), None);
+    assert_eq!(previous_end(&observed, observed.contents()), None);
     assert_eq!(handled_retire_request(&observed), Some("1".into()));
     assert_step(observed, write_rotation(RotationWrite::Cleared, |contents| contents.previous = None));
 }
@@ -56,7 +59,7 @@ fn after_the_end_the_previous_secret_is_forgotten() {
 fn a_refused_end_leaves_the_overlap_as_it_is() {
     let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
     observed.overlap_end = OverlapEnd::Refused;
-    assert_eq!(previous_end(&observed, &observed.contents()), Some(at(12)));
+    assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));
     assert_step(observed, overlap_goes_on());
 }
 
@@ -92,7 +95,17 @@ fn the_overlap_of_the_next_rotation_is_not_taken_for_the_one_that_was_ended() {
     observed.overlap_end = OverlapEnd::Ended(observed.contents().previous.clone());
     let next = SecretContents { previous: previous("current", at(40)), revision: 2, ..observed.contents().clone() };
     observed.hold(holding(&observed.app, &next));
-    assert_eq!(previous_end(&observed, &observed.contents()), Some(at(40)));
+    assert_eq!(previous_end(&observed, observed.contents()), Some(at(40)));
+}
+
+#[test]
+fn a_requested_rotation_that_waits_for_a_minute_only_does_not_say_that_it_waits_for_the_previous_secret() {
+    let just_rotated = |app: &OrgOAuthApp| {
+        let contents = SecretContents { previous: previous("before", at(12)), ..contents(app) };
+        holding(app, &SecretContents { revision: 2, rotated_at: Some(before(at(2), 10)), ..contents })
+    };
+    let observed = observe(requesting(ROTATE_REQUESTED), |_| just_rotated(&app(synced())), accepted);
+    assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForMinInterval));
 }
 
 #[test]

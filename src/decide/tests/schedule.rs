@@ -222,6 +222,7 @@ fn a_request_waits_for_nothing_once_it_is_on_its_way_or_fulfilled() {
     let secrets = on_its_way(&app(synced()));
     assert_eq!(requested_rotation_waits(&observe(app(asked("1")), |_| secrets, nothing)), None);
     let waiting = with_previous(&app(synced()));
-    let waits = requested_rotation_waits(&observe(app(asked("1")), |_| waiting, nothing));
+    let refused = |observed: &mut Observed| observed.overlap_end = OverlapEnd::Refused;
+    let waits = requested_rotation_waits(&observe(app(asked("1")), |_| waiting, refused));
     assert_eq!(waits, Some(RotationWaits::ForPrevious));
 }

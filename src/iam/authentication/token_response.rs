@@ -9,12 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
-/// For a token without a lifetime: a sixth of what both APIs are seen to give. [app-catalog]
+/// For a token without a lifetime: a sixth of what Cloud Services is seen to give. [app-catalog]
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// After a wrong lifetime credentials are read again within a day.
 const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// Reads the token, under either API's names. [auth-apitok, cpn-accesstoken]
+/// Reads the token, under each API's name. [auth-apitok, cpn-accesstoken]
 pub fn read(answer: &Answer) -> Result<TokenResponse, Error> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let token = ["access_token", "accessToken"].iter().find_map(|name| body.get(name)?.as_str());

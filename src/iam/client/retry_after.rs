@@ -1,4 +1,4 @@
-//! The time that a 429 asks to wait, from its `Retry-After` header. No statement of either API about the header was found, so both
+//! The time that a 429 asks to wait, from its `Retry-After` header. No statement of an API about the header was found, so both
 //! forms of HTTP are read, within bounds. (undocumented)
 
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};

@@ -1,4 +1,4 @@
-//! Apps from creation to deletion in both APIs.
+//! Apps from creation to deletion in each API.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

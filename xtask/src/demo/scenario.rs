@@ -56,10 +56,13 @@ const IDENTITY_BROKER: Target = Target {
 };
 
 /// The annotations that request a rotation and the end of its overlap, and how status says that it was done.
-const REQUESTS: [(&str, fn(&OrgOAuthAppStatus) -> bool); 2] = [
+const REQUESTS: [(&str, IsHandled); 2] = [
     (ROTATE_REQUESTED, |status| status.last_handled_rotate_at.as_deref() == Some("now")),
     (RETIRE_REQUESTED, |status| status.last_handled_retire_at.as_deref() == Some("now")),
 ];
+
+/// Whether status says that the present request was handled.
+type IsHandled = fn(&OrgOAuthAppStatus) -> bool;
 
 /// The ConfigMap with the certificate authority of the vCenter, in its example.
 const VCENTER_AUTHORITY: &str = "vcenter-ca";

@@ -117,7 +117,7 @@ fn not_whole_minutes(name: &str, seconds: i32) -> Option<String> {
 /// The whole minutes before and after, if it is none itself.
 fn nearest_minutes(seconds: u64) -> Option<impl Iterator<Item = u64>> {
     let minutes = seconds / MINUTE;
-    (seconds % MINUTE > 0).then(|| [minutes, minutes + 1].into_iter().filter(|minutes| *minutes > 0))
+    (!seconds.is_multiple_of(MINUTE)).then(|| [minutes, minutes + 1].into_iter().filter(|minutes| *minutes > 0))
 }
 
 /// A request for a client must have a scope. [vib-client]
