@@ -7,11 +7,11 @@ use k8s_openapi::jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use std::time::{Duration, Instant};
 
 /// Delays are up to this part shorter or longer. Verifications of a secret use it one-sided: up to this part shorter.
-pub const SPREAD: f64 = 0.2;
+pub(crate) const SPREAD: f64 = 0.2;
 
 /// How long to wait after a reconciliation. `attempts` counts those that ended alike without a break, from 0;
 /// `random` lies in 0..1 and spreads the delay by ±20 %. `now` and `time` are the same moment.
-pub fn delay(
+pub(crate) fn delay(
     outcome: &Outcome,
     resync: Duration,
     attempts: u32,
@@ -35,12 +35,12 @@ pub fn delay(
 /// How long a process may wait with the first reconciliation of a settled resource. The time of the last one is
 /// unknown, so the delay is random within the interval; with a fixed delay, frequent restarts would keep a late resource from ever
 /// being reconciled.
-pub fn first_delay(interval: Duration, deadline: Option<Timestamp>, random: f64, now: Timestamp) -> Duration {
+pub(crate) fn first_delay(interval: Duration, deadline: Option<Timestamp>, random: f64, now: Timestamp) -> Duration {
     interval.mul_f64(random).min(deadline.map_or(Duration::MAX, |at| until(at, now)))
 }
 
 /// The delay after a failed request to Kubernetes.
-pub fn cluster_delay(attempts: u32, random: f64) -> Duration {
+pub(crate) fn cluster_delay(attempts: u32, random: f64) -> Duration {
     spread(grown(Pace::Fast, attempts), random)
 }
 
@@ -62,7 +62,7 @@ fn spread(delay: Duration, random: f64) -> Duration {
 
 /// A number in 0..1 that depends on the text only, in every process and release: FNV-1a, since the hash of the standard library
 /// may change between versions.
-pub fn fraction(of: &str) -> f64 {
+pub(crate) fn fraction(of: &str) -> f64 {
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     (of.bytes().fold(0xcbf2_9ce4_8422_2325, hash) % 1000) as f64 / 1000.0
 }

@@ -36,7 +36,7 @@ use watches::Shared;
 
 /// The settings of the controllers of a process.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Closed once this process may do nothing any more.
     pub guard: LeadershipGuard,
     /// The name of this process, which no other one has.
@@ -53,7 +53,7 @@ pub struct Settings {
 
 /// Runs until `shutdown`, then ends when the reconciliations in progress have ended. Calls `synced` when all watches have
 /// provided their first list.
-pub async fn run(
+pub(crate) async fn run(
     client: Client,
     settings: Settings,
     claim_key: ClaimKey,

@@ -5,8 +5,8 @@ mod allowed;
 mod redirect;
 mod wanted;
 
-pub use allowed::Refusal;
-pub use wanted::{Asked, Wanted, wanted};
+pub(crate) use allowed::Refusal;
+pub(crate) use wanted::{Wanted, wanted};
 
 use crate::crd::{
     Allow, Grant, LabelOperator, LabelRequirement, LabelSelector, NamespaceGrant, NamespacesFrom, OrgGrant, OrgsFrom,
@@ -16,11 +16,11 @@ use kube::core::{Expression, Selector, SelectorExt};
 use std::collections::BTreeMap;
 
 /// Labels of a namespace.
-pub type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Where a resource belongs.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// The labels of its namespace.
@@ -31,7 +31,7 @@ pub struct Place<'a> {
 
 /// Whether the grants of a connection cover a resource and allow what it requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// One grant allows everything that is asked for.
     Allowed {
         /// Whether such a grant also allows to take over apps that exist already.
@@ -44,12 +44,12 @@ pub enum Decision {
 }
 
 /// Whether the answer depends on the labels of the namespace.
-pub fn ask_for_labels(grants: &[Grant]) -> bool {
+pub(crate) fn ask_for_labels(grants: &[Grant]) -> bool {
     grants.iter().any(|grant| grant.namespaces.from == NamespacesFrom::Selector)
 }
 
 /// Whether one grant covers the resource and allows all that it wants; grants do not add up.
-pub fn check(grants: &[Grant], place: &Place<'_>, wanted: &[Wanted<'_>]) -> Decision {
+pub(crate) fn check(grants: &[Grant], place: &Place<'_>, wanted: &[Wanted<'_>]) -> Decision {
     let absent = Allow::default();
     let covering = grants.iter().filter(|grant| covers(grant, place));
     let judged = covering.map(|grant| {

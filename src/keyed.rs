@@ -11,7 +11,7 @@ type Map<K, V> = Arc<Mutex<HashMap<K, Arc<V>>>>;
 
 /// The values that are in use.
 #[derive(Debug)]
-pub struct Keyed<K: Eq + Hash, V>(Map<K, V>);
+pub(crate) struct Keyed<K: Eq + Hash, V>(Map<K, V>);
 
 impl<K: Eq + Hash, V> Default for Keyed<K, V> {
     fn default() -> Self {
@@ -21,7 +21,7 @@ impl<K: Eq + Hash, V> Default for Keyed<K, V> {
 
 /// One value in use; it goes from the map when the last user drops it.
 #[derive(Debug)]
-pub struct InUse<K: Eq + Hash, V> {
+pub(crate) struct InUse<K: Eq + Hash, V> {
     map: Map<K, V>,
     key: K,
     value: Arc<V>,
@@ -29,19 +29,14 @@ pub struct InUse<K: Eq + Hash, V> {
 
 impl<K: Eq + Hash + Clone, V> Keyed<K, V> {
     /// The value that all users of this key share; the first one makes it.
-    pub fn get(&self, key: K, make: impl FnOnce() -> V) -> InUse<K, V> {
+    pub(crate) fn get(&self, key: K, make: impl FnOnce() -> V) -> InUse<K, V> {
         let value = lock(&self.0).entry(key.clone()).or_insert_with(|| Arc::new(make())).clone();
         InUse { map: self.0.clone(), key, value }
     }
 
-    /// How many keys are in use.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         lock(&self.0).len()
-    }
-
-    /// Whether nothing is in use.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -72,7 +67,7 @@ fn lock<K, V>(map: &Map<K, V>) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
 }
 
 /// Stands for a value in little memory.
-pub fn fingerprint(value: impl Hash) -> u64 {
+pub(crate) fn fingerprint(value: impl Hash) -> u64 {
     let mut hash = DefaultHasher::new();
     value.hash(&mut hash);
     hash.finish()
@@ -83,7 +78,7 @@ const FEW: usize = 64;
 
 /// A map that forgets what is no longer of use, so often that it is at most twice as large as it must be.
 #[derive(Debug)]
-pub struct PrunedMap<K, V> {
+pub(crate) struct PrunedMap<K, V> {
     entries: HashMap<K, V>,
     prune_at: usize,
 }
@@ -96,7 +91,7 @@ impl<K, V> Default for PrunedMap<K, V> {
 
 impl<K: Eq + Hash, V> PrunedMap<K, V> {
     /// The value of this key, if it was not forgotten.
-    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -104,7 +99,12 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
     }
 
     /// The value of this key, made if need be; then what is not `of_use` may be forgotten before.
-    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V, of_use: impl Fn(&K, &V) -> bool) -> &mut V {
+    pub(crate) fn get_or_insert_with(
+        &mut self,
+        key: K,
+        make: impl FnOnce() -> V,
+        of_use: impl Fn(&K, &V) -> bool,
+    ) -> &mut V {
         if self.entries.len() >= self.prune_at && !self.entries.contains_key(&key) {
             self.retain(of_use);
         }
@@ -112,7 +112,7 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
     }
 
     /// Keeps this value under the key; then what is not `of_use` may be forgotten before.
-    pub fn insert(&mut self, key: K, value: V, of_use: impl Fn(&K, &V) -> bool) {
+    pub(crate) fn insert(&mut self, key: K, value: V, of_use: impl Fn(&K, &V) -> bool) {
         if self.entries.len() >= self.prune_at && !self.entries.contains_key(&key) {
             self.retain(of_use);
         }
@@ -120,7 +120,7 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
     }
 
     /// The value of this key, to change it.
-    pub fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    pub(crate) fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
@@ -128,7 +128,7 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
     }
 
     /// Forgets the value of this key.
-    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub(crate) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -136,25 +136,20 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
     }
 
     /// Keeps only what is of use.
-    pub fn retain(&mut self, of_use: impl Fn(&K, &V) -> bool) {
+    pub(crate) fn retain(&mut self, of_use: impl Fn(&K, &V) -> bool) {
         self.entries.retain(|key, value| of_use(key, value));
         self.prune_at = (2 * self.entries.len()).max(FEW);
         self.entries.shrink_to(self.prune_at);
     }
 
     /// All entries, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter()
     }
 
-    /// How many entries there are.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 }
 
@@ -192,6 +187,6 @@ mod tests {
         drop(one);
         assert_eq!(*values.get(1, || 30), 10, "still in use");
         drop(two);
-        assert!(values.is_empty());
+        assert_eq!(values.len(), 0);
     }
 }

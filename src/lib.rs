@@ -33,32 +33,34 @@
 //! A tag such as `[csp-struct]` names a source of the vendor's documentation, and `(undocumented)` an assumption without one:
 //! `docs/api.md` lists them.
 
-pub mod backoff;
+#![allow(rustdoc::private_intra_doc_links, reason = "the map above is for readers of the source")]
+
+mod backoff;
 pub mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod connections;
 pub mod consumers;
-pub mod controller;
+mod controller;
 pub mod crd;
 pub mod decide;
 pub mod fair_queue;
-pub mod grants;
+mod grants;
 pub mod iam;
-pub mod keyed;
+mod keyed;
 pub mod lease;
 pub mod log;
 pub mod metrics;
 pub mod outcome;
-pub mod panics;
-pub mod readiness;
+mod panics;
+mod readiness;
 pub mod reason;
 pub mod reconcile;
 pub mod run;
 pub mod secret;
-pub mod secret_value;
-pub mod server;
+mod secret_value;
+mod server;
 pub mod status;
-pub mod template;
-pub mod text;
+mod template;
+mod text;
 pub mod traces;

@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Logs each panic from now on.
-pub fn install_hook() {
+pub(crate) fn install_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = place(panic);
         tracing::error!(place, "the operator failed; this is a bug, please report it");
@@ -18,7 +18,7 @@ pub fn install_hook() {
 }
 
 /// The location of the panic that was just caught on this thread.
-pub fn last_location() -> String {
+pub(crate) fn last_location() -> String {
     LAST.take().unwrap_or_else(|| "an unknown place".into())
 }
 

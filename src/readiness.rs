@@ -14,7 +14,7 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Shared between the HTTP endpoint and the process.
 #[derive(Clone)]
-pub struct Readiness(Arc<State>);
+pub(crate) struct Readiness(Arc<State>);
 
 struct State {
     client: Client,
@@ -25,18 +25,18 @@ struct State {
 
 impl Readiness {
     /// Not ready yet.
-    pub fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self(Arc::new(State { client, set: AtomicBool::new(false), asked: Mutex::default() }))
     }
 
     /// Sets whether the process has what it needs.
-    pub fn set(&self, ready: bool) {
+    pub(crate) fn set(&self, ready: bool) {
         self.0.set.store(ready, Ordering::Relaxed);
     }
 
     /// # Errors
     /// Why it is not ready.
-    pub async fn check(&self) -> Result<(), &'static str> {
+    pub(crate) async fn check(&self) -> Result<(), &'static str> {
         if !self.0.set.load(Ordering::Relaxed) {
             return Err("not ready");
         }

@@ -5,13 +5,13 @@ use std::fmt;
 
 /// The longest client id or client secret, in bytes. The longest of either that any of the APIs documents is 256
 /// characters. [csp-create] (undocumented for secrets)
-pub const CREDENTIAL: usize = 1 << 10;
+pub(crate) const CREDENTIAL: usize = 1 << 10;
 /// The longest API token or access token, in bytes; most servers take no more than that in a header. (undocumented)
-pub const TOKEN: usize = 16 << 10;
+pub(crate) const TOKEN: usize = 16 << 10;
 
 /// Why a value cannot be used, to be read after the name of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidValue {
+pub(crate) enum InvalidValue {
     /// Nothing, or a line break only.
     Empty,
     /// Not UTF-8.
@@ -38,7 +38,7 @@ impl fmt::Display for InvalidValue {
 impl std::error::Error for InvalidValue {}
 
 /// The text of a value, without the one line break that editors and `echo` leave at its end. Nothing else is trimmed.
-pub fn read(value: &[u8], most_bytes: usize) -> Result<&str, InvalidValue> {
+pub(crate) fn read(value: &[u8], most_bytes: usize) -> Result<&str, InvalidValue> {
     let value = value.strip_suffix(b"\n").map_or(value, |line| line.strip_suffix(b"\r").unwrap_or(line));
     if value.len() > most_bytes {
         return Err(InvalidValue::TooLong(most_bytes));
@@ -48,7 +48,7 @@ pub fn read(value: &[u8], most_bytes: usize) -> Result<&str, InvalidValue> {
 }
 
 /// Whether a text can be used as it is.
-pub fn check(text: &str, most_bytes: usize) -> Result<(), InvalidValue> {
+pub(crate) fn check(text: &str, most_bytes: usize) -> Result<(), InvalidValue> {
     match text {
         "" => Err(InvalidValue::Empty),
         text if text.len() > most_bytes => Err(InvalidValue::TooLong(most_bytes)),

@@ -49,7 +49,7 @@ type Answer = Response<http_body_util::Full<Bytes>>;
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metrics>) -> io::Result<()> {
+pub(crate) async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metrics>) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
     let answer = move |request: Request<Incoming>| {

@@ -3,7 +3,7 @@
 
 mod parse;
 
-pub use parse::Template;
+pub(crate) use parse::Template;
 
 use crate::iam::{ClientId, ClientSecret, OrgId};
 use base64::display::Base64Display;
@@ -17,7 +17,7 @@ use url::form_urlencoded;
 const LONGEST: usize = 64 << 10;
 
 /// What templates can use.
-pub struct Values<'a> {
+pub(crate) struct Values<'a> {
     /// The app's client id.
     pub client_id: &'a ClientId,
     /// Its secret; none for a public client.

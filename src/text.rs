@@ -9,7 +9,7 @@ const ELLIPSIS: char = '…';
 
 /// The text without control characters, format characters (Unicode category Cf, which includes those that change the direction
 /// of writing) and repeated white space, at most `max_bytes` long. A truncated text ends with `…` where that fits.
-pub fn clean(text: &str, max_bytes: usize) -> String {
+pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(max_bytes));
     let mut space = false;
     for character in text.chars() {
@@ -29,12 +29,12 @@ pub fn clean(text: &str, max_bytes: usize) -> String {
 }
 
 /// White space, or a control character, which separates words too.
-pub fn is_space(character: char) -> bool {
+pub(crate) fn is_space(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
 /// An invisible character that changes how others are displayed.
-pub fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     !character.is_ascii() && CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format
 }
 

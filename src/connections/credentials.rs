@@ -36,7 +36,7 @@ enum Form {
 
 impl CredentialLocation {
     /// As `spec.credentials` names it.
-    pub fn of(connection: &IamConnection, tenant: Option<String>) -> Result<Self, InvalidError> {
+    pub(super) fn of(connection: &IamConnection, tenant: Option<String>) -> Result<Self, InvalidError> {
         let credentials = &connection.spec.credentials;
         let form = match (credentials.api_token.clone(), credentials.client_credentials.clone()) {
             (Some(token), None) => Form::ApiToken(token.secret_ref),
@@ -46,11 +46,11 @@ impl CredentialLocation {
         Ok(Self { tenant, form })
     }
 
-    pub fn tenant(&self) -> Option<&str> {
+    pub(super) fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    pub fn kind(&self) -> CredentialsKind {
+    pub(super) fn kind(&self) -> CredentialsKind {
         match &self.form {
             Form::ApiToken(_) => CredentialsKind::ApiToken,
             Form::Client(_) => CredentialsKind::ClientCredentials,
@@ -148,12 +148,12 @@ pub(super) struct SecretReader {
 }
 
 impl SecretReader {
-    pub fn new(client: Client, namespace: String) -> Self {
+    pub(super) fn new(client: Client, namespace: String) -> Self {
         Self { client, namespace }
     }
 
     /// PEM certificates.
-    pub async fn ca_bundle(&self, bundle: &CaBundle) -> Result<Vec<u8>, ReadError> {
+    pub(super) async fn ca_bundle(&self, bundle: &CaBundle) -> Result<Vec<u8>, ReadError> {
         match (&bundle.config_map_ref, &bundle.secret_ref) {
             (Some(reference), None) => {
                 let object = ObjectName::new::<ConfigMap>(&self.namespace, &reference.name);
@@ -171,7 +171,7 @@ impl SecretReader {
     }
 
     /// The credentials as they are now.
-    pub async fn credentials(&self, location: &CredentialLocation) -> Result<LoadedCredentials, ReadError> {
+    pub(super) async fn credentials(&self, location: &CredentialLocation) -> Result<LoadedCredentials, ReadError> {
         let namespace = location.tenant().unwrap_or(&self.namespace);
         let object = ObjectName::new::<Secret>(namespace, location.secret_name());
         let found = self.read(&object).await?;

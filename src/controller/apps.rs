@@ -122,7 +122,7 @@ async fn reconcile(cached: Arc<CachedApp>, context: Arc<Context>) -> Result<Acti
 }
 
 impl Context {
-    pub fn new(operator: Arc<Operator<Kubernetes, WatchedConnections>>, rechecks: RecheckRequests) -> Self {
+    pub(super) fn new(operator: Arc<Operator<Kubernetes, WatchedConnections>>, rechecks: RecheckRequests) -> Self {
         let concurrency = ConcurrencyLimits::default();
         let changes = ChangeLimit::default();
         let attempts = Attempts::default();

@@ -10,7 +10,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(7200);
 
 /// By the uid of the resource.
 #[derive(Debug, Default)]
-pub struct Attempts(Mutex<PrunedMap<String, Last>>);
+pub(super) struct Attempts(Mutex<PrunedMap<String, Last>>);
 
 #[derive(Debug)]
 struct Last {
@@ -21,12 +21,12 @@ struct Last {
 
 impl Attempts {
     /// Resets the count, since one succeeded.
-    pub fn forget(&self, uid: &str) {
+    pub(super) fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
     /// Counts one that ended so, and returns how many ended alike before it.
-    pub fn record_attempt(&self, uid: String, ending: &'static str, now: Instant) -> u32 {
+    pub(super) fn record_attempt(&self, uid: String, ending: &'static str, now: Instant) -> u32 {
         let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = |_: &String, last: &Last| last.at + FORGOTTEN_AFTER > now;
         let last = attempts.get_or_insert_with(uid, || Last { ending, count: 0, at: now }, recent);

@@ -11,7 +11,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The last changes, by a hash of the resource's uid.
 #[derive(Debug, Default)]
-pub struct ChangeLimit(Mutex<PrunedMap<u64, Accepted>>);
+pub(super) struct ChangeLimit(Mutex<PrunedMap<u64, Accepted>>);
 
 /// The change that was reconciled last.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ struct Accepted {
 impl ChangeLimit {
     /// How long the resource with this uid has to wait, with `change` as its state. `None` when it may be reconciled, which is then
     /// counted; a reconciliation without a change is not counted and does not wait.
-    pub fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&self, uid: &str, change: impl Hash, now: Instant) -> Option<Duration> {
         let uid = fingerprint(uid);
         let change = fingerprint(change);
         let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +42,7 @@ impl ChangeLimit {
     }
 
     /// The Secret of the resource with this uid changed, which counts like a change of the resource.
-    pub fn mark_changed(&self, uid: &str) {
+    pub(super) fn mark_changed(&self, uid: &str) {
         let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = accepted.get_mut(&fingerprint(uid)) {
             last.secret_changed = true;

@@ -14,7 +14,7 @@ const SLOTS_OF_ORG_PER_REQUEST: usize = 12;
 /// Which reconciliations are limited together: those of a connection, or of one of its organizations. A changed limit counts
 /// for the reconciliations that start from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ConcurrencyKey {
+pub(super) struct ConcurrencyKey {
     connection: String,
     org: Option<String>,
     limit: usize,
@@ -22,11 +22,11 @@ pub struct ConcurrencyKey {
 
 /// The reconciliations that are in progress or wait for a slot.
 #[derive(Debug, Default)]
-pub struct ConcurrencyLimits(Keyed<ConcurrencyKey, FairQueue>);
+pub(super) struct ConcurrencyLimits(Keyed<ConcurrencyKey, FairQueue>);
 
 /// The slots of one reconciliation, released on drop.
 #[derive(Debug)]
-pub struct Slots {
+pub(super) struct Slots {
     _of_org: Slot,
     _of_connection: Slot,
 }
@@ -112,6 +112,6 @@ mod tests {
             assert_eq!(limits.0.len(), 2);
             drop(slots);
         }
-        assert!(limits.0.is_empty());
+        assert_eq!(limits.0.len(), 0);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Each after the delay that `delay` returns when it is found.
-pub fn delayed<T>(found: impl Stream<Item = T>, delay: impl Fn(&T) -> Duration) -> impl Stream<Item = T> {
+pub(super) fn delayed<T>(found: impl Stream<Item = T>, delay: impl Fn(&T) -> Duration) -> impl Stream<Item = T> {
     let wait = move |app| {
         let delay = delay(&app);
         async move {

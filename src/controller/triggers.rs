@@ -16,7 +16,7 @@ const MIN_READY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// A change that resources other than the changed object depend on.
 #[derive(Clone, Debug)]
-pub enum Trigger {
+pub(super) enum Trigger {
     /// The spec of the connection of that name changed, or the connection is gone.
     Connection(String),
     /// The connection of that name became Ready.
@@ -28,10 +28,10 @@ pub enum Trigger {
 }
 
 /// The controllers that receive triggers.
-pub type Subscribers = Vec<UnboundedSender<Trigger>>;
+pub(super) type Subscribers = Vec<UnboundedSender<Trigger>>;
 
 /// Sends a trigger to all of them.
-pub fn notify(subscribers: &Subscribers, trigger: &Trigger) {
+pub(super) fn notify(subscribers: &Subscribers, trigger: &Trigger) {
     for subscriber in subscribers {
         // A controller that has ended receives nothing.
         subscriber.unbounded_send(trigger.clone()).ok();
@@ -39,18 +39,18 @@ pub fn notify(subscribers: &Subscribers, trigger: &Trigger) {
 }
 
 /// Finds the resources of one scope that a trigger affects.
-pub struct AffectedApps {
+pub(super) struct AffectedApps {
     apps: Store<CachedApp>,
     /// By connection, when the resources that waited for it were last reconciled because it became Ready.
     triggered: PrunedMap<String, Instant>,
 }
 
 impl AffectedApps {
-    pub fn new(apps: Store<CachedApp>) -> Self {
+    pub(super) fn new(apps: Store<CachedApp>) -> Self {
         Self { apps, triggered: PrunedMap::default() }
     }
 
-    pub fn by(&mut self, trigger: &Trigger, now: Instant) -> Vec<Arc<CachedApp>> {
+    pub(super) fn by(&mut self, trigger: &Trigger, now: Instant) -> Vec<Arc<CachedApp>> {
         match trigger {
             Trigger::Connection(name) => self.filter(|app| app.spec.connection_ref.name == *name),
             Trigger::Namespace(name) => self.filter(|app| app.metadata.namespace.as_ref() == Some(name)),

@@ -17,7 +17,7 @@ use serde_json::json;
 
 /// A report about an object.
 #[derive(Clone, Debug, PartialEq)]
-pub enum WatchReport {
+pub(super) enum WatchReport {
     /// The object cannot be read.
     Unreadable {
         /// The object.
@@ -38,7 +38,7 @@ pub enum WatchReport {
 
 impl WatchReport {
     /// An object of this kind cannot be read.
-    pub fn unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) -> Self {
+    pub(super) fn unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) -> Self {
         Self::Unreadable {
             regarding: unreadable.object_ref::<K>(),
             error: unreadable.error.clone(),
@@ -49,17 +49,21 @@ impl WatchReport {
 
 /// Sends reports to [`publish_all`].
 #[derive(Clone)]
-pub struct Reporter(pub UnboundedSender<WatchReport>);
+pub(super) struct Reporter(pub UnboundedSender<WatchReport>);
 
 impl Reporter {
-    pub fn report(&self, report: WatchReport) {
+    pub(super) fn report(&self, report: WatchReport) {
         // Nothing is published any more during a shutdown.
         self.0.unbounded_send(report).ok();
     }
 }
 
 /// Publishes all reports, one after the other, so that many of them delay nothing else.
-pub async fn publish_all(kubernetes: &Kubernetes, metrics: &Metrics, mut reports: UnboundedReceiver<WatchReport>) {
+pub(super) async fn publish_all(
+    kubernetes: &Kubernetes,
+    metrics: &Metrics,
+    mut reports: UnboundedReceiver<WatchReport>,
+) {
     while let Some(report) = reports.next().await {
         match report {
             WatchReport::Unreadable { regarding, error, stalled } => {

@@ -5,8 +5,8 @@
 mod apps;
 mod secrets;
 
-pub use apps::{AppRefs, apps, requests};
-pub use secrets::secrets;
+pub(super) use apps::{AppRefs, apps, requests};
+pub(super) use secrets::secrets;
 
 use super::triggers::{Subscribers, Trigger, notify};
 use super::watch_reports::{Reporter, WatchReport};
@@ -31,7 +31,7 @@ const PAGE: u32 = 10;
 
 /// What all watches share.
 #[derive(Clone)]
-pub struct Shared {
+pub(super) struct Shared {
     pub client: Client,
     pub reporter: Reporter,
     pub metrics: Arc<Metrics>,
@@ -39,7 +39,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(client: &Client, reporter: Reporter, metrics: &Arc<Metrics>, claim_key: &ClaimKey) -> Self {
+    pub(super) fn new(client: &Client, reporter: Reporter, metrics: &Arc<Metrics>, claim_key: &ClaimKey) -> Self {
         Self { client: client.clone(), reporter, metrics: metrics.clone(), claim_key: claim_key.clone() }
     }
 
@@ -142,7 +142,7 @@ impl EventHandler<IamConnection> for Connections {
 }
 
 /// The namespaces of that name, or all. The future runs the watch.
-pub fn namespaces(
+pub(super) fn namespaces(
     shared: &Shared,
     name: Option<&str>,
     subscribers: Subscribers,

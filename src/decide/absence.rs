@@ -16,17 +16,17 @@ use std::time::Duration;
 const SECOND_READ_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the API has not shown the app for a while.
-pub fn is_seen_twice(observed: &Observed) -> bool {
+pub(super) fn is_seen_twice(observed: &Observed) -> bool {
     second_read(observed).is_some_and(|at| observed.now >= at)
 }
 
 /// When a second read may confirm that the API does not show the app.
-pub fn second_read(observed: &Observed) -> Option<Timestamp> {
+pub(super) fn second_read(observed: &Observed) -> Option<Timestamp> {
     observed.remembered.absent_since?.checked_add(SECOND_READ_DELAY).ok()
 }
 
 /// The step that confirms that the app is gone, or waits for it; `None` once it is confirmed.
-pub fn confirm(observed: &Observed) -> Option<Step> {
+pub(super) fn confirm(observed: &Observed) -> Option<Step> {
     let (id, contents) = (observed.client_id(), observed.contents());
     // Where a token request can tell, a secret that was staged for the create never replaces one that works.
     if !is_verifiable(&observed.app) && contents.rotated_at.is_some_and(|at| within_api_lag(at, observed.now)) {
@@ -55,7 +55,7 @@ pub fn confirm(observed: &Observed) -> Option<Step> {
 
 /// The step that makes sure that a chosen id is free; `None` once it is. Where no token request can tell afterwards whose an
 /// app is, one false 404 could make an app of others look like one that was created.
-pub fn confirm_free(observed: &Observed) -> Option<Step> {
+pub(super) fn confirm_free(observed: &Observed) -> Option<Step> {
     if is_verifiable(&observed.app) {
         return None;
     }

@@ -17,7 +17,7 @@ use crate::reason::{Blocked, Reason};
 use kube::ResourceExt;
 
 /// What is to be done until the app is ours to change.
-pub fn step(observed: &Observed, _: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     match ownership(observed) {
         Ownership::Ours => Ok(None),
         Ownership::Intended => intended(observed, observed.client_id()),

@@ -15,7 +15,7 @@ pub fn recorded_claim(app: &OrgOAuthApp, key: &ClaimKey) -> Option<SignedClaim> 
 }
 
 /// Whether a claim is on the id that the spec chooses, if it chooses one.
-pub fn fits(app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
+pub(super) fn fits(app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
     app.spec.id.as_ref().is_none_or(|id| *id == claim.client_id)
 }
 

@@ -11,7 +11,7 @@ use crate::secret::{PreviousSecret, SecretContents};
 use k8s_openapi::jiff::Timestamp;
 
 /// The next restart or search, if one is due.
-pub fn step(observed: &Observed, _: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
     let search = || {
         let is_due = next_search(observed, contents).is_some_and(|at| at <= observed.now);
@@ -39,7 +39,7 @@ fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
 }
 
 /// When stale consumers are to be looked for next.
-pub fn next_search(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+pub(super) fn next_search(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let last = observed.remembered.consumers_searched.filter(|(revision, _)| *revision == contents.revision);
     let some_are_stale = stale_consumers(observed).is_some();
     running(observed, contents)?.next_search(last.map(|(_, at)| at), some_are_stale)

@@ -16,7 +16,7 @@ use crate::iam::{self, ClientSecret, NewApp};
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
 /// Only this reconcile has the credentials that the API issued, so they are written first.
-pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
+pub(super) fn publish_issued(observed: &Observed, _: &Fields) -> Next {
     Ok(match &observed.creation {
         Creation::Issued(issued) => {
             let secret = issued.client_secret.clone();
@@ -28,7 +28,7 @@ pub fn publish_issued(observed: &Observed, _: &Fields) -> Next {
 }
 
 /// Creates the app, or says why it was refused.
-pub fn create(observed: &Observed, fields: &Fields) -> Step {
+pub(super) fn create(observed: &Observed, fields: &Fields) -> Step {
     if let Creation::Refused(fault) = &observed.creation {
         return after_refused_create(observed, fault);
     }
@@ -55,7 +55,7 @@ pub fn may_exist(observed: &Observed) -> bool {
 
 /// The app is gone, and the Secret may still hold a credential for it. The new secret is durable before the app is created,
 /// since nothing could tell afterwards that the one in the Secret is of the app before.
-pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
+pub(super) fn create_again(observed: &Observed, fields: &Fields) -> Step {
     let contents = observed.contents();
     if contents.current.is_none() || matches!(observed.creation, Creation::Refused(_)) {
         return create(observed, fields);
@@ -71,7 +71,7 @@ pub fn create_again(observed: &Observed, fields: &Fields) -> Step {
 }
 
 /// The secret was staged for a create, whose answer may have been lost.
-pub fn apply_pending_create(
+pub(super) fn apply_pending_create(
     observed: &Observed,
     fields: &Fields,
     contents: &SecretContents,

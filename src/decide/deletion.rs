@@ -24,7 +24,7 @@ use k8s_openapi::jiff::Timestamp;
 const NAMED_PODS: usize = 5;
 
 /// The next step of a deletion.
-pub fn step(observed: &Observed) -> Result<Step, Blocked> {
+pub(super) fn step(observed: &Observed) -> Result<Step, Blocked> {
     let app = &observed.app;
     if !has_finalizer(app) {
         return Ok(Step::Finish(Outcome::Gone));

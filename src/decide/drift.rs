@@ -17,7 +17,7 @@ pub fn drift(observed: &Observed) -> Vec<String> {
 }
 
 /// The fields that differ. That an organization ceased to exist is no difference once the API has the present spec.
-pub fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
+pub(super) fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec<String> {
     if is_synced(&observed.app) || !observed.updated.is_empty() {
         app_fields::differences(fields.values(), &shown.fields)
     } else {
@@ -26,12 +26,12 @@ pub fn differing(observed: &Observed, fields: &Fields, shown: &RemoteApp) -> Vec
 }
 
 /// The fields that a create cannot carry and no update has carried since.
-pub fn left_by_create(observed: &Observed, fields: &Fields) -> Vec<String> {
+pub(super) fn left_by_create(observed: &Observed, fields: &Fields) -> Vec<String> {
     if observed.updated.is_empty() { fields.left_by_create() } else { Vec::new() }
 }
 
 /// The fields of an update. What the API wants and the spec leaves out stays as the API shows it.
-pub fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Values {
+pub(super) fn update_fields(observed: &Observed, fields: &Fields, changed: &[String]) -> Values {
     let shown = match &observed.remote {
         Remote::Shown(shown) => Some(&shown.fields),
         Remote::NotRead | Remote::Listed(_) | Remote::Absent | Remote::JustCreated => None,

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 
 /// The step, or what has to be done before it. With `managementPolicy: Observe` nothing is changed, and there is nothing to
 /// clean up.
-pub fn enforce(observed: &Observed, step: Step) -> Step {
+pub(super) fn enforce(observed: &Observed, step: Step) -> Step {
     let effect = step.effect();
     if is_observe_only(&observed.app) {
         return match effect {

@@ -49,7 +49,7 @@ fn outcome_of(app: &OrgOAuthApp, fault: iam::Error) -> Outcome {
 }
 
 /// The same with the words that say how to delete the resource where its app cannot be deleted.
-pub fn with_retain_hint(blocked: &Blocked) -> Blocked {
+pub(super) fn with_retain_hint(blocked: &Blocked) -> Blocked {
     Blocked::new(blocked.reason, format!("{}; {RETAIN_HINT}", blocked.message))
 }
 

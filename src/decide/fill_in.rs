@@ -12,7 +12,7 @@ use crate::secret::SecretContents;
 use std::collections::BTreeMap;
 
 /// With the operator's claim, and the keys that `secret.template` adds once there is a credential to fill them with.
-pub fn with_template_keys(observed: &Observed, contents: SecretContents) -> Result<SecretContents, Blocked> {
+pub(super) fn with_template_keys(observed: &Observed, contents: SecretContents) -> Result<SecretContents, Blocked> {
     let has_credential = contents.current.is_some() || is_public(&observed.app);
     let extra = match &contents.client_id {
         Some(id) if has_credential => fill(&observed.app, &observed.access, id, contents.current.as_ref())?,
@@ -23,7 +23,7 @@ pub fn with_template_keys(observed: &Observed, contents: SecretContents) -> Resu
 }
 
 /// A step that writes a Secret, with everything that the Secret holds.
-pub fn fill_in(observed: &Observed, step: Step) -> Result<Step, Blocked> {
+pub(super) fn fill_in(observed: &Observed, step: Step) -> Result<Step, Blocked> {
     match step {
         Step::WriteSecret(contents, reason) => Ok(Step::WriteSecret(with_template_keys(observed, contents)?, reason)),
         Step::WriteRotation(contents, reason) => {

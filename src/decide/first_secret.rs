@@ -13,7 +13,7 @@ use crate::reason::{Blocked, Reason};
 use crate::secret::RotationMode;
 
 /// The step that leads to a first secret.
-pub fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
+pub(super) fn issue(observed: &Observed, fields: &Fields) -> Result<Step, Blocked> {
     match &observed.remote {
         Remote::NotRead | Remote::Listed(_) => Ok(if creation::may_exist(observed) {
             Step::Call(Call::Read(observed.client_id()))

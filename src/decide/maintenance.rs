@@ -25,7 +25,7 @@ use crate::secret::{RotationMode, SecretContents, SecretState, secret_name};
 use k8s_openapi::jiff::Timestamp;
 
 /// What is to be done until the Secret holds a credential, and no rotation of it is due or requested.
-pub fn step(observed: &Observed, fields: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, fields: &Fields) -> Next {
     let contents = observed.contents();
     if let Some(step) = migrate_secret(observed, contents) {
         return Ok(Some(step));
@@ -179,7 +179,7 @@ fn is_replaced_at_once(observed: &Observed, contents: &SecretContents) -> bool {
 }
 
 /// When something in the Secret is to change next.
-pub fn next_deadline(observed: &Observed) -> Option<Timestamp> {
+pub(super) fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
     let expiry = previous_end(observed, contents);
     let is_wanted = is_requested(&observed.app, contents) || confirmed_refusal(observed, contents).is_some();
@@ -206,7 +206,7 @@ fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option
 }
 
 /// What is reported when nothing else is left to do, and the credential is still not a good one.
-pub fn final_check(observed: &Observed) -> Next {
+pub(super) fn final_check(observed: &Observed) -> Next {
     let contents = observed.contents();
     if contents.is_edited(&observed.app) {
         return match requested_rotation_waits(observed) {

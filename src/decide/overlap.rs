@@ -13,7 +13,7 @@ use crate::secret::{PendingSecret, PreviousSecret, RotationMode, SecretContents}
 use k8s_openapi::jiff::Timestamp;
 
 /// The step that brings the pending secret to the API beside the current one, and then to the consumers.
-pub fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
+pub(super) fn overlap(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     if let Some(at) = pending.accepted_at {
         return overlap_accepted(observed, contents, &pending.secret, at);
     }

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 /// Whose the app of a resource's client id is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ownership {
+pub(super) enum Ownership {
     /// The resource's.
     Ours,
     /// The resource is about to create it, or did and did not hear of it.
@@ -26,7 +26,7 @@ pub enum Ownership {
 }
 
 /// Whose the app is, as far as it was observed.
-pub fn ownership(observed: &Observed) -> Ownership {
+pub(super) fn ownership(observed: &Observed) -> Ownership {
     if let (Some(claim), Some(address)) = (observed.claim_on_app(), observed.address())
         && !address.made(claim)
     {
@@ -56,7 +56,7 @@ fn is_created(observed: &Observed) -> bool {
 }
 
 /// Whether status has a claim that only records the intent to create an app.
-pub fn is_intent(observed: &Observed) -> bool {
+pub(super) fn is_intent(observed: &Observed) -> bool {
     observed.recorded_claim.as_ref().is_some_and(|claim| !claim.created)
 }
 
@@ -66,7 +66,7 @@ pub fn holds_claim(observed: &Observed) -> bool {
 }
 
 /// The claim in status is this resource's and does not verify: the key that signed it is gone.
-pub fn key_is_lost(observed: &Observed) -> bool {
+pub(super) fn key_is_lost(observed: &Observed) -> bool {
     let claim = observed.app.status.as_ref().and_then(|status| status.claim.as_ref());
     let is_own = claim.is_some_and(|claim| observed.app.uid().as_ref() == Some(&claim.uid));
     is_own && !holds_claim(observed) && !is_derived(observed)
@@ -89,7 +89,7 @@ fn is_adopted(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether the app was adopted, or would be if something were done, and its secret may not be replaced: somebody uses it.
-pub fn is_adopted_without_secret(observed: &Observed) -> bool {
+pub(super) fn is_adopted_without_secret(observed: &Observed) -> bool {
     let keeps_secret = match observed.app.spec.adoption_policy {
         AdoptionPolicy::Never | AdoptionPolicy::Adopt => true,
         AdoptionPolicy::AdoptAndRotate => false,
@@ -98,7 +98,7 @@ pub fn is_adopted_without_secret(observed: &Observed) -> bool {
 }
 
 /// Whether the app has a secret, by a token request.
-pub enum Possession {
+pub(super) enum Possession {
     /// No token was requested with this secret.
     Unknown(ClientSecret),
     /// The app has the secret.
@@ -118,7 +118,7 @@ pub fn proof_of_creation(observed: &Observed) -> Possession {
 }
 
 /// Whether an app under the id has the secret that consumers find.
-pub fn proof_of_restore(observed: &Observed) -> Possession {
+pub(super) fn proof_of_restore(observed: &Observed) -> Possession {
     let contents = observed.contents();
     let current = contents.current.clone().filter(|_| contents.client_id.as_ref() == Some(&observed.client_id()));
     possession(observed, current)
@@ -138,14 +138,14 @@ fn possession(observed: &Observed, secret: Option<ClientSecret>) -> Possession {
 }
 
 /// Whether the app is this resource's is found out later.
-pub fn owner_not_known(id: &ClientId, api_message: &str) -> Outcome {
+pub(super) fn owner_not_known(id: &ClientId, api_message: &str) -> Outcome {
     let message =
         format!("app {id} exists, and a token request does not say whether it is this resource's: {api_message}");
     Outcome::Waiting { reason: Reason::SecretNotProven, message, retry: Retry::Backoff }
 }
 
 /// The same id at another address names another app.
-pub fn endpoint_changed(observed: &Observed, made_at: &str) -> Blocked {
+pub(super) fn endpoint_changed(observed: &Observed, made_at: &str) -> Blocked {
     let connection = &observed.app.spec.connection_ref.name;
     let message = format!(
         "app {} was made at {made_at}, and IamConnection {connection} names another API now; restore the connection, or add that address to its spec.formerEndpoints if both are the same API",

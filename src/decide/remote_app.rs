@@ -17,7 +17,7 @@ use k8s_openapi::jiff::SignedDuration;
 const ANOTHER_ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is to be done until the API has what the spec says.
-pub fn step(observed: &Observed, fields: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, fields: &Fields) -> Next {
     let read = || Some(Step::Call(Call::Read(observed.client_id())));
     match &observed.remote {
         Remote::NotRead => Ok(if is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() {

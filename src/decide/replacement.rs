@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::secret::{PendingSecret, SecretContents};
 
 /// Makes the pending secret the only valid one.
-pub fn replace(
+pub(super) fn replace(
     observed: &Observed,
     contents: &SecretContents,
     pending: &PendingSecret,
@@ -43,7 +43,7 @@ fn send_replacement(observed: &Observed, fields: &Fields, secret: &ClientSecret)
 }
 
 /// Waits until another rotation has ended.
-pub fn rotation_in_progress(observed: &Observed) -> Step {
+pub(super) fn rotation_in_progress(observed: &Observed) -> Step {
     let message =
         format!("the API says that a rotation of app {} is in progress; the next one waits", observed.client_id());
     Step::Finish(Outcome::Waiting { reason: Reason::RotationRunning, message, retry: Retry::Backoff })

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use std::time::Duration;
 
 /// The overlap of a rotation where nothing says another one. [csp-struct]
-pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
+pub(super) const DEFAULT_OVERLAP: Duration = Duration::from_secs(172_800);
 
 /// The client id that a resource begins with: chosen by the user, or derived from the uid.
 pub fn client_id(app: &OrgOAuthApp) -> ClientId {
@@ -36,12 +36,12 @@ pub fn is_observe_only(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether the app has no secret.
-pub fn is_public(app: &OrgOAuthApp) -> bool {
+pub(super) fn is_public(app: &OrgOAuthApp) -> bool {
     app.spec.public_client == Some(true)
 }
 
 /// Whether a token request can show that a secret is valid.
-pub fn is_verifiable(app: &OrgOAuthApp) -> bool {
+pub(super) fn is_verifiable(app: &OrgOAuthApp) -> bool {
     app.spec.grant_types().contains(&GrantType::ClientCredentials)
 }
 
@@ -51,7 +51,7 @@ pub fn has_finalizer(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether the resource is being deleted.
-pub fn is_being_deleted(app: &OrgOAuthApp) -> bool {
+pub(super) fn is_being_deleted(app: &OrgOAuthApp) -> bool {
     app.metadata.deletion_timestamp.is_some()
 }
 
@@ -68,7 +68,7 @@ pub fn retire_requested(app: &OrgOAuthApp) -> Option<&String> {
 }
 
 /// Whether status reports that the API has the present spec.
-pub fn is_synced(app: &OrgOAuthApp) -> bool {
+pub(super) fn is_synced(app: &OrgOAuthApp) -> bool {
     let generation = app.metadata.generation;
     let synced = app.condition(ConditionType::Synced);
     app.status.as_ref().is_some_and(|status| status.observed_generation == generation)
@@ -76,7 +76,7 @@ pub fn is_synced(app: &OrgOAuthApp) -> bool {
 }
 
 /// How long the previous secret stays valid after a rotation.
-pub fn overlap_of(app: &OrgOAuthApp) -> Duration {
+pub(super) fn overlap_of(app: &OrgOAuthApp) -> Duration {
     let overlap = app.spec.rotation.as_ref().and_then(|rotation| rotation.overlap.as_ref()).map(GoDuration::get);
     let seconds = app.spec.secret_rotation_expiration_in_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     overlap.or(seconds.map(Duration::from_secs)).unwrap_or(DEFAULT_OVERLAP)

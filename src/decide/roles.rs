@@ -8,7 +8,7 @@ use crate::crd::{Role, Roles, ServiceRoles};
 use crate::iam::app_fields::Fields;
 
 /// What is to be done until the app has its roles.
-pub fn step(observed: &Observed, _: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let Some(wanted) = &observed.app.spec.roles else { return Ok(None) };
     let id = observed.client_id();
     Ok(match &observed.roles {

@@ -11,7 +11,7 @@ use crate::iam::app_fields::Fields;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
 /// The step that brings the pending secret to the API and then to the consumers.
-pub fn apply_pending(
+pub(super) fn apply_pending(
     observed: &Observed,
     fields: &Fields,
     contents: &SecretContents,

@@ -18,12 +18,12 @@ const SPREAD: f64 = 0.1;
 const MIN_ROTATION_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether a rotation is requested that the Secret does not say to be fulfilled.
-pub fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
+pub(super) fn is_requested(app: &OrgOAuthApp, contents: &SecretContents) -> bool {
     app.annotations().get(ROTATE_REQUESTED).is_some_and(|asked| contents.rotate_requested.as_ref() != Some(asked))
 }
 
 /// Whether the API accepts the previous secret, so that it may refuse a further rotation.
-pub fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
+pub(super) fn previous_is_valid(observed: &Observed, contents: &SecretContents) -> bool {
     previous_end(observed, contents).is_some_and(|end| end > observed.now)
 }
 
@@ -75,7 +75,7 @@ fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestam
 
 /// Until when no rotation may follow the last one. What a tenant edits in the Secret does not bring it forward, since
 /// status reports too when that was; the first secret is no rotation.
-pub fn min_interval_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+pub(super) fn min_interval_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let recorded = observed.app.status.as_ref().and_then(|status| status.rotation.clone()).unwrap_or_default();
     let revision = contents.revision.max(recorded.revision.unwrap_or_default());
     let times = [contents.rotated_at, recorded.rotated_at.map(|at| at.0)];

@@ -12,7 +12,7 @@ use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_na
 use kube::ResourceExt;
 
 /// What is to be done until the Secrets are known.
-pub fn step(observed: &Observed, _: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let app = &observed.app;
     if let Some(SecretState::Foreign { app: controller }) = observed.secret() {
         return Err(secret_conflict(app, controller.as_deref()));
@@ -50,7 +50,7 @@ pub fn read(observed: &Observed) -> Option<Step> {
 }
 
 /// The names of all Secrets that hold a secret of the app.
-pub fn names(observed: &Observed) -> Vec<String> {
+pub(super) fn names(observed: &Observed) -> Vec<String> {
     let app = &observed.app;
     let rotation = match observed.rotation_secret() {
         Some(SecretState::Foreign { .. }) => None,

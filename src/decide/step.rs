@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use std::time::Duration;
 
 /// A step, or `None` where nothing is to be done.
-pub type Next = Result<Option<Step>, Blocked>;
+pub(super) type Next = Result<Option<Step>, Blocked>;
 
 /// The one next thing to do.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,17 +7,17 @@ use std::time::Duration;
 const API_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// When the API is expected to show what it accepted at that time.
-pub fn lag_end(at: Timestamp) -> Option<Timestamp> {
+pub(super) fn lag_end(at: Timestamp) -> Option<Timestamp> {
     at.checked_add(API_LAG).ok()
 }
 
 /// Whether that was less than `API_LAG` ago. A time in the future is wrong and is ignored: tenants can write the times of a
 /// Secret.
-pub fn within_api_lag(at: Timestamp, now: Timestamp) -> bool {
+pub(super) fn within_api_lag(at: Timestamp, now: Timestamp) -> bool {
     at <= now && now.duration_since(at) < API_LAG
 }
 
 /// An instant so much later.
-pub fn add(at: Timestamp, duration: Duration) -> Option<Timestamp> {
+pub(super) fn add(at: Timestamp, duration: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(duration).ok()?).ok()
 }

@@ -13,7 +13,7 @@ use crate::template;
 use std::collections::BTreeMap;
 
 /// The request fields that the spec stands for, or why it is refused.
-pub fn validate(app: &OrgOAuthApp, access: &Access) -> Result<Fields, Blocked> {
+pub(super) fn validate(app: &OrgOAuthApp, access: &Access) -> Result<Fields, Blocked> {
     match access {
         Access::Refused(blocked) => Err(blocked.clone()),
         Access::Granted { address, .. } => {
@@ -36,7 +36,7 @@ fn validate_secret(app: &OrgOAuthApp, access: &Access) -> Result<(), Blocked> {
 }
 
 /// The further keys of the Secret: the templates of the spec, filled, and the token URL.
-pub fn fill(
+pub(super) fn fill(
     app: &OrgOAuthApp,
     access: &Access,
     client_id: &ClientId,

@@ -30,7 +30,7 @@ enum Due {
 }
 
 /// What is to be done until a token was issued for what the Secret holds.
-pub fn step(observed: &Observed, _: &Fields) -> Next {
+pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
     // The published secret is about to be replaced.
     let is_replaced =
@@ -54,7 +54,7 @@ pub fn step(observed: &Observed, _: &Fields) -> Next {
 }
 
 /// Requests a token with this secret.
-pub fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
+pub(super) fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
     Step::Call(Call::VerifySecret(observed.client_id(), secret.clone()))
 }
 
@@ -80,19 +80,19 @@ fn status_reports_refusal(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether the API refused a secret twice, `SECOND_REFUSAL_DELAY` apart.
-pub fn is_refused_twice(observed: &Observed, secret: &ClientSecret) -> bool {
+pub(super) fn is_refused_twice(observed: &Observed, secret: &ClientSecret) -> bool {
     let is_confirmed = second_refusal_at(observed, secret).is_some_and(|at| observed.now >= at);
     is_confirmed && matches!(observed.validity(secret), Validity::Refused(_))
 }
 
 /// From when on a second refusal of a secret confirms the first one.
-pub fn second_refusal_at(observed: &Observed, secret: &ClientSecret) -> Option<Timestamp> {
+pub(super) fn second_refusal_at(observed: &Observed, secret: &ClientSecret) -> Option<Timestamp> {
     observed.remembered.refused_since(secret)?.checked_add(SECOND_REFUSAL_DELAY).ok()
 }
 
 /// The message of a confirmed refusal: the API refused the published secret twice, `SECOND_REFUSAL_DELAY` apart, though it once
 /// issued a token for it. Somebody replaced the secret in the console.
-pub fn confirmed_refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
+pub(super) fn confirmed_refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
     let was_valid = is_recorded(&observed.app, contents) && !may_be_late(observed, contents);
     match observed.validity(&current) {
@@ -141,7 +141,7 @@ pub fn verified_at(observed: &Observed) -> Option<Timestamp> {
 }
 
 /// When a token is to be requested next, if nothing changes before.
-pub fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+pub(super) fn next_check(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let current = published(observed, contents)?;
     let validity = observed.validity(&current);
     if validity == Validity::NotVerifiable {
@@ -233,7 +233,7 @@ fn wait(observed: &Observed, contents: &SecretContents, reason: Reason, message:
 }
 
 /// Waits for a token for the pending secret.
-pub fn not_verified(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
+pub(super) fn not_verified(observed: &Observed, contents: &SecretContents, api_message: &str) -> Step {
     let message =
         format!("the API does not issue a token for the new client secret yet; keeping the current one: {api_message}");
     let retry = Retry::at_next(deadlines(observed, contents), observed.now);

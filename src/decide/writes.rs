@@ -8,7 +8,7 @@ use crate::iam::ClientSecret;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
 
 /// Whether Kubernetes would accept the Secret is found out by a dry run before the app is created.
-pub fn dry_run_secret(observed: &Observed) -> Option<Step> {
+pub(super) fn dry_run_secret(observed: &Observed) -> Option<Step> {
     if observed.secret_write != SecretWriteProgress::Unknown {
         return None;
     }
@@ -18,7 +18,7 @@ pub fn dry_run_secret(observed: &Observed) -> Option<Step> {
 }
 
 /// The step that stages a secret: it is pending from then on.
-pub fn stage(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, mode: RotationMode) -> Step {
+pub(super) fn stage(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, mode: RotationMode) -> Step {
     let pending = PendingSecret {
         secret: secret.clone(),
         mode,
@@ -31,28 +31,33 @@ pub fn stage(observed: &Observed, contents: &SecretContents, secret: &ClientSecr
 }
 
 /// The step that writes what these contents say of the rotation.
-pub fn write_rotation(observed: &Observed, contents: SecretContents, reason: RotationWrite) -> Step {
+pub(super) fn write_rotation(observed: &Observed, contents: SecretContents, reason: RotationWrite) -> Step {
     Step::WriteRotation(SecretContents { client_id: Some(observed.client_id()), ..contents }, reason)
 }
 
 /// The step that writes these contents under the client id of the resource.
-pub fn write(observed: &Observed, contents: SecretContents, reason: WriteReason) -> Step {
+pub(super) fn write(observed: &Observed, contents: SecretContents, reason: WriteReason) -> Step {
     Step::WriteSecret(SecretContents { client_id: Some(observed.client_id()), ..contents }, reason)
 }
 
 /// The step that discards the pending secret.
-pub fn discard(observed: &Observed, contents: &SecretContents) -> Step {
+pub(super) fn discard(observed: &Observed, contents: &SecretContents) -> Step {
     write_rotation(observed, SecretContents { pending: None, ..contents.clone() }, RotationWrite::Cleared)
 }
 
 /// The step that publishes a secret which ended the one before, so that there is no previous secret.
-pub fn publish_replacing(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
+pub(super) fn publish_replacing(observed: &Observed, contents: &SecretContents, secret: &ClientSecret) -> Step {
     let reason = if observed.provided_secret() == Some(secret) { WriteReason::Provided } else { WriteReason::Replaced };
     publish(observed, contents, secret, reason)
 }
 
 /// The step that publishes a secret: consumers find it from then on.
-pub fn publish(observed: &Observed, contents: &SecretContents, secret: &ClientSecret, reason: WriteReason) -> Step {
+pub(super) fn publish(
+    observed: &Observed,
+    contents: &SecretContents,
+    secret: &ClientSecret,
+    reason: WriteReason,
+) -> Step {
     let published = contents.publish(&observed.app, &observed.client_id(), Some(secret.clone()), observed.now);
     Step::WriteSecret(published, reason)
 }

@@ -13,7 +13,7 @@ const MAX_NAME: usize = 64;
 
 /// What is asked for and not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(Vec<Part>);
+pub(crate) struct Refusal(Vec<Part>);
 
 /// Of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Kind {
 }
 
 /// Whether this is allowed.
-pub fn allows(allow: &Allow, wanted: &Wanted<'_>) -> bool {
+pub(super) fn allows(allow: &Allow, wanted: &Wanted<'_>) -> bool {
     let listed = |names: &[String], name: &str| names.iter().any(|listed| listed == EVERY || listed == name);
     let role = |names: &[String], asked: &Asked<'_>| match asked {
         Asked::Role(name) => listed(names, name),
@@ -108,7 +108,7 @@ pub fn allows(allow: &Allow, wanted: &Wanted<'_>) -> bool {
 
 impl Refusal {
     /// Of what is asked for and not allowed.
-    pub fn new(allow: &Allow, refused: &[&Wanted<'_>]) -> Self {
+    pub(crate) fn new(allow: &Allow, refused: &[&Wanted<'_>]) -> Self {
         let part = |kind: Kind| {
             let asked: Vec<String> =
                 refused.iter().filter(|wanted| Kind::of(wanted) == kind).map(|wanted| word(wanted)).collect();

@@ -3,7 +3,7 @@
 
 /// A scheme, a host or the domain above it, a port and the beginning of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern<'a> {
+pub(super) struct Pattern<'a> {
     scheme: &'a str,
     host: Host<'a>,
     port: Option<&'a str>,
@@ -26,7 +26,7 @@ enum Path<'a> {
 
 impl<'a> Pattern<'a> {
     /// Reads a pattern such as `https://*.example.com/app/*`; `None` where it is none, and so covers nothing.
-    pub fn parse(text: &'a str) -> Option<Self> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (stem, is_prefix) = text.strip_suffix('*').map_or((text, false), |stem| (stem, true));
         let parts = Parts::split(stem)?;
         let host = match parts.host.strip_prefix("*.") {
@@ -41,7 +41,7 @@ impl<'a> Pattern<'a> {
     }
 
     /// Whether a URI is one of those that the pattern stands for.
-    pub fn covers(&self, uri: &str) -> bool {
+    pub(super) fn covers(&self, uri: &str) -> bool {
         let Some(parts) = Parts::split(uri).filter(|_| is_plain(uri)) else { return false };
         let host = parts.host.to_ascii_lowercase();
         let path = root(parts.path);

@@ -4,11 +4,11 @@
 use crate::crd::{GrantType, OrgOAuthApp, Permission, Role};
 
 /// The name by which an administrator allows everything of a kind.
-pub const EVERY: &str = "*";
+pub(super) const EVERY: &str = "*";
 
 /// One thing that a resource asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted<'a> {
+pub(crate) enum Wanted<'a> {
     /// An OAuth grant type.
     GrantType(GrantType),
     /// A general scope.
@@ -27,7 +27,7 @@ pub enum Wanted<'a> {
 
 /// Which role is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked<'a> {
+pub(crate) enum Asked<'a> {
     /// The one of this name, whether or not it is limited to a resource.
     Role(&'a str),
     /// More than single roles can say: this field of `allowedScopes`.
@@ -37,7 +37,7 @@ pub enum Asked<'a> {
 }
 
 /// All that a resource asks for, in the order of its spec.
-pub fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
+pub(crate) fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
     if app.metadata.deletion_timestamp.is_some() {
         return Vec::new();
     }

@@ -191,12 +191,12 @@ impl Answer {
 }
 
 /// The roles of an app as an entry of a list shows them; `None` when it is not an object. [csp-clients]
-pub fn roles(entry: &[u8]) -> Option<HeldRoles> {
+pub(super) fn roles(entry: &[u8]) -> Option<HeldRoles> {
     json::read_object(entry, HeldRoles::default())
 }
 
 /// An app as an entry of a list shows it. [csp-list]
-pub fn listed(flavor: &dyn ApiFlavor, id: ClientId, text: &str) -> Option<RemoteApp> {
+pub(super) fn listed(flavor: &dyn ApiFlavor, id: ClientId, text: &str) -> Option<RemoteApp> {
     let fields: Map<String, Value> = flavor.normalize(serde_json::from_str(text).ok()?);
     let created_at = time(fields.get("createdAt"));
     let last_updated_at = time(fields.get("lastUpdatedAt"));

@@ -1,9 +1,9 @@
 //! Access tokens: the token requests of a flavor (trait `Authentication`, implemented in the files of `flavor`), and the choice of the
 //! token for a call (`Authenticator`). A session asks for a token and knows nothing of token requests, scopes or headers.
 
-pub mod claims;
+pub(super) mod claims;
 mod errors;
-pub mod token_response;
+pub(super) mod token_response;
 
 use super::answer::Answer;
 use super::client::endpoint::Endpoint;
@@ -92,7 +92,7 @@ pub trait Authentication: Send + Sync {
 }
 
 /// The access tokens of one connection.
-pub struct Authenticator {
+pub(super) struct Authenticator {
     endpoint: Endpoint,
     kind: CredentialsKind,
     tokens: TokenCache,
@@ -102,13 +102,13 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Makes no call; `credentials` are read when the first token is needed.
-    pub fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
+    pub(super) fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
         Self { endpoint, kind, tokens: TokenCache::new(credentials), owner }
     }
 
     /// A token that these credentials, which are the current ones, get: a token that came from others is dropped. `None` where
     /// the API requires an organization and none is given.
-    pub async fn check(
+    pub(super) async fn check(
         &self,
         org: Option<&OrgId>,
         credentials: &ConnectionCredentials,
@@ -125,7 +125,7 @@ impl Authenticator {
     }
 
     /// A valid token for calls about the organization; free while there is one.
-    pub async fn valid_token(&self, limiter: &OrgLimiter<'_>) -> Result<Arc<AccessToken>, Error> {
+    pub(super) async fn valid_token(&self, limiter: &OrgLimiter<'_>) -> Result<Arc<AccessToken>, Error> {
         if let Some(cached) = self.cached(limiter.org())? {
             return Ok(cached.token);
         }
@@ -143,7 +143,7 @@ impl Authenticator {
 
     /// A token for the organization: the credentials' own one, or one that is requested by name. The caller has a permit of the
     /// limiter.
-    pub async fn token(&self, limiter: &OrgLimiter<'_>) -> Result<CachedToken, Error> {
+    pub(super) async fn token(&self, limiter: &OrgLimiter<'_>) -> Result<CachedToken, Error> {
         let org = limiter.org();
         if let Some(cached) = self.cached(org)? {
             return Ok(cached);
@@ -221,7 +221,7 @@ impl Authenticator {
     }
 
     /// Whether the API issues a token for the credentials of an app.
-    pub async fn verify_secret(
+    pub(super) async fn verify_secret(
         &self,
         limiter: &OrgLimiter<'_>,
         id: &ClientId,
@@ -248,7 +248,7 @@ impl Authenticator {
     }
 
     /// The header of a call with this token.
-    pub fn header(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), Error> {
+    pub(super) fn header(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), Error> {
         let (name, prefix) = self.endpoint.flavor().token_header();
         let value = SecretString::from(format!("{prefix}{}", token.expose()));
         let value = HeaderValue::from_str(value.expose_secret());

@@ -1,6 +1,6 @@
 //! The HTTP client of a connection: transport, rate limits, caches of tokens and lists, and what a message may show.
 
-pub mod batch;
+pub(super) mod batch;
 mod ca;
 pub mod endpoint;
 pub mod list_cache;

@@ -121,7 +121,7 @@ impl Request {
 }
 
 /// The URL of a path below an endpoint, to be read by people and clients.
-pub fn url(endpoint: &str, path: &[&str]) -> String {
+pub(super) fn url(endpoint: &str, path: &[&str]) -> String {
     format!("{}/{}", endpoint.trim_end_matches('/'), path.join("/"))
 }
 
@@ -150,7 +150,7 @@ impl Page {
 type RoleForm = fn(&[Role]) -> Result<Value, Error>;
 
 /// Body of a role change, without what is empty. [cpn-roles-patch]
-pub fn role_changes(add: &Roles, remove: &Roles, form: RoleForm) -> Result<Value, Error> {
+pub(super) fn role_changes(add: &Roles, remove: &Roles, form: RoleForm) -> Result<Value, Error> {
     let mut body = Map::new();
     let organization = changes(&add.organization_roles, &remove.organization_roles, form)?;
     if !organization.is_empty() {
@@ -185,7 +185,7 @@ fn changes(add: &[Role], remove: &[Role], form: RoleForm) -> Result<Map<String, 
 }
 
 /// Roles that have a name and nothing else; what cannot be said is refused rather than left out.
-pub fn role_names(roles: &[Role]) -> Result<Value, Error> {
+pub(super) fn role_names(roles: &[Role]) -> Result<Value, Error> {
     let name = |role: &Role| match &role.resource {
         None => Ok(json!({"name": role.name})),
         Some(_) => Err(Error::Rejected(format!(
@@ -198,7 +198,7 @@ pub fn role_names(roles: &[Role]) -> Result<Value, Error> {
 
 /// An overlap in whole seconds, rounded up, of which the API takes as many as an int32 holds.
 /// [csp-rot-struct, cpn-secret-post]
-pub fn overlap_seconds(overlap: Duration) -> Result<i32, Error> {
+pub(super) fn overlap_seconds(overlap: Duration) -> Result<i32, Error> {
     let seconds = overlap.as_secs().saturating_add(u64::from(overlap.subsec_nanos() > 0));
     let too_long = |_| {
         Error::Rejected(format!("an overlap of {seconds} seconds is longer than the {} that the API takes", i32::MAX))
@@ -207,7 +207,7 @@ pub fn overlap_seconds(overlap: Duration) -> Result<i32, Error> {
 }
 
 /// Body of a create. [cpn-create, csp-create]
-pub fn create_body(app: &NewApp) -> Body {
+pub(super) fn create_body(app: &NewApp) -> Body {
     let mut fields = app.fields.clone();
     fields.insert("id".into(), app.id.0.clone().into());
     if let Some(secret) = &app.secret {
@@ -217,7 +217,7 @@ pub fn create_body(app: &NewApp) -> Body {
 }
 
 /// Body of an update. [cpn-patch, csp-patch]
-pub fn update_body(update: &Update) -> Body {
+pub(super) fn update_body(update: &Update) -> Body {
     let mut fields = update.fields.clone();
     if let Some(secret) = &update.secret {
         fields.insert("secret".into(), secret.expose().into());

@@ -30,12 +30,12 @@ pub(super) enum Decision {
 }
 
 impl Election {
-    pub fn new(identity: String) -> Self {
+    pub(super) fn new(identity: String) -> Self {
         Self { identity, seen: None, leads_until: None }
     }
 
     /// After a read of the Lease. One that is missing says nothing: the holder that was seen last may still lead.
-    pub fn decide(&mut self, lease: Option<Lease>, now: Instant, time: Timestamp) -> Decision {
+    pub(super) fn decide(&mut self, lease: Option<Lease>, now: Instant, time: Timestamp) -> Decision {
         if let Some(spec) = lease.as_ref().and_then(|lease| lease.spec.as_ref())
             && self.seen.as_ref().is_none_or(|(seen, _)| seen != spec)
         {
@@ -51,14 +51,14 @@ impl Election {
     }
 
     /// After a claim that was written; `sent` is from before, since others count from when they see it.
-    pub fn record_acquired(&mut self, sent: Instant) -> Instant {
+    pub(super) fn record_acquired(&mut self, sent: Instant) -> Instant {
         let until = sent + RENEW_DEADLINE;
         self.leads_until = Some(until);
         until
     }
 
     /// The Lease without a holder, if this replica holds it.
-    pub fn released(&self, mut lease: Lease) -> Option<Lease> {
+    pub(super) fn released(&self, mut lease: Lease) -> Option<Lease> {
         let spec = lease.spec.as_mut()?;
         spec.holder_identity.take_if(|holder| *holder == self.identity)?;
         Some(lease)

@@ -21,21 +21,21 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// The resources as the watches keep them.
-pub struct Stores {
+pub(super) struct Stores {
     pub apps: Vec<Store<CachedApp>>,
     pub connections: Store<IamConnection>,
 }
 
 /// Computes the metrics of resources, once there are watches.
 #[derive(Clone, Default)]
-pub struct WatchedResources(Arc<OnceLock<Stores>>);
+pub(super) struct WatchedResources(Arc<OnceLock<Stores>>);
 
 impl WatchedResources {
-    pub fn set(&self, stores: Stores) {
+    pub(super) fn set(&self, stores: Stores) {
         self.0.get_or_init(|| stores);
     }
 
-    pub fn get(&self) -> Option<&Stores> {
+    pub(super) fn get(&self) -> Option<&Stores> {
         self.0.get()
     }
 }
@@ -58,7 +58,7 @@ impl Collector for WatchedResources {
 
 /// The gauges of one scrape.
 #[derive(Clone, Debug, Default)]
-pub struct ComputedGauges {
+pub(super) struct ComputedGauges {
     pub apps: Family<AppLabels, Gauge>,
     pub oldest_secret_age: Family<ConnectionLabels, Gauge>,
     pub rotations_overdue: Family<ConnectionLabels, Gauge>,
@@ -67,7 +67,7 @@ pub struct ComputedGauges {
 }
 
 impl ComputedGauges {
-    pub fn of<'a>(
+    pub(super) fn of<'a>(
         apps: impl Iterator<Item = &'a OrgOAuthApp>,
         connections: impl Iterator<Item = &'a IamConnection>,
         now: Timestamp,

@@ -149,53 +149,53 @@ impl CallResult {
 
 /// A reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReconcileLabels {
+pub(super) struct ReconcileLabels {
     pub outcome: &'static str,
     pub reason: &'static str,
 }
 
 /// A call to the API and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CallLabels {
+pub(super) struct CallLabels {
     pub operation: &'static str,
     pub status: String,
 }
 
 /// A kind of call to the API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OperationLabels {
+pub(super) struct OperationLabels {
     pub operation: &'static str,
 }
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ConnectionLabels {
+pub(super) struct ConnectionLabels {
     pub connection: String,
 }
 
 /// A request for an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RefreshLabels {
+pub(super) struct RefreshLabels {
     pub connection: String,
     pub result: &'static str,
 }
 
 /// The apps of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AppLabels {
+pub(super) struct AppLabels {
     pub connection: String,
     pub ready: &'static str,
 }
 
 /// A write to Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct WriteLabels {
+pub(super) struct WriteLabels {
     pub resource: &'static str,
     pub result: &'static str,
 }
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct WatchLabels {
+pub(super) struct WatchLabels {
     pub resource: &'static str,
 }

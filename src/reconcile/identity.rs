@@ -6,7 +6,7 @@ use crate::crd::OrgOAuthApp;
 
 /// Namespace, name and uid of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(super) struct Identity {
     pub namespace: String,
     pub name: String,
     pub uid: String,
@@ -15,7 +15,7 @@ pub struct Identity {
 impl Identity {
     /// # Errors
     /// When the resource lacks one of them, as none does that the API server stored.
-    pub fn of(app: &OrgOAuthApp) -> Result<Self, cluster::Error> {
+    pub(super) fn of(app: &OrgOAuthApp) -> Result<Self, cluster::Error> {
         let metadata = &app.metadata;
         match (&metadata.namespace, &metadata.name, &metadata.uid) {
             (Some(namespace), Some(name), Some(uid)) => {

@@ -11,7 +11,7 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// By uid.
 #[derive(Default)]
-pub struct Memory(Mutex<PrunedMap<String, Entry>>);
+pub(super) struct Memory(Mutex<PrunedMap<String, Entry>>);
 
 /// What is remembered of one resource, as it has been since then.
 struct Entry {
@@ -20,7 +20,7 @@ struct Entry {
 }
 
 /// What a reconcile began with.
-pub struct Recalled {
+pub(super) struct Recalled {
     /// What was remembered.
     pub remembered: Remembered,
     since: Instant,
@@ -28,7 +28,7 @@ pub struct Recalled {
 
 impl Memory {
     /// Takes out what is remembered of a resource: a reconcile that is canceled leaves nothing behind that may be wrong.
-    pub fn take(&self, uid: &str) -> Recalled {
+    pub(super) fn take(&self, uid: &str) -> Recalled {
         match self.entries().remove(uid).filter(Entry::is_of_use) {
             Some(Entry { remembered, since }) => Recalled { remembered, since },
             None => Recalled { remembered: Remembered::default(), since: Instant::now() },
@@ -36,7 +36,7 @@ impl Memory {
     }
 
     /// Stores what is to be remembered after a reconcile that began with `before`. Its age continues if nothing changed.
-    pub fn remember(&self, uid: String, before: Recalled, remembered: Remembered) {
+    pub(super) fn remember(&self, uid: String, before: Recalled, remembered: Remembered) {
         if remembered == Remembered::default() {
             return;
         }

@@ -195,7 +195,7 @@ pub(super) struct Write<'a> {
 
 impl Write<'_> {
     /// What it came to.
-    pub fn ended(self, app: &OrgOAuthApp, secret: &SecretState) {
+    pub(super) fn ended(self, app: &OrgOAuthApp, secret: &SecretState) {
         let mut entries = self.secrets.entries();
         let Some(entry) = entries.get_mut(&self.key) else { return };
         if let (SecretState::Absent, Some(uid)) = (secret, entry.uid) {

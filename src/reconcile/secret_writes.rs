@@ -15,7 +15,7 @@ const COUNTS_FOR: Duration = Duration::from_secs(300);
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
 
 #[derive(Default)]
-pub struct SecretWrites(Mutex<State>);
+pub(super) struct SecretWrites(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -34,20 +34,20 @@ struct Overridden {
 
 impl SecretWrites {
     /// Whether the last write of a Secret in the namespace was accepted, less than `COUNTS_FOR` ago.
-    pub fn are_accepted(&self, namespace: &str) -> bool {
+    pub(super) fn are_accepted(&self, namespace: &str) -> bool {
         let last = self.state().accepted.get(namespace).copied();
         last.is_some_and(|last| last.elapsed() < COUNTS_FOR)
     }
 
     /// Records that Kubernetes accepted a Secret.
-    pub fn accepted(&self, namespace: &str) {
+    pub(super) fn accepted(&self, namespace: &str) {
         let mut state = self.state();
         state.accepted.retain(|_, last| last.elapsed() < COUNTS_FOR);
         state.accepted.insert(namespace.to_owned(), Instant::now());
     }
 
     /// Records that Kubernetes refused a Secret.
-    pub fn refused(&self, namespace: &str) {
+    pub(super) fn refused(&self, namespace: &str) {
         self.state().accepted.remove(namespace);
     }
 
@@ -66,7 +66,7 @@ impl SecretWrites {
     }
 
     /// Forgets a resource that is gone.
-    pub fn forget(&self, uid: &str) {
+    pub(super) fn forget(&self, uid: &str) {
         self.state().overridden.remove(uid);
     }
 

@@ -16,7 +16,7 @@ use ConditionType::{Ready, Reconciling, SecretPublished, Stalled, Synced};
 
 /// `Ready`, `Reconciling`, `Stalled`, `Synced` and `SecretPublished`, in this order. `published` says whether the Secret holds the
 /// app's credentials, if it was read.
-pub fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<NewCondition> {
+pub(super) fn conditions(observed: &Observed, outcome: &Outcome, published: Option<bool>) -> Vec<NewCondition> {
     let mut conditions = match outcome {
         Outcome::Settled { .. } | Outcome::Gone => settled(observed),
         Outcome::PlanOnly(plan) => planned(observed, plan, published),

@@ -17,14 +17,14 @@ const FUNCTIONS: &str = "there are json, base64 and urlencode";
 
 /// A template that can be filled.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Template<'a> {
+pub(crate) struct Template<'a> {
     source: &'a str,
     pub(super) parts: Vec<Part<'a>>,
 }
 
 /// A part of a template.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub(super) enum Part<'a> {
     /// It stands for itself.
     Text(&'a str),
     /// It stands for a value.
@@ -40,7 +40,7 @@ pub enum Part<'a> {
 
 /// The names of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub(super) enum Name {
     /// The client id.
     ClientId,
     /// The client secret.
@@ -53,7 +53,7 @@ pub enum Name {
 
 /// The functions of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Function {
+pub(super) enum Function {
     /// A JSON string, with its quotes.
     Json,
     /// Base64 with padding.

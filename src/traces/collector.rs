@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 /// Logs when the collector stops to accept traces and when it accepts them again, instead of each failed export.
 #[derive(Debug)]
-pub struct Collector {
+pub(super) struct Collector {
     client: reqwest::Client,
     runtime: Handle,
     accepts: AtomicBool,
@@ -25,7 +25,7 @@ pub struct Collector {
 impl Collector {
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new() -> reqwest::Result<Self> {
+    pub(super) fn new() -> reqwest::Result<Self> {
         // A redirect would take the headers, which can have a key, to another host.
         let client = reqwest::Client::builder().redirect(Policy::none()).referer(false);
         let client = client.timeout(timeout(|name| env::var(name).ok())).build()?;

@@ -28,15 +28,15 @@ pub const OWN_SECRET: &str = "Hidden-Own-Secr3t";
 pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
 
 /// Where the credentials of a client are stored.
-pub type StoredCredentials = Arc<Mutex<Result<ConnectionCredentials, String>>>;
+pub(crate) type StoredCredentials = Arc<Mutex<Result<ConnectionCredentials, String>>>;
 
-pub struct TestEnv {
+pub(crate) struct TestEnv {
     pub simulator: Simulator,
     pub control: Control,
 }
 
 impl TestEnv {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
         for flavor in ALL {
@@ -49,7 +49,7 @@ impl TestEnv {
         Self { simulator, control }
     }
 
-    pub fn settings(&self, flavor: Flavor) -> Settings {
+    pub(crate) fn settings(&self, flavor: Flavor) -> Settings {
         Settings {
             api: match flavor {
                 CSP => Api::CloudServices,
@@ -66,31 +66,35 @@ impl TestEnv {
         }
     }
 
-    pub fn iam(&self, flavor: Flavor) -> HttpIam {
+    pub(crate) fn iam(&self, flavor: Flavor) -> HttpIam {
         self.iam_with(self.settings(flavor)).0
     }
 
-    pub fn iam_with(&self, settings: Settings) -> (HttpIam, StoredCredentials) {
+    pub(crate) fn iam_with(&self, settings: Settings) -> (HttpIam, StoredCredentials) {
         self.iam_as(settings, client())
     }
 
     /// A client with these credentials, which can be replaced by others of their kind.
-    pub fn iam_as(&self, settings: Settings, credentials: ConnectionCredentials) -> (HttpIam, StoredCredentials) {
+    pub(crate) fn iam_as(
+        &self,
+        settings: Settings,
+        credentials: ConnectionCredentials,
+    ) -> (HttpIam, StoredCredentials) {
         let kind = credentials.kind();
         let stored: StoredCredentials = Arc::new(Mutex::new(Ok(credentials)));
         (build(&settings, kind, &stored, &[]), stored)
     }
 
     /// A client that keeps these apps of a list; others keep what they were asked for.
-    pub fn iam_managing(&self, flavor: Flavor, apps: &[ClientId]) -> HttpIam {
+    pub(crate) fn iam_managing(&self, flavor: Flavor, apps: &[ClientId]) -> HttpIam {
         build(&self.settings(flavor), client().kind(), &Arc::new(Mutex::new(Ok(client()))), apps)
     }
 
-    pub async fn calls(&self, operation: Operation) -> Vec<CallView> {
+    pub(crate) async fn calls(&self, operation: Operation) -> Vec<CallView> {
         self.control.calls(&CallFilter::operation(operation)).await.unwrap()
     }
 
-    pub async fn count(&self, operation: Operation) -> u64 {
+    pub(crate) async fn count(&self, operation: Operation) -> u64 {
         self.control.count(&CallFilter::operation(operation)).await.unwrap()
     }
 }
@@ -101,29 +105,29 @@ fn build(settings: &Settings, kind: CredentialsKind, credentials: &StoredCredent
     HttpIam::new(Endpoint::new(settings).unwrap(), kind, load(credentials), managed, Flow::Operator)
 }
 
-pub fn load(stored: &StoredCredentials) -> LoadCredentials {
+pub(crate) fn load(stored: &StoredCredentials) -> LoadCredentials {
     let stored = stored.clone();
     Arc::new(move || std::future::ready(stored.lock().unwrap().clone().map_err(LoadError::from)).boxed())
 }
 
-pub fn client() -> ConnectionCredentials {
+pub(crate) fn client() -> ConnectionCredentials {
     ConnectionCredentials::Client { id: "operator".into(), secret: CLIENT_SECRET.to_owned().into() }
 }
 
-pub fn api_token(value: &str) -> ConnectionCredentials {
+pub(crate) fn api_token(value: &str) -> ConnectionCredentials {
     ConnectionCredentials::ApiToken(value.to_owned().into())
 }
 
-pub fn org() -> OrgId {
+pub(crate) fn org() -> OrgId {
     OrgId("org-1".into())
 }
 
-pub fn id(id: &str) -> ClientId {
+pub(crate) fn id(id: &str) -> ClientId {
     ClientId(id.into())
 }
 
 /// The least that the API takes.
-pub fn least(flavor: Flavor) -> Map<String, Value> {
+pub(crate) fn least(flavor: Flavor) -> Map<String, Value> {
     match flavor {
         CSP => map(json!({
             "displayName": "App", "description": "d", "grantTypes": ["client_credentials"], "allowedScopes": {},
@@ -139,6 +143,6 @@ pub fn app(flavor: Flavor, name: &str) -> NewApp {
     NewApp { id: id(name), context: None, fields: least(flavor), secret }
 }
 
-pub fn map(value: Value) -> Map<String, Value> {
+pub(crate) fn map(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// A fenced block.
 #[derive(Debug)]
-pub struct Block {
+pub(crate) struct Block {
     /// The document and the line of the first line within.
     pub document: String,
     pub line: usize,
@@ -16,7 +16,7 @@ pub struct Block {
 
 /// What a block is, by its language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Text {
+pub(crate) enum Text {
     /// Commands.
     Sh,
     /// Commands after `$`, and what they print.
@@ -33,7 +33,7 @@ pub enum Text {
 
 /// What is done with a block that is not simply run or applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// `file=<name>`: it is written to a file, for the commands that follow.
     File(String),
     /// `background`: it runs on while the following blocks run.
@@ -44,7 +44,7 @@ pub enum Mark {
 
 /// Why a block cannot run in a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoTest {
+pub(crate) enum NoTest {
     /// It builds, loads or runs an image.
     NeedsAContainerEngine,
     /// It asks for what a kubelet does: logs, a rollout that comes to an end.
@@ -74,7 +74,7 @@ impl FromStr for NoTest {
 
 impl Block {
     /// Document and line, as editors and terminals understand it.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}:{}", self.document, self.line)
     }
 
@@ -82,7 +82,7 @@ impl Block {
     ///
     /// # Panics
     /// When a block has a mark that is not known: it would not be tested.
-    pub fn all(document: &str, markdown: &str) -> Vec<Self> {
+    pub(crate) fn all(document: &str, markdown: &str) -> Vec<Self> {
         let mut blocks = Vec::new();
         let mut lines = markdown.lines().zip(1..);
         while let Some((fence, number)) = lines.next() {

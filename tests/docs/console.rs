@@ -2,7 +2,7 @@
 
 /// Whether the lines that are shown are printed in this order. A word with a digit in it, such as an id or an age, stands
 /// for any; a line `...` for whatever is left out.
-pub fn fits(shown: &[&str], printed: &str) -> bool {
+pub(crate) fn fits(shown: &[&str], printed: &str) -> bool {
     let mut printed = printed.lines();
     let shown = shown.iter().filter(|line| !line.trim().is_empty() && line.trim() != "...");
     shown.copied().all(|shown| printed.any(|line| same(shown, line)))
@@ -20,7 +20,7 @@ fn same(shown: &str, printed: &str) -> bool {
 }
 
 /// The commands of a block and what is shown beneath each.
-pub fn dialogue(content: &str) -> Vec<(&str, Vec<&str>)> {
+pub(crate) fn dialogue(content: &str) -> Vec<(&str, Vec<&str>)> {
     let mut dialogue: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in content.lines() {
         match (line.strip_prefix("$ "), dialogue.last_mut()) {

@@ -18,7 +18,7 @@ use test_environment::{Backend, Deployment, TestEnv, Wait, install_crds, manifes
 
 /// What is there when a document begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// A cluster with nothing in it.
     Empty,
     /// What the README leads to: the operator installed, a connection, an app that is Ready.
@@ -46,7 +46,7 @@ const PORT: &str = "8443";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Everything that runs; dropped in this order.
-pub struct DocsEnv {
+pub(crate) struct DocsEnv {
     background: Vec<Supervised>,
     env: TestEnv,
     shell: Shell,
@@ -56,7 +56,7 @@ pub struct DocsEnv {
 
 impl DocsEnv {
     /// Starts everything.
-    pub async fn new(start: Start) -> Self {
+    pub(crate) async fn new(start: Start) -> Self {
         let simulator = Simulator::start(Options { port: 0, seed: seed() }).unwrap();
         let cluster = Arc::new(ControlPlane::start().unwrap());
         let env = TestEnv::new(cluster, Backend::Thread(simulator));
@@ -81,7 +81,7 @@ impl DocsEnv {
     }
 
     /// Does what a block says.
-    pub async fn run(&mut self, block: &Block) -> Result<(), String> {
+    pub(crate) async fn run(&mut self, block: &Block) -> Result<(), String> {
         let content = &self.adapted(&block.content);
         match (block.text, &block.mark) {
             (Text::Picture, _) | (_, Some(Mark::NoTest(_))) => {}
@@ -104,7 +104,7 @@ impl DocsEnv {
     }
 
     /// What helps to understand a failure.
-    pub async fn report(&self) -> String {
+    pub(crate) async fn report(&self) -> String {
         let logs = self.background.iter().map(|process| format!("{}:\n{}\n", process.name(), process.log_tail(20)));
         let secrets = self.shell.printed("kubectl get secrets -A -o wide");
         format!("{}{secrets}{}", self.env.report().await, logs.collect::<String>())

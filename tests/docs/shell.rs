@@ -9,7 +9,7 @@ const HEADER: &str = "exec 2>&1 </dev/null\nset -eEuo pipefail\ntrap 'echo \"fai
 const LIMIT: &str = "180";
 
 /// A directory and an environment for commands.
-pub struct Shell {
+pub(crate) struct Shell {
     pub directory: PathBuf,
     pub kubeconfig: PathBuf,
     pub path: String,
@@ -17,7 +17,7 @@ pub struct Shell {
 
 impl Shell {
     /// Runs a script whose first line is `line` of its document, and gives what it prints.
-    pub fn run(&self, script: &str, line: usize) -> Result<String, String> {
+    pub(crate) fn run(&self, script: &str, line: usize) -> Result<String, String> {
         let file = self.directory.join("script.sh");
         std::fs::write(&file, format!("{HEADER}{script}")).map_err(|error| error.to_string())?;
         let mut command = self.command("timeout");
@@ -29,12 +29,12 @@ impl Shell {
     }
 
     /// What a command prints, whether it succeeds or not.
-    pub fn printed(&self, command: &str) -> String {
+    pub(crate) fn printed(&self, command: &str) -> String {
         self.run(command, 1).unwrap_or_else(|failed| failed)
     }
 
     /// A program in this directory and environment.
-    pub fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.directory).env("KUBECONFIG", &self.kubeconfig).env("PATH", &self.path);
         command.env("KUBECACHEDIR", self.directory.join("kubectl-cache"));
@@ -43,7 +43,7 @@ impl Shell {
 }
 
 /// Copies a directory, each text file through `change`.
-pub fn copy(from: &Path, to: &Path, change: &impl Fn(&str) -> String) -> std::io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path, change: &impl Fn(&str) -> String) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let path = entry?.path();

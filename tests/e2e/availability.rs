@@ -23,7 +23,7 @@ const ASKED_AFTERWARDS: usize = 20;
 
 /// What the consumer of one app met.
 #[derive(Clone, Debug, Default)]
-pub struct Record {
+pub(crate) struct Record {
     /// Whether the app was Ready once, from when on its credential is to be valid.
     is_ready: bool,
     /// Requests from then on.
@@ -36,14 +36,14 @@ pub struct Record {
 type Records = BTreeMap<String, Record>;
 
 /// One consumer of each app.
-pub struct Consumers {
+pub(crate) struct Consumers {
     records: Arc<Mutex<Records>>,
     stop: Arc<AtomicBool>,
     work: tokio::task::JoinHandle<()>,
 }
 
 impl Consumers {
-    pub fn of(env: &TenantEnv, names: &[String]) -> Self {
+    pub(crate) fn of(env: &TenantEnv, names: &[String]) -> Self {
         let records: Records = names.iter().map(|name| (name.clone(), Record::default())).collect();
         let (records, stop) = (Arc::new(Mutex::new(records)), Arc::new(AtomicBool::new(false)));
         let (consumer, names) = (Consumer::of(env), names.to_vec());
@@ -68,7 +68,7 @@ impl Consumers {
         env.until("each consumer asked again and again", async || self.records().iter().all(asked)).await;
     }
 
-    pub async fn end(self) -> Records {
+    pub(crate) async fn end(self) -> Records {
         self.stop.store(true, Ordering::Relaxed);
         self.work.await.unwrap();
         self.records.lock().unwrap().clone()

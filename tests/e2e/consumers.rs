@@ -13,7 +13,7 @@ const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
 /// A pod of one container that uses the Secret in some way, which has run since then, as the kubelet would say.
-pub fn run_pod(env: &TenantEnv, name: &str, uses: Value, since: &str) {
+pub(crate) fn run_pod(env: &TenantEnv, name: &str, uses: Value, since: &str) {
     let mut container = json!({"name": "main", "image": "none"});
     container.as_object_mut().unwrap().extend(uses.as_object().unwrap().clone());
     let volume = json!({"name": "credential", "secret": {"secretName": "billing"}});
@@ -35,7 +35,7 @@ fn started(env: &TenantEnv, name: &str, since: &str) {
     env.kubectl(&["patch", "pod", name, "--subresource=status", "--type=merge", "-p", &status.to_string()]);
 }
 
-pub fn from_env() -> Value {
+pub(crate) fn from_env() -> Value {
     json!({"envFrom": [{"secretRef": {"name": "billing"}}]})
 }
 
@@ -51,7 +51,7 @@ async fn rotate(env: &TenantEnv) {
 }
 
 /// Moves the last rotation back by so many hours, while the operator is away; the previous secret ends 48 hours from now.
-pub async fn rotated_hours_ago(env: &TenantEnv, hours: i64) {
+pub(crate) async fn rotated_hours_ago(env: &TenantEnv, hours: i64) {
     rotate(env).await;
     env.operator().kill().unwrap();
     let at = (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();

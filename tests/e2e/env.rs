@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(240);
 pub const EACH: [(&str, Flavor); 3] = [("csp", Flavor::Csp), ("cpn", Flavor::Cpn), ("broker", Flavor::Broker)];
 
 /// An environment with one tenant, on the control plane that all tests share.
-pub struct TenantEnv {
+pub(crate) struct TenantEnv {
     pub namespace: String,
     pub flavor: Flavor,
     pub org: String,
@@ -38,7 +38,7 @@ pub struct TenantEnv {
 
 impl TenantEnv {
     /// A namespace, a simulator that knows one organization, and an operator that does not run yet.
-    pub async fn new(namespace: &str, flavor: Flavor) -> Self {
+    pub(crate) async fn new(namespace: &str, flavor: Flavor) -> Self {
         let client = plane().admin_client().await.unwrap();
         plane().kubectl(&["create", "namespace", namespace]).unwrap();
         let mut env = TestEnv::new(plane().clone(), Backend::spawn());
@@ -56,7 +56,7 @@ impl TenantEnv {
     }
 
     /// The same with a working connection and the operator at work.
-    pub async fn running(namespace: &str, flavor: Flavor) -> Self {
+    pub(crate) async fn running(namespace: &str, flavor: Flavor) -> Self {
         let env = Self::new(namespace, flavor).await;
         env.give_credentials().await;
         env.connect(json!({})).await;
@@ -65,12 +65,12 @@ impl TenantEnv {
     }
 
     /// From the next start on the operator watches this namespace too.
-    pub fn watch(&self, other: &str) {
+    pub(crate) fn watch(&self, other: &str) {
         self.operator().set("WATCH_NAMESPACE", &format!("{},{other}", self.namespace));
     }
 
     /// Kill -9 at random moments, each so many milliseconds after the last start.
-    pub async fn kill_repeatedly(&self, times: usize, after_ms: Range<u64>) {
+    pub(crate) async fn kill_repeatedly(&self, times: usize, after_ms: Range<u64>) {
         for _ in 0..times {
             tokio::time::sleep(Duration::from_millis(fastrand::u64(after_ms.clone()))).await;
             self.operator().kill().unwrap();
@@ -79,11 +79,11 @@ impl TenantEnv {
     }
 
     /// Looks until it holds; past the deadline it fails and shows everything that helps.
-    pub async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
         self.env.until(DEADLINE, what, holds).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         plane().kubectl(&[&["-n", &self.namespace], arguments].concat()).unwrap()
     }
 }
@@ -106,7 +106,7 @@ impl Drop for TenantEnv {
 }
 
 /// The binary as the user of this kubeconfig.
-pub fn operator_command(kubeconfig: &Path, namespace: &str) -> Command {
+pub(crate) fn operator_command(kubeconfig: &Path, namespace: &str) -> Command {
     let mut command = test_environment::command(Path::new(env!("CARGO_BIN_EXE_oauth-app-operator")), kubeconfig);
     command.args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--log-level", "trace", "--log-format", "json"]);
     command.env("WATCH_NAMESPACE", namespace);

@@ -11,7 +11,7 @@ const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 /// The metrics at the start, and then an app that was created, drifted, was throttled, lost its token, met a call that hung, and was rotated; and one that
 /// the API refuses.
-pub async fn small_life(namespace: &str) -> (Scrape, TenantEnv) {
+pub(crate) async fn small_life(namespace: &str) -> (Scrape, TenantEnv) {
     let env = TenantEnv::running(namespace, Flavor::Csp).await;
     let before = Scrape::of(&env).await;
     env.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;

@@ -30,12 +30,12 @@ fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
 }
 
 /// What promtool finds wrong with the form of the metrics.
-pub fn lint(scrape: &Scrape) -> Result<(), String> {
+pub(crate) fn lint(scrape: &Scrape) -> Result<(), String> {
     promtool(&["check", "metrics"], &scrape.text)
 }
 
 /// What Prometheus would hold if all went on as between two scrapes, at the same pace.
-pub fn lasting(before: &Scrape, after: &Scrape) -> Vec<Value> {
+pub(crate) fn lasting(before: &Scrape, after: &Scrape) -> Vec<Value> {
     let minutes = (after.at - before.at).as_secs_f64() / 60.0;
     let series = after.series.iter().map(|(series, last)| {
         let first = before.series.get(series).copied().unwrap_or_default();
@@ -46,7 +46,7 @@ pub fn lasting(before: &Scrape, after: &Scrape) -> Vec<Value> {
 }
 
 /// What Prometheus would hold if the operator were gone after a while.
-pub fn ending(scrape: &Scrape) -> Vec<Value> {
+pub(crate) fn ending(scrape: &Scrape) -> Vec<Value> {
     let values = |value: &f64| format!("{value}x10 stale");
     scrape.series.iter().map(|(series, value)| json!({"series": in_a_pod(series), "values": values(value)})).collect()
 }
@@ -63,7 +63,7 @@ fn in_a_pod(series: &str) -> String {
 }
 
 /// A story, and the one query that is asked at its end, with the labels of all that it must answer, each with the value 1.
-pub struct Case {
+pub(crate) struct Case {
     pub name: &'static str,
     pub series: Vec<Value>,
     pub query: String,
@@ -71,7 +71,7 @@ pub struct Case {
 }
 
 /// Evaluates rules over each of the stories.
-pub fn assert_cases(rules: &Value, cases: &[Case]) {
+pub(crate) fn assert_cases(rules: &Value, cases: &[Case]) {
     let scratch = Scratch::new().unwrap();
     let write = |name: &str, value: &Value| std::fs::write(scratch.path().join(name), value.to_string()).unwrap();
     let tests = cases.iter().map(|case| {
@@ -88,7 +88,7 @@ pub fn assert_cases(rules: &Value, cases: &[Case]) {
 }
 
 /// A shipped file of `deploy/monitoring`.
-pub fn shipped(name: &str) -> Value {
+pub(crate) fn shipped(name: &str) -> Value {
     let text = std::fs::read_to_string(repository().join("deploy/monitoring").join(name)).unwrap();
     serde_saphyr::from_str(&text).unwrap()
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// What becomes of connections, those that exist and those that come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// Passed on.
     Open,
     /// Closed at once.
@@ -17,13 +17,13 @@ pub enum Way {
     Silent,
 }
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     pub address: SocketAddr,
     way: watch::Sender<Way>,
 }
 
 impl Proxy {
-    pub async fn to(server: SocketAddr) -> Self {
+    pub(crate) async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (way, ways) = watch::channel(Way::Open);
@@ -35,7 +35,7 @@ impl Proxy {
         Self { address, way }
     }
 
-    pub fn set(&self, way: Way) {
+    pub(crate) fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Every series with its value.
 #[derive(Clone, Debug)]
-pub struct Scrape {
+pub(crate) struct Scrape {
     pub at: Instant,
     pub text: String,
     pub series: BTreeMap<String, f64>,
@@ -14,7 +14,7 @@ pub struct Scrape {
 
 impl Scrape {
     /// Waits until the endpoint is served, after a start or another one.
-    pub async fn of(env: &TenantEnv) -> Self {
+    pub(crate) async fn of(env: &TenantEnv) -> Self {
         let served = async || Self::now(env).await.is_some();
         env.until("/metrics is served", served).await;
         Self::now(env).await.expect("it was served a moment ago")
@@ -27,7 +27,7 @@ impl Scrape {
     }
 
     /// All operators see all connections; those of other tests are left out.
-    pub fn read(text: String, connection: &str) -> Self {
+    pub(crate) fn read(text: String, connection: &str) -> Self {
         let ours = |line: &str| match line.split_once("{connection=\"") {
             Some((_, rest)) => rest.starts_with('"') || rest.starts_with(&format!("{connection}\"")),
             None => true,
@@ -39,7 +39,7 @@ impl Scrape {
     }
 
     /// The sum of the series of this name that have all of these labels; nothing where there is none.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let named = |series: &str| series.split('{').next() == Some(&format!("oauth_app_operator_{name}"));
         let labelled =
             |series: &str| labels.iter().all(|(label, value)| series.contains(&format!("{label}=\"{value}\"")));
@@ -50,7 +50,7 @@ impl Scrape {
 
 impl TenantEnv {
     /// Looks until the sum of these series is so.
-    pub async fn until_metric(&self, name: &str, labels: &[(&str, &str)], is: impl Fn(f64) -> bool) {
+    pub(crate) async fn until_metric(&self, name: &str, labels: &[(&str, &str)], is: impl Fn(f64) -> bool) {
         let sum = async || Scrape::now(self).await.and_then(|scrape| scrape.sum(name, labels));
         self.until(&format!("{name} {labels:?}"), async || sum().await.is_some_and(&is)).await;
     }

@@ -217,17 +217,17 @@ async fn replaced_certificate_authority_is_picked_up_without_a_restart() {
 }
 
 /// kubectl as somebody who may write resources and Secrets in one namespace, as teams may.
-pub struct Tenant {
+pub(crate) struct Tenant {
     kubeconfig: String,
     namespace: String,
 }
 
 impl Tenant {
-    pub fn of(env: &TenantEnv) -> Self {
+    pub(crate) fn of(env: &TenantEnv) -> Self {
         Self::in_namespace(&env.namespace)
     }
 
-    pub fn in_namespace(namespace: &str) -> Self {
+    pub(crate) fn in_namespace(namespace: &str) -> Self {
         let user = format!("user-of-{namespace}");
         let create = |what: &[&str]| plane().kubectl(&[&["-n", namespace, "create"], what].concat()).unwrap();
         let all = "--verb=get,list,watch,create,update,patch,delete";
@@ -237,22 +237,22 @@ impl Tenant {
         Self { kubeconfig, namespace: namespace.into() }
     }
 
-    pub fn apply(&self, manifest: &Value) -> Result<String, String> {
+    pub(crate) fn apply(&self, manifest: &Value) -> Result<String, String> {
         self.send("apply", manifest)
     }
 
     /// `create` and `replace` are for what is too large to be applied, since `apply` repeats it in an annotation.
-    pub fn send(&self, verb: &str, object: &Value) -> Result<String, String> {
+    pub(crate) fn send(&self, verb: &str, object: &Value) -> Result<String, String> {
         self.kubectl_with(&[verb, "-f", "-"], object)
     }
 
     /// With this object as its input.
-    pub fn kubectl_with(&self, arguments: &[&str], object: &Value) -> Result<String, String> {
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], object: &Value) -> Result<String, String> {
         let arguments = [&["--kubeconfig", &self.kubeconfig, "-n", &self.namespace], arguments].concat();
         plane().kubectl_with_input(&arguments, &object.to_string()).map_err(|error| error.to_string())
     }
 
-    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let own = ["--kubeconfig", &self.kubeconfig, "-n", &self.namespace];
         plane().kubectl(&[&own, arguments].concat()).map_err(|error| error.to_string())
     }

@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const IDENTITY: &str = "the-operator";
 
 /// An environment to install into.
-pub struct InstallEnv(TestEnv);
+pub(crate) struct InstallEnv(TestEnv);
 
 impl Deref for InstallEnv {
     type Target = TestEnv;
@@ -34,27 +34,27 @@ impl DerefMut for InstallEnv {
 }
 
 impl InstallEnv {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let env = TestEnv::start().unwrap();
         env.control.seed_org(Flavor::Csp, ORG, true).await.unwrap();
         env.control.seed_client(Flavor::Csp, ORG, IDENTITY, IDENTITY).await.unwrap();
         Self(env)
     }
 
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.cluster.kubectl(arguments).unwrap()
     }
 
-    pub fn get(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn get(&self, arguments: &[&str]) -> Value {
         self.cluster.get(arguments).unwrap()
     }
 
-    pub fn exists(&self, arguments: &[&str]) -> bool {
+    pub(crate) fn exists(&self, arguments: &[&str]) -> bool {
         self.cluster.exists(arguments).unwrap()
     }
 
     /// Runs commands of the guide as a user would, in the repository.
-    pub fn follow(&self, commands: &str) {
+    pub(crate) fn follow(&self, commands: &str) {
         let programs = binaries::provide(&[Tool::Kubectl, Tool::Helm]).unwrap();
         let system = std::env::var_os("PATH").unwrap_or_default();
         let ours = programs.iter().filter_map(|(_, program, _)| Some(program.parent()?.to_owned()));
@@ -65,14 +65,14 @@ impl InstallEnv {
     }
 
     /// Helm on this control plane.
-    pub fn helm(&self, namespace: &str, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn helm(&self, namespace: &str, arguments: &[&str]) -> Result<String, String> {
         let mut command = helm();
         command.env("KUBECONFIG", self.cluster.admin_kubeconfig());
         run(command.args(arguments).args(["--namespace", namespace]))
     }
 
     /// Replaces the replicas that run by those of the Deployment.
-    pub async fn roll_out(&mut self) {
+    pub(crate) async fn roll_out(&mut self) {
         self.stop();
         let program = Path::new(env!("CARGO_BIN_EXE_oauth-app-operator"));
         let deployment = Deployment::read(&self.cluster).unwrap().expect("the Deployment is installed");
@@ -83,29 +83,29 @@ impl InstallEnv {
     }
 
     /// Starts one more replica, and gives its process id.
-    pub fn start(&mut self, replica: Operator) -> u32 {
+    pub(crate) fn start(&mut self, replica: Operator) -> u32 {
         replica.start().unwrap();
         let pid = replica.pid().unwrap();
         self.operators.push(replica);
         pid
     }
 
-    pub fn replicas(&self) -> usize {
+    pub(crate) fn replicas(&self) -> usize {
         self.operators.len()
     }
 
     /// SIGTERM to every replica, as when pods are deleted.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stop_operators().unwrap();
     }
 
     /// The platform team's part: the credentials, and a connection to the simulator.
-    pub fn connect(&self) {
+    pub(crate) fn connect(&self) {
         self.connect_by(&self.connection());
     }
 
     /// The same with this connection.
-    pub fn connect_by(&self, connection: &Value) {
+    pub(crate) fn connect_by(&self, connection: &Value) {
         let credentials = manifests::credentials("iam-credentials", IDENTITY, IDENTITY);
         let authority = manifests::authority(AUTHORITY.0, &self.backend);
         self.cluster.apply(&manifests::list(&[credentials, authority])).unwrap();
@@ -113,7 +113,7 @@ impl InstallEnv {
     }
 
     /// `deploy/examples/iam-connection.yaml` towards the simulator, for every namespace.
-    pub fn connection(&self) -> Value {
+    pub(crate) fn connection(&self) -> Value {
         let example = examples::with_backend(&self.backend, &examples::read("iam-connection.yaml").unwrap());
         let mut connection: Value = serde_saphyr::from_str(&example).unwrap();
         connection["spec"]["resyncInterval"] = "1s".into();
@@ -122,7 +122,7 @@ impl InstallEnv {
     }
 
     /// A namespace with a user who may edit it; gives the user's kubeconfig.
-    pub fn team(&self, namespace: &str) -> String {
+    pub(crate) fn team(&self, namespace: &str) -> String {
         if !self.exists(&["namespace", namespace]) {
             self.kubectl(&["create", "namespace", namespace]);
         }
@@ -130,7 +130,7 @@ impl InstallEnv {
     }
 
     /// The team's part: `deploy/examples/org-oauth-app.yaml` in its namespace.
-    pub async fn apply_app(&self, namespace: &str, user: &str) {
+    pub(crate) async fn apply_app(&self, namespace: &str, user: &str) {
         let example = examples::read("org-oauth-app.yaml").unwrap();
         let app = example.replace("namespace: billing", &format!("namespace: {namespace}"));
         // The rights of the user take a moment: a controller adds them to the role `edit`.
@@ -141,7 +141,7 @@ impl InstallEnv {
     }
 
     /// The main job as a team sees it: an app that is Ready and a credential that works.
-    pub async fn until_served(&self, namespace: &str) {
+    pub(crate) async fn until_served(&self, namespace: &str) {
         self.kubectl(&["-n", namespace, "wait", "--for=condition=Ready", "ooa/billing-export", "--timeout=90s"]);
         let value = |key: &str| {
             let path = format!("-o=go-template={{{{index .data \"{key}\" | base64decode}}}}");
@@ -152,7 +152,7 @@ impl InstallEnv {
     }
 
     /// Until an operator that was started again has reconciled the app.
-    pub async fn until_reconciled(&self, namespace: &str) {
+    pub(crate) async fn until_reconciled(&self, namespace: &str) {
         let at = format!("oauth-apps.dev/reconcile-requested-at={:?}", Instant::now());
         self.kubectl(&["-n", namespace, "annotate", "ooa", "billing-export", "--overwrite", &at]);
         let echo = ["-n", namespace, "get", "ooa", "billing-export", "-o=jsonpath={.status.lastHandledReconcileAt}"];
@@ -160,17 +160,17 @@ impl InstallEnv {
     }
 
     /// How many apps were ever created with the API, and how many exist.
-    pub async fn created_and_there(&self) -> (u64, usize) {
+    pub(crate) async fn created_and_there(&self) -> (u64, usize) {
         let created = CallFilter { performed: Some(true), ..CallFilter::operation(Operation::CreateApp) };
         (self.control.count(&created).await.unwrap(), self.control.apps().await.unwrap().len())
     }
 
-    pub async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         self.until_or(holds, || what.to_owned()).await;
     }
 
     /// The same, with words about what it is like when the time is over.
-    pub async fn until_or(&self, holds: impl Fn() -> bool, what: impl Fn() -> String) {
+    pub(crate) async fn until_or(&self, holds: impl Fn() -> bool, what: impl Fn() -> String) {
         let waited = self.0.until(DEADLINE, "", async || holds()).await;
         waited.unwrap_or_else(|error| panic!("{}: {error}", what()));
     }

@@ -2,30 +2,31 @@
 
 use crate::helm::repository;
 
-pub const INSTALL: &str = "\
+pub(crate) const INSTALL: &str = "\
 helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --create-namespace \\
   --set image.repository=registry.example.com/oauth-app-operator";
-pub const RESTRICT: &str = "kubectl label namespace oauth-app-operator pod-security.kubernetes.io/enforce=restricted";
-pub const APPLY: &str = "kubectl apply -k deploy";
-pub const INSTALL_SCOPED: &str = "\
+pub(crate) const RESTRICT: &str =
+    "kubectl label namespace oauth-app-operator pod-security.kubernetes.io/enforce=restricted";
+pub(crate) const APPLY: &str = "kubectl apply -k deploy";
+pub(crate) const INSTALL_SCOPED: &str = "\
 kubectl create namespace team-a
 kubectl create namespace team-b
 helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --create-namespace \\
   --set image.repository=registry.example.com/oauth-app-operator --set 'watchNamespaces={team-a,team-b}'";
-pub const UPGRADE: &str =
+pub(crate) const UPGRADE: &str =
     "helm upgrade oauth-app-operator deploy/chart --namespace oauth-app-operator --reset-then-reuse-values";
-pub const UNINSTALL: &str = "helm uninstall oauth-app-operator --namespace oauth-app-operator";
-pub const DELETE_OPERATOR: &str = "kubectl delete -k deploy -l app.kubernetes.io/component=operator";
-pub const DELETE_APPS: &str = "\
+pub(crate) const UNINSTALL: &str = "helm uninstall oauth-app-operator --namespace oauth-app-operator";
+pub(crate) const DELETE_OPERATOR: &str = "kubectl delete -k deploy -l app.kubernetes.io/component=operator";
+pub(crate) const DELETE_APPS: &str = "\
 kubectl delete ooa --all --all-namespaces
 kubectl delete iamc --all";
-pub const DELETE: &str = "kubectl delete -k deploy";
-pub const UNINSTALL_ALL: &str = "\
+pub(crate) const DELETE: &str = "kubectl delete -k deploy";
+pub(crate) const UNINSTALL_ALL: &str = "\
 helm uninstall oauth-app-operator --namespace oauth-app-operator
 kubectl delete crd orgoauthapps.oauth-apps.dev iamconnections.oauth-apps.dev
 kubectl delete namespace oauth-app-operator";
-pub const WAIT_UNTIL_GONE: &str = "kubectl wait --for=delete crd/orgoauthapps.oauth-apps.dev --timeout=90s";
-pub const LET_GO: &str = r#"kubectl -n billing patch ooa billing-export --type=json -p '[{"op": "remove", "path": "/metadata/finalizers"}]'"#;
+pub(crate) const WAIT_UNTIL_GONE: &str = "kubectl wait --for=delete crd/orgoauthapps.oauth-apps.dev --timeout=90s";
+pub(crate) const LET_GO: &str = r#"kubectl -n billing patch ooa billing-export --type=json -p '[{"op": "remove", "path": "/metadata/finalizers"}]'"#;
 
 #[test]
 fn every_command_of_the_guide_is_run_by_a_test() {

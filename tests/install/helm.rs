@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The name of the release, of its namespace, and of all that is in it.
-pub use test_environment::OPERATOR as NAME;
-pub use test_environment::repository;
+pub(crate) use test_environment::OPERATOR as NAME;
+pub(crate) use test_environment::repository;
 
 /// Each variant of the chart: its name and the flags that make it.
-pub const VARIANTS: [(&str, &[&str]); 9] = [
+pub(crate) const VARIANTS: [(&str, &[&str]); 9] = [
     ("as it is", &[]),
     ("with its namespace", &["--set=namespace.create=true"]),
     ("scoped", &["--set=watchNamespaces={team-a,team-b}"]),
@@ -22,24 +22,24 @@ pub const VARIANTS: [(&str, &[&str]); 9] = [
 ];
 
 /// The shipped chart.
-pub fn chart() -> PathBuf {
+pub(crate) fn chart() -> PathBuf {
     repository().join("deploy/chart")
 }
 
 /// Runs Helm, and gives what it printed or why it failed.
-pub fn run(command: &mut Command) -> Result<String, String> {
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let output = command.current_dir(repository()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stdout) + &text(&output.stderr)) }
 }
 
 /// The program.
-pub fn helm() -> Command {
+pub(crate) fn helm() -> Command {
     Command::new(binaries::provide(&[Tool::Helm]).unwrap().path(Tool::Helm))
 }
 
 /// What `helm template` prints for these flags.
-pub fn template(flags: &[&str]) -> Result<String, String> {
+pub(crate) fn template(flags: &[&str]) -> Result<String, String> {
     let mut command = helm();
     command.args(["template", NAME, "--namespace", NAME, "--kube-version", KUBERNETES]).arg(chart()).args(flags);
     run(&mut command)

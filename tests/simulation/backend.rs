@@ -137,13 +137,13 @@ impl Backend {
     }
 }
 
-pub type Shared = Arc<Mutex<Backend>>;
+pub(crate) type Shared = Arc<Mutex<Backend>>;
 
 /// The answer to an effect was lost, or the effect did not happen; the caller cannot tell which.
-pub struct Lost;
+pub(crate) struct Lost;
 
 /// Gives the other operator its turn, if there is one.
-pub async fn interleave(shared: &Shared) {
+pub(crate) async fn interleave(shared: &Shared) {
     let turns = shared.lock().unwrap().turns.as_mut().map_or(0, |random| random.usize(0..3));
     for _ in 0..turns {
         tokio::task::yield_now().await;
@@ -151,7 +151,7 @@ pub async fn interleave(shared: &Shared) {
 }
 
 /// Performs one effect, unless it is interrupted. A killed operator never comes back from here.
-pub async fn effect<T>(shared: &Shared, act: impl FnOnce(&mut Backend) -> T) -> Result<T, Lost> {
+pub(crate) async fn effect<T>(shared: &Shared, act: impl FnOnce(&mut Backend) -> T) -> Result<T, Lost> {
     interleave(shared).await;
     let (result, killed) = {
         let mut backend = shared.lock().unwrap();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// What people wrote, to compare with.
 #[derive(Default)]
-pub struct Written {
+pub(crate) struct Written {
     /// By name, the specs.
     pub specs: BTreeMap<String, Value>,
     /// Ids of apps of others that no spec ever adopted.
@@ -21,7 +21,7 @@ pub struct Written {
 }
 
 /// What holds at every instant.
-pub fn assert_always(env: &TestEnv, written: &Written) {
+pub(crate) fn assert_always(env: &TestEnv, written: &Written) {
     env.assert_one_app_each();
     not_ours_not_touched(env, written);
     foreign_secrets_stay_foreign(env, written);
@@ -89,7 +89,7 @@ fn no_value_leaks(env: &TestEnv) {
 }
 
 /// What holds when nobody changes anything any more and nothing fails.
-pub async fn assert_settled(env: &TestEnv, written: &Written) {
+pub(crate) async fn assert_settled(env: &TestEnv, written: &Written) {
     assert_always(env, written);
     for app in env.resources() {
         no_issued_secret_is_lost(env, &app);

@@ -25,7 +25,7 @@ use tenant::{Attacker, Tenant};
 
 /// Which attacks to run, and for how long.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Duration of each attack in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
@@ -57,7 +57,7 @@ enum Attack {
 }
 
 /// Builds, attacks, prints the table, and fails if a target is missed.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     let narrator = Narrator::new();
     let binaries = match &args.operator {

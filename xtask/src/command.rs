@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::Command;
 
 /// What the program writes to standard output, or an error with what it says when it fails.
-pub fn output(command: &mut Command) -> Result<String, Box<dyn Error>> {
+pub(crate) fn output(command: &mut Command) -> Result<String, Box<dyn Error>> {
     let output = command.output()?;
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout)?),

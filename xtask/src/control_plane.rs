@@ -9,7 +9,7 @@ use control_plane::binaries::{self, Origin, Tool};
 
 /// What to provide or start.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Provide helm too
     #[arg(long)]
     helm: bool,
@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 /// Provides the programs and prints their paths.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut tools = Tool::CONTROL_PLANE.to_vec();
     tools.extend(args.helm.then_some(Tool::Helm));
     tools.extend(args.promtool.then_some(Tool::Promtool));

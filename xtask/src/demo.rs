@@ -2,7 +2,7 @@
 //! It cleans up at the end; `--keep` leaves everything running until Ctrl-C.
 
 mod binaries;
-pub mod env;
+pub(crate) mod env;
 mod narrator;
 mod observer;
 mod scenario;
@@ -10,21 +10,21 @@ mod scenario;
 use std::error::Error;
 use std::path::Path;
 
-pub use binaries::Binaries;
+pub(crate) use binaries::Binaries;
 use control_plane::binaries::{Tool, provide};
-pub use narrator::Narrator;
+pub(crate) use narrator::Narrator;
 use scenario::Scenario;
 
 /// How long the demo runs.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Delete nothing, and leave everything running until Ctrl-C
     #[arg(long)]
     keep: bool,
 }
 
 /// Builds the binaries, starts everything, runs the scenario and stops everything.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     let narrator = Narrator::new();
     let binaries = Binaries::build(&narrator)?;

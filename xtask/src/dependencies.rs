@@ -19,7 +19,7 @@ use crate::repository;
 
 /// What to do.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Check only; write nothing
     #[arg(long)]
     check: bool,
@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 /// Checks, writes, and says what could not be checked.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     if let Some(checkout) = &args.advisories {
         Snapshot::refresh(checkout)?;
     }

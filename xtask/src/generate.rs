@@ -21,7 +21,7 @@ use crate::repository;
 
 /// What to do.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Check only; write nothing, and fail when a file is stale
     #[arg(long)]
     check: bool,
@@ -31,7 +31,7 @@ pub struct Args {
 type File = (&'static str, String);
 
 /// Writes the files that are stale, or only names them.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let stale = stale(files()?);
     let verb = if args.check { "stale" } else { "updated" };
     for (path, content) in &stale {

@@ -20,10 +20,10 @@ const PICTURE: &str = "docs/dashboard.svg";
 
 /// Nothing to choose.
 #[derive(clap::Args)]
-pub struct Args {}
+pub(crate) struct Args {}
 
 /// Builds the binaries, starts everything, runs the scenario and draws.
-pub fn run(_: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(_: &Args) -> Result<(), Box<dyn Error>> {
     std::env::set_current_dir(crate::repository())?;
     let narrator = Narrator::new();
     let binaries = Binaries::build(&narrator)?;

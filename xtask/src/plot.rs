@@ -14,8 +14,8 @@ use std::error::Error;
 use plotters::prelude::{DrawingArea, IntoDrawingArea, SVGBackend};
 use style::{BACKGROUND, MUTED, SIZE, TEXT};
 
-pub use plotters::style::RGBColor;
-pub use unit::Unit;
+pub(crate) use plotters::style::RGBColor;
+pub(crate) use unit::Unit;
 
 /// Columns of the grid.
 const COLUMNS: i32 = 24;
@@ -28,7 +28,7 @@ const GAP: i32 = 10;
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// Panels that show the same time.
-pub struct Figure {
+pub(crate) struct Figure {
     pub title: String,
     pub seconds: f64,
     pub events: Vec<Event>,
@@ -36,14 +36,14 @@ pub struct Figure {
 }
 
 /// A moment that every panel marks, by its number in the list.
-pub struct Event {
+pub(crate) struct Event {
     /// Seconds since the start.
     pub at: f64,
     pub name: String,
 }
 
 /// Lines with one unit.
-pub struct Panel {
+pub(crate) struct Panel {
     pub title: String,
     pub unit: Unit,
     pub kind: Kind,
@@ -52,7 +52,7 @@ pub struct Panel {
 }
 
 /// How a panel shows its lines.
-pub enum Kind {
+pub(crate) enum Kind {
     /// Each from zero.
     Lines,
     /// Each on top of the ones before.
@@ -62,7 +62,7 @@ pub enum Kind {
 }
 
 /// On the grid.
-pub struct GridPosition {
+pub(crate) struct GridPosition {
     pub column: i32,
     pub row: i32,
     pub columns: i32,
@@ -70,14 +70,14 @@ pub struct GridPosition {
 }
 
 /// Points in the order of time: seconds since the start, and values.
-pub struct Line {
+pub(crate) struct Line {
     pub name: String,
     pub points: Vec<(f64, f64)>,
 }
 
 impl Figure {
     /// The picture.
-    pub fn svg(&self) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn svg(&self) -> Result<String, Box<dyn Error>> {
         let events: Vec<String> = self.events.iter().map(Event::caption).collect();
         let width = COLUMNS * COLUMN + GAP;
         let captions = flow::layout(&events, width - 4 * GAP, SIZE);

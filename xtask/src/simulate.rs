@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Which schedules, and how many.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Number of schedules
     #[arg(long, default_value_t = 10_000)]
     schedules: u64,
@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 /// Runs them, and fails with the seed of the first one that breaks an invariant.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let Args { schedules, seed } = args;
     eprintln!("running {schedules} random schedules from seed {seed}");
     let mut command = Command::new(env!("CARGO"));

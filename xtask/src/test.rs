@@ -8,14 +8,14 @@ use control_plane::binaries::{self, Tool};
 
 /// Arguments for cargo.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Arguments for `cargo test --workspace`, such as a name of tests or `--no-fail-fast`
     #[arg(last = true)]
     arguments: Vec<String>,
 }
 
 /// Provides the control plane, helm and promtool, builds everything and runs the tests.
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     eprintln!("control plane: looking for etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool");
     let programs = binaries::provide(&[&Tool::CONTROL_PLANE[..], &[Tool::Helm, Tool::Promtool]].concat())?;
     for (_, path, _) in programs.iter() {

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// Where the API server has the workloads of a kind in a namespace.
-pub fn path(kind: WorkloadKind, namespace: &str) -> String {
+pub(super) fn path(kind: WorkloadKind, namespace: &str) -> String {
     let plural = match kind {
         WorkloadKind::Deployment => "deployments",
         WorkloadKind::StatefulSet => "statefulsets",
@@ -22,7 +22,7 @@ pub fn path(kind: WorkloadKind, namespace: &str) -> String {
 }
 
 /// Why a workload is not to be restarted, if that is so. Only a consumer of the Secret is.
-pub fn no_restart(workload: &Value, secret: &str, since: Timestamp) -> Option<RestartResult> {
+pub(super) fn no_restart(workload: &Value, secret: &str, since: Timestamp) -> Option<RestartResult> {
     let template = &workload["spec"]["template"];
     let restarted_at = template["metadata"]["annotations"][RESTARTED_AT].as_str().map(str::parse::<Timestamp>);
     if !secrets_in(&template["spec"]).iter().any(|name| name == secret) {
@@ -35,7 +35,7 @@ pub fn no_restart(workload: &Value, secret: &str, since: Timestamp) -> Option<Re
 }
 
 /// The patch that restarts a workload as it was read. It holds the time when the secret was published, so that it is the same each time.
-pub fn restart(workload: &Value, since: Timestamp) -> Value {
+pub(super) fn restart(workload: &Value, since: Timestamp) -> Value {
     let read = &workload["metadata"];
     json!({
         "metadata": {"uid": read["uid"], "resourceVersion": read["resourceVersion"]},
@@ -45,7 +45,7 @@ pub fn restart(workload: &Value, since: Timestamp) -> Value {
 
 /// Which Secrets the running containers of a pod took at their start, and when. What an init container did with a Secret
 /// remains when it has ended. Of what is mounted the first start counts, so that many mounts of many Secrets stay few.
-pub fn taken(spec: &Value, status: &Value) -> Vec<(String, Timestamp)> {
+pub(super) fn taken(spec: &Value, status: &Value) -> Vec<(String, Timestamp)> {
     let mut taken = Vec::new();
     let mut mounted = HashMap::<&str, Timestamp>::new();
     for (kind, statuses, states) in [

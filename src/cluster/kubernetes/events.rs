@@ -30,7 +30,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// Publishes Events.
 #[derive(Clone)]
-pub struct Events {
+pub(super) struct Events {
     client: Client,
     requests: Requests,
     instance: String,
@@ -39,12 +39,12 @@ pub struct Events {
 
 impl Events {
     /// `identity` is the reporting instance.
-    pub fn new(client: Client, requests: Requests, identity: &str) -> Self {
+    pub(super) fn new(client: Client, requests: Requests, identity: &str) -> Self {
         Self { client, requests, instance: text::clean(identity, LONGEST_INSTANCE), rate_limit: Arc::default() }
     }
 
     /// Publishes what happened to an object; a failure to do so is only logged.
-    pub async fn publish(&self, regarding: ObjectReference, event: AppEvent) {
+    pub(super) async fn publish(&self, regarding: ObjectReference, event: AppEvent) {
         match self.rate_limit.decide(&regarding, event) {
             Decision::Publish(event) => self.create(&regarding, &event).await,
             Decision::PublishHeldAt(at) => {

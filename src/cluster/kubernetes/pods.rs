@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 /// A pod, as far as it matters here.
 #[derive(Clone, Debug)]
-pub struct PodSecrets {
+pub(super) struct PodSecrets {
     /// Only the name.
     metadata: ObjectMeta,
     secrets: Vec<String>,
@@ -23,12 +23,12 @@ pub struct PodSecrets {
 
 impl PodSecrets {
     /// Whether the pod has not finished and refers to one of the Secrets.
-    pub fn uses(&self, secrets: &[String]) -> bool {
+    pub(super) fn uses(&self, secrets: &[String]) -> bool {
         self.secrets.iter().any(|name| secrets.contains(name))
     }
 
     /// Whether the pod runs on, and took the Secret at a start up to that time.
-    pub fn took(&self, secret: &str, until: Timestamp) -> bool {
+    pub(super) fn took(&self, secret: &str, until: Timestamp) -> bool {
         self.taken.iter().any(|(name, at)| name == secret && *at <= until)
     }
 }
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for PodSecrets {
 }
 
 /// The Secrets that a pod, or a part of one, names.
-pub fn secrets_in(value: &Value) -> Vec<String> {
+pub(super) fn secrets_in(value: &Value) -> Vec<String> {
     let mut secrets = Vec::new();
     collect(value, &mut secrets);
     secrets

@@ -24,7 +24,7 @@ const PAGE: u32 = 10;
 
 /// Makes requests for one flow.
 #[derive(Clone)]
-pub struct Requests {
+pub(super) struct Requests {
     flow: Flow,
     in_flight: FairQueue,
     /// One page of a list at a time, of all lists together.
@@ -35,20 +35,20 @@ pub struct Requests {
 
 impl Requests {
     /// At most `max_kubernetes_requests` at once, and none once the guard is closed. They are for the operator itself.
-    pub fn new(max_kubernetes_requests: usize, metrics: Arc<Metrics>, guard: LeadershipGuard) -> Self {
+    pub(super) fn new(max_kubernetes_requests: usize, metrics: Arc<Metrics>, guard: LeadershipGuard) -> Self {
         let in_flight = FairQueue::new(max_kubernetes_requests);
         let page = FairQueue::new(1);
         Self { flow: Flow::Operator, in_flight, page, metrics, guard }
     }
 
     /// Within the same limits, those for the resources of a namespace.
-    pub fn of(&self, namespace: Option<&str>) -> Self {
+    pub(super) fn of(&self, namespace: Option<&str>) -> Self {
         let flow = namespace.map_or(Flow::Operator, |namespace| Flow::Namespace(namespace.to_owned()));
         Self { flow, ..self.clone() }
     }
 
     /// Makes a request.
-    pub async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    pub(super) async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
         let _permit = self.in_flight.acquire(&self.flow).await;
         match self.guard.run(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
             Some(Ok(answer)) => answer.map_err(cluster_error),
@@ -59,7 +59,11 @@ impl Requests {
     }
 
     /// Makes a request that writes.
-    pub async fn write<T>(&self, what: Resource, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    pub(super) async fn write<T>(
+        &self,
+        what: Resource,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
         let answer = self.call(request).await;
         self.metrics.wrote(
             what,
@@ -74,7 +78,7 @@ impl Requests {
     }
 
     /// Makes a request whose write is a dry run. Only a refusal is counted, since nothing is written.
-    pub async fn try_write<T>(
+    pub(super) async fn try_write<T>(
         &self,
         what: Resource,
         request: impl Future<Output = kube::Result<T>>,
@@ -87,7 +91,7 @@ impl Requests {
     }
 
     /// Lists page by page; what is to be kept of an object is up to `each`.
-    pub async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), Error>
+    pub(super) async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), Error>
     where
         K: Clone + DeserializeOwned + Debug,
     {
@@ -105,7 +109,7 @@ impl Requests {
 }
 
 /// The object, or that it cannot be read. Of a Secret nothing is quoted, since it may be the value.
-pub fn readable<K: Kept>(Lenient(read): Lenient<K>) -> Result<K, Error> {
+pub(super) fn readable<K: Kept>(Lenient(read): Lenient<K>) -> Result<K, Error> {
     read.map_err(|unreadable| {
         let name = unreadable.metadata.name.unwrap_or_default();
         Error::Unavailable(format!("{} {name} cannot be read", K::kind(&())))

@@ -24,13 +24,13 @@ pub(in crate::controller) struct RecheckRequests(mpsc::Sender<String>);
 pub(in crate::controller) struct RecheckReceiver(mpsc::Receiver<String>);
 
 impl RecheckRequests {
-    pub fn new() -> (Self, RecheckReceiver) {
+    pub(crate) fn new() -> (Self, RecheckReceiver) {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         (Self(sender), RecheckReceiver(receiver))
     }
 
     /// Requests a check of the connection of that name.
-    pub fn request(&self, connection: &str) {
+    pub(crate) fn request(&self, connection: &str) {
         self.0.try_send(connection.to_owned()).ok();
     }
 }
@@ -56,16 +56,16 @@ impl RecheckReceiver {
 pub(super) struct LastReady(Mutex<HashMap<String, Instant>>);
 
 impl LastReady {
-    pub fn record(&self, connection: String) {
+    pub(super) fn record(&self, connection: String) {
         self.ready().insert(connection, Instant::now());
     }
 
     /// A new check begins, and a request during it does not concern its result.
-    pub fn forget(&self, connection: &str) {
+    pub(super) fn forget(&self, connection: &str) {
         self.ready().remove(connection);
     }
 
-    pub fn retain(&self, exists: impl Fn(&str) -> bool) {
+    pub(super) fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.ready().retain(|name, _| exists(name));
     }
 

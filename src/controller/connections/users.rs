@@ -26,7 +26,7 @@ pub(super) struct CountedUsers {
 }
 
 impl Users {
-    pub fn by_connection(apps: &[Arc<CachedApp>]) -> HashMap<String, Self> {
+    pub(super) fn by_connection(apps: &[Arc<CachedApp>]) -> HashMap<String, Self> {
         let mut all: HashMap<String, Self> = HashMap::new();
         for app in apps.iter().map(|app| app.outline()) {
             let users = all.entry(app.spec.connection_ref.name.clone()).or_default();

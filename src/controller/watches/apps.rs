@@ -20,11 +20,11 @@ use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
 /// The resources that are to be reconciled.
-pub type AppRefs = UnboundedReceiver<ObjectRef<CachedApp>>;
+pub(crate) type AppRefs = UnboundedReceiver<ObjectRef<CachedApp>>;
 
 /// The resources of a namespace, or all: those that exist when the watch begins, and those that are created or changed later.
 /// The future runs the watch.
-pub fn apps(
+pub(crate) fn apps(
     shared: &Shared,
     namespace: Option<&str>,
     removed_finalizers: Arc<RemovedFinalizers>,

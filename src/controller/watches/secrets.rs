@@ -22,7 +22,11 @@ const REFUSED_RETRY: Duration = Duration::from_secs(60);
 type Meta = Lenient<PartialObjectMeta<Secret>>;
 
 /// The Secrets of a namespace, or all. The future runs the watch.
-pub fn secrets(shared: &Shared, namespace: Option<&str>, observed: Arc<ObservedSecrets>) -> BoxFuture<'static, ()> {
+pub(crate) fn secrets(
+    shared: &Shared,
+    namespace: Option<&str>,
+    observed: Arc<ObservedSecrets>,
+) -> BoxFuture<'static, ()> {
     let api: Api<Meta> = match namespace {
         Some(namespace) => Api::namespaced(shared.client.clone(), namespace),
         None => Api::all(shared.client.clone()),
@@ -59,7 +63,7 @@ impl Secrets {
     }
 
     /// Until the watch is refused.
-    pub async fn for_each_change(&mut self, events: impl Stream<Item = watcher::Result<Event<Meta>>>) {
+    pub(super) async fn for_each_change(&mut self, events: impl Stream<Item = watcher::Result<Event<Meta>>>) {
         let mut events = std::pin::pin!(events);
         let mut missing = Uids::default();
         while let Some(event) = events.next().await {

@@ -7,10 +7,10 @@ mod resources;
 mod secrets;
 mod steps;
 
-pub use observed::*;
-pub use resources::*;
-pub use secrets::*;
-pub use steps::*;
+pub(super) use observed::*;
+pub(super) use resources::*;
+pub(super) use secrets::*;
+pub(super) use steps::*;
 
 use crate::decide::{Call, Observed, Step, decide};
 use crate::iam::ClientSecret;
@@ -21,7 +21,7 @@ use std::fmt;
 
 /// Fails unless this is the step that follows.
 #[track_caller]
-pub fn assert_step(observed: impl Borrow<Observed>, expected: Expected) {
+pub(super) fn assert_step(observed: impl Borrow<Observed>, expected: Expected) {
     let observed = observed.borrow();
     let step = decide(observed);
     let expected = expected.step(observed, &step);
@@ -29,11 +29,11 @@ pub fn assert_step(observed: impl Borrow<Observed>, expected: Expected) {
 }
 
 /// What is observed after a step.
-pub type Change = fn(&mut Observed);
+pub(super) type Change = fn(&mut Observed);
 
 /// Fails unless these steps follow, each from what the one before brought.
 #[track_caller]
-pub fn assert_steps<const N: usize>(mut observed: Observed, steps: [(Expected, Change); N]) {
+pub(super) fn assert_steps<const N: usize>(mut observed: Observed, steps: [(Expected, Change); N]) {
     for (expected, brings) in steps {
         assert_step(&observed, expected);
         brings(&mut observed);
@@ -42,7 +42,7 @@ pub fn assert_steps<const N: usize>(mut observed: Observed, steps: [(Expected, C
 
 /// A step that shows its secrets, which are names here, when a test fails.
 #[derive(PartialEq)]
-pub struct Shown(pub Step);
+pub(super) struct Shown(pub Step);
 
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

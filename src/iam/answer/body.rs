@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 /// The credentials that a create issues. They can hold a secret, so there is no `Debug`.
 #[derive(Default)]
-pub struct CredentialsBody {
+pub(super) struct CredentialsBody {
     /// The client id of the app.
     pub client_id: Option<String>,
     /// The client secret.
@@ -19,7 +19,7 @@ pub struct CredentialsBody {
 
 /// The secret of an app, or why there is none.
 #[derive(Default)]
-pub enum IssuedSecret {
+pub(super) enum IssuedSecret {
     /// No such field, or null, or an empty text.
     #[default]
     Absent,
@@ -51,7 +51,7 @@ impl FromAnyValue for IssuedSecret {
 }
 
 /// The first failure about an app in a success. However long the list is, no other one is kept.
-pub struct PartialSuccess<F> {
+pub(super) struct PartialSuccess<F> {
     /// The field with the list of failures.
     pub list: &'static str,
     /// Whether a failure is about the app.
@@ -62,7 +62,7 @@ pub struct PartialSuccess<F> {
 
 /// An entry in a list of failures: an id, or an object; which one is not documented everywhere. (undocumented)
 #[derive(Default)]
-pub struct Failure {
+pub(super) struct Failure {
     id: Option<String>,
     client_id: Option<String>,
     message: Option<String>,
@@ -71,12 +71,12 @@ pub struct Failure {
 
 impl Failure {
     /// The app that it names.
-    pub fn id(&self) -> Option<&str> {
+    pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref().or(self.client_id.as_deref())
     }
 
     /// The text of the error, if there is one.
-    pub fn message(&self) -> Option<&str> {
+    pub(super) fn message(&self) -> Option<&str> {
         first_text([&self.message, &self.error])
     }
 }

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 
 /// The error in the words of the API.
 #[derive(Default)]
-pub struct ErrorBody {
+pub(super) struct ErrorBody {
     message: Option<String>,
     error_description: Option<String>,
     error: Option<String>,
@@ -21,7 +21,7 @@ pub struct ErrorBody {
 
 impl ErrorBody {
     /// The first text that is not blank, among those that may be repeated.
-    pub fn message(&self, disclosure: ErrorDisclosure) -> Option<&str> {
+    pub(super) fn message(&self, disclosure: ErrorDisclosure) -> Option<&str> {
         match disclosure {
             ErrorDisclosure::MessageOnly => first_text([&self.message, &self.first.message]),
             ErrorDisclosure::Any => first_text([
@@ -38,7 +38,7 @@ impl ErrorBody {
 
 impl ErrorBody {
     /// Whether the code of OAuth says that the credentials are wrong. (RFC 6749, 5.2)
-    pub fn names_invalid_credentials(&self) -> bool {
+    pub(super) fn names_invalid_credentials(&self) -> bool {
         self.error.as_deref().is_some_and(|code| ["invalid_client", "invalid_grant"].contains(&code))
     }
 }
@@ -83,13 +83,13 @@ impl FromAnyValue for FirstError {
 }
 
 /// The first text that is not blank.
-pub fn first_text<const N: usize>(texts: [&Option<String>; N]) -> Option<&str> {
+pub(super) fn first_text<const N: usize>(texts: [&Option<String>; N]) -> Option<&str> {
     texts.into_iter().flatten().map(String::as_str).find(|text| !text.trim().is_empty())
 }
 
 /// The values of request ids, at any depth; no more than are removed from a message. [image-builder-test]
 #[derive(Default)]
-pub struct RequestIds(pub Vec<String>);
+pub(super) struct RequestIds(pub Vec<String>);
 
 impl RequestIds {
     /// Longer ones first, since an id can be part of another.

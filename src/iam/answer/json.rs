@@ -5,7 +5,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess
 use std::fmt;
 
 /// What a type keeps of a JSON value. By default nothing, so a value of an unexpected type is skipped.
-pub trait FromAnyValue {
+pub(super) trait FromAnyValue {
     /// The value is a text.
     fn text(&mut self, _text: &str) {}
 
@@ -25,11 +25,11 @@ pub trait FromAnyValue {
 }
 
 /// Deserializes the type within from a value of any type.
-pub struct AnyValue<T>(pub T);
+pub(super) struct AnyValue<T>(pub T);
 
 /// Keeps nothing. Unlike `IgnoredAny` it has the limit of nesting, and checks texts and numbers.
 #[derive(Default)]
-pub struct Skipped;
+pub(super) struct Skipped;
 
 impl FromAnyValue for Skipped {}
 
@@ -41,24 +41,24 @@ impl FromAnyValue for Option<String> {
 }
 
 /// The whole of a JSON text, of any type; `None` when it is not JSON.
-pub fn read<T: FromAnyValue + Default>(json: &[u8]) -> Option<T> {
+pub(super) fn read<T: FromAnyValue + Default>(json: &[u8]) -> Option<T> {
     serde_json::from_slice(json).ok().map(|AnyValue(value)| value)
 }
 
 /// The whole of a JSON text; `None` when it is not an object.
-pub fn read_object<T: FromAnyValue>(json: &[u8], empty: T) -> Option<T> {
+pub(super) fn read_object<T: FromAnyValue>(json: &[u8], empty: T) -> Option<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let object = deserializer.deserialize_map(AnyValue(empty)).ok()?;
     deserializer.end().ok().map(|()| object)
 }
 
 /// Takes the value of a field, of any type.
-pub fn take<'de, A: MapAccess<'de>, T: FromAnyValue + Default>(map: &mut A) -> Result<T, A::Error> {
+pub(super) fn take<'de, A: MapAccess<'de>, T: FromAnyValue + Default>(map: &mut A) -> Result<T, A::Error> {
     map.next_value().map(|AnyValue(value)| value)
 }
 
 /// Takes the value of a field and keeps nothing of it.
-pub fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     take(map).map(|Skipped| ())
 }
 

@@ -103,7 +103,7 @@ fn member<'a>(fields: &'a Values, name: &str) -> &'a Value {
 }
 
 /// An absent field may come back as its blank value, and the other way around. (undocumented)
-pub fn is_blank(value: &Value) -> bool {
+pub(super) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),

@@ -20,7 +20,7 @@ const SUFFICIENT: [&str; 3] = ["developer", "org_admin", "org_owner"];
 /// The prefix of a role in the organization. [tanzu-framework]
 const IN_ORGANIZATION: &str = "csp:";
 /// Another cause of a 403, after the first. [kb-327459]
-pub const IP_POLICY: &str = "; an IP policy of the organization can also be the cause";
+pub(crate) const IP_POLICY: &str = "; an IP policy of the organization can also be the cause";
 
 /// The claims of an access token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub fn expiry(token: &SecretString) -> Option<Timestamp> {
 }
 
 /// The lifetime of a token in seconds, from `iat` if there is one, since clocks may differ.
-pub fn lifetime(token: &str, now: Timestamp) -> Option<i64> {
+pub(crate) fn lifetime(token: &str, now: Timestamp) -> Option<i64> {
     let claims = claims(token)?;
     seconds(&claims, "exp")?.checked_sub(seconds(&claims, "iat").unwrap_or(now.as_second()))
 }
@@ -98,12 +98,12 @@ fn claims(token: &str) -> Option<Map<String, Value>> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
     /// A token with these claims.
-    pub fn jwt(claims: &Value) -> String {
+    pub(crate) fn jwt(claims: &Value) -> String {
         format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 

@@ -15,7 +15,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Reads the token, under each API's name. [auth-apitok, cpn-accesstoken]
-pub fn read(answer: &Answer) -> Result<TokenResponse, Error> {
+pub(crate) fn read(answer: &Answer) -> Result<TokenResponse, Error> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let token = ["access_token", "accessToken"].iter().find_map(|name| body.get(name)?.as_str());
     let token = token.filter(|token| !token.is_empty()).ok_or_else(|| answer.malformed("it has no access token"))?;

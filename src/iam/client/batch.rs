@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_millis(250);
 type Answer = Result<Deletion, Error>;
 
 /// The batches that are being collected. Two namespaces never share one, so that neither waits for the other.
-pub struct Batches {
+pub(crate) struct Batches {
     max: usize,
     state: Mutex<State>,
 }
@@ -39,12 +39,12 @@ struct Waiting {
 
 impl Batches {
     /// With at most `max` deletions in a batch.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { max, state: Mutex::default() }
     }
 
     /// Has the app deleted together with others. `send` performs one call, and answers in the order of the ids.
-    pub async fn delete<F>(
+    pub(crate) async fn delete<F>(
         self: &Arc<Self>,
         org: &OrgId,
         flow: &Flow,

@@ -38,7 +38,7 @@ pub enum BundleError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, BundleError> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, BundleError> {
     if pem.len() > LARGEST {
         return Err(BundleError::TooLarge);
     }

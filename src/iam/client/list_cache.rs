@@ -12,7 +12,7 @@ use tokio::time::Instant;
 const FAILURE_HOLDS: Duration = Duration::from_secs(2);
 
 /// The lists of all organizations.
-pub struct ListCache<T> {
+pub(crate) struct ListCache<T> {
     lists: Mutex<PrunedMap<OrgId, Slot<T>>>,
     /// When this process last changed an entry: a list that was started before is stale for it.
     invalidated: Mutex<PrunedMap<ClientId, Instant>>,
@@ -31,19 +31,19 @@ struct List<T> {
 
 impl<T: Clone> ListCache<T> {
     /// Without any list.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { lists: Mutex::default(), invalidated: Mutex::default(), largest_max_age: Mutex::new(FAILURE_HOLDS) }
     }
 
     /// Call it when a change of this entry was answered.
-    pub fn invalidate(&self, id: &ClientId) {
+    pub(crate) fn invalidate(&self, id: &ClientId) {
         let now = Instant::now();
         let max_age = *lock(&self.largest_max_age);
         *lock(&self.invalidated).get_or_insert_with(id.clone(), || now, |_, at| now < *at + max_age) = now;
     }
 
     /// The entry in a list that is not older than `max_age`; `None` when the list does not show it.
-    pub async fn find(
+    pub(crate) async fn find(
         &self,
         org: &OrgId,
         id: &ClientId,

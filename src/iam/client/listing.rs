@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// The fields of an app's membership in its organization. [cpn-clients-get, csp-clients]
-pub const MEMBER_FIELDS: [&str; 4] = ["id", "clientId", "organizationRoles", "serviceRoles"];
+pub(crate) const MEMBER_FIELDS: [&str; 4] = ["id", "clientId", "organizationRoles", "serviceRoles"];
 
 /// The most bytes that are kept of one app. A resource, and so what it asks for, is at most as large.
 const LARGEST_ENTRY: usize = 64 << 10;
@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 128 << 20;
 const LONGEST_START: usize = 256;
 
 /// A list while it is read.
-pub struct Listing {
+pub(crate) struct Listing {
     flavor: &'static dyn ApiFlavor,
     fields: Vec<&'static str>,
     /// The apps that are asked about.
@@ -40,7 +40,7 @@ pub struct Listing {
 
 impl Listing {
     /// Of the entries about these apps, these fields are kept.
-    pub fn new(flavor: &'static dyn ApiFlavor, fields: Vec<&'static str>, managed: HashSet<ClientId>) -> Self {
+    pub(crate) fn new(flavor: &'static dyn ApiFlavor, fields: Vec<&'static str>, managed: HashSet<ClientId>) -> Self {
         Self {
             flavor,
             fields,
@@ -97,13 +97,13 @@ impl Listing {
     }
 
     /// What was kept.
-    pub fn into_entries(self) -> HashMap<ClientId, Box<str>> {
+    pub(crate) fn into_entries(self) -> HashMap<ClientId, Box<str>> {
         self.kept
     }
 }
 
 /// The fields of an object that have these names, as a JSON object; `None` when it is none or they are too large.
-pub fn documented(json: &[u8], names: &[&'static str]) -> Option<Box<str>> {
+pub(crate) fn documented(json: &[u8], names: &[&'static str]) -> Option<Box<str>> {
     let mut text = String::from("{");
     let mut fields = vec![None; names.len()];
     read_members(json, names, &mut fields).ok()?;

@@ -30,7 +30,7 @@ const IDLE: Duration = LONGEST_WAIT;
 const UNKNOWN_IDLE: Duration = Duration::from_secs(60);
 
 /// Limits the in-flight requests and can be paused.
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     most: usize,
     all: AdaptiveLimit,
     /// For calls about organizations about which none ever succeeded: however many a tenant invents, they share the permits of one.
@@ -87,7 +87,11 @@ pub struct InFlight {
 
 impl RateLimiter {
     /// With at least one permit, and with a quota if `requests_per_second` is set.
-    pub fn new(max_in_flight: usize, requests_per_second: Option<NonZeroU32>, metrics: ConnectionMetrics) -> Self {
+    pub(crate) fn new(
+        max_in_flight: usize,
+        requests_per_second: Option<NonZeroU32>,
+        metrics: ConnectionMetrics,
+    ) -> Self {
         let quota = requests_per_second.map(|count| Quota {
             interval: Duration::from_secs(1) / count.get(),
             queue: FairQueue::new(1),
@@ -106,7 +110,7 @@ impl RateLimiter {
     }
 
     /// The limiter of an organization, for calls that are made for this flow.
-    pub fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         let now = Instant::now();
         let mut orgs = self.orgs();
         let new = || Org { limit: Arc::new(AdaptiveLimit::new(share(self.most))), is_known: false, used: now };
@@ -125,13 +129,13 @@ impl RateLimiter {
 
     /// The same for what all resources of the organization share, so that none waits in the queue of another namespace. An
     /// organization that may be invented has no queue of its own.
-    pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         let limiter = self.limiter(org, flow);
         if limiter.is_known { OrgLimiter { queue_as: Flow::Organization(org.clone()), ..limiter } } else { limiter }
     }
 
     /// The limiter of requests for a token that serves several organizations, with the credentials of this owner.
-    pub fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
         OrgLimiter {
             rate_limiter: self,
             org: OrgId(String::new()),
@@ -170,7 +174,7 @@ impl RateLimiter {
 
     /// Why the last request got no usable answer, if the API counts as unreachable: the last requests got none, whatever they
     /// were about.
-    pub fn unreachable_cause(&self) -> Option<String> {
+    pub(crate) fn unreachable_cause(&self) -> Option<String> {
         let unanswered = self.unanswered();
         (unanswered.requests >= UNREACHABLE_AFTER).then(|| unanswered.cause.clone())
     }

@@ -9,10 +9,10 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 /// After a wait of zero, all waiting calls would be sent again at the same time.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// A mistaken `Retry-After` must not stop a connection for a day.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// The wait for this header: seconds or an HTTP date.
-pub fn retry_after_wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
+pub(crate) fn retry_after_wait(retry_after: Option<&str>, now: Timestamp) -> Duration {
     let asked = retry_after.map(str::trim).and_then(|text| match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {

@@ -13,11 +13,11 @@ const LONGEST: usize = 400;
 /// The rest of a longer message is ignored, in characters.
 const MAX_INPUT: usize = 4096;
 /// At most this many request ids are removed.
-pub const MAX_IDS: usize = 16;
+pub(crate) const MAX_IDS: usize = 16;
 /// A request id with fewer bytes is not removed, since it would take letters out of words.
-pub const MIN_ID: usize = 4;
+pub(crate) const MIN_ID: usize = 4;
 /// Replaces a message that repeats a secret.
-pub const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
+pub(crate) const NOT_SHOWN: &str = "the answer repeats what was sent and is not shown";
 /// The names of request ids, which differ between two answers that are the same otherwise. (undocumented)
 const REQUEST_IDS: [&str; 6] = ["requestid", "request-id", "request id", "traceid", "trace-id", "trace id"];
 
@@ -47,7 +47,7 @@ impl KnownSecrets {
 }
 
 /// Makes a message fit to be shown. `request_ids` are those that are elsewhere in the answer.
-pub fn scrub(message: &str, known: &KnownSecrets, request_ids: &[String]) -> String {
+pub(crate) fn scrub(message: &str, known: &KnownSecrets, request_ids: &[String]) -> String {
     let input: String = message.chars().take(MAX_INPUT).collect();
     let secrets = known.forms();
     let repeats_a_secret = |text: &str| {

@@ -14,7 +14,7 @@ use crate::iam::{ClientId, ConnectionCredentials, CredentialsKind, Deletion, Err
 use tracing::Instrument;
 
 /// The endpoint and the credentials of a connection.
-pub struct Session {
+pub(crate) struct Session {
     endpoint: Endpoint,
     authenticator: Authenticator,
     /// The owner of the credentials.
@@ -23,23 +23,23 @@ pub struct Session {
 
 impl Session {
     /// Makes no call; `credentials` are read when the first token is needed.
-    pub fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
         let authenticator = Authenticator::new(endpoint.clone(), kind, credentials, owner.clone());
         Self { endpoint, authenticator, owner }
     }
 
     /// The flavor of the API.
-    pub fn flavor(&self) -> &'static dyn ApiFlavor {
+    pub(crate) fn flavor(&self) -> &'static dyn ApiFlavor {
         self.endpoint.flavor()
     }
 
     /// The limiter of calls about this organization that are made for this flow.
-    pub fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         self.endpoint.limiter(org, flow)
     }
 
     /// The same for a list that all resources of the organization share.
-    pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         self.endpoint.shared_limiter(org, flow)
     }
 
@@ -50,7 +50,7 @@ impl Session {
 
     /// Whether the API accepts these credentials, which are the current ones, and what the token that they get says. `None` where
     /// the API requires an organization and none is given.
-    pub async fn check(
+    pub(crate) async fn check(
         &self,
         org: Option<&OrgId>,
         credentials: &ConnectionCredentials,
@@ -76,12 +76,12 @@ impl Session {
     }
 
     /// Whether calls about this organization are made as this app.
-    pub async fn calls_as(&self, limiter: &OrgLimiter<'_>, app: &ClientId) -> Result<bool, Error> {
+    pub(crate) async fn calls_as(&self, limiter: &OrgLimiter<'_>, app: &ClientId) -> Result<bool, Error> {
         Ok(self.authenticator.valid_token(limiter).await?.is_of(app))
     }
 
     /// One authenticated call, with any status.
-    pub async fn call(&self, limiter: &OrgLimiter<'_>, request: Request) -> Result<Answer, Error> {
+    pub(crate) async fn call(&self, limiter: &OrgLimiter<'_>, request: Request) -> Result<Answer, Error> {
         let span = tracing::debug_span!("iam", org = %limiter.org());
         self.call_authenticated(limiter, request).instrument(span).await
     }
@@ -114,7 +114,7 @@ impl Session {
     }
 
     /// The answer if it is a success.
-    pub fn succeeded(&self, answer: Answer) -> Result<Answer, Error> {
+    pub(crate) fn succeeded(&self, answer: Answer) -> Result<Answer, Error> {
         match answer.status {
             200..300 => Ok(answer),
             // A 404 of a proxy that finds no route would make an existing app seem gone.
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// Deletes apps with one call, and one by one where the API refuses the call as a whole because of one.
-    pub async fn delete(&self, limiter: &OrgLimiter<'_>, ids: &[ClientId]) -> Vec<Result<Deletion, Error>> {
+    pub(crate) async fn delete(&self, limiter: &OrgLimiter<'_>, ids: &[ClientId]) -> Vec<Result<Deletion, Error>> {
         let answer = match self.call(limiter, self.flavor().delete(limiter.org(), ids)).await {
             Ok(answer) => answer,
             Err(error) => return vec![Err(error); ids.len()],

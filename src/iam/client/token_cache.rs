@@ -21,7 +21,7 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 const REFUSAL_HOLDS: Duration = Duration::from_secs(60);
 
 /// An access token and the credentials that it came from.
-pub struct AccessToken {
+pub(crate) struct AccessToken {
     value: SecretString,
     claims: TokenClaims,
     credentials: ConnectionCredentials,
@@ -44,17 +44,17 @@ impl AccessToken {
     }
 
     /// For the header of a call.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.value.expose_secret()
     }
 
     /// The claims of the token.
-    pub fn claims(&self) -> &TokenClaims {
+    pub(crate) fn claims(&self) -> &TokenClaims {
         &self.claims
     }
 
     /// Whether the token was issued for the credentials of this app.
-    pub fn is_of(&self, app: &ClientId) -> bool {
+    pub(crate) fn is_of(&self, app: &ClientId) -> bool {
         match &self.credentials {
             ConnectionCredentials::Client { id, .. } => *id == app.0,
             ConnectionCredentials::ApiToken(_) => false,
@@ -62,7 +62,7 @@ impl AccessToken {
     }
 
     /// The secrets that an answer to a call with this token could repeat.
-    pub fn known(&self) -> &KnownSecrets {
+    pub(crate) fn known(&self) -> &KnownSecrets {
         &self.known
     }
 }
@@ -73,31 +73,31 @@ fn renew_after(lifetime: Duration) -> Duration {
 }
 
 /// The tokens of a connection.
-pub struct TokenCache {
+pub(crate) struct TokenCache {
     load: LoadCredentials,
     slots: Mutex<PrunedMap<Option<OrgId>, Arc<Slot>>>,
 }
 
 impl TokenCache {
     /// With credentials that are read again for each token request.
-    pub fn new(load: LoadCredentials) -> Self {
+    pub(crate) fn new(load: LoadCredentials) -> Self {
         Self { load, slots: Mutex::default() }
     }
 
     /// The slot of the token for this organization, or of the one for the organization that owns the credentials.
-    pub fn slot(&self, org: Option<OrgId>) -> Arc<Slot> {
+    pub(crate) fn slot(&self, org: Option<OrgId>) -> Arc<Slot> {
         let is_in_use = |_: &Option<OrgId>, slot: &Arc<Slot>| Arc::strong_count(slot) > 1 || slot.is_occupied();
         self.slots().get_or_insert_with(org, || Arc::new(Slot::new(self.load.clone())), is_in_use).clone()
     }
 
     /// The slot with its token, if that needs no renewal.
-    pub fn fresh(&self, org: Option<OrgId>) -> Option<CachedToken> {
+    pub(crate) fn fresh(&self, org: Option<OrgId>) -> Option<CachedToken> {
         let slot = self.slots().get(&org)?.clone();
         slot.fresh().map(|token| CachedToken { slot, token })
     }
 
     /// The first organization for which there is a token that needs no renewal.
-    pub fn any_organization(&self) -> Option<OrgId> {
+    pub(crate) fn any_organization(&self) -> Option<OrgId> {
         let slots = self.slots();
         let fresh = slots.iter().filter(|(_, slot)| slot.fresh().is_some());
         fresh.filter_map(|(org, _)| org.clone()).min()
@@ -108,7 +108,7 @@ impl TokenCache {
     }
 
     /// Drops the tokens that were issued for other credentials than these, which are the current ones.
-    pub fn retain_from(&self, credentials: &ConnectionCredentials) {
+    pub(crate) fn retain_from(&self, credentials: &ConnectionCredentials) {
         let slots = self.slots();
         // A slot that is locked is being renewed, with credentials that were just read.
         for mut state in slots.iter().filter_map(|(_, slot)| slot.state.try_lock().ok()) {
@@ -118,7 +118,7 @@ impl TokenCache {
 }
 
 /// A token and its slot.
-pub struct CachedToken {
+pub(crate) struct CachedToken {
     /// The slot.
     pub slot: Arc<Slot>,
     /// The token.
@@ -127,7 +127,7 @@ pub struct CachedToken {
 
 /// One token. The call that renews it holds the lock, so all others wait for that one token request; when it is canceled the
 /// next one takes over.
-pub struct Slot {
+pub(crate) struct Slot {
     load: LoadCredentials,
     state: tokio::sync::Mutex<State>,
     failures: AtomicU64,
@@ -162,12 +162,12 @@ impl Slot {
     }
 
     /// The token if it needs no renewal. Does not wait.
-    pub fn fresh(&self) -> Option<Arc<AccessToken>> {
+    pub(crate) fn fresh(&self) -> Option<Arc<AccessToken>> {
         self.state.try_lock().ok().and_then(|state| state.fresh())
     }
 
     /// The token, after a token request if necessary. A failure is shared by all calls that waited for it.
-    pub async fn token<F, A>(&self, request: F) -> Result<Arc<AccessToken>, Error>
+    pub(crate) async fn token<F, A>(&self, request: F) -> Result<Arc<AccessToken>, Error>
     where
         F: FnOnce(ConnectionCredentials) -> A + Send,
         A: Future<Output = Result<TokenResponse, Error>> + Send,
@@ -219,7 +219,7 @@ impl Slot {
     }
 
     /// The API refuses this token: the next call requests a new one, unless another call already did.
-    pub async fn drop_token(&self, token: &Arc<AccessToken>) {
+    pub(crate) async fn drop_token(&self, token: &Arc<AccessToken>) {
         let mut state = self.state.lock().await;
         if state.holds(token) {
             state.token = None;
@@ -227,7 +227,7 @@ impl Slot {
     }
 
     /// The API refuses a token that it just issued: its credentials are not sent again for a while.
-    pub async fn refuse(&self, token: &Arc<AccessToken>, error: Error) -> Error {
+    pub(crate) async fn refuse(&self, token: &Arc<AccessToken>, error: Error) -> Error {
         let mut state = self.state.lock().await;
         if state.holds(token) {
             state.refuse(token.credentials.clone(), error.clone());

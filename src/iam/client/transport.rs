@@ -35,7 +35,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client of one endpoint.
-pub struct Transport {
+pub(crate) struct Transport {
     client: Client,
     endpoint: Url,
     timeout: Duration,
@@ -90,7 +90,7 @@ pub enum SettingsError {
 
 /// Why there is no answer. The causes hold no URL and no secret.
 #[derive(Debug, thiserror::Error)]
-pub enum TransportError {
+pub(crate) enum TransportError {
     /// The request was not sent.
     #[error("an id cannot be part of a URL")]
     InvalidPath,
@@ -119,7 +119,7 @@ pub enum TransportError {
 
 impl TransportError {
     /// The error of the operation.
-    pub fn during(self, operation: Operation) -> Error {
+    pub(crate) fn during(self, operation: Operation) -> Error {
         let message = format!("{operation}: {self}");
         match self {
             Self::InvalidPath | Self::NoPath => Error::Rejected(message),
@@ -143,7 +143,7 @@ impl TransportError {
 impl Transport {
     /// # Errors
     /// The setting that cannot be used.
-    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         check(&settings.endpoint)?;
         // HTTP/2 is not compiled in: one dead connection would stall every call.
         let mut builder = Client::builder()
@@ -173,7 +173,7 @@ impl Transport {
     }
 
     /// One attempt. `known` are the secrets in the request; `header` is marked as sensitive.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         request: &Request,
         header: Option<(HeaderName, HeaderValue)>,

@@ -18,7 +18,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The Cloud Partner Navigator flavor.
-pub struct CloudPartnerNavigator;
+pub(super) struct CloudPartnerNavigator;
 
 /// Where client credentials get a token for an organization.
 fn client_token_path(org: &str) -> [&str; 5] {

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The Cloud Services flavor.
-pub struct CloudServices;
+pub(super) struct CloudServices;
 
 /// What every path begins with.
 const PREFIX: [&str; 4] = ["csp", "gateway", "am", "api"];

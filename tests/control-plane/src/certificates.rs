@@ -8,19 +8,19 @@ use rcgen::{
 
 /// Signs the certificates of servers and clients.
 #[derive(Debug)]
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// A certificate and its private key, both as PEM.
 #[derive(Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     pub certificate: String,
     pub key: String,
 }
 
 impl Authority {
-    pub fn new() -> Result<Self, rcgen::Error> {
+    pub(crate) fn new() -> Result<Self, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -29,12 +29,12 @@ impl Authority {
     }
 
     /// The certificate to trust, as PEM.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// For a server under these DNS names and IP addresses.
-    pub fn server(&self, names: &[&str]) -> Result<Identity, rcgen::Error> {
+    pub(crate) fn server(&self, names: &[&str]) -> Result<Identity, rcgen::Error> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
@@ -43,7 +43,7 @@ impl Authority {
     }
 
     /// For a client whom Kubernetes knows as this user, of this group.
-    pub fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, rcgen::Error> {
+    pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, user);
         if let Some(group) = group {

@@ -22,20 +22,20 @@ pub async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, Error> {
 }
 
 /// The configuration of a client as the user of this kubeconfig.
-pub async fn config(kubeconfig: &Kubeconfig) -> Result<kube::Config, Error> {
+pub(crate) async fn config(kubeconfig: &Kubeconfig) -> Result<kube::Config, Error> {
     Ok(kube::Config::from_custom_kubeconfig(kubeconfig.clone(), &KubeConfigOptions::default()).await?)
 }
 
 /// Where the apiserver is and whose certificate it shows.
 #[derive(Debug)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     pub server: String,
     pub authority: String,
 }
 
 impl Endpoint {
     /// For a user with a client certificate.
-    pub fn with_certificate(&self, identity: &Identity) -> Result<Kubeconfig, Error> {
+    pub(crate) fn with_certificate(&self, identity: &Identity) -> Result<Kubeconfig, Error> {
         self.kubeconfig(
             "default",
             &json!({
@@ -46,7 +46,7 @@ impl Endpoint {
     }
 
     /// For a user with a bearer token, at home in a namespace.
-    pub fn with_token(&self, namespace: &str, token: &str) -> Result<Kubeconfig, Error> {
+    pub(crate) fn with_token(&self, namespace: &str, token: &str) -> Result<Kubeconfig, Error> {
         self.kubeconfig(namespace, &json!({ "token": token }))
     }
 
@@ -72,14 +72,14 @@ impl Endpoint {
 }
 
 /// Writes a kubeconfig as JSON, which every reader of kubeconfigs takes for the YAML that it is.
-pub fn write(kubeconfig: &Kubeconfig, path: &Path) -> Result<(), Error> {
+pub(crate) fn write(kubeconfig: &Kubeconfig, path: &Path) -> Result<(), Error> {
     let what = || format!("write {}", path.display());
     let text = serde_json::to_vec_pretty(kubeconfig).map_err(|error| Error::io(what())(error.into()))?;
     write_private(path, &text)
 }
 
 /// Writes a file that only this user can read.
-pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut options = std::fs::File::options();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content)).map_err(Error::io(format!("write {}", path.display())))

@@ -18,7 +18,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const LOG_LINES: usize = 15;
 
 /// Until `/readyz` says yes.
-pub fn apiserver(admin: &Kubeconfig, servers: [&mut Supervised; 2]) -> Result<(), Error> {
+pub(crate) fn apiserver(admin: &Kubeconfig, servers: [&mut Supervised; 2]) -> Result<(), Error> {
     wait(admin, servers, async |client| {
         let request = kube::core::Request::new("").get("readyz", &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
@@ -27,7 +27,7 @@ pub fn apiserver(admin: &Kubeconfig, servers: [&mut Supervised; 2]) -> Result<()
 }
 
 /// Until namespace `default` has what the controllers give every namespace.
-pub fn controller_manager(admin: &Kubeconfig, servers: [&mut Supervised; 2]) -> Result<(), Error> {
+pub(crate) fn controller_manager(admin: &Kubeconfig, servers: [&mut Supervised; 2]) -> Result<(), Error> {
     wait(admin, servers, async |client| {
         Api::<ServiceAccount>::default_namespaced(client.clone()).get_metadata("default").await?;
         Api::<ConfigMap>::default_namespaced(client.clone()).get_metadata("kube-root-ca.crt").await.map(drop)

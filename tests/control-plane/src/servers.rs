@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// File names within the directory.
-pub const AUTHORITY: &str = "ca.crt";
-pub const SERVER_CERTIFICATE: &str = "server.crt";
-pub const SERVER_KEY: &str = "server.key";
-pub const TOKEN_KEY: &str = "token.key";
-pub const TOKEN_PUBLIC_KEY: &str = "token.pub";
-pub const AUDIT_POLICY: &str = "audit-policy.yaml";
-pub const AUDIT_LOG: &str = "audit.log";
-pub const CONTROLLER_MANAGER_KUBECONFIG: &str = "controller-manager.kubeconfig";
+pub(crate) const AUTHORITY: &str = "ca.crt";
+pub(crate) const SERVER_CERTIFICATE: &str = "server.crt";
+pub(crate) const SERVER_KEY: &str = "server.key";
+pub(crate) const TOKEN_KEY: &str = "token.key";
+pub(crate) const TOKEN_PUBLIC_KEY: &str = "token.pub";
+pub(crate) const AUDIT_POLICY: &str = "audit-policy.yaml";
+pub(crate) const AUDIT_LOG: &str = "audit.log";
+pub(crate) const CONTROLLER_MANAGER_KUBECONFIG: &str = "controller-manager.kubeconfig";
 
 /// What a namespace and its objects need to come and go; nothing that would run pods.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
@@ -20,7 +20,7 @@ const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,ser
 
 /// etcd on Unix sockets, which need no ports and are as private as the directory. The advertised address is never
 /// used; without it etcd refuses the sockets.
-pub fn etcd(program: &Path, directory: &Path) -> Command {
+pub(crate) fn etcd(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("--data-dir").arg(directory.join("etcd"));
     command.arg(format!("--listen-client-urls={}", etcd_url(directory)));
@@ -35,7 +35,7 @@ fn etcd_url(directory: &Path) -> String {
 }
 
 /// kube-apiserver with RBAC, Pod Security (a default) and the audit log.
-pub fn kube_apiserver(program: &Path, directory: &Path, port: u16) -> Command {
+pub(crate) fn kube_apiserver(program: &Path, directory: &Path, port: u16) -> Command {
     let mut command = Command::new(program);
     command.arg(format!("--etcd-servers={}", etcd_url(directory)));
     command.arg(format!("--secure-port={port}"));
@@ -71,7 +71,7 @@ pub fn kube_apiserver(program: &Path, directory: &Path, port: u16) -> Command {
 }
 
 /// kube-controller-manager with the few controllers of [`CONTROLLERS`], and no port.
-pub fn kube_controller_manager(program: &Path, directory: &Path) -> Command {
+pub(crate) fn kube_controller_manager(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg(format!("--controllers={CONTROLLERS}"));
     command.args(["--leader-elect=false", "--secure-port=0", "--kube-api-qps=1000", "--kube-api-burst=2000"]);

@@ -13,7 +13,7 @@ mod sizes;
 use super::{Row, merged};
 use serde_json::{Value, json};
 
-pub const TABLES: &[&[Row]] = &[
+pub(super) const TABLES: &[&[Row]] = &[
     changes::ROWS,
     client::ROWS,
     identity::ROWS,
@@ -24,7 +24,7 @@ pub const TABLES: &[&[Row]] = &[
     sizes::ROWS,
 ];
 
-pub fn base() -> Value {
+pub(super) fn base() -> Value {
     json!({
         "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp", "metadata": {},
         "spec": {"orgId": "org-1", "displayName": "Billing", "description": "Nightly",

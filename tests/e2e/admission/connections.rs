@@ -8,7 +8,7 @@ const EMPTY_SELECTOR: &str = "an empty selector would select every namespace: ad
 const PATTERN: &str = "a pattern of redirectUris is a scheme, a host in lower case, perhaps with *. before it, and a path, perhaps with * at its end, such as https://*.example.com/*";
 const ONE_BUNDLE: &str = "caBundle needs exactly one of configMapRef and secretRef";
 
-pub fn base() -> Value {
+pub(super) fn base() -> Value {
     json!({
         "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "IamConnection", "metadata": {},
         "spec": {"api": "CloudServices", "endpoint": "https://iam.example.com",
@@ -48,7 +48,7 @@ fn client(secret_key: &str) -> Value {
     json!({"credentials": {"apiToken": null, "clientCredentials": {"secretRef": secret}}})
 }
 
-pub const TABLES: &[&[Row]] = &[SERVICE, GRANTS, LIMITS];
+pub(super) const TABLES: &[&[Row]] = &[SERVICE, GRANTS, LIMITS];
 
 /// The API, and the credentials for it.
 const SERVICE: &[Row] = &[

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use test_environment::manifests;
 
 impl TenantEnv {
-    pub fn apps(&self) -> Api<OrgOAuthApp> {
+    pub(crate) fn apps(&self) -> Api<OrgOAuthApp> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     /// The manifest of a small app; `spec` is merged into it.
-    pub fn manifest(&self, name: &str, spec: Value) -> Value {
+    pub(crate) fn manifest(&self, name: &str, spec: Value) -> Value {
         let all = json!({"connectionRef": {"name": self.connection_name()}, "orgId": self.org});
         let mut app = manifests::app(name, all);
         app["metadata"]["namespace"] = self.namespace.as_str().into();
@@ -26,16 +26,16 @@ impl TenantEnv {
         app
     }
 
-    pub async fn create(&self, name: &str, spec: Value) {
+    pub(crate) async fn create(&self, name: &str, spec: Value) {
         let object: OrgOAuthApp = serde_json::from_value(self.manifest(name, spec)).unwrap();
         self.apps().create(&PostParams::default(), &object).await.unwrap();
     }
 
-    pub async fn change(&self, name: &str, spec: Value) {
+    pub(crate) async fn change(&self, name: &str, spec: Value) {
         self.merge(name, json!({ "spec": spec })).await;
     }
 
-    pub async fn annotate(&self, name: &str, annotation: &str, value: &str) {
+    pub(crate) async fn annotate(&self, name: &str, annotation: &str, value: &str) {
         self.merge(name, json!({"metadata": {"annotations": {annotation: value}}})).await;
     }
 
@@ -43,7 +43,7 @@ impl TenantEnv {
         self.apps().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
-    pub async fn delete(&self, name: &str) {
+    pub(crate) async fn delete(&self, name: &str) {
         self.apps().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
@@ -55,16 +55,16 @@ impl TenantEnv {
         api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.unwrap();
     }
 
-    pub async fn app(&self, name: &str) -> OrgOAuthApp {
+    pub(crate) async fn app(&self, name: &str) -> OrgOAuthApp {
         self.apps().get(name).await.unwrap()
     }
 
-    pub async fn condition(&self, name: &str, kind: ConditionType) -> Option<Condition> {
+    pub(crate) async fn condition(&self, name: &str, kind: ConditionType) -> Option<Condition> {
         let app = self.apps().get_opt(name).await.unwrap()?;
         app.status?.conditions.into_iter().find(|condition| condition.r#type == kind)
     }
 
-    pub async fn until_ready(&self, name: &str) {
+    pub(crate) async fn until_ready(&self, name: &str) {
         self.until(&format!("{name} is Ready"), async || {
             let ready = self.condition(name, ConditionType::Ready).await;
             ready.is_some_and(|ready| ready.status == ConditionStatus::True)
@@ -73,7 +73,7 @@ impl TenantEnv {
     }
 
     /// Waits for a condition to be true with this reason, and returns its message.
-    pub async fn until_reason(&self, name: &str, kind: ConditionType, reason: &str) -> String {
+    pub(crate) async fn until_reason(&self, name: &str, kind: ConditionType, reason: &str) -> String {
         self.until(&format!("{name} is {kind:?} with reason {reason}"), async || {
             let condition = self.condition(name, kind).await;
             condition.is_some_and(|c| c.status == ConditionStatus::True && c.reason == reason)
@@ -82,12 +82,12 @@ impl TenantEnv {
         self.condition(name, kind).await.unwrap().message
     }
 
-    pub async fn until_stalled(&self, name: &str, reason: &str) -> String {
+    pub(crate) async fn until_stalled(&self, name: &str, reason: &str) -> String {
         self.until_reason(name, ConditionType::Stalled, reason).await
     }
 
     /// Waits until a rotation that was requested with this value of the annotation is done.
-    pub async fn until_rotated(&self, name: &str, value: &str) {
+    pub(crate) async fn until_rotated(&self, name: &str, value: &str) {
         let handled = async || self.app(name).await.status.unwrap().last_handled_rotate_at.as_deref() == Some(value);
         self.until(&format!("{name} is rotated as requested"), handled).await;
     }

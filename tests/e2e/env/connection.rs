@@ -14,28 +14,28 @@ use test_environment::manifests;
 const OPERATOR_ID: &str = "operator";
 
 impl TenantEnv {
-    pub fn connection_name(&self) -> String {
+    pub(crate) fn connection_name(&self) -> String {
         self.namespace.clone()
     }
 
-    pub fn connections(&self) -> Api<DynamicObject> {
+    pub(crate) fn connections(&self) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), &IamConnection::api_resource())
     }
 
     /// The OAuth app as which the operator calls, known to the simulator and stored where the connection looks for it.
-    pub async fn give_credentials(&self) {
+    pub(crate) async fn give_credentials(&self) {
         let secret = format!("Of_operator1-{}", self.namespace);
         self.control.seed_client(self.flavor, &self.org, OPERATOR_ID, &secret).await.unwrap();
         self.store_credentials(&secret).await;
     }
 
-    pub async fn store_credentials(&self, secret: &str) {
+    pub(crate) async fn store_credentials(&self, secret: &str) {
         self.known_secrets.add(secret);
         self.store_secret(&manifests::credentials(&self.connection_name(), OPERATOR_ID, secret)).await;
     }
 
     /// An API token of the organization in the place of the OAuth app: what the connection says then.
-    pub async fn give_api_token(&self) -> Value {
+    pub(crate) async fn give_api_token(&self) -> Value {
         let token = format!("api-token-of-{}", self.namespace);
         self.control.seed_api_token(self.flavor, &self.org, &token).await.unwrap();
         self.store_api_token(&token).await;
@@ -43,7 +43,7 @@ impl TenantEnv {
         json!({"credentials": {"clientCredentials": null, "apiToken": reference}})
     }
 
-    pub async fn store_api_token(&self, token: &str) {
+    pub(crate) async fn store_api_token(&self, token: &str) {
         self.known_secrets.add(token);
         self.store_secret(&manifests::operator_secret(&self.connection_name(), json!({ "token": token }))).await;
     }
@@ -54,7 +54,7 @@ impl TenantEnv {
     }
 
     /// The manifest of a connection that works; `spec` is merged into it.
-    pub fn connection(&self, spec: Value) -> Value {
+    pub(crate) fn connection(&self, spec: Value) -> Value {
         let all = json!({
             "grants": [{
                 "namespaces": {"from": "Names", "names": [self.namespace]}, "orgs": {"from": "All"}, "allow": everything(),
@@ -67,7 +67,7 @@ impl TenantEnv {
     }
 
     /// Creates or changes the connection and what it trusts.
-    pub async fn connect(&self, spec: Value) {
+    pub(crate) async fn connect(&self, spec: Value) {
         let name = self.connection_name();
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         self.apply_object(&maps, &name, &manifests::authority(&name, &self.backend)).await;
@@ -75,7 +75,7 @@ impl TenantEnv {
     }
 
     /// A condition of the connection: its status, reason and message.
-    pub async fn connection_condition(&self, kind: &str) -> Option<[String; 3]> {
+    pub(crate) async fn connection_condition(&self, kind: &str) -> Option<[String; 3]> {
         let connection = self.connections().get(&self.connection_name()).await.unwrap();
         let conditions = connection.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let condition = conditions.into_iter().find(|condition| condition["type"] == kind)?;
@@ -83,7 +83,7 @@ impl TenantEnv {
     }
 
     /// Waits for a condition of the connection, and returns its message.
-    pub async fn until_connection(&self, kind: &str, status: &str, reason: &str) -> String {
+    pub(crate) async fn until_connection(&self, kind: &str, status: &str, reason: &str) -> String {
         let found = async || self.connection_condition(kind).await.filter(|c| c[0] == status && c[1] == reason);
         self.until(&format!("the connection is {kind}={status}, {reason}"), async || found().await.is_some()).await;
         found().await.map(|condition| condition[2].clone()).unwrap_or_default()

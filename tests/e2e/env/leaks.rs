@@ -9,10 +9,10 @@ use std::sync::Mutex;
 
 /// Every secret value that the test came across.
 #[derive(Default)]
-pub struct KnownSecrets(Mutex<BTreeSet<String>>);
+pub(super) struct KnownSecrets(Mutex<BTreeSet<String>>);
 
 impl KnownSecrets {
-    pub fn add(&self, value: &str) {
+    pub(super) fn add(&self, value: &str) {
         self.0.lock().unwrap().insert(value.to_owned());
     }
 
@@ -26,11 +26,11 @@ impl KnownSecrets {
 }
 
 impl TenantEnv {
-    pub fn find_leaks(&self, text: &str) -> Vec<String> {
+    pub(crate) fn find_leaks(&self, text: &str) -> Vec<String> {
         self.known_secrets.find(text)
     }
 
-    pub fn assert_no_leak_in(&self, what: &str, text: &str) {
+    pub(crate) fn assert_no_leak_in(&self, what: &str, text: &str) {
         let leaks = self.find_leaks(text);
         assert!(leaks.is_empty(), "secret values in {what} of {}: {leaks:?}", self.namespace);
     }

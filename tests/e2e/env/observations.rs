@@ -8,28 +8,28 @@ use serde_json::Value;
 
 impl TenantEnv {
     /// How many calls of a kind the simulator has seen.
-    pub async fn calls(&self, operation: Operation) -> u64 {
+    pub(crate) async fn calls(&self, operation: Operation) -> u64 {
         self.control.count(&CallFilter::operation(operation)).await.unwrap()
     }
 
     /// How many calls the simulator has seen, token requests left out: a connection is verified without any app.
-    pub async fn app_calls(&self) -> u64 {
+    pub(crate) async fn app_calls(&self) -> u64 {
         let calls = self.control.calls(&CallFilter::default()).await.unwrap();
         calls.iter().filter(|call| call.operation != Operation::Token).count() as u64
     }
 
-    pub async fn remote_app(&self, id: &str) -> Option<AppView> {
+    pub(crate) async fn remote_app(&self, id: &str) -> Option<AppView> {
         self.control.app(self.flavor, id).await.unwrap()
     }
 
     /// What the API server recorded of this operator in this namespace.
-    pub fn audit(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Vec<AuditRecord> {
+    pub(crate) fn audit(&self, wanted: impl Fn(&AuditRecord) -> bool) -> Vec<AuditRecord> {
         let ours = |record: &AuditRecord| record.user == OPERATOR_USER && record.namespace == self.namespace;
         plane().audit(&self.namespace, |record| ours(record) && wanted(record)).unwrap()
     }
 
     /// The notes of the Events of a reason about an object.
-    pub fn notes(&self, name: &str, reason: &str) -> Vec<String> {
+    pub(crate) fn notes(&self, name: &str, reason: &str) -> Vec<String> {
         let events = plane().get(&["-n", &self.namespace, "events.events.k8s.io"]).unwrap();
         let about = |event: &&Value| event["regarding"]["name"] == name && event["reason"] == reason;
         let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();

@@ -13,7 +13,7 @@ use crate::types::{FailedForm, Flavor, MissingOnDelete, SecretUpdate, Settings};
 type Fields = Map<String, Value>;
 
 /// An operation's surroundings: who does it, where and when.
-pub struct RequestContext<'a> {
+pub(crate) struct RequestContext<'a> {
     pub flavor: Flavor,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
@@ -23,18 +23,18 @@ pub struct RequestContext<'a> {
 }
 
 /// The answer to create and to the immediate replacement of a secret.
-pub fn credentials(id: &str, secret: &str) -> Value {
+pub(crate) fn credentials(id: &str, secret: &str) -> Value {
     json!({"clientId": id, "clientSecret": secret})
 }
 
 impl RequestContext<'_> {
     /// The time whose state the reads show.
-    pub fn reads_show(&self) -> u64 {
+    pub(crate) fn reads_show(&self) -> u64 {
         self.settings.replication.reads_show(self.now)
     }
 
     /// The time whose state the lists show.
-    pub fn lists_show(&self) -> u64 {
+    pub(crate) fn lists_show(&self) -> u64 {
         self.settings.replication.lists_show(self.now)
     }
 
@@ -43,7 +43,7 @@ impl RequestContext<'_> {
     }
 
     /// C1, P1: gives the id and the secret.
-    pub fn create(&mut self, mut fields: Fields) -> Result<(String, String), Refusal> {
+    pub(crate) fn create(&mut self, mut fields: Fields) -> Result<(String, String), Refusal> {
         let text = |v: Value| v.as_str().map(String::from);
         let names = Names::of(self.flavor);
         let id = fields.remove(names.id).and_then(text);
@@ -79,7 +79,7 @@ impl RequestContext<'_> {
     }
 
     /// Stores a new app with the defaults that the service fills in, whatever its fields are.
-    pub fn store(&mut self, id: &str, secret: &str, mut fields: Fields) {
+    pub(crate) fn store(&mut self, id: &str, secret: &str, mut fields: Fields) {
         normalise(self.flavor, &mut fields);
         self.realm.insert(App {
             id: id.to_string(),
@@ -98,7 +98,7 @@ impl RequestContext<'_> {
     }
 
     /// C4, P3: what is absent is kept, what is given replaces the whole field.
-    pub fn update(&mut self, id: &str, mut fields: Fields) -> Result<(), Refusal> {
+    pub(crate) fn update(&mut self, id: &str, mut fields: Fields) -> Result<(), Refusal> {
         let service_org = self.service_org();
         if fields.contains_key("serviceDefinitionId") && !self.settings.update_takes_service_definition_id {
             return Err(Refusal::bad("unknown field 'serviceDefinitionId'"));
@@ -121,7 +121,7 @@ impl RequestContext<'_> {
     }
 
     /// C6, P4, P6, `start-rotate-secret`: the new secret is valid at once, the old one for `overlap` seconds more.
-    pub fn rotate(&mut self, id: &str, secret: &str, overlap: Option<i64>) -> Result<(), Refusal> {
+    pub(crate) fn rotate(&mut self, id: &str, secret: &str, overlap: Option<i64>) -> Result<(), Refusal> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
         refuse_public(self.flavor, app)?;
         policy::check_secret(self.flavor, secret)?;
@@ -148,7 +148,7 @@ impl RequestContext<'_> {
     }
 
     /// C8, P5: the old secret is invalid at once, and so is the one before it.
-    pub fn regenerate(&mut self, id: &str) -> Result<String, Refusal> {
+    pub(crate) fn regenerate(&mut self, id: &str) -> Result<String, Refusal> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
         refuse_public(self.flavor, app)?;
         let secret = generated_secret();
@@ -158,7 +158,7 @@ impl RequestContext<'_> {
     }
 
     /// C7, P9, `retire-primary-secret`: only the new secret stays valid.
-    pub fn end_overlap(&mut self, id: &str) -> Result<(), Refusal> {
+    pub(crate) fn end_overlap(&mut self, id: &str) -> Result<(), Refusal> {
         let app = self.realm.changeable(self.settings, self.org, id)?;
         refuse_public(self.flavor, app)?;
         if self.flavor == Flavor::Broker && app.overlap(self.now).is_none() {
@@ -170,7 +170,7 @@ impl RequestContext<'_> {
     }
 
     /// C5, P8: a batch, of which a part can fail.
-    pub fn delete(&mut self, ids: &[&str]) -> Result<Value, Refusal> {
+    pub(crate) fn delete(&mut self, ids: &[&str]) -> Result<Value, Refusal> {
         let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
         for id in ids {
             if self.realm.visible(self.settings, self.org, id, self.now).is_ok() {
@@ -190,7 +190,7 @@ impl RequestContext<'_> {
     }
 
     /// Deletes one app.
-    pub fn delete_one(&mut self, id: &str) -> Result<(), Refusal> {
+    pub(crate) fn delete_one(&mut self, id: &str) -> Result<(), Refusal> {
         self.realm.visible(self.settings, self.org, id, self.now)?;
         self.realm.delete(id, self.settings.deletion_runs_ms);
         Ok(())

@@ -25,7 +25,7 @@ const DAY: i64 = 24 * 60;
 const WEEK: i64 = 7 * DAY;
 
 /// Performs any operation but a token request.
-pub fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     match call.route.operation {
         Operation::ListApps => list(request, call),
         Operation::RotateSecret => rotate(request, call),
@@ -184,7 +184,7 @@ fn links(call: &Call, path: &str) -> Value {
 }
 
 /// A page of a list that has no end, around values that are JSON already.
-pub fn endless(call: &Call, noise: &str) -> (Answer, String) {
+pub(crate) fn endless(call: &Call, noise: &str) -> (Answer, String) {
     let number: u64 = call.query("start_index").and_then(|number| number.parse().ok()).unwrap_or(1);
     let next = number + 1;
     let page = format!(
@@ -194,7 +194,7 @@ pub fn endless(call: &Call, noise: &str) -> (Answer, String) {
 }
 
 /// The form of an error: that of OAuth for a token request, no body for what was not found, else a list of errors.
-pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
+pub(crate) fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
     let Refusal { status, message, code } = refusal;
     if *status == 404 {
         return Answer::empty(404);

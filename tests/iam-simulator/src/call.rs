@@ -13,7 +13,7 @@ use crate::types::{Flavor, Spelling};
 
 /// What is answered instead of a success.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     pub status: u16,
     pub message: String,
     /// What Identity Broker calls the error, where that is known.
@@ -21,25 +21,25 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub fn new(status: u16, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), code: None }
     }
 
-    pub fn code(self, code: &'static str) -> Self {
+    pub(crate) fn code(self, code: &'static str) -> Self {
         Self { code: Some(code), ..self }
     }
 
-    pub fn bad(message: impl Into<String>) -> Self {
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
         Self::new(400, message)
     }
 }
 
 /// The media type of a body whose page names no other.
-pub const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 /// What is answered: a status and JSON, or nothing in the body.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub body: Option<Value>,
     pub media_type: &'static str,
@@ -47,25 +47,25 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn ok(body: Value) -> Self {
+    pub(crate) fn ok(body: Value) -> Self {
         Self::status(200, body)
     }
 
-    pub fn empty(status: u16) -> Self {
+    pub(crate) fn empty(status: u16) -> Self {
         Self { status, body: None, media_type: JSON, retry_after: None }
     }
 
-    pub fn status(status: u16, body: Value) -> Self {
+    pub(crate) fn status(status: u16, body: Value) -> Self {
         Self { body: Some(body), ..Self::empty(status) }
     }
 
-    pub fn media_type(self, media_type: &'static str) -> Self {
+    pub(crate) fn media_type(self, media_type: &'static str) -> Self {
         Self { media_type, ..self }
     }
 }
 
 /// One call.
-pub struct Call {
+pub(crate) struct Call {
     pub route: Route,
     pub method: Method,
     pub path: String,
@@ -76,7 +76,7 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn new(parts: hyper::http::request::Parts, body: Bytes) -> Self {
+    pub(crate) fn new(parts: hyper::http::request::Parts, body: Bytes) -> Self {
         let raw_query = parts.uri.query().unwrap_or_default().to_string();
         let query: Vec<(String, String)> = form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
         Self {
@@ -90,20 +90,20 @@ impl Call {
         }
     }
 
-    pub fn org(&self) -> &str {
+    pub(crate) fn org(&self) -> &str {
         self.route.org.as_deref().unwrap_or_default()
     }
 
-    pub fn client(&self) -> &str {
+    pub(crate) fn client(&self) -> &str {
         self.route.client.as_deref().unwrap_or_default()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }
 
     /// Refuses every query parameter that is not `allowed`, and each that comes twice.
-    pub fn allow_query(&self, allowed: &[&str]) -> Result<(), Refusal> {
+    pub(crate) fn allow_query(&self, allowed: &[&str]) -> Result<(), Refusal> {
         for (at, (name, _)) in self.query.iter().enumerate() {
             if !allowed.contains(&name.as_str()) {
                 return Err(Refusal::bad(format!("unknown query parameter '{name}'")));
@@ -115,18 +115,18 @@ impl Call {
         Ok(())
     }
 
-    pub fn query(&self, name: &str) -> Option<&str> {
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    pub fn query_number(&self, name: &str) -> Result<Option<usize>, Refusal> {
+    pub(crate) fn query_number(&self, name: &str) -> Result<Option<usize>, Refusal> {
         self.query(name)
             .map(|v| v.parse().map_err(|_| Refusal::bad(format!("{name} must be a whole number"))))
             .transpose()
     }
 
     /// Refuses a `context` that the operation does not know `[cpn-create]`, `[cpn-patch]`.
-    pub fn allow_context(&self, allowed: &[&str]) -> Result<(), Refusal> {
+    pub(crate) fn allow_context(&self, allowed: &[&str]) -> Result<(), Refusal> {
         self.allow_query(&["context"])?;
         match self.query("context") {
             Some(value) if !allowed.contains(&value) => {
@@ -136,12 +136,12 @@ impl Call {
         }
     }
 
-    pub fn no_body(&self) -> Result<(), Refusal> {
+    pub(crate) fn no_body(&self) -> Result<(), Refusal> {
         if self.body.is_empty() { Ok(()) } else { Err(Refusal::bad("this operation takes no request body")) }
     }
 
     /// Refuses another `Content-Type`; Identity Broker does so with the status that HTTP has for it (undocumented).
-    pub fn content_type(&self, wanted: &str) -> Result<(), Refusal> {
+    pub(crate) fn content_type(&self, wanted: &str) -> Result<(), Refusal> {
         let given = self.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("none");
         let essence = given.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case(wanted) {
@@ -152,12 +152,12 @@ impl Call {
     }
 
     /// The body as a JSON object of that shape.
-    pub fn json(&self, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
+    pub(crate) fn json(&self, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
         self.json_as(JSON, shape)
     }
 
     /// The body as a JSON object of that shape under another media type.
-    pub fn json_as(&self, media_type: &str, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
+    pub(crate) fn json_as(&self, media_type: &str, shape: &Shape) -> Result<Map<String, Value>, Refusal> {
         self.content_type(media_type)?;
         let value: Value = serde_json::from_slice(&self.body)
             .map_err(|e| Refusal::bad(format!("the request body is not JSON: {e}")))?;
@@ -169,7 +169,7 @@ impl Call {
     }
 
     /// The body as a form with no other fields than `allowed`, none of them twice.
-    pub fn form(&self, allowed: &[&str]) -> Result<Vec<(String, String)>, Refusal> {
+    pub(crate) fn form(&self, allowed: &[&str]) -> Result<Vec<(String, String)>, Refusal> {
         self.content_type("application/x-www-form-urlencoded")?;
         let fields: Vec<(String, String)> = form_urlencoded::parse(&self.body).into_owned().collect();
         for (at, (name, _)) in fields.iter().enumerate() {
@@ -181,7 +181,7 @@ impl Call {
     }
 
     /// A text field of the body, whether that is JSON or a form; not strict, so for matching only.
-    pub fn field(&self, name: &str) -> Option<String> {
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
         let Ok(Value::Object(json)) = serde_json::from_slice(&self.body) else {
             return form_urlencoded::parse(&self.body).find(|(n, _)| n == name).map(|(_, v)| v.into_owned());
         };
@@ -189,14 +189,14 @@ impl Call {
     }
 
     /// The id and secret of an `Authorization: Basic` header.
-    pub fn basic(&self) -> Option<(String, String)> {
+    pub(crate) fn basic(&self) -> Option<(String, String)> {
         let encoded = self.header(AUTHORIZATION.as_str())?.strip_prefix("Basic ")?;
         let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
         decoded.split_once(':').map(|(id, secret)| (id.to_string(), secret.to_string()))
     }
 
     /// The call as a service quotes it in an error.
-    pub fn quoted(&self, spelling: Spelling) -> String {
+    pub(crate) fn quoted(&self, spelling: Spelling) -> String {
         let body = String::from_utf8_lossy(&self.body);
         match spelling {
             Spelling::Plain => body.into_owned(),
@@ -211,7 +211,7 @@ impl Call {
     }
 
     /// The client ids that the call names anywhere, for matching and for the log.
-    pub fn client_ids(&self) -> Vec<String> {
+    pub(crate) fn client_ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self.route.client.iter().cloned().collect();
         ids.extend(self.basic().map(|(id, _)| id).filter(|id| self.route.client.as_ref() != Some(id)));
         ids.extend(self.field("client_id"));

@@ -14,7 +14,7 @@ use crate::store::{Realm, State};
 use crate::types::{AppView, CallFilter, ClockChange, Flavor, Human, Membership, Stats};
 
 /// Answers a control request; `path` lacks the `/control/` in front.
-pub fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) -> Answer {
+pub(crate) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) -> Answer {
     match answer(state, method, path, body) {
         Ok(value) => Answer::ok(value),
         Err(message) => Answer::status(400, json!({ "error": message })),

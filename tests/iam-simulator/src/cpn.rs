@@ -16,7 +16,7 @@ use crate::timestamp::timestamp;
 use crate::types::{Flavor, Operation, Settings};
 
 /// Refuses, as a gateway would, what is not offered.
-pub fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {
+pub(crate) fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {
     let offers = settings.cpn_offers;
     let offered = match call.route.operation {
         Operation::ListApps => offers.list,
@@ -31,7 +31,7 @@ pub fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {
 }
 
 /// Performs any operation but a token request and P6.
-pub fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     let id = call.client();
     match call.route.operation {
         Operation::CreateApp => create(request, call),
@@ -108,7 +108,7 @@ fn rotate(request: &mut RequestContext<'_>, id: &str, body: &Map<String, Value>)
 }
 
 /// P6: the app, by its own credentials, unless only its owner may `[cpn-self-rotate]`.
-pub fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64) -> Result<Answer, Refusal> {
+pub(crate) fn self_rotate(settings: &Settings, realm: &mut Realm, call: &Call, now: u64) -> Result<Answer, Refusal> {
     call.allow_query(&[])?;
     let id = call.client();
     let invalid = || Refusal::new(401, "the app's own credentials are required");
@@ -131,7 +131,7 @@ fn shown(request: &RequestContext<'_>, id: &str, then: u64) -> Result<Answer, Re
 }
 
 /// `CpnOrgOauthAppResponse` `[cpn-get]`: ten fields and never a secret.
-pub fn app_json(settings: &Settings, app: &App) -> Value {
+pub(crate) fn app_json(settings: &Settings, app: &App) -> Value {
     const SHOWN: [&str; 7] = [
         "accessTokenTTL",
         "allowedScopes",

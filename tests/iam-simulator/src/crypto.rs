@@ -22,12 +22,12 @@ fn random_bytes<const N: usize>() -> [u8; N] {
 }
 
 /// A random UUID, as organization, request and client ids look.
-pub fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     as_uuid(&hex(&random_bytes::<16>()))
 }
 
 /// The UUID that always belongs to this text.
-pub fn uuid_of(text: &str) -> String {
+pub(crate) fn uuid_of(text: &str) -> String {
     as_uuid(&sha256_hex(text)[..32])
 }
 
@@ -36,26 +36,26 @@ fn as_uuid(h: &str) -> String {
 }
 
 /// A secret that satisfies the policy in both of its readings.
-pub fn generated_secret() -> String {
+pub(crate) fn generated_secret() -> String {
     let letters = URL_SAFE_NO_PAD.encode(random_bytes::<30>()).replace('-', "x");
     format!("aA1!{letters}")
 }
 
 /// A number in `0.0..1.0`.
-pub fn fraction() -> f64 {
+pub(crate) fn fraction() -> f64 {
     f64::from(u32::from_le_bytes(random_bytes())) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// The key of one simulator's tokens.
-pub struct Signer(hmac::Key);
+pub(crate) struct Signer(hmac::Key);
 
 impl Signer {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()))
     }
 
     /// `header.payload.signature`, each part base64url.
-    pub fn jwt(&self, payload: &Value) -> String {
+    pub(crate) fn jwt(&self, payload: &Value) -> String {
         let header = URL_SAFE_NO_PAD.encode(br#"{"typ":"JWT","alg":"HS256","kid":"signing_2"}"#);
         let payload = URL_SAFE_NO_PAD.encode(payload.to_string());
         let signed = format!("{header}.{payload}");

@@ -15,7 +15,7 @@ use crate::timestamp::timestamp;
 use crate::types::{Flavor, Operation, Settings};
 
 /// Performs any operation but a token request.
-pub fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     match call.route.operation {
         Operation::ListApps => list(request, call),
         Operation::ListClients => list_clients(request, call),
@@ -98,7 +98,7 @@ fn list_clients(request: &RequestContext<'_>, call: &Call) -> Result<Answer, Ref
 }
 
 /// C5, in the form that P8 is thought to have too.
-pub fn delete(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn delete(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {
     let body = call.json(&schema::DELETE)?;
     Ok(Answer::ok(request.delete(&policy::texts(&body, "clientIdsToDelete"))?))
 }
@@ -156,7 +156,7 @@ fn search(request: &RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> 
 }
 
 /// `OrgOAuthAppResponse` `[csp-resp]`: never a secret, `allowedOrgs` as objects, more fields than were sent.
-pub fn app_json(settings: &Settings, app: &App) -> Value {
+pub(crate) fn app_json(settings: &Settings, app: &App) -> Value {
     let mut fields: Map<String, Value> = app.fields.clone();
     if fields.contains_key("allowedOrgs") {
         let orgs = policy::texts(&app.fields, "allowedOrgs");

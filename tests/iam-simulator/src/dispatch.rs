@@ -14,7 +14,7 @@ use crate::types::{Flavor, Operation, Settings};
 use crate::{broker, cpn, csp};
 
 /// Performs a call; the flag says whether the operation ran and succeeded.
-pub fn perform(state: &mut State, call: &Call, now: u64) -> (Answer, bool) {
+pub(crate) fn perform(state: &mut State, call: &Call, now: u64) -> (Answer, bool) {
     match attempt(state, call, now) {
         Ok(answer) => (answer, true),
         Err(refusal) => (refused(&state.settings, &call.route, &refusal), false),
@@ -66,7 +66,7 @@ fn check_org(flavor: Flavor, settings: &Settings, access: &Access, org: &str, kn
 }
 
 /// The API's form of an error.
-pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
+pub(crate) fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer {
     let Refusal { status, message, .. } = refusal;
     let body = match route.flavor {
         Some(Flavor::Broker) => return broker::refused(settings, route, refusal),
@@ -81,7 +81,7 @@ pub fn refused(settings: &Settings, route: &Route, refusal: &Refusal) -> Answer 
 }
 
 /// The same value with every list in it turned round: the APIs promise no order.
-pub fn reversed(value: &Value) -> Value {
+pub(crate) fn reversed(value: &Value) -> Value {
     match value {
         Value::Array(list) => Value::Array(list.iter().rev().map(reversed).collect()),
         Value::Object(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), reversed(v))).collect()),

@@ -6,7 +6,7 @@ use crate::types::{Action, Fault, FaultState, Flavor, Operation, Target};
 
 /// All orders, in the order in which they were given.
 #[derive(Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     orders: Vec<Order>,
 }
 
@@ -17,13 +17,13 @@ struct Order {
 
 /// What is to happen to a call.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub latency_ms: u64,
     pub action: Option<Action>,
 }
 
 /// The sides of a call that orders and filters look at.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     pub operation: Operation,
     pub flavor: Option<Flavor>,
     pub org: Option<&'a str>,
@@ -44,20 +44,20 @@ impl Target {
 }
 
 impl Faults {
-    pub fn order(&mut self, fault: Fault) {
+    pub(crate) fn order(&mut self, fault: Fault) {
         self.orders.push(Order { state: FaultState { fault, seen: 0, hits: 0 }, first_hit: None });
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.orders.clear();
     }
 
-    pub fn states(&self) -> Vec<FaultState> {
+    pub(crate) fn states(&self) -> Vec<FaultState> {
         self.orders.iter().map(|o| o.state.clone()).collect()
     }
 
     /// Chooses what happens to a call and counts it.
-    pub fn plan(&mut self, facts: &Facts<'_>, now: u64) -> Plan {
+    pub(crate) fn plan(&mut self, facts: &Facts<'_>, now: u64) -> Plan {
         let mut plan = Plan::default();
         for order in &mut self.orders {
             let delay = matches!(order.state.fault.action, Action::Latency { .. });

@@ -12,7 +12,7 @@ use crate::faults::Facts;
 use crate::types::{Action, CallFilter, CallView};
 
 /// The calls since the start, or since it was cleared.
-pub struct Log {
+pub(crate) struct Log {
     started: Instant,
     calls: Vec<CallView>,
     next: u64,
@@ -21,7 +21,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { started: Instant::now(), calls: Vec::new(), next: 1, in_flight: 0, max_in_flight: 0 }
     }
 
@@ -30,7 +30,7 @@ impl Log {
     }
 
     /// Writes a call down and gives its number.
-    pub fn arrive(&mut self, call: &Call, client_ids: Vec<String>) -> u64 {
+    pub(crate) fn arrive(&mut self, call: &Call, client_ids: Vec<String>) -> u64 {
         let seq = self.next;
         self.next += 1;
         self.in_flight += 1;
@@ -60,26 +60,26 @@ impl Log {
         self.calls.get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 
-    pub fn hit(&mut self, seq: u64, fault: Option<Action>) {
+    pub(crate) fn hit(&mut self, seq: u64, fault: Option<Action>) {
         if let Some(entry) = self.entry(seq) {
             entry.fault = fault;
         }
     }
 
-    pub fn performed(&mut self, seq: u64) {
+    pub(crate) fn performed(&mut self, seq: u64) {
         if let Some(entry) = self.entry(seq) {
             entry.performed = true;
         }
     }
 
-    pub fn answer(&mut self, seq: u64, status: u16) {
+    pub(crate) fn answer(&mut self, seq: u64, status: u16) {
         if let Some(entry) = self.entry(seq) {
             entry.status = Some(status);
         }
     }
 
     /// The call is over, answered or not.
-    pub fn leave(&mut self, seq: u64) {
+    pub(crate) fn leave(&mut self, seq: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let now = self.elapsed_ms();
         if let Some(entry) = self.entry(seq) {
@@ -87,12 +87,12 @@ impl Log {
         }
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.calls.clear();
         self.max_in_flight = self.in_flight;
     }
 
-    pub fn select(&self, filter: &CallFilter) -> impl Iterator<Item = &CallView> {
+    pub(crate) fn select(&self, filter: &CallFilter) -> impl Iterator<Item = &CallView> {
         self.calls.iter().filter(move |c| {
             let facts = Facts {
                 operation: c.operation,
@@ -109,7 +109,7 @@ impl Log {
     }
 
     /// Calls by operation and status, calls in flight, and the most in flight at once.
-    pub fn counts(&self) -> (BTreeMap<String, u64>, u64, u64) {
+    pub(crate) fn counts(&self) -> (BTreeMap<String, u64>, u64, u64) {
         let mut by_operation = BTreeMap::new();
         for call in &self.calls {
             let operation = serde_json::to_value(call.operation).unwrap_or_default();

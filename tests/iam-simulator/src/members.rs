@@ -57,7 +57,7 @@ impl RequestContext<'_> {
     }
 
     /// Adds apps; what cannot be added is in `failures`, and a member refused as the settings say `[csp-clients]`.
-    pub fn add_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
+    pub(crate) fn add_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
         let roles = self.requested_roles(body)?;
         let ids = texts(field(body, "ids"));
         let status = self.settings.already_member_status;
@@ -93,7 +93,7 @@ impl RequestContext<'_> {
     }
 
     /// Takes apps out of the organization; partial success `[csp-clients]`.
-    pub fn remove_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
+    pub(crate) fn remove_clients(&mut self, body: &Body) -> Result<Value, Refusal> {
         let org = self.realm.orgs.entry(self.org.to_string()).or_default();
         let (succeeded, failed): (Vec<_>, Vec<_>) =
             texts(field(body, "ids")).into_iter().partition(|id| org.members.remove(id, self.realm.moment).is_some());
@@ -105,17 +105,17 @@ impl RequestContext<'_> {
     }
 
     /// One app with its roles `[cpn-clients-get]`.
-    pub fn client(&self, id: &str) -> Result<Value, Refusal> {
+    pub(crate) fn client(&self, id: &str) -> Result<Value, Refusal> {
         Ok(client_json(id, self.member(id)?))
     }
 
     /// The roles of one app; the form is that of the list (undocumented) `[py-csptools]`.
-    pub fn client_roles(&self, id: &str) -> Result<Value, Refusal> {
+    pub(crate) fn client_roles(&self, id: &str) -> Result<Value, Refusal> {
         Ok(self.member(id)?.to_expanded_json())
     }
 
     /// Every app that was added `[csp-clients]`.
-    pub fn clients(&self) -> Vec<Value> {
+    pub(crate) fn clients(&self) -> Vec<Value> {
         let then = self.lists_show();
         let members = self.realm.orgs.get(self.org).map(|org| org.members.at_time(then));
         let shown = |(id, roles): (&String, &Roles)| {
@@ -138,7 +138,7 @@ impl RequestContext<'_> {
     }
 
     /// Adds and removes roles `[cpn-roles-patch]`, `[py-csptools]`.
-    pub fn patch_roles(&mut self, id: &str, body: &Body) -> Result<(), Refusal> {
+    pub(crate) fn patch_roles(&mut self, id: &str, body: &Body) -> Result<(), Refusal> {
         let organization = Change::of(self, field(body, "organizationRoles"));
         self.known_roles(&organization.add)?;
         self.known_roles(&organization.remove)?;

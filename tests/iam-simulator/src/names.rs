@@ -4,7 +4,7 @@
 use crate::types::Flavor;
 
 /// The names of one API.
-pub struct Names {
+pub(crate) struct Names {
     pub id: &'static str,
     pub display_name: &'static str,
     pub grant_types: &'static str,
@@ -34,7 +34,7 @@ const BROKER_CLIENTS: Names = Names {
 };
 
 impl Names {
-    pub fn of(flavor: Flavor) -> &'static Self {
+    pub(crate) fn of(flavor: Flavor) -> &'static Self {
         match flavor {
             Flavor::Csp | Flavor::Cpn => &ORGANIZATION_APPS,
             Flavor::Broker => &BROKER_CLIENTS,

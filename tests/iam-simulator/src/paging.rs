@@ -7,7 +7,7 @@ use crate::call::{Answer, Call, Refusal};
 use crate::types::{LastPage, Settings};
 
 /// The part of a list that is asked for.
-pub struct Window {
+pub(crate) struct Window {
     /// The number of the list's first entry.
     first: usize,
     start: usize,
@@ -16,7 +16,7 @@ pub struct Window {
 
 impl Window {
     /// A 0-based offset; a limit that is too large is cut `[csp-list]`, `[py-page]`.
-    pub fn of_apps(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn of_apps(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
         let start = call.query_number("pageStart")?.unwrap_or(0);
         let limit = call.query_number("pageLimit")?.unwrap_or(settings.default_page_limit);
         if limit == 0 {
@@ -26,7 +26,7 @@ impl Window {
     }
 
     /// From 1, with a limit of 1 to 200 that is 200 by default `[csp-clients]`.
-    pub fn of_clients(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn of_clients(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
         let start = call.query_number("pageStart")?.unwrap_or(1);
         let limit = call.query_number("pageLimit")?.unwrap_or(200);
         if start < 1 || !(1..=200).contains(&limit) {
@@ -36,7 +36,7 @@ impl Window {
     }
 
     /// The page of `all`.
-    pub fn page<T>(&self, settings: &Settings, call: &Call, all: &[T], render: impl Fn(&T) -> Value) -> Answer {
+    pub(crate) fn page<T>(&self, settings: &Settings, call: &Call, all: &[T], render: impl Fn(&T) -> Value) -> Answer {
         let Self { first, start, limit } = *self;
         let offset = start - first;
         let results: Vec<Value> = all.iter().skip(offset).take(limit).map(render).collect();
@@ -69,7 +69,7 @@ impl Window {
 }
 
 /// A page of a list that has no end, around values that are JSON already.
-pub fn endless(call: &Call, noise: &str) -> (Answer, String) {
+pub(crate) fn endless(call: &Call, noise: &str) -> (Answer, String) {
     let start: u64 = call.query("pageStart").and_then(|start| start.parse().ok()).unwrap_or_default();
     let next = start + 1;
     let page = format!(
@@ -80,14 +80,14 @@ pub fn endless(call: &Call, noise: &str) -> (Answer, String) {
 }
 
 /// The numbered page that is asked for.
-pub struct NumberedPage {
+pub(crate) struct NumberedPage {
     number: usize,
     size: usize,
 }
 
 impl NumberedPage {
     /// From 1, with 20 entries by default; the largest size is undocumented.
-    pub fn of(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn of(settings: &Settings, call: &Call) -> Result<Self, Refusal> {
         let number = call.query_number("start_index")?.unwrap_or(1);
         let size = call.query_number("page_size")?.unwrap_or(20);
         if number < 1 || !(1..=settings.max_page_limit).contains(&size) {
@@ -97,7 +97,12 @@ impl NumberedPage {
     }
 
     /// `BrokerOAuth2ClientList` of that page of `all`.
-    pub fn page<T>(&self, settings: &Settings, all: &[T], render: impl Fn(&T) -> Value) -> Result<Value, Refusal> {
+    pub(crate) fn page<T>(
+        &self,
+        settings: &Settings,
+        all: &[T],
+        render: impl Fn(&T) -> Value,
+    ) -> Result<Value, Refusal> {
         let Self { number, size } = *self;
         let pages = all.len().div_ceil(size);
         if number > pages.max(1) && !settings.broker.empty_page_after_last {

@@ -6,39 +6,39 @@ use serde_json::{Map, Value};
 use crate::call::Refusal;
 use crate::types::{Flavor, Settings};
 
-pub mod broker;
+pub(crate) mod broker;
 
 type Fields = Map<String, Value>;
 type Ruled = Result<(), Refusal>;
 
 /// CSP's default for `accessTokenTTL`, in seconds `[csp-create]`.
-pub const ACCESS_TTL: i64 = 600;
+pub(crate) const ACCESS_TTL: i64 = 600;
 /// CSP's default for `refreshTokenTTL`, in seconds: 90 days `[csp-create]`.
-pub const REFRESH_TTL: i64 = 90 * 24 * 3600;
+pub(crate) const REFRESH_TTL: i64 = 90 * 24 * 3600;
 /// The most that `refreshTokenTTL` may be with `client_delegate`, in seconds: 14 days `[csp-create]`.
-pub const DELEGATE_REFRESH_TTL: i64 = 14 * 24 * 3600;
+pub(crate) const DELEGATE_REFRESH_TTL: i64 = 14 * 24 * 3600;
 /// CSP's default overlap of a rotation, in seconds: 48 hours `[csp-struct]`.
-pub const OVERLAP: i64 = 172_800;
+pub(crate) const OVERLAP: i64 = 172_800;
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::bad(message))
 }
 
-pub fn flag(fields: &Fields, name: &str) -> bool {
+pub(crate) fn flag(fields: &Fields, name: &str) -> bool {
     fields.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
 
-pub fn int(fields: &Fields, name: &str) -> Option<i64> {
+pub(crate) fn int(fields: &Fields, name: &str) -> Option<i64> {
     fields.get(name).and_then(Value::as_i64)
 }
 
-pub fn texts<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
+pub(crate) fn texts<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
     let list = fields.get(name).and_then(Value::as_array);
     list.map(|l| l.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
 /// The fields after an update: a field that it names replaces the whole field.
-pub fn merged(flavor: Flavor, fields: &Fields, update: Fields) -> Fields {
+pub(crate) fn merged(flavor: Flavor, fields: &Fields, update: Fields) -> Fields {
     let mut merged = fields.clone();
     merged.extend(update);
     match flavor {
@@ -49,7 +49,7 @@ pub fn merged(flavor: Flavor, fields: &Fields, update: Fields) -> Fields {
 }
 
 /// `^[A-Za-z0-9-_]+$` in CSP and CPN; CSP asks for 5 to 256 characters too `[cpn-create]`, `[csp-struct]`.
-pub fn check_id(flavor: Flavor, id: &str) -> Ruled {
+pub(crate) fn check_id(flavor: Flavor, id: &str) -> Ruled {
     if flavor == Flavor::Broker {
         return broker::check_id(id);
     }
@@ -64,7 +64,7 @@ pub fn check_id(flavor: Flavor, id: &str) -> Ruled {
 
 /// The secret policy in both of its readings (docs/api.md): the special character must lie in the printed class,
 /// whether or not its `]-{` is a range, and must not be one of the letters that only the range lets in.
-pub fn check_secret(flavor: Flavor, secret: &str) -> Ruled {
+pub(crate) fn check_secret(flavor: Flavor, secret: &str) -> Ruled {
     if flavor == Flavor::Broker {
         return broker::check_secret(secret);
     }
@@ -86,7 +86,7 @@ pub fn check_secret(flavor: Flavor, secret: &str) -> Ruled {
 }
 
 /// The rules on an app's fields as they would be stored.
-pub fn check_app(flavor: Flavor, service_org: bool, settings: &Settings, fields: &Fields) -> Ruled {
+pub(crate) fn check_app(flavor: Flavor, service_org: bool, settings: &Settings, fields: &Fields) -> Ruled {
     if flavor == Flavor::Broker {
         return broker::check_client(fields);
     }
@@ -180,7 +180,7 @@ fn check_ttls(fields: &Fields) -> Ruled {
 }
 
 /// What the service fills in for `refreshTokenTTL`, in seconds.
-pub fn default_refresh_ttl(fields: &Fields) -> i64 {
+pub(crate) fn default_refresh_ttl(fields: &Fields) -> i64 {
     if texts(fields, "grantTypes").contains(&"client_delegate") { DELEGATE_REFRESH_TTL } else { REFRESH_TTL }
 }
 

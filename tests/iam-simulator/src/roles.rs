@@ -10,7 +10,7 @@ use crate::types::Membership;
 
 /// A role, perhaps on one resource only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Role {
+pub(crate) struct Role {
     pub name: String,
     pub resource: Option<String>,
     pub membership: Membership,
@@ -18,14 +18,14 @@ pub struct Role {
 
 /// The roles of an app in an organization.
 #[derive(Clone, Debug, Default)]
-pub struct Roles {
+pub(crate) struct Roles {
     pub organization: BTreeSet<Role>,
     pub services: BTreeMap<String, BTreeSet<Role>>,
     pub custom: BTreeSet<Role>,
 }
 
 impl Role {
-    pub fn direct(name: impl Into<String>, resource: Option<String>) -> Self {
+    pub(crate) fn direct(name: impl Into<String>, resource: Option<String>) -> Self {
         Self { name: name.into(), resource, membership: Membership::Direct }
     }
 
@@ -39,12 +39,12 @@ impl Role {
 }
 
 /// The names of roles, each once.
-pub fn names(roles: &BTreeSet<Role>) -> BTreeSet<&str> {
+pub(crate) fn names(roles: &BTreeSet<Role>) -> BTreeSet<&str> {
     roles.iter().map(|role| role.name.as_str()).collect()
 }
 
 /// Refuses to remove a role that is not held directly but comes through a group.
-pub fn check_removal(held: &BTreeSet<Role>, remove: &[Role]) -> Result<(), Refusal> {
+pub(crate) fn check_removal(held: &BTreeSet<Role>, remove: &[Role]) -> Result<(), Refusal> {
     let inherited = |role: &&Role| !held.contains(*role) && held.iter().any(|h| h.is_same(role));
     match remove.iter().find(inherited) {
         Some(role) => Err(Refusal::bad(format!("role {} is inherited and cannot be removed", role.name))),
@@ -54,7 +54,7 @@ pub fn check_removal(held: &BTreeSet<Role>, remove: &[Role]) -> Result<(), Refus
 
 impl Roles {
     /// `{organizationRoles: [{name}], serviceRoles: [{serviceDefinitionId, serviceRoles: [{name}]}]}`.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let named = |roles| -> Vec<Value> { names(roles).iter().map(|name| json!({ "name": name })).collect() };
         let service = |(id, roles)| json!({"serviceDefinitionId": id, "serviceRoles": named(roles)});
         let services: Vec<Value> = self.services.iter().map(service).collect();
@@ -62,7 +62,7 @@ impl Roles {
     }
 
     /// The three lists of `ExpandedAuthClientDto` `[csp-clients]`; that an open `expiresAt` is null is undocumented.
-    pub fn to_expanded_json(&self) -> Value {
+    pub(crate) fn to_expanded_json(&self) -> Value {
         let all = |roles: &BTreeSet<Role>| -> Vec<Value> { roles.iter().map(Role::to_json).collect() };
         let organization = self.organization.iter().map(|role| {
             let mut shown = role.to_json();

@@ -8,7 +8,7 @@ use crate::types::{Flavor, Operation};
 
 /// The forms in which tokens are asked for (docs/api.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenForm {
+pub(crate) enum TokenForm {
     /// `auth/api-tokens/authorize` `[auth-apitok]`.
     CspApiToken,
     /// `auth/authorize` `[vmc-org]`.
@@ -27,7 +27,7 @@ pub enum TokenForm {
 
 /// Where a call is going.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub(crate) struct Route {
     pub flavor: Option<Flavor>,
     pub operation: Operation,
     pub token: Option<TokenForm>,
@@ -55,7 +55,7 @@ impl Route {
     }
 
     /// Finds the operation; a path that no API has gives [`Operation::Unknown`].
-    pub fn of(method: &Method, path: &str, query: &[(String, String)]) -> Self {
+    pub(crate) fn of(method: &Method, path: &str, query: &[(String, String)]) -> Self {
         let segments: Option<Vec<String>> = path
             .strip_prefix('/')
             .unwrap_or_default()

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// The shape of a value.
-pub enum Shape {
+pub(crate) enum Shape {
     /// A string.
     Text,
     /// An int32.
@@ -22,7 +22,7 @@ pub enum Shape {
 }
 
 /// A member of an object.
-pub struct Member {
+pub(crate) struct Member {
     pub name: &'static str,
     pub shape: &'static Shape,
     pub required: bool,
@@ -37,7 +37,7 @@ const fn must(name: &'static str, shape: &'static Shape) -> Member {
 }
 
 /// Says what is wrong with `value`, if anything; `path` names it, empty for the body itself.
-pub fn check(shape: &Shape, value: &Value, path: &str) -> Result<(), String> {
+pub(crate) fn check(shape: &Shape, value: &Value, path: &str) -> Result<(), String> {
     let name = if path.is_empty() { "the request body" } else { path };
     match (shape, value) {
         (_, Value::Null) => Err(format!("{name} must not be null")),
@@ -138,7 +138,7 @@ const CSP_SCOPES: Shape = Shape::Object(&[
 ]);
 
 /// C1 `[csp-struct]`, `[csp-struct]`.
-pub const CSP_CREATE: Shape = Shape::Object(&[
+pub(crate) const CSP_CREATE: Shape = Shape::Object(&[
     must("description", &Shape::Text),
     must("grantTypes", &GRANTS),
     must("displayName", &Shape::Text),
@@ -166,7 +166,7 @@ pub const CSP_CREATE: Shape = Shape::Object(&[
 ]);
 
 /// C4 `[csp-upd-struct]`; `serviceDefinitionId` is let through here and judged by the settings.
-pub const CSP_UPDATE: Shape = Shape::Object(&[
+pub(crate) const CSP_UPDATE: Shape = Shape::Object(&[
     must("description", &Shape::Text),
     must("grantTypes", &GRANTS),
     must("displayName", &Shape::Text),
@@ -193,7 +193,7 @@ pub const CSP_UPDATE: Shape = Shape::Object(&[
 ]);
 
 /// P1 `[cpn-create]`.
-pub const CPN_CREATE: Shape = Shape::Object(&[
+pub(crate) const CPN_CREATE: Shape = Shape::Object(&[
     may("accessTokenTTL", &Shape::Int),
     may("allowedScopes", &CPN_SCOPES),
     may("description", &Shape::Text),
@@ -205,7 +205,7 @@ pub const CPN_CREATE: Shape = Shape::Object(&[
 ]);
 
 /// P3 `[cpn-patch]`.
-pub const CPN_UPDATE: Shape = Shape::Object(&[
+pub(crate) const CPN_UPDATE: Shape = Shape::Object(&[
     may("accessTokenTTL", &Shape::Int),
     may("allowedScopes", &CPN_SCOPES),
     may("description", &Shape::Text),
@@ -216,24 +216,24 @@ pub const CPN_UPDATE: Shape = Shape::Object(&[
 ]);
 
 /// C5 `[csp-delete]`.
-pub const DELETE: Shape = Shape::Object(&[must("clientIdsToDelete", &Shape::List(&Shape::Text, 1, 15))]);
+pub(crate) const DELETE: Shape = Shape::Object(&[must("clientIdsToDelete", &Shape::List(&Shape::Text, 1, 15))]);
 
 /// C6 `[csp-rot-struct]`.
-pub const CSP_ROTATE: Shape = Shape::Object(&[
+pub(crate) const CSP_ROTATE: Shape = Shape::Object(&[
     must("newClientSecret", &Shape::Text),
     may("secretRotationExpirationInSeconds", &Shape::Int),
     may("allowEmptyValue", &Shape::Flag),
 ]);
 
 /// P4, P6 `[cpn-secret-post]`, `[cpn-self-rotate]`.
-pub const CPN_ROTATE: Shape =
+pub(crate) const CPN_ROTATE: Shape =
     Shape::Object(&[must("newClientSecret", &Shape::Text), must("secretExpirationTimeInSeconds", &Shape::Int)]);
 
 /// C8: an empty object must be sent `[csp-secret-put]`. The end of a rotation in Identity Broker `[vib-rotate]`.
-pub const NOTHING: Shape = Shape::Object(&[]);
+pub(crate) const NOTHING: Shape = Shape::Object(&[]);
 
 /// C9 `[csp-search]`.
-pub const SEARCH: Shape = Shape::Object(&[
+pub(crate) const SEARCH: Shape = Shape::Object(&[
     may("pageLimit", &Shape::Int),
     may("pageStart", &Shape::Int),
     may("resource", &Shape::Text),
@@ -250,7 +250,7 @@ const SERVICE_ROLES_ON_RESOURCES: Shape =
     Shape::List(&Shape::Object(&[must("serviceDefinitionId", &Shape::Text), may("serviceRoles", &ROLES)]), 0, MANY);
 
 /// `[csp-clients]`.
-pub const CSP_ADD_CLIENTS: Shape = Shape::Object(&[
+pub(crate) const CSP_ADD_CLIENTS: Shape = Shape::Object(&[
     must("ids", &Shape::List(&Shape::Text, 1, 10)),
     may("organizationRoles", &ROLES),
     may("serviceRoles", &SERVICE_ROLES_ON_RESOURCES),
@@ -259,7 +259,7 @@ pub const CSP_ADD_CLIENTS: Shape = Shape::Object(&[
 ]);
 
 /// `[cpn-clients-post]`.
-pub const CPN_ADD_CLIENTS: Shape = Shape::Object(&[
+pub(crate) const CPN_ADD_CLIENTS: Shape = Shape::Object(&[
     must("ids", &Shape::List(&Shape::Text, 1, 10)),
     may("orgRoleBindingOrgs", &TEXTS),
     may("organizationRoles", &NAMES),
@@ -267,10 +267,10 @@ pub const CPN_ADD_CLIENTS: Shape = Shape::Object(&[
 ]);
 
 /// `[csp-clients]`.
-pub const REMOVE_CLIENTS: Shape = Shape::Object(&[must("ids", &Shape::List(&Shape::Text, 1, MANY))]);
+pub(crate) const REMOVE_CLIENTS: Shape = Shape::Object(&[must("ids", &Shape::List(&Shape::Text, 1, MANY))]);
 
 /// `[cpn-roles-patch]`: roles to add and roles to remove.
-pub const PATCH_ROLES: Shape = Shape::Object(&[
+pub(crate) const PATCH_ROLES: Shape = Shape::Object(&[
     may("organizationRoles", &Shape::Object(&[may("rolesToAdd", &NAMES), may("rolesToRemove", &NAMES)])),
     may(
         "serviceRoles",
@@ -287,7 +287,7 @@ pub const PATCH_ROLES: Shape = Shape::Object(&[
 ]);
 
 /// `[py-csptools]`: the same, with roles on resources.
-pub const PATCH_ROLES_ON_RESOURCES: Shape = Shape::Object(&[
+pub(crate) const PATCH_ROLES_ON_RESOURCES: Shape = Shape::Object(&[
     may("organizationRoles", &Shape::Object(&[may("rolesToAdd", &ROLES), may("rolesToRemove", &ROLES)])),
     may(
         "serviceRoles",
@@ -315,7 +315,7 @@ const RULE_SETS: Shape =
     Shape::List(&Shape::OneOf(&["TENANT_ADMIN", "IDP_AND_DIRECTORY_ADMIN", "READ_ONLY_TENANT_ADMIN"]), 0, MANY);
 
 /// `BrokerOAuth2ClientMedia` without its members that can only be read `[vib-client]`, `[vib-powercli]`.
-pub const BROKER_CREATE: Shape = Shape::Object(&[
+pub(crate) const BROKER_CREATE: Shape = Shape::Object(&[
     must("client_id", &Shape::Text),
     must("scope", &BROKER_SCOPES),
     must("grant_types", &BROKER_GRANTS),
@@ -338,7 +338,7 @@ pub const BROKER_CREATE: Shape = Shape::Object(&[
 ]);
 
 /// The same without what an update cannot change `[vib-patch]`, `[vib-powercli]`, `[vib-sibling]`.
-pub const BROKER_UPDATE: Shape = Shape::Object(&[
+pub(crate) const BROKER_UPDATE: Shape = Shape::Object(&[
     may("scope", &BROKER_SCOPES),
     may("grant_types", &BROKER_GRANTS),
     may("secret", &Shape::Text),
@@ -357,11 +357,13 @@ pub const BROKER_UPDATE: Shape = Shape::Object(&[
 ]);
 
 /// `BrokerOAuth2ClientStartSecretRotationMedia` at the start of a rotation `[vib-rotate]`.
-pub const BROKER_ROTATE: Shape =
+pub(crate) const BROKER_ROTATE: Shape =
     Shape::Object(&[must("secondary_secret", &Shape::Text), may("primary_secret_auto_retire_duration", &Shape::Int)]);
 
 /// `[cpn-accesstoken]`.
-pub const CPN_API_TOKEN: Shape = Shape::Object(&[must("refreshToken", &Shape::Text), may("passcode", &Shape::Text)]);
+pub(crate) const CPN_API_TOKEN: Shape =
+    Shape::Object(&[must("refreshToken", &Shape::Text), may("passcode", &Shape::Text)]);
 
 /// `[cpn-account-token]`.
-pub const CPN_ACCOUNT: Shape = Shape::Object(&[must("clientId", &Shape::Text), must("clientSecret", &Shape::Text)]);
+pub(crate) const CPN_ACCOUNT: Shape =
+    Shape::Object(&[must("clientId", &Shape::Text), must("clientSecret", &Shape::Text)]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::types::Flavor;
 
 /// The scopes with every field that the API knows; Identity Broker has no such scopes.
-pub fn filled(flavor: Flavor, scopes: &Value) -> Value {
+pub(crate) fn filled(flavor: Flavor, scopes: &Value) -> Value {
     let mut filled =
         with_defaults(scopes, json!({"generalScopes": [], "organizationScopes": {}, "servicesScopes": []}));
     let (organization, service) = match flavor {

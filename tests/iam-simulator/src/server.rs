@@ -29,17 +29,17 @@ use crate::types::{Action, Flavor};
 use crate::{broker, paging};
 
 /// A response body: known at once, or sent piece by piece.
-pub type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+pub(crate) type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// The state that all connections share.
-pub struct Shared(Mutex<State>);
+pub(crate) struct Shared(Mutex<State>);
 
 impl Shared {
-    pub fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self(Mutex::new(state))
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no operation panics")
     }
 }
@@ -54,13 +54,13 @@ enum Abort {
 }
 
 /// Milliseconds since the epoch.
-pub fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Accepts connections until it is dropped.
-pub async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(connection(stream, acceptor.clone(), shared.clone()))),

@@ -15,7 +15,7 @@ use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavor, OrgSeed, PermsSeed
 use crate::versioned::{Moment, Versioned};
 
 /// The whole state.
-pub struct State {
+pub(crate) struct State {
     pub settings: Settings,
     realms: BTreeMap<RealmId, Realm>,
     pub faults: Faults,
@@ -44,7 +44,7 @@ impl RealmId {
 
 /// The organizations, identities and apps that know of each other.
 #[derive(Default)]
-pub struct Realm {
+pub(crate) struct Realm {
     pub orgs: BTreeMap<String, Org>,
     pub apps: Versioned<App>,
     pub api_tokens: Vec<ApiTokenSeed>,
@@ -62,7 +62,7 @@ pub struct Realm {
 
 /// An organization.
 #[derive(Default)]
-pub struct Org {
+pub(crate) struct Org {
     pub service: bool,
     /// Ids of the apps that it owns.
     pub apps: BTreeSet<String>,
@@ -72,7 +72,7 @@ pub struct Org {
 
 /// An app; `fields` holds the request's fields but id and secret, defaults filled in.
 #[derive(Clone)]
-pub struct App {
+pub(crate) struct App {
     pub id: String,
     pub org: String,
     pub fields: Map<String, Value>,
@@ -89,7 +89,7 @@ pub struct App {
 
 /// A secret that stays valid for a while after a rotation.
 #[derive(Clone)]
-pub struct Previous {
+pub(crate) struct Previous {
     pub secret: String,
     /// When it was to expire; it may do so later.
     pub due_at: u64,
@@ -98,7 +98,7 @@ pub struct Previous {
 
 /// What an access token lets its bearer do.
 #[derive(Clone)]
-pub struct Access {
+pub(crate) struct Access {
     pub subject: String,
     pub expires_at: u64,
     /// The organization to which it belongs, its `context_name`.
@@ -110,7 +110,7 @@ pub struct Access {
 }
 
 impl State {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             settings: Settings::default(),
             realms: [Flavor::Csp, Flavor::Cpn].map(|flavor| (RealmId::of(flavor, ""), Realm::default())).into(),
@@ -122,28 +122,28 @@ impl State {
     }
 
     /// The time by its clock, in milliseconds since the epoch.
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         now_ms() + self.ahead_ms
     }
 
     /// The realm of an organization; absent for a tenant that nobody seeded.
-    pub fn realm(&mut self, flavor: Flavor, org: &str) -> Option<&mut Realm> {
+    pub(crate) fn realm(&mut self, flavor: Flavor, org: &str) -> Option<&mut Realm> {
         Some(self.parts(flavor, org)?.1)
     }
 
     /// The settings and one realm, borrowed side by side.
-    pub fn parts(&mut self, flavor: Flavor, org: &str) -> Option<(&Settings, &mut Realm, &Signer)> {
+    pub(crate) fn parts(&mut self, flavor: Flavor, org: &str) -> Option<(&Settings, &mut Realm, &Signer)> {
         let realm = self.realms.get_mut(&RealmId::of(flavor, org))?;
         Some((&self.settings, realm, &self.signer))
     }
 
     /// Every realm that exists.
-    pub fn realms(&mut self) -> impl Iterator<Item = (Flavor, &mut Realm)> {
+    pub(crate) fn realms(&mut self) -> impl Iterator<Item = (Flavor, &mut Realm)> {
         self.realms.iter_mut().map(|(id, realm)| (id.flavor, realm))
     }
 
     /// Every realm, after the deletions whose time has come have ended.
-    pub fn settled(&mut self) -> impl Iterator<Item = (Flavor, &mut Realm)> {
+    pub(crate) fn settled(&mut self) -> impl Iterator<Item = (Flavor, &mut Realm)> {
         let now = self.now();
         let settings = &self.settings;
         self.realms.iter_mut().map(move |(id, realm)| {
@@ -156,7 +156,7 @@ impl State {
         self.realms.entry(RealmId::of(flavor, org)).or_default()
     }
 
-    pub fn seed(&mut self, seed: Seed) {
+    pub(crate) fn seed(&mut self, seed: Seed) {
         for OrgSeed { flavor, id, service } in seed.orgs {
             self.seeded(flavor, &id).orgs.entry(id).or_default().service = service;
         }
@@ -178,7 +178,7 @@ impl State {
 
 impl Realm {
     /// Begins an operation: ends the deletions whose time has come.
-    pub fn settle(&mut self, settings: &Settings, now: u64) {
+    pub(crate) fn settle(&mut self, settings: &Settings, now: u64) {
         self.moment = Moment { now, memory: settings.replication.longest_ms() };
         let (over, running) = std::mem::take(&mut self.running).into_iter().partition(|(end, _)| *end <= now);
         self.running = running;
@@ -199,13 +199,13 @@ impl Realm {
         }
     }
 
-    pub fn insert(&mut self, app: App) {
+    pub(crate) fn insert(&mut self, app: App) {
         self.orgs.entry(app.org.clone()).or_default().apps.insert(app.id.clone());
         self.apps.insert(&app.id.clone(), app, self.moment);
     }
 
     /// Deletes an app, at once or after `runs_ms`.
-    pub fn delete(&mut self, id: &str, runs_ms: u64) {
+    pub(crate) fn delete(&mut self, id: &str, runs_ms: u64) {
         if runs_ms == 0 {
             return self.forget(id, self.moment);
         }
@@ -218,18 +218,18 @@ impl Realm {
     }
 
     /// An app, to be changed.
-    pub fn write(&mut self, id: &str) -> Option<&mut App> {
+    pub(crate) fn write(&mut self, id: &str) -> Option<&mut App> {
         self.apps.write(id, self.moment)
     }
 
     /// The roles of an app in an organization, to be changed; it becomes a member if it is none.
-    pub fn member(&mut self, org: &str, id: &str) -> &mut Roles {
+    pub(crate) fn member(&mut self, org: &str, id: &str) -> &mut Roles {
         let members = &mut self.orgs.entry(org.to_string()).or_default().members;
         members.write_or_default(id, self.moment)
     }
 
     /// An app of that organization as it was at `then`, if calls may see it.
-    pub fn visible(&self, settings: &Settings, org: &str, id: &str, then: u64) -> Result<&App, Refusal> {
+    pub(crate) fn visible(&self, settings: &Settings, org: &str, id: &str, then: u64) -> Result<&App, Refusal> {
         let show = settings.deleting_visible;
         self.apps
             .at(id, then)
@@ -238,7 +238,7 @@ impl Realm {
     }
 
     /// An app of that organization that can be changed.
-    pub fn changeable(&mut self, settings: &Settings, org: &str, id: &str) -> Result<&mut App, Refusal> {
+    pub(crate) fn changeable(&mut self, settings: &Settings, org: &str, id: &str) -> Result<&mut App, Refusal> {
         if self.visible(settings, org, id, self.moment.now)?.deleting {
             return Err(Refusal::new(409, format!("the deletion of OAuth app {id} is in progress, retry later")));
         }
@@ -246,7 +246,7 @@ impl Realm {
     }
 
     /// The apps of an organization that calls may see, by id, as they were at `then`.
-    pub fn listed<'a>(&'a self, settings: &Settings, org: &str, then: u64) -> Vec<&'a App> {
+    pub(crate) fn listed<'a>(&'a self, settings: &Settings, org: &str, then: u64) -> Vec<&'a App> {
         let owned = self.orgs.get(org).map(|o| o.apps.iter()).into_iter().flatten();
         let ids: BTreeSet<&String> = owned.chain(self.apps.written()).collect();
         let shown = |app: &&App| app.org == org && (settings.deleting_visible || !app.deleting);
@@ -254,7 +254,7 @@ impl Realm {
     }
 
     /// The roles of an app in an organization at `then`, if it was a member.
-    pub fn roles(&self, org: &str, id: &str, then: u64) -> Option<&Roles> {
+    pub(crate) fn roles(&self, org: &str, id: &str, then: u64) -> Option<&Roles> {
         self.orgs.get(org).and_then(|org| org.members.at(id, then))
     }
 }
@@ -265,18 +265,18 @@ fn unknown_app(org: &str, id: &str) -> Refusal {
 
 impl App {
     /// Whether `secret` is valid now.
-    pub fn accepts(&self, secret: &str, now: u64) -> bool {
+    pub(crate) fn accepts(&self, secret: &str, now: u64) -> bool {
         let previous = self.overlap(now).is_some_and(|p| p.secret == secret);
         !self.deleting && !self.secret.is_empty() && (self.secret == secret || previous)
     }
 
     /// The previous secret while it is valid.
-    pub fn overlap(&self, now: u64) -> Option<&Previous> {
+    pub(crate) fn overlap(&self, now: u64) -> Option<&Previous> {
         self.previous.as_ref().filter(|p| p.expires_at > now)
     }
 
     /// Replaces the secret at once.
-    pub fn replace_secret(&mut self, secret: String, now: u64) {
+    pub(crate) fn replace_secret(&mut self, secret: String, now: u64) {
         self.secret = secret;
         self.previous = None;
         self.secret_changes += 1;
@@ -284,18 +284,18 @@ impl App {
     }
 
     /// Replaces the secret, beside which the old one stays valid until `due_at` and `delay_ms` more.
-    pub fn rotate_secret(&mut self, secret: String, due_at: u64, delay_ms: u64, now: u64) {
+    pub(crate) fn rotate_secret(&mut self, secret: String, due_at: u64, delay_ms: u64, now: u64) {
         let previous = Previous { secret: self.secret.clone(), due_at, expires_at: due_at + delay_ms };
         self.replace_secret(secret, now);
         self.previous = Some(previous);
     }
 
-    pub fn touch(&mut self, by: &str, now: u64) {
+    pub(crate) fn touch(&mut self, by: &str, now: u64) {
         self.updated_by = by.to_string();
         self.updated_at = now;
     }
 
-    pub fn view(&self, flavor: Flavor, roles: Option<&Roles>, now: u64) -> AppView {
+    pub(crate) fn view(&self, flavor: Flavor, roles: Option<&Roles>, now: u64) -> AppView {
         let previous = self.overlap(now);
         AppView {
             flavor,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::types::{Settings, TimeUnit};
 
 /// A time that is given in milliseconds since the epoch.
-pub fn timestamp(settings: &Settings, ms: u64) -> Value {
+pub(crate) fn timestamp(settings: &Settings, ms: u64) -> Value {
     match settings.timestamps {
         TimeUnit::Milliseconds => json!(ms),
         TimeUnit::Seconds => json!(ms / 1000),
@@ -14,7 +14,7 @@ pub fn timestamp(settings: &Settings, ms: u64) -> Value {
     }
 }
 
-pub fn rfc3339(ms: u64) -> String {
+pub(crate) fn rfc3339(ms: u64) -> String {
     let (year, month, day) = date(ms / 86_400_000);
     let (hour, minute, second) = (ms / 3_600_000 % 24, ms / 60_000 % 60, ms / 1000 % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)

@@ -10,13 +10,13 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// What a listener needs, and what its clients need.
-pub struct Identity {
+pub(crate) struct Identity {
     pub acceptor: TlsAcceptor,
     pub ca_pem: String,
 }
 
 /// A CA and a server certificate for `localhost` and the loopback addresses.
-pub fn identity() -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn identity() -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "iam-simulator CA");

@@ -25,7 +25,7 @@ struct Grant {
 }
 
 /// One token request.
-pub struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     pub flavor: Flavor,
     pub settings: &'a Settings,
     pub realm: &'a mut Realm,
@@ -35,7 +35,7 @@ pub struct Desk<'a> {
 
 impl Desk<'_> {
     /// Answers any of the token endpoints.
-    pub fn serve(&mut self, form: TokenForm, call: &Call) -> Result<Answer, Refusal> {
+    pub(crate) fn serve(&mut self, form: TokenForm, call: &Call) -> Result<Answer, Refusal> {
         match form {
             TokenForm::CspApiToken => self.csp_api_token(call),
             TokenForm::CspAuthorize => self.csp_client(call, &["grant_type", "orgId"]),
@@ -279,7 +279,7 @@ fn cpn_tokens(status: u16, access: &str, api_token: Option<&str>) -> Answer {
 }
 
 /// The organization that a call without one in its path is about: the one that is asked for, else the identity's own.
-pub fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
+pub(crate) fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
     let owner = |id: &str| {
         let app = || realm.apps.get(id).map(|app| app.org.clone());
         realm.clients.get(id).map(|client| client.org_id.clone()).or_else(app)
@@ -299,7 +299,7 @@ pub fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
 }
 
 /// The bearer of the call's access token, sought in the header that the API documents (docs/api.md).
-pub fn bearer(realm: &Realm, flavor: Flavor, call: &Call, now: u64) -> Result<Access, Refusal> {
+pub(crate) fn bearer(realm: &Realm, flavor: Flavor, call: &Call, now: u64) -> Result<Access, Refusal> {
     let bearer = call.header("authorization").and_then(|v| v.strip_prefix("Bearer "));
     let header = call.header("csp-auth-token").filter(|_| flavor != Flavor::Broker);
     let token = match (flavor, bearer, header) {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// When a write happens, and how long it is remembered, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Moment {
+pub(crate) struct Moment {
     pub now: u64,
     pub memory: u64,
 }
 
 /// Values by id, with those that held before.
-pub struct Versioned<V> {
+pub(crate) struct Versioned<V> {
     present: BTreeMap<String, V>,
     past: BTreeMap<String, Vec<Past<V>>>,
 }
@@ -29,45 +29,45 @@ impl<V> Default for Versioned<V> {
 }
 
 impl<V: Clone> Versioned<V> {
-    pub fn get(&self, id: &str) -> Option<&V> {
+    pub(crate) fn get(&self, id: &str) -> Option<&V> {
         self.present.get(id)
     }
 
-    pub fn values(&self) -> impl Iterator<Item = &V> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.present.values()
     }
 
     /// The value that a replica shows that has heard of nothing since `then`.
-    pub fn at(&self, id: &str, then: u64) -> Option<&V> {
+    pub(crate) fn at(&self, id: &str, then: u64) -> Option<&V> {
         let past = self.past.get(id).and_then(|past| past.iter().find(|p| p.until > then));
         past.map_or_else(|| self.present.get(id), |past| past.value.as_ref())
     }
 
     /// Every value that such a replica shows, by id.
-    pub fn at_time(&self, then: u64) -> impl Iterator<Item = (&String, &V)> {
+    pub(crate) fn at_time(&self, then: u64) -> impl Iterator<Item = (&String, &V)> {
         let ids: BTreeSet<&String> = self.present.keys().chain(self.written()).collect();
         ids.into_iter().filter_map(move |id| Some((id, self.at(id, then)?)))
     }
 
     /// The ids that were written lately.
-    pub fn written(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn written(&self) -> impl Iterator<Item = &String> {
         self.past.keys()
     }
 
-    pub fn insert(&mut self, id: &str, value: V, moment: Moment) {
+    pub(crate) fn insert(&mut self, id: &str, value: V, moment: Moment) {
         self.remember(id, moment);
         self.present.insert(id.to_string(), value);
     }
 
     /// The value, to be changed.
-    pub fn write(&mut self, id: &str, moment: Moment) -> Option<&mut V> {
+    pub(crate) fn write(&mut self, id: &str, moment: Moment) -> Option<&mut V> {
         self.get(id)?;
         self.remember(id, moment);
         self.present.get_mut(id)
     }
 
     /// The value, to be changed, made if it is absent.
-    pub fn write_or_default(&mut self, id: &str, moment: Moment) -> &mut V
+    pub(crate) fn write_or_default(&mut self, id: &str, moment: Moment) -> &mut V
     where
         V: Default,
     {
@@ -75,7 +75,7 @@ impl<V: Clone> Versioned<V> {
         self.present.entry(id.to_string()).or_default()
     }
 
-    pub fn remove(&mut self, id: &str, moment: Moment) -> Option<V> {
+    pub(crate) fn remove(&mut self, id: &str, moment: Moment) -> Option<V> {
         self.get(id)?;
         self.remember(id, moment);
         self.present.remove(id)

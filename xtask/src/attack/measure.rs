@@ -26,7 +26,7 @@ const TICKS: f64 = 100.0;
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What one attack came to.
-pub struct Measured {
+pub(super) struct Measured {
     /// Writes of the attacker that were accepted, and that were refused.
     pub made: (usize, usize),
     /// How long the API server took to create an app, as a measure of how busy it is: the operator writes several times.
@@ -45,7 +45,7 @@ pub struct Measured {
 
 impl Measured {
     /// From when the API server told of an app until it was Ready, for each.
-    pub fn ready_since_told(&self) -> Vec<Duration> {
+    pub(super) fn ready_since_told(&self) -> Vec<Duration> {
         self.ready.iter().zip(&self.watched).map(|(ready, told)| ready.saturating_sub(*told)).collect()
     }
 }
@@ -59,21 +59,21 @@ struct Apps {
 }
 
 /// Measures.
-pub struct Probe {
+pub(super) struct Probe {
     neighbor: Tenant,
     healthz: String,
     pid: u32,
 }
 
 impl Probe {
-    pub fn new(env: &TestEnv, neighbor: Tenant) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(env: &TestEnv, neighbor: Tenant) -> Result<Self, Box<dyn Error>> {
         let operator = env.operator();
         let (address, pid) = operator.address().zip(operator.pid()).ok_or("the operator does not run")?;
         Ok(Self { neighbor, healthz: format!("http://{address}/healthz"), pid })
     }
 
     /// Measures for so long, and until what it began has ended.
-    pub async fn run(self, time: Duration) -> Result<Measured, Failure> {
+    pub(super) async fn run(self, time: Duration) -> Result<Measured, Failure> {
         let (before, until) = (self.processor()?, Instant::now() + time);
         let health = tokio::spawn(health(self.healthz.clone(), until));
         let Apps { create, watched, ready } = self.apps(until).await?;

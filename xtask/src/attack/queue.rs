@@ -13,7 +13,7 @@ const MADE_UP: usize = 400;
 const THROTTLED: &str = "always-429";
 
 /// Goes on for as long as it is polled.
-pub async fn attack(attacker: &Attacker) {
+pub(super) async fn attack(attacker: &Attacker) {
     if let Err(error) = attacker.control.seed_org(Flavor::Csp, THROTTLED, true).await {
         eprintln!("error: the simulator does not know the organization: {error}");
     }

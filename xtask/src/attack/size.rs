@@ -22,7 +22,7 @@ const HALF_REQUESTS: usize = 1000;
 const REOPENED_AFTER: Duration = Duration::from_secs(1);
 
 /// Goes on for as long as it is polled.
-pub async fn attack(attacker: &Attacker) {
+pub(super) async fn attack(attacker: &Attacker) {
     attacker.fault(ATTACKER, Some(Operation::ListApps), Action::EndlessList { page_bytes: 4_000_000 }).await;
     attacker.fault(ATTACKER, Some(Operation::GetApp), Action::LargeBody { bytes: 1_000_000 }).await;
     join!(resources(attacker), adopted(attacker), pods(attacker), half_requests(attacker));

@@ -13,7 +13,7 @@ const HEALTH: Duration = Duration::from_secs(1);
 const MEMORY: u64 = 64 << 10;
 
 /// Prints it, and fails when a target was missed.
-pub fn print(rows: &[(Attack, Measured)]) -> Result<(), Box<dyn Error>> {
+pub(super) fn print(rows: &[(Attack, Measured)]) -> Result<(), Box<dyn Error>> {
     println!();
     println!(
         "| attack | writes accepted / rejected | new apps | create p50 / max | Ready p50 / max | until a watch delivers the app | from then on | healthz max | RSS max / end | CPU time |"

@@ -17,19 +17,19 @@ use serde_json::{Value, json};
 use test_environment::{TestEnv, manifests};
 
 /// The namespace of the neighbor, and its organization.
-pub const NEIGHBOR: &str = "neighbor";
+pub(super) const NEIGHBOR: &str = "neighbor";
 /// The namespace of the attacker, and its organization.
-pub const ATTACKER: &str = "attacker";
+pub(super) const ATTACKER: &str = "attacker";
 /// Asks the operator to look at a resource.
-pub const RECONCILE: &str = "oauth-apps.dev/reconcile-requested-at";
+pub(super) const RECONCILE: &str = "oauth-apps.dev/reconcile-requested-at";
 /// Asks the operator for a new secret.
-pub const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
+pub(super) const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
 const IDENTITY: &str = "the-operator";
 const CONNECTION: &str = "default";
 
 /// Creates the connection that both use.
-pub async fn connect(env: &TestEnv) -> Result<(), Box<dyn Error>> {
+pub(super) async fn connect(env: &TestEnv) -> Result<(), Box<dyn Error>> {
     env.control.seed_client(Flavor::Csp, NEIGHBOR, IDENTITY, IDENTITY).await?;
     for org in [NEIGHBOR, ATTACKER] {
         env.control.seed_org(Flavor::Csp, org, true).await?;
@@ -50,7 +50,7 @@ pub async fn connect(env: &TestEnv) -> Result<(), Box<dyn Error>> {
 }
 
 /// Somebody with a namespace.
-pub struct Tenant {
+pub(super) struct Tenant {
     client: Client,
     namespace: &'static str,
     accepted: AtomicUsize,
@@ -59,7 +59,7 @@ pub struct Tenant {
 
 impl Tenant {
     /// Makes the namespace, and the user.
-    pub async fn new(env: &TestEnv, namespace: &'static str) -> Result<Self, Box<dyn Error>> {
+    pub(super) async fn new(env: &TestEnv, namespace: &'static str) -> Result<Self, Box<dyn Error>> {
         env.cluster.kubectl(&["create", "namespace", namespace])?;
         let kubeconfig = Kubeconfig::read_from(env.cluster.namespace_editor(namespace)?)?;
         let client = control_plane::client(&kubeconfig).await?;
@@ -67,12 +67,12 @@ impl Tenant {
     }
 
     /// How many of its writes were accepted, and how many were not.
-    pub fn tally(&self) -> (usize, usize) {
+    pub(super) fn tally(&self) -> (usize, usize) {
         (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
     /// Its resources, which it may read as they are.
-    pub fn apps(&self) -> Api<OrgOAuthApp> {
+    pub(super) fn apps(&self) -> Api<OrgOAuthApp> {
         Api::namespaced(self.client.clone(), self.namespace)
     }
 
@@ -81,7 +81,7 @@ impl Tenant {
         Api::namespaced_with(self.client.clone(), self.namespace, &ApiResource::erase::<K>(&()))
     }
 
-    pub async fn create<K>(&self, object: Value) -> bool
+    pub(super) async fn create<K>(&self, object: Value) -> bool
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -90,7 +90,7 @@ impl Tenant {
     }
 
     /// Merges the patch into an object that exists.
-    pub async fn change<K>(&self, name: &str, patch: Value) -> bool
+    pub(super) async fn change<K>(&self, name: &str, patch: Value) -> bool
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -99,11 +99,11 @@ impl Tenant {
     }
 
     /// Sets an annotation of a resource.
-    pub async fn annotate(&self, name: &str, annotation: &str, value: String) -> bool {
+    pub(super) async fn annotate(&self, name: &str, annotation: &str, value: String) -> bool {
         self.change::<OrgOAuthApp>(name, json!({"metadata": {"annotations": {annotation: value}}})).await
     }
 
-    pub async fn delete<K>(&self, name: &str) -> bool
+    pub(super) async fn delete<K>(&self, name: &str) -> bool
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -118,7 +118,7 @@ impl Tenant {
 }
 
 /// The one that attacks, and what stands on its side.
-pub struct Attacker {
+pub(super) struct Attacker {
     pub tenant: Tenant,
     /// The API that is hostile to those that ask about the organizations of the attacker.
     pub control: Control,
@@ -127,13 +127,13 @@ pub struct Attacker {
 }
 
 impl Attacker {
-    pub async fn new(env: &TestEnv) -> Result<Self, Box<dyn Error>> {
+    pub(super) async fn new(env: &TestEnv) -> Result<Self, Box<dyn Error>> {
         let address = env.operator().address().ok_or("the operator does not say where it serves")?;
         Ok(Self { tenant: Tenant::new(env, ATTACKER).await?, control: env.control.clone(), address })
     }
 
     /// Lets the API do this to calls about an organization.
-    pub async fn fault(&self, org: &str, operation: Option<Operation>, action: Action) {
+    pub(super) async fn fault(&self, org: &str, operation: Option<Operation>, action: Action) {
         let fault = Fault::always(action).org(org);
         let fault = operation.into_iter().fold(fault, Fault::on);
         // Without the fault the attack is weaker, which the table would not tell.
@@ -144,14 +144,14 @@ impl Attacker {
 }
 
 /// The manifest of an app in this organization; `spec` is merged into it.
-pub fn app(name: &str, org: &str, spec: Value) -> Value {
+pub(super) fn app(name: &str, org: &str, spec: Value) -> Value {
     let mut app = manifests::app(name, json!({ "orgId": org }));
     manifests::merge(&mut app["spec"], spec);
     app
 }
 
 /// Makes these requests, so many at once and not more.
-pub async fn at_once<F: Future<Output = ()>>(
+pub(super) async fn at_once<F: Future<Output = ()>>(
     in_flight: usize,
     numbers: impl Iterator<Item = usize>,
     request: impl Fn(usize) -> F,

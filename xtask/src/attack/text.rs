@@ -16,7 +16,7 @@ const HUGE_SECRETS: usize = 40;
 const USERS_OF_HUGE_SECRETS: usize = 100;
 
 /// Goes on for as long as it is polled.
-pub async fn attack(attacker: &Attacker) {
+pub(super) async fn attack(attacker: &Attacker) {
     join!(templates(attacker), huge_secrets(attacker), edited_secrets(attacker), quoted(attacker));
 }
 

@@ -9,14 +9,14 @@ use test_environment::OPERATOR;
 use super::narrator::Narrator;
 
 /// Where they are.
-pub struct Binaries {
+pub(crate) struct Binaries {
     directory: PathBuf,
     pub operator: PathBuf,
 }
 
 impl Binaries {
     /// The debug builds.
-    pub fn build(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn build(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
         // With xtask, which is built already: the same features, so no dependency is compiled twice.
         cargo(narrator, &["build", "-p", OPERATOR, "-p", "iam-simulator", "-p", "xtask"])?;
         let own = std::env::current_exe()?;
@@ -25,7 +25,7 @@ impl Binaries {
     }
 
     /// The operator as it is shipped, and a simulator that is fast enough for it.
-    pub fn build_release(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn build_release(narrator: &Narrator) -> Result<Self, Box<dyn Error>> {
         // Each by itself: together they would share features, and the operator would not be the one that is shipped.
         for package in [OPERATOR, "iam-simulator"] {
             cargo(narrator, &["build", "--release", "-p", package])?;
@@ -37,11 +37,11 @@ impl Binaries {
     }
 
     /// The same with another operator.
-    pub fn with_operator(self, operator: &Path) -> Self {
+    pub(crate) fn with_operator(self, operator: &Path) -> Self {
         Self { operator: operator.to_owned(), ..self }
     }
 
-    pub fn simulator(&self) -> PathBuf {
+    pub(crate) fn simulator(&self) -> PathBuf {
         self.directory.join("iam-simulator")
     }
 }

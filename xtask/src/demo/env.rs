@@ -19,7 +19,7 @@ use super::narrator::Narrator;
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts everything and installs what `deploy/` holds.
-pub async fn start(narrator: &Narrator, binaries: &Binaries) -> Result<TestEnv, Box<dyn Error>> {
+pub(crate) async fn start(narrator: &Narrator, binaries: &Binaries) -> Result<TestEnv, Box<dyn Error>> {
     narrator.chapter("A control plane, the IAM simulator, the operator");
     let cluster = ControlPlane::start()?;
     let programs = "etcd, kube-apiserver and kube-controller-manager";
@@ -52,7 +52,11 @@ async fn start_operator(narrator: &Narrator, binaries: &Binaries, env: &mut Test
 }
 
 /// Stops everything, the operator as Kubernetes would. After a failure it shows the end of the operator's log.
-pub fn stop(env: TestEnv, narrator: &Narrator, result: Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+pub(crate) fn stop(
+    env: TestEnv,
+    narrator: &Narrator,
+    result: Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     narrator.chapter("The end");
     let operator = env.operator();
     if result.is_err() {
@@ -66,12 +70,12 @@ pub fn stop(env: TestEnv, narrator: &Narrator, result: Result<(), Box<dyn Error>
 }
 
 /// The file with the certificate of the simulator's authority.
-pub fn authority_file(env: &TestEnv) -> PathBuf {
+pub(crate) fn authority_file(env: &TestEnv) -> PathBuf {
     env.cluster.directory().join("iam-simulator/ca.crt")
 }
 
 /// Runs kubectl as administrator, in view of the user.
-pub fn kubectl(narrator: &Narrator, env: &TestEnv, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+pub(crate) fn kubectl(narrator: &Narrator, env: &TestEnv, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     let words = arguments.iter().map(|word| if word.contains('{') { format!("'{word}'") } else { (*word).to_owned() });
     narrator.say("$", format!("kubectl {}", words.collect::<Vec<_>>().join(" ")));
     // In a process group of its own, so that Ctrl-C does not look like a failure of kubectl.

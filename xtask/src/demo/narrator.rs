@@ -4,33 +4,33 @@
 use std::time::Instant;
 
 /// Tells on standard output.
-pub struct Narrator {
+pub(crate) struct Narrator {
     begin: Instant,
     is_silent: bool,
 }
 
 impl Narrator {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { begin: Instant::now(), is_silent: false }
     }
 
     /// Tells nothing.
-    pub fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { is_silent: true, ..Self::new() }
     }
 
     /// A heading.
-    pub fn chapter(&self, title: &str) {
+    pub(crate) fn chapter(&self, title: &str) {
         self.print(format!("\n=== {title}"));
     }
 
     /// Who did what.
-    pub fn say(&self, who: &str, what: impl AsRef<str>) {
+    pub(crate) fn say(&self, who: &str, what: impl AsRef<str>) {
         self.print(format!("{:>6.1} s  {who:<10}  {}", self.begin.elapsed().as_secs_f32(), what.as_ref()));
     }
 
     /// The words of somebody else.
-    pub fn quote(&self, text: &str) {
+    pub(crate) fn quote(&self, text: &str) {
         for line in text.trim_end().lines() {
             self.print(format!("            | {line}"));
         }

@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Remembers what it has shown.
-pub struct Observer<'a> {
+pub(super) struct Observer<'a> {
     narrator: &'a Narrator,
     client: Client,
     control: Control,
@@ -29,7 +29,7 @@ pub struct Observer<'a> {
 }
 
 impl<'a> Observer<'a> {
-    pub fn new(narrator: &'a Narrator, client: Client, control: Control) -> Self {
+    pub(super) fn new(narrator: &'a Narrator, client: Client, control: Control) -> Self {
         let (events, statuses) = (HashSet::new(), HashMap::new());
         Self { narrator, client, control, last_call: 0, events, statuses }
     }
@@ -38,7 +38,7 @@ impl<'a> Observer<'a> {
     ///
     /// # Errors
     /// When it does not within a minute, or something does not answer.
-    pub async fn until(
+    pub(super) async fn until(
         &mut self,
         what: &str,
         holds: impl AsyncFn() -> Result<bool, Box<dyn Error>>,
@@ -59,7 +59,7 @@ impl<'a> Observer<'a> {
     ///
     /// # Errors
     /// When something does not answer.
-    pub async fn forever(&mut self) -> Result<(), Box<dyn Error>> {
+    pub(super) async fn forever(&mut self) -> Result<(), Box<dyn Error>> {
         loop {
             self.observe().await?;
             tokio::time::sleep(INTERVAL).await;

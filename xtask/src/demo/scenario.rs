@@ -72,7 +72,7 @@ const CLIENT_ID: &str = "demo-operator";
 const CLIENT_SECRET: &str = "A_secret_to_try1";
 
 /// Runs in an environment where the operator is ready.
-pub struct Scenario<'a> {
+pub(super) struct Scenario<'a> {
     env: &'a TestEnv,
     narrator: &'a Narrator,
     observer: Observer<'a>,
@@ -81,7 +81,7 @@ pub struct Scenario<'a> {
 }
 
 impl<'a> Scenario<'a> {
-    pub async fn new(env: &'a TestEnv, narrator: &'a Narrator) -> Result<Self, Box<dyn Error>> {
+    pub(super) async fn new(env: &'a TestEnv, narrator: &'a Narrator) -> Result<Self, Box<dyn Error>> {
         let client = env.cluster.admin_client().await?;
         let control = env.control.clone();
         let observer = Observer::new(narrator, client.clone(), control.clone());
@@ -89,7 +89,7 @@ impl<'a> Scenario<'a> {
     }
 
     /// The whole scenario; with `keep` without the deletions, and then everything that the user does.
-    pub async fn run(mut self, keep: bool) -> Result<(), Box<dyn Error>> {
+    pub(super) async fn run(mut self, keep: bool) -> Result<(), Box<dyn Error>> {
         self.prepare()?;
         let billing = self.create_app(&CLOUD_SERVICES).await?;
         if !keep {

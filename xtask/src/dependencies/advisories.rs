@@ -13,7 +13,7 @@ use toml_edit::{DocumentMut, TableLike};
 use super::graph::Package;
 
 /// All advisories of the database, as it was once.
-pub struct Snapshot {
+pub(super) struct Snapshot {
     /// The day of its newest commit.
     pub date: String,
     /// In the order of the file.
@@ -21,7 +21,7 @@ pub struct Snapshot {
 }
 
 /// What is known of the versions of a package.
-pub struct Advisory {
+pub(super) struct Advisory {
     id: String,
     package: String,
     title: String,
@@ -33,12 +33,12 @@ pub struct Advisory {
 
 impl Snapshot {
     /// As it is in the repository.
-    pub fn read() -> Result<Self, Box<dyn Error>> {
+    pub(super) fn read() -> Result<Self, Box<dyn Error>> {
         Self::parse(&fs::read_to_string(file())?)
     }
 
     /// Reads a checkout of the database and writes the snapshot.
-    pub fn refresh(checkout: &Path) -> Result<(), Box<dyn Error>> {
+    pub(super) fn refresh(checkout: &Path) -> Result<(), Box<dyn Error>> {
         let text = database::snapshot(checkout)?;
         Self::parse(&text)?;
         Ok(fs::write(file(), text)?)
@@ -56,7 +56,7 @@ impl Snapshot {
     }
 
     /// Which packages have an advisory that is not ignored, and which one.
-    pub fn found_in(&self, packages: &[Package], ignored: &[String]) -> Result<Vec<String>, Box<dyn Error>> {
+    pub(super) fn found_in(&self, packages: &[Package], ignored: &[String]) -> Result<Vec<String>, Box<dyn Error>> {
         let mut found = Vec::new();
         for package in packages {
             let version = Version::parse(&package.version)?;

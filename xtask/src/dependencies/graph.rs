@@ -15,7 +15,7 @@ const BINARY: &str = "oauth-app-operator";
 
 /// A package that somebody else made.
 #[derive(Clone, Debug)]
-pub struct Package {
+pub(super) struct Package {
     pub name: String,
     pub version: String,
     /// The SPDX expression.
@@ -28,11 +28,11 @@ pub struct Package {
 }
 
 /// All packages that somebody else made.
-pub struct Graph(pub Vec<Package>);
+pub(super) struct Graph(pub Vec<Package>);
 
 impl Graph {
     /// As the lock file says.
-    pub fn read() -> Result<Self, Box<dyn Error>> {
+    pub(super) fn read() -> Result<Self, Box<dyn Error>> {
         let metadata = cargo(&["metadata", "--format-version=1", "--locked", "--filter-platform", PLATFORM])?;
         let metadata: Value = serde_json::from_str(&metadata)?;
         let all = metadata["packages"].as_array().ok_or("no packages")?;
@@ -40,7 +40,7 @@ impl Graph {
     }
 
     /// Those of which something is in the binary, by name. Only `cargo tree` knows which features are on.
-    pub fn shipped(&self) -> Result<Vec<&Package>, Box<dyn Error>> {
+    pub(super) fn shipped(&self) -> Result<Vec<&Package>, Box<dyn Error>> {
         let normal = ["-e", "normal", "--prefix", "none", "--format", "{p}"];
         let tree = cargo(&[&["tree", "--locked", "--package", BINARY, "--target", PLATFORM][..], &normal].concat())?;
         let names: BTreeSet<String> = tree.lines().filter_map(name_and_version).collect();

@@ -11,7 +11,7 @@ use super::graph::Package;
 const FILES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
 /// Who made what, and the texts of all licenses.
-pub fn text(packages: &[&Package]) -> Result<String, Box<dyn Error>> {
+pub(super) fn text(packages: &[&Package]) -> Result<String, Box<dyn Error>> {
     let mut text = String::from(
         "Third-party notices of oauth-app-operator, written by `cargo xtask dependencies`.\n\
          The program contains the packages below. The texts of their licenses follow.\n\n",

@@ -8,7 +8,7 @@ use toml_edit::{DocumentMut, Item, Value};
 use super::graph::Package;
 
 /// What dependencies may be.
-pub struct Policy {
+pub(super) struct Policy {
     licenses: Vec<String>,
     banned: Vec<String>,
     registries: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Policy {
 
 impl Policy {
     /// As `deny.toml` says.
-    pub fn read() -> Result<Self, Box<dyn Error>> {
+    pub(super) fn read() -> Result<Self, Box<dyn Error>> {
         let file: DocumentMut = fs::read_to_string(crate::repository().join("deny.toml"))?.parse()?;
         let strings = |item: &Item, field: Option<&str>| -> Vec<String> {
             let items = item.as_array().into_iter().flatten();
@@ -37,7 +37,7 @@ impl Policy {
     }
 
     /// Which packages break a rule, and which rule.
-    pub fn broken_by(&self, packages: &[Package]) -> Vec<String> {
+    pub(super) fn broken_by(&self, packages: &[Package]) -> Vec<String> {
         let mut broken = Vec::new();
         for package in packages {
             let Package { name, license, source, .. } = package;

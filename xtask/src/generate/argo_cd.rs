@@ -7,7 +7,7 @@ use std::fs;
 use crate::repository;
 
 /// A patch of Argo CD's ConfigMap `argocd-cm`.
-pub fn config_map_patch() -> Result<String, Box<dyn Error>> {
+pub(super) fn config_map_patch() -> Result<String, Box<dyn Error>> {
     let lua = |name: &str| {
         let path = repository().join("deploy/gitops/argocd").join(format!("{name}.lua"));
         fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))

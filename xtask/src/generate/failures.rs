@@ -7,7 +7,7 @@ use test_environment::failures::{FAILURES, Next, OPERATIONS, Outcome};
 const COLUMNS: usize = 1 + OPERATIONS.len();
 
 /// The text with the current table between its markers.
-pub fn document(text: &str) -> Result<String, String> {
+pub(super) fn document(text: &str) -> Result<String, String> {
     let mut headings = ["API response"; COLUMNS];
     for (heading, (_, operation)) in headings[1..].iter_mut().zip(OPERATIONS) {
         *heading = operation;

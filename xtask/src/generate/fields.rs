@@ -72,7 +72,7 @@ fn is_part(path: &str, whole: &str) -> bool {
 }
 
 /// The document.
-pub fn document() -> Result<String, String> {
+pub(super) fn document() -> Result<String, String> {
     let [connection, app] = crd::definitions();
     let apps = kind(&app, &app_groups(), support)?;
     let connections = kind(&connection, &connection_groups(), |_| None)?;

@@ -17,7 +17,7 @@ const HEADER: &str = "# Rendered from deploy/chart by `cargo xtask generate`.\n"
 const CHART: &str = "deploy/chart";
 
 /// The rendered chart, with these files of CRDs in place of its own, and the namespace, which Helm leaves to its flags.
-pub fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>> {
+pub(super) fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>> {
     let chart = Scratch::new()?;
     copy(&repository().join(CHART), chart.path())?;
     for (file, content) in crds {

@@ -23,7 +23,7 @@ and a real Prometheus scrapes it.
 ";
 
 /// The document.
-pub fn document() -> String {
+pub(super) fn document() -> String {
     let metrics: String = FAMILIES.iter().map(metric).collect();
     format!("{INTRODUCTION}\n| Metric | Type | Description |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels())
 }

@@ -23,7 +23,7 @@ themselves mean is in [concepts.md](concepts.md#conditions).
 ";
 
 /// The document.
-pub fn document() -> String {
+pub(super) fn document() -> String {
     let mut table = Table::new(["Reason", "Kind", "What it means", "What to do"]);
     for reason in Reason::ALL {
         let row = reason.row();

@@ -4,17 +4,17 @@
 use std::fmt;
 
 /// Rows of cells below their headings.
-pub struct Table<const N: usize> {
+pub(super) struct Table<const N: usize> {
     headings: [&'static str; N],
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    pub fn new(headings: [&'static str; N]) -> Self {
+    pub(super) fn new(headings: [&'static str; N]) -> Self {
         Self { headings, rows: Vec::new() }
     }
 
-    pub fn row(&mut self, cells: [&str; N]) {
+    pub(super) fn row(&mut self, cells: [&str; N]) {
         self.rows.push(cells.map(|cell| cell.replace('|', "\\|").replace('\n', " ")));
     }
 }
@@ -27,7 +27,7 @@ impl<const N: usize> fmt::Display for Table<N> {
 }
 
 /// The text of a document with this content between the markers of a section.
-pub fn with_section(text: &str, name: &str, content: &str) -> Result<String, String> {
+pub(super) fn with_section(text: &str, name: &str, content: &str) -> Result<String, String> {
     let (begin, end) =
         (format!("<!-- {name}: written by `cargo xtask generate` -->\n"), format!("<!-- end of {name} -->\n"));
     let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));

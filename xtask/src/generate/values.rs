@@ -18,7 +18,7 @@ struct Entry {
 }
 
 /// The text with the current table between its markers.
-pub fn document(text: &str) -> Result<String, String> {
+pub(super) fn document(text: &str) -> Result<String, String> {
     let mut table = Table::new(["Value", "Default", "Description"]);
     for Entry { path, default, meaning } in parse(&chart("values.yaml")?)? {
         table.row([&format!("`{path}`"), &format!("`{default}`"), &meaning]);

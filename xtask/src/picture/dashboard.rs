@@ -7,16 +7,16 @@ use serde_json::Value;
 use crate::plot::{GridPosition, Kind, Panel, RGBColor, Unit};
 
 /// A query, and what its lines are called, with labels in double braces.
-pub struct Target {
+pub(super) struct Target {
     pub query: String,
     pub legend: String,
 }
 
 /// A panel that has no lines yet, and what it asks for them.
-pub type EmptyPanel = (Panel, Vec<Target>);
+pub(super) type EmptyPanel = (Panel, Vec<Target>);
 
 /// The panels of a dashboard, with its variables filled in.
-pub fn panels(dashboard: &str) -> Result<Vec<EmptyPanel>, Box<dyn Error>> {
+pub(super) fn panels(dashboard: &str) -> Result<Vec<EmptyPanel>, Box<dyn Error>> {
     let dashboard: Value = serde_json::from_str(dashboard)?;
     let panels = dashboard["panels"].as_array().ok_or("the dashboard has no panels")?;
     panels.iter().map(panel).collect()

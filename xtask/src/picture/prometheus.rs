@@ -15,7 +15,7 @@ use crate::plot::Line;
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running server; it ends when it is dropped.
-pub struct Prometheus {
+pub(super) struct Prometheus {
     process: Supervised,
     url: String,
     start: f64,
@@ -23,7 +23,7 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Keeps what it measures in `directory`.
-    pub fn start(program: &Path, directory: &Path, target: &str) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn start(program: &Path, directory: &Path, target: &str) -> Result<Self, Box<dyn Error>> {
         std::fs::create_dir_all(directory)?;
         let config = directory.join("prometheus.yml");
         let job = json!({
@@ -41,7 +41,7 @@ impl Prometheus {
     }
 
     /// Waits until it answers.
-    pub async fn until_ready(&mut self) -> Result<(), Box<dyn Error>> {
+    pub(super) async fn until_ready(&mut self) -> Result<(), Box<dyn Error>> {
         let ready = format!("{}/-/ready", self.url);
         let is_ready = async || {
             let is_ready = reqwest::get(&ready).await.is_ok_and(|response| response.status().is_success());
@@ -55,12 +55,12 @@ impl Prometheus {
     }
 
     /// Seconds since it was ready.
-    pub fn elapsed(&self) -> f64 {
+    pub(super) fn elapsed(&self) -> f64 {
         now() - self.start
     }
 
     /// The lines of a query from the start until now, named by the legend.
-    pub async fn range(&self, query: &str, legend: &str) -> Result<Vec<Line>, Box<dyn Error>> {
+    pub(super) async fn range(&self, query: &str, legend: &str) -> Result<Vec<Line>, Box<dyn Error>> {
         let (start, end) = (self.start.to_string(), now().to_string());
         let form = [("query", query), ("start", &start), ("end", &end), ("step", "1")];
         let url = format!("{}/api/v1/query_range", self.url);

@@ -18,7 +18,7 @@ const NAMESPACE: &str = "billing";
 const IDENTITY: &str = "picture-operator";
 
 /// Runs it, and returns its events with their times.
-pub async fn run(narrator: &Narrator, env: &TestEnv) -> Result<Vec<Event>, Box<dyn Error>> {
+pub(super) async fn run(narrator: &Narrator, env: &TestEnv) -> Result<Vec<Event>, Box<dyn Error>> {
     let begin = Instant::now();
     let control = &env.control;
     let apps: Api<OrgOAuthApp> = Api::namespaced(env.cluster.admin_client().await?, NAMESPACE);

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use super::Line;
 
 /// Neighboring points of a line: when, and from where to where.
-pub type Run = Vec<(f64, [f64; 2])>;
+pub(super) type Run = Vec<(f64, [f64; 2])>;
 
 /// The runs of each line.
-pub fn bands(lines: &[Line], stacked: bool) -> Vec<Vec<Run>> {
+pub(super) fn bands(lines: &[Line], stacked: bool) -> Vec<Vec<Run>> {
     let mut sums: HashMap<u64, f64> = HashMap::new();
     let mut band = |line: &Line| {
         let points = line.points.iter().map(|(time, value)| {
@@ -39,6 +39,6 @@ fn shortened(run: &[(f64, [f64; 2])]) -> Run {
 }
 
 /// The highest value.
-pub fn highest(bands: &[Vec<Run>]) -> f64 {
+pub(super) fn highest(bands: &[Vec<Run>]) -> f64 {
     bands.iter().flatten().flatten().map(|(_, [_, upper])| *upper).fold(0.0, f64::max)
 }

@@ -5,13 +5,13 @@ use super::style::SIZE;
 const ROW_HEIGHT: i32 = SIZE + 9;
 
 /// Where the texts are: the left end and the middle of each, and the height of all rows.
-pub struct Flow {
+pub(super) struct Flow {
     pub positions: Vec<(i32, i32)>,
     pub height: i32,
 }
 
 /// Lays the texts out, with room for a mark of a width before it.
-pub fn layout(texts: &[impl AsRef<str>], width: i32, mark: i32) -> Flow {
+pub(super) fn layout(texts: &[impl AsRef<str>], width: i32, mark: i32) -> Flow {
     let (mut x, mut row) = (0, 0);
     let mut positions = Vec::new();
     for text in texts {

@@ -30,7 +30,7 @@ const MINUTE: f64 = 60.0;
 
 impl Panel {
     /// Fills the area.
-    pub fn draw(&self, area: &Area, figure: &Figure) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn draw(&self, area: &Area, figure: &Figure) -> Result<(), Box<dyn Error>> {
         let (width, height) = size(area);
         area.draw(&Rectangle::new([(0, 0), (width, height)], PANEL.filled()))?;
         area.draw(&Rectangle::new([(0, 0), (width, height)], BORDER.stroke_width(1)))?;

@@ -8,14 +8,14 @@ use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyl
 use super::Area;
 
 /// The size of ordinary text.
-pub const SIZE: i32 = 21;
-pub const BACKGROUND: RGBColor = RGBColor(0xf4, 0xf5, 0xf8);
-pub const PANEL: RGBColor = RGBColor(0xff, 0xff, 0xff);
-pub const BORDER: RGBColor = RGBColor(0xdc, 0xdf, 0xe6);
-pub const MESH: RGBColor = RGBColor(0xea, 0xec, 0xf2);
-pub const MARK: RGBColor = RGBColor(0xb4, 0xb8, 0xc8);
-pub const TEXT: RGBColor = RGBColor(0x2b, 0x2f, 0x38);
-pub const MUTED: RGBColor = RGBColor(0x6a, 0x70, 0x7f);
+pub(super) const SIZE: i32 = 21;
+pub(super) const BACKGROUND: RGBColor = RGBColor(0xf4, 0xf5, 0xf8);
+pub(super) const PANEL: RGBColor = RGBColor(0xff, 0xff, 0xff);
+pub(super) const BORDER: RGBColor = RGBColor(0xdc, 0xdf, 0xe6);
+pub(super) const MESH: RGBColor = RGBColor(0xea, 0xec, 0xf2);
+pub(super) const MARK: RGBColor = RGBColor(0xb4, 0xb8, 0xc8);
+pub(super) const TEXT: RGBColor = RGBColor(0x2b, 0x2f, 0x38);
+pub(super) const MUTED: RGBColor = RGBColor(0x6a, 0x70, 0x7f);
 
 const LINES: [RGBColor; 10] = [
     RGBColor(0x32, 0x74, 0xd9),
@@ -31,15 +31,15 @@ const LINES: [RGBColor; 10] = [
 ];
 
 /// The color of the n-th line of a panel.
-pub fn of_line(n: usize) -> RGBColor {
+pub(super) fn of_line(n: usize) -> RGBColor {
     LINES[n % LINES.len()]
 }
 
-pub fn plain(size: i32, color: RGBColor) -> TextStyle<'static> {
+pub(super) fn plain(size: i32, color: RGBColor) -> TextStyle<'static> {
     text(size, color, FontStyle::Normal)
 }
 
-pub fn bold(size: i32, color: RGBColor) -> TextStyle<'static> {
+pub(super) fn bold(size: i32, color: RGBColor) -> TextStyle<'static> {
     text(size, color, FontStyle::Bold)
 }
 
@@ -50,6 +50,6 @@ fn text(size: i32, color: RGBColor, style: FontStyle) -> TextStyle<'static> {
 }
 
 /// Writes from a place to the right.
-pub fn write(area: &Area, words: &str, style: TextStyle, at: (i32, i32)) -> Result<(), Box<dyn Error>> {
+pub(super) fn write(area: &Area, words: &str, style: TextStyle, at: (i32, i32)) -> Result<(), Box<dyn Error>> {
     Ok(area.draw_text(words, &style, at)?)
 }

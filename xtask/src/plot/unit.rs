@@ -2,7 +2,7 @@
 
 /// What the values of a panel count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     Count,
     /// Of 1.
     Percent,
@@ -12,7 +12,7 @@ pub enum Unit {
 
 impl Unit {
     /// A value with its unit.
-    pub fn format(self, value: f64) -> String {
+    pub(crate) fn format(self, value: f64) -> String {
         match self {
             Self::Count => number(value),
             Self::Percent => format!("{} %", number(value * 100.0)),
@@ -34,7 +34,7 @@ fn number(value: f64) -> String {
 }
 
 /// Minutes and seconds.
-pub fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }

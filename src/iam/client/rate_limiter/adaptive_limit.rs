@@ -9,7 +9,7 @@ use tokio::sync::watch;
 const OPEN_AFTER: u32 = 3;
 
 /// Limits the in-flight requests; permits are given in turn.
-pub struct AdaptiveLimit {
+pub(super) struct AdaptiveLimit {
     queue: FairQueue,
     aimd: Mutex<Aimd>,
     circuit_open: watch::Sender<bool>,
@@ -30,18 +30,18 @@ struct Aimd {
 
 /// The last requests got no answer, and another one probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CircuitOpen;
+pub(super) struct CircuitOpen;
 
 impl AdaptiveLimit {
     /// At least one.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         let most = most.max(1);
         let aimd = Aimd { most, limit: most, threshold: most, successes: 0, failures: 0, source: None };
         Self { queue: FairQueue::new(most), aimd: Mutex::new(aimd), circuit_open: watch::Sender::new(false) }
     }
 
     /// Waits for a permit, which is released on drop, unless the circuit is open or opens meanwhile.
-    pub async fn acquire(&self, flow: &Flow) -> Result<Permit, CircuitOpen> {
+    pub(super) async fn acquire(&self, flow: &Flow) -> Result<Permit, CircuitOpen> {
         let mut circuit_open = self.circuit_open.subscribe();
         tokio::select! {
             biased;
@@ -51,7 +51,7 @@ impl AdaptiveLimit {
     }
 
     /// A request from this source got no usable answer.
-    pub fn failed(&self, source: u64) {
+    pub(super) fn failed(&self, source: u64) {
         let mut aimd = self.aimd();
         if aimd.source.replace(source) == Some(source) {
             return;
@@ -65,7 +65,7 @@ impl AdaptiveLimit {
     }
 
     /// The API answered.
-    pub fn succeeded(&self) {
+    pub(super) fn succeeded(&self) {
         let mut aimd = self.aimd();
         if aimd.failures >= OPEN_AFTER {
             self.circuit_open.send_replace(false);
@@ -82,7 +82,7 @@ impl AdaptiveLimit {
     }
 
     /// The API answers requests of others, so calls wait for the permit again until failures open the circuit again.
-    pub fn close_circuit(&self) {
+    pub(super) fn close_circuit(&self) {
         let mut aimd = self.aimd();
         if aimd.failures >= OPEN_AFTER {
             aimd.failures = 0;
@@ -92,28 +92,28 @@ impl AdaptiveLimit {
     }
 
     /// The API got too many requests.
-    pub fn back_off(&self) {
+    pub(super) fn back_off(&self) {
         let aimd = self.aimd();
         let half = (aimd.limit / 2).max(1);
         self.shrink(aimd, half, half);
     }
 
     /// The API got too many requests, and gets one at first.
-    pub fn probe(&self) {
+    pub(super) fn probe(&self) {
         let aimd = self.aimd();
         let half = (aimd.limit / 2).max(1);
         self.shrink(aimd, 1, half);
     }
 
     /// Lowers the maximum.
-    pub fn limit_to(&self, most: usize) {
+    pub(super) fn limit_to(&self, most: usize) {
         let mut aimd = self.aimd();
         aimd.most = most.max(1);
         self.shrink(aimd, most.max(1), most.max(1));
     }
 
     /// Raises the maximum.
-    pub fn extend_to(&self, most: usize) {
+    pub(super) fn extend_to(&self, most: usize) {
         let mut aimd = self.aimd();
         let full = aimd.limit == aimd.most;
         aimd.most = most.max(1);
@@ -137,7 +137,7 @@ impl AdaptiveLimit {
     }
 
     #[cfg(test)]
-    pub fn free(&self) -> usize {
+    pub(super) fn free(&self) -> usize {
         self.queue.free()
     }
 }

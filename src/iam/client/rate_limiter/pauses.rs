@@ -14,7 +14,7 @@ const COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// The calls that a pause is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub(super) enum Scope {
     /// Every call.
     Connection,
     /// The calls for one flow.
@@ -27,7 +27,7 @@ pub enum Scope {
 
 /// What is paused until when, and the 429s that may lead to a wider pause.
 #[derive(Debug, Default)]
-pub struct Pauses {
+pub(super) struct Pauses {
     until: HashMap<Scope, Instant>,
     /// 429s without another answer between them, each from another source.
     recent: Vec<Throttle429>,
@@ -44,7 +44,7 @@ struct Throttle429 {
 
 /// The effect of a 429.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Paused {
+pub(super) struct Paused {
     /// How much longer the scope of the call is paused because of it.
     pub longer: Duration,
     /// Whether that was not paused before: several 429 to requests that were in flight together count once.
@@ -55,7 +55,7 @@ pub struct Paused {
 
 impl Pauses {
     /// A call of this scope, for this flow, was answered with a 429.
-    pub fn pause(&mut self, scope: &Scope, is_known: bool, flow: &Flow, wait: Duration, now: Instant) -> Paused {
+    pub(super) fn pause(&mut self, scope: &Scope, is_known: bool, flow: &Flow, wait: Duration, now: Instant) -> Paused {
         self.until.retain(|_, until| *until > now);
         let before = self.until.get(scope).copied();
         self.extend(scope.clone(), now + wait);
@@ -88,12 +88,12 @@ impl Pauses {
     }
 
     /// The API answered something else.
-    pub fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.recent.clear();
     }
 
     /// Until when a call of this scope, for this flow, has to wait; `None` when it may be made.
-    pub fn until(&self, scope: &Scope, flow: &Flow, now: Instant) -> Option<Instant> {
+    pub(super) fn until(&self, scope: &Scope, flow: &Flow, now: Instant) -> Option<Instant> {
         let scopes = [scope, &Scope::Flow(flow.clone()), &Scope::Connection];
         scopes.into_iter().filter_map(|scope| self.until.get(scope).copied()).max().filter(|until| *until > now)
     }

@@ -7,20 +7,20 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::collections::HashSet;
 
 /// A run of this many bytes of a secret counts as the secret, since an API may cut what it quotes.
-pub const MIN_RUN: usize = 12;
+pub(super) const MIN_RUN: usize = 12;
 /// Shorter runs of Base64 occur in plain words. A secret of eight bytes has a longer one.
 const MIN_BASE64: usize = 4;
 /// How many nested escapes are decoded.
 const LAYERS: usize = 2;
 
 /// The forms of a secret that are looked for.
-pub struct SecretForms {
+pub(super) struct SecretForms {
     plain: Vec<u8>,
     base64: Vec<Vec<u8>>,
 }
 
 /// A message with all its decodings.
-pub struct Message {
+pub(super) struct Message {
     plain: Runs,
     base64: Runs,
 }
@@ -34,7 +34,7 @@ struct Runs {
 
 impl SecretForms {
     /// The forms of this secret.
-    pub fn of(secret: &str) -> Self {
+    pub(super) fn of(secret: &str) -> Self {
         let base64 = (0..3).map(|before| letters_and_digits(&within_base64(secret, before)));
         Self { plain: visible(secret), base64: base64.filter(|part| part.len() >= MIN_BASE64).collect() }
     }
@@ -42,7 +42,7 @@ impl SecretForms {
 
 impl Message {
     /// Decodes a message.
-    pub fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut message = Self { plain: Runs::default(), base64: Runs::default() };
         for text in decodings(text) {
             message.plain.add(visible(&text));
@@ -52,7 +52,7 @@ impl Message {
     }
 
     /// Whether the secret is in the message.
-    pub fn contains(&self, secret: &SecretForms) -> bool {
+    pub(super) fn contains(&self, secret: &SecretForms) -> bool {
         self.plain.contain(&secret.plain) || secret.base64.iter().any(|part| self.base64.contain(part))
     }
 }

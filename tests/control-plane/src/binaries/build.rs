@@ -10,12 +10,12 @@ use super::{KUBERNETES, PROMETHEUS, Tool};
 /// The oldest Go that the modules build with.
 const GO: (u32, u32) = (1, 26);
 
-pub fn module_directory(name: &str) -> PathBuf {
+pub(super) fn module_directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(name)
 }
 
 /// Builds the program as a file of its name in `work`.
-pub fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), String> {
+pub(super) fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), String> {
     let name = tool.name();
     let (module, package) = match tool {
         Tool::Etcd => ("etcd", "go.etcd.io/etcd/server/v3"),

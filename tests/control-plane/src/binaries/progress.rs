@@ -10,22 +10,22 @@ const POLL: Duration = Duration::from_millis(50);
 const LINES: usize = 12;
 
 /// Tells with the time since the start.
-pub struct Progress {
+pub(super) struct Progress {
     start: Instant,
 }
 
 impl Progress {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { start: Instant::now() }
     }
 
     /// One line.
-    pub fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         let _nobody_listens = writeln!(std::io::stderr().lock(), "{:>5} s  {text}", self.start.elapsed().as_secs());
     }
 
     /// Runs a command to its end, with a line every 15 s. Gives its output, or its last words when it fails.
-    pub fn run(&self, what: &str, command: &mut Command) -> Result<String, String> {
+    pub(super) fn run(&self, what: &str, command: &mut Command) -> Result<String, String> {
         let name = command.get_program().to_string_lossy().into_owned();
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => format!("{name} is not installed"),

@@ -106,13 +106,13 @@ fn checksum<'a>(list: &'a str, file: &str) -> Option<&'a str> {
 
 /// Downloads, and remembers the hosts that did not, with the reason.
 #[derive(Default)]
-pub struct Downloads {
+pub(super) struct Downloads {
     failed: HashMap<&'static str, String>,
 }
 
 impl Downloads {
     /// Downloads the program as a file of its name into `work`.
-    pub fn fetch(&mut self, tool: Tool, work: &Path, progress: &Progress) -> Result<(), String> {
+    pub(super) fn fetch(&mut self, tool: Tool, work: &Path, progress: &Progress) -> Result<(), String> {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
         let release = release(tool, os, arch).ok_or_else(|| format!("no release for {os} on {arch}"))?;
         if let Some(reason) = self.failed.get(release.host) {

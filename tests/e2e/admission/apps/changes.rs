@@ -7,7 +7,7 @@ use serde_json::json;
 const ID: &str = "id is immutable: delete the resource and create it again";
 const PUBLIC_CLIENT: &str = "publicClient is immutable: delete the resource and create it again";
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     change(
         "orgId stays",
         || json!({}),

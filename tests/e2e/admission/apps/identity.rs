@@ -4,7 +4,7 @@ use super::{one_line, public};
 use crate::admission::{Row, row};
 use serde_json::json;
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "one line is enough",
         || one_line(json!({})),

@@ -8,7 +8,7 @@ fn uris() -> Value {
     json!({"redirectUris": ["https://a.example.com"]})
 }
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "documented: open redirects exclude redirectUris",
         || web(json!({"allowOpenRedirectUris": true})),

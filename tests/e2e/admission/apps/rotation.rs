@@ -19,7 +19,7 @@ fn workloads(count: usize) -> Value {
     json!({"rotation": {"restart": (0..count).map(workload).collect::<Vec<_>>()}})
 }
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "documented: a public client has no secret",
         || public(json!({})),

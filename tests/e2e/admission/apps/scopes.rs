@@ -22,7 +22,7 @@ fn service(scopes: Value) -> Value {
     json!({"allowedScopes": {"servicesScopes": [merged(json!({"serviceDefinitionId": "s"}), scopes)]}})
 }
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "all roles of the organization",
         || organization(json!({"allRoles": true, "roles": []})),

@@ -20,7 +20,7 @@ macro_rules! grammar {
     };
 }
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "the Secret has a valid name",
         || secret(json!({"name": "billing.credentials"})),

@@ -65,7 +65,7 @@ fn template(letters: &str) -> Value {
     json!({"secret": {"template": texts(letters, 4000), "annotations": {"note": "x".repeat(4000)}}})
 }
 
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "description has an end",
         || json!({"description": "x".repeat(4096)}),

@@ -9,7 +9,7 @@ use super::{Fields, Ruled, flag, int, refuse, texts};
 const CLEARED_BY_ZERO: [&str; 2] = ["refresh_token_ttl", "refresh_token_idle_ttl"];
 
 /// `^[a-zA-Z0-9\-_.@]+$`, 1 to 256 characters.
-pub fn check_id(id: &str) -> Ruled {
+pub(crate) fn check_id(id: &str) -> Ruled {
     let known = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if !(1..=256).contains(&id.len()) || !id.chars().all(known) {
         return refuse("client_id must have 1 to 256 characters of A-Z a-z 0-9 . _ - @");
@@ -18,7 +18,7 @@ pub fn check_id(id: &str) -> Ruled {
 }
 
 /// `^[\x20-\x7E]+$`, at most 4096 characters `[vib-token]`.
-pub fn check_secret(secret: &str) -> Ruled {
+pub(crate) fn check_secret(secret: &str) -> Ruled {
     if !(1..=4096).contains(&secret.len()) || !secret.bytes().all(|b| (0x20..=0x7e).contains(&b)) {
         return refuse("a secret must have 1 to 4096 printable ASCII characters");
     }
@@ -26,7 +26,7 @@ pub fn check_secret(secret: &str) -> Ruled {
 }
 
 /// The rules on a client's fields as they would be stored.
-pub fn check_client(fields: &Fields) -> Ruled {
+pub(crate) fn check_client(fields: &Fields) -> Ruled {
     check_numbers(fields)?;
     check_refresh(fields)?;
     check_redirects(fields)?;
@@ -85,13 +85,13 @@ fn scheme(uri: &str) -> Option<&str> {
 }
 
 /// Takes out the fields that an update clears: by `""`, by `[]`, and the lifetimes of refresh tokens by 0 too.
-pub fn clear(fields: &mut Fields) {
+pub(crate) fn clear(fields: &mut Fields) {
     let zero = |name: &str, value: &Value| CLEARED_BY_ZERO.contains(&name) && *value == json!(0);
     fields.retain(|name, value| *value != json!("") && *value != json!([]) && !zero(name, value));
 }
 
 /// Fills in the defaults `[vib-powercli]`; a field with an empty value is the same as none.
-pub fn normalise(fields: &mut Fields) {
+pub(crate) fn normalise(fields: &mut Fields) {
     clear(fields);
     for name in ["pkce_enforced", "public_client"] {
         fields.entry(name).or_insert(json!(false));

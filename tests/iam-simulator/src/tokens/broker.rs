@@ -12,7 +12,7 @@ use crate::store::App;
 /// The scope without which a token manages nothing `[vib-sibling]`.
 const ADMIN: &str = "admin";
 /// The rule set that allows everything in a tenant `[vib-sibling]`.
-pub const TENANT_ADMIN: &str = "TENANT_ADMIN";
+pub(super) const TENANT_ADMIN: &str = "TENANT_ADMIN";
 /// The rule set that allows to read everything in a tenant `[vib-sibling]`.
 const READ_ONLY: &str = "READ_ONLY_TENANT_ADMIN";
 
@@ -71,7 +71,7 @@ fn narrowed(mut scopes: Vec<String>, asked: &str) -> Vec<String> {
 }
 
 /// What a client of a tenant may do by its rule sets.
-pub fn grant(subject: String, tenant: &str, rule_sets: Vec<String>, lifetime: u64) -> Grant {
+pub(super) fn grant(subject: String, tenant: &str, rule_sets: Vec<String>, lifetime: u64) -> Grant {
     let has = |name: &str| rule_sets.iter().any(|rule_set| rule_set == name);
     Grant {
         orgs: Some(if has(TENANT_ADMIN) || has(READ_ONLY) { vec![tenant.to_string()] } else { vec![] }),
@@ -84,13 +84,13 @@ pub fn grant(subject: String, tenant: &str, rule_sets: Vec<String>, lifetime: u6
 }
 
 /// What a client that was created may do.
-pub fn app_grant(app: &App, lifetime: u64) -> Grant {
+pub(super) fn app_grant(app: &App, lifetime: u64) -> Grant {
     let rule_sets = texts(&app.fields, "rule_set_names").into_iter().map(String::from).collect();
     grant(app.id.clone(), &app.org, rule_sets, lifetime)
 }
 
 /// A token of Identity Broker says no more than whose it is and how long it is valid `[vib-claims]`.
-pub fn claims(grant: &Grant, issued: u64, expires: u64) -> Value {
+pub(super) fn claims(grant: &Grant, issued: u64, expires: u64) -> Value {
     let tenant = &grant.context_org;
     json!({
         "iss": format!("https://vcenter.example.com/acs/t/{tenant}"), "sub": format!("{}@{tenant}", grant.subject),

@@ -9,16 +9,16 @@ use iam_simulator::{Simulator, client::Control};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-pub const CSP: Flavor = Flavor::Csp;
-pub const CPN: Flavor = Flavor::Cpn;
-pub const BROKER: Flavor = Flavor::Broker;
-pub const ORG: &str = "org-1";
+pub(crate) const CSP: Flavor = Flavor::Csp;
+pub(crate) const CPN: Flavor = Flavor::Cpn;
+pub(crate) const BROKER: Flavor = Flavor::Broker;
+pub(crate) const ORG: &str = "org-1";
 /// Satisfies the secret policy.
-pub const SECRET: &str = "Passw0rd!";
+pub(crate) const SECRET: &str = "Passw0rd!";
 
 const MEDIA_TYPE: &str = "application/vnd.vmware.horizon.manager.accesscontrol.broker.oauth2client";
 
-pub struct TestEnv {
+pub(crate) struct TestEnv {
     pub simulator: Simulator,
     pub control: Control,
     pub http: reqwest::Client,
@@ -29,13 +29,13 @@ pub struct TestEnv {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub body: Value,
 }
 
 impl TestEnv {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let simulator = Simulator::spawn();
         let control = simulator.control();
         for flavor in Flavor::ALL {
@@ -49,7 +49,7 @@ impl TestEnv {
         Self { control, http, simulator, csp_token, cpn_token, broker_token }
     }
 
-    pub fn url(&self, flavor: Flavor, path: &str) -> String {
+    pub(crate) fn url(&self, flavor: Flavor, path: &str) -> String {
         let base = self.simulator.url();
         match flavor {
             CSP => format!("{base}/csp/gateway/am/api/{path}"),
@@ -58,7 +58,7 @@ impl TestEnv {
         }
     }
 
-    pub fn token(&self, flavor: Flavor) -> &str {
+    pub(crate) fn token(&self, flavor: Flavor) -> &str {
         match flavor {
             CSP => &self.csp_token,
             CPN => &self.cpn_token,
@@ -66,11 +66,17 @@ impl TestEnv {
         }
     }
 
-    pub fn request(&self, flavor: Flavor, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, flavor: Flavor, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.request_with(self.token(flavor), flavor, method, path)
     }
 
-    pub fn request_with(&self, token: &str, flavor: Flavor, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request_with(
+        &self,
+        token: &str,
+        flavor: Flavor,
+        method: &str,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.http.request(method, self.url(flavor, path));
         match flavor {
@@ -80,13 +86,13 @@ impl TestEnv {
     }
 
     /// The status of a GET of an app that does not exist: 404 for a caller with the right to ask.
-    pub async fn status_with(&self, token: &str, flavor: Flavor, org: &str) -> u16 {
+    pub(crate) async fn status_with(&self, token: &str, flavor: Flavor, org: &str) -> u16 {
         let path = in_org(flavor, org, "oauth-apps/no-such-app");
         self.request_with(token, flavor, "GET", &path).send().await.unwrap().status().as_u16()
     }
 
     /// Exchanges an API token.
-    pub async fn exchange(&self, flavor: Flavor, api_token: &str) -> String {
+    pub(crate) async fn exchange(&self, flavor: Flavor, api_token: &str) -> String {
         let (request, field) = match flavor {
             CSP => {
                 let form = [("api_token", api_token)];
@@ -102,7 +108,7 @@ impl TestEnv {
     }
 
     /// Sends JSON, or nothing for null.
-    pub async fn call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
+    pub(crate) async fn call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
         let mut request = self.request(flavor, method, path);
         if flavor == BROKER {
             let media_type = media_type(method, path);
@@ -114,25 +120,25 @@ impl TestEnv {
         reply(request.send().await.unwrap()).await
     }
 
-    pub async fn csp(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub(crate) async fn csp(&self, method: &str, path: &str, body: Value) -> Reply {
         self.call(CSP, method, &in_org(CSP, ORG, path), body).await
     }
 
-    pub async fn cpn(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub(crate) async fn cpn(&self, method: &str, path: &str, body: Value) -> Reply {
         self.call(CPN, method, &in_org(CPN, ORG, path), body).await
     }
 
-    pub async fn broker(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub(crate) async fn broker(&self, method: &str, path: &str, body: Value) -> Reply {
         self.call(BROKER, method, &in_org(BROKER, ORG, path), body).await
     }
 
     /// Calls something in the organization [`ORG`].
-    pub async fn org_call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
+    pub(crate) async fn org_call(&self, flavor: Flavor, method: &str, path: &str, body: Value) -> Reply {
         self.call(flavor, method, &in_org(flavor, ORG, path), body).await
     }
 
     /// Creates a client-credentials app with that id and the secret [`SECRET`].
-    pub async fn create(&self, flavor: Flavor, id: &str) {
+    pub(crate) async fn create(&self, flavor: Flavor, id: &str) {
         let reply = match flavor {
             CSP => self.csp("POST", "oauth-apps", with(&app(), "id", json!(id), "secret", json!(SECRET))).await,
             CPN => self.cpn("POST", "oauth-apps", json!({"id": id, "secret": SECRET})).await,
@@ -145,7 +151,7 @@ impl TestEnv {
     }
 
     /// Rotates with an overlap of so many seconds.
-    pub async fn rotate(&self, flavor: Flavor, id: &str, secret: &str, seconds: u64) -> Reply {
+    pub(crate) async fn rotate(&self, flavor: Flavor, id: &str, secret: &str, seconds: u64) -> Reply {
         let (path, body) = match flavor {
             CSP => ("/secret", json!({"newClientSecret": secret, "secretRotationExpirationInSeconds": seconds})),
             CPN => ("/secret", json!({"newClientSecret": secret, "secretExpirationTimeInSeconds": seconds})),
@@ -158,7 +164,7 @@ impl TestEnv {
     }
 
     /// Ends the overlap of a rotation.
-    pub async fn end_overlap(&self, flavor: Flavor, id: &str) -> Reply {
+    pub(crate) async fn end_overlap(&self, flavor: Flavor, id: &str) -> Reply {
         let (method, path) = match flavor {
             CSP | CPN => ("DELETE", "/secret"),
             BROKER => ("POST", "?action=retire-primary-secret"),
@@ -166,22 +172,22 @@ impl TestEnv {
         self.org_call(flavor, method, &format!("oauth-apps/{id}{path}"), Value::Null).await
     }
 
-    pub async fn delete(&self, flavor: Flavor, id: &str) -> Reply {
+    pub(crate) async fn delete(&self, flavor: Flavor, id: &str) -> Reply {
         match flavor {
             CSP | CPN => self.org_call(flavor, "DELETE", "oauth-apps", json!({ "clientIdsToDelete": [id] })).await,
             BROKER => self.broker("DELETE", &format!("oauth-apps/{id}"), Value::Null).await,
         }
     }
 
-    pub async fn works(&self, flavor: Flavor, id: &str, secret: &str) -> bool {
+    pub(crate) async fn works(&self, flavor: Flavor, id: &str, secret: &str) -> bool {
         self.control.token(flavor, ORG, id, secret).await.is_ok()
     }
 
-    pub async fn set(&self, change: impl FnOnce(&mut Settings)) {
+    pub(crate) async fn set(&self, change: impl FnOnce(&mut Settings)) {
         self.control.set(change).await.unwrap();
     }
 
-    pub async fn order(&self, fault: Fault) {
+    pub(crate) async fn order(&self, fault: Fault) {
         self.control.fault(fault).await.unwrap();
     }
 }
@@ -197,7 +203,7 @@ fn media_type(method: &str, path: &str) -> String {
 }
 
 /// The path of something in an organization; the apps of Identity Broker have another collection.
-pub fn in_org(flavor: Flavor, org: &str, path: &str) -> String {
+pub(crate) fn in_org(flavor: Flavor, org: &str, path: &str) -> String {
     match flavor {
         CSP => format!("orgs/{org}/{path}"),
         CPN => format!("v2/orgs/{org}/{path}"),
@@ -206,12 +212,12 @@ pub fn in_org(flavor: Flavor, org: &str, path: &str) -> String {
 }
 
 /// What an access token says.
-pub fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-pub async fn reply(response: Response) -> Reply {
+pub(crate) async fn reply(response: Response) -> Reply {
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     Reply { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
@@ -219,36 +225,36 @@ pub async fn reply(response: Response) -> Reply {
 
 impl Reply {
     #[track_caller]
-    pub fn ok(self, status: u16) -> Value {
+    pub(crate) fn ok(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
     }
 
     /// Succeeded, with whatever status its API has for that.
     #[track_caller]
-    pub fn done(self) -> Value {
+    pub(crate) fn done(self) -> Value {
         assert!((200..300).contains(&self.status), "{}: {}", self.status, self.body);
         self.body
     }
 
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         let body = if self.body["errors"].is_array() { &self.body["errors"][0] } else { &self.body };
         body["message"].as_str().unwrap_or_default()
     }
 }
 
 /// The least that CSP takes.
-pub fn app() -> Value {
+pub(crate) fn app() -> Value {
     json!({"displayName": "App", "description": "", "grantTypes": ["client_credentials"], "allowedScopes": {}})
 }
 
 /// The least that Identity Broker takes, without its id.
-pub fn client() -> Value {
+pub(crate) fn client() -> Value {
     json!({"scope": ["openid"], "grant_types": ["client_credentials"]})
 }
 
 /// `base` with two fields set.
-pub fn with(base: &Value, a: &str, va: Value, b: &str, vb: Value) -> Value {
+pub(crate) fn with(base: &Value, a: &str, va: Value, b: &str, vb: Value) -> Value {
     let mut value = base.clone();
     value[a] = va;
     value[b] = vb;

@@ -19,7 +19,7 @@ const HEAD: &str = "\
 ";
 
 /// The text of the snapshot: a line for each advisory, in the order of their ids.
-pub fn snapshot(checkout: &Path) -> Result<String, Box<dyn Error>> {
+pub(super) fn snapshot(checkout: &Path) -> Result<String, Box<dyn Error>> {
     let commit = newest_commit(checkout)?;
     let (commit, date) = commit.trim().split_once(' ').ok_or("no commit")?;
     let mut lines = BTreeSet::new();
@@ -42,7 +42,7 @@ fn newest_commit(checkout: &Path) -> Result<String, Box<dyn Error>> {
 }
 
 /// What the snapshot keeps of an advisory, unless it was withdrawn.
-pub fn line(advisory: &str) -> Result<Option<String>, Box<dyn Error>> {
+pub(super) fn line(advisory: &str) -> Result<Option<String>, Box<dyn Error>> {
     let front = advisory.strip_prefix("```toml\n").and_then(|rest| rest.split_once("\n```\n"));
     let (front, text) = front.ok_or("no TOML in front")?;
     let front: DocumentMut = front.parse()?;

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use serde_json::Value;
 
 /// One field.
-pub struct Field<'a> {
+pub(super) struct Field<'a> {
     /// Where it is, such as `spec.grants[].orgs.ids`.
     pub path: String,
     schema: &'a JSONSchemaProps,
@@ -16,7 +16,7 @@ pub struct Field<'a> {
 }
 
 /// The fields beneath an object, each object before its own.
-pub fn fields<'a>(path: &str, object: &'a JSONSchemaProps) -> Vec<Field<'a>> {
+pub(super) fn fields<'a>(path: &str, object: &'a JSONSchemaProps) -> Vec<Field<'a>> {
     let required = object.required.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for (name, schema) in object.properties.iter().flatten() {
@@ -55,12 +55,12 @@ fn values(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
 
 impl Field<'_> {
     /// The field of spec that it is part of.
-    pub fn top_level(&self) -> String {
+    pub(super) fn top_level(&self) -> String {
         self.path.split(['.', '[']).nth(1).unwrap_or_default().to_owned()
     }
 
     /// Its type, in words.
-    pub fn type_name(&self) -> String {
+    pub(super) fn type_name(&self) -> String {
         let plain = |schema: &JSONSchemaProps| match (schema.type_.as_deref(), schema.format.as_deref()) {
             (Some("string"), Some("date-time")) => "time".to_owned(),
             (Some(name), _) => name.to_owned(),
@@ -74,7 +74,7 @@ impl Field<'_> {
     }
 
     /// What holds when it is absent. The default of an object is that of its fields.
-    pub fn default(&self) -> String {
+    pub(super) fn default(&self) -> String {
         let value = self.schema.default.as_ref().filter(|_| self.schema.properties.is_none());
         match (value, self.required) {
             (Some(JSON(Value::String(text))), _) => format!("`{text}`"),
@@ -85,14 +85,14 @@ impl Field<'_> {
     }
 
     /// How long, how many, how large, or which values there are.
-    pub fn limits(&self) -> String {
+    pub(super) fn limits(&self) -> String {
         let within = items(self.schema).or(values(self.schema)).map(limits).filter(|said| !said.is_empty());
         let own = Some(limits(self.schema)).filter(|said| !said.is_empty());
         own.into_iter().chain(within.map(|said| format!("each {said}"))).collect::<Vec<_>>().join("; ")
     }
 
     /// Its description, which APIs have it, and the words with which a manifest is refused.
-    pub fn description(&self, support: Option<String>) -> String {
+    pub(super) fn description(&self, support: Option<String>) -> String {
         let description = self.schema.description.clone().into_iter().chain(support).collect::<Vec<_>>().join(" ");
         self.rules.iter().fold(description, |text, rule| format!("{text}<br>*{}*", escaped(rule)))
     }
