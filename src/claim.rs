@@ -12,15 +12,15 @@ use std::sync::Arc;
 use url::Url;
 
 /// The fewest bytes of a key: as many as the signature has.
-pub const MIN_KEY_BYTES: usize = 32;
+pub(crate) const MIN_KEY_BYTES: usize = 32;
 
 /// Where an API is: its kind and its base URL, so written that two spellings of one address are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiAddress {
     /// The kind of API.
-    pub api: Api,
+    pub(crate) api: Api,
     /// The normalized base URL, without a slash at its end.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// Normalized addresses that an administrator declared to be the same API.
     former: Vec<String>,
 }
@@ -33,12 +33,12 @@ impl ApiAddress {
     }
 
     /// Whether a claim was made at this API.
-    pub fn made(&self, claim: &SignedClaim) -> bool {
+    pub(crate) fn made(&self, claim: &SignedClaim) -> bool {
         claim.api == self.api && self.is_known_as(&claim.endpoint)
     }
 
     /// Whether both are the same API, by the word of either administrator.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.api == other.api && (self.is_known_as(&other.endpoint) || other.is_known_as(&self.endpoint))
     }
 
@@ -107,7 +107,7 @@ impl ClaimKey {
 
     /// Whether the operator signed this for a resource of this namespace and name, and organization; the uid may be that
     /// of a resource from before a restore.
-    pub fn verifies(&self, app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
+    pub(crate) fn verifies(&self, app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(&claim.signature) else { return false };
         let bytes = signed_bytes(app, claim);
         let keys = std::iter::once(&self.0.signs).chain(&self.0.also_verify);

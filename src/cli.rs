@@ -66,7 +66,7 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// Whether Secrets are watched. An install does not grant the right to do so in the whole cluster by default.
-    pub fn watches_secrets(&self) -> bool {
+    pub(crate) fn watches_secrets(&self) -> bool {
         self.watch_secrets.unwrap_or(!self.watch_namespace.is_empty())
     }
 

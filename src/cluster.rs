@@ -1,11 +1,11 @@
 //! The port to Kubernetes: the few reads and writes that a reconciliation makes, and how they can fail.
 //! `cluster::kubernetes` implements it; simulations bring their own.
 
-pub mod cached;
-pub mod claim_key;
-pub mod kubernetes;
-pub mod lenient;
-pub mod watched;
+pub(crate) mod cached;
+pub(crate) mod claim_key;
+pub(crate) mod kubernetes;
+pub(crate) mod lenient;
+pub(crate) mod watched;
 
 use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload};
@@ -31,7 +31,7 @@ pub enum Error {
 
 impl Error {
     /// The label `reason` of the metrics.
-    pub fn as_str(&self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Stale => "Stale",
             Self::Refused(_) => "Refused",

@@ -2,7 +2,7 @@
 //! No HTTP here; `connections::watched` has those of the cluster, and simulations bring their own.
 
 mod credentials;
-pub mod watched;
+pub(crate) mod watched;
 
 use crate::crd::IamConnection;
 use crate::iam::{Iam, OrgId, TokenClaims};
@@ -43,7 +43,7 @@ pub(crate) struct SpecVersion {
 }
 
 impl SpecVersion {
-    pub fn of(connection: &IamConnection) -> Self {
+    pub(crate) fn of(connection: &IamConnection) -> Self {
         Self { uid: connection.metadata.uid.clone(), generation: connection.metadata.generation }
     }
 }

@@ -17,9 +17,9 @@ const INTERVAL_WHILE_STALE: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StaleConsumers {
     /// The first ones by name.
-    pub first: Vec<String>,
+    pub(crate) first: Vec<String>,
     /// How many there are.
-    pub count: usize,
+    pub(crate) count: usize,
 }
 
 impl StaleConsumers {
@@ -32,7 +32,7 @@ impl StaleConsumers {
     }
 
     /// Some of their names, and how many more there are.
-    pub fn named(&self) -> String {
+    pub(crate) fn named(&self) -> String {
         let named: Vec<&str> = self.first.iter().take(NAMED_IN_EVENT).map(String::as_str).collect();
         match self.count.saturating_sub(named.len()) {
             0 => named.join(", "),
@@ -43,27 +43,27 @@ impl StaleConsumers {
 
 /// The time in which the previous client secret is valid beside the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overlap {
+pub(crate) struct Overlap {
     /// When the current one was published.
-    pub began: Timestamp,
+    pub(crate) began: Timestamp,
     /// When the previous one expires.
-    pub ends: Timestamp,
+    pub(crate) ends: Timestamp,
 }
 
 impl Overlap {
     /// Whether it is that time.
-    pub fn runs(self, now: Timestamp) -> bool {
+    pub(crate) fn runs(self, now: Timestamp) -> bool {
         self.began <= now && now < self.ends
     }
 
     /// From when on only a quarter of it is left.
-    pub fn last_quarter(self) -> Timestamp {
+    pub(crate) fn last_quarter(self) -> Timestamp {
         let quarter = self.ends.duration_since(self.began) / 4;
         self.ends.checked_sub(quarter).unwrap_or(self.ends)
     }
 
     /// When stale consumers are to be counted again, if they were last counted then. They are counted when the last quarter begins.
-    pub fn next_search(self, last: Option<Timestamp>, some_are_stale: bool) -> Option<Timestamp> {
+    pub(crate) fn next_search(self, last: Option<Timestamp>, some_are_stale: bool) -> Option<Timestamp> {
         let part = self.ends.duration_since(self.began) / 16;
         let longest = if some_are_stale { INTERVAL_WHILE_STALE } else { LONGEST_INTERVAL };
         let last = last.unwrap_or(self.began);
@@ -94,7 +94,7 @@ pub enum RestartResult {
 
 impl RestartResult {
     /// Why there was no restart, where there should have been one.
-    pub fn failure(&self, secret: &str) -> Option<String> {
+    pub(crate) fn failure(&self, secret: &str) -> Option<String> {
         match self {
             Self::Restarted | Self::NotNeeded => None,
             Self::Missing => Some("does not exist".into()),

@@ -22,24 +22,22 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde::{Deserialize, Deserializer};
 
-/// The API group of both kinds.
-pub const GROUP: &str = "oauth-apps.dev";
 /// The field manager of every write, and the reporting controller of every Event.
-pub const FIELD_MANAGER: &str = "oauth-app-operator";
+pub(crate) const FIELD_MANAGER: &str = "oauth-app-operator";
 /// Keeps an `OrgOAuthApp` until its remote app is gone.
 pub const FINALIZER: &str = "oauth-apps.dev/remote-app";
 /// On a Secret that the operator writes: the `metadata.uid` of its `OrgOAuthApp`.
-pub const OWNER_LABEL: &str = "oauth-apps.dev/owner-uid";
+pub(crate) const OWNER_LABEL: &str = "oauth-apps.dev/owner-uid";
 /// On a Secret that the operator writes: its signed claim on the app, as JSON.
-pub const CLAIM: &str = "oauth-apps.dev/claim";
+pub(crate) const CLAIM: &str = "oauth-apps.dev/claim";
 /// On a Secret of a user: `"true"` permits the operator to read it.
-pub const USE_LABEL: &str = "oauth-apps.dev/use";
+pub(crate) const USE_LABEL: &str = "oauth-apps.dev/use";
 
 /// On a Secret with credentials for an `IamConnection`: when they expire, in the form of RFC 3339, since the API does not return it.
-pub const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
+pub(crate) const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
 
 /// Begins each client id that is derived from the `metadata.uid` of its resource.
-pub const DERIVED_ID: &str = "ooa-";
+pub(crate) const DERIVED_ID: &str = "ooa-";
 
 /// Any new value requests a reconciliation.
 pub const RECONCILE_REQUESTED: &str = "oauth-apps.dev/reconcile-requested-at";

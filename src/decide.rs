@@ -36,23 +36,27 @@ mod verification;
 mod writes;
 
 pub use access::Access;
-pub use claims::{comes_first, has_claim, recorded_claim};
-pub use consumers::{overlap_ending, stale_consumers};
-pub use drift::drift;
-pub use faults::{after_fault, outcome_with_retain_hint};
-pub use model::{
-    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, Observed, OverlapEnd, PendingProgress, Remembered,
-    Remote, RoleAssignment, SecretWriteProgress, SentChange, Validity,
+pub(crate) use claims::{comes_first, has_claim, recorded_claim};
+pub(crate) use consumers::{overlap_ending, stale_consumers};
+pub(crate) use drift::drift;
+pub(crate) use faults::{after_fault, outcome_with_retain_hint};
+pub(crate) use model::{
+    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, OverlapEnd, PendingProgress, Remembered, RoleAssignment,
+    SecretWriteProgress, Validity,
 };
+pub use model::{Observed, Remote};
 pub use overlap_end::handled_request as handled_retire_request;
-pub use ownership::{holds_claim, is_ours, signed_claim};
-pub use plan::Plan;
-pub use resource::{begins_with_id, client_id, has_finalizer, is_observe_only, org_id, reconcile_requested};
-pub use roles::may_be_old;
-pub use schedule::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
-pub use settled::{is_settled, recorded_deadline};
-pub use step::{Call, RotationWrite, Step, WriteReason};
-pub use verification::{is_refusal_unconfirmed, is_verified, standing_refusal, verified_at};
+pub(crate) use ownership::{holds_claim, is_ours, signed_claim};
+pub(crate) use plan::Plan;
+pub use resource::client_id;
+pub(crate) use resource::{begins_with_id, has_finalizer, is_observe_only, org_id, reconcile_requested};
+pub(crate) use roles::may_be_old;
+pub(crate) use schedule::{RotationWaits, next_rotation, previous_end, requested_rotation_waits};
+pub(crate) use settled::{is_settled, recorded_deadline};
+pub use step::Step;
+pub(crate) use step::{Call, RotationWrite, WriteReason};
+pub use verification::is_refusal_unconfirmed;
+pub(crate) use verification::{is_verified, standing_refusal, verified_at};
 
 use crate::iam::app_fields::Fields;
 use crate::outcome::Outcome;

@@ -22,7 +22,7 @@ pub enum Flow {
 
 /// Limits how much is done at once. Clones share the limit.
 #[derive(Clone, Debug)]
-pub struct FairQueue(Arc<Mutex<State>>);
+pub(crate) struct FairQueue(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -53,7 +53,7 @@ enum Namespaces {
 
 /// A permit, or a place in the queue for one; given back on drop.
 #[derive(Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     queue: FairQueue,
     flow: Flow,
     ticket: u64,
@@ -67,7 +67,7 @@ impl Drop for Permit {
 
 impl FairQueue {
     /// With at least one permit.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let state = State {
             limit: limit.max(1),
             held: 0,
@@ -80,7 +80,7 @@ impl FairQueue {
     }
 
     /// Waits for a permit. A caller that is cancelled leaves the queue.
-    pub async fn acquire(&self, flow: &Flow) -> Permit {
+    pub(crate) async fn acquire(&self, flow: &Flow) -> Permit {
         let (ticket, granted) = self.state().join(flow);
         let permit = Permit { queue: self.clone(), flow: flow.clone(), ticket };
         // The sender stays in the queue for as long as the permit is not granted, so this does not fail.
@@ -89,16 +89,10 @@ impl FairQueue {
     }
 
     /// How many permits may be held at once from now on. Those that are held beyond it are not given again.
-    pub fn set_limit(&self, limit: usize) {
+    pub(crate) fn set_limit(&self, limit: usize) {
         let mut state = self.state();
         state.limit = limit.max(1);
         state.grant();
-    }
-
-    /// Whether a permit can be had without waiting.
-    pub fn is_free(&self) -> bool {
-        let state = self.state();
-        state.held < state.limit && state.turns.is_empty()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,7 +101,7 @@ impl FairQueue {
 
     /// Permits that are not held.
     #[cfg(test)]
-    pub fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         let state = self.state();
         state.limit.saturating_sub(state.held)
     }
@@ -180,7 +174,7 @@ impl State {
 }
 
 /// How many permits one of several namespaces or organizations may hold of so many.
-pub fn share(limit: usize) -> usize {
+pub(crate) fn share(limit: usize) -> usize {
     limit - limit / RESERVED_FRACTION
 }
 

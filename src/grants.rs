@@ -22,11 +22,11 @@ pub(crate) type Labels = BTreeMap<String, String>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     /// Its namespace.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// The labels of its namespace.
-    pub labels: &'a Labels,
+    pub(crate) labels: &'a Labels,
     /// The organization of its app.
-    pub org: &'a OrgId,
+    pub(crate) org: &'a OrgId,
 }
 
 /// Whether the grants of a connection cover a resource and allow what it requests.

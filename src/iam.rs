@@ -13,8 +13,9 @@ mod proptests;
 mod request;
 mod settings;
 
-pub use authentication::claims::{TokenClaims, expiry as token_expiry};
-pub use operation::Operation;
+pub use authentication::claims::TokenClaims;
+pub(crate) use authentication::claims::expiry as token_expiry;
+pub(crate) use operation::Operation;
 pub use settings::{ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError, ManagedIds, Settings};
 
 use crate::crd::{Context, Roles};
@@ -207,7 +208,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the API refused the operation.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Forbidden(_) | Self::NotFound(_) | Self::Conflict(_) | Self::Rejected(_) => true,
             Self::Unavailable(_) | Self::Throttled { .. } | Self::Credentials(_) | Self::WrongOrganization(_) => false,
@@ -215,7 +216,7 @@ impl Error {
     }
 
     /// Whether the request may have taken effect in spite of the error.
-    pub fn may_have_taken_effect(&self) -> bool {
+    pub(crate) fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
             Self::Throttled { .. }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// The name of the Lease, in the operator's namespace.
-pub const NAME: &str = "oauth-app-operator";
+pub(crate) const NAME: &str = "oauth-app-operator";
 /// How long a claim counts for the others after they have seen it.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// A leader that could not renew its claim for so long has lost leadership; the rest of the duration is for requests that are in flight.
@@ -30,7 +30,7 @@ const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
 /// Why a leader lost leadership.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeadershipLost {
+pub(crate) enum LeadershipLost {
     /// The API server could not be asked, or this process was paused.
     #[error("lost leadership: Lease {NAME} could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
     NotRenewed,
@@ -40,7 +40,7 @@ pub enum LeadershipLost {
 }
 
 /// Where the Lease is kept.
-pub trait Leases: Send + Sync + 'static {
+pub(crate) trait Leases: Send + Sync + 'static {
     /// The Lease as it is now.
     fn read(&self) -> impl Future<Output = kube::Result<Option<Lease>>> + Send;
 
@@ -68,19 +68,19 @@ impl Leases for Api<Lenient<Lease>> {
 ///
 /// # Errors
 /// When the host has no name.
-pub fn identity() -> std::io::Result<String> {
+pub(crate) fn identity() -> std::io::Result<String> {
     let host = hostname::get()?;
     Ok(format!("{}_{:016x}", host.to_string_lossy(), fastrand::u64(..)))
 }
 
 /// A replica that does not lead yet.
-pub struct Candidate<L> {
+pub(crate) struct Candidate<L> {
     leases: L,
     election: Election,
 }
 
 /// A replica that leads as long as it renews its claim.
-pub struct Leader<L> {
+pub(crate) struct Leader<L> {
     replica: Candidate<L>,
     deadline: watch::Sender<Instant>,
 }
@@ -96,12 +96,12 @@ enum Attempt {
 
 impl<L: Leases> Candidate<L> {
     /// With this identity.
-    pub fn new(leases: L, identity: String) -> Self {
+    pub(crate) fn new(leases: L, identity: String) -> Self {
         Self { leases, election: Election::new(identity) }
     }
 
     /// Returns once this replica leads. Calls `standing_by` whenever it sees that another one does.
-    pub async fn acquire(mut self, standing_by: impl Fn()) -> Leader<L> {
+    pub(crate) async fn acquire(mut self, standing_by: impl Fn()) -> Leader<L> {
         let mut leader = None;
         loop {
             let mut pause = jittered(RETRY_PERIOD);
@@ -161,7 +161,7 @@ impl<L: Leases> Candidate<L> {
 
 impl<L: Leases> Leader<L> {
     /// Open as long as this replica leads.
-    pub fn guard(&self) -> LeadershipGuard {
+    pub(crate) fn guard(&self) -> LeadershipGuard {
         LeadershipGuard::UntilDeadline(self.deadline.subscribe())
     }
 
@@ -169,7 +169,7 @@ impl<L: Leases> Leader<L> {
     ///
     /// # Errors
     /// When it lost leadership, whether or not it is done.
-    pub async fn renew_until(mut self, done: impl Future<Output = ()>) -> Result<(), LeadershipLost> {
+    pub(crate) async fn renew_until(mut self, done: impl Future<Output = ()>) -> Result<(), LeadershipLost> {
         let mut done = pin!(done);
         loop {
             let deadline = *self.deadline.borrow();

@@ -5,8 +5,9 @@ mod computed;
 mod families;
 mod labels;
 
-pub use families::{Computed, FAMILIES, Family as MetricFamily, Kind, Label, Recorded, Source};
-pub use labels::{CallResult, Readiness, ReconcileOutcome, Refresh, Resource, Watched, WriteResult};
+pub use families::{FAMILIES, Family as MetricFamily, Kind, Label};
+pub(crate) use families::{Recorded, Source};
+pub(crate) use labels::{CallResult, ReconcileOutcome, Refresh, Resource, Watched, WriteResult};
 
 use crate::cluster::cached::CachedApp;
 use crate::crd::IamConnection;
@@ -101,7 +102,7 @@ fn histogram() -> Histogram {
 
 /// A reconciliation that is queued or running, until it is dropped.
 #[derive(Debug)]
-pub struct Queued<'a>(&'a Metrics);
+pub(crate) struct Queued<'a>(&'a Metrics);
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
@@ -137,45 +138,45 @@ impl Metrics {
     }
 
     /// Has the metrics of resources computed from these at each scrape.
-    pub fn watch(&self, apps: Vec<Store<CachedApp>>, connections: Store<IamConnection>) {
+    pub(crate) fn watch(&self, apps: Vec<Store<CachedApp>>, connections: Store<IamConnection>) {
         self.watched.set(Stores { apps, connections });
     }
 
     /// A reconciliation is requested.
-    pub fn queued(&self) -> Queued<'_> {
+    pub(crate) fn queued(&self) -> Queued<'_> {
         self.queue_depth.inc();
         Queued(self)
     }
 
     /// A reconciliation ended after so long.
-    pub fn reconciled(&self, outcome: ReconcileOutcome, reason: &'static str, took: Duration) {
+    pub(crate) fn reconciled(&self, outcome: ReconcileOutcome, reason: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { outcome: outcome.as_str(), reason }).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
     }
 
     /// An external change was reverted.
-    pub fn drift_corrected(&self) {
+    pub(crate) fn drift_corrected(&self) {
         self.drift_corrected.inc();
     }
 
     /// A write to Kubernetes was tried.
-    pub fn wrote(&self, resource: Resource, result: WriteResult) {
+    pub(crate) fn wrote(&self, resource: Resource, result: WriteResult) {
         let of = WriteLabels { resource: resource.as_str(), result: result.as_str() };
         self.kubernetes_writes.get_or_create(&of).inc();
     }
 
     /// So many more objects cannot be read.
-    pub fn unreadable(&self, of: Watched, more: i64) {
+    pub(crate) fn unreadable(&self, of: Watched, more: i64) {
         self.unreadable.get_or_create(&WatchLabels { resource: of.as_str() }).inc_by(more);
     }
 
     /// So many more watches of Secrets are refused.
-    pub fn secret_watch_refused(&self, more: i64) {
+    pub(crate) fn secret_watch_refused(&self, more: i64) {
         self.secret_watches_refused.inc_by(more);
     }
 
     /// A resource was deleted after someone else had removed its finalizer.
-    pub fn finalizer_removed(&self) {
+    pub(crate) fn finalizer_removed(&self) {
         self.finalizers_removed.inc();
     }
 
@@ -223,7 +224,7 @@ pub struct ConnectionMetrics {
 
 impl ConnectionMetrics {
     /// For the connection of that name. Its counters are there from the beginning, so that a first increase is one.
-    pub fn new(metrics: Arc<Metrics>, connection: String) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, connection: String) -> Self {
         metrics.throttled.get_or_create(&ConnectionLabels { connection: connection.clone() }).inc_by(0.0);
         for result in Refresh::VALUES {
             metrics.token_refreshes.get_or_create(&RefreshLabels { connection: connection.clone(), result }).inc_by(0);
@@ -233,7 +234,7 @@ impl ConnectionMetrics {
     }
 
     /// A call ended so after so long.
-    pub fn called(&self, operation: Operation, result: CallResult, took: Duration) {
+    pub(crate) fn called(&self, operation: Operation, result: CallResult, took: Duration) {
         let operation = operation.label();
         let status = result.status();
         self.metrics.remote_calls.get_or_create(&CallLabels { operation, status }).inc();
@@ -241,14 +242,14 @@ impl ConnectionMetrics {
     }
 
     /// The API asked to wait for so much longer.
-    pub fn throttled(&self, longer: Duration) {
+    pub(crate) fn throttled(&self, longer: Duration) {
         let of = ConnectionLabels { connection: self.connection.clone() };
         self.metrics.throttled.get_or_create(&of).inc_by(longer.as_secs_f64());
         self.metrics.counted_connections().insert(self.connection.clone());
     }
 
     /// An access token was asked for.
-    pub fn refreshed(&self, result: Refresh) {
+    pub(crate) fn refreshed(&self, result: Refresh) {
         let of = RefreshLabels { connection: self.connection.clone(), result: result.as_str() };
         self.metrics.token_refreshes.get_or_create(&of).inc();
         self.metrics.counted_connections().insert(self.connection.clone());

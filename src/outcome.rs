@@ -48,7 +48,7 @@ pub enum Retry {
 
 impl Outcome {
     /// Why it ended so. A resource that is gone leaves its app in place or not, as its policy says.
-    pub fn reason(&self, policy: DeletionPolicy) -> Reason {
+    pub(crate) fn reason(&self, policy: DeletionPolicy) -> Reason {
         match self {
             Self::Settled { .. } => Reason::Provisioned,
             Self::PlanOnly(_) => Reason::PlanPending,
@@ -63,7 +63,7 @@ impl Outcome {
     }
 
     /// The labels `outcome` and `reason` of the metrics.
-    pub fn labels(&self, policy: DeletionPolicy) -> (ReconcileOutcome, &'static str) {
+    pub(crate) fn labels(&self, policy: DeletionPolicy) -> (ReconcileOutcome, &'static str) {
         let outcome = match self {
             Self::Settled { .. } => ReconcileOutcome::Settled,
             Self::PlanOnly(_) => ReconcileOutcome::Observed,
@@ -76,7 +76,7 @@ impl Outcome {
     }
 
     /// Why and when it is retried; nothing where the next resync is soon enough.
-    pub fn retry(&self) -> Option<(Reason, Retry)> {
+    pub(crate) fn retry(&self) -> Option<(Reason, Retry)> {
         match self {
             Self::Settled { .. } | Self::PlanOnly(_) | Self::Suspended | Self::Gone => None,
             Self::Blocked(blocked) => Some((blocked.reason, Retry::Backoff)),
@@ -85,7 +85,7 @@ impl Outcome {
     }
 
     /// When something is to be done before the next resync.
-    pub fn deadline(&self) -> Option<Timestamp> {
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
         match self {
             Self::Settled { wake } => *wake,
             Self::PlanOnly(_) | Self::Suspended | Self::Gone | Self::Blocked(_) | Self::Waiting { .. } => None,
@@ -95,13 +95,13 @@ impl Outcome {
 
 impl Retry {
     /// At the first of these times that is yet to come.
-    pub fn at_next(times: impl IntoIterator<Item = Option<Timestamp>>, now: Timestamp) -> Self {
+    pub(crate) fn at_next(times: impl IntoIterator<Item = Option<Timestamp>>, now: Timestamp) -> Self {
         let next = times.into_iter().flatten().filter(|at| *at > now).min();
         next.map_or(Self::Backoff, Self::NoLaterThan)
     }
 
     /// At that time too, unless the API asked not to.
-    pub fn no_later_than(self, time: Timestamp) -> Self {
+    pub(crate) fn no_later_than(self, time: Timestamp) -> Self {
         match self {
             Self::Backoff => Self::NoLaterThan(time),
             Self::NoLaterThan(at) => Self::NoLaterThan(at.min(time)),

@@ -31,7 +31,7 @@ pub enum Pace {
 
 /// The type of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// For information.
     Normal,
     /// It may need attention.
@@ -282,12 +282,12 @@ impl Reason {
     }
 
     /// The type of its Events.
-    pub const fn severity(self) -> Severity {
+    pub(crate) const fn severity(self) -> Severity {
         self.row().severity
     }
 
     /// How soon a reconciliation that ended with it is repeated.
-    pub const fn pace(self) -> Pace {
+    pub(crate) const fn pace(self) -> Pace {
         match self.kind() {
             Kind::Waiting(pace) | Kind::Blocked(pace) => pace,
             Kind::State | Kind::Paused | Kind::Event => Pace::Medium,
@@ -309,7 +309,7 @@ impl Pace {
 
 impl Severity {
     /// As Kubernetes spells it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "Normal",
             Self::Warning => "Warning",

@@ -17,7 +17,7 @@ mod perform;
 mod report;
 mod secret_writes;
 
-pub use observed_secrets::{ObservedSecrets, Uids};
+pub(crate) use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;
 use crate::cluster::{self, AppEvent, Cluster};
@@ -44,13 +44,13 @@ const MAX_STEPS: usize = 48;
 /// What every reconciliation shares.
 pub struct Operator<C, D> {
     /// Kubernetes.
-    pub cluster: C,
+    pub(crate) cluster: C,
     /// The connections.
-    pub connections: D,
+    pub(crate) connections: D,
     /// What is counted.
-    pub metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// What the watch of Secrets compares with, if there is one.
-    pub observed_secrets: Option<Arc<ObservedSecrets>>,
+    pub(crate) observed_secrets: Option<Arc<ObservedSecrets>>,
     /// By id, held while an id that a user chose is looked up and claimed, so that two resources cannot both find it free.
     claiming: Keyed<ClientId, tokio::sync::Mutex<()>>,
     claim_key: ClaimKey,
@@ -61,7 +61,7 @@ pub struct Operator<C, D> {
 }
 
 /// Tells the time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Generates a client secret from randomness of the system.
 pub type GenerateSecret = Arc<dyn Fn() -> Result<ClientSecret, getrandom::Error> + Send + Sync>;
@@ -110,7 +110,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     }
 
     /// Whether status reports that the last reconcile left nothing to do and that nothing has changed since.
-    pub fn is_settled(&self, app: &OrgOAuthApp) -> bool {
+    pub(crate) fn is_settled(&self, app: &OrgOAuthApp) -> bool {
         is_settled(app, &self.claim_key)
     }
 

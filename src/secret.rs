@@ -4,8 +4,9 @@
 mod contents;
 mod generate;
 
-pub use contents::{PendingSecret, PreviousSecret, RotationMode, SecretContents, label_selector};
-pub use generate::client_secret;
+pub use contents::SecretContents;
+pub(crate) use contents::{PendingSecret, PreviousSecret, RotationMode, label_selector};
+pub(crate) use generate::client_secret;
 
 use crate::claim::ClaimKey;
 use crate::crd::{KeyRef, OrgOAuthApp, SignedClaim, USE_LABEL};
@@ -19,7 +20,7 @@ use kube::{Resource, ResourceExt};
 /// The longest name of a resource, in bytes.
 const MAX_NAME: usize = 253;
 /// What the name of a resource has appended in that of the Secret of its rotation.
-pub const ROTATION_SUFFIX: &str = "-rotation";
+pub(crate) const ROTATION_SUFFIX: &str = "-rotation";
 
 /// The Secret's name, as the guard sees it.
 #[derive(Clone, Debug)]
@@ -169,7 +170,7 @@ fn read_provided(reference: &KeyRef, existing: Option<Secret>) -> Result<ClientS
 }
 
 /// The owner that controls an object, of which Kubernetes allows one.
-pub fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+pub(crate) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
@@ -182,7 +183,7 @@ fn name_of_app(owner: &OwnerReference) -> Option<String> {
 
 impl SecretWrite {
     /// What the Secret holds once it is written as it stands here.
-    pub fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
+    pub(crate) fn contents(&self, app: &OrgOAuthApp) -> SecretContents {
         match self {
             Self::Create(secret) | Self::Replace(secret) => SecretContents::read(app, secret),
             Self::Recreate { new, .. } => SecretContents::read(app, new),
@@ -193,7 +194,7 @@ impl SecretWrite {
 
 impl SecretState {
     /// The Secret, if this resource controls it.
-    pub fn owned(&self) -> Option<&OwnedSecret> {
+    pub(crate) fn owned(&self) -> Option<&OwnedSecret> {
         match self {
             Self::Owned(secret) => Some(secret),
             Self::Absent | Self::Foreign { .. } => None,
@@ -210,7 +211,7 @@ impl SecretState {
     }
 
     /// The write that makes it hold what a rotation needs, `None` for a foreign object; it is not there while that is nothing.
-    pub fn write_rotation(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
+    pub(crate) fn write_rotation(&self, app: &OrgOAuthApp, content: &SecretContents) -> Option<SecretWrite> {
         match (self, content.rotation_is_empty()) {
             (Self::Absent, false) => Some(SecretWrite::Create(content.render_rotation(app, Secret::default()))),
             (Self::Owned(secret), false) => Some(secret.replace(|secret| content.render_rotation(app, secret))),
@@ -220,7 +221,7 @@ impl SecretState {
     }
 
     /// What the Secret of consumers holds, and the Secret of the rotation beside it; nothing where they are free or foreign.
-    pub fn contents(&self, rotation: Option<&Self>) -> SecretContents {
+    pub(crate) fn contents(&self, rotation: Option<&Self>) -> SecretContents {
         let published = self.owned().map(OwnedSecret::contents).unwrap_or_default();
         match rotation.and_then(Self::owned) {
             Some(OwnedSecret { contents, .. }) => {
@@ -238,7 +239,7 @@ impl OwnedSecret {
     }
 
     /// What it holds for consumers.
-    pub fn contents(&self) -> SecretContents {
+    pub(crate) fn contents(&self) -> SecretContents {
         SecretContents { pending: None, previous: None, ..SecretContents::clone(&self.contents) }
     }
 
@@ -253,47 +254,47 @@ impl OwnedSecret {
     }
 
     /// Whether it is exactly what writing this would make it.
-    pub fn matches(&self, app: &OrgOAuthApp, content: &SecretContents) -> bool {
+    pub(crate) fn matches(&self, app: &OrgOAuthApp, content: &SecretContents) -> bool {
         content.render(app, Secret::clone(&self.secret)) == *self.secret
     }
 
     /// Whether it is being deleted and something keeps it, so that it can be neither kept true nor created again.
-    pub fn is_being_deleted(&self) -> bool {
+    pub(crate) fn is_being_deleted(&self) -> bool {
         self.secret.metadata.deletion_timestamp.is_some()
     }
 
     /// Whether it was made immutable, so that its data cannot be changed.
-    pub fn is_immutable(&self) -> bool {
+    pub(crate) fn is_immutable(&self) -> bool {
         self.secret.immutable == Some(true)
     }
 
     /// Whether Kubernetes deletes it with its resource.
-    pub fn is_collected(&self, app: &OrgOAuthApp) -> bool {
+    pub(crate) fn is_collected(&self, app: &OrgOAuthApp) -> bool {
         controller(&self.secret.metadata).is_some_and(|controller| Some(&controller.uid) == app.uid().as_ref())
     }
 
     /// The operator's claim on it.
-    pub fn claim(&self) -> Option<&SignedClaim> {
+    pub(crate) fn claim(&self) -> Option<&SignedClaim> {
         self.contents.claim.as_ref()
     }
 
     /// Its name.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.secret.name_any()
     }
 
     /// Tells it from a namesake of before.
-    pub fn uid(&self) -> Option<String> {
+    pub(crate) fn uid(&self) -> Option<String> {
         self.secret.uid()
     }
 
     /// Changes with every change of the Secret.
-    pub fn version(&self) -> Option<String> {
+    pub(crate) fn version(&self) -> Option<String> {
         self.secret.resource_version()
     }
 
     /// The write that removes all metadata of the operator, so that the Secret outlives its resource.
-    pub fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
+    pub(crate) fn release(&self, app: &OrgOAuthApp) -> SecretWrite {
         let mut secret = Secret::clone(&self.secret);
         contents::disown(app, &mut secret);
         contents::strip_operator_metadata(&mut secret);
@@ -301,7 +302,7 @@ impl OwnedSecret {
     }
 
     /// The write that removes it.
-    pub fn remove(&self) -> SecretWrite {
+    pub(crate) fn remove(&self) -> SecretWrite {
         SecretWrite::Delete(Secret::clone(&self.secret))
     }
 }

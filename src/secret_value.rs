@@ -11,7 +11,7 @@ pub(crate) const TOKEN: usize = 16 << 10;
 
 /// Why a value cannot be used, to be read after the name of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InvalidValue {
+pub enum InvalidValue {
     /// Nothing, or a line break only.
     Empty,
     /// Not UTF-8.

@@ -6,7 +6,7 @@ mod connection;
 mod events;
 
 pub use connection::of_connection;
-pub use events::events;
+pub(crate) use events::events;
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{
@@ -116,7 +116,7 @@ fn rotation(observed: &Observed) -> Option<RotationStatus> {
 }
 
 /// Kubernetes stores whole seconds, so a time with a fraction would differ from the stored status in every reconciliation.
-pub fn whole_seconds(at: Timestamp) -> Timestamp {
+pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 

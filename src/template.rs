@@ -19,13 +19,13 @@ const LONGEST: usize = 64 << 10;
 /// What templates can use.
 pub(crate) struct Values<'a> {
     /// The app's client id.
-    pub client_id: &'a ClientId,
+    pub(crate) client_id: &'a ClientId,
     /// Its secret; none for a public client.
-    pub client_secret: Option<&'a ClientSecret>,
+    pub(crate) client_secret: Option<&'a ClientSecret>,
     /// The organization that owns the app.
-    pub org_id: &'a OrgId,
+    pub(crate) org_id: &'a OrgId,
     /// Where a token can be had for the credential.
-    pub token_url: String,
+    pub(crate) token_url: String,
 }
 
 impl Values<'_> {
@@ -42,7 +42,7 @@ impl Values<'_> {
 /// Why the template of a key cannot be filled; it holds no value.
 #[derive(Debug, thiserror::Error)]
 #[error("spec.secret.template.{key} {source}")]
-pub struct TemplateError {
+pub(crate) struct TemplateError {
     key: String,
     source: FillError,
 }
@@ -58,7 +58,7 @@ enum FillError {
 }
 
 /// The value of each key.
-pub fn fill(
+pub(crate) fn fill(
     templates: &BTreeMap<String, String>,
     values: &Values<'_>,
 ) -> Result<BTreeMap<String, ClientSecret>, TemplateError> {

@@ -27,7 +27,7 @@ use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
 /// The name of a span around a request to the API.
-pub const REQUEST: &str = "request";
+pub(crate) const REQUEST: &str = "request";
 
 /// What is left of the time that Kubernetes gives a pod to end, after the drain and the release of the Lease.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -112,7 +112,7 @@ fn resource(service_name: Option<String>) -> Resource {
 
 /// The trace context header of this span; none where traces are off.
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>
-pub fn headers(span: &Span) -> HeaderMap {
+pub(crate) fn headers(span: &Span) -> HeaderMap {
     let mut headers = HeaderMap::new();
     TraceContextPropagator::new().inject_context(&span.context(), &mut HeaderInjector(&mut headers));
     headers

@@ -26,19 +26,19 @@ pub struct CachedApp {
 
 impl CachedApp {
     /// The resource, if it is small enough to be kept. What is not kept has to be read from Kubernetes.
-    pub fn whole(&self) -> Option<&OrgOAuthApp> {
+    pub(crate) fn whole(&self) -> Option<&OrgOAuthApp> {
         self.is_whole.then_some(&self.app)
     }
 
     /// The resource without the parts that can be large: metadata, references, policies, claim and
     /// conditions.
-    pub fn outline(&self) -> &OrgOAuthApp {
+    pub(crate) fn outline(&self) -> &OrgOAuthApp {
         &self.app
     }
 
     /// The client ids that its app may have, as far as is known without its Secret: the one that status records, and the
     /// one that it begins with. A tenant may have written either.
-    pub fn client_ids(&self) -> impl Iterator<Item = ClientId> + use<> {
+    pub(crate) fn client_ids(&self) -> impl Iterator<Item = ClientId> + use<> {
         let recorded = self.app.status.as_ref().and_then(|status| status.client_id.clone());
         recorded.map(ClientId).into_iter().chain([client_id(&self.app)])
     }
@@ -76,7 +76,7 @@ impl io::Write for Room {
 }
 
 /// A resource with those parts of its spec and status only that others need, and of which none can be large.
-pub fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
+pub(crate) fn outline(app: OrgOAuthApp) -> OrgOAuthApp {
     let spec = OrgOAuthAppSpec {
         connection_ref: app.spec.connection_ref,
         org_id: app.spec.org_id,

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use std::collections::BTreeMap;
 
 /// The name of the Secret.
-pub const NAME: &str = "oauth-app-operator-claim-key";
+pub(crate) const NAME: &str = "oauth-app-operator-claim-key";
 /// The key in its data that signs.
 const CURRENT: &str = "current";
 

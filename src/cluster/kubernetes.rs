@@ -7,7 +7,7 @@ mod pods;
 mod removed_finalizers;
 mod requests;
 
-pub use removed_finalizers::RemovedFinalizers;
+pub(crate) use removed_finalizers::RemovedFinalizers;
 
 use super::cached::outline;
 use super::lenient::Lenient;
@@ -34,7 +34,7 @@ use std::{collections::BTreeMap, sync::Arc};
 const MAX_SAME_ID: usize = 256;
 
 /// A connection to the API server.
-pub struct Kubernetes {
+pub(crate) struct Kubernetes {
     client: Client,
     requests: Requests,
     events: Events,
@@ -43,18 +43,18 @@ pub struct Kubernetes {
 }
 
 /// How requests are made.
-pub struct RequestOptions<'a> {
+pub(crate) struct RequestOptions<'a> {
     /// At most so many requests are in flight.
-    pub max_kubernetes_requests: usize,
+    pub(crate) max_kubernetes_requests: usize,
     /// The name of this process.
-    pub identity: &'a str,
+    pub(crate) identity: &'a str,
     /// Nothing is asked or written once it is closed.
-    pub guard: LeadershipGuard,
+    pub(crate) guard: LeadershipGuard,
 }
 
 impl Kubernetes {
     /// With what the watches know. `removed_finalizers` is shared with the watch of the resources.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         options: RequestOptions<'_>,
         watched: Watched,
@@ -67,12 +67,12 @@ impl Kubernetes {
     }
 
     /// Publishes an Event about any object.
-    pub async fn publish_event_of(&self, regarding: ObjectReference, event: AppEvent) {
+    pub(crate) async fn publish_event_of(&self, regarding: ObjectReference, event: AppEvent) {
         self.events.publish(regarding, event).await;
     }
 
     /// Writes these conditions of an object of which nothing else is known.
-    pub async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), Error> {
+    pub(crate) async fn write_conditions(&self, of: &ObjectReference, conditions: &Value) -> Result<(), Error> {
         let body = json!({"metadata": {"uid": of.uid}, "status": {"conditions": conditions}});
         let name = of.name.clone().unwrap_or_default();
         let params = patch_params();

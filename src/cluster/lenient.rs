@@ -21,7 +21,7 @@ const MOST_FINALIZERS: usize = 4 * 1024;
 const LONGEST_ERROR: usize = 300;
 
 /// The type that is kept of an object that is read.
-pub trait Kept: Resource<DynamicType = ()> + DeserializeOwned {
+pub(crate) trait Kept: Resource<DynamicType = ()> + DeserializeOwned {
     /// Parts of the metadata that are dropped. Never one that a write of the operator sends back.
     const DROPPED: &'static [&'static str] = &[];
     /// The only annotations that are kept, if not all are.
@@ -58,18 +58,18 @@ impl Kept for ConfigMap {}
 
 /// An object, as far as it can be read. A status that cannot be read is left out, since the operator writes it again.
 #[derive(Clone, Debug)]
-pub struct Lenient<K>(pub Result<K, Box<Unreadable>>);
+pub(crate) struct Lenient<K>(pub Result<K, Box<Unreadable>>);
 
 /// An object that cannot be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{error}")]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// Name, namespace, uid and `resourceVersion`, and nothing else.
-    pub metadata: ObjectMeta,
+    pub(crate) metadata: ObjectMeta,
     /// The field and what is wrong with it, without control characters.
-    pub error: String,
+    pub(crate) error: String,
     /// The message of its condition `Stalled`, if it has one.
-    pub stalled: Option<String>,
+    pub(crate) stalled: Option<String>,
 }
 
 impl Unreadable {
@@ -86,7 +86,7 @@ impl Unreadable {
     }
 
     /// Which object of this kind it is.
-    pub fn object_ref<K: Resource<DynamicType = ()>>(&self) -> ObjectReference {
+    pub(crate) fn object_ref<K: Resource<DynamicType = ()>>(&self) -> ObjectReference {
         ObjectReference {
             api_version: Some(K::api_version(&()).into_owned()),
             kind: Some(K::kind(&()).into_owned()),

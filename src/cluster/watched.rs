@@ -8,32 +8,32 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use std::sync::Arc;
 
 /// A namespace without its spec and status.
-pub type NamespaceMeta = PartialObjectMeta<Namespace>;
+pub(crate) type NamespaceMeta = PartialObjectMeta<Namespace>;
 
 /// The stores of all watches.
 #[derive(Clone)]
-pub struct Watched {
+pub(crate) struct Watched {
     /// The namespaces that are watched; all when empty.
-    pub scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
     /// The resources, by scope.
-    pub apps: Vec<Store<CachedApp>>,
+    pub(crate) apps: Vec<Store<CachedApp>>,
     /// The namespaces, by scope.
-    pub namespaces: Vec<Store<NamespaceMeta>>,
+    pub(crate) namespaces: Vec<Store<NamespaceMeta>>,
 }
 
 impl Watched {
     /// All resources.
-    pub fn apps(&self) -> impl Iterator<Item = Arc<CachedApp>> {
+    pub(crate) fn apps(&self) -> impl Iterator<Item = Arc<CachedApp>> {
         self.apps.iter().flat_map(Store::state)
     }
 
     /// The namespace of that name; its watch may lag behind that of the resources.
-    pub fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
         self.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(name)))
     }
 
     /// Whether the namespace is being deleted, with everything in it.
-    pub fn is_terminating(&self, namespace: &str) -> bool {
+    pub(crate) fn is_terminating(&self, namespace: &str) -> bool {
         self.namespace(namespace).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
 }

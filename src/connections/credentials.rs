@@ -67,9 +67,9 @@ impl CredentialLocation {
 
 /// Credentials, and what is known of their expiry.
 pub(super) struct LoadedCredentials {
-    pub secret: ObjectName,
-    pub credentials: ConnectionCredentials,
-    pub expiry: Expiry,
+    pub(crate) secret: ObjectName,
+    pub(crate) credentials: ConnectionCredentials,
+    pub(crate) expiry: Expiry,
 }
 
 /// An object, as messages name it.

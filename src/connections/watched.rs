@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The connections that a watch keeps current.
-pub struct WatchedConnections {
+pub(crate) struct WatchedConnections {
     reader: SecretReader,
     store: Store<IamConnection>,
     unreadable: Arc<UnreadableConnections>,
@@ -37,7 +37,7 @@ pub struct WatchedConnections {
 
 /// The names of the connections that exist and cannot be read, which are not in the store.
 #[derive(Debug, Default)]
-pub struct UnreadableConnections(Mutex<HashSet<String>>);
+pub(crate) struct UnreadableConnections(Mutex<HashSet<String>>);
 
 impl UnreadableConnections {
     pub(crate) fn set(&self, name: &str, is_unreadable: bool) {
@@ -90,7 +90,7 @@ enum OpenError {
 impl WatchedConnections {
     /// Secrets and ConfigMaps that connections name are read in `namespace`, the operator's own. The watched resources tell
     /// which apps are managed, and the namespaces whether they are being deleted. No call is made once the guard is closed.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         namespace: String,
         store: Store<IamConnection>,

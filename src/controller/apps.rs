@@ -38,14 +38,14 @@ const DEFAULT_RESYNC: Duration = Duration::from_secs(600);
 
 /// One scope: the watch of its resources and what triggers their reconciliation.
 pub(super) struct Scope {
-    pub apps: Store<CachedApp>,
+    pub(crate) apps: Store<CachedApp>,
     /// Shared, since a store wakes only one of the futures that wait for its first list.
-    pub listed: future::Shared<BoxFuture<'static, ()>>,
+    pub(crate) listed: future::Shared<BoxFuture<'static, ()>>,
     /// The resources that existed when the watch began.
-    pub found: AppRefs,
+    pub(crate) found: AppRefs,
     /// The resources that were created or changed since.
-    pub changed: AppRefs,
-    pub triggers: UnboundedReceiver<Trigger>,
+    pub(crate) changed: AppRefs,
+    pub(crate) triggers: UnboundedReceiver<Trigger>,
 }
 
 /// What all reconciliations share.

@@ -40,7 +40,7 @@ struct Slot {
 
 impl ConcurrencyLimits {
     /// Waits until this resource may be reconciled. `max_in_flight` are the requests that its connection may have.
-    pub async fn acquire_slots(&self, app: &OrgOAuthApp, max_in_flight: usize) -> Slots {
+    pub(super) async fn acquire_slots(&self, app: &OrgOAuthApp, max_in_flight: usize) -> Slots {
         let flow = Flow::Namespace(app.namespace_any().to_owned());
         let of_org = self.slot(app, Some(&app.spec.org_id), SLOTS_OF_ORG_PER_REQUEST * max_in_flight, &flow).await;
         let of_connection = self.slot(app, None, SLOTS_PER_REQUEST * max_in_flight, &flow).await;

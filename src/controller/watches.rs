@@ -32,10 +32,10 @@ const PAGE: u32 = 10;
 /// What all watches share.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub client: Client,
-    pub reporter: Reporter,
-    pub metrics: Arc<Metrics>,
-    pub claim_key: ClaimKey,
+    pub(crate) client: Client,
+    pub(crate) reporter: Reporter,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) claim_key: ClaimKey,
 }
 
 impl Shared {
@@ -82,7 +82,7 @@ trait EventHandler<K: Resource>: Send {
 }
 
 /// All connections. The future runs the watch.
-pub fn connections(
+pub(super) fn connections(
     shared: &Shared,
     subscribers: Subscribers,
     unreadable: Arc<UnreadableConnections>,

@@ -437,7 +437,7 @@ pub struct IamConnectionStatus {
 
 impl IamConnectionStatus {
     /// A condition of it.
-    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+    pub(crate) fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.r#type == kind)
     }
 }

@@ -31,7 +31,7 @@ impl GoDuration {
     }
 
     /// How long it is.
-    pub fn get(&self) -> Duration {
+    pub(crate) fn get(&self) -> Duration {
         self.duration
     }
 }

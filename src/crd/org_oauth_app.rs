@@ -473,7 +473,7 @@ pub enum DeletionPolicy {
 
 impl OrgOAuthAppSpec {
     /// The grant types of the app, also where the spec names none.
-    pub fn grant_types(&self) -> &[GrantType] {
+    pub(crate) fn grant_types(&self) -> &[GrantType] {
         self.grant_types.as_deref().unwrap_or(&[GrantType::ClientCredentials])
     }
 }

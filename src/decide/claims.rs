@@ -8,7 +8,7 @@ use crate::iam::ClientId;
 use kube::ResourceExt;
 
 /// The claim in status of a resource, if the operator signed it for this uid and for the id that the spec chooses.
-pub fn recorded_claim(app: &OrgOAuthApp, key: &ClaimKey) -> Option<SignedClaim> {
+pub(crate) fn recorded_claim(app: &OrgOAuthApp, key: &ClaimKey) -> Option<SignedClaim> {
     let claim = app.status.as_ref()?.claim.as_ref()?;
     let is_ours = app.uid().as_ref() == Some(&claim.uid) && fits(app, claim) && key.verifies(app, claim);
     is_ours.then(|| claim.clone())
@@ -20,7 +20,7 @@ pub(super) fn fits(app: &OrgOAuthApp, claim: &SignedClaim) -> bool {
 }
 
 /// Whether another resource has a claim on the client id at this API.
-pub fn has_claim(
+pub(crate) fn has_claim(
     other: &OrgOAuthApp,
     id: &ClientId,
     (ours, theirs): (&ApiAddress, Option<&ApiAddress>),
@@ -34,7 +34,7 @@ pub fn has_claim(
 
 /// Whether another resource, of which neither has a claim, comes first to a client id: it derives it from its uid, or chose the
 /// same and is older.
-pub fn comes_first(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> bool {
+pub(crate) fn comes_first(app: &OrgOAuthApp, id: &ClientId, other: &OrgOAuthApp) -> bool {
     let age = |app: &OrgOAuthApp| (app.creation_timestamp(), app.uid());
     client_id(other) == *id && (other.spec.id.is_none() || age(other) < age(app))
 }

@@ -46,7 +46,7 @@ pub(super) fn next_search(observed: &Observed, contents: &SecretContents) -> Opt
 }
 
 /// The pods that hold an earlier secret, as far as is known, while the previous one is valid.
-pub fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
+pub(crate) fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
     let contents = observed.contents();
     running(observed, contents)?;
     let known = || {
@@ -58,7 +58,7 @@ pub fn stale_consumers(observed: &Observed) -> Option<StaleConsumers> {
 }
 
 /// The overlap, if only a quarter of it is left.
-pub fn overlap_ending(observed: &Observed) -> Option<Overlap> {
+pub(crate) fn overlap_ending(observed: &Observed) -> Option<Overlap> {
     running(observed, observed.contents()).filter(|overlap| overlap.last_quarter() <= observed.now)
 }
 

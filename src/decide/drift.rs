@@ -7,7 +7,7 @@ use crate::iam::RemoteApp;
 use crate::iam::app_fields::{self, Fields, Values};
 
 /// The fields that the API shows otherwise than the spec.
-pub fn drift(observed: &Observed) -> Vec<String> {
+pub(crate) fn drift(observed: &Observed) -> Vec<String> {
     let Ok(fields) = &observed.desired else { return Vec::new() };
     match &observed.remote {
         Remote::Shown(shown) | Remote::Listed(Some(shown)) => differing(observed, fields, shown),

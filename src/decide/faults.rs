@@ -11,7 +11,7 @@ use crate::reason::{Blocked, Reason};
 const RETAIN_HINT: &str = "to delete this resource without its app, set spec.deletionPolicy to Retain";
 
 /// The outcome of a reconcile in which a call failed.
-pub fn after_fault(app: &OrgOAuthApp, fault: iam::Error) -> Outcome {
+pub(crate) fn after_fault(app: &OrgOAuthApp, fault: iam::Error) -> Outcome {
     let outcome = outcome_of(app, fault);
     if is_being_deleted(app) { outcome_with_retain_hint(outcome) } else { outcome }
 }
@@ -54,7 +54,7 @@ pub(super) fn with_retain_hint(blocked: &Blocked) -> Blocked {
 }
 
 /// The same for an outcome that is no progress.
-pub fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
+pub(crate) fn outcome_with_retain_hint(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Blocked(blocked) => Outcome::Blocked(with_retain_hint(&blocked)),
         Outcome::Waiting { reason, message, retry } => {

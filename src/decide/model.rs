@@ -94,7 +94,7 @@ pub enum ClaimProgress {
 
 /// The progress of a pending secret in this reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PendingProgress {
+pub(crate) enum PendingProgress {
     /// The secret was pending when the reconcile began: an earlier reconcile may have sent it.
     MaybeSent,
     /// The secret was staged in this reconcile and not sent since, so the API cannot know it.
@@ -124,7 +124,7 @@ pub enum OverlapEnd {
 
 /// Whether a client secret is valid, by a token request of this reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Validity<'a> {
+pub(crate) enum Validity<'a> {
     /// The app has no `client_credentials` grant, so no token request can tell.
     NotVerifiable,
     /// No token was requested.
@@ -140,16 +140,16 @@ pub enum Validity<'a> {
 /// What this reconcile learned about one client secret.
 #[derive(Clone, Debug)]
 pub(super) struct SecretFacts {
-    pub secret: ClientSecret,
-    pub progress: PendingProgress,
-    pub verification: Option<Answered>,
+    pub(crate) secret: ClientSecret,
+    pub(crate) progress: PendingProgress,
+    pub(crate) verification: Option<Answered>,
 }
 
 /// What the API answered to a token request, and when.
 #[derive(Clone, Debug)]
 pub(super) struct Answered {
-    pub verification: Verification,
-    pub at: Timestamp,
+    pub(crate) verification: Verification,
+    pub(crate) at: Timestamp,
 }
 
 /// Whether Kubernetes accepts writes of the Secret.
@@ -180,39 +180,39 @@ pub enum ListCheck {
 
 /// A change that the API accepted, and may not show yet.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SentChange {
+pub(crate) struct SentChange {
     /// The request fields that the spec stood for.
-    pub desired: Fields,
+    pub(crate) desired: Fields,
     /// When it was sent.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// Whether the API showed it since.
-    pub is_shown: bool,
+    pub(crate) is_shown: bool,
 }
 
 /// What a process remembers of a resource between two reconciles. To lose it costs time and nothing else.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remembered {
     /// Since when the API does not show the app.
-    pub absent_since: Option<Timestamp>,
+    pub(crate) absent_since: Option<Timestamp>,
     /// The change that was sent last.
-    pub sent: Option<SentChange>,
+    pub(crate) sent: Option<SentChange>,
     /// When a create was sent that got no answer.
-    pub unanswered_create: Option<Timestamp>,
+    pub(crate) unanswered_create: Option<Timestamp>,
     /// The pending secret, if the API refused every request to set it and so does not know it.
-    pub pending_not_accepted: Option<ClientSecret>,
+    pub(crate) pending_not_accepted: Option<ClientSecret>,
     /// A secret that a token request with it was refused, and when that was first. A second refusal confirms the first one.
-    pub first_token_refusal: Option<(ClientSecret, Timestamp)>,
+    pub(crate) first_token_refusal: Option<(ClientSecret, Timestamp)>,
     /// When stale consumers were last searched, and for which revision of the secret.
-    pub consumers_searched: Option<(i64, Timestamp)>,
+    pub(crate) consumers_searched: Option<(i64, Timestamp)>,
     /// Whether a deletion was sent.
-    pub deletion_sent: bool,
+    pub(crate) deletion_sent: bool,
     /// When the API accepted a deletion.
-    pub deletion_accepted: Option<Timestamp>,
+    pub(crate) deletion_accepted: Option<Timestamp>,
 }
 
 impl Remembered {
     /// When the API first refused a token for a secret, if it has issued none since.
-    pub fn refused_since(&self, secret: &ClientSecret) -> Option<Timestamp> {
+    pub(crate) fn refused_since(&self, secret: &ClientSecret) -> Option<Timestamp> {
         self.first_token_refusal.as_ref().filter(|(refused, _)| refused == secret).map(|(_, since)| *since)
     }
 }
@@ -328,20 +328,20 @@ impl Observed {
     }
 
     /// The claim in status, else the one on the Secret.
-    pub fn claim_on_app(&self) -> Option<&SignedClaim> {
+    pub(crate) fn claim_on_app(&self) -> Option<&SignedClaim> {
         self.recorded_claim.as_ref().or_else(|| self.restored_claim())
     }
 
     /// The claim that the operator left on the Secret for a resource of this namespace and name; the guard of Secrets has
     /// verified it.
-    pub fn restored_claim(&self) -> Option<&SignedClaim> {
+    pub(crate) fn restored_claim(&self) -> Option<&SignedClaim> {
         let targets = [&self.old_name_secret, &self.secret].into_iter().flatten();
         let mut claims = targets.filter_map(|target| target.owned()?.claim());
         claims.find(|claim| claim.created && fits(&self.app, claim))
     }
 
     /// The Secrets that the resource controls.
-    pub fn owned_secrets(&self) -> impl Iterator<Item = &OwnedSecret> {
+    pub(crate) fn owned_secrets(&self) -> impl Iterator<Item = &OwnedSecret> {
         let secrets = [&self.secret, &self.rotation_secret, &self.old_name_secret];
         secrets.into_iter().flatten().filter_map(SecretState::owned)
     }
@@ -386,7 +386,7 @@ impl Observed {
     }
 
     /// The secret that the user provides.
-    pub fn provided_secret(&self) -> Option<&ClientSecret> {
+    pub(crate) fn provided_secret(&self) -> Option<&ClientSecret> {
         match &self.provided {
             Some(ProvidedSecret::Value(secret)) => Some(secret),
             Some(ProvidedSecret::Missing(_)) | None => None,
@@ -394,7 +394,7 @@ impl Observed {
     }
 
     /// The kind of organization that calls are about.
-    pub fn context(&self) -> Option<Context> {
+    pub(crate) fn context(&self) -> Option<Context> {
         match &self.access {
             Access::Granted { context, .. } => self.app.spec.context.or(*context),
             Access::Refused(_) => None,
@@ -402,7 +402,7 @@ impl Observed {
     }
 
     /// The API, if it may be used.
-    pub fn address(&self) -> Option<&ApiAddress> {
+    pub(crate) fn address(&self) -> Option<&ApiAddress> {
         match &self.access {
             Access::Granted { address, .. } => Some(address),
             Access::Refused(_) => None,
@@ -410,7 +410,7 @@ impl Observed {
     }
 
     /// The progress of a pending secret in this reconcile.
-    pub fn progress(&self, secret: &ClientSecret) -> PendingProgress {
+    pub(crate) fn progress(&self, secret: &ClientSecret) -> PendingProgress {
         let found = if self.remembered.pending_not_accepted.as_ref() == Some(secret) {
             PendingProgress::RotationRefused
         } else {
@@ -420,7 +420,7 @@ impl Observed {
     }
 
     /// The answer to the last token request with a secret, unless the secret was sent to the API since.
-    pub fn validity(&self, secret: &ClientSecret) -> Validity<'_> {
+    pub(crate) fn validity(&self, secret: &ClientSecret) -> Validity<'_> {
         if !is_verifiable(&self.app) {
             return Validity::NotVerifiable;
         }
@@ -433,7 +433,7 @@ impl Observed {
     }
 
     /// When the API answered the token request that `validity` is about.
-    pub fn answered_at(&self, secret: &ClientSecret) -> Option<Timestamp> {
+    pub(crate) fn answered_at(&self, secret: &ClientSecret) -> Option<Timestamp> {
         self.answered(secret).map(|answered| answered.at)
     }
 

@@ -16,14 +16,14 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Observed {
     /// Records the resource as Kubernetes has it now.
-    pub fn observe_app(&mut self, app: OrgOAuthApp) {
+    pub(crate) fn observe_app(&mut self, app: OrgOAuthApp) {
         self.recorded_claim = recorded_claim(&app, &self.key);
         self.app = app;
         self.is_uncached = true;
     }
 
     /// Records what a read or a list shows of the app.
-    pub fn observe_remote(&mut self, remote: Remote) {
+    pub(crate) fn observe_remote(&mut self, remote: Remote) {
         self.remote = remote;
         match &self.remote {
             Remote::Absent => {
@@ -164,13 +164,13 @@ impl Observed {
     }
 
     /// Forgets earlier 404s, and a create without an answer: the API has shown that the app exists.
-    pub fn forget_absence(&mut self) {
+    pub(crate) fn forget_absence(&mut self) {
         self.remembered.absent_since = None;
         self.remembered.unanswered_create = None;
     }
 
     /// Records the progress of a pending secret, and forgets the answer to an earlier token request with it.
-    pub fn record_progress(&mut self, secret: &ClientSecret, progress: PendingProgress) {
+    pub(crate) fn record_progress(&mut self, secret: &ClientSecret, progress: PendingProgress) {
         self.replace_facts(SecretFacts { secret: secret.clone(), progress, verification: None });
     }
 
@@ -194,7 +194,7 @@ impl Observed {
     }
 
     /// Records the answer to a deletion, and forgets what was read before it.
-    pub fn observe_deletion(&mut self, deletion: Deletion) {
+    pub(crate) fn observe_deletion(&mut self, deletion: Deletion) {
         if deletion == Deletion::Accepted {
             self.remembered.deletion_accepted.get_or_insert(self.now);
         }

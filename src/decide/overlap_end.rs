@@ -9,7 +9,7 @@ use super::verification::verify;
 use crate::secret::SecretContents;
 
 /// Ends the overlap, if that is requested.
-pub fn step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
+pub(super) fn step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let is_wanted = retire_requested(&observed.app).is_some() || is_in_the_way(observed, contents);
     if !is_wanted || !can_be_ended(observed, contents) {
         return None;

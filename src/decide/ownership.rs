@@ -39,7 +39,7 @@ pub(super) fn ownership(observed: &Observed) -> Ownership {
 }
 
 /// Whether the app is known to be the resource's.
-pub fn is_ours(observed: &Observed) -> bool {
+pub(crate) fn is_ours(observed: &Observed) -> bool {
     ownership(observed) == Ownership::Ours
 }
 
@@ -61,7 +61,7 @@ pub(super) fn is_intent(observed: &Observed) -> bool {
 }
 
 /// Whether status has a claim of this resource that the operator signed.
-pub fn holds_claim(observed: &Observed) -> bool {
+pub(crate) fn holds_claim(observed: &Observed) -> bool {
     observed.recorded_claim.is_some()
 }
 
@@ -73,7 +73,7 @@ pub(super) fn key_is_lost(observed: &Observed) -> bool {
 }
 
 /// The claim on an app that is ours, or about to be created, as the operator signs it now.
-pub fn signed_claim(observed: &Observed) -> Option<SignedClaim> {
+pub(crate) fn signed_claim(observed: &Observed) -> Option<SignedClaim> {
     let address = observed.address()?;
     let created = match ownership(observed) {
         Ownership::Ours => true,
@@ -112,7 +112,7 @@ pub(super) enum Possession {
 }
 
 /// Whether an app under the id is the one that this resource created.
-pub fn proof_of_creation(observed: &Observed) -> Possession {
+pub(super) fn proof_of_creation(observed: &Observed) -> Possession {
     let pending = observed.contents().pending.as_ref().map(|pending| pending.secret.clone());
     possession(observed, observed.provided_secret().cloned().or(pending))
 }

@@ -9,7 +9,7 @@ pub struct Plan(Vec<Planned>);
 
 /// One thing that would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Planned {
+pub(crate) enum Planned {
     /// Create the app.
     Create,
     /// Take the app over.
@@ -32,12 +32,12 @@ pub enum Planned {
 
 impl Plan {
     /// Whether nothing would be done.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// One more thing would be done. An app that would be created has everything else from then on.
-    pub fn add(&mut self, planned: Planned) {
+    pub(crate) fn add(&mut self, planned: Planned) {
         match planned {
             Planned::Create => self.0 = vec![Planned::Create],
             planned => self.0.push(planned),
@@ -45,7 +45,7 @@ impl Plan {
     }
 
     /// Whether what follows depends on an app that does not exist.
-    pub fn creates(&self) -> bool {
+    pub(crate) fn creates(&self) -> bool {
         self.0.contains(&Planned::Create)
     }
 

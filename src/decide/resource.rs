@@ -18,7 +18,7 @@ pub fn client_id(app: &OrgOAuthApp) -> ClientId {
 }
 
 /// Whether this is the client id that a resource begins with.
-pub fn begins_with_id(app: &OrgOAuthApp, id: &str) -> bool {
+pub(crate) fn begins_with_id(app: &OrgOAuthApp, id: &str) -> bool {
     match &app.spec.id {
         Some(chosen) => chosen == id,
         None => id.strip_prefix(DERIVED_ID).is_some_and(|uid| app.uid_any() == uid),
@@ -26,12 +26,12 @@ pub fn begins_with_id(app: &OrgOAuthApp, id: &str) -> bool {
 }
 
 /// The organization of a resource.
-pub fn org_id(app: &OrgOAuthApp) -> OrgId {
+pub(crate) fn org_id(app: &OrgOAuthApp) -> OrgId {
     OrgId(app.spec.org_id.clone())
 }
 
 /// Whether the spec says to write nothing to the API.
-pub fn is_observe_only(app: &OrgOAuthApp) -> bool {
+pub(crate) fn is_observe_only(app: &OrgOAuthApp) -> bool {
     app.spec.management_policy == ManagementPolicy::Observe
 }
 
@@ -46,7 +46,7 @@ pub(super) fn is_verifiable(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether the operator's finalizer is on the resource.
-pub fn has_finalizer(app: &OrgOAuthApp) -> bool {
+pub(crate) fn has_finalizer(app: &OrgOAuthApp) -> bool {
     app.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
@@ -56,13 +56,13 @@ pub(super) fn is_being_deleted(app: &OrgOAuthApp) -> bool {
 }
 
 /// A value of the request annotation that was not acted upon yet.
-pub fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
+pub(crate) fn reconcile_requested(app: &OrgOAuthApp) -> Option<&String> {
     let handled = app.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
     app.annotations().get(RECONCILE_REQUESTED).filter(|asked| handled != Some(asked))
 }
 
 /// A value of the annotation that requests the end of the overlap, if it was not acted upon yet.
-pub fn retire_requested(app: &OrgOAuthApp) -> Option<&String> {
+pub(super) fn retire_requested(app: &OrgOAuthApp) -> Option<&String> {
     let handled = app.status.as_ref().and_then(|status| status.last_handled_retire_at.as_ref());
     app.annotations().get(RETIRE_REQUESTED).filter(|asked| handled != Some(asked))
 }

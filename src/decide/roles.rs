@@ -25,7 +25,7 @@ pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
 }
 
 /// Whether roles that were read a while ago will do.
-pub fn may_be_old(observed: &Observed) -> bool {
+pub(crate) fn may_be_old(observed: &Observed) -> bool {
     let was_refused = matches!(observed.roles, RoleAssignment::AdditionRefused(_));
     is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() && !was_refused
 }

@@ -29,7 +29,7 @@ pub(super) fn previous_is_valid(observed: &Observed, contents: &SecretContents) 
 
 /// When the previous secret ends: as status reports since it was published, also where the Secret of the rotation was deleted,
 /// since the API accepts the secret all the same; else as that Secret says. A later end there than a rotation gives is an edit.
-pub fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+pub(crate) fn previous_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     if has_ended_early(observed, contents) {
         return None;
     }
@@ -85,7 +85,7 @@ pub(super) fn min_interval_end(observed: &Observed, contents: &SecretContents) -
 }
 
 /// When the secret is due to be rotated; the same for every process that asks.
-pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
+pub(crate) fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
     let interval = app.spec.rotation.as_ref()?.interval.as_ref()?.get();
     let part = SPREAD * fraction(&format!("{} {}", app.uid_any(), contents.revision));
     add(contents.rotated_at?, interval.mul_f64(1.0 - part))
@@ -93,7 +93,7 @@ pub fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Tim
 
 /// Why a rotation that is requested has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotationWaits {
+pub(crate) enum RotationWaits {
     /// Until the previous secret ends.
     ForPrevious,
     /// Until a minute has passed since the last rotation.
@@ -101,7 +101,7 @@ pub enum RotationWaits {
 }
 
 /// Whether a requested rotation has to wait, and why.
-pub fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
+pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
     let contents = observed.contents();
     if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, contents) {
         return None;

@@ -39,7 +39,7 @@ fn provided(observed: &Observed) -> Next {
 }
 
 /// The Secret, and the one under the name that an earlier spec gave it.
-pub fn read(observed: &Observed) -> Option<Step> {
+pub(super) fn read(observed: &Observed) -> Option<Step> {
     if observed.secret().is_none() {
         return Some(Step::ReadSecrets);
     }
@@ -66,7 +66,7 @@ fn old_secret_name(app: &OrgOAuthApp) -> Option<String> {
 }
 
 /// The Secret of the rotation is written only if its name is free or it is this resource's.
-pub fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
+pub(super) fn rotation_conflict(observed: &Observed) -> Result<(), Blocked> {
     match observed.rotation_secret() {
         Some(SecretState::Foreign { app: controller }) => {
             Err(rotation_secret_conflict(&observed.app, controller.as_deref()))

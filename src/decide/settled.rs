@@ -20,7 +20,7 @@ const CONDITIONS: [(ConditionType, ConditionStatus); 4] = [
 
 /// Whether status, spec, annotations and finalizer are as a settled reconcile leaves them. A claim that this resource did not
 /// get here, such as one from before a restore, is none.
-pub fn is_settled(app: &OrgOAuthApp, key: &ClaimKey) -> bool {
+pub(crate) fn is_settled(app: &OrgOAuthApp, key: &ClaimKey) -> bool {
     !is_being_deleted(app)
         && (has_finalizer(app) || is_observe_only(app))
         && is_synced(app)
@@ -43,7 +43,7 @@ fn is_rotation_requested(app: &OrgOAuthApp) -> bool {
 }
 
 /// When the Secret is to change next, as status reports.
-pub fn recorded_deadline(app: &OrgOAuthApp) -> Option<Timestamp> {
+pub(crate) fn recorded_deadline(app: &OrgOAuthApp) -> Option<Timestamp> {
     let rotation = app.status.as_ref()?.rotation.as_ref()?;
     [&rotation.next_at, &rotation.previous_expires_at].into_iter().flatten().map(|time| time.0).min()
 }

@@ -142,7 +142,7 @@ pub enum Call {
 
 /// What a step affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// It only reads, or ends the reconcile.
     Nothing,
     /// It ends the reconcile, and everything is as it should be.
@@ -155,7 +155,7 @@ pub enum Effect {
 
 impl Step {
     /// If it waits, then at the latest until that time, when another part has something to do.
-    pub fn no_later_than(self, time: Option<Timestamp>) -> Self {
+    pub(crate) fn no_later_than(self, time: Option<Timestamp>) -> Self {
         match (self, time) {
             (Self::Finish(Outcome::Waiting { reason, message, retry }), Some(time)) => {
                 Self::Finish(Outcome::Waiting { reason, message, retry: retry.no_later_than(time) })
@@ -165,7 +165,7 @@ impl Step {
     }
 
     /// What it affects.
-    pub fn effect(&self) -> Effect {
+    pub(crate) fn effect(&self) -> Effect {
         match self {
             Self::ReadSecrets
             | Self::ReadOldNameSecret(_)

@@ -60,7 +60,7 @@ pub(super) fn verify(observed: &Observed, secret: &ClientSecret) -> Step {
 
 /// The message of a refusal of the published secret that holds: it is confirmed, or status reports it and no token has been
 /// issued since. A first refusal does not count.
-pub fn standing_refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
+pub(crate) fn standing_refusal<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a str> {
     let current = published(observed, contents)?;
     match observed.validity(&current) {
         Validity::Refused(api_message) | Validity::NotKnown(api_message) => {
@@ -116,7 +116,7 @@ fn status_reports_unconfirmed_refusal(app: &OrgOAuthApp) -> bool {
 }
 
 /// Whether the published secret is verified, or no token request can verify it.
-pub fn is_verified(observed: &Observed) -> bool {
+pub(crate) fn is_verified(observed: &Observed) -> bool {
     let contents = observed.contents();
     let Some(current) = published(observed, contents) else { return true };
     match observed.validity(&current) {
@@ -129,7 +129,7 @@ pub fn is_verified(observed: &Observed) -> bool {
 }
 
 /// When the API last issued a token for the published secret, if it did since the Secret was changed.
-pub fn verified_at(observed: &Observed) -> Option<Timestamp> {
+pub(crate) fn verified_at(observed: &Observed) -> Option<Timestamp> {
     let contents = observed.contents();
     let current = published(observed, contents)?;
     match observed.validity(&current) {

@@ -21,36 +21,36 @@ use serde_json::{Map, Value};
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
     /// The operation of the request.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// The HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The `Retry-After` header.
-    pub retry_after: Option<String>,
+    pub(crate) retry_after: Option<String>,
     /// A likely cause of an error, in addition to the words of the API.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// The body.
-    pub body: Payload,
+    pub(crate) body: Payload,
     /// How much of an error may be shown.
-    pub disclosure: ErrorDisclosure,
+    pub(crate) disclosure: ErrorDisclosure,
     /// The secrets that an error could repeat.
-    pub known: KnownSecrets,
+    pub(crate) known: KnownSecrets,
 }
 
 impl Answer {
     /// One that a test needs: no secret is known, and an error may be shown.
     #[cfg(test)]
-    pub fn of(operation: Operation, status: u16, body: impl Into<Payload>) -> Self {
+    pub(crate) fn of(operation: Operation, status: u16, body: impl Into<Payload>) -> Self {
         let (disclosure, known) = (ErrorDisclosure::Any, KnownSecrets::default());
         Self { operation, status, retry_after: None, note: None, body: body.into(), disclosure, known }
     }
 
     /// Whether the body is a JSON object, as every documented answer with a body is.
-    pub fn is_json_object(&self) -> bool {
+    pub(crate) fn is_json_object(&self) -> bool {
         self.object(Skipped).is_ok()
     }
 
     /// Whether the body is HTML, as that of an error page of a proxy.
-    pub fn is_html(&self) -> bool {
+    pub(crate) fn is_html(&self) -> bool {
         self.body.trim_ascii_start().starts_with(b"<")
     }
 
@@ -59,12 +59,12 @@ impl Answer {
     }
 
     /// A success without what it should have.
-    pub fn malformed(&self, why: &str) -> Error {
+    pub(crate) fn malformed(&self, why: &str) -> Error {
         Error::Unavailable(format!("{}: {}: the answer cannot be used: {why}", self.operation, self.status))
     }
 
     /// The status, and the message of the API if there is one.
-    pub fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         match self.message() {
             Some(message) if message == NOT_SHOWN => format!("{}: {message}", self.status_line()),
             Some(message) => format!("{}: {message}", self.status),
@@ -73,7 +73,7 @@ impl Answer {
     }
 
     /// The message of the API, scrubbed and cut. [tcsp-authn]
-    pub fn message(&self) -> Option<String> {
+    pub(crate) fn message(&self) -> Option<String> {
         let body: Option<ErrorBody> = json::read(&self.body);
         let message = match (&body, self.disclosure) {
             (Some(body), disclosure) => body.message(disclosure),
@@ -86,7 +86,7 @@ impl Answer {
 
     /// Whether a token request was refused because its credentials are wrong. Any other refusal does not prove that: a policy, a
     /// grant type or a proxy may be the cause.
-    pub fn refuses_credentials(&self) -> bool {
+    pub(crate) fn refuses_credentials(&self) -> bool {
         let names_them = || json::read::<ErrorBody>(&self.body).is_some_and(|body| body.names_invalid_credentials());
         match self.status {
             401 => !self.is_html(),
@@ -96,14 +96,14 @@ impl Answer {
     }
 
     /// The status with its reason phrase, without the message of the API.
-    pub fn status_line(&self) -> String {
+    pub(crate) fn status_line(&self) -> String {
         let status = reqwest::StatusCode::from_u16(self.status).ok();
         let words = status.and_then(|status| status.canonical_reason()).map(|words| format!(" ({words})"));
         format!("{}{}", self.status, words.unwrap_or_default())
     }
 
     /// The error for an error status.
-    pub fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         let message = format!("{}: {}", self.operation, self.refusal());
         let message = self.note.iter().fold(message, |message, note| format!("{message}; {note}"));
         match self.status {
@@ -117,7 +117,7 @@ impl Answer {
     }
 
     /// The credentials that a create issues. [cpn-create, csp-create, csp-secret-put]
-    pub fn credentials(&self, id: &ClientId, public: bool) -> Result<ClientCredentials, Error> {
+    pub(crate) fn credentials(&self, id: &ClientId, public: bool) -> Result<ClientCredentials, Error> {
         let body = self.object(CredentialsBody::default())?;
         if body.client_id.as_ref() != Some(&id.0) {
             return Err(self.malformed("its clientId is not the app's"));
@@ -137,7 +137,7 @@ impl Answer {
     }
 
     /// The app that the answer shows. [cpn-resp, csp-resp]
-    pub fn app(&self, flavor: &dyn ApiFlavor, id: &ClientId) -> Result<RemoteApp, Error> {
+    pub(crate) fn app(&self, flavor: &dyn ApiFlavor, id: &ClientId) -> Result<RemoteApp, Error> {
         let text = documented(&self.body, &flavor.shown_fields());
         let app = text.and_then(|text| listed(flavor, id.clone(), &text));
         let app = app.ok_or_else(|| self.malformed("it is not a JSON object, or too large"))?;
@@ -150,19 +150,19 @@ impl Answer {
 
     /// Whether a deletion that was accepted names the app as failed; the form of its entries is not documented.
     /// [csp-delete]
-    pub fn deletion(&self, id: &ClientId) -> Result<Deletion, Error> {
+    pub(crate) fn deletion(&self, id: &ClientId) -> Result<Deletion, Error> {
         let failure = self.failure("failed", |failure| failure.id() == Some(&id.0))?;
         Ok(if failure.is_some() { Deletion::Failed } else { Deletion::Accepted })
     }
 
     /// The app after an update, where the answer shows it. [cpn-patch] (undocumented for Cloud Services)
-    pub fn updated(&self, flavor: &dyn ApiFlavor, id: &ClientId) -> Option<RemoteApp> {
+    pub(crate) fn updated(&self, flavor: &dyn ApiFlavor, id: &ClientId) -> Option<RemoteApp> {
         let shows_it = |app: &RemoteApp| app.fields.get("id").and_then(Value::as_str) == Some(&id.0);
         self.app(flavor, id).ok().filter(|app| shows_it(app) && app.fields.contains_key("displayName"))
     }
 
     /// Whether an app was added to its organization, which a success can deny. [cpn-clients-post, csp-clients]
-    pub fn added(&self, id: &ClientId) -> Result<(), Error> {
+    pub(crate) fn added(&self, id: &ClientId) -> Result<(), Error> {
         let failure = self.failure("failures", |failure| failure.id().is_none_or(|failed| failed == id.0))?;
         failure.map_or(Ok(()), |failure| {
             let message = failure.message().map(|message| scrub(message, &self.known, &[]));
@@ -179,12 +179,12 @@ impl Answer {
     }
 
     /// The roles of the one app that it shows. [cpn-clients-get]
-    pub fn roles(&self) -> Result<HeldRoles, Error> {
+    pub(crate) fn roles(&self) -> Result<HeldRoles, Error> {
         self.object(HeldRoles::default())
     }
 
     /// Whether it is a success that shows the roles of an app in the form of the list. (undocumented)
-    pub fn shows_roles(&self) -> bool {
+    pub(crate) fn shows_roles(&self) -> bool {
         let roles = documented(&self.body, &["organizationRoles", "serviceRoles"]);
         (200..300).contains(&self.status) && roles.is_some_and(|roles| &*roles != "{}")
     }
@@ -205,12 +205,12 @@ pub(super) fn listed(flavor: &dyn ApiFlavor, id: ClientId, text: &str) -> Option
 
 impl RemoteApp {
     /// When it was last used, where the API says. [tcsp-resp]
-    pub fn last_used_at(&self) -> Option<Timestamp> {
+    pub(crate) fn last_used_at(&self) -> Option<Timestamp> {
         time(self.fields.get("lastUsedAt"))
     }
 
     /// The age of its secret in a unit that is not documented, where the API says. [tcsp-resp]
-    pub fn secret_age(&self) -> Option<i64> {
+    pub(crate) fn secret_age(&self) -> Option<i64> {
         self.fields.get("secretAge")?.as_i64()
     }
 }

@@ -3,7 +3,8 @@
 
 mod comparison;
 
-pub use comparison::{changes, differences};
+pub(crate) use comparison::changes;
+pub use comparison::differences;
 
 use super::flavor::{ApiFlavor, GrantTypes, Memberships, flavor};
 use crate::crd::{Api, GrantType, OrgOAuthApp, OrgOAuthAppSpec};
@@ -12,7 +13,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 /// Fields of an app under the names of the CRD, without `id` and `secret`.
-pub type Values = Map<String, Value>;
+pub(crate) type Values = Map<String, Value>;
 
 /// Makes the one list of the fields of an app, and takes a spec apart without `..`: a field of the spec that is neither sent nor
 /// listed as the operator's own does not compile.
@@ -134,14 +135,14 @@ impl Fields {
     }
 
     /// The fields that a create leaves to an update.
-    pub fn left_by_create(&self) -> Vec<String> {
+    pub(crate) fn left_by_create(&self) -> Vec<String> {
         let names = flavor(self.api).update_only_fields().iter();
         names.filter(|name| self.values.contains_key(**name)).map(ToString::to_string).collect()
     }
 
     /// The fields of an update: what changed, and what the API requires with it. A required field that the spec omits keeps the value that
     /// the API shows. [csp-upd-struct]
-    pub fn for_update(&self, app: &OrgOAuthApp, changed: &[String], shown: Option<&Values>) -> Values {
+    pub(crate) fn for_update(&self, app: &OrgOAuthApp, changed: &[String], shown: Option<&Values>) -> Values {
         let mut fields = self.values.clone();
         fields.retain(|name, _| changed.contains(name));
         let defaults = defaults(app);
@@ -155,12 +156,12 @@ impl Fields {
     }
 
     /// Whether an update repeats what the API shows, which must be read before.
-    pub fn update_repeats_shown(&self) -> bool {
+    pub(crate) fn update_repeats_shown(&self) -> bool {
         flavor(self.api).required_in_update().iter().any(|name| !self.values.contains_key(*name))
     }
 
     /// The changed fields that an update cannot carry.
-    pub fn immutable(&self, changed: &[String]) -> Vec<String> {
+    pub(crate) fn immutable(&self, changed: &[String]) -> Vec<String> {
         let immutable = flavor(self.api).immutable_fields();
         changed.iter().filter(|name| immutable.contains(&name.as_str())).cloned().collect()
     }

@@ -36,11 +36,11 @@ pub enum TokenScope {
 /// The result of a token request.
 pub struct TokenResponse {
     /// The access token.
-    pub token: SecretString,
+    pub(crate) token: SecretString,
     /// How long it is valid.
-    pub lifetime: Duration,
+    pub(crate) lifetime: Duration,
     /// The claims of the token.
-    pub claims: TokenClaims,
+    pub(crate) claims: TokenClaims,
 }
 
 /// How an API issues access tokens and accepts them.

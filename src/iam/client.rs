@@ -2,13 +2,13 @@
 
 pub(super) mod batch;
 mod ca;
-pub mod endpoint;
-pub mod list_cache;
-pub mod listing;
-pub mod rate_limiter;
-pub mod read_cache;
-pub mod retry_after;
-pub mod scrub;
-pub mod session;
-pub mod token_cache;
-pub mod transport;
+pub(super) mod endpoint;
+pub(super) mod list_cache;
+pub(super) mod listing;
+pub(super) mod rate_limiter;
+pub(super) mod read_cache;
+pub(super) mod retry_after;
+pub(super) mod scrub;
+pub(super) mod session;
+pub(super) mod token_cache;
+pub(super) mod transport;

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub const ALL: [&dyn ApiFlavor; 3] = [&CloudServices, &CloudPartnerNavigator, &IdentityBroker];
 
 /// The flavor of an API.
-pub fn flavor(api: Api) -> &'static dyn ApiFlavor {
+pub(crate) fn flavor(api: Api) -> &'static dyn ApiFlavor {
     match api {
         Api::CloudServices => &CloudServices,
         Api::CloudPartnerNavigator => &CloudPartnerNavigator,
@@ -31,7 +31,7 @@ pub fn flavor(api: Api) -> &'static dyn ApiFlavor {
 /// The names that a page of a list gives to its parts.
 pub struct PageFormat {
     /// The array of entries.
-    pub entries: &'static str,
+    pub(crate) entries: &'static str,
     /// How many entries the whole list has.
     pub total: &'static str,
     /// A link to the next page, where there is one.

@@ -10,7 +10,7 @@ use super::client::listing::{Listing, MEMBER_FIELDS};
 use super::client::rate_limiter::OrgLimiter;
 use super::client::read_cache::ReadCache;
 use super::client::session::Session;
-pub use super::client::transport::SettingsError;
+pub(crate) use super::client::transport::SettingsError;
 use super::flavor::{ApiFlavor, ListMembers, Memberships};
 use super::request::{Page, Request};
 use super::{

@@ -7,14 +7,14 @@ macro_rules! operations {
     ($($(#[$doc:meta])+ $variant:ident: $label:literal, $words:literal;)+) => {
         /// An operation of an API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Operation { $($(#[$doc])+ $variant,)+ }
+        pub enum Operation { $($(#[$doc])* $variant,)+ }
 
         impl Operation {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
 
             /// The label in metrics, traces and fields of the log.
-            pub fn label(self) -> &'static str {
+            pub(crate) fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
             }
         }
@@ -56,7 +56,7 @@ operations! {
 
 impl Operation {
     /// Whether its answer is a page of a list.
-    pub fn is_list(self) -> bool {
+    pub(crate) fn is_list(self) -> bool {
         match self {
             Self::ListApps | Self::ListClients => true,
             Self::GetAccessToken
@@ -73,7 +73,7 @@ impl Operation {
     }
 
     /// Whether it reads or gives roles, for which it is not documented which role the session needs.
-    pub fn is_about_roles(self) -> bool {
+    pub(crate) fn is_about_roles(self) -> bool {
         match self {
             Self::AddAppToOrganization | Self::ReadClient | Self::ListClients | Self::ChangeRoles => true,
             Self::GetAccessToken

@@ -14,26 +14,25 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Request {
     /// The operation, for messages and metrics.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// The HTTP method.
-    pub method: Method,
+    pub(crate) method: Method,
     /// The path below the endpoint, segment by segment and not yet escaped.
-    pub path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// The query: names and values, not yet escaped.
-    pub query: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Body,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Body,
     /// The media type of the body and of the answer, where it is not `application/json`.
-    pub media_type: Option<&'static str>,
+    pub(crate) media_type: Option<&'static str>,
     /// How much of an error may be repeated.
-    pub disclosure: ErrorDisclosure,
+    pub(crate) disclosure: ErrorDisclosure,
     /// The client secret in the body, which no message may repeat.
-    pub secret: Option<ClientSecret>,
+    pub(crate) secret: Option<ClientSecret>,
 }
 
 /// The body of a request.
 #[derive(Clone)]
-pub enum Body {
+pub(crate) enum Body {
     /// No body.
     None,
     /// `application/json`.
@@ -49,7 +48,7 @@ pub enum Body {
 
 /// How much of an error may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorDisclosure {
+pub(crate) enum ErrorDisclosure {
     /// Every text about the error.
     Any,
     /// Nothing but `message`: the answer could hold a new secret, which cannot be scrubbed.
@@ -58,7 +57,7 @@ pub enum ErrorDisclosure {
 
 impl Request {
     /// Without query and body.
-    pub fn new(operation: Operation, method: Method, path: &[&str]) -> Self {
+    pub(crate) fn new(operation: Operation, method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         Self {
             operation,
@@ -73,7 +72,7 @@ impl Request {
     }
 
     /// With a body.
-    pub fn body(self, body: Body) -> Self {
+    pub(crate) fn body(self, body: Body) -> Self {
         Self { body, ..self }
     }
 
@@ -83,7 +82,7 @@ impl Request {
     }
 
     /// With the `context` query parameter when there is one. [cpn-create]
-    pub fn context(self, context: Option<Context>) -> Self {
+    pub(crate) fn context(self, context: Option<Context>) -> Self {
         let query = context.map(|context| match context {
             Context::Operator => ("context", "OPERATOR".to_owned()),
             Context::Provider => ("context", "PROVIDER".to_owned()),
@@ -93,14 +92,14 @@ impl Request {
     }
 
     /// One page of a list. [csp-list]
-    pub fn page(self, page: &Page) -> Self {
+    pub(crate) fn page(self, page: &Page) -> Self {
         let start = page.start.clone().map(|start| ("pageStart", start));
         let limit = page.limit.clone().map(|limit| ("pageLimit", limit));
         Self { query: start.into_iter().chain(limit).collect(), ..self }
     }
 
     /// Tells it from other requests, for as long as the process runs.
-    pub fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut hash = DefaultHasher::new();
         (&self.operation, &self.path).hash(&mut hash);
         if let Body::Json(body) = &self.body {
@@ -110,12 +109,12 @@ impl Request {
     }
 
     /// The answer holds a secret.
-    pub fn response_is_secret(self) -> Self {
+    pub(crate) fn response_is_secret(self) -> Self {
         Self { disclosure: ErrorDisclosure::MessageOnly, ..self }
     }
 
     /// The body holds this secret.
-    pub fn with_secret(self, secret: Option<&ClientSecret>) -> Self {
+    pub(crate) fn with_secret(self, secret: Option<&ClientSecret>) -> Self {
         Self { secret: secret.cloned(), ..self.response_is_secret() }
     }
 }
@@ -129,14 +128,14 @@ pub(super) fn url(endpoint: &str, path: &[&str]) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Page {
     /// Where it starts; the API chooses when absent, since its documentation counts from 0 in one place and from 1 in another.
-    pub start: Option<String>,
+    pub(crate) start: Option<String>,
     /// How long it is at most.
-    pub limit: Option<String>,
+    pub(crate) limit: Option<String>,
 }
 
 impl Page {
     /// The page of a link, of which only the query is used.
-    pub fn from_link(link: &str) -> Self {
+    pub(crate) fn from_link(link: &str) -> Self {
         let query = link.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let value = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());

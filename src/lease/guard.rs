@@ -18,7 +18,7 @@ pub enum LeadershipGuard {
 
 impl LeadershipGuard {
     /// Whether this process may act now.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         match self {
             Self::Open => true,
             Self::UntilDeadline(deadline) => Instant::now() < *deadline.borrow(),

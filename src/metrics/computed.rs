@@ -22,8 +22,8 @@ use std::sync::{Arc, OnceLock};
 
 /// The resources as the watches keep them.
 pub(super) struct Stores {
-    pub apps: Vec<Store<CachedApp>>,
-    pub connections: Store<IamConnection>,
+    pub(crate) apps: Vec<Store<CachedApp>>,
+    pub(crate) connections: Store<IamConnection>,
 }
 
 /// Computes the metrics of resources, once there are watches.
@@ -59,11 +59,11 @@ impl Collector for WatchedResources {
 /// The gauges of one scrape.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ComputedGauges {
-    pub apps: Family<AppLabels, Gauge>,
-    pub oldest_secret_age: Family<ConnectionLabels, Gauge>,
-    pub rotations_overdue: Family<ConnectionLabels, Gauge>,
-    pub stale_consumers: Family<ConnectionLabels, Gauge>,
-    pub connection_ready: Family<ConnectionLabels, Gauge>,
+    pub(crate) apps: Family<AppLabels, Gauge>,
+    pub(crate) oldest_secret_age: Family<ConnectionLabels, Gauge>,
+    pub(crate) rotations_overdue: Family<ConnectionLabels, Gauge>,
+    pub(crate) stale_consumers: Family<ConnectionLabels, Gauge>,
+    pub(crate) connection_ready: Family<ConnectionLabels, Gauge>,
 }
 
 impl ComputedGauges {

@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Family {
     /// Where its values come from.
-    pub source: Source,
+    pub(crate) source: Source,
     /// Its name, as a query writes it.
     pub name: &'static str,
     /// Its type.
@@ -41,7 +41,7 @@ pub enum Kind {
 
 /// Where the values of a metric come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// They are recorded as things happen.
     Recorded(Recorded),
     /// They are computed from the watched resources at each scrape.
@@ -50,7 +50,7 @@ pub enum Source {
 
 /// The metrics that are recorded as things happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recorded {
+pub(crate) enum Recorded {
     /// Reconciliations.
     Reconciles,
     /// How long they take.
@@ -83,7 +83,7 @@ pub enum Recorded {
 
 /// The metrics that are computed from the watched resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Computed {
+pub(crate) enum Computed {
     /// Apps by readiness.
     Apps,
     /// Age of the oldest secret that is rotated.

@@ -9,14 +9,15 @@ macro_rules! values {
     ($(#[$doc:meta])+ $name:ident { $($(#[$variant_doc:meta])+ $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])+ $variant,)+ }
+        pub(crate) enum $name { $($(#[$variant_doc])+ $variant,)+ }
 
         impl $name {
             /// All values, as the metrics show them.
-            pub const VALUES: &[&str] = &[$($value),+];
+            #[allow(dead_code, reason = "of some enums only tests need all values")]
+            pub(crate) const VALUES: &[&str] = &[$($value),+];
 
             /// The value.
-            pub fn as_str(self) -> &'static str {
+            pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $value,)+ }
             }
         }
@@ -127,7 +128,7 @@ values! {
 
 /// The result of a call to the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallResult {
+pub(crate) enum CallResult {
     /// A response with this HTTP status.
     Status(u16),
     /// No complete response in time.
@@ -138,7 +139,7 @@ pub enum CallResult {
 
 impl CallResult {
     /// The status, or a word for there being none.
-    pub fn status(self) -> String {
+    pub(crate) fn status(self) -> String {
         match self {
             Self::Status(status) => status.to_string(),
             Self::Timeout => "timeout".into(),
@@ -150,52 +151,52 @@ impl CallResult {
 /// A reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReconcileLabels {
-    pub outcome: &'static str,
-    pub reason: &'static str,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// A call to the API and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CallLabels {
-    pub operation: &'static str,
-    pub status: String,
+    pub(crate) operation: &'static str,
+    pub(crate) status: String,
 }
 
 /// A kind of call to the API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OperationLabels {
-    pub operation: &'static str,
+    pub(crate) operation: &'static str,
 }
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ConnectionLabels {
-    pub connection: String,
+    pub(crate) connection: String,
 }
 
 /// A request for an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RefreshLabels {
-    pub connection: String,
-    pub result: &'static str,
+    pub(crate) connection: String,
+    pub(crate) result: &'static str,
 }
 
 /// The apps of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct AppLabels {
-    pub connection: String,
-    pub ready: &'static str,
+    pub(crate) connection: String,
+    pub(crate) ready: &'static str,
 }
 
 /// A write to Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct WriteLabels {
-    pub resource: &'static str,
-    pub result: &'static str,
+    pub(crate) resource: &'static str,
+    pub(crate) result: &'static str,
 }
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct WatchLabels {
-    pub resource: &'static str,
+    pub(crate) resource: &'static str,
 }

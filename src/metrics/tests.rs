@@ -1,3 +1,5 @@
+use super::families::Computed;
+use super::labels::Readiness;
 use super::*;
 use crate::iam::Operation;
 use kube::runtime::reflector::store;

@@ -41,7 +41,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 
     /// Whether a grant of its connection covers the resource. One that none covers must cause no call, and one whose
     /// namespace is not known yet causes none either.
-    pub async fn is_granted(&self, app: &OrgOAuthApp) -> bool {
+    pub(crate) async fn is_granted(&self, app: &OrgOAuthApp) -> bool {
         let Some(connection) = self.connections.find(&app.spec.connection_ref.name) else { return false };
         let Ok(identity) = Identity::of(app) else { return false };
         let decision = self.judge(app, &identity, &connection, &[]).await;

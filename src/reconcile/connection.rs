@@ -16,7 +16,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     ///
     /// # Errors
     /// When Kubernetes does not take the status.
-    pub async fn reconcile_connection(
+    pub(crate) async fn reconcile_connection(
         &self,
         connection: &IamConnection,
         org: Option<&OrgId>,

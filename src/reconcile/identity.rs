@@ -7,9 +7,9 @@ use crate::crd::OrgOAuthApp;
 /// Namespace, name and uid of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
 }
 
 impl Identity {

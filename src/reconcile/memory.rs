@@ -22,7 +22,7 @@ struct Entry {
 /// What a reconcile began with.
 pub(super) struct Recalled {
     /// What was remembered.
-    pub remembered: Remembered,
+    pub(crate) remembered: Remembered,
     since: Instant,
 }
 

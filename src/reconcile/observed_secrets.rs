@@ -18,7 +18,7 @@ const REMOVALS: usize = 256;
 
 /// By `namespace/name`. An entry is made by a reconcile whose Secret is there, never by what a label says, and goes with the
 /// Secret.
-pub struct ObservedSecrets {
+pub(crate) struct ObservedSecrets {
     wake: Box<dyn Fn(ObjectRef<CachedApp>) + Send + Sync>,
     entries: Mutex<HashMap<String, Entry>>,
     /// The uids of the Secrets that this process removed last, whose deletion the watch has not reported yet.
@@ -48,16 +48,16 @@ enum WatchEvent {
 
 /// Uids of Secrets that reconciles know.
 #[derive(Debug, Default)]
-pub struct Uids(HashSet<u64>);
+pub(crate) struct Uids(HashSet<u64>);
 
 impl ObservedSecrets {
     /// With what wakes a resource.
-    pub fn new(wake: impl Fn(ObjectRef<CachedApp>) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(wake: impl Fn(ObjectRef<CachedApp>) + Send + Sync + 'static) -> Self {
         Self { wake: Box::new(wake), entries: Mutex::default(), removed: Mutex::default() }
     }
 
     /// A reconcile read the Secret of that name.
-    pub fn read(&self, app: &OrgOAuthApp, name: &str, secret: &SecretState) {
+    pub(crate) fn read(&self, app: &OrgOAuthApp, name: &str, secret: &SecretState) {
         let (key, mut entries) = (key(app.namespace().as_deref(), name), self.entries());
         match secret {
             SecretState::Owned(_) => entries.entry(key).or_insert_with(|| Entry::new(app)).saw(app, secret),
@@ -78,28 +78,28 @@ impl ObservedSecrets {
     }
 
     /// The watch reports that a Secret was added or changed.
-    pub fn changed(&self, secret: &ObjectMeta) {
+    pub(crate) fn changed(&self, secret: &ObjectMeta) {
         self.on_event(&key_of(secret), WatchEvent::Version(fingerprint(&secret.resource_version)));
     }
 
     /// The watch reports that a Secret is gone, or no longer labeled.
-    pub fn gone(&self, secret: &ObjectMeta) {
+    pub(crate) fn gone(&self, secret: &ObjectMeta) {
         self.on_event(&key_of(secret), WatchEvent::Gone(fingerprint(&secret.uid)));
     }
 
     /// Whether a reconcile of this process has observed the Secret, or writes it.
-    pub fn is_known(&self, secret: &ObjectMeta) -> bool {
+    pub(crate) fn is_known(&self, secret: &ObjectMeta) -> bool {
         self.entries().contains_key(&key_of(secret))
     }
 
     /// Whether this process removed the Secret a short while ago.
-    pub fn was_removed(&self, secret: &ObjectMeta) -> bool {
+    pub(crate) fn was_removed(&self, secret: &ObjectMeta) -> bool {
         self.removed().contains(&fingerprint(&secret.uid))
     }
 
     /// Wakes the resource that a Secret says it belongs to, if there is one of that name in its namespace. What settled before
     /// this process began has not been reconciled yet.
-    pub fn wake_owner(&self, secret: &ObjectMeta) {
+    pub(crate) fn wake_owner(&self, secret: &ObjectMeta) {
         let owner = controller(secret).map(|owner| owner.name.as_str());
         let named = secret.name.as_deref().unwrap_or_default();
         let name = owner.unwrap_or(named.strip_suffix(ROTATION_SUFFIX).unwrap_or(named));
@@ -107,13 +107,13 @@ impl ObservedSecrets {
     }
 
     /// The Secrets of this namespace, or all, that reconciles know.
-    pub fn uids(&self, namespace: Option<&str>) -> Uids {
+    pub(crate) fn uids(&self, namespace: Option<&str>) -> Uids {
         let entries = self.entries();
         Uids(entries.iter().filter(|(key, _)| is_in(key, namespace)).filter_map(|(_, entry)| entry.uid).collect())
     }
 
     /// No list of the watch contains these Secrets, so they are gone.
-    pub fn mark_missing(&self, Uids(missing): &Uids) {
+    pub(crate) fn mark_missing(&self, Uids(missing): &Uids) {
         let is_missing = |entry: &Entry| entry.uid.filter(|uid| missing.contains(uid));
         let found = |(key, entry): (&String, &Entry)| Some((key.clone(), is_missing(entry)?));
         let gone: Vec<_> = self.entries().iter().filter_map(found).collect();
@@ -121,7 +121,7 @@ impl ObservedSecrets {
     }
 
     /// Nothing of this namespace, or of all, is watched.
-    pub fn forget(&self, namespace: Option<&str>) {
+    pub(crate) fn forget(&self, namespace: Option<&str>) {
         self.entries().retain(|key, entry| !is_in(key, namespace) || entry.writes > 0);
     }
 
@@ -182,7 +182,7 @@ impl Entry {
 
 impl Uids {
     /// A list of the watch contains this Secret.
-    pub fn remove(&mut self, secret: &ObjectMeta) {
+    pub(crate) fn remove(&mut self, secret: &ObjectMeta) {
         self.0.remove(&fingerprint(&secret.uid));
     }
 }

@@ -52,7 +52,7 @@ impl SecretWrites {
     }
 
     /// Whether writing this Secret for this generation of the spec changed nothing before.
-    pub fn is_overridden(&self, uid: &str, generation: Option<i64>, secret: &OwnedSecret) -> bool {
+    pub(super) fn is_overridden(&self, uid: &str, generation: Option<i64>, secret: &OwnedSecret) -> bool {
         let mut state = self.state();
         let Some(overridden) = state.overridden.get_mut(uid) else { return false };
         overridden.used = Instant::now();
@@ -60,7 +60,7 @@ impl SecretWrites {
     }
 
     /// Records that a write of this Secret changed nothing.
-    pub fn overridden(&self, uid: &str, generation: Option<i64>, secret: &OwnedSecret) {
+    pub(super) fn overridden(&self, uid: &str, generation: Option<i64>, secret: &OwnedSecret) {
         let overridden = Overridden { version: secret.version(), generation, used: Instant::now() };
         self.state().overridden.insert(uid.to_owned(), overridden, |_, other| other.used.elapsed() < KEPT_FOR);
     }

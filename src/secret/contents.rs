@@ -43,7 +43,7 @@ const MOST_ANNOTATIONS: usize = 256 << 10;
 
 /// How a pending secret becomes valid in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotationMode {
+pub(crate) enum RotationMode {
     /// Beside the current one, which stays valid for a while. Stored as "rotate".
     Overlap,
     /// Instead of the current one, which no consumer has or should have.
@@ -58,24 +58,24 @@ pub enum RotationMode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingSecret {
     /// Its value.
-    pub secret: ClientSecret,
+    pub(crate) secret: ClientSecret,
     /// How it becomes valid.
-    pub mode: RotationMode,
+    pub(crate) mode: RotationMode,
     /// The revision that was published when it was staged. Once another one is published, the pending secret is obsolete.
-    pub base_revision: i64,
+    pub(crate) base_revision: i64,
     /// When it was staged or, unless the API is known to have accepted it, last sent.
-    pub last_sent_or_staged_at: Timestamp,
+    pub(crate) last_sent_or_staged_at: Timestamp,
     /// When the API accepted it, if that is known.
-    pub accepted_at: Option<Timestamp>,
+    pub(crate) accepted_at: Option<Timestamp>,
 }
 
 /// The secret before the current one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreviousSecret {
     /// Its value; none for the secret of an adopted app, or of one whose Secret was edited.
-    pub secret: Option<ClientSecret>,
+    pub(crate) secret: Option<ClientSecret>,
     /// When the API stops to accept it.
-    pub expires_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// What both Secrets hold. A write of the one that consumers use ignores `pending` and `previous`; a write of the one of the
@@ -136,17 +136,17 @@ impl SecretContents {
     }
 
     /// Whether the Secret of the rotation holds nothing, and is not there.
-    pub fn rotation_is_empty(&self) -> bool {
+    pub(crate) fn rotation_is_empty(&self) -> bool {
         self.pending.is_none() && self.previous.is_none()
     }
 
     /// Whether the value that consumers use is not the one that was published.
-    pub fn is_edited(&self, app: &OrgOAuthApp) -> bool {
+    pub(crate) fn is_edited(&self, app: &OrgOAuthApp) -> bool {
         self.current.as_ref().is_some_and(|current| self.checksum.as_ref() != Some(&checksum(app, current)))
     }
 
     /// Whether this is the secret that was published last, whatever consumers find now.
-    pub fn was_published(&self, app: &OrgOAuthApp, secret: &ClientSecret) -> bool {
+    pub(crate) fn was_published(&self, app: &OrgOAuthApp, secret: &ClientSecret) -> bool {
         self.checksum.as_ref() == Some(&checksum(app, secret))
     }
 
@@ -168,17 +168,17 @@ impl SecretContents {
     }
 
     /// How the pending secret becomes valid.
-    pub fn pending_mode(&self) -> Option<RotationMode> {
+    pub(crate) fn pending_mode(&self) -> Option<RotationMode> {
         self.pending.as_ref().map(|pending| pending.mode)
     }
 
     /// A client secret that is as long as any can be, also where a template encodes it.
-    pub fn longest_secret() -> ClientSecret {
+    pub(crate) fn longest_secret() -> ClientSecret {
         ClientSecret::new("\"".repeat(secret_value::CREDENTIAL))
     }
 
     /// Why Kubernetes would not store a Secret that holds this, as one sentence.
-    pub fn size_problem(&self, app: &OrgOAuthApp) -> Option<String> {
+    pub(crate) fn size_problem(&self, app: &OrgOAuthApp) -> Option<String> {
         let secret = self.render(app, Secret::default());
         let data: usize = secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum();
         let annotations: usize = secret.annotations().iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -280,7 +280,7 @@ fn data(values: impl IntoIterator<Item = (String, Option<String>)>) -> BTreeMap<
 }
 
 /// Selects the Secrets that the operator wrote for a resource, and whatever else bears their labels.
-pub fn label_selector() -> String {
+pub(crate) fn label_selector() -> String {
     format!("{MANAGED_BY_LABEL}={FIELD_MANAGER},{OWNER_LABEL}")
 }
 

@@ -12,7 +12,7 @@ const LETTERS: usize = 40;
 ///
 /// # Errors
 /// When the source of randomness fails.
-pub fn client_secret<E>(mut random: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<ClientSecret, E> {
+pub(crate) fn client_secret<E>(mut random: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<ClientSecret, E> {
     let mut text = String::with_capacity(LETTERS + 4);
     let mut byte = [0u8];
     while text.len() < LETTERS {

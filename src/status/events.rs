@@ -10,7 +10,7 @@ use crate::reason::{Kind, Reason};
 const REPORTED: [ConditionType; 3] = [ConditionType::Synced, ConditionType::Reconciling, ConditionType::Ready];
 
 /// The Events about what `new` reports and `old` did not.
-pub fn events(old: Option<&OrgOAuthAppStatus>, new: &OrgOAuthAppStatus) -> Vec<AppEvent> {
+pub(crate) fn events(old: Option<&OrgOAuthAppStatus>, new: &OrgOAuthAppStatus) -> Vec<AppEvent> {
     let mut reported: Vec<Reason> = old.map_or_else(Vec::new, |old| reports(old).map(|(reason, _)| reason).collect());
     let mut events: Vec<AppEvent> = consumers_stale(old, new).into_iter().collect();
     for (reason, condition) in reports(new) {

@@ -64,7 +64,7 @@ pub(super) enum Function {
 
 /// A position in a template: line and column count from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(super) struct Position {
     line: usize,
     column: usize,
 }
@@ -72,7 +72,7 @@ pub struct Position {
 /// Why a text is no template: the position, the cause, and what is valid there.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{position}: {cause}")]
-pub struct SyntaxError {
+pub(crate) struct SyntaxError {
     position: Position,
     cause: Cause,
 }
@@ -97,7 +97,7 @@ enum Cause {
 
 impl<'a> Template<'a> {
     /// Reads a template in one pass.
-    pub fn parse(source: &'a str) -> Result<Self, SyntaxError> {
+    pub(crate) fn parse(source: &'a str) -> Result<Self, SyntaxError> {
         Ok(Self { source, parts: parts(source)? })
     }
 

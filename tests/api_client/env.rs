@@ -18,14 +18,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub const CSP: Flavor = Flavor::Csp;
-pub const CPN: Flavor = Flavor::Cpn;
-pub const BROKER: Flavor = Flavor::Broker;
-pub const BOTH: [Flavor; 2] = [CSP, CPN];
-pub const ALL: [Flavor; 3] = [CSP, CPN, BROKER];
-pub const API_TOKEN: &str = "Hidden-Api-Token-4711";
-pub const OWN_SECRET: &str = "Hidden-Own-Secr3t";
-pub const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
+pub(crate) const CSP: Flavor = Flavor::Csp;
+pub(crate) const CPN: Flavor = Flavor::Cpn;
+pub(crate) const BROKER: Flavor = Flavor::Broker;
+pub(crate) const BOTH: [Flavor; 2] = [CSP, CPN];
+pub(crate) const ALL: [Flavor; 3] = [CSP, CPN, BROKER];
+pub(crate) const API_TOKEN: &str = "Hidden-Api-Token-4711";
+pub(crate) const OWN_SECRET: &str = "Hidden-Own-Secr3t";
+pub(crate) const CLIENT_SECRET: &str = "Hidden-Oper@t0r-4711";
 
 /// Where the credentials of a client are stored.
 pub(crate) type StoredCredentials = Arc<Mutex<Result<ConnectionCredentials, String>>>;
@@ -137,7 +137,7 @@ pub(crate) fn least(flavor: Flavor) -> Map<String, Value> {
     }
 }
 
-pub fn app(flavor: Flavor, name: &str) -> NewApp {
+pub(crate) fn app(flavor: Flavor, name: &str) -> NewApp {
     // The broker would generate one; the operator never lets it.
     let secret = (flavor == BROKER).then(|| ClientSecret::new(OWN_SECRET.into()));
     NewApp { id: id(name), context: None, fields: least(flavor), secret }

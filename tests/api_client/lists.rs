@@ -71,7 +71,14 @@ async fn a_list_ends_in_every_way() {
 async fn an_empty_list_is_one_call() {
     for last_page in [LastPage::NoLink, LastPage::Empty, LastPage::Growing] {
         let env = TestEnv::new().await;
-        env.control.set(|s| (s.cpn_offers.list, s.last_page, s.shows_total) = (true, last_page, false)).await.unwrap();
+        env.control
+            .set(|s| {
+                s.cpn_offers.list = true;
+                s.last_page = last_page;
+                s.shows_total = false;
+            })
+            .await
+            .unwrap();
         for flavor in ALL {
             let found = env.iam(flavor).find(&org(), &id("absent-app"), MINUTE).await;
             assert_eq!(found, Ok(Lookup::NotListed), "{flavor:?} {last_page:?}");

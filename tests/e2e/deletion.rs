@@ -97,7 +97,13 @@ async fn while_the_api_is_down_deletion_waits_and_then_ends() {
 async fn asynchronous_deletion_is_awaited() {
     for (name, flavor) in DELETING {
         let (env, id) = provisioned(&format!("delete-slow-{name}"), flavor, json!({})).await;
-        env.control.set(|s| (s.deletion_runs_ms, s.deleting_visible) = (3000, true)).await.unwrap();
+        env.control
+            .set(|s| {
+                s.deletion_runs_ms = 3000;
+                s.deleting_visible = true;
+            })
+            .await
+            .unwrap();
         env.delete("billing").await;
         env.until_reason("billing", ConditionType::Reconciling, "Deleting").await;
         env.until_gone("billing").await;

@@ -23,7 +23,7 @@ use test_environment::{Backend, Operator, TestEnv, operator_kubeconfig};
 const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Each API, and how a test names the namespace in which it tries it.
-pub const EACH: [(&str, Flavor); 3] = [("csp", Flavor::Csp), ("cpn", Flavor::Cpn), ("broker", Flavor::Broker)];
+pub(crate) const EACH: [(&str, Flavor); 3] = [("csp", Flavor::Csp), ("cpn", Flavor::Cpn), ("broker", Flavor::Broker)];
 
 /// An environment with one tenant, on the control plane that all tests share.
 pub(crate) struct TenantEnv {

@@ -11,16 +11,16 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Uids, each with when its finalizer was removed.
 #[derive(Debug, Default)]
-pub struct RemovedFinalizers(Mutex<PrunedMap<String, Instant>>);
+pub(crate) struct RemovedFinalizers(Mutex<PrunedMap<String, Instant>>);
 
 impl RemovedFinalizers {
     /// Called before the finalizer is removed, since the watch may show the removal before the answer comes.
-    pub fn remember(&self, uid: String) {
+    pub(crate) fn remember(&self, uid: String) {
         self.uids().insert(uid, Instant::now(), |_, at| at.elapsed() < REMEMBERED);
     }
 
     /// Whether this process removed the finalizer. Ends the record.
-    pub fn take(&self, uid: &str) -> bool {
+    pub(crate) fn take(&self, uid: &str) -> bool {
         self.uids().remove(uid).is_some()
     }
 

@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// The resources that use a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Users {
-    pub counts: AppCounts,
+    pub(crate) counts: AppCounts,
     /// The first in alphabetical order, so that each check uses the same.
-    pub org: Option<OrgId>,
+    pub(crate) org: Option<OrgId>,
 }
 
 /// The users of a connection, as its grants of this spec cover them.

@@ -43,11 +43,11 @@ pub(crate) fn apps(
 }
 
 pub(super) struct Apps {
-    pub found: UnboundedSender<ObjectRef<CachedApp>>,
-    pub changed: UnboundedSender<ObjectRef<CachedApp>>,
-    pub removed_finalizers: Arc<RemovedFinalizers>,
-    pub reporter: Reporter,
-    pub claim_key: ClaimKey,
+    pub(crate) found: UnboundedSender<ObjectRef<CachedApp>>,
+    pub(crate) changed: UnboundedSender<ObjectRef<CachedApp>>,
+    pub(crate) removed_finalizers: Arc<RemovedFinalizers>,
+    pub(crate) reporter: Reporter,
+    pub(crate) claim_key: ClaimKey,
 }
 
 /// The client id of a resource's app, as far as it is proven. What a tenant writes into spec or status proves nothing.
@@ -121,7 +121,7 @@ impl Apps {
 }
 
 /// The annotations that request a reconciliation, a rotation or the end of an overlap.
-pub fn requests(app: &OrgOAuthApp) -> [Option<String>; 3] {
+pub(crate) fn requests(app: &OrgOAuthApp) -> [Option<String>; 3] {
     [RECONCILE_REQUESTED, ROTATE_REQUESTED, RETIRE_REQUESTED].map(|name| app.annotations().get(name).cloned())
 }
 

@@ -41,10 +41,10 @@ pub(crate) fn secrets(
 }
 
 pub(super) struct Secrets {
-    pub namespace: Option<String>,
-    pub observed: Arc<ObservedSecrets>,
-    pub metrics: Arc<Metrics>,
-    pub is_refused: bool,
+    pub(crate) namespace: Option<String>,
+    pub(crate) observed: Arc<ObservedSecrets>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) is_refused: bool,
 }
 
 impl Secrets {

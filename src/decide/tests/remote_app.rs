@@ -2,7 +2,8 @@
 
 use super::fixture::*;
 use crate::crd::{Api, OrgOAuthApp, RECONCILE_REQUESTED};
-use crate::decide::{Observed, Remote, SentChange, drift};
+use crate::decide::model::SentChange;
+use crate::decide::{Observed, Remote, drift};
 use crate::iam::Verification;
 use crate::iam::app_fields::Fields;
 use crate::outcome::Retry;

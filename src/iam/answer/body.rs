@@ -12,9 +12,9 @@ use std::collections::HashSet;
 #[derive(Default)]
 pub(super) struct CredentialsBody {
     /// The client id of the app.
-    pub client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     /// The client secret.
-    pub client_secret: IssuedSecret,
+    pub(crate) client_secret: IssuedSecret,
 }
 
 /// The secret of an app, or why there is none.
@@ -53,11 +53,11 @@ impl FromAnyValue for IssuedSecret {
 /// The first failure about an app in a success. However long the list is, no other one is kept.
 pub(super) struct PartialSuccess<F> {
     /// The field with the list of failures.
-    pub list: &'static str,
+    pub(crate) list: &'static str,
     /// Whether a failure is about the app.
-    pub is_about_app: F,
+    pub(crate) is_about_app: F,
     /// The failure, once it is found.
-    pub failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
 }
 
 /// An entry in a list of failures: an id, or an object; which one is not documented everywhere. (undocumented)

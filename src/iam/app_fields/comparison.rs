@@ -34,7 +34,7 @@ pub fn differences(desired: &Values, shown: &Values) -> Vec<String> {
 
 /// The desired fields to send to the API for a spec that it may not have yet. In contrast to `differences`, an organization of
 /// `allowedOrgs` that the API does not show counts, since the spec may name it for the first time.
-pub fn changes(desired: &Values, shown: &Values) -> Vec<String> {
+pub(crate) fn changes(desired: &Values, shown: &Values) -> Vec<String> {
     differing(desired, shown, Orgs::All)
 }
 

@@ -34,7 +34,7 @@ pub struct TokenClaims {
 
 impl TokenClaims {
     /// Read from a JWT.
-    pub fn of(token: &str) -> Self {
+    pub(crate) fn of(token: &str) -> Self {
         let claims = claims(token).unwrap_or_default();
         let organization = claims.get("context_name").and_then(Value::as_str);
         let organization = organization.filter(|id| !id.is_empty() && clean(id, LONGEST) == *id);
@@ -48,12 +48,12 @@ impl TokenClaims {
     }
 
     /// Whether it is for this organization; `None` when that is unknown. Ids are UUIDs, which compare without case.
-    pub fn is_for(&self, org: &OrgId) -> Option<bool> {
+    pub(crate) fn is_for(&self, org: &OrgId) -> Option<bool> {
         self.organization.as_ref().map(|own| own.0.eq_ignore_ascii_case(&org.0))
     }
 
     /// The possible causes of a 403 to an operation with this token.
-    pub fn why_forbidden(&self, operation: Operation) -> String {
+    pub(crate) fn why_forbidden(&self, operation: Operation) -> String {
         let place = self.organization.as_ref().map_or("the organization".into(), |org| format!("organization {org}"));
         let has = match self.roles.as_deref() {
             None => format!("the token does not say which roles it has in {place}"),
@@ -77,7 +77,7 @@ impl TokenClaims {
 }
 
 /// When a token expires, if it is a JWT that has this claim; an API token may be opaque. (undocumented)
-pub fn expiry(token: &SecretString) -> Option<Timestamp> {
+pub(crate) fn expiry(token: &SecretString) -> Option<Timestamp> {
     Timestamp::from_second(seconds(&claims(token.expose_secret())?, "exp")?).ok()
 }
 

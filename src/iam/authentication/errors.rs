@@ -8,7 +8,7 @@ use crate::iam::{CredentialsKind, Error, OrgId};
 
 /// Why there is no access token that can be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// The API refused the credentials as such.
     #[error("the API refuses the credentials: {refusal}; {causes}")]
     Refused {
@@ -46,7 +46,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// The API answered a token request with 4xx. A bad API token is answered with 400 or 404. [auth-apitok, image-builder-test]
-    pub fn refused(
+    pub(crate) fn refused(
         org: Option<&OrgId>,
         request: &Request,
         answer: &Answer,
@@ -69,7 +69,7 @@ impl TokenError {
     }
 
     /// A token with these claims was needed for this organization.
-    pub fn wrong_organization(claims: &TokenClaims, org: &OrgId) -> Self {
+    pub(crate) fn wrong_organization(claims: &TokenClaims, org: &OrgId) -> Self {
         let own = claims.organization.as_ref().map(ToString::to_string).unwrap_or_default();
         Self::WrongOrganization { own, org: org.clone() }
     }

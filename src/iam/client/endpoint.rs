@@ -39,37 +39,37 @@ impl Endpoint {
     }
 
     /// The flavor of the API.
-    pub fn flavor(&self) -> &'static dyn ApiFlavor {
+    pub(crate) fn flavor(&self) -> &'static dyn ApiFlavor {
         self.flavor
     }
 
     /// Counts the calls.
-    pub fn metrics(&self) -> &ConnectionMetrics {
+    pub(crate) fn metrics(&self) -> &ConnectionMetrics {
         &self.metrics
     }
 
     /// The limiter of calls about this organization that are made for this flow.
-    pub fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         self.rate_limiter.limiter(org, flow)
     }
 
     /// The same for a list or a token that all resources of the organization share.
-    pub fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn shared_limiter(&self, org: &OrgId, flow: &Flow) -> OrgLimiter<'_> {
         self.rate_limiter.shared_limiter(org, flow)
     }
 
     /// The limiter of requests for a token that serves several organizations.
-    pub fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
+    pub(crate) fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
         self.rate_limiter.token_limiter(owner)
     }
 
     /// Why the API counts as unreachable, if it does.
-    pub fn unreachable_cause(&self) -> Option<String> {
+    pub(crate) fn unreachable_cause(&self) -> Option<String> {
         self.rate_limiter.unreachable_cause()
     }
 
     /// One HTTP request, unless the limiter is paused or leadership was lost; a 429 pauses the limiter.
-    pub async fn attempt(
+    pub(crate) async fn attempt(
         &self,
         limiter: &OrgLimiter<'_>,
         request: &Request,

@@ -55,7 +55,7 @@ impl Listing {
 
     /// Takes a page, and says which one is next. A list ends with a page that has no link or no entry, or with the last of
     /// `totalResults` entries. Of a link only its numbers are taken, since it may lead anywhere. [csp-paged, py-csptools]
-    pub fn add(&mut self, page: &Page, answer: &Answer) -> Result<Option<Page>, Error> {
+    pub(crate) fn add(&mut self, page: &Page, answer: &Answer) -> Result<Option<Page>, Error> {
         let malformed = |_| answer.malformed("it is not a JSON object");
         let PageFormat { entries, total, next, .. } = self.flavor.page_format();
         let names = [entries, total, next.unwrap_or_default()];

@@ -65,7 +65,7 @@ struct Quota {
 }
 
 /// The limiter of calls about one organization that are made for one flow.
-pub struct OrgLimiter<'a> {
+pub(crate) struct OrgLimiter<'a> {
     rate_limiter: &'a RateLimiter,
     org: OrgId,
     scope: Scope,
@@ -79,7 +79,7 @@ pub struct OrgLimiter<'a> {
 
 /// The permits of one call, which are released on drop.
 #[derive(Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     _of_org: Permit,
     _of_unknown: Option<Permit>,
     _of_all: Permit,
@@ -207,18 +207,18 @@ impl Org {
 
 impl OrgLimiter<'_> {
     /// The organization.
-    pub fn org(&self) -> &OrgId {
+    pub(crate) fn org(&self) -> &OrgId {
         &self.org
     }
 
     /// The flow that the calls are made for.
-    pub fn flow(&self) -> &Flow {
+    pub(crate) fn flow(&self) -> &Flow {
         &self.charged_to
     }
 
     /// Waits in turn for the permits of a call. Fails at once when the limiter is or gets paused, and while the circuit is open and
     /// another call probes.
-    pub async fn acquire(&self) -> Result<InFlight, Error> {
+    pub(crate) async fn acquire(&self) -> Result<InFlight, Error> {
         tokio::select! {
             biased;
             error = self.paused() => Err(error),
@@ -237,7 +237,7 @@ impl OrgLimiter<'_> {
     }
 
     /// Before every HTTP request: waits for a turn where there is a quota, and fails while the limiter is paused.
-    pub async fn wait_for_turn(&self) -> Result<(), Error> {
+    pub(crate) async fn wait_for_turn(&self) -> Result<(), Error> {
         self.check()?;
         if let Some(quota) = &self.rate_limiter.quota {
             tokio::select! {
@@ -269,7 +269,7 @@ impl OrgLimiter<'_> {
 
     /// The API answered 429: pauses the scope of the call, and starts again with one request at a time. The limits of all
     /// others are halved only when the whole connection is paused.
-    pub fn pause(&self, wait: Duration) -> Error {
+    pub(crate) fn pause(&self, wait: Duration) -> Error {
         let now = Instant::now();
         self.rate_limiter.pauses.send_modify(|pauses| {
             let paused = pauses.pause(&self.scope, self.is_known, &self.charged_to, wait, now);
@@ -287,7 +287,7 @@ impl OrgLimiter<'_> {
 
     /// A request got no usable answer. One request that always fails does not open the circuit of its organization, and one
     /// namespace whose requests always fail does not open that of the API.
-    pub fn failed(&self, request: u64, cause: &str) {
+    pub(crate) fn failed(&self, request: u64, cause: &str) {
         self.rate_limiter.record_unanswered(cause);
         self.limit.failed(request);
         let mut flow = DefaultHasher::new();
@@ -296,7 +296,7 @@ impl OrgLimiter<'_> {
     }
 
     /// The API answered; `about_org` when it did what was asked about the organization.
-    pub fn succeeded(&self, about_org: bool) {
+    pub(crate) fn succeeded(&self, about_org: bool) {
         self.rate_limiter.record_answered();
         self.limit.succeeded();
         self.rate_limiter.all.succeeded();

@@ -12,7 +12,7 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The apps that were read, by id.
 #[derive(Default)]
-pub struct ReadCache(Mutex<PrunedMap<ClientId, Read>>);
+pub(crate) struct ReadCache(Mutex<PrunedMap<ClientId, Read>>);
 
 struct Read {
     changed_at: Timestamp,
@@ -22,14 +22,14 @@ struct Read {
 
 impl ReadCache {
     /// What a read showed since the app was last changed, as the list shows it now.
-    pub fn unchanged(&self, listed: &RemoteApp) -> Option<RemoteApp> {
+    pub(crate) fn unchanged(&self, listed: &RemoteApp) -> Option<RemoteApp> {
         let reads = self.reads();
         let read = reads.get(&listed.id).filter(|read| is_recent(read))?;
         (Some(read.changed_at) == listed.last_updated_at).then(|| read.app.clone())
     }
 
     /// Keeps what a read shows of an app that a list showed before the read.
-    pub fn record(&self, listed: &RemoteApp, app: &RemoteApp) {
+    pub(crate) fn record(&self, listed: &RemoteApp, app: &RemoteApp) {
         let Some(changed_at) = listed.last_updated_at else { return };
         let read = Read { changed_at, read_at: Instant::now(), app: app.clone() };
         self.reads().insert(listed.id.clone(), read, |_, read| is_recent(read));

@@ -23,11 +23,11 @@ const REQUEST_IDS: [&str; 6] = ["requestid", "request-id", "request id", "tracei
 
 /// The secrets that an answer could repeat.
 #[derive(Clone, Debug, Default)]
-pub struct KnownSecrets(Vec<SecretString>);
+pub(crate) struct KnownSecrets(Vec<SecretString>);
 
 impl KnownSecrets {
     /// The secrets of a token request.
-    pub fn of(credentials: &ConnectionCredentials) -> Self {
+    pub(crate) fn of(credentials: &ConnectionCredentials) -> Self {
         match credentials {
             ConnectionCredentials::ApiToken(secret) | ConnectionCredentials::Client { id: _, secret } => {
                 Self(vec![secret.clone()])
@@ -36,7 +36,7 @@ impl KnownSecrets {
     }
 
     /// Adds a secret.
-    pub fn with(mut self, secret: &str) -> Self {
+    pub(crate) fn with(mut self, secret: &str) -> Self {
         self.0.push(secret.to_owned().into());
         self
     }

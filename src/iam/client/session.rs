@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// What requests access tokens for these credentials.
-    pub fn authenticator(&self) -> &Authenticator {
+    pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.authenticator
     }
 

@@ -120,9 +120,9 @@ impl TokenCache {
 /// A token and its slot.
 pub(crate) struct CachedToken {
     /// The slot.
-    pub slot: Arc<Slot>,
+    pub(crate) slot: Arc<Slot>,
     /// The token.
-    pub token: Arc<AccessToken>,
+    pub(crate) token: Arc<AccessToken>,
 }
 
 /// One token. The call that renews it holds the lock, so all others wait for that one token request; when it is canceled the

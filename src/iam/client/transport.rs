@@ -45,7 +45,7 @@ pub(crate) struct Transport {
 
 /// The body of an answer. A large one holds a permit, so that few of them are in memory.
 #[derive(Default)]
-pub struct Payload {
+pub(crate) struct Payload {
     bytes: Vec<u8>,
     large: Option<OwnedSemaphorePermit>,
 }

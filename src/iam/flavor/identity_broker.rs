@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The Identity Broker flavor.
-pub struct IdentityBroker;
+pub(super) struct IdentityBroker;
 
 /// The media types of a client, of a list of clients and of a rotation. [vib-create, vib-list, vib-rotate]
 const CLIENT: &str = "application/vnd.vmware.horizon.manager.accesscontrol.broker.oauth2client.with.rule.sets+json";

@@ -93,12 +93,12 @@ impl TenantEnv {
     }
 
     /// Waits until a request to end the overlap, with this value of the annotation, was handled.
-    pub async fn until_retired(&self, name: &str, value: &str) {
+    pub(crate) async fn until_retired(&self, name: &str, value: &str) {
         let handled = async || self.app(name).await.status.unwrap().last_handled_retire_at.as_deref() == Some(value);
         self.until(&format!("the overlap of {name} is ended as requested"), handled).await;
     }
 
-    pub async fn until_gone(&self, name: &str) {
+    pub(crate) async fn until_gone(&self, name: &str) {
         self.until(&format!("{name} is gone"), async || self.apps().get_opt(name).await.unwrap().is_none()).await;
     }
 }

@@ -232,7 +232,11 @@ async fn a_token_request_that_is_refused_has_the_form_of_oauth() {
     let request = env.http.post(env.url(BROKER, &format!("{ORG}/token"))).basic_auth("an-app", Some(SECRET));
     let password = reply(request.form(&[("grant_type", "password")]).send().await.unwrap()).await;
     assert_eq!(password.ok(400)["error"], "unsupported_grant_type");
-    env.set(|s| (s.broker.bad_client_status, s.broker.bare_errors) = (400, true)).await;
+    env.set(|s| {
+        s.broker.bad_client_status = 400;
+        s.broker.bare_errors = true;
+    })
+    .await;
     assert_eq!(token(&env, Some(("an-app", "wrong")), &[]).await.ok(400)["error"], "invalid_client");
 }
 

@@ -16,7 +16,11 @@ const THIRD: &str = "Th1rd-one!";
 /// A simulator with an app in each API whose first rotation runs.
 async fn rotating(conflict: bool) -> TestEnv {
     let env = TestEnv::new().await;
-    env.set(|s| (s.rotation_conflict, s.cpn_rotation_conflict) = (conflict, conflict)).await;
+    env.set(|s| {
+        s.rotation_conflict = conflict;
+        s.cpn_rotation_conflict = conflict;
+    })
+    .await;
     for flavor in Flavor::ALL {
         env.create(flavor, "an-app").await;
         env.rotate(flavor, "an-app", SECOND, 600).await.done();

@@ -46,11 +46,11 @@ struct Throttle429 {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Paused {
     /// How much longer the scope of the call is paused because of it.
-    pub longer: Duration,
+    pub(crate) longer: Duration,
     /// Whether that was not paused before: several 429 to requests that were in flight together count once.
-    pub is_new: bool,
+    pub(crate) is_new: bool,
     /// The wider scope that is paused too.
-    pub also_paused: Option<Scope>,
+    pub(crate) also_paused: Option<Scope>,
 }
 
 impl Pauses {

@@ -42,7 +42,7 @@ const SHOWN: [(&str, &str); 4] = [
 ];
 
 /// The names in the CRD.
-pub const NAMES: [&str; FIELDS.len()] = {
+pub(super) const NAMES: [&str; FIELDS.len()] = {
     let (mut names, mut at) = ([""; FIELDS.len()], 0);
     while at < FIELDS.len() {
         names[at] = FIELDS[at].0;
@@ -56,12 +56,12 @@ const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3600);
 const MINUTE: u64 = 60;
 
 /// The names in the API of all that is kept of a client.
-pub fn shown_names() -> Vec<&'static str> {
+pub(super) fn shown_names() -> Vec<&'static str> {
     FIELDS.iter().map(|(_, name, _)| *name).chain(SHOWN.iter().map(|(_, name)| *name)).collect()
 }
 
 /// The fields of a request, from those of the CRD.
-pub fn to_api(fields: &Values) -> Values {
+pub(super) fn to_api(fields: &Values) -> Values {
     let sent = FIELDS.iter().filter_map(|(name, api_name, form)| {
         let value = fields.get(*name)?;
         let value = match form {
@@ -76,7 +76,7 @@ pub fn to_api(fields: &Values) -> Values {
 
 /// The fields of the CRD, from those that the API shows. What is of another form than documented is left as it is, and so differs
 /// from every spec.
-pub fn from_api(mut shown: Values) -> Values {
+pub(super) fn from_api(mut shown: Values) -> Values {
     let mut fields = Values::new();
     for (name, api_name, form) in FIELDS {
         let Some(value) = shown.remove(api_name) else { continue };
@@ -96,7 +96,7 @@ pub fn from_api(mut shown: Values) -> Values {
 }
 
 /// What is wrong with the values of a spec, and what to do.
-pub fn invalid_values(spec: &OrgOAuthAppSpec) -> Vec<String> {
+pub(super) fn invalid_values(spec: &OrgOAuthAppSpec) -> Vec<String> {
     let lifetimes = [
         ("accessTokenTTL", spec.access_token_ttl),
         ("refreshTokenTTL", spec.refresh_token_ttl),
@@ -133,7 +133,7 @@ fn without_scope(spec: &OrgOAuthAppSpec) -> Option<String> {
 ///
 /// # Errors
 /// What is wrong with it, and what to do.
-pub fn overlap_minutes(overlap: Duration) -> Result<u64, String> {
+pub(super) fn overlap_minutes(overlap: Duration) -> Result<u64, String> {
     let seconds = overlap.as_secs() + u64::from(overlap.subsec_nanos() > 0);
     if overlap > LONGEST_OVERLAP {
         return Err("rotation.overlap is at most 168h with IdentityBroker, which is 7 days; shorten it".into());
