@@ -1,6 +1,8 @@
 //! The port to Kubernetes: the few reads and writes that a reconciliation makes, and how they can fail.
 //! `cluster::kubernetes` implements it; simulations bring their own.
 
+#![warn(missing_docs)]
+
 pub(crate) mod cached;
 pub(crate) mod claim_key;
 pub(crate) mod kubernetes;

@@ -1,6 +1,8 @@
 //! The port to the `IamConnection`s: which there are, the IAM service behind each, and whether it can be used.
 //! No HTTP here; `connections::watched` has those of the cluster, and simulations bring their own.
 
+#![warn(missing_docs)]
+
 mod credentials;
 pub(crate) mod watched;
 

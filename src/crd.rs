@@ -1,6 +1,7 @@
 //! The two custom resources, `OrgOAuthApp` and `IamConnection`: schema, defaults, limits and CEL rules.
 //! Names that the cluster sees (group, finalizer, labels, annotations) are constants here; the functions complete the derived CRDs.
 
+#![warn(missing_docs)]
 #![expect(unreachable_pub, reason = "`KubeSchema` repeats each struct where nothing can reach it")]
 
 mod conditions;

@@ -1,6 +1,8 @@
 //! The port to an IAM API: what the operator needs of it. Nothing here depends on HTTP or on a vendor: `iam::http` implements the
 //! port for the real APIs, whose differences are in `iam::flavor`; tests have implementations of their own.
 
+#![warn(missing_docs)]
+
 mod answer;
 pub mod app_fields;
 mod authentication;

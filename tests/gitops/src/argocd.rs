@@ -6,7 +6,6 @@ use serde_json::Value;
 
 /// The words that Argo CD accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "Argo CD's own words")]
 pub enum Health {
     Healthy,
     Progressing,
