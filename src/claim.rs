@@ -17,7 +17,6 @@ pub(crate) const MIN_KEY_BYTES: usize = 32;
 /// Where an API is: its kind and its base URL, so written that two spellings of one address are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiAddress {
-    /// The kind of API.
     pub(crate) api: Api,
     /// The normalized base URL, without a slash at its end.
     pub(crate) endpoint: String,

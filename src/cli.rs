@@ -103,7 +103,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Level of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
     /// Errors.

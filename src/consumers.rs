@@ -18,12 +18,10 @@ const INTERVAL_WHILE_STALE: SignedDuration = SignedDuration::from_mins(5);
 pub struct StaleConsumers {
     /// The first ones by name.
     pub(crate) first: Vec<String>,
-    /// How many there are.
     pub(crate) count: usize,
 }
 
 impl StaleConsumers {
-    /// One more.
     pub fn add(&mut self, name: String) {
         self.count += 1;
         let at = self.first.partition_point(|known| *known < name);
@@ -73,14 +71,11 @@ impl Overlap {
     }
 }
 
-/// The result of the restart of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestartResult {
-    /// Its pods are restarted.
     Restarted,
     /// They were restarted since the secret was published.
     NotNeeded,
-    /// There is none of that name.
     Missing,
     /// It is paused, so that a restart would come about at some later time.
     Paused,

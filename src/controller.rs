@@ -34,7 +34,6 @@ use triggers::{Subscribers, Trigger};
 use watch_reports::{Reporter, WatchReport};
 use watches::Shared;
 
-/// The settings of the controllers of a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Closed once this process may do nothing any more.
@@ -45,9 +44,7 @@ pub(crate) struct Settings {
     pub operator_namespace: String,
     /// Namespaces to watch; all when empty.
     pub watch_namespaces: Vec<String>,
-    /// Whether the Secrets of resources are watched there.
     pub watch_secrets: bool,
-    /// The most requests to the Kubernetes API server in flight.
     pub max_kubernetes_requests: usize,
 }
 
@@ -171,7 +168,6 @@ impl Watches {
         }
     }
 
-    /// The operator, which reads what is watched.
     fn operator(
         &self,
         client: Client,

@@ -14,7 +14,6 @@ const RESERVED_FRACTION: usize = 4;
 pub enum Flow {
     /// The operator itself, for what all share: an access token, the check of a connection.
     Operator,
-    /// The resources of a namespace.
     Namespace(String),
     /// All resources of an organization, for the list that they share.
     Organization(OrgId),
@@ -99,7 +98,6 @@ impl FairQueue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Permits that are not held.
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
         let state = self.state();

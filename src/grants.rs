@@ -21,11 +21,8 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// Where a resource belongs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// Its namespace.
     pub(crate) namespace: &'a str,
-    /// The labels of its namespace.
     pub(crate) labels: &'a Labels,
-    /// The organization of its app.
     pub(crate) org: &'a OrgId,
 }
 

@@ -127,7 +127,6 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
         self.entries.get_mut(key)
     }
 
-    /// Forgets the value of this key.
     pub(crate) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -135,14 +134,12 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
         self.entries.remove(key)
     }
 
-    /// Keeps only what is of use.
     pub(crate) fn retain(&mut self, of_use: impl Fn(&K, &V) -> bool) {
         self.entries.retain(|key, value| of_use(key, value));
         self.prune_at = (2 * self.entries.len()).max(FEW);
         self.entries.shrink_to(self.prune_at);
     }
 
-    /// All entries, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter()
     }

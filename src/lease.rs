@@ -41,7 +41,6 @@ pub(crate) enum LeadershipLost {
 
 /// Where the Lease is kept.
 pub(crate) trait Leases: Send + Sync + 'static {
-    /// The Lease as it is now.
     fn read(&self) -> impl Future<Output = kube::Result<Option<Lease>>> + Send;
 
     /// Creates it if it has no `resourceVersion`, else replaces the one that has it.
@@ -95,7 +94,6 @@ enum Attempt {
 }
 
 impl<L: Leases> Candidate<L> {
-    /// With this identity.
     pub(crate) fn new(leases: L, identity: String) -> Self {
         Self { leases, election: Election::new(identity) }
     }

@@ -9,7 +9,6 @@ use std::io::{self, Write};
 pub struct Lines<W>(W);
 
 impl<W> Lines<W> {
-    /// Writes there.
     pub fn new(to: W) -> Self {
         Self(to)
     }

@@ -33,7 +33,6 @@ const BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 
 type Seconds = Counter<f64, AtomicU64>;
 
-/// All metrics of one process.
 pub struct Metrics {
     /// 1 if this replica is the leader.
     pub leader: Gauge,
@@ -148,7 +147,6 @@ impl Metrics {
         Queued(self)
     }
 
-    /// A reconciliation ended after so long.
     pub(crate) fn reconciled(&self, outcome: ReconcileOutcome, reason: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { outcome: outcome.as_str(), reason }).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
@@ -159,7 +157,6 @@ impl Metrics {
         self.drift_corrected.inc();
     }
 
-    /// A write to Kubernetes was tried.
     pub(crate) fn wrote(&self, resource: Resource, result: WriteResult) {
         let of = WriteLabels { resource: resource.as_str(), result: result.as_str() };
         self.kubernetes_writes.get_or_create(&of).inc();
@@ -233,7 +230,6 @@ impl ConnectionMetrics {
         Self { metrics, connection }
     }
 
-    /// A call ended so after so long.
     pub(crate) fn called(&self, operation: Operation, result: CallResult, took: Duration) {
         let operation = operation.label();
         let status = result.status();

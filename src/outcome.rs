@@ -26,11 +26,9 @@ pub enum Outcome {
     Blocked(Blocked),
     /// The operator goes on by itself later.
     Waiting {
-        /// Why.
         reason: Reason,
         /// What is wrong, then what to do.
         message: String,
-        /// When it is retried.
         retry: Retry,
     },
 }

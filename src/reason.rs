@@ -32,28 +32,22 @@ pub enum Pace {
 /// The type of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// For information.
     Normal,
-    /// It may need attention.
     Warning,
 }
 
-/// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     name: &'static str,
     kind: Kind,
     severity: Severity,
-    /// What it means.
     pub meaning: &'static str,
-    /// What to do.
     pub remedy: &'static str,
 }
 
 /// What keeps the operator from going on until someone acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
-    /// Why.
     pub reason: Reason,
     /// Names the object, the field and what to do.
     pub message: String,
@@ -69,7 +63,6 @@ macro_rules! reasons {
             /// All reasons, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// What the table says of it.
             pub const fn row(self) -> Row {
                 match self {
                     $(Self::$name => Row {
@@ -271,22 +264,18 @@ impl Reason {
         self.row().name
     }
 
-    /// The reason of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
     }
 
-    /// Where it appears.
     pub const fn kind(self) -> Kind {
         self.row().kind
     }
 
-    /// The type of its Events.
     pub(crate) const fn severity(self) -> Severity {
         self.row().severity
     }
 
-    /// How soon a reconciliation that ended with it is repeated.
     pub(crate) const fn pace(self) -> Pace {
         match self.kind() {
             Kind::Waiting(pace) | Kind::Blocked(pace) => pace,
@@ -318,7 +307,6 @@ impl Severity {
 }
 
 impl Blocked {
-    /// The reason with its message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }

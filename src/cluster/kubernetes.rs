@@ -42,9 +42,7 @@ pub(crate) struct Kubernetes {
     removed_finalizers: Arc<RemovedFinalizers>,
 }
 
-/// How requests are made.
 pub(crate) struct RequestOptions<'a> {
-    /// At most so many requests are in flight.
     pub(crate) max_kubernetes_requests: usize,
     /// The name of this process.
     pub(crate) identity: &'a str,

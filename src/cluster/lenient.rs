@@ -60,7 +60,6 @@ impl Kept for ConfigMap {}
 #[derive(Clone, Debug)]
 pub(crate) struct Lenient<K>(pub Result<K, Box<Unreadable>>);
 
-/// An object that cannot be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{error}")]
 pub(crate) struct Unreadable {
@@ -85,7 +84,6 @@ impl Unreadable {
         Self { metadata, error: text::clean(error, LONGEST_ERROR), stalled: stalled(object) }
     }
 
-    /// Which object of this kind it is.
     pub(crate) fn object_ref<K: Resource<DynamicType = ()>>(&self) -> ObjectReference {
         ObjectReference {
             api_version: Some(K::api_version(&()).into_owned()),
@@ -136,7 +134,6 @@ fn decode<K: Kept>(object: &mut Value) -> Result<K, serde_path_to_error::Error<s
     })
 }
 
-/// The fields of the status that can be read.
 fn readable_fields<K: Kept>(object: &mut Value, status: Map<String, Value>) -> Map<String, Value> {
     let mut readable = Map::new();
     for (field, value) in status {

@@ -22,7 +22,6 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// All resources.
     pub(crate) fn apps(&self) -> impl Iterator<Item = Arc<CachedApp>> {
         self.apps.iter().flat_map(Store::state)
     }
@@ -32,7 +31,6 @@ impl Watched {
         self.namespaces.iter().find_map(|store| store.get(&ObjectRef::new(name)))
     }
 
-    /// Whether the namespace is being deleted, with everything in it.
     pub(crate) fn is_terminating(&self, namespace: &str) -> bool {
         self.namespace(namespace).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }

@@ -170,7 +170,6 @@ impl SecretReader {
         }
     }
 
-    /// The credentials as they are now.
     pub(super) async fn credentials(&self, location: &CredentialLocation) -> Result<LoadedCredentials, ReadError> {
         let namespace = location.tenant().unwrap_or(&self.namespace);
         let object = ObjectName::new::<Secret>(namespace, location.secret_name());

@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 /// The tokens and lists of a tenant are forgotten when they were not used for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The connections that a watch keeps current.
 pub(crate) struct WatchedConnections {
     reader: SecretReader,
     store: Store<IamConnection>,

@@ -18,7 +18,6 @@ pub(super) struct ChangeLimit(Mutex<PrunedMap<u64, Accepted>>);
 struct Accepted {
     change: u64,
     at: Instant,
-    /// Whether the Secret of the resource changed since.
     secret_changed: bool,
 }
 

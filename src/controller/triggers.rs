@@ -30,7 +30,6 @@ pub(super) enum Trigger {
 /// The controllers that receive triggers.
 pub(super) type Subscribers = Vec<UnboundedSender<Trigger>>;
 
-/// Sends a trigger to all of them.
 pub(super) fn notify(subscribers: &Subscribers, trigger: &Trigger) {
     for subscriber in subscribers {
         // A controller that has ended receives nothing.

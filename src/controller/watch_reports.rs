@@ -15,12 +15,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde_json::json;
 
-/// A report about an object.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum WatchReport {
-    /// The object cannot be read.
     Unreadable {
-        /// The object.
         regarding: ObjectReference,
         /// The field, and what is wrong with it.
         error: String,
@@ -29,7 +26,6 @@ pub(super) enum WatchReport {
     },
     /// The resource was deleted after someone else had removed its finalizer.
     FinalizerRemoved {
-        /// The resource.
         regarding: ObjectReference,
         /// The client id of its app, where it is proven.
         client_id: Option<String>,
@@ -37,7 +33,6 @@ pub(super) enum WatchReport {
 }
 
 impl WatchReport {
-    /// An object of this kind cannot be read.
     pub(super) fn unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) -> Self {
         Self::Unreadable {
             regarding: unreadable.object_ref::<K>(),

@@ -71,7 +71,6 @@ trait EventHandler<K: Resource>: Send {
     /// The object was created or changed.
     fn on_apply(&self, object: &K, before: Previous<Self::State>) -> Self::State;
 
-    /// The object was deleted.
     fn on_delete(&self, object: &ObjectRef<K>, last: Self::State);
 
     /// The object exists and can no longer be read.
@@ -100,7 +99,6 @@ struct Connections {
     unreadable: Arc<UnreadableConnections>,
 }
 
-/// What is recorded of a connection.
 #[derive(Clone, Copy)]
 struct ConnectionState {
     generation: Option<i64>,

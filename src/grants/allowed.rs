@@ -82,7 +82,6 @@ impl Kind {
     }
 }
 
-/// Whether this is allowed.
 pub(super) fn allows(allow: &Allow, wanted: &Wanted<'_>) -> bool {
     let listed = |names: &[String], name: &str| names.iter().any(|listed| listed == EVERY || listed == name);
     let role = |names: &[String], asked: &Asked<'_>| match asked {

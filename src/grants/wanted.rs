@@ -9,11 +9,8 @@ pub(super) const EVERY: &str = "*";
 /// One thing that a resource asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted<'a> {
-    /// An OAuth grant type.
     GrantType(GrantType),
-    /// A general scope.
     GeneralScope(&'a str),
-    /// A role in the organization.
     OrganizationRole(Asked<'a>),
     /// A role in the service of this id.
     ServiceRole(&'a str, Asked<'a>),
@@ -25,7 +22,6 @@ pub(crate) enum Wanted<'a> {
     OpenRedirects,
 }
 
-/// Which role is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked<'a> {
     /// The one of this name, whether or not it is limited to a resource.

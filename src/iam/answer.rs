@@ -20,17 +20,12 @@ use serde_json::{Map, Value};
 
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
-    /// The operation of the request.
     pub(crate) operation: Operation,
-    /// The HTTP status.
     pub(crate) status: u16,
-    /// The `Retry-After` header.
     pub(crate) retry_after: Option<String>,
     /// A likely cause of an error, in addition to the words of the API.
     pub(crate) note: Option<String>,
-    /// The body.
     pub(crate) body: Payload,
-    /// How much of an error may be shown.
     pub(crate) disclosure: ErrorDisclosure,
     /// The secrets that an error could repeat.
     pub(crate) known: KnownSecrets,
@@ -102,7 +97,6 @@ impl Answer {
         format!("{}{}", self.status, words.unwrap_or_default())
     }
 
-    /// The error for an error status.
     pub(crate) fn error(&self) -> Error {
         let message = format!("{}: {}", self.operation, self.refusal());
         let message = self.note.iter().fold(message, |message, note| format!("{message}; {note}"));

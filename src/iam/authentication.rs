@@ -33,13 +33,9 @@ pub enum TokenScope {
     NamedOrganization,
 }
 
-/// The result of a token request.
 pub struct TokenResponse {
-    /// The access token.
     pub(crate) token: SecretString,
-    /// How long it is valid.
     pub(crate) lifetime: Duration,
-    /// The claims of the token.
     pub(crate) claims: TokenClaims,
 }
 

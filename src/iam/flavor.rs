@@ -19,7 +19,6 @@ use std::time::Duration;
 /// Every flavor.
 pub const ALL: [&dyn ApiFlavor; 3] = [&CloudServices, &CloudPartnerNavigator, &IdentityBroker];
 
-/// The flavor of an API.
 pub(crate) fn flavor(api: Api) -> &'static dyn ApiFlavor {
     match api {
         Api::CloudServices => &CloudServices,

@@ -4,10 +4,10 @@ use std::fmt;
 
 /// Each operation with its label and its words.
 macro_rules! operations {
-    ($($(#[$doc:meta])+ $variant:ident: $label:literal, $words:literal;)+) => {
+    ($($(#[$doc:meta])* $variant:ident: $label:literal, $words:literal;)+) => {
         /// An operation of an API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Operation { $($(#[$doc])* $variant,)+ }
+        pub(crate) enum Operation { $($(#[$doc])* $variant,)+ }
 
         impl Operation {
             #[cfg(test)]
@@ -30,13 +30,10 @@ macro_rules! operations {
 operations! {
     /// Exchanges credentials for an access token.
     GetAccessToken: "get_access_token", "get access token";
-    /// Creates an app.
     CreateApp: "create_app", "create app";
-    /// Reads an app.
     ReadApp: "read_app", "read app";
     /// Reads a page of the apps of an organization.
     ListApps: "list_apps", "list apps";
-    /// Changes an app.
     UpdateApp: "update_app", "update app";
     /// Gives an app a new secret beside the present one.
     RotateSecret: "rotate_secret", "rotate secret";
@@ -44,13 +41,11 @@ operations! {
     EndRotation: "end_rotation", "end rotation";
     /// Deletes apps.
     DeleteApp: "delete_app", "delete app";
-    /// Adds an app to its organization.
     AddAppToOrganization: "add_app_to_organization", "add app to organization";
     /// Reads the roles of an app in its organization.
     ReadClient: "read_client", "read client";
     /// Reads a page of the apps that were added to an organization, with their roles.
     ListClients: "list_clients", "list clients";
-    /// Gives roles to an app and takes roles from it.
     ChangeRoles: "change_roles", "change roles";
 }
 

@@ -13,9 +13,7 @@ use std::time::Duration;
 /// One request. It can hold a secret, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Request {
-    /// The operation, for messages and metrics.
     pub(crate) operation: Operation,
-    /// The HTTP method.
     pub(crate) method: Method,
     /// The path below the endpoint, segment by segment and not yet escaped.
     pub(crate) path: Vec<String>,
@@ -30,10 +28,8 @@ pub struct Request {
     pub(crate) secret: Option<ClientSecret>,
 }
 
-/// The body of a request.
 #[derive(Clone)]
 pub(crate) enum Body {
-    /// No body.
     None,
     /// `application/json`.
     Json(Value),
@@ -71,7 +67,6 @@ impl Request {
         }
     }
 
-    /// With a body.
     pub(crate) fn body(self, body: Body) -> Self {
         Self { body, ..self }
     }

@@ -7,92 +7,62 @@ use std::fmt;
 /// A metric with all its series.
 #[derive(Debug)]
 pub struct Family {
-    /// Where its values come from.
     pub(crate) source: Source,
     /// Its name, as a query writes it.
     pub name: &'static str,
-    /// Its type.
     pub kind: Kind,
-    /// Its labels.
     pub labels: &'static [Label],
     /// Its help text, without a full stop.
     pub help: &'static str,
 }
 
-/// A label.
 #[derive(Debug)]
 pub struct Label {
-    /// Its name.
     pub name: &'static str,
     /// What it means, and which values it can have.
     pub meaning: &'static str,
 }
 
-/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows, until a restart.
     Counter,
-    /// Goes up and down.
     Gauge,
-    /// Counts values by size.
     Histogram,
 }
 
 /// Where the values of a metric come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// They are recorded as things happen.
     Recorded(Recorded),
-    /// They are computed from the watched resources at each scrape.
     Computed(Computed),
 }
 
 /// The metrics that are recorded as things happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recorded {
-    /// Reconciliations.
     Reconciles,
-    /// How long they take.
     ReconcileDuration,
-    /// Reconciliations that are queued or running.
     QueueDepth,
-    /// Calls to the API.
     RemoteCalls,
-    /// How long they take.
     RemoteCallDuration,
-    /// How long the API asked to wait.
     Throttled,
-    /// Requests for an access token.
     TokenRefreshes,
-    /// External changes that were reverted.
     DriftCorrected,
-    /// Writes to Kubernetes.
     KubernetesWrites,
-    /// Whether this replica is the leader.
     Leader,
-    /// Objects that cannot be read.
     Unreadable,
-    /// Watches of Secrets that are refused.
     SecretWatchesRefused,
-    /// Resources that were deleted without their finalizer.
     FinalizersRemoved,
-    /// Failures of the operator itself.
     Panics,
 }
 
 /// The metrics that are computed from the watched resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Computed {
-    /// Apps by readiness.
     Apps,
-    /// Age of the oldest secret that is rotated.
     OldestClientSecretAge,
-    /// Rotations that are due.
     RotationsOverdue,
-    /// Apps with pods that hold a secret which expires soon.
     StaleConsumers,
-    /// Whether connections are Ready.
     ConnectionReady,
 }
 

@@ -6,17 +6,16 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 /// An enum of which each variant is a label value.
 macro_rules! values {
-    ($(#[$doc:meta])+ $name:ident { $($(#[$variant_doc:meta])+ $variant:ident = $value:literal,)+ }) => {
-        $(#[$doc])+
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub(crate) enum $name { $($(#[$variant_doc])+ $variant,)+ }
+        pub(crate) enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
             /// All values, as the metrics show them.
             #[allow(dead_code, reason = "of some enums only tests need all values")]
             pub(crate) const VALUES: &[&str] = &[$($value),+];
 
-            /// The value.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $value,)+ }
             }
@@ -47,11 +46,9 @@ values! {
 values! {
     /// The result of a write to Kubernetes.
     WriteResult {
-        /// The write succeeded.
         Ok = "ok",
         /// A conflict; the reconciliation is retried.
         Stale = "stale",
-        /// Kubernetes refused the write.
         Refused = "refused",
         /// No usable response.
         Unavailable = "unavailable",
@@ -63,13 +60,9 @@ values! {
     Resource {
         /// The finalizer of a resource.
         OrgOAuthApps = "orgoauthapps",
-        /// The status of a resource.
         OrgOAuthAppsStatus = "orgoauthapps/status",
-        /// The status of a connection.
         IamConnectionsStatus = "iamconnections/status",
-        /// A Secret.
         Secrets = "secrets",
-        /// An Event.
         Events = "events",
         /// The restart of a Deployment.
         Deployments = "deployments",
@@ -91,13 +84,9 @@ impl From<WorkloadKind> for Resource {
 }
 
 values! {
-    /// What is watched.
     Watched {
-        /// The resources.
         OrgOAuthApps = "orgoauthapps",
-        /// The connections.
         IamConnections = "iamconnections",
-        /// The namespaces.
         Namespaces = "namespaces",
     }
 }
@@ -105,7 +94,6 @@ values! {
 values! {
     /// The result of a request for an access token.
     Refresh {
-        /// The API gave one.
         Granted = "granted",
         /// The API refused the credentials.
         Refused = "refused",
@@ -117,21 +105,16 @@ values! {
 values! {
     /// Whether an app is Ready.
     Readiness {
-        /// Ready.
         True = "true",
-        /// Not Ready.
         False = "false",
-        /// Not known yet.
         Unknown = "unknown",
     }
 }
 
-/// The result of a call to the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallResult {
     /// A response with this HTTP status.
     Status(u16),
-    /// No complete response in time.
     Timeout,
     /// No readable response.
     Error,
@@ -148,54 +131,46 @@ impl CallResult {
     }
 }
 
-/// A reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReconcileLabels {
     pub(crate) outcome: &'static str,
     pub(crate) reason: &'static str,
 }
 
-/// A call to the API and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CallLabels {
     pub(crate) operation: &'static str,
     pub(crate) status: String,
 }
 
-/// A kind of call to the API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OperationLabels {
     pub(crate) operation: &'static str,
 }
 
-/// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ConnectionLabels {
     pub(crate) connection: String,
 }
 
-/// A request for an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RefreshLabels {
     pub(crate) connection: String,
     pub(crate) result: &'static str,
 }
 
-/// The apps of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct AppLabels {
     pub(crate) connection: String,
     pub(crate) ready: &'static str,
 }
 
-/// A write to Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct WriteLabels {
     pub(crate) resource: &'static str,
     pub(crate) result: &'static str,
 }
 
-/// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct WatchLabels {
     pub(crate) resource: &'static str,

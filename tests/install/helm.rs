@@ -33,7 +33,6 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stdout) + &text(&output.stderr)) }
 }
 
-/// The program.
 pub(crate) fn helm() -> Command {
     Command::new(binaries::provide(&[Tool::Helm]).unwrap().path(Tool::Helm))
 }

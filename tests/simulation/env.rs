@@ -114,7 +114,6 @@ impl TestEnv {
         backend.interruption = Some(Interruption { at: backend.effects + effects, mode });
     }
 
-    /// No interruption that is still to come.
     pub fn clear_interruption(&self) {
         self.backend().interruption = None;
     }

@@ -76,7 +76,6 @@ pub(crate) struct Line {
 }
 
 impl Figure {
-    /// The picture.
     pub(crate) fn svg(&self) -> Result<String, Box<dyn Error>> {
         let events: Vec<String> = self.events.iter().map(Event::caption).collect();
         let width = COLUMNS * COLUMN + GAP;

@@ -28,7 +28,6 @@ const LONGEST_NAME: usize = 253;
 const MAX_EVENTS: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Publishes Events.
 #[derive(Clone)]
 pub(super) struct Events {
     client: Client,

@@ -47,7 +47,6 @@ impl Requests {
         Self { flow, ..self.clone() }
     }
 
-    /// Makes a request.
     pub(super) async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
         let _permit = self.in_flight.acquire(&self.flow).await;
         match self.guard.run(tokio::time::timeout(REQUEST_TIMEOUT, request)).await {
@@ -58,7 +57,6 @@ impl Requests {
         }
     }
 
-    /// Makes a request that writes.
     pub(super) async fn write<T>(
         &self,
         what: Resource,

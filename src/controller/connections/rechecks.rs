@@ -29,7 +29,6 @@ impl RecheckRequests {
         (Self(sender), RecheckReceiver(receiver))
     }
 
-    /// Requests a check of the connection of that name.
     pub(crate) fn request(&self, connection: &str) {
         self.0.try_send(connection.to_owned()).ok();
     }

@@ -56,7 +56,6 @@ enum KnownId {
     Derived,
     /// In a claim that the operator signed.
     Claimed(Box<str>),
-    /// Not known.
     Unproven,
 }
 

@@ -11,9 +11,7 @@ use std::collections::HashSet;
 /// The credentials that a create issues. They can hold a secret, so there is no `Debug`.
 #[derive(Default)]
 pub(super) struct CredentialsBody {
-    /// The client id of the app.
     pub(crate) client_id: Option<String>,
-    /// The client secret.
     pub(crate) client_secret: IssuedSecret,
 }
 
@@ -54,9 +52,7 @@ impl FromAnyValue for IssuedSecret {
 pub(super) struct PartialSuccess<F> {
     /// The field with the list of failures.
     pub(crate) list: &'static str,
-    /// Whether a failure is about the app.
     pub(crate) is_about_app: F,
-    /// The failure, once it is found.
     pub(crate) failure: Option<Failure>,
 }
 
@@ -75,7 +71,6 @@ impl Failure {
         self.id.as_deref().or(self.client_id.as_deref())
     }
 
-    /// The text of the error, if there is one.
     pub(super) fn message(&self) -> Option<&str> {
         first_text([&self.message, &self.error])
     }

@@ -6,10 +6,8 @@ use std::fmt;
 
 /// What a type keeps of a JSON value. By default nothing, so a value of an unexpected type is skipped.
 pub(super) trait FromAnyValue {
-    /// The value is a text.
     fn text(&mut self, _text: &str) {}
 
-    /// The value is null.
     fn null(&mut self) {}
 
     /// The value is an object with a field of this name. The next value of the map is the field's, and has to be taken.

@@ -11,27 +11,13 @@ use crate::iam::{CredentialsKind, Error, OrgId};
 pub(crate) enum TokenError {
     /// The API refused the credentials as such.
     #[error("the API refuses the credentials: {refusal}; {causes}")]
-    Refused {
-        /// What the API answered.
-        refusal: String,
-        /// What may be the cause.
-        causes: String,
-    },
+    Refused { refusal: String, causes: String },
     /// It refused a token for this organization. The credentials may get one for others, so this says nothing about the
     /// connection.
     #[error(
         "the API gives no access token for organization {org}: {refusal}; delete this resource and create it again with the right orgId, or {advice}; {causes}"
     )]
-    RefusedForOrganization {
-        /// The organization.
-        org: OrgId,
-        /// What the API answered.
-        refusal: String,
-        /// What to do.
-        advice: &'static str,
-        /// What may be the cause.
-        causes: String,
-    },
+    RefusedForOrganization { org: OrgId, refusal: String, advice: &'static str, causes: String },
     /// The token is for another organization.
     #[error(
         "its access token is for organization {own}, and spec.orgId is {org}; use clientCredentials of an OAuth app that was added to both, or an IamConnection with credentials of organization {org}"
@@ -39,7 +25,6 @@ pub(crate) enum TokenError {
     WrongOrganization {
         /// The organization of the token.
         own: String,
-        /// The organization that is needed.
         org: OrgId,
     },
 }

@@ -14,16 +14,12 @@ const CERTIFICATE: &str = "CERTIFICATE";
 /// Why a bundle cannot be trusted: the line if it is about one, what is wrong there, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// The bundle has too many bytes.
     #[error("it is larger than 1 MiB: leave the certificates out that are not needed")]
     TooLarge,
-    /// The bundle is binary.
     #[error("it is not text: certificates must be in PEM form")]
     NotText,
-    /// The bundle has no certificate.
     #[error("it holds no certificate in PEM form: put at least one there")]
     Empty,
-    /// A line is wrong.
     #[error("line {line}: {why}")]
     Line {
         /// The line, from 1.

@@ -38,12 +38,10 @@ impl Endpoint {
         Ok(Self { flavor: flavor(settings.api), transport, rate_limiter, metrics, guard: settings.guard.clone() })
     }
 
-    /// The flavor of the API.
     pub(crate) fn flavor(&self) -> &'static dyn ApiFlavor {
         self.flavor
     }
 
-    /// Counts the calls.
     pub(crate) fn metrics(&self) -> &ConnectionMetrics {
         &self.metrics
     }
@@ -63,7 +61,6 @@ impl Endpoint {
         self.rate_limiter.token_limiter(owner)
     }
 
-    /// Why the API counts as unreachable, if it does.
     pub(crate) fn unreachable_cause(&self) -> Option<String> {
         self.rate_limiter.unreachable_cause()
     }

@@ -30,7 +30,6 @@ struct List<T> {
 }
 
 impl<T: Clone> ListCache<T> {
-    /// Without any list.
     pub(crate) fn new() -> Self {
         Self { lists: Mutex::default(), invalidated: Mutex::default(), largest_max_age: Mutex::new(FAILURE_HOLDS) }
     }

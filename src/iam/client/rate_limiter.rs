@@ -206,12 +206,10 @@ impl Org {
 }
 
 impl OrgLimiter<'_> {
-    /// The organization.
     pub(crate) fn org(&self) -> &OrgId {
         &self.org
     }
 
-    /// The flow that the calls are made for.
     pub(crate) fn flow(&self) -> &Flow {
         &self.charged_to
     }

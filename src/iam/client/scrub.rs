@@ -35,7 +35,6 @@ impl KnownSecrets {
         }
     }
 
-    /// Adds a secret.
     pub(crate) fn with(mut self, secret: &str) -> Self {
         self.0.push(secret.to_owned().into());
         self

@@ -28,7 +28,6 @@ impl Session {
         Self { endpoint, authenticator, owner }
     }
 
-    /// The flavor of the API.
     pub(crate) fn flavor(&self) -> &'static dyn ApiFlavor {
         self.endpoint.flavor()
     }

@@ -48,7 +48,6 @@ impl AccessToken {
         self.value.expose_secret()
     }
 
-    /// The claims of the token.
     pub(crate) fn claims(&self) -> &TokenClaims {
         &self.claims
     }
@@ -72,7 +71,6 @@ fn renew_after(lifetime: Duration) -> Duration {
     lifetime - EARLY.min(lifetime / 2)
 }
 
-/// The tokens of a connection.
 pub(crate) struct TokenCache {
     load: LoadCredentials,
     slots: Mutex<PrunedMap<Option<OrgId>, Arc<Slot>>>,
@@ -117,11 +115,8 @@ impl TokenCache {
     }
 }
 
-/// A token and its slot.
 pub(crate) struct CachedToken {
-    /// The slot.
     pub(crate) slot: Arc<Slot>,
-    /// The token.
     pub(crate) token: Arc<AccessToken>,
 }
 

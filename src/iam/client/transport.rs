@@ -71,19 +71,14 @@ impl From<Vec<u8>> for Payload {
     }
 }
 
-/// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The endpoint is no URL of an API.
     #[error("the endpoint must {0}")]
     Endpoint(&'static str),
-    /// The CA bundle holds something else than certificates.
     #[error("the CA bundle cannot be used: {0}")]
     CaBundle(#[from] ca::BundleError),
-    /// The TLS library refused a certificate of the CA bundle.
     #[error("the CA bundle cannot be used: one of its certificates cannot be read: {}", innermost(.0))]
     Certificate(#[source] reqwest::Error),
-    /// No HTTP client can be made.
     #[error("no HTTP client can be made: {}", innermost(.0))]
     Client(#[source] reqwest::Error),
 }
@@ -91,34 +86,24 @@ pub enum SettingsError {
 /// Why there is no answer. The causes hold no URL and no secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
-    /// The request was not sent.
     #[error("an id cannot be part of a URL")]
     InvalidPath,
-    /// The request was not sent.
     #[error("the endpoint has no path")]
     NoPath,
-    /// No connection within the time limit.
     #[error("cannot connect in time")]
     ConnectTimeout,
-    /// No connection.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// No complete response within the time limit.
     #[error("no complete response within {0:?}")]
     Timeout(Duration),
     /// The words of the cause differ from one time to the next, depending on what was lost.
     #[error("connection closed before the response was complete")]
     Interrupted,
-    /// The response has too many bytes.
     #[error("{status}: the answer is too large")]
-    TooLarge {
-        /// The HTTP status.
-        status: u16,
-    },
+    TooLarge { status: u16 },
 }
 
 impl TransportError {
-    /// The error of the operation.
     pub(crate) fn during(self, operation: Operation) -> Error {
         let message = format!("{operation}: {self}");
         match self {

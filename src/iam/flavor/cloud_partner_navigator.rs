@@ -17,7 +17,6 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use std::time::Duration;
 
-/// The Cloud Partner Navigator flavor.
 pub(super) struct CloudPartnerNavigator;
 
 /// Where client credentials get a token for an organization.

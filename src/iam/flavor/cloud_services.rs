@@ -15,7 +15,6 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use std::time::Duration;
 
-/// The Cloud Services flavor.
 pub(super) struct CloudServices;
 
 /// What every path begins with.

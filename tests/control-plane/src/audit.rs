@@ -41,7 +41,6 @@ pub struct AuditRecord {
     pub resource: String,
     /// The subresource, such as `status`.
     pub subresource: String,
-    /// The namespace.
     pub namespace: String,
     /// The name of the object.
     pub name: String,

@@ -22,7 +22,6 @@ const PROMETHEUS: &str = "3.16.0";
 /// Prefix of the directories in the cache in which a program is being made.
 const UNFINISHED: &str = ".part-";
 
-/// A program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// The store of the apiserver.
@@ -93,7 +92,6 @@ impl Programs {
         self.iter().find(|(found, ..)| *found == tool).map_or(Path::new(tool.name()), |(_, path, _)| path)
     }
 
-    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (Tool, &Path, Origin)> {
         self.0.iter().map(|(tool, path, origin)| (*tool, path.as_path(), *origin))
     }

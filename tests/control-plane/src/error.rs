@@ -4,26 +4,21 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// An error of the harness.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program could be neither found, downloaded nor built; the text says which ways were tried and what to do.
     #[error("{0}")]
     Unavailable(String),
-    /// A file or process operation failed.
     #[error("cannot {what}: {source}")]
     Io {
         /// The operation, in the infinitive.
         what: String,
-        /// Why.
         source: std::io::Error,
     },
     /// A program ended although it should run.
     #[error("{process} ended with {status}; the end of its log:\n{log}")]
     Ended {
-        /// The program.
         process: String,
-        /// How it ended.
         status: ExitStatus,
         /// The last lines that it wrote.
         log: String,
@@ -31,7 +26,6 @@ pub enum Error {
     /// A program runs, but did not become ready in time.
     #[error("{process} is not ready after {} s ({reason}); the end of its log:\n{log}", after.as_secs())]
     NotReady {
-        /// The program.
         process: String,
         /// How long it was waited for.
         after: Duration,
@@ -40,7 +34,6 @@ pub enum Error {
         /// The last lines that it wrote.
         log: String,
     },
-    /// `kubectl` failed.
     #[error("kubectl {arguments}: {message}")]
     Kubectl {
         /// Its arguments, joined by spaces.
@@ -48,13 +41,10 @@ pub enum Error {
         /// What it wrote to standard error.
         message: String,
     },
-    /// A certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// The apiserver refused a request, or did not answer.
     #[error("the apiserver: {0}")]
     Api(#[from] kube::Error),
-    /// A kubeconfig could not be read.
     #[error("kubeconfig: {0}")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
 }

@@ -40,7 +40,6 @@ impl Scratch {
         Ok(Self { directory: Some(directory), janitor })
     }
 
-    /// The directory.
     pub fn path(&self) -> &Path {
         self.directory.as_ref().map_or(Path::new(""), TempDir::path)
     }

@@ -91,7 +91,6 @@ impl Supervised {
         Ok(status)
     }
 
-    /// Whether the program still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.try_wait(), Ok(None))
     }

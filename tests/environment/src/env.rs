@@ -18,9 +18,7 @@ pub struct TestEnv {
     // Dropped in this order: clients before the servers that they call.
     /// The operators: none at first.
     pub operators: Vec<Operator>,
-    /// The control API of the simulator.
     pub control: Control,
-    /// The simulator.
     pub backend: Backend,
     /// The control plane, of one's own or shared with other tests.
     pub cluster: Arc<ControlPlane>,

@@ -3,16 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-/// An error of the environment.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The control plane, or `kubectl` on it.
     #[error(transparent)]
     ControlPlane(#[from] control_plane::Error),
-    /// A process or a file.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// What was waited for did not happen.
     #[error("not so after {after:?}: {what}\n{report}")]
     TimedOut {
         /// The condition.
@@ -22,7 +18,6 @@ pub enum Error {
         /// What helps to understand it.
         report: String,
     },
-    /// The operator ended although it should run.
     #[error("the operator has ended; the end of its log:\n{log}")]
     Ended {
         /// The last lines that it wrote.

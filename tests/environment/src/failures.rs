@@ -72,7 +72,6 @@ const UNAVAILABLE: Outcome = retry("ConnectionUnavailable", 2);
 /// A read shows that the call was performed, so it is not repeated.
 const PERFORMED: Outcome = retry("ConnectionUnavailable", 1);
 
-/// The rows.
 pub const FAILURES: [Failure; 14] = [
     row("400", || answer(400), [REJECTED; 6]),
     row("422", || answer(422), [REJECTED; 6]),

@@ -96,7 +96,6 @@ impl Operator {
         lock(&self.process).as_ref().map(Supervised::pid)
     }
 
-    /// The file of the log.
     pub fn log_file(&self) -> &Path {
         &self.log
     }

@@ -47,7 +47,6 @@ pub enum Class {
 pub struct State {
     /// How it came about.
     pub what: String,
-    /// What it means.
     pub class: Class,
     /// The resource as the API server shows it.
     pub object: Value,

@@ -64,7 +64,6 @@ impl Answer {
     }
 }
 
-/// One call.
 pub(crate) struct Call {
     pub route: Route,
     pub method: Method,

@@ -19,14 +19,8 @@ pub enum Error {
     /// No answer, or one that is not JSON.
     #[error("the simulator did not answer: {0}")]
     Http(#[from] reqwest::Error),
-    /// An answer other than success.
     #[error("the simulator answered {status}: {body}")]
-    Status {
-        /// The status.
-        status: u16,
-        /// The body.
-        body: String,
-    },
+    Status { status: u16, body: String },
 }
 
 /// An HTTP client that trusts this CA alone, follows no redirect, and keeps no connection.

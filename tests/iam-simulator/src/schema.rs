@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 
-/// The shape of a value.
 pub(crate) enum Shape {
     /// A string.
     Text,
@@ -21,7 +20,6 @@ pub(crate) enum Shape {
     Anything,
 }
 
-/// A member of an object.
 pub(crate) struct Member {
     pub name: &'static str,
     pub shape: &'static Shape,

@@ -14,7 +14,6 @@ use crate::server::now_ms;
 use crate::types::{ApiTokenSeed, AppView, ClientSeed, Flavor, OrgSeed, PermsSeed, Seed, Settings};
 use crate::versioned::{Moment, Versioned};
 
-/// The whole state.
 pub(crate) struct State {
     pub settings: Settings,
     realms: BTreeMap<RealmId, Realm>,
@@ -60,7 +59,6 @@ pub(crate) struct Realm {
     pub moment: Moment,
 }
 
-/// An organization.
 #[derive(Default)]
 pub(crate) struct Org {
     pub service: bool,

@@ -80,7 +80,6 @@ pub enum Operation {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seed {
-    /// Organizations.
     pub orgs: Vec<OrgSeed>,
     /// API tokens of people who manage apps.
     pub api_tokens: Vec<ApiTokenSeed>,
@@ -90,13 +89,11 @@ pub struct Seed {
     pub perms: Vec<PermsSeed>,
 }
 
-/// An organization.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrgSeed {
     /// The API in which it exists.
     pub flavor: Flavor,
-    /// Its id.
     pub id: String,
     /// A service organization: more grant types and `allowedOrgs` are open to it [csp-struct].
     #[serde(default)]
@@ -127,9 +124,7 @@ pub struct ApiTokenSeed {
 pub struct ClientSeed {
     /// The API that knows it.
     pub flavor: Flavor,
-    /// Its id.
     pub id: String,
-    /// Its secret.
     pub secret: String,
     /// Its owner organization.
     pub org_id: String,
@@ -171,39 +166,32 @@ pub enum Membership {
 pub enum Human {
     /// Adds an app; answers with its secret.
     Create {
-        /// The API.
         flavor: Flavor,
-        /// The organization.
         org_id: String,
         /// Fields of the create request, id and secret among them.
         fields: Map<String, Value>,
     },
     /// Overwrites fields of an app; `null` takes a field away.
     Edit {
-        /// The API.
         flavor: Flavor,
         /// The app.
         id: String,
-        /// The fields.
         fields: Map<String, Value>,
     },
     /// Deletes an app.
     Delete {
-        /// The API.
         flavor: Flavor,
         /// The app.
         id: String,
     },
     /// Replaces an app's secret; answers with the new one.
     Regenerate {
-        /// The API.
         flavor: Flavor,
         /// The app.
         id: String,
     },
     /// Puts an app into a group that has these organization roles, adding it to its organization if need be.
     InheritRoles {
-        /// The API.
         flavor: Flavor,
         /// The app.
         id: String,
@@ -214,7 +202,6 @@ pub enum Human {
     },
     /// Gives an app organization roles, adding it to its organization if need be.
     GrantRoles {
-        /// The API.
         flavor: Flavor,
         /// The app.
         id: String,

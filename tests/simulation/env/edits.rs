@@ -80,7 +80,6 @@ impl TestEnv {
         self.backend().iam.lists = lists;
     }
 
-    /// A Secret that a user provides.
     pub fn provide_secret(&self, name: &str, value: &str) {
         let secret = json!({
             "metadata": {"name": name, "namespace": "team", "resourceVersion": value, "labels": {"oauth-apps.dev/use": "true"}},

@@ -58,7 +58,6 @@ struct Apps {
     ready: Vec<Duration>,
 }
 
-/// Measures.
 pub(super) struct Probe {
     neighbor: Tenant,
     healthz: String,

@@ -98,7 +98,6 @@ impl Tenant {
         self.counted(self.api::<K>().patch(name, &PatchParams::default(), &patch).await.is_ok())
     }
 
-    /// Sets an annotation of a resource.
     pub(super) async fn annotate(&self, name: &str, annotation: &str, value: String) -> bool {
         self.change::<OrgOAuthApp>(name, json!({"metadata": {"annotations": {annotation: value}}})).await
     }

@@ -14,12 +14,10 @@ impl Narrator {
         Self { begin: Instant::now(), is_silent: false }
     }
 
-    /// Tells nothing.
     pub(crate) fn silent() -> Self {
         Self { is_silent: true, ..Self::new() }
     }
 
-    /// A heading.
     pub(crate) fn chapter(&self, title: &str) {
         self.print(format!("\n=== {title}"));
     }

@@ -23,7 +23,6 @@ pub(super) struct Package {
     pub repository: String,
     /// Where cargo had it from.
     pub source: String,
-    /// Its files.
     pub directory: PathBuf,
 }
 

@@ -22,7 +22,6 @@ and a real Prometheus scrapes it.
 ![The panels of the dashboard](dashboard.svg)
 ";
 
-/// The document.
 pub(super) fn document() -> String {
     let metrics: String = FAMILIES.iter().map(metric).collect();
     format!("{INTRODUCTION}\n| Metric | Type | Description |\n|---|---|---|\n{metrics}\n## Labels\n\n{}", labels())

@@ -22,7 +22,6 @@ themselves mean is in [concepts.md](concepts.md#conditions).
 
 ";
 
-/// The document.
 pub(super) fn document() -> String {
     let mut table = Table::new(["Reason", "Kind", "What it means", "What to do"]);
     for reason in Reason::ALL {

@@ -40,7 +40,6 @@ impl Prometheus {
         Ok(Self { process, url: format!("http://{address}"), start: now() })
     }
 
-    /// Waits until it answers.
     pub(super) async fn until_ready(&mut self) -> Result<(), Box<dyn Error>> {
         let ready = format!("{}/-/ready", self.url);
         let is_ready = async || {

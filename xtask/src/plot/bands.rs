@@ -8,7 +8,6 @@ use super::Line;
 /// Neighboring points of a line: when, and from where to where.
 pub(super) type Run = Vec<(f64, [f64; 2])>;
 
-/// The runs of each line.
 pub(super) fn bands(lines: &[Line], stacked: bool) -> Vec<Vec<Run>> {
     let mut sums: HashMap<u64, f64> = HashMap::new();
     let mut band = |line: &Line| {
@@ -38,7 +37,6 @@ fn shortened(run: &[(f64, [f64; 2])]) -> Run {
     (0..).zip(run).filter(|(n, _)| needed(*n)).map(|(_, point)| *point).collect()
 }
 
-/// The highest value.
 pub(super) fn highest(bands: &[Vec<Run>]) -> f64 {
     bands.iter().flatten().flatten().map(|(_, [_, upper])| *upper).fold(0.0, f64::max)
 }

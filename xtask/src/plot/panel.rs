@@ -29,7 +29,6 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 const MINUTE: f64 = 60.0;
 
 impl Panel {
-    /// Fills the area.
     pub(crate) fn draw(&self, area: &Area, figure: &Figure) -> Result<(), Box<dyn Error>> {
         let (width, height) = size(area);
         area.draw(&Rectangle::new([(0, 0), (width, height)], PANEL.filled()))?;

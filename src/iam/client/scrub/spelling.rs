@@ -51,7 +51,6 @@ impl Message {
         message
     }
 
-    /// Whether the secret is in the message.
     pub(super) fn contains(&self, secret: &SecretForms) -> bool {
         self.plain.contain(&secret.plain) || secret.base64.iter().any(|part| self.base64.contain(part))
     }

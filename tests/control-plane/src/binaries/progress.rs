@@ -19,7 +19,6 @@ impl Progress {
         Self { start: Instant::now() }
     }
 
-    /// One line.
     pub(super) fn say(&self, text: &str) {
         let _nobody_listens = writeln!(std::io::stderr().lock(), "{:>5} s  {text}", self.start.elapsed().as_secs());
     }

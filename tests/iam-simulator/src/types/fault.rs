@@ -117,10 +117,8 @@ impl Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Target {
-    /// The operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
-    /// The API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flavor: Option<Flavor>,
     /// The organization in the path; for faults see [`Fault::org`].
@@ -136,10 +134,7 @@ pub struct Target {
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Action {
     /// Waits before anything else, in milliseconds; goes together with another fault.
-    Latency {
-        /// Milliseconds.
-        ms: u64,
-    },
+    Latency { ms: u64 },
     /// 429; the change is not made.
     TooManyRequests {
         /// The `Retry-After` header, in seconds; none when absent.
@@ -147,7 +142,6 @@ pub enum Action {
     },
     /// A status with the API's error form.
     Status {
-        /// The status.
         status: u16,
         /// The message in the body.
         message: String,
@@ -175,21 +169,14 @@ pub enum Action {
     MalformedBody,
     /// A status with the API's error form, whose message quotes the call; the change is not made.
     Echo {
-        /// The status.
         status: u16,
         /// How the call is quoted.
         spelling: Spelling,
     },
     /// A page of a list with an entry that nobody made, of about that many bytes of tiny values, and another page after it.
-    EndlessList {
-        /// Bytes.
-        page_bytes: usize,
-    },
+    EndlessList { page_bytes: usize },
     /// The change is made and the answer has one more field, of that many bytes of tiny values.
-    LargeBody {
-        /// Bytes.
-        bytes: usize,
-    },
+    LargeBody { bytes: usize },
     /// No answer, ever.
     Hang {
         /// Whether the change is made.
@@ -218,7 +205,6 @@ pub enum Spelling {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultState {
-    /// The order.
     pub fault: Fault,
     /// Calls that matched, those let pass included.
     pub seen: u32,

@@ -12,7 +12,6 @@ use super::{Action, Flavor, Operation, Target};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppView {
-    /// The API.
     pub flavor: Flavor,
     /// The client id.
     pub id: String,
@@ -50,11 +49,9 @@ pub struct CallView {
     pub at_ms: u64,
     /// When its answer was ready, in milliseconds since the simulator started.
     pub done_ms: Option<u64>,
-    /// The operation.
     pub operation: Operation,
     /// The API; absent for a path that none has.
     pub flavor: Option<Flavor>,
-    /// The method.
     pub method: String,
     /// The path as it was sent.
     pub path: String,

@@ -6,7 +6,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::Value;
 
-/// One field.
 pub(super) struct Field<'a> {
     /// Where it is, such as `spec.grants[].orgs.ids`.
     pub path: String,
