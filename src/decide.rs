@@ -88,7 +88,6 @@ const RULES: [(Rule, WhileWaiting); 8] = [
     (verification::step, WhileWaiting::Continue),
 ];
 
-/// The next step.
 pub fn decide(observed: &Observed) -> Step {
     let step = next(observed).and_then(|step| fill_in::fill_in(observed, step));
     enforce::enforce(observed, step.unwrap_or_else(|blocked| Step::Finish(Outcome::Blocked(blocked))))

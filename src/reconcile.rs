@@ -43,11 +43,8 @@ const MAX_STEPS: usize = 48;
 
 /// What every reconciliation shares.
 pub struct Operator<C, D> {
-    /// Kubernetes.
     pub(crate) cluster: C,
-    /// The connections.
     pub(crate) connections: D,
-    /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// What the watch of Secrets compares with, if there is one.
     pub(crate) observed_secrets: Option<Arc<ObservedSecrets>>,
@@ -60,7 +57,6 @@ pub struct Operator<C, D> {
     generate_secret: GenerateSecret,
 }
 
-/// Tells the time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Generates a client secret from randomness of the system.

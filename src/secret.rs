@@ -78,7 +78,6 @@ impl std::fmt::Debug for SecretWrite {
     }
 }
 
-/// The name of the Secret that belongs to a resource.
 pub fn secret_name(app: &OrgOAuthApp) -> String {
     app.spec.secret.name.clone().unwrap_or_else(|| app.name_any())
 }
@@ -110,7 +109,6 @@ pub fn guard(app: &OrgOAuthApp, key: &ClaimKey, existing: Option<Secret>) -> Sec
 /// The secret that a user provides with `clientSecretRef`.
 #[derive(Clone, Debug)]
 pub enum ProvidedSecret {
-    /// Its value.
     Value(ClientSecret),
     /// Why there is none.
     Missing(ProvidedSecretError),
@@ -193,7 +191,6 @@ impl SecretWrite {
 }
 
 impl SecretState {
-    /// The Secret, if this resource controls it.
     pub(crate) fn owned(&self) -> Option<&OwnedSecret> {
         match self {
             Self::Owned(secret) => Some(secret),
@@ -273,12 +270,10 @@ impl OwnedSecret {
         controller(&self.secret.metadata).is_some_and(|controller| Some(&controller.uid) == app.uid().as_ref())
     }
 
-    /// The operator's claim on it.
     pub(crate) fn claim(&self) -> Option<&SignedClaim> {
         self.contents.claim.as_ref()
     }
 
-    /// Its name.
     pub(crate) fn name(&self) -> String {
         self.secret.name_any()
     }
@@ -301,7 +296,6 @@ impl OwnedSecret {
         SecretWrite::Replace(secret)
     }
 
-    /// The write that removes it.
     pub(crate) fn remove(&self) -> SecretWrite {
         SecretWrite::Delete(Secret::clone(&self.secret))
     }

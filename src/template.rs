@@ -18,11 +18,9 @@ const LONGEST: usize = 64 << 10;
 
 /// What templates can use.
 pub(crate) struct Values<'a> {
-    /// The app's client id.
     pub(crate) client_id: &'a ClientId,
     /// Its secret; none for a public client.
     pub(crate) client_secret: Option<&'a ClientSecret>,
-    /// The organization that owns the app.
     pub(crate) org_id: &'a OrgId,
     /// Where a token can be had for the credential.
     pub(crate) token_url: String,

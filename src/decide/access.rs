@@ -9,9 +9,7 @@ use std::time::Duration;
 /// Whether the resource's connection may be used.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// The resource may use the connection.
     Granted {
-        /// Which API.
         address: ApiAddress,
         /// The connection's `context`, which a resource may override.
         context: Option<Context>,
@@ -20,6 +18,5 @@ pub enum Access {
         /// How often the secret in a Secret is verified.
         credential_check_interval: Duration,
     },
-    /// The resource may not use the connection.
     Refused(Blocked),
 }

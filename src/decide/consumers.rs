@@ -38,7 +38,6 @@ fn restart(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     Some(Step::RestartConsumer(next.clone(), rotated_at))
 }
 
-/// When stale consumers are to be looked for next.
 pub(super) fn next_search(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let last = observed.remembered.consumers_searched.filter(|(revision, _)| *revision == contents.revision);
     let some_are_stale = stale_consumers(observed).is_some();

@@ -23,7 +23,6 @@ use k8s_openapi::jiff::Timestamp;
 /// How many pods are named at most.
 const NAMED_PODS: usize = 5;
 
-/// The next step of a deletion.
 pub(super) fn step(observed: &Observed) -> Result<Step, Blocked> {
     let app = &observed.app;
     if !has_finalizer(app) {

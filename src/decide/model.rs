@@ -17,13 +17,11 @@ use k8s_openapi::jiff::Timestamp;
 /// What is known of the remote app in this reconcile.
 #[derive(Clone, Debug)]
 pub enum Remote {
-    /// The app was not read in this reconcile.
     NotRead,
     /// The app as the list of its organization shows it, or `None` if the list does not; the list may be a while old.
     Listed(Option<RemoteApp>),
     /// The API answered 404 for the app.
     Absent,
-    /// The app as a read shows it.
     Shown(RemoteApp),
     /// The app was created in this reconcile from the present spec.
     JustCreated,
@@ -34,9 +32,7 @@ pub enum Remote {
 pub enum IdOwner {
     /// The other resources were not searched in this reconcile.
     NotRead,
-    /// No other resource has the id.
     None,
-    /// This resource has the id.
     Has(Box<OrgOAuthApp>),
 }
 
@@ -53,16 +49,13 @@ pub enum ClaimOrigin {
     Restored,
 }
 
-/// The roles of the app in its organization.
 #[derive(Clone, Debug)]
 pub enum RoleAssignment {
-    /// The roles were not read in this reconcile.
     NotRead,
     /// The app is not a member of its organization.
     Absent,
     /// The API refused to add the app, as it also does if the app is a member already.
     AdditionRefused(iam::Error),
-    /// The app has these roles.
     Has(HeldRoles),
     /// The app was given the roles of the spec in this reconcile.
     JustAssigned,
@@ -71,9 +64,7 @@ pub enum RoleAssignment {
 /// The progress of the creation of the app in this reconcile.
 #[derive(Clone, Debug)]
 pub enum Creation {
-    /// The API was not asked to create it.
     NotTried,
-    /// The API refused.
     Refused(iam::Error),
     /// The API created it and issued these credentials, which only this reconcile has.
     Issued(ClientCredentials),
@@ -84,7 +75,6 @@ pub enum Creation {
 /// What this reconcile did about the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimProgress {
-    /// The claim is as it was found.
     Unchanged,
     /// The claim was recorded in status.
     Recorded(ClaimOrigin),
@@ -92,14 +82,12 @@ pub enum ClaimProgress {
     TakenBack,
 }
 
-/// The progress of a pending secret in this reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PendingProgress {
     /// The secret was pending when the reconcile began: an earlier reconcile may have sent it.
     MaybeSent,
     /// The secret was staged in this reconcile and not sent since, so the API cannot know it.
     NotSent,
-    /// The API accepted the secret.
     Accepted,
     /// The API answered 409, since another rotation is in progress; that may be the one that an earlier reconcile began with this
     /// secret.
@@ -157,7 +145,6 @@ pub(super) struct Answered {
 pub enum SecretWriteProgress {
     /// No write was tried lately.
     Unknown,
-    /// Kubernetes accepts writes.
     Accepted,
     /// Kubernetes accepted a write in this reconcile; whatever still differs was changed by Kubernetes.
     Written,
@@ -172,9 +159,7 @@ pub enum ListCheck {
     NotAsked,
     /// The API has no list.
     Unsupported,
-    /// The list contains the app.
     Listed,
-    /// The list does not contain the app.
     NotListed,
 }
 
@@ -192,7 +177,6 @@ pub(crate) struct SentChange {
 /// What a process remembers of a resource between two reconciles. To lose it costs time and nothing else.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remembered {
-    /// Since when the API does not show the app.
     pub(crate) absent_since: Option<Timestamp>,
     /// The change that was sent last.
     pub(crate) sent: Option<SentChange>,
@@ -204,7 +188,6 @@ pub struct Remembered {
     pub(crate) first_token_refusal: Option<(ClientSecret, Timestamp)>,
     /// When stale consumers were last searched, and for which revision of the secret.
     pub(crate) consumers_searched: Option<(i64, Timestamp)>,
-    /// Whether a deletion was sent.
     pub(crate) deletion_sent: bool,
     /// When the API accepted a deletion.
     pub(crate) deletion_accepted: Option<Timestamp>,
@@ -220,9 +203,7 @@ impl Remembered {
 /// Everything that is known in a reconcile; each step that is performed adds to it.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// The resource.
     pub app: OrgOAuthApp,
-    /// What the operator signs claims with.
     pub key: ClaimKey,
     /// When the reconcile began.
     pub now: Timestamp,
@@ -230,7 +211,6 @@ pub struct Observed {
     pub generated_secret: ClientSecret,
     /// Whether `app` was read or written in this reconcile, and is not from a cache that may lag.
     pub is_uncached: bool,
-    /// The connection.
     pub access: Access,
     /// The request fields that the spec stands for, or why it is refused.
     pub desired: Result<Fields, Blocked>,
@@ -248,17 +228,11 @@ pub struct Observed {
     pub provided: Option<ProvidedSecret>,
     /// Whether the connection has an access token.
     pub authenticated: bool,
-    /// The remote app.
     pub remote: Remote,
-    /// Its roles.
     pub roles: RoleAssignment,
-    /// Another resource with the same id.
     pub id_owner: IdOwner,
-    /// The creation.
     pub creation: Creation,
-    /// The claim.
     pub claim: ClaimProgress,
-    /// Writes of the Secret.
     pub secret_write: SecretWriteProgress,
     /// The early end of the overlap.
     pub overlap_end: OverlapEnd,
@@ -281,7 +255,6 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The start of a reconcile.
     pub fn new(
         app: OrgOAuthApp,
         access: Access,
@@ -340,7 +313,6 @@ impl Observed {
         claims.find(|claim| claim.created && fits(&self.app, claim))
     }
 
-    /// The Secrets that the resource controls.
     pub(crate) fn owned_secrets(&self) -> impl Iterator<Item = &OwnedSecret> {
         let secrets = [&self.secret, &self.rotation_secret, &self.old_name_secret];
         secrets.into_iter().flatten().filter_map(SecretState::owned)
@@ -385,7 +357,6 @@ impl Observed {
         self.contents = secret.contents(self.rotation_secret.as_ref());
     }
 
-    /// The secret that the user provides.
     pub(crate) fn provided_secret(&self) -> Option<&ClientSecret> {
         match &self.provided {
             Some(ProvidedSecret::Value(secret)) => Some(secret),
@@ -409,7 +380,6 @@ impl Observed {
         }
     }
 
-    /// The progress of a pending secret in this reconcile.
     pub(crate) fn progress(&self, secret: &ClientSecret) -> PendingProgress {
         let found = if self.remembered.pending_not_accepted.as_ref() == Some(secret) {
             PendingProgress::RotationRefused

@@ -15,14 +15,12 @@ use crate::secret::SecretState;
 use k8s_openapi::jiff::Timestamp;
 
 impl Observed {
-    /// Records the resource as Kubernetes has it now.
     pub(crate) fn observe_app(&mut self, app: OrgOAuthApp) {
         self.recorded_claim = recorded_claim(&app, &self.key);
         self.app = app;
         self.is_uncached = true;
     }
 
-    /// Records what a read or a list shows of the app.
     pub(crate) fn observe_remote(&mut self, remote: Remote) {
         self.remote = remote;
         match &self.remote {

@@ -12,7 +12,6 @@ use kube::ResourceExt;
 /// Whose the app of a resource's client id is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ownership {
-    /// The resource's.
     Ours,
     /// The resource is about to create it, or did and did not hear of it.
     Intended,
@@ -21,11 +20,9 @@ pub(super) enum Ownership {
         /// The address where it was made.
         endpoint: String,
     },
-    /// Not known to be the resource's.
     Unproven,
 }
 
-/// Whose the app is, as far as it was observed.
 pub(super) fn ownership(observed: &Observed) -> Ownership {
     if let (Some(claim), Some(address)) = (observed.claim_on_app(), observed.address())
         && !address.made(claim)
@@ -38,7 +35,6 @@ pub(super) fn ownership(observed: &Observed) -> Ownership {
     if holds_claim(observed) { Ownership::Intended } else { Ownership::Unproven }
 }
 
-/// Whether the app is known to be the resource's.
 pub(crate) fn is_ours(observed: &Observed) -> bool {
     ownership(observed) == Ownership::Ours
 }
@@ -101,7 +97,6 @@ pub(super) fn is_adopted_without_secret(observed: &Observed) -> bool {
 pub(super) enum Possession {
     /// No token was requested with this secret.
     Unknown(ClientSecret),
-    /// The app has the secret.
     Proven,
     /// The app does not have the secret, or there is no secret to request a token with.
     Refused,

@@ -10,9 +10,7 @@ pub struct Plan(Vec<Planned>);
 /// One thing that would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
-    /// Create the app.
     Create,
-    /// Take the app over.
     Adopt,
     /// Change these fields.
     Change(Vec<String>),
@@ -24,14 +22,11 @@ pub(crate) enum Planned {
     EndOverlap,
     /// Add the app to its organization.
     AddToOrganization,
-    /// Give roles and take roles.
     ChangeRoles,
-    /// Delete the app.
     Delete,
 }
 
 impl Plan {
-    /// Whether nothing would be done.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -25,7 +25,6 @@ pub(crate) fn begins_with_id(app: &OrgOAuthApp, id: &str) -> bool {
     }
 }
 
-/// The organization of a resource.
 pub(crate) fn org_id(app: &OrgOAuthApp) -> OrgId {
     OrgId(app.spec.org_id.clone())
 }
@@ -45,12 +44,10 @@ pub(super) fn is_verifiable(app: &OrgOAuthApp) -> bool {
     app.spec.grant_types().contains(&GrantType::ClientCredentials)
 }
 
-/// Whether the operator's finalizer is on the resource.
 pub(crate) fn has_finalizer(app: &OrgOAuthApp) -> bool {
     app.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Whether the resource is being deleted.
 pub(super) fn is_being_deleted(app: &OrgOAuthApp) -> bool {
     app.metadata.deletion_timestamp.is_some()
 }

@@ -7,7 +7,6 @@ use super::step::{Call, Next, Step};
 use crate::crd::{Role, Roles, ServiceRoles};
 use crate::iam::app_fields::Fields;
 
-/// What is to be done until the app has its roles.
 pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let Some(wanted) = &observed.app.spec.roles else { return Ok(None) };
     let id = observed.client_id();
@@ -30,7 +29,6 @@ pub(crate) fn may_be_old(observed: &Observed) -> bool {
     is_synced(&observed.app) && reconcile_requested(&observed.app).is_none() && !was_refused
 }
 
-/// The roles in `all` that are not in `others`.
 fn without(all: &Roles, others: &Roles) -> Roles {
     let missing = |roles: &[Role], held: &[Role]| -> Vec<Role> {
         roles.iter().filter(|role| !held.contains(role)).cloned().collect()

@@ -100,7 +100,6 @@ pub(crate) enum RotationWaits {
     ForMinInterval,
 }
 
-/// Whether a requested rotation has to wait, and why.
 pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
     let contents = observed.contents();
     if is_public(&observed.app) || contents.pending.is_some() || !is_requested(&observed.app, contents) {

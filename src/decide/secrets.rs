@@ -11,7 +11,6 @@ use crate::reason::{Blocked, Reason};
 use crate::secret::{ProvidedSecret, SecretState, rotation_secret_name, secret_name};
 use kube::ResourceExt;
 
-/// What is to be done until the Secrets are known.
 pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let app = &observed.app;
     if let Some(SecretState::Foreign { app: controller }) = observed.secret() {

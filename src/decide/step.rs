@@ -21,27 +21,20 @@ pub enum Step {
     ReadSecrets,
     /// Read the Secret under the name that an earlier spec gave it.
     ReadOldNameSecret(String),
-    /// Read the secret that the user provides.
     ReadProvidedSecret,
     /// Read the resource itself, past the cache.
     ReadResource,
-    /// Find the pods that use one of these Secrets.
     FindPodsUsing(Vec<String>),
     /// Find the pods that started before the Secret was last published.
     FindStaleConsumers(Timestamp),
     /// Restart a workload, unless that was done since the Secret was published.
     RestartConsumer(Workload, Timestamp),
-    /// Call the API.
     Call(Call),
-    /// Find another resource with the same id.
     FindIdOwner,
-    /// Add the finalizer.
     AddFinalizer,
     /// Record in status that the id is about to be used.
     Claim {
-        /// The id.
         id: ClientId,
-        /// How the app comes to be the resource's.
         origin: ClaimOrigin,
     },
     /// Take that record back.
@@ -54,20 +47,16 @@ pub enum Step {
     WriteRotation(SecretContents, RotationWrite),
     /// Remove a Secret that Kubernetes does not delete with the resource.
     RemoveSecret(OwnedSecret),
-    /// Remove a Secret that was written under an earlier name.
     RemoveOldNameSecret(OwnedSecret),
     /// Remove the metadata of the operator from the Secret.
     ReleaseSecret(OwnedSecret),
     /// Remove the finalizer, so that Kubernetes removes the resource.
     DropFinalizer,
-    /// Nothing more in this reconcile.
     Finish(Outcome),
 }
 
-/// Why the Secret is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteReason {
-    /// The API issued credentials.
     Issued,
     /// The API has the staged secret, which replaces one that was lost or is not trusted.
     Replaced,
@@ -100,18 +89,14 @@ pub enum RotationWrite {
     Restored,
 }
 
-/// One call to the API.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Make sure that there is an access token.
     Authenticate,
-    /// Read the remote app.
     Read(ClientId),
-    /// Look it up in the list of its organization.
     FindInList(ClientId),
     /// Ask the list of its organization, which must be so fresh, whether it shows an app that a read does not.
     ConfirmAbsence(ClientId, Duration),
-    /// Create the remote app.
     Create(NewApp),
     /// Change these fields of the remote app; the update carries more, since the API always wants some.
     Update(ClientId, Update, Vec<String>),
@@ -123,24 +108,16 @@ pub enum Call {
     EndRotation(ClientId),
     /// Ask for a token with this secret.
     VerifySecret(ClientId, ClientSecret),
-    /// Read the roles of the app.
     ReadRoles(ClientId),
-    /// Add the app to its organization.
     AddToOrganization(ClientId, Option<Context>, Roles),
-    /// Give roles and take roles.
     ChangeRoles {
-        /// The app.
         id: ClientId,
-        /// The roles that it lacks.
         add: Roles,
-        /// The roles that it should not have.
         remove: Roles,
     },
-    /// Delete the remote app.
     Delete(ClientId),
 }
 
-/// What a step affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// It only reads, or ends the reconcile.
@@ -164,7 +141,6 @@ impl Step {
         }
     }
 
-    /// What it affects.
     pub(crate) fn effect(&self) -> Effect {
         match self {
             Self::ReadSecrets

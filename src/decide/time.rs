@@ -17,7 +17,6 @@ pub(super) fn within_api_lag(at: Timestamp, now: Timestamp) -> bool {
     at <= now && now.duration_since(at) < API_LAG
 }
 
-/// An instant so much later.
 pub(super) fn add(at: Timestamp, duration: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(duration).ok()?).ok()
 }

@@ -21,7 +21,6 @@ const SECOND_REFUSAL_DELAY: SignedDuration = SignedDuration::from_mins(1);
 /// Whether a token is to be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
-    /// No.
     No,
     /// Yes: none was issued since the Secret was changed.
     Unverified,

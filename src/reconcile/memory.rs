@@ -21,7 +21,6 @@ struct Entry {
 
 /// What a reconcile began with.
 pub(super) struct Recalled {
-    /// What was remembered.
     pub(crate) remembered: Remembered,
     since: Instant,
 }

@@ -57,9 +57,7 @@ pub(crate) enum RotationMode {
 /// A secret that is durable here, and about to become valid at the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingSecret {
-    /// Its value.
     pub(crate) secret: ClientSecret,
-    /// How it becomes valid.
     pub(crate) mode: RotationMode,
     /// The revision that was published when it was staged. Once another one is published, the pending secret is obsolete.
     pub(crate) base_revision: i64,
@@ -82,7 +80,6 @@ pub struct PreviousSecret {
 /// rotation takes only these two, the client id and the claim.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SecretContents {
-    /// The app's client id.
     pub client_id: Option<ClientId>,
     /// The secret that consumers use; none for a public client.
     pub current: Option<ClientSecret>,

@@ -22,14 +22,12 @@ pub(crate) struct Template<'a> {
     pub(super) parts: Vec<Part<'a>>,
 }
 
-/// A part of a template.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     /// It stands for itself.
     Text(&'a str),
     /// It stands for a value.
     Value {
-        /// Which one.
         name: Name,
         /// The functions to apply, in this order.
         functions: Vec<Function>,
@@ -41,17 +39,13 @@ pub(super) enum Part<'a> {
 /// The names of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
-    /// The client id.
     ClientId,
-    /// The client secret.
     ClientSecret,
-    /// The organization.
     OrgId,
     /// The URL of the token exchange.
     TokenUrl,
 }
 
-/// The functions of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     /// A JSON string, with its quotes.

@@ -19,7 +19,6 @@ use serde_json::json;
 use std::borrow::Borrow;
 use std::fmt;
 
-/// Fails unless this is the step that follows.
 #[track_caller]
 pub(super) fn assert_step(observed: impl Borrow<Observed>, expected: Expected) {
     let observed = observed.borrow();
