@@ -483,8 +483,10 @@ mod tests {
         let controlled_by = |kind: &str, api_version: &str, name: &str| {
             let mut secret = published(&app);
             let owner = &mut secret.owner_references_mut()[0];
-            (owner.uid, owner.kind) = ("uid-2".into(), kind.into());
-            (owner.api_version, owner.name) = (api_version.into(), name.into());
+            owner.uid = "uid-2".into();
+            owner.kind = kind.into();
+            owner.api_version = api_version.into();
+            owner.name = name.into();
             match guard(&app, &key(), Some(secret)) {
                 SecretState::Foreign { app } => app,
                 other => panic!("{other:?}"),

@@ -31,9 +31,11 @@ impl Attempts {
         let recent = |_: &String, last: &Last| last.at + FORGOTTEN_AFTER > now;
         let last = attempts.get_or_insert_with(uid, || Last { ending, count: 0, at: now }, recent);
         if last.ending != ending {
-            (last.ending, last.count) = (ending, 0);
+            last.ending = ending;
+            last.count = 0;
         }
-        (last.count, last.at) = (last.count + 1, now);
+        last.count += 1;
+        last.at = now;
         last.count - 1
     }
 }

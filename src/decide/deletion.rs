@@ -175,11 +175,8 @@ fn send_deletion(observed: &Observed, id: ClientId) -> Step {
 }
 
 fn confirm_deletion(observed: &Observed, id: ClientId, deletion: &Deletion) -> Result<Step, Blocked> {
-    let (was_accepted_now, is_not_offered) = match deletion {
-        Deletion::Accepted => (true, false),
-        Deletion::NotFound | Deletion::Failed => (false, false),
-        Deletion::NotOffered => (false, true),
-    };
+    let was_accepted_now = *deletion == Deletion::Accepted;
+    let is_not_offered = *deletion == Deletion::NotOffered;
     match &observed.remote {
         Remote::NotRead | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
         Remote::Absent => Ok(if was_accepted_now || is_known_absent(observed) {

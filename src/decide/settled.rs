@@ -162,7 +162,8 @@ mod tests {
     fn a_request_that_was_acted_upon_and_a_finalizer_that_observing_does_not_need_do_not_unsettle() {
         assert!(is_settled_after(|app| {
             app["metadata"]["annotations"] = json!({ASKED: "1", ROTATE_REQUESTED: "2"});
-            (app["status"]["lastHandledReconcileAt"], app["status"]["lastHandledRotateAt"]) = ("1".into(), "2".into());
+            app["status"]["lastHandledReconcileAt"] = "1".into();
+            app["status"]["lastHandledRotateAt"] = "2".into();
         }));
         assert!(is_settled_after(|app| {
             app["metadata"]["finalizers"] = json!(null);

@@ -260,7 +260,8 @@ fn rendered(
     ours: impl IntoIterator<Item = (&'static str, Option<String>)>,
 ) -> Secret {
     if secret.metadata.name.is_none() {
-        (secret.metadata.name, secret.metadata.namespace) = (Some(name), app.namespace());
+        secret.metadata.name = Some(name);
+        secret.metadata.namespace = app.namespace();
     }
     let marks = [(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()), (OWNER_LABEL, app.uid_any().to_owned())];
     secret.labels_mut().extend(marks.map(|(name, value)| (name.to_owned(), value)));

@@ -87,7 +87,8 @@ fn ready_keeps_its_last_value_while_the_api_is_unavailable() {
     assert_eq!(short(&after(&observed(ready.clone(), true), &waiting(), at(2))), "TTFUT Provisioned");
     let secret = ClientSecret::new("value".into());
     let mut refused = observed(ready.clone(), true);
-    (refused.now, refused.remembered.first_token_refusal) = (at(181), Some((secret.clone(), at(121))));
+    refused.now = at(181);
+    refused.remembered.first_token_refusal = Some((secret.clone(), at(121)));
     refused.record_token_answer(&secret, Verification::Refused("no".into()), at(181));
     assert_eq!(short(&after(&refused, &waiting(), at(61))), "FTFUT ConnectionUnavailable", "it is known to be invalid");
     let plan = || Outcome::PlanOnly(Plan::default());

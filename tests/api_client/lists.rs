@@ -55,7 +55,9 @@ async fn a_list_ends_in_every_way() {
     let env = with_four_apps().await;
     for (last_page, shows_total, calls) in ENDS {
         let ending = |s: &mut iam_simulator::types::Settings| {
-            (s.last_page, s.shows_total, s.max_page_limit) = (last_page, shows_total, 2);
+            s.last_page = last_page;
+            s.shows_total = shows_total;
+            s.max_page_limit = 2;
         };
         env.control.set(ending).await.unwrap();
         for (flavor, list) in LISTS {

@@ -106,7 +106,13 @@ async fn deletion_in_every_form() {
     assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::NotFound));
     for form in [FailedForm::Ids, FailedForm::Objects] {
         let missing = MissingOnDelete::Failed;
-        env.control.set(|s| (s.missing_on_delete, s.failed_form) = (missing, form)).await.unwrap();
+        env.control
+            .set(|s| {
+                s.missing_on_delete = missing;
+                s.failed_form = form;
+            })
+            .await
+            .unwrap();
         assert_eq!(iam.delete(&org(), &id("billing-export")).await, Ok(Deletion::Failed), "{form:?}");
     }
     env.control.set(|s| s.deletion_runs_ms = 60_000).await.unwrap();

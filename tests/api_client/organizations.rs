@@ -242,7 +242,8 @@ async fn secret_is_verified_in_the_organization_of_its_app() {
 async fn a_token_request_does_not_queue_behind_the_calls_of_the_namespace_that_makes_it() {
     let env = TestEnv::new().await;
     let mut settings = env.settings(CPN);
-    (settings.max_in_flight, settings.requests_per_second) = (64, NonZeroU32::new(10));
+    settings.max_in_flight = 64;
+    settings.requests_per_second = NonZeroU32::new(10);
     let iam = env.iam_with(settings).0;
     iam.create(&org(), &app(CPN, "billing-export")).await.unwrap();
     env.control.revoke_tokens().await.unwrap();

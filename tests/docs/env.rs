@@ -115,10 +115,14 @@ impl DocsEnv {
         command.arg("-c").arg(format!("exec {content}"));
         let log = self.shell.directory.join(format!("background-{}.log", self.background.len()));
         let mut process = Supervised::spawn(&command, log).map_err(|error| error.to_string())?;
-        let speaks = async || match (process.log_tail(1).is_empty(), process.is_running()) {
-            (false, _) => Some(true),
-            (true, false) => Some(false),
-            (true, true) => None,
+        let speaks = async || {
+            if !process.log_tail(1).is_empty() {
+                Some(true)
+            } else if process.is_running() {
+                None
+            } else {
+                Some(false)
+            }
         };
         if Wait::up_to(DEADLINE).value(speaks).await != Some(true) {
             return Err("it ended, or says nothing".into());

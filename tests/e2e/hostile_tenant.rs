@@ -311,7 +311,8 @@ async fn a_resource_restored_with_another_uid_finds_its_app_and_its_secret_again
         for field in ["uid", "resourceVersion", "ownerReferences", "creationTimestamp", "managedFields"] {
             backup["metadata"].as_object_mut().unwrap().remove(field);
         }
-        (backup["apiVersion"], backup["kind"]) = ("v1".into(), "Secret".into());
+        backup["apiVersion"] = "v1".into();
+        backup["kind"] = "Secret".into();
         env.kubectl(&["patch", "ooa", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
         env.kubectl(&["delete", "ooa", name, "--cascade=foreground", "--wait=true"]);
         env.until("the Secret is collected", async || env.secret(name).await.is_none()).await;

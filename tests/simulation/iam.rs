@@ -101,7 +101,8 @@ impl IamState {
         let app = self.app(id)?;
         app.fields.extend(update.fields.clone());
         if let Some(secret) = &update.secret {
-            (app.secret, app.previous) = (Some(secret.expose().to_owned()), None);
+            app.secret = Some(secret.expose().to_owned());
+            app.previous = None;
             self.replacements += 1;
         } else {
             self.updates += 1;
@@ -187,7 +188,8 @@ impl FakeIam {
         let counted = |backend: &mut Backend| {
             let now = backend.now;
             let iam = self.1(backend);
-            (iam.calls, iam.writes) = (iam.calls + 1, iam.writes + 1);
+            iam.calls += 1;
+            iam.writes += 1;
             iam.record(now);
             let result = act(iam, now);
             iam.record(now);

@@ -184,7 +184,8 @@ impl Schedule {
                 self.excuse(&app);
                 let mut backend = self.env.backend();
                 if let Some(app) = backend.iam.apps.get_mut(&id) {
-                    (app.secret, app.previous) = (Some("by-hand-2".into()), None);
+                    app.secret = Some("by-hand-2".into());
+                    app.previous = None;
                 }
             }
         }

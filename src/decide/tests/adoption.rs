@@ -16,7 +16,8 @@ fn found(
     also: impl FnOnce(&mut Observed),
 ) -> Observed {
     observe(app, secrets, |observed| {
-        (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+        observed.id_owner = IdOwner::None;
+        observed.remote = as_wanted();
         also(observed);
     })
 }
@@ -109,7 +110,8 @@ fn the_secret_under_an_earlier_name_says_whose_an_app_is_too() {
     let former = published(&chosen(json!({}))).consumers;
     let observed = |remote| {
         observe(renamed.clone(), free, |observed| {
-            (observed.id_owner, observed.remote) = (IdOwner::None, remote);
+            observed.id_owner = IdOwner::None;
+            observed.remote = remote;
             observed.old_name_secret = Some(former.clone());
         })
     };
@@ -118,7 +120,8 @@ fn the_secret_under_an_earlier_name_says_whose_an_app_is_too() {
     let mut code = renamed.clone();
     code.spec.grant_types = chosen(super::fixture::code()).spec.grant_types;
     let observed = observe(code, free, |observed| {
-        (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted());
+        observed.id_owner = IdOwner::None;
+        observed.remote = as_wanted();
         observed.old_name_secret = Some(former.clone());
     });
     assert_step(observed, claim(ClaimOrigin::Restored));

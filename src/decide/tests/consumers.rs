@@ -68,7 +68,10 @@ fn what_is_known_of_stale_consumers_is_of_the_current_secret_and_while_the_previ
     let known = |revision: i64, now: Timestamp, found: Option<StaleConsumers>| {
         let reported = json!({"revision": revision, "staleConsumers": ["web"], "staleConsumerCount": 3});
         let app = app(json!({"status": {"rotation": reported}}));
-        let observed = observe(app, rotated, |observed| (observed.now, observed.stale_consumers) = (now, found));
+        let observed = observe(app, rotated, |observed| {
+            observed.now = now;
+            observed.stale_consumers = found;
+        });
         stale_consumers(&observed)
     };
     assert_eq!(known(2, at(1), None), stale(3), "as status says");

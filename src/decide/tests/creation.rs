@@ -55,11 +55,11 @@ fn kubernetes_is_asked_whether_it_takes_the_secret_before_the_api_hears_of_the_a
     assert_step(observe(app(json!({})), free, unknown), dry_run_secret(Some("generated")));
     let public = app(json!({"spec": {"publicClient": true, "grantTypes": ["authorization_code"]}}));
     assert_step(observe(public, free, unknown), dry_run_secret(None));
-    let is_free = |observed: &mut Observed| {
+    let unknown_and_free = |observed: &mut Observed| {
         unknown(observed);
-        (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
+        id_is_free(observed);
     };
-    assert_step(observe(chosen(json!({})), free, is_free), dry_run_secret(Some("generated")));
+    assert_step(observe(chosen(json!({})), free, unknown_and_free), dry_run_secret(Some("generated")));
     for known in [SecretWriteProgress::Accepted, SecretWriteProgress::Written, SecretWriteProgress::Overridden] {
         assert_step(observe(app(json!({})), free, |observed| observed.secret_write = known), create(None));
     }
@@ -82,7 +82,10 @@ fn an_api_that_issues_no_secrets_gets_one_that_is_durable_before_and_is_not_aske
 #[test]
 fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
     let refused = |remote| {
-        let also = |observed: &mut Observed| (observed.creation, observed.remote) = (conflict(), remote);
+        let also = |observed: &mut Observed| {
+            observed.creation = conflict();
+            observed.remote = remote;
+        };
         observe(app(json!({})), free, also)
     };
     assert_step(refused(Remote::NotRead), read());
@@ -93,7 +96,9 @@ fn a_create_that_is_refused_asks_whether_an_earlier_one_took_hold() {
 #[test]
 fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
     let taken = |observed: &mut Observed| {
-        (observed.claim, observed.remote, observed.creation) = (CLAIMED_NOW, as_wanted(), conflict());
+        observed.claim = CLAIMED_NOW;
+        observed.remote = as_wanted();
+        observed.creation = conflict();
     };
     assert_step(observe(intending(chosen(json!({}))), free, taken), unclaim());
 }
@@ -102,7 +107,9 @@ fn an_id_that_somebody_else_took_just_after_it_was_claimed_is_given_back() {
 fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
     let after = |app: OrgOAuthApp, secrets: &dyn Fn(&OrgOAuthApp) -> Secrets, creation: Creation| {
         observe(app, secrets, |observed| {
-            (observed.claim, observed.id_owner, observed.remote) = (CLAIMED_NOW, IdOwner::None, Remote::Absent);
+            observed.claim = CLAIMED_NOW;
+            observed.id_owner = IdOwner::None;
+            observed.remote = Remote::Absent;
             observed.creation = creation;
         })
     };
@@ -126,7 +133,8 @@ fn a_claim_is_taken_back_when_the_create_is_refused_and_nothing_is_there() {
 fn a_conflict_over_an_id_that_the_api_does_not_show_says_what_may_have_it() {
     let said = |app: OrgOAuthApp| {
         let observed = observe(claimed(app), free, |observed| {
-            (observed.remote, observed.creation) = (Remote::Absent, conflict());
+            observed.remote = Remote::Absent;
+            observed.creation = conflict();
         });
         match decide(&observed) {
             Step::Finish(Outcome::Waiting { reason: Reason::ApiConflict, message, retry: Retry::Backoff }) => message,
@@ -145,7 +153,9 @@ fn a_conflict_over_an_id_that_the_api_does_not_show_says_what_may_have_it() {
 fn a_claim_stays_while_an_earlier_create_may_come_to_light() {
     let refused = |seconds: i64, was_staged_now: bool| {
         observe(intending(chosen(json!({}))), staged_before_create, |observed| {
-            (observed.now, observed.remote, observed.creation) = (after(at(1), seconds), Remote::Absent, rejected());
+            observed.now = after(at(1), seconds);
+            observed.remote = Remote::Absent;
+            observed.creation = rejected();
             if was_staged_now {
                 progressed(crate::decide::PendingProgress::NotSent)(observed);
             }

@@ -17,7 +17,10 @@ fn with(app: OrgOAuthApp, also: impl FnOnce(&mut Observed)) -> Observed {
 }
 
 fn answered(deletion: Deletion, remote: Remote) -> impl FnOnce(&mut Observed) {
-    move |observed| (observed.deletion, observed.remote) = (Some(deletion), remote)
+    move |observed| {
+        observed.deletion = Some(deletion);
+        observed.remote = remote;
+    }
 }
 
 fn waits_to_see(words: &str, retry: Retry) -> Expected {
@@ -83,7 +86,8 @@ fn a_deletion_that_was_sent_is_not_sent_again_while_the_app_is_not_shown() {
     let sent = |seconds: i64, remote: Remote, sent: bool| {
         with(deleting(json!({})), |observed| {
             observed.remembered.absent_since = Some(before(observed.now, seconds));
-            (observed.remembered.deletion_sent, observed.remote) = (sent, remote);
+            observed.remembered.deletion_sent = sent;
+            observed.remote = remote;
         })
     };
     assert_step(sent(9, Remote::NotRead, true), second_read(Retry::NoLaterThan(after(at(2), 1))));
@@ -150,7 +154,8 @@ fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
     let with = |id_owner, remote, verification: Option<Verification>| {
         let restored = |_: &OrgOAuthApp| published(&before);
         observe(chosen(), restored, |observed| {
-            (observed.id_owner, observed.remote) = (id_owner, remote);
+            observed.id_owner = id_owner;
+            observed.remote = remote;
             verification.into_iter().for_each(|verification| answer(observed, "current", verification));
         })
     };

@@ -22,7 +22,8 @@ fn a_new_app_takes_these_steps() {
             (add_finalizer(), |observed| observed.observe_app(app(json!({})))),
             (dry_run_secret(Some("generated")), |observed| observed.secret_write = SecretWriteProgress::Accepted),
             (create(None), |observed| {
-                (observed.remote, observed.creation) = (Remote::JustCreated, Creation::Issued(credentials("current")));
+                observed.remote = Remote::JustCreated;
+                observed.creation = Creation::Issued(credentials("current"));
             }),
             (publish(WriteReason::Issued, "current"), |observed| {
                 observed.hold(published(&observed.app));
@@ -38,10 +39,15 @@ fn a_new_app_takes_these_steps() {
 #[test]
 fn nothing_is_created_or_replaced_from_a_cache_that_may_lag() {
     assert_step(observe(app(json!({})), free, |observed| observed.is_uncached = false), read_resource());
-    let shown = |observed: &mut Observed| (observed.is_uncached, observed.remote) = (false, as_wanted());
+    let shown = |observed: &mut Observed| {
+        observed.is_uncached = false;
+        observed.remote = as_wanted();
+    };
     assert_step(observe(app(json!({})), free, shown), read_resource());
     let about_to_claim = |observed: &mut Observed| {
-        (observed.is_uncached, observed.id_owner, observed.remote) = (false, IdOwner::None, Remote::Absent);
+        observed.is_uncached = false;
+        observed.id_owner = IdOwner::None;
+        observed.remote = Remote::Absent;
     };
     assert_step(observe(chosen(json!({})), free, about_to_claim), read_resource());
     // A deletion is never taken back.

@@ -51,7 +51,8 @@ fn the_secret_of_an_adopted_app_is_replaced_only_if_the_spec_says_so() {
     assert_step(observe(adopted("Adopt"), id_only, is_shown), blocked(Reason::SecretUnknown, "holds its id only"));
     // It is provided now.
     let provided = |observed: &mut Observed| {
-        (observed.remote, observed.provided) = (as_wanted(), Some(ProvidedSecret::Value(secret("provided"))));
+        observed.remote = as_wanted();
+        observed.provided = Some(ProvidedSecret::Value(secret("provided")));
     };
     assert_step(observe(adopted("Adopt"), id_only, provided), verify("provided"));
 }
@@ -63,7 +64,8 @@ fn a_provided_secret_of_an_adopted_app_is_verified_before_it_is_published() {
                           "clientSecretRef": {"name": "mine", "key": "value"}});
         let app = claimed(app(json!({"spec": spec, "status": {"adopted": true}})));
         observe(app, free, |observed| {
-            (observed.remote, observed.provided) = (as_wanted(), Some(ProvidedSecret::Value(secret("provided"))));
+            observed.remote = as_wanted();
+            observed.provided = Some(ProvidedSecret::Value(secret("provided")));
             verification.into_iter().for_each(|verification| answer(observed, "provided", verification));
         })
     };
@@ -83,7 +85,8 @@ fn a_provided_secret_of_an_adopted_app_is_verified_before_it_is_published() {
 #[test]
 fn an_app_of_this_resource_that_has_another_secret_gets_the_provided_one() {
     let provided = |observed: &mut Observed| {
-        (observed.remote, observed.provided) = (as_wanted(), Some(ProvidedSecret::Value(secret("provided"))));
+        observed.remote = as_wanted();
+        observed.provided = Some(ProvidedSecret::Value(secret("provided")));
     };
     let providing = claimed(app(json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}})));
     assert_step(observe(providing, free, provided), stage(RotationMode::Replace, "provided"));

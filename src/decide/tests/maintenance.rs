@@ -39,7 +39,10 @@ fn what_kubernetes_makes_of_the_secret_is_not_fought_over() {
         assert_step(observed, write_secret(WriteReason::Restored, |_| {}));
     }
     for progress in [SecretWriteProgress::Written, SecretWriteProgress::Overridden] {
-        let written = |observed: &mut Observed| (observed.secret_write, observed.remote) = (progress, as_wanted());
+        let written = |observed: &mut Observed| {
+            observed.secret_write = progress;
+            observed.remote = as_wanted();
+        };
         assert_step(observe(labeled("b"), relabeled, written), settled());
     }
 }
@@ -110,7 +113,8 @@ fn where_no_token_can_tell_an_edited_value_is_trusted_only_if_nothing_says_what_
 fn providing(name: &str, also: impl FnOnce(&mut Observed)) -> Observed {
     let providing = app(json!({"spec": {"clientSecretRef": {"name": "mine", "key": "value"}}}));
     observe(providing, published, |observed| {
-        (observed.remote, observed.provided) = (as_wanted(), Some(ProvidedSecret::Value(secret(name))));
+        observed.remote = as_wanted();
+        observed.provided = Some(ProvidedSecret::Value(secret(name)));
         also(observed);
     })
 }

@@ -18,7 +18,9 @@ use serde_json::json;
 fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     let with = |id_owner, remote, authenticated| {
         observe(chosen(json!({"metadata": {"finalizers": []}})), free, |observed| {
-            (observed.id_owner, observed.remote, observed.authenticated) = (id_owner, remote, authenticated);
+            observed.id_owner = id_owner;
+            observed.remote = remote;
+            observed.authenticated = authenticated;
         })
     };
     let other = |namespace: &str| {
@@ -45,9 +47,11 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
     assert_step(with(IdOwner::None, as_wanted(), false), blocked(Reason::IdTaken, "an app with spec.id chosen exists"));
     assert_step(with(IdOwner::None, Remote::Absent, false), authenticate());
     assert_step(with(IdOwner::None, Remote::Absent, true), add_finalizer());
-    let is_free = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
-    assert_step(observe(chosen(json!({})), free, is_free), claim(ClaimOrigin::New));
-    let now = |observed: &mut Observed| (observed.claim, observed.remote) = (CLAIMED_NOW, Remote::Absent);
+    assert_step(observe(chosen(json!({})), free, id_is_free), claim(ClaimOrigin::New));
+    let now = |observed: &mut Observed| {
+        observed.claim = CLAIMED_NOW;
+        observed.remote = Remote::Absent;
+    };
     assert_step(observe(claimed(chosen(json!({}))), free, now), create(None));
     assert_step(observe(claimed(chosen(json!({}))), free, is_shown), stage(RotationMode::Replace, "generated"));
 }
@@ -56,7 +60,10 @@ fn a_chosen_id_is_used_only_once_it_is_free_and_claimed() {
 fn victim(status: impl FnOnce(&mut OrgOAuthApp), secrets: impl FnOnce(&OrgOAuthApp) -> Secrets) -> Observed {
     let mut app = app(json!({"spec": {"id": "victim"}}));
     status(&mut app);
-    observe(app, secrets, |observed| (observed.id_owner, observed.remote) = (IdOwner::None, as_wanted()))
+    observe(app, secrets, |observed| {
+        observed.id_owner = IdOwner::None;
+        observed.remote = as_wanted();
+    })
 }
 
 #[test]
@@ -137,7 +144,10 @@ fn an_intended_id_that_another_resource_has_is_not_used() {
 fn where_no_token_can_tell_an_app_under_an_intended_id_is_the_one_that_was_created() {
     let with = |progress| {
         let intending = intending(chosen(code()));
-        observe(intending, free, |observed| (observed.claim, observed.remote) = (progress, as_wanted()))
+        observe(intending, free, |observed| {
+            observed.claim = progress;
+            observed.remote = as_wanted();
+        })
     };
     assert_step(with(ClaimProgress::Unchanged), claim(ClaimOrigin::Created));
     // It was free when the claim was recorded, and the create was refused.
@@ -256,6 +266,9 @@ fn a_claim_that_was_signed_with_a_former_key_is_signed_again() {
             other => panic!("{other:?}"),
         }
     };
-    let now = |observed: &mut Observed| (observed.key, observed.remote) = (rotated.clone(), as_wanted());
+    let now = |observed: &mut Observed| {
+        observed.key = rotated.clone();
+        observed.remote = as_wanted();
+    };
     assert_step(observe(app(json!({})), signed_before, now), write_secret(WriteReason::Signed, |_| {}));
 }

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::plan::{Plan, Planned};
-use crate::decide::{IdOwner, Observed, Remote, RoleAssignment};
+use crate::decide::{IdOwner, RoleAssignment};
 use crate::iam::HeldRoles;
 use serde_json::{Value, json};
 
@@ -18,11 +18,13 @@ fn rename() -> Planned {
 #[test]
 fn observing_plans_and_writes_nothing_to_the_api() {
     assert_step(observe(observing(json!({})), free, nothing), plans([Planned::Create]));
-    let is_free = |observed: &mut Observed| (observed.id_owner, observed.remote) = (IdOwner::None, Remote::Absent);
-    assert_step(observe(observing(json!({"spec": {"id": "chosen"}})), free, is_free), plans([Planned::Create]));
+    assert_step(observe(observing(json!({"spec": {"id": "chosen"}})), free, id_is_free), plans([Planned::Create]));
     let adopting = |policy| {
         let adopting = observing(json!({"spec": {"id": "chosen", "adoptionPolicy": policy}}));
-        observe(adopting, free, |observed| (observed.id_owner, observed.remote) = (IdOwner::None, drifted()))
+        observe(adopting, free, |observed| {
+            observed.id_owner = IdOwner::None;
+            observed.remote = drifted();
+        })
     };
     assert_step(adopting("Adopt"), plans([Planned::Adopt, rename()]));
     assert_step(adopting("AdoptAndRotate"), plans([Planned::Adopt, Planned::ReplaceSecret, rename()]));

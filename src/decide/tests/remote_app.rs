@@ -133,7 +133,8 @@ fn an_organization_that_ceased_to_exist_is_sent_to_the_api_once() {
     let carried = merged(repeated(), json!({"allowedOrgs": ["org-2", "gone"]}));
     assert_step(showing(restricted(json!({})), vanished()), update(&["allowedOrgs"], carried));
     let updated = |observed: &mut Observed| {
-        (observed.remote, observed.updated) = (vanished(), vec!["allowedOrgs".into()]);
+        observed.remote = vanished();
+        observed.updated = vec!["allowedOrgs".into()];
         answer(observed, "current", Verification::Accepted);
     };
     assert_step(observe(restricted(json!({})), published, updated), settled());

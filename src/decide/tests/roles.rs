@@ -28,7 +28,8 @@ fn addition_refused() -> RoleAssignment {
 
 fn wanting(spec: Value, roles: RoleAssignment) -> Observed {
     observe(app(json!({"spec": spec})), published, |observed| {
-        (observed.remote, observed.roles) = (as_wanted(), roles);
+        observed.remote = as_wanted();
+        observed.roles = roles;
     })
 }
 

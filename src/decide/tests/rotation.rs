@@ -78,7 +78,8 @@ fn answered(
     current: Option<Verification>,
 ) -> Observed {
     observe(app(synced()), secrets, |observed| {
-        (observed.now, observed.remote) = (now, as_wanted());
+        observed.now = now;
+        observed.remote = as_wanted();
         answer(observed, "next", next);
         match current {
             Some(Verification::Refused(_)) => refuse_since(observed, "current", 60),
@@ -216,7 +217,10 @@ fn a_pending_secret_that_consumers_find_is_pending_no_more() {
     assert_step(observe(app(synced()), published_next(RotationMode::Overlap), nothing), discard());
     // The former ones are not valid any more.
     for mode in [RotationMode::Replace, RotationMode::Create, RotationMode::Unknown] {
-        let nothing_left = |contents: &mut SecretContents| (contents.pending, contents.previous) = (None, None);
+        let nothing_left = |contents: &mut SecretContents| {
+            contents.pending = None;
+            contents.previous = None;
+        };
         let over = write_rotation(RotationWrite::Cleared, nothing_left);
         assert_step(observe(app(synced()), published_next(mode), nothing), over);
     }

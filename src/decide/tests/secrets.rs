@@ -115,7 +115,9 @@ fn a_credential_under_an_earlier_name_is_moved_and_then_removed_there() {
     let moved = write_secret(WriteReason::Moved, move |contents| {
         contents.client_id.clone_from(&client_id);
         contents.checksum.clone_from(&checksum);
-        (contents.current, contents.revision, contents.rotated_at) = (Some(secret("current")), revision, rotated_at);
+        contents.current = Some(secret("current"));
+        contents.revision = revision;
+        contents.rotated_at = rotated_at;
     });
     assert_step(with(free, Some(former())), moved);
     assert_step(with(published, Some(former())), remove_old_name_secret("billing"));

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 fn verified_in_hour(hour: Option<i64>, more: Value, also: impl FnOnce(&mut Observed)) -> Observed {
     let mut app = app(more);
     let rotation = app.status.get_or_insert_default().rotation.get_or_insert_default();
-    (rotation.verified_at, rotation.verified_revision) = (hour.map(|hour| Time(at(hour))), Some(1));
+    rotation.verified_at = hour.map(|hour| Time(at(hour)));
+    rotation.verified_revision = Some(1);
     let secrets = published(&app);
     let mut observed = begin(app, secrets);
     observed.remote = as_wanted();
@@ -139,7 +140,8 @@ fn a_secret_that_the_api_ceases_to_accept_is_rotated_once_it_was_refused_twice_a
     let just_rotated = |observed: &mut Observed| {
         is_refused(60)(observed);
         let rotation = observed.app.status.as_mut().unwrap().rotation.as_mut().unwrap();
-        (rotation.revision, rotation.rotated_at) = (Some(2), Some(Time(observed.now)));
+        rotation.revision = Some(2);
+        rotation.rotated_at = Some(Time(observed.now));
     };
     assert_step(
         verified_in_hour(Some(1), json!({}), just_rotated),

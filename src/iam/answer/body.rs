@@ -124,11 +124,13 @@ impl FromAnyValue for HeldRoles {
         match name {
             "organizationRoles" => {
                 let RoleList { direct, inherited } = take(map)?;
-                (self.direct.organization_roles, self.inherited.organization_roles) = (direct, inherited);
+                self.direct.organization_roles = direct;
+                self.inherited.organization_roles = inherited;
             }
             "serviceRoles" => {
                 let ServiceList { direct, inherited } = take(map)?;
-                (self.direct.service_roles, self.inherited.service_roles) = (direct, inherited);
+                self.direct.service_roles = direct;
+                self.inherited.service_roles = inherited;
             }
             _ => skip(map)?,
         }

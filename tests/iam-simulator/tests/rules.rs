@@ -453,7 +453,13 @@ async fn headers_and_paths_are_judged_too() {
 async fn every_field_of_the_documentation_travels() {
     let env = TestEnv::new().await;
     env.control.seed_org(CSP, ORG, true).await.unwrap();
-    env.control.set(|s| (s.reverse_lists, s.scope_defaults) = (false, false)).await.unwrap();
+    env.control
+        .set(|s| {
+            s.reverse_lists = false;
+            s.scope_defaults = false;
+        })
+        .await
+        .unwrap();
     let sent = json!({
         "id": "every-field", "secret": SECRET, "displayName": "Every field", "description": "all of them",
         "grantTypes": ["authorization_code", "refresh_token", "client_credentials"],

@@ -17,7 +17,8 @@ pub(super) fn layout(texts: &[impl AsRef<str>], width: i32, mark: i32) -> Flow {
     for text in texts {
         let needed = mark + text_width(text.as_ref());
         if x > 0 && x + needed > width {
-            (x, row) = (0, row + 1);
+            x = 0;
+            row += 1;
         }
         positions.push((x + mark, row * ROW_HEIGHT + ROW_HEIGHT / 2));
         x += needed + SIZE;

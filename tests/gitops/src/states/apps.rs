@@ -71,7 +71,8 @@ fn claimed() -> State {
     app.spec.id = Some("chosen".into());
     let claim = key().sign(&app, &address(), &client_id(&app), true);
     let status = app.status.as_mut().unwrap();
-    (status.client_id, status.claim) = (Some("chosen".into()), Some(claim));
+    status.client_id = Some("chosen".into());
+    status.claim = Some(claim);
     State::new("claimed".into(), Class::New, &app)
 }
 
