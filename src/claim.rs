@@ -5,7 +5,8 @@
 use crate::crd::{Api, OrgOAuthApp, SignedClaim};
 use crate::iam::ClientId;
 use aws_lc_rs::hmac;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kube::ResourceExt;
 use std::fmt;
 use std::sync::Arc;

@@ -15,7 +15,8 @@ use crate::reason::Reason;
 use crate::secret::SecretWrite;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
-use std::{collections::BTreeMap, future::Future};
+use std::collections::BTreeMap;
+use std::future::Future;
 
 /// Why Kubernetes did not do as asked. Messages hold no secret value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,8 +24,9 @@ use crate::crd::{Context, Roles};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
+use std::fmt;
+use std::future::Future;
 use std::time::{Duration, Instant};
-use std::{fmt, future::Future};
 
 /// The id of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -28,7 +28,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use pods::PodSecrets;
 use requests::{Requests, readable};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// So many resources with the same id are kept of a list.
 const MAX_SAME_ID: usize = 256;

@@ -21,9 +21,10 @@ use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::{fmt, time::Duration};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// An API with the credentials of one connection, called for one flow. Clones for other flows share tokens, lists and batches.

@@ -8,7 +8,10 @@ use crate::metrics::ConnectionMetrics;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 /// The endpoint and its limits.

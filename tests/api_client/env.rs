@@ -2,8 +2,9 @@
 //! The credentials of a client can be replaced while it runs.
 
 use futures::FutureExt;
+use iam_simulator::Simulator;
+use iam_simulator::client::Control;
 use iam_simulator::types::{CallFilter, CallView, Flavor, Operation};
-use iam_simulator::{Simulator, client::Control};
 use oauth_app_operator::crd::Api;
 use oauth_app_operator::fair_queue::Flow;
 use oauth_app_operator::iam::http::{Endpoint, HttpIam};

@@ -1,7 +1,8 @@
 //! The time that a 429 asks to wait, from its `Retry-After` header. No statement of an API about the header was found, so both
 //! forms of HTTP are read, within bounds. (undocumented)
 
-use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
+use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::fmt::rfc2822;
 use std::time::Duration;
 
 /// Without a usable header.

@@ -4,7 +4,8 @@ use std::io;
 
 use iam_simulator::types::Flavor;
 
-use crate::{Backend, install::repository};
+use crate::Backend;
+use crate::install::repository;
 
 /// The organizations of the examples.
 pub const ORGANIZATIONS: [(Flavor, &str); 3] =

@@ -1,7 +1,8 @@
 //! One call as it came in, with the strict reading of its query, headers and body.
 //! A reading fails with the sentence that the API would put into its error.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{HeaderMap, Method};

@@ -5,15 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::apps::{RequestContext, credentials};
 use crate::call::{Answer, Call, Refusal};
-use crate::csp;
 use crate::dispatch::reversed;
 use crate::paging::Window;
-use crate::policy;
-use crate::schema;
-use crate::scopes;
 use crate::store::{App, Realm};
 use crate::timestamp::timestamp;
 use crate::types::{Flavor, Operation, Settings};
+use crate::{csp, policy, schema, scopes};
 
 /// Refuses, as a gateway would, what is not offered.
 pub(crate) fn check_offered(settings: &Settings, call: &Call) -> Result<(), Refusal> {

@@ -2,7 +2,8 @@
 //! The signature is only there to give a token its three parts: nobody but the simulator checks one.
 
 use aws_lc_rs::{digest, hmac, rand};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 /// SHA-256 in lower-case hex, as the inspection API shows secrets.

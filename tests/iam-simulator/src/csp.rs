@@ -7,12 +7,11 @@ use crate::apps::{RequestContext, credentials};
 use crate::call::{Answer, Call, Refusal};
 use crate::dispatch::reversed;
 use crate::paging::Window;
-use crate::policy;
 use crate::schema::{self, Shape};
-use crate::scopes;
 use crate::store::App;
 use crate::timestamp::timestamp;
 use crate::types::{Flavor, Operation, Settings};
+use crate::{policy, scopes};
 
 /// Performs any operation but a token request.
 pub(crate) fn perform(request: &mut RequestContext<'_>, call: &Call) -> Result<Answer, Refusal> {

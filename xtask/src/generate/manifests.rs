@@ -1,10 +1,9 @@
 //! `deploy/install.yaml`: what `helm install` would apply, for installations without Helm.
 
 use std::error::Error;
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
 use control_plane::Scratch;
 use control_plane::binaries::{self, KUBERNETES, Tool};

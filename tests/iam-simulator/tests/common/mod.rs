@@ -3,9 +3,11 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use iam_simulator::Simulator;
+use iam_simulator::client::Control;
 use iam_simulator::types::{Fault, Flavor, Settings};
-use iam_simulator::{Simulator, client::Control};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
