@@ -7,7 +7,7 @@ macro_rules! operations {
     ($($(#[$doc:meta])* $variant:ident: $label:literal, $words:literal;)+) => {
         /// An operation of an API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub(crate) enum Operation { $($(#[$doc])* $variant,)+ }
+        pub enum Operation { $($(#[$doc])* $variant,)+ }
 
         impl Operation {
             #[cfg(test)]
