@@ -44,7 +44,7 @@ pub(crate) fn previous_end(observed: &Observed, contents: &SecretContents) -> Op
 }
 
 /// Whether the API ends an overlap on request, as far as is known.
-pub fn can_end_overlap(observed: &Observed) -> bool {
+pub(super) fn can_end_overlap(observed: &Observed) -> bool {
     let is_offered = observed.desired.as_ref().is_ok_and(Fields::api_ends_rotations);
     is_offered && observed.overlap_end != OverlapEnd::Refused
 }
