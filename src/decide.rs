@@ -1,6 +1,14 @@
 //! The only place with policy: from what was observed to the one next step. Pure; every step is derived again from what is
 //! observed, so a crash between two steps is the same as a restart. `RULES` is the order; each rule is a file, which uses only
 //! the files before it in `tests/direction.rs`.
+//!
+//! Paths through the files:
+//! - creation: `secrets`, `claiming`, `maintenance` to `first_secret`, `creation`
+//! - rotation: `schedule` says when, `maintenance` wants it, `writes` stages it, `rotation` applies it by `overlap` or `replacement`,
+//!   `overlap_end` ends it early
+//! - change and drift: `remote_app`, with `drift`; then `roles`
+//! - whether a secret is valid: `verification`; whether an app is gone: `absence`
+//! - deletion: `deletion`; which app is the resource's: `claims`, `ownership`
 
 mod absence;
 mod access;
@@ -72,7 +80,7 @@ type Rule = fn(&Observed, &Fields) -> Next;
 enum WhileWaiting {
     /// They wait too, since they depend on this one.
     Stop,
-    /// They are applied nevertheless.
+    /// They are applied nevertheless. What blocks this one, blocks them too.
     Continue,
 }
 

@@ -94,7 +94,8 @@ pub struct NewApp {
     pub context: Option<Context>,
     /// The documented fields, without `id` and `secret`.
     pub fields: Map<String, Value>,
-    /// A secret that the user provides; the API generates one when there is none. [cpn-create, csp-create]
+    /// The secret that the user provides or the operator has staged; where there is none, the API generates one.
+    /// [cpn-create, csp-create]
     pub secret: Option<ClientSecret>,
 }
 

@@ -41,6 +41,7 @@ pub struct Row {
     name: &'static str,
     kind: Kind,
     severity: Severity,
+    /// For the documentation; no condition or Event has it.
     pub meaning: &'static str,
     pub remedy: &'static str,
 }
@@ -120,7 +121,7 @@ reasons! {
         "The overlap of the last rotation was to be ended early, and the API refused that, or has no such operation. The previous client secret stays valid until `status.rotation.previousExpiresAt`.",
         "See the message; the previous one ends by itself.";
     Regenerated: Event, Normal,
-        "The client secret was missing, so the API issued a new one for the same client id, and it was written to the Secret. A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",
+        "The client secret was missing or not valid, so another one was set for the same client id, and no earlier one is valid. A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",
         "Restart what still uses the old client secret.";
     Repaired: Event, Normal,
         "The Secret was edited by someone else and was restored.",

@@ -355,7 +355,7 @@ mod tests {
             secret: ClientSecret::new("n".into()),
             mode: RotationMode::Overlap,
             base_revision: 1,
-            last_sent_or_staged_at: Timestamp::UNIX_EPOCH,
+            staged_at: Timestamp::UNIX_EPOCH,
             accepted_at: Some(Timestamp::UNIX_EPOCH),
         };
         let previous =

@@ -131,8 +131,8 @@ fn created_or_never_gone(
             Validity::Valid => Some(discard(observed, contents)),
             Validity::NotKnown(_) | Validity::NotVerifiable => Some(not_verified(observed, contents, api_message)),
             Validity::Refused(_) => {
-                let neither_is_valid = !within_api_lag(pending.last_sent_or_staged_at, observed.now)
-                    && is_refused_twice(observed, current);
+                let neither_is_valid =
+                    !within_api_lag(pending.staged_at, observed.now) && is_refused_twice(observed, current);
                 if neither_is_valid {
                     replace(observed, contents, pending, fields)
                 } else {
@@ -160,7 +160,7 @@ fn after_refused_create(observed: &Observed, fault: &iam::Error) -> Step {
     // An earlier create with the pending secret may have taken hold, and be shown later.
     let may_appear = observed.contents().pending.as_ref().is_some_and(|pending| {
         observed.progress(&pending.secret) == PendingProgress::MaybeSent
-            && within_api_lag(pending.last_sent_or_staged_at, observed.now)
+            && within_api_lag(pending.staged_at, observed.now)
     });
     if is_free && !may_appear && is_intent(observed) {
         Step::Unclaim

@@ -110,7 +110,7 @@ fn delete_possessed(observed: &Observed, possession: Possession) -> Result<Step,
 /// An app that is not proven to be this resource's is never deleted unseen: what one 404 denies may be an app of others. What a
 /// create made whose answer was lost is shown in time.
 fn drop_absent(observed: &Observed) -> Step {
-    let staged_at = observed.contents().pending.as_ref().map(|pending| pending.last_sent_or_staged_at);
+    let staged_at = observed.contents().pending.as_ref().map(|pending| pending.staged_at);
     let may_appear = staged_at.is_some_and(|at| within_api_lag(at, observed.now));
     if is_seen_twice(observed) && !may_appear { remove_secrets(observed) } else { absent_once(observed, staged_at) }
 }

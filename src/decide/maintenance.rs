@@ -15,7 +15,7 @@ use super::schedule::{
 };
 use super::step::{Next, RotationWrite, Step, WriteReason};
 use super::verification::{confirmed_refusal, next_check, verify};
-use super::writes::{publish, stage, write, write_rotation};
+use super::writes::{stage, write, write_rotation};
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
 use crate::iam::ClientSecret;
 use crate::iam::app_fields::Fields;
@@ -195,7 +195,12 @@ pub(super) fn next_deadline(observed: &Observed) -> Option<Timestamp> {
 fn verify_edited_value(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let app = &observed.app;
     let current = contents.current.as_ref().filter(|_| contents.is_edited(app))?;
-    let trust = || Some(publish(observed, contents, current, WriteReason::Verified));
+    let trust = || {
+        let published = contents.publish(app, &observed.client_id(), Some(current.clone()), observed.now);
+        // A rotation that is requested is still to be done.
+        let rotate_requested = contents.rotate_requested.clone();
+        Some(write(observed, SecretContents { rotate_requested, ..published }, WriteReason::Verified))
+    };
     match observed.validity(current) {
         Validity::Valid => trust(),
         Validity::Refused(_) | Validity::NotKnown(_) => None,

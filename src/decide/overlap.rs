@@ -42,7 +42,7 @@ fn overlap_in_progress(
 ) -> Step {
     // The secret may be sent, and a rotation is in progress: as far as is known, it is that one.
     if maybe_sent && !is_verifiable(&observed.app) {
-        return promote(observed, contents, &pending.secret, pending.last_sent_or_staged_at);
+        return promote(observed, contents, &pending.secret, pending.staged_at);
     }
     // What consumers find is not valid, so the other rotation is not waited for.
     if contents.is_edited(&observed.app) || confirmed_refusal(observed, contents).is_some() {
@@ -58,7 +58,7 @@ fn overlap_refused(observed: &Observed, contents: &SecretContents, pending: &Pen
     let secret = &pending.secret;
     match observed.validity(secret) {
         Validity::NotAsked => verify(observed, secret),
-        Validity::Valid => promote(observed, contents, secret, pending.last_sent_or_staged_at),
+        Validity::Valid => promote(observed, contents, secret, pending.staged_at),
         Validity::NotKnown(api_message) => not_verified(observed, contents, api_message),
         Validity::Refused(_) | Validity::NotVerifiable => stage(observed, contents, secret, RotationMode::Overlap),
     }
@@ -113,17 +113,18 @@ fn overlap_accepted_but_refused(
 }
 
 /// An earlier reconcile may have sent the secret. A second request could end the one that consumers use, so it is sent
-/// again only if the API has had time to know it, refuses it, and accepts the current one.
+/// again only if the API has had time to know it, refuses it, and accepts the current one. Where no token can tell, it is sent
+/// again at once: the API then refuses, or ends a secret that no consumer has yet.
 fn overlap_perhaps_sent(observed: &Observed, contents: &SecretContents, pending: &PendingSecret) -> Step {
     let secret = &pending.secret;
     let api_message = match observed.validity(secret) {
         Validity::NotAsked => return verify(observed, secret),
         Validity::NotVerifiable => return send_rotation(observed, secret),
-        Validity::Valid => return promote(observed, contents, secret, pending.last_sent_or_staged_at),
+        Validity::Valid => return promote(observed, contents, secret, pending.staged_at),
         Validity::NotKnown(api_message) => return not_verified(observed, contents, api_message),
         Validity::Refused(api_message) => api_message,
     };
-    match check_current_secret(observed, contents, pending.last_sent_or_staged_at) {
+    match check_current_secret(observed, contents, pending.staged_at) {
         CurrentSecretCheck::TooEarly | CurrentSecretCheck::NotKnown => not_verified(observed, contents, api_message),
         CurrentSecretCheck::Ask(current) => verify(observed, &current),
         // Staged again, so that the time of the second send is durable too.

@@ -74,7 +74,7 @@ fn restage_unknown_as_overlap(observed: &Observed, contents: &SecretContents, pe
     let pending = PendingSecret {
         mode: RotationMode::Overlap,
         base_revision: contents.revision,
-        last_sent_or_staged_at: observed.now,
+        staged_at: observed.now,
         ..pending.clone()
     };
     let pending = Some(pending);

@@ -66,8 +66,7 @@ fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> O
 fn latest_end(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
     let recorded = recorded_rotation(observed, contents).and_then(|rotation| rotation.rotated_at.as_ref());
     let published = recorded.map(|at| at.0).or(contents.rotated_at);
-    let accepted =
-        contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.last_sent_or_staged_at));
+    let accepted = contents.pending.as_ref().map(|pending| pending.accepted_at.unwrap_or(pending.staged_at));
     // A time in the future is wrong and is ignored.
     let last = [published, accepted].into_iter().flatten().filter(|at| *at <= observed.now).max();
     add(last.unwrap_or(observed.now), overlap_of(&observed.app).max(DEFAULT_OVERLAP))

@@ -32,8 +32,7 @@ enum Due {
 pub(super) fn step(observed: &Observed, _: &Fields) -> Next {
     let contents = observed.contents();
     // The published secret is about to be replaced.
-    let is_replaced =
-        contents.pending.as_ref().is_some_and(|pending| within_api_lag(pending.last_sent_or_staged_at, observed.now));
+    let is_replaced = contents.pending.as_ref().is_some_and(|pending| within_api_lag(pending.staged_at, observed.now));
     let Some(current) = published(observed, contents).filter(|_| !is_replaced) else { return Ok(None) };
     let due = due(observed, contents);
     if due == Due::No {
@@ -241,7 +240,7 @@ pub(super) fn not_verified(observed: &Observed, contents: &SecretContents, api_m
 
 /// When something else may be decided about the pending secret, though the API says the same.
 fn deadlines(observed: &Observed, contents: &SecretContents) -> [Option<Timestamp>; 4] {
-    let staged_at = contents.pending.as_ref().map(|pending| pending.last_sent_or_staged_at);
+    let staged_at = contents.pending.as_ref().map(|pending| pending.staged_at);
     let accepted_at = contents.pending.as_ref().and_then(|pending| pending.accepted_at);
     let overlap_end = accepted_at.and_then(|at| add(at, overlap_of(&observed.app)));
     let refused_for_good = contents.current.as_ref().and_then(|current| second_refusal_at(observed, current));

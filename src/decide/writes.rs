@@ -23,7 +23,7 @@ pub(super) fn stage(observed: &Observed, contents: &SecretContents, secret: &Cli
         secret: secret.clone(),
         mode,
         base_revision: contents.revision,
-        last_sent_or_staged_at: observed.now,
+        staged_at: observed.now,
         accepted_at: None,
     };
     let pending = Some(pending);

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 pub(crate) type Values = Map<String, Value>;
 
 /// Makes the one list of the fields of an app, and takes a spec apart without `..`: a field of the spec that is neither sent nor
-/// listed as the operator's own does not compile.
+/// listed as the operator's own does not compile. Which API has it, its flavor says.
 macro_rules! app_fields {
     ($($name:literal: $field:ident,)+ ; $($own:ident),+) => {
         /// The fields of an app that a spec can set. [cpn-create, csp-struct, csp-upd-struct, vib-client]

@@ -26,11 +26,11 @@ use std::time::Duration;
 
 /// For which organization a token request gets a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenScope {
+pub enum TokenOrganization {
     /// The organization that owns the credentials, or another one that the request names.
-    OwnOrganization,
+    Own,
     /// The organization that the request has to name.
-    NamedOrganization,
+    Named,
 }
 
 pub struct TokenResponse {
@@ -42,7 +42,7 @@ pub struct TokenResponse {
 /// How an API issues access tokens and accepts them.
 pub trait Authentication: Send + Sync {
     /// For which organization a token request with such credentials gets a token.
-    fn token_scope(&self, kind: CredentialsKind) -> TokenScope;
+    fn token_organization(&self, kind: CredentialsKind) -> TokenOrganization;
 
     /// Requests an access token for this organization, or for the one that owns the credentials.
     fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request;
@@ -110,9 +110,9 @@ impl Authenticator {
         credentials: &ConnectionCredentials,
     ) -> Option<Result<Arc<AccessToken>, Error>> {
         self.tokens.retain_from(credentials);
-        match self.token_scope() {
-            TokenScope::OwnOrganization => Some(self.valid_own_token().await),
-            TokenScope::NamedOrganization => {
+        match self.token_organization() {
+            TokenOrganization::Own => Some(self.valid_own_token().await),
+            TokenOrganization::Named => {
                 // A valid token already proves them, whatever the API says about another organization.
                 let org = self.tokens.any_organization().or_else(|| org.cloned())?;
                 Some(self.valid_token(&self.endpoint.limiter(&org, &self.owner)).await)
@@ -144,7 +144,7 @@ impl Authenticator {
         if let Some(cached) = self.cached(org)? {
             return Ok(cached);
         }
-        if self.token_scope() == TokenScope::OwnOrganization {
+        if self.token_organization() == TokenOrganization::Own {
             let own = self.own_token().await?;
             if self.serves(&own.token, org)? {
                 return Ok(own);
@@ -175,8 +175,8 @@ impl Authenticator {
         self.endpoint.flavor().serves(self.kind, own.claims(), org)
     }
 
-    fn token_scope(&self) -> TokenScope {
-        self.endpoint.flavor().token_scope(self.kind)
+    fn token_organization(&self) -> TokenOrganization {
+        self.endpoint.flavor().token_organization(self.kind)
     }
 
     /// The token request uses the permit of the call that needs it, so it counts as in flight.
@@ -227,9 +227,9 @@ impl Authenticator {
         let credentials = ConnectionCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
         let flavor = self.endpoint.flavor();
         // The app's own organization is the one that owns it.
-        let org = match flavor.token_scope(credentials.kind()) {
-            TokenScope::OwnOrganization => None,
-            TokenScope::NamedOrganization => Some(limiter.org()),
+        let org = match flavor.token_organization(credentials.kind()) {
+            TokenOrganization::Own => None,
+            TokenOrganization::Named => Some(limiter.org()),
         };
         let request = flavor.token_request(org, &credentials);
         let answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;

@@ -61,8 +61,8 @@ pub struct PendingSecret {
     pub(crate) mode: RotationMode,
     /// The revision that was published when it was staged. Once another one is published, the pending secret is obsolete.
     pub(crate) base_revision: i64,
-    /// When it was staged or, unless the API is known to have accepted it, last sent.
-    pub(crate) last_sent_or_staged_at: Timestamp,
+    /// When it was staged, always before it is sent; a second time before it is sent again where a token can tell that it has to be.
+    pub(crate) staged_at: Timestamp,
     /// When the API accepted it, if that is known.
     pub(crate) accepted_at: Option<Timestamp>,
 }
@@ -344,7 +344,7 @@ impl PendingSecret {
             RotationMode::Unknown => "unknown",
         };
         let accepted = self.accepted_at.map(|at| format!(" {at}")).unwrap_or_default();
-        format!("{mode} {} {}{accepted}", self.base_revision, self.last_sent_or_staged_at)
+        format!("{mode} {} {}{accepted}", self.base_revision, self.staged_at)
     }
 
     fn read(secret: &Secret, value: Option<ClientSecret>) -> Option<Self> {
@@ -357,8 +357,8 @@ impl PendingSecret {
         };
         let base_revision = parts.next().and_then(revision).unwrap_or_default();
         let mut time = || parts.next().and_then(|time| time.parse().ok());
-        let last_sent_or_staged_at = time().unwrap_or(Timestamp::UNIX_EPOCH);
-        Some(Self { secret: value?, mode, base_revision, last_sent_or_staged_at, accepted_at: time() })
+        let staged_at = time().unwrap_or(Timestamp::UNIX_EPOCH);
+        Some(Self { secret: value?, mode, base_revision, staged_at, accepted_at: time() })
     }
 }
 

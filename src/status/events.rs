@@ -1,5 +1,5 @@
 //! The Events that follow from a change of status: one for each reason that a condition has now and had not before.
-//! The Events of what a reconciliation did are recorded where it is done.
+//! The Events of what a reconciliation did are recorded where it is done: in `perform`, `answers` and `consumers` of `reconcile`.
 
 use crate::cluster::AppEvent;
 use crate::consumers::StaleConsumers;

@@ -3,7 +3,7 @@
 
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
-use crate::decide::{Observed, RotationWrite, SecretWriteProgress, WriteReason, client_id};
+use crate::decide::{Observed, RotationWrite, SecretWriteProgress, Step, WriteReason, client_id, decide};
 use crate::iam::{ClientId, Verification};
 use crate::reason::Reason;
 use crate::secret::{ProvidedSecret, RotationMode, SecretContents, SecretState, SecretWrite, guard};
@@ -96,6 +96,27 @@ fn an_edited_value_is_verified_or_reported() {
     let secret_edited = || blocked(Reason::SecretTampered, "the client secret in Secret billing was edited");
     assert_step(with(Some(refused())), secret_edited());
     assert_step(with(Some(not_known())), secret_edited());
+}
+
+#[test]
+fn a_rotation_that_is_requested_is_not_taken_for_done_when_an_edited_value_turns_out_to_be_valid() {
+    let before = app(synced());
+    let contents = SecretContents { current: Some(secret("edited")), revision: 2, ..contents(&before) };
+    let contents = SecretContents { rotated_at: Some(at(2)), rotate_requested: Some("1".into()), ..contents };
+    let secrets = holding(&before, &contents);
+    let asked = app(merged(synced(), annotated(ROTATE_REQUESTED, "2")));
+    let observed = observe(
+        asked,
+        |_| secrets,
+        |observed| {
+            is_shown(observed);
+            answer(observed, "edited", Verification::Accepted);
+        },
+    );
+    match decide(&observed) {
+        Step::WriteSecret(written, WriteReason::Verified) => assert_eq!(written.rotate_requested, Some("1".into())),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -112,8 +112,7 @@ fn an_accepted_secret_that_the_api_refuses_is_never_sent_again_while_the_current
     assert_step(then(at(49), Some(not_known())), stage(RotationMode::Replace, "next"));
     // What counts is when the API accepted it.
     let staged_long_before = |app: &OrgOAuthApp| {
-        let pending =
-            PendingSecret { last_sent_or_staged_at: at(0), accepted_at: Some(at(1)), ..pending(RotationMode::Overlap) };
+        let pending = PendingSecret { staged_at: at(0), accepted_at: Some(at(1)), ..pending(RotationMode::Overlap) };
         holding(app, &SecretContents { pending: Some(pending), previous: previous("current", at(49)), ..contents(app) })
     };
     let soon = answered(staged_long_before, before(known_at, 1), refused(), works());
@@ -271,7 +270,7 @@ fn a_pending_secret_of_which_nobody_knows_what_became_counts_as_sent_now() {
     };
     for base_revision in [0, 1] {
         let known = write_rotation(RotationWrite::Restored, |contents| {
-            contents.pending = Some(PendingSecret { last_sent_or_staged_at: at(2), ..pending(RotationMode::Overlap) });
+            contents.pending = Some(PendingSecret { staged_at: at(2), ..pending(RotationMode::Overlap) });
         });
         assert_step(observe(app(synced()), unmarked(base_revision), nothing), known);
     }

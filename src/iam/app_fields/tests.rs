@@ -1,7 +1,9 @@
 //! The fields of an app, one by one, for each API.
 
 use super::*;
+use crate::iam::flavor::ALL;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 fn spec(more: Value) -> OrgOAuthAppSpec {
     let mut spec = json!({
@@ -127,6 +129,12 @@ fn navigator_refuses_scopes_that_it_does_not_have() {
 fn cloud_services_has_no_context() {
     let refused = values(Api::CloudServices, json!({"context": "TENANT"})).unwrap_err();
     assert_eq!(refused, unsupported("CloudServices does not have context"));
+}
+
+#[test]
+fn every_field_of_a_spec_is_one_of_some_api_and_every_field_of_an_api_one_of_a_spec() {
+    let of_apis: BTreeSet<&str> = ALL.iter().flat_map(|flavor| flavor.request_fields()).copied().collect();
+    assert_eq!(of_apis, APP_FIELDS.iter().copied().collect());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::{ApiFlavor, EndRotation, GrantTypes, ListMembers, Memberships};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
-use crate::iam::authentication::{Authentication, TokenScope};
+use crate::iam::authentication::{Authentication, TokenOrganization};
 use crate::iam::request::{
     Body, Page, Request, create_body, overlap_seconds, role_changes, role_names, update_body, url,
 };
@@ -26,10 +26,10 @@ fn client_token_path(org: &str) -> [&str; 5] {
 
 impl Authentication for CloudPartnerNavigator {
     /// The token request of a client names one. [cpn-account-token]
-    fn token_scope(&self, kind: CredentialsKind) -> TokenScope {
+    fn token_organization(&self, kind: CredentialsKind) -> TokenOrganization {
         match kind {
-            CredentialsKind::ClientCredentials => TokenScope::NamedOrganization,
-            CredentialsKind::ApiToken => TokenScope::OwnOrganization,
+            CredentialsKind::ClientCredentials => TokenOrganization::Named,
+            CredentialsKind::ApiToken => TokenOrganization::Own,
         }
     }
 

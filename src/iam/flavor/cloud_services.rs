@@ -4,7 +4,7 @@
 use super::{ApiFlavor, EndRotation, GrantTypes, ListMembers, Memberships};
 use crate::crd::GrantType;
 use crate::iam::answer::Answer;
-use crate::iam::authentication::{Authentication, TokenScope};
+use crate::iam::authentication::{Authentication, TokenOrganization};
 use crate::iam::request::{Body, Page, Request, create_body, overlap_seconds, role_changes, update_body, url};
 use crate::iam::{
     ClientId, ClientSecret, ConnectionCredentials, Context, CredentialsKind, Deletion, Error, NewApp, Operation, OrgId,
@@ -30,8 +30,8 @@ fn request(operation: Operation, method: Method, path: &[&str]) -> Request {
 
 impl Authentication for CloudServices {
     /// Without the name of one, the token is for the organization that owns the app. [auth-token]
-    fn token_scope(&self, _: CredentialsKind) -> TokenScope {
-        TokenScope::OwnOrganization
+    fn token_organization(&self, _: CredentialsKind) -> TokenOrganization {
+        TokenOrganization::Own
     }
 
     fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request {

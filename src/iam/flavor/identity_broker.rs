@@ -7,7 +7,7 @@ use super::{ApiFlavor, EndRotation, GrantTypes, Memberships, PageFormat};
 use crate::crd::{GrantType, OrgOAuthAppSpec};
 use crate::iam::answer::Answer;
 use crate::iam::app_fields::Values;
-use crate::iam::authentication::{Authentication, TokenScope, claims::TokenClaims};
+use crate::iam::authentication::{Authentication, TokenOrganization, claims::TokenClaims};
 use crate::iam::request::{Body, Page, Request, url};
 use crate::iam::{
     ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error, NewApp,
@@ -56,8 +56,8 @@ fn body(mut fields: Values, secret: Option<&ClientSecret>) -> Body {
 
 impl Authentication for IdentityBroker {
     /// The path of a token request names the tenant. [vib-token]
-    fn token_scope(&self, _: CredentialsKind) -> TokenScope {
-        TokenScope::NamedOrganization
+    fn token_organization(&self, _: CredentialsKind) -> TokenOrganization {
+        TokenOrganization::Named
     }
 
     /// [vib-token]
