@@ -49,7 +49,7 @@ pub(crate) use consumers::{overlap_ending, stale_consumers};
 pub(crate) use drift::drift;
 pub(crate) use faults::{after_fault, outcome_with_retain_hint};
 pub(crate) use model::{
-    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, OverlapEnd, PendingProgress, Remembered, RoleAssignment,
+    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, PendingProgress, Remembered, RoleAssignment,
     SecretWriteProgress, Validity,
 };
 pub use model::{Observed, Remote};

@@ -144,7 +144,6 @@ impl<K: Eq + Hash, V> PrunedMap<K, V> {
         self.entries.iter()
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -230,7 +230,8 @@ pub struct Allow {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<GrantType>>,
-    /// The general scopes in `allowedScopes`. `"*"` is every one, as is an omitted list.
+    /// The general scopes in `allowedScopes`. `"*"` is every one, as is an omitted list, which does not allow `admin` of
+    /// IdentityBroker.
     #[schemars(length(max = 128), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_scopes: Option<Vec<String>>,

@@ -4,7 +4,7 @@
 use super::absence::{is_seen_twice, second_read};
 use super::access::Access;
 use super::faults::{outcome_with_retain_hint, with_retain_hint};
-use super::model::{IdOwner, Observed, Remote};
+use super::model::{IdOwner, ListCheck, Observed, Remote};
 use super::ownership::{
     Ownership, Possession, endpoint_changed, holds_claim, key_is_lost, owner_not_known, ownership, proof_of_creation,
     proof_of_restore,
@@ -14,6 +14,7 @@ use super::secrets;
 use super::step::{Call, Step};
 use super::time::{lag_end, within_api_lag};
 use crate::crd::DeletionPolicy;
+use crate::iam::flavor::flavor;
 use crate::iam::{ClientId, Deletion};
 use crate::outcome::{Outcome, Retry};
 use crate::reason::{Blocked, Reason};
@@ -112,7 +113,7 @@ fn delete_possessed(observed: &Observed, possession: Possession) -> Result<Step,
 fn drop_absent(observed: &Observed) -> Step {
     let staged_at = observed.contents().pending.as_ref().map(|pending| pending.staged_at);
     let may_appear = staged_at.is_some_and(|at| within_api_lag(at, observed.now));
-    if is_seen_twice(observed) && !may_appear { remove_secrets(observed) } else { absent_once(observed, staged_at) }
+    if is_seen_twice(observed) && !may_appear { remove_absent(observed) } else { absent_once(observed, staged_at) }
 }
 
 fn lost_key(observed: &Observed) -> Blocked {
@@ -165,7 +166,7 @@ fn send_deletion(observed: &Observed, id: ClientId) -> Step {
         }
         Remote::Absent => {
             if is_known_absent(observed) {
-                remove_secrets(observed)
+                remove_absent(observed)
             } else {
                 Step::Call(Call::Delete(id))
             }
@@ -179,8 +180,10 @@ fn confirm_deletion(observed: &Observed, id: ClientId, deletion: &Deletion) -> R
     let is_not_offered = *deletion == Deletion::NotOffered;
     match &observed.remote {
         Remote::NotRead | Remote::Listed(_) => Ok(Step::Call(Call::Read(id))),
-        Remote::Absent => Ok(if was_accepted_now || is_known_absent(observed) {
+        Remote::Absent => Ok(if was_accepted_now {
             remove_secrets(observed)
+        } else if is_known_absent(observed) {
+            remove_absent(observed)
         } else {
             absent_once(observed, observed.remembered.unanswered_create)
         }),
@@ -208,6 +211,18 @@ fn was_accepted(observed: &Observed) -> bool {
 fn still_shown(id: &ClientId) -> Step {
     let message = format!("app {id} is being deleted; the API still shows it");
     Step::Finish(Outcome::Waiting { reason: Reason::Deleting, message, retry: Retry::Backoff })
+}
+
+/// The API answers that there is no such app, and accepted no deletion.
+fn remove_absent(observed: &Observed) -> Step {
+    let needs_list = observed.address().is_some_and(|address| flavor(address.api).confirms_absence_by_list());
+    match observed.list {
+        ListCheck::NotAsked if needs_list => {
+            Step::Call(Call::ConfirmAbsence(observed.client_id(), std::time::Duration::ZERO))
+        }
+        ListCheck::Listed => still_shown(&observed.client_id()),
+        ListCheck::NotAsked | ListCheck::Unsupported | ListCheck::NotListed => remove_secrets(observed),
+    }
 }
 
 /// The Secrets that Kubernetes does not delete with the resource go before the finalizer.

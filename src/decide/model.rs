@@ -188,6 +188,8 @@ pub struct Remembered {
     pub(crate) first_token_refusal: Option<(ClientSecret, Timestamp)>,
     /// When stale consumers were last searched, and for which revision of the secret.
     pub(crate) consumers_searched: Option<(i64, Timestamp)>,
+    /// For which revision of the secret the API last refused to end an overlap, and when.
+    pub(crate) end_refused: Option<(i64, Timestamp)>,
     pub(crate) deletion_sent: bool,
     /// When the API accepted a deletion.
     pub(crate) deletion_accepted: Option<Timestamp>,

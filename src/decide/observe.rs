@@ -4,15 +4,18 @@
 use super::claims::recorded_claim;
 use super::drift::drift;
 use super::model::{
-    Answered, Creation, ListCheck, Observed, PendingProgress, Remote, RoleAssignment, SecretFacts, SecretWriteProgress,
-    SentChange,
+    Answered, Creation, ListCheck, Observed, OverlapEnd, PendingProgress, Remote, RoleAssignment, SecretFacts,
+    SecretWriteProgress, SentChange,
 };
 use super::time::within_api_lag;
 use crate::consumers::StaleConsumers;
 use crate::crd::OrgOAuthApp;
 use crate::iam::{self, ClientCredentials, ClientSecret, Deletion, HeldRoles, RemoteApp, Verification};
 use crate::secret::SecretState;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+/// When the end of an overlap that the API refused is requested again.
+const ANOTHER_END: SignedDuration = SignedDuration::from_hours(1);
 
 impl Observed {
     pub(crate) fn observe_app(&mut self, app: OrgOAuthApp) {
@@ -159,6 +162,24 @@ impl Observed {
     pub fn observe_written(&mut self, secret: SecretState, is_changed: bool) {
         self.observe_secret(secret);
         self.secret_write = if is_changed { SecretWriteProgress::Written } else { SecretWriteProgress::Overridden };
+    }
+
+    /// Records that the API accepts only the current secret from now on.
+    pub(crate) fn observe_overlap_end(&mut self) {
+        self.overlap_end = OverlapEnd::Ended(self.contents().previous.clone());
+        self.remembered.end_refused = None;
+    }
+
+    /// Records that the API refused to end the overlap.
+    pub(crate) fn observe_refused_end(&mut self) {
+        self.overlap_end = OverlapEnd::Refused;
+        self.remembered.end_refused = Some((self.contents().revision, self.now));
+    }
+
+    /// Whether the API refused that not long ago, so that it is not asked again.
+    pub(super) fn end_was_refused(&self, revision: i64) -> bool {
+        let refused = self.remembered.end_refused.filter(|(refused, _)| *refused == revision);
+        refused.is_some_and(|(_, at)| self.now.duration_since(at) < ANOTHER_END)
     }
 
     /// Forgets earlier 404s, and a create without an answer: the API has shown that the app exists.

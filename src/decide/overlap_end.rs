@@ -1,17 +1,20 @@
-//! The early end of an overlap: by request, or so that a requested rotation need not wait for it, where the API has such an
-//! operation. It happens only while the current secret is valid as far as is known, so that no consumer is left without one.
+//! The end of an overlap before the API ends it: by request, so that a requested rotation need not wait for it, or on time where
+//! the API would be late. It happens only while the current secret is valid as far as is known, so that no consumer is left
+//! without one.
 
 use super::model::{Observed, OverlapEnd, Validity};
 use super::resource::retire_requested;
-use super::schedule::{can_end_overlap, is_requested, min_interval_end, previous_is_valid};
+use super::schedule::{
+    can_end_overlap, is_requested, min_interval_end, no_consumer_is_known_stale, previous_is_valid, recorded_rotation,
+};
 use super::step::{Call, Step};
 use super::verification::verify;
+use crate::iam::app_fields::Fields;
 use crate::secret::SecretContents;
 
-/// Ends the overlap, if that is requested.
+/// Ends the overlap, if that is due.
 pub(super) fn step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
-    let is_wanted = retire_requested(&observed.app).is_some() || is_in_the_way(observed, contents);
-    if !is_wanted || !can_be_ended(observed, contents) {
+    if !is_due(observed, contents) || !is_beside_current(observed, contents) {
         return None;
     }
     let current = contents.current.as_ref()?;
@@ -22,25 +25,44 @@ pub(super) fn step(observed: &Observed, contents: &SecretContents) -> Option<Ste
     }
 }
 
-/// A rotation is requested, and waits for nothing but the end of the previous secret.
-fn is_in_the_way(observed: &Observed, contents: &SecretContents) -> bool {
-    can_end_overlap(observed) && is_requested(&observed.app, contents) && min_interval_end(observed, contents).is_none()
-}
-
-fn can_be_ended(observed: &Observed, contents: &SecretContents) -> bool {
-    match observed.overlap_end {
-        OverlapEnd::NotTried => previous_is_valid(observed, contents) && !contents.is_edited(&observed.app),
-        OverlapEnd::Ended(_) | OverlapEnd::Refused => false,
+fn is_due(observed: &Observed, contents: &SecretContents) -> bool {
+    if previous_is_valid(observed, contents) {
+        let is_asked = retire_requested(&observed.app).is_some() && recorded_rotation(observed, contents).is_some();
+        is_asked || is_in_the_way(observed, contents)
+    } else {
+        observed.desired.as_ref().is_ok_and(Fields::api_retires_late)
     }
 }
 
-/// The request to end the overlap, if it was handled: the API has answered, or there is nothing to end.
+/// A rotation is requested, and waits for nothing but the end of the previous secret. Consumers that are known to hold that one
+/// are waited for.
+fn is_in_the_way(observed: &Observed, contents: &SecretContents) -> bool {
+    can_end_overlap(observed)
+        && is_requested(&observed.app, contents)
+        && min_interval_end(observed, contents).is_none()
+        && no_consumer_is_known_stale(observed, contents)
+}
+
+/// The previous secret is not the one that consumers use, as it is while a rotation is under way.
+fn is_beside_current(observed: &Observed, contents: &SecretContents) -> bool {
+    let is_other = contents.previous.as_ref().is_some_and(|previous| previous.secret != contents.current);
+    let is_tried = match observed.overlap_end {
+        OverlapEnd::NotTried => observed.end_was_refused(contents.revision),
+        OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
+    };
+    is_other && contents.pending.is_none() && !is_tried && !contents.is_edited(&observed.app)
+}
+
+/// The request to end the overlap, if it was handled: the API has answered, or there is nothing to end. What is asked together with
+/// a rotation is not about the overlap that this one begins.
 pub fn handled_request(observed: &Observed) -> Option<String> {
     let contents = observed.contents();
     let is_handled = match observed.overlap_end {
         OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
         OverlapEnd::NotTried => {
-            observed.secret().is_some() && contents.pending.is_none() && !previous_is_valid(observed, contents)
+            let is_new = contents.revision > 1 && recorded_rotation(observed, contents).is_none();
+            let is_over = is_new || !previous_is_valid(observed, contents);
+            observed.secret().is_some() && contents.pending.is_none() && is_over
         }
     };
     retire_requested(&observed.app).filter(|_| is_handled).cloned()

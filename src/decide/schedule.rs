@@ -46,10 +46,19 @@ pub(crate) fn previous_end(observed: &Observed, contents: &SecretContents) -> Op
 /// Whether the API ends an overlap on request, as far as is known.
 pub(super) fn can_end_overlap(observed: &Observed) -> bool {
     let is_offered = observed.desired.as_ref().is_ok_and(Fields::api_ends_rotations);
-    is_offered && observed.overlap_end != OverlapEnd::Refused
+    let is_refused =
+        observed.overlap_end == OverlapEnd::Refused || observed.end_was_refused(observed.contents().revision);
+    is_offered && !is_refused
 }
 
-fn has_ended_early(observed: &Observed, contents: &SecretContents) -> bool {
+/// Whether no pod is known to hold the previous secret.
+pub(super) fn no_consumer_is_known_stale(observed: &Observed, contents: &SecretContents) -> bool {
+    let recorded = recorded_rotation(observed, contents).and_then(|rotation| rotation.stale_consumer_count);
+    let found = observed.stale_consumers.as_ref().map(|stale| stale.count);
+    found.map_or(recorded.unwrap_or_default() == 0, |count| count == 0)
+}
+
+pub(super) fn has_ended_early(observed: &Observed, contents: &SecretContents) -> bool {
     match &observed.overlap_end {
         OverlapEnd::Ended(ended) => contents.previous.is_none() || contents.previous == *ended,
         OverlapEnd::NotTried | OverlapEnd::Refused => false,
@@ -57,7 +66,7 @@ fn has_ended_early(observed: &Observed, contents: &SecretContents) -> bool {
 }
 
 /// What status reports about the rotation that published the present secret.
-fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
+pub(super) fn recorded_rotation<'a>(observed: &'a Observed, contents: &SecretContents) -> Option<&'a RotationStatus> {
     let recorded = observed.app.status.as_ref()?.rotation.as_ref();
     recorded.filter(|recorded| recorded.revision == Some(contents.revision))
 }

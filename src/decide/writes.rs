@@ -3,6 +3,7 @@
 
 use super::model::{Observed, SecretWriteProgress};
 use super::resource::is_public;
+use super::schedule::has_ended_early;
 use super::step::{RotationWrite, Step, WriteReason};
 use crate::iam::ClientSecret;
 use crate::secret::{PendingSecret, RotationMode, SecretContents};
@@ -27,7 +28,9 @@ pub(super) fn stage(observed: &Observed, contents: &SecretContents, secret: &Cli
         accepted_at: None,
     };
     let pending = Some(pending);
-    write_rotation(observed, SecretContents { pending, ..contents.clone() }, RotationWrite::Staged)
+    // The secret of an overlap that was ended is no previous one any more.
+    let previous = contents.previous.clone().filter(|_| !has_ended_early(observed, contents));
+    write_rotation(observed, SecretContents { pending, previous, ..contents.clone() }, RotationWrite::Staged)
 }
 
 /// The step that writes what these contents say of the rotation.

@@ -47,7 +47,7 @@ impl Kind {
     fn of(wanted: &Wanted<'_>) -> Self {
         match wanted {
             Wanted::GrantType(_) => Self::GrantTypes,
-            Wanted::GeneralScope(_) => Self::GeneralScopes,
+            Wanted::GeneralScope(_) | Wanted::AdminScope(_) => Self::GeneralScopes,
             Wanted::OrganizationRole(_) => Self::OrganizationRoles,
             Wanted::ServiceRole(..) => Self::ServiceRoles,
             Wanted::RuleSet(_) => Self::RuleSetNames,
@@ -92,6 +92,7 @@ pub(super) fn allows(allow: &Allow, wanted: &Wanted<'_>) -> bool {
     match wanted {
         Wanted::GrantType(kind) => allow.grant_types.as_ref().is_none_or(|kinds| kinds.contains(kind)),
         Wanted::GeneralScope(scope) => allow.general_scopes.as_ref().is_none_or(|scopes| listed(scopes, scope)),
+        Wanted::AdminScope(scope) => allow.general_scopes.as_ref().is_some_and(|scopes| listed(scopes, scope)),
         Wanted::OrganizationRole(asked) => role(&allow.organization_roles, asked),
         Wanted::ServiceRole(id, asked) => allow
             .service_roles
@@ -130,9 +131,10 @@ impl fmt::Display for Refusal {
 fn word(wanted: &Wanted<'_>) -> String {
     match wanted {
         Wanted::GrantType(kind) => grant_type(*kind),
-        Wanted::GeneralScope(name) | Wanted::RuleSet(name) | Wanted::OrganizationRole(Asked::Role(name)) => {
-            (*name).to_owned()
-        }
+        Wanted::GeneralScope(name)
+        | Wanted::AdminScope(name)
+        | Wanted::RuleSet(name)
+        | Wanted::OrganizationRole(Asked::Role(name)) => (*name).to_owned(),
         Wanted::RedirectUri(uri) => (*uri).to_owned(),
         Wanted::OrganizationRole(Asked::Every(field)) => format!("{EVERY} for {field}"),
         Wanted::OrganizationRole(Asked::None) => String::new(),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::crd::OrgOAuthApp;
+use crate::crd::{Api, OrgOAuthApp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -135,11 +135,32 @@ fn app(spec: Value) -> OrgOAuthApp {
 
 /// By grants for every namespace and organization, one for each `allow`; null leaves it out.
 fn decision(app: &OrgOAuthApp, allows: Value) -> Decision {
+    decision_of(Api::CloudServices, app, allows)
+}
+
+fn decision_of(api: Api, app: &OrgOAuthApp, allows: Value) -> Decision {
     let of = |allow: &Value| json!({"namespaces": {"from": "All"}, "orgs": {"from": "All"}, "allow": allow});
     let grants: Vec<Grant> =
         allows.as_array().unwrap().iter().map(|a| serde_json::from_value(of(a)).unwrap()).collect();
     let (labels, org) = (Labels::new(), OrgId("org-1".into()));
-    check(&grants, &Place { namespace: "billing", labels: &labels, org: &org }, &wanted(app))
+    check(&grants, &Place { namespace: "billing", labels: &labels, org: &org }, &wanted(app, api))
+}
+
+#[test]
+fn the_scope_with_which_tokens_manage_the_api_has_to_be_listed() {
+    let app = app(json!({"allowedScopes": {"generalScopes": ["admin"]}}));
+    for (allow, of_services, of_broker) in [
+        (json!(null), true, false),
+        (json!({}), true, false),
+        (json!({"generalScopes": ["user"]}), false, false),
+        (json!({"generalScopes": ["admin"]}), true, true),
+        (json!({"generalScopes": ["*"]}), true, true),
+    ] {
+        for (api, is_allowed) in [(Api::CloudServices, of_services), (Api::IdentityBroker, of_broker)] {
+            let decision = decision_of(api, &app, json!([allow]));
+            assert_eq!(matches!(decision, Decision::Allowed { .. }), is_allowed, "{api:?} {allow}");
+        }
+    }
 }
 
 fn is_allowed(spec: Value, allow: Value) -> bool {

@@ -1,7 +1,8 @@
 //! What a resource asks for: every field of its spec that can give its app more than the bare registration does.
 //! A resource that is being deleted asks for nothing.
 
-use crate::crd::{GrantType, OrgOAuthApp, Permission, Role};
+use crate::crd::{Api, GrantType, OrgOAuthApp, Permission, Role};
+use crate::iam::flavor::flavor;
 
 /// The name by which an administrator allows everything of a kind.
 pub(super) const EVERY: &str = "*";
@@ -11,6 +12,8 @@ pub(super) const EVERY: &str = "*";
 pub(crate) enum Wanted<'a> {
     GrantType(GrantType),
     GeneralScope(&'a str),
+    /// A general scope with which tokens can manage the API itself.
+    AdminScope(&'a str),
     OrganizationRole(Asked<'a>),
     /// A role in the service of this id.
     ServiceRole(&'a str, Asked<'a>),
@@ -33,7 +36,7 @@ pub(crate) enum Asked<'a> {
 }
 
 /// All that a resource asks for, in the order of its spec.
-pub(crate) fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
+pub(crate) fn wanted(app: &OrgOAuthApp, api: Api) -> Vec<Wanted<'_>> {
     if app.metadata.deletion_timestamp.is_some() {
         return Vec::new();
     }
@@ -44,15 +47,17 @@ pub(crate) fn wanted(app: &OrgOAuthApp) -> Vec<Wanted<'_>> {
     if spec.allow_open_redirect_uris == Some(true) {
         all.push(Wanted::OpenRedirects);
     }
-    all.extend(scopes(app));
+    all.extend(scopes(app, flavor(api).admin_scopes()));
     all.extend(roles(app));
     all.extend(spec.rule_set_names.iter().flatten().map(|name| Wanted::RuleSet(name)));
     all
 }
 
-fn scopes(app: &OrgOAuthApp) -> impl Iterator<Item = Wanted<'_>> {
-    app.spec.allowed_scopes.iter().flat_map(|scopes| {
-        let general = scopes.general_scopes.iter().flatten().map(|scope| Wanted::GeneralScope(scope));
+fn scopes<'a>(app: &'a OrgOAuthApp, admin: &'static [&'static str]) -> impl Iterator<Item = Wanted<'a>> {
+    app.spec.allowed_scopes.iter().flat_map(move |scopes| {
+        let general = scopes.general_scopes.iter().flatten().map(move |scope| {
+            if admin.contains(&scope.as_str()) { Wanted::AdminScope(scope) } else { Wanted::GeneralScope(scope) }
+        });
         let organization = scopes.organization_scopes.iter().flat_map(|scopes| {
             let every = every(scopes.all_roles, scopes.all_permissions, scopes.permissions.as_deref());
             named(scopes.roles.as_deref()).chain(every).map(Wanted::OrganizationRole)

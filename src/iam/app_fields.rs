@@ -119,6 +119,11 @@ impl Fields {
         flavor(self.api).end_rotation().is_some()
     }
 
+    /// Whether the previous secret can stay valid after the end of its overlap.
+    pub(crate) fn api_retires_late(&self) -> bool {
+        flavor(self.api).retires_late()
+    }
+
     /// The fields.
     pub fn values(&self) -> &Values {
         &self.values

@@ -203,8 +203,8 @@ impl Authenticator {
         if answer.status == 400
             && let Some(older) = flavor.older_token_request(&credentials)
         {
-            let second = self.endpoint.attempt(limiter, &older, None, KnownSecrets::of(&credentials)).await?;
-            answer = if (200..300).contains(&second.status) { second } else { answer };
+            let second = self.endpoint.attempt(limiter, &older, None, KnownSecrets::of(&credentials)).await;
+            answer = second.ok().filter(|second| (200..300).contains(&second.status)).unwrap_or(answer);
         }
         match answer.status {
             200..300 => response_for(org, flavor.token_response(&answer)?),

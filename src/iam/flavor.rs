@@ -59,6 +59,11 @@ pub trait ApiFlavor: Authentication {
     /// one is refused before any request.
     fn unsupported_paths(&self) -> &'static [&'static str];
 
+    /// The general scopes with which the tokens of an app can manage the API itself.
+    fn admin_scopes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The grant types of an app.
     fn grant_types(&self) -> GrantTypes;
 
@@ -111,6 +116,11 @@ pub trait ApiFlavor: Authentication {
     /// Whether a 404 comes from the API itself, so that it says something about apps.
     fn is_from_api(&self, answer: &Answer) -> bool;
 
+    /// Whether the list has to confirm that an app is gone before its resource goes, since a 404 does not show where it comes from.
+    fn confirms_absence_by_list(&self) -> bool {
+        false
+    }
+
     /// Reads a page of the apps of an organization.
     fn list(&self, org: &OrgId, page: &Page) -> Request;
 
@@ -156,6 +166,11 @@ pub trait ApiFlavor: Authentication {
 
     /// The request that ends a rotation in progress, so that only the newer of the two secrets stays valid, where there is one.
     fn end_rotation(&self) -> Option<EndRotation>;
+
+    /// Whether the previous secret can stay valid for a while after the end of its overlap, unless the rotation is ended.
+    fn retires_late(&self) -> bool {
+        false
+    }
 
     /// Whether this answer about a rotation leaves open whether one is in progress, so that the app is read to find out.
     fn leaves_rotation_open(&self, _answer: &Answer) -> bool {

@@ -198,14 +198,15 @@ impl HttpIam {
             return Ok(Lookup::Listed(read));
         }
         let Some(read) = self.read(org, &listed.id).await? else { return Ok(Lookup::Listed(listed)) };
+        let read = RemoteApp { last_updated_at: read.last_updated_at.or(listed.last_updated_at), ..read };
         self.shared.reads.record(&listed, &read);
         Ok(Lookup::Read(Some(read)))
     }
 
-    /// Whether a rotation of the app is in progress; true where the app exists and does not show it.
-    async fn may_be_rotating(&self, org: &OrgId, id: &ClientId) -> Result<bool, Error> {
+    /// Whether the app shows that a rotation is in progress.
+    async fn is_rotating(&self, org: &OrgId, id: &ClientId) -> Result<bool, Error> {
         let shown = self.read(org, id).await?;
-        Ok(shown.is_some_and(|app| app.fields.get(ROTATION_IN_PROGRESS) != Some(&Value::Bool(false))))
+        Ok(shown.is_some_and(|app| app.fields.get(ROTATION_IN_PROGRESS) == Some(&Value::Bool(true))))
     }
 }
 
@@ -270,7 +271,11 @@ impl Iam for HttpIam {
     async fn update(&self, org: &OrgId, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, Error> {
         let session = self.session();
         if update.secret.is_some() && self.flavor().ends_rotation_first() {
-            self.end_rotation(org, id).await?;
+            match self.end_rotation(org, id).await {
+                // Where no rotation ends, the update says whether one is in its way.
+                Ok(()) | Err(Error::Rejected(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let answer = session.call(&self.limiter(org), self.flavor().update(org, id, update)).await?;
         self.shared.apps.invalidate(id);
@@ -288,7 +293,7 @@ impl Iam for HttpIam {
         let request = self.flavor().rotate_secret(org, id, secret, overlap)?;
         let answer = session.call(&self.limiter(org), request).await?;
         self.shared.apps.invalidate(id);
-        if self.flavor().leaves_rotation_open(&answer) && self.may_be_rotating(org, id).await? {
+        if self.flavor().leaves_rotation_open(&answer) && self.is_rotating(org, id).await? {
             return Err(Error::Conflict(answer.error().to_string()));
         }
         session.succeeded(answer).map(drop)
@@ -300,7 +305,7 @@ impl Iam for HttpIam {
         };
         let answer = self.session().call(&self.limiter(org), request(org, id)).await?;
         self.shared.apps.invalidate(id);
-        if self.flavor().leaves_rotation_open(&answer) && !self.may_be_rotating(org, id).await? {
+        if self.flavor().leaves_rotation_open(&answer) && !self.is_rotating(org, id).await? {
             return Ok(());
         }
         self.session().succeeded(answer).map(drop)

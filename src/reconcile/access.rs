@@ -21,7 +21,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             let is_unreadable = self.connections.is_unreadable(name);
             return Ok((Access::Refused(if is_unreadable { unreadable(name) } else { not_found(name) }), None));
         };
-        let access = match self.judge(app, identity, &connection, &grants::wanted(app)).await? {
+        let access = match self.judge(app, identity, &connection, &grants::wanted(app, connection.spec.api)).await? {
             Decision::Allowed { adoption } => Access::Granted {
                 address: address(&connection),
                 context: connection.spec.context,

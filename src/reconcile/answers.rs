@@ -3,7 +3,7 @@
 
 use super::{Connections, Reconciliation};
 use crate::cluster::Cluster;
-use crate::decide::{OverlapEnd, Remote, RoleAssignment};
+use crate::decide::{Remote, RoleAssignment, previous_end};
 use crate::iam::{self, ClientCredentials, ClientId, NewApp, RemoteApp};
 use crate::reason::Reason;
 
@@ -78,13 +78,16 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
     pub(super) fn on_end_answer(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
         match answer {
             Ok(()) => {
-                self.observed.overlap_end = OverlapEnd::Ended(self.observed.contents().previous.clone());
-                let message = format!("Ended the overlap of app {id}: only the current client secret is valid.");
-                self.record_event(Reason::PreviousRetired, message);
+                let is_early = previous_end(&self.observed, self.observed.contents()) > Some(self.observed.now);
+                self.observed.observe_overlap_end();
+                if is_early {
+                    let message = format!("Ended the overlap of app {id}: only the current client secret is valid.");
+                    self.record_event(Reason::PreviousRetired, message);
+                }
                 Ok(())
             }
             Err(error) if error.is_refusal() => {
-                self.observed.overlap_end = OverlapEnd::Refused;
+                self.observed.observe_refused_end();
                 let message =
                     format!("the previous client secret of app {id} stays valid until its overlap ends; {error}");
                 self.record_event(Reason::PreviousNotRetired, message);

@@ -4,7 +4,7 @@ use super::*;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::StaleConsumers;
 use crate::crd::Api;
-use crate::decide::{Access, OverlapEnd, Plan};
+use crate::decide::{Access, Plan};
 use crate::iam::{ClientId, ClientSecret, RemoteApp, Verification};
 use crate::outcome::Retry;
 use crate::reason::Blocked;
@@ -124,7 +124,7 @@ fn a_requested_rotation_that_waits_reports_until_when() {
     observed.app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
     let annotation = ("oauth-apps.dev/rotate-requested-at".to_owned(), "noon".to_owned());
     observed.app.metadata.annotations = Some([annotation].into());
-    observed.overlap_end = OverlapEnd::Refused;
+    observed.observe_refused_end();
     let message = |observed: &Observed| {
         after(observed, &Outcome::Settled { wake: None }, observed.now).conditions.swap_remove(0).message
     };

@@ -1,8 +1,9 @@
 //! A resource that is being deleted: when its app is deleted, and when the finalizer goes.
 
 use super::fixture::*;
-use crate::crd::OrgOAuthApp;
-use crate::decide::{Access, IdOwner, ListCheck, Observed, Remote, Step, outcome_with_retain_hint};
+use crate::claim::ApiAddress;
+use crate::crd::{Api, OrgOAuthApp};
+use crate::decide::{Access, IdOwner, ListCheck, Observed, Remote, Step, client_id, outcome_with_retain_hint};
 use crate::iam::{Deletion, Verification};
 use crate::outcome::{Outcome, Retry};
 use crate::reason::{Blocked, Reason};
@@ -167,6 +168,23 @@ fn a_restored_resource_deletes_its_app_only_by_the_claim_on_its_secret() {
     // Somebody else created it again. The Secret is of a resource before this one, so that Kubernetes does not collect it.
     assert_step(with(IdOwner::None, as_wanted(), Some(refused())), remove_secret("billing"));
     assert_step(with(IdOwner::None, operators_own(), None), drop_finalizer());
+}
+
+#[test]
+fn where_a_404_may_come_from_anywhere_the_list_has_to_say_that_the_app_is_gone() {
+    let gone = |list| {
+        let mut observed = observe(deleting(json!({})), free, |observed| {
+            answered(Deletion::NotFound, Remote::NotRead)(observed);
+            absent(10, list)(observed);
+        });
+        observed.access = access(ApiAddress::new(Api::IdentityBroker, "https://iam.example.com", &[]), true);
+        observed.recorded_claim =
+            Some(key().sign(&observed.app, observed.address().unwrap(), &client_id(&observed.app), true));
+        observed
+    };
+    assert_step(gone(ListCheck::NotAsked), confirm_absence(0));
+    assert_step(gone(ListCheck::Listed), waits(Reason::Deleting, "the API still shows it", Retry::Backoff));
+    assert_step(gone(ListCheck::NotListed), drop_finalizer());
 }
 
 #[test]

@@ -2,15 +2,16 @@
 
 use super::fixture::*;
 use crate::claim::ApiAddress;
+use crate::consumers::StaleConsumers;
 use crate::crd::{Api, OrgOAuthApp, RETIRE_REQUESTED, ROTATE_REQUESTED};
 use crate::decide::plan::Planned;
 use crate::decide::{
-    Access, Observed, OverlapEnd, RotationWaits, RotationWrite, handled_retire_request, previous_end,
-    requested_rotation_waits,
+    Access, Call, Observed, RotationWaits, RotationWrite, Step, client_id, decide, handled_retire_request,
+    previous_end, requested_rotation_waits,
 };
 use crate::iam::Verification;
-use crate::secret::{RotationMode, SecretContents};
-use serde_json::json;
+use crate::secret::SecretContents;
+use serde_json::{Value, json};
 
 /// A previous secret is valid until hour 12.
 fn in_overlap(app: &OrgOAuthApp) -> Secrets {
@@ -18,7 +19,19 @@ fn in_overlap(app: &OrgOAuthApp) -> Secrets {
 }
 
 fn requesting(annotation: &str) -> OrgOAuthApp {
-    app(merged(synced(), annotated(annotation, "1")))
+    app(merged(recorded(), annotated(annotation, "1")))
+}
+
+/// Status knows the rotation.
+fn recorded() -> Value {
+    merged(synced(), json!({"status": {"rotation": {"revision": 1}}}))
+}
+
+/// An app of the Identity Broker.
+fn of_broker(observed: &mut Observed) {
+    let broker = ApiAddress::new(Api::IdentityBroker, "https://iam.example.com", &[]);
+    observed.app.spec.allowed_scopes = serde_json::from_value(json!({"generalScopes": ["user"]})).unwrap();
+    connect(observed, access(broker, true));
 }
 
 /// Nothing is done before the next search for stale consumers.
@@ -42,14 +55,14 @@ fn a_requested_end_is_sent_once_the_current_secret_is_known_to_be_valid() {
     };
     let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, refused);
     assert_eq!(handled_retire_request(&observed), None, "it is tried again");
-    observed.overlap_end = OverlapEnd::Refused;
+    observed.observe_refused_end();
     assert_eq!(handled_retire_request(&observed), Some("1".into()));
 }
 
 #[test]
 fn after_the_end_the_previous_secret_is_forgotten() {
     let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
-    observed.overlap_end = OverlapEnd::Ended(observed.contents().previous.clone());
+    observed.observe_overlap_end();
     assert_eq!(previous_end(&observed, observed.contents()), None);
     assert_eq!(handled_retire_request(&observed), Some("1".into()));
     assert_step(observed, write_rotation(RotationWrite::Cleared, |contents| contents.previous = None));
@@ -58,7 +71,7 @@ fn after_the_end_the_previous_secret_is_forgotten() {
 #[test]
 fn a_refused_end_leaves_the_overlap_as_it_is() {
     let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
-    observed.overlap_end = OverlapEnd::Refused;
+    observed.observe_refused_end();
     assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));
     assert_step(observed, overlap_goes_on());
 }
@@ -73,7 +86,7 @@ fn without_a_previous_secret_the_request_is_handled_and_nothing_is_sent() {
 #[test]
 fn a_handled_request_is_not_repeated() {
     let handled = merged(annotated(RETIRE_REQUESTED, "1"), json!({"status": {"lastHandledRetireAt": "1"}}));
-    let observed = observe(app(merged(synced(), handled)), in_overlap, accepted);
+    let observed = observe(app(merged(recorded(), handled)), in_overlap, accepted);
     assert_step(observed, overlap_goes_on());
 }
 
@@ -81,21 +94,84 @@ fn a_handled_request_is_not_repeated() {
 fn a_requested_rotation_ends_the_overlap_first_where_the_api_can() {
     let before = |_: &OrgOAuthApp| in_overlap(&app(synced()));
     assert_step(observe(requesting(ROTATE_REQUESTED), before, accepted), end_rotation());
-    let mut ended = observe(requesting(ROTATE_REQUESTED), before, accepted);
-    ended.overlap_end = OverlapEnd::Ended(ended.contents().previous.clone());
-    assert_step(ended, stage(RotationMode::Overlap, "generated"));
     let mut refused = observe(requesting(ROTATE_REQUESTED), before, accepted);
-    refused.overlap_end = OverlapEnd::Refused;
+    refused.observe_refused_end();
     assert_step(refused, overlap_goes_on());
 }
 
 #[test]
 fn the_overlap_of_the_next_rotation_is_not_taken_for_the_one_that_was_ended() {
     let mut observed = observe(requesting(ROTATE_REQUESTED), in_overlap, accepted);
-    observed.overlap_end = OverlapEnd::Ended(observed.contents().previous.clone());
+    observed.observe_overlap_end();
     let next = SecretContents { previous: previous("current", at(40)), revision: 2, ..observed.contents().clone() };
     observed.hold(holding(&observed.app, &next));
     assert_eq!(previous_end(&observed, observed.contents()), Some(at(40)));
+}
+
+#[test]
+fn a_refused_end_is_requested_again_after_an_hour_at_the_earliest() {
+    let before = |_: &OrgOAuthApp| in_overlap(&app(synced()));
+    let later = |minutes: i64| {
+        let mut observed = observe(requesting(ROTATE_REQUESTED), before, accepted);
+        observed.remembered.end_refused = Some((1, crate::decide::tests::fixture::before(observed.now, minutes * 60)));
+        observed
+    };
+    assert_step(later(59), overlap_goes_on());
+    assert_step(later(61), end_rotation());
+}
+
+#[test]
+fn what_was_ended_is_no_previous_secret_of_the_next_rotation() {
+    let before = |_: &OrgOAuthApp| in_overlap(&app(synced()));
+    let mut ended = observe(requesting(ROTATE_REQUESTED), before, accepted);
+    ended.observe_overlap_end();
+    match decide(&ended) {
+        Step::WriteRotation(staged, RotationWrite::Staged) => assert_eq!(staged.previous, None),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_secret_that_consumers_use_is_never_ended() {
+    let under_way =
+        |app: &OrgOAuthApp| holding(app, &SecretContents { previous: previous("current", at(12)), ..contents(app) });
+    assert_step(observe(requesting(RETIRE_REQUESTED), under_way, accepted), settled_until(at(12)));
+}
+
+#[test]
+fn a_request_from_before_a_rotation_does_not_end_its_overlap() {
+    let published_now = |app: &OrgOAuthApp| {
+        holding(app, &SecretContents { revision: 2, previous: previous("before", at(12)), ..contents(app) })
+    };
+    let observed = observe(requesting(RETIRE_REQUESTED), published_now, accepted);
+    assert_eq!(handled_retire_request(&observed), Some("1".into()));
+    let is_ended = matches!(decide(&observed), Step::Call(Call::EndRotation(_)));
+    assert!(!is_ended);
+}
+
+#[test]
+fn consumers_that_are_known_to_hold_the_previous_secret_are_waited_for() {
+    let before = |_: &OrgOAuthApp| in_overlap(&app(synced()));
+    let stale = |observed: &mut Observed| {
+        accepted(observed);
+        observed.stale_consumers = Some(StaleConsumers { first: vec!["web-1".into()], count: 1 });
+    };
+    let is_ended =
+        matches!(decide(&observe(requesting(ROTATE_REQUESTED), before, stale)), Step::Call(Call::EndRotation(_)));
+    assert!(!is_ended);
+}
+
+#[test]
+fn an_api_that_retires_late_is_asked_to_end_each_overlap_on_time() {
+    let mut over = observe(app(synced()), in_overlap, accepted);
+    over.now = at(13);
+    let step = |observed: &Observed| crate::decide::overlap_end::step(observed, observed.contents());
+    assert_eq!(step(&over), None);
+    of_broker(&mut over);
+    let id = client_id(&over.app);
+    assert_eq!(step(&over), Some(Step::Call(Call::EndRotation(id))));
+    over.observe_refused_end();
+    assert_eq!(step(&over), None);
 }
 
 #[test]
@@ -128,6 +204,6 @@ fn a_requested_rotation_waits_where_the_api_cannot_end_an_overlap() {
 #[test]
 fn an_observed_app_keeps_its_overlap() {
     let observing = merged(json!({"spec": {"managementPolicy": "Observe"}}), annotated(RETIRE_REQUESTED, "1"));
-    let observed = observe(app(merged(synced(), observing)), in_overlap, accepted);
+    let observed = observe(app(merged(recorded(), observing)), in_overlap, accepted);
     assert_step(observed, plans([Planned::EndOverlap]));
 }

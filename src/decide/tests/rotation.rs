@@ -4,7 +4,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::{
-    ListCheck, Observed, OverlapEnd, PendingProgress, Remote, RotationWaits, RotationWrite, WriteReason, previous_end,
+    ListCheck, Observed, PendingProgress, Remote, RotationWaits, RotationWrite, WriteReason, previous_end,
     requested_rotation_waits,
 };
 use crate::iam::Verification;
@@ -189,7 +189,7 @@ fn a_rotation_waits_for_a_previous_secret_that_is_not_known_too() {
         |observed| {
             is_shown(observed);
             observed.remembered.consumers_searched = Some((1, observed.now));
-            observed.overlap_end = OverlapEnd::Refused;
+            observed.observe_refused_end();
         },
     );
     assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));

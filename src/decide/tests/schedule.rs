@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED};
-use crate::decide::{Observed, OverlapEnd, RotationWaits, next_rotation, previous_end, requested_rotation_waits};
+use crate::decide::{Observed, RotationWaits, next_rotation, previous_end, requested_rotation_waits};
 use crate::iam::Verification;
 use crate::outcome::Retry;
 use crate::reason::Reason;
@@ -158,7 +158,7 @@ fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
             |_| published(&app(json!({}))),
             |observed| {
                 is_shown(observed);
-                observed.overlap_end = OverlapEnd::Refused;
+                observed.observe_refused_end();
             },
         )
     };
@@ -222,7 +222,7 @@ fn a_request_waits_for_nothing_once_it_is_on_its_way_or_fulfilled() {
     let secrets = on_its_way(&app(synced()));
     assert_eq!(requested_rotation_waits(&observe(app(asked("1")), |_| secrets, nothing)), None);
     let waiting = with_previous(&app(synced()));
-    let refused = |observed: &mut Observed| observed.overlap_end = OverlapEnd::Refused;
+    let refused = |observed: &mut Observed| observed.observe_refused_end();
     let waits = requested_rotation_waits(&observe(app(asked("1")), |_| waiting, refused));
     assert_eq!(waits, Some(RotationWaits::ForPrevious));
 }

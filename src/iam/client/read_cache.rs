@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 /// That every change of an app changes the time which the list shows is not documented. (undocumented)
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
+/// The largest app that is kept, in bytes of JSON; larger ones are read each time.
+const LARGEST: usize = 4 << 10;
+/// The most apps that are kept.
+const MOST: usize = 2000;
+
 /// The apps that were read, by id.
 #[derive(Default)]
 pub(crate) struct ReadCache(Mutex<PrunedMap<ClientId, Read>>);
@@ -28,11 +33,18 @@ impl ReadCache {
         (Some(read.changed_at) == listed.last_updated_at).then(|| read.app.clone())
     }
 
-    /// Keeps what a read shows of an app that a list showed before the read.
+    /// Keeps what a read shows of an app that a list showed before the read, if there is room for it.
     pub(crate) fn record(&self, listed: &RemoteApp, app: &RemoteApp) {
         let Some(changed_at) = listed.last_updated_at else { return };
-        let read = Read { changed_at, read_at: Instant::now(), app: app.clone() };
-        self.reads().insert(listed.id.clone(), read, |_, read| is_recent(read));
+        let is_small = serde_json::to_string(&app.fields).is_ok_and(|text| text.len() <= LARGEST);
+        let mut reads = self.reads();
+        if reads.len() >= MOST {
+            reads.retain(|_, read| is_recent(read));
+        }
+        if is_small && (reads.get(&listed.id).is_some() || reads.len() < MOST) {
+            let read = Read { changed_at, read_at: Instant::now(), app: app.clone() };
+            reads.insert(listed.id.clone(), read, |_, read| is_recent(read));
+        }
     }
 
     fn reads(&self) -> MutexGuard<'_, PrunedMap<ClientId, Read>> {
@@ -63,6 +75,19 @@ mod tests {
         assert_eq!(cache.unchanged(&app(Some(1))), Some(app(None)));
         assert_eq!(cache.unchanged(&app(Some(2))), None);
         assert_eq!(cache.unchanged(&app(None)), None);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_size_and_number() {
+        let (cache, listed) = (ReadCache::default(), app(Some(1)));
+        let large = [("description".to_owned(), "x".repeat(LARGEST).into())].into_iter().collect();
+        cache.record(&listed, &RemoteApp { fields: large, ..app(None) });
+        assert_eq!(cache.unchanged(&listed), None);
+        for n in 0..MOST + 10 {
+            let id = ClientId(n.to_string());
+            cache.record(&RemoteApp { id, ..listed.clone() }, &app(None));
+        }
+        assert_eq!(cache.reads().len(), MOST);
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl ApiFlavor for IdentityBroker {
         &["context", "allowedScopes.organizationScopes", "allowedScopes.servicesScopes"]
     }
 
+    /// Beside a rule set, in versions that have them. [vib-client]
+    fn admin_scopes(&self) -> &'static [&'static str] {
+        &["admin"]
+    }
+
     /// Those of its grant types that `OrgOAuthApp` has. [vib-powercli]
     fn grant_types(&self) -> GrantTypes {
         GrantTypes::AnyOf(&[GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::ClientCredentials])
@@ -177,9 +182,33 @@ impl ApiFlavor for IdentityBroker {
         client(Operation::ReadApp, Method::GET, org, id).media_type(CLIENT)
     }
 
-    /// A 404 of its own has an empty body; other errors are JSON. [vib-read]
+    /// A 404 for a client has an empty body; other errors are JSON. [vib-read]
     fn is_from_api(&self, answer: &Answer) -> bool {
-        answer.body.is_empty() || answer.is_json_object()
+        let is_about_client = match answer.operation {
+            Operation::ReadApp
+            | Operation::UpdateApp
+            | Operation::RotateSecret
+            | Operation::EndRotation
+            | Operation::DeleteApp => true,
+            Operation::GetAccessToken
+            | Operation::CreateApp
+            | Operation::ListApps
+            | Operation::AddAppToOrganization
+            | Operation::ReadClient
+            | Operation::ListClients
+            | Operation::ChangeRoles => false,
+        };
+        answer.is_json_object() || (is_about_client && answer.body.is_empty())
+    }
+
+    /// So something in between could deny a client, but not list the others. [vib-read]
+    fn confirms_absence_by_list(&self) -> bool {
+        true
+    }
+
+    /// By up to an hour. [vib-rotate]
+    fn retires_late(&self) -> bool {
+        true
     }
 
     /// Pages are counted from 1. [vib-list]
@@ -279,6 +308,14 @@ mod tests {
         let is_from_api = |body| IdentityBroker.is_from_api(&Answer::of(Operation::ReadApp, 404, body));
         assert!(is_from_api("") && is_from_api(r#"{"errors":[{"code":"x","message":"y"}]}"#));
         assert!(!is_from_api("<html></html>") && !is_from_api("default backend - 404"));
+    }
+
+    #[test]
+    fn a_404_without_a_body_to_a_list_or_a_create_does_not_come_from_the_api() {
+        for operation in [Operation::ListApps, Operation::CreateApp] {
+            assert!(!IdentityBroker.is_from_api(&Answer::of(operation, 404, "")));
+            assert!(IdentityBroker.is_from_api(&Answer::of(operation, 404, r#"{"errors":[]}"#)));
+        }
     }
 
     #[test]
