@@ -3,7 +3,7 @@
 //! without one.
 
 use super::model::{Observed, OverlapEnd, Validity};
-use super::resource::retire_requested;
+use super::resource::{is_observe_only, retire_requested};
 use super::schedule::{
     can_end_overlap, is_requested, min_interval_end, no_consumer_is_known_stale, previous_is_valid, recorded_rotation,
 };
@@ -18,9 +18,14 @@ pub(super) fn step(observed: &Observed, contents: &SecretContents) -> Option<Ste
         return None;
     }
     let current = contents.current.as_ref()?;
+    let end = || Some(Step::Call(Call::EndRotation(observed.client_id())));
+    // That is a plan only, for which nothing need be asked.
+    if is_observe_only(&observed.app) {
+        return end();
+    }
     match observed.validity(current) {
         Validity::NotAsked => Some(verify(observed, current)),
-        Validity::Valid | Validity::NotVerifiable => Some(Step::Call(Call::EndRotation(observed.client_id()))),
+        Validity::Valid | Validity::NotVerifiable => end(),
         Validity::Refused(_) | Validity::NotKnown(_) => None,
     }
 }
@@ -30,7 +35,7 @@ fn is_due(observed: &Observed, contents: &SecretContents) -> bool {
         let is_asked = retire_requested(&observed.app).is_some() && recorded_rotation(observed, contents).is_some();
         is_asked || is_in_the_way(observed, contents)
     } else {
-        observed.desired.as_ref().is_ok_and(Fields::api_retires_late)
+        observed.desired.as_ref().is_ok_and(Fields::api_retires_late) && !is_observe_only(&observed.app)
     }
 }
 

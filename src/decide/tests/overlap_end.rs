@@ -203,7 +203,11 @@ fn a_requested_rotation_waits_where_the_api_cannot_end_an_overlap() {
 
 #[test]
 fn an_observed_app_keeps_its_overlap() {
+    let unasked = |observed: &mut Observed| {
+        is_shown(observed);
+        observed.remembered.consumers_searched = Some((1, observed.now));
+    };
     let observing = merged(json!({"spec": {"managementPolicy": "Observe"}}), annotated(RETIRE_REQUESTED, "1"));
-    let observed = observe(app(merged(recorded(), observing)), in_overlap, accepted);
+    let observed = observe(app(merged(recorded(), observing)), in_overlap, unasked);
     assert_step(observed, plans([Planned::EndOverlap]));
 }
