@@ -81,8 +81,8 @@ macro_rules! reasons {
 
 reasons! {
     Pending: State, Normal,
-        "The operator has not reconciled the resource yet.",
-        "Wait a moment; if it stays, check that the operator runs and watches this namespace.";
+        "The operator has not reconciled the resource yet, or no app uses the `IamConnection` yet.",
+        "Wait a moment; if it stays, check that the operator runs and watches this namespace. An `IamConnection` with `clientCredentials` of CloudPartnerNavigator or IdentityBroker has it until an app uses the connection, which is normal.";
     Provisioned: State, Normal,
         "The app exists and its credentials are in the Secret.",
         "Nothing.";
@@ -121,7 +121,7 @@ reasons! {
         "The overlap of the last rotation was to be ended early, and the API refused that, or has no such operation. The previous client secret stays valid until `status.rotation.previousExpiresAt`.",
         "See the message; the previous one ends by itself.";
     Regenerated: Event, Normal,
-        "The client secret was missing or not valid, so another one was set for the same client id, and no earlier one is valid. A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",
+        "The client secret was missing or not valid, so another one was set for the same client id, and no earlier one is valid (with IdentityBroker, this is assumed). A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",
         "Restart what still uses the old client secret.";
     Repaired: Event, Normal,
         "The Secret was edited by someone else and was restored.",
@@ -210,8 +210,8 @@ reasons! {
         "The access token of the connection is for another organization than `spec.orgId`; an API token belongs to one. No request is sent with it.",
         "Use `clientCredentials` of an OAuth app that was added to both organizations, or an `IamConnection` with credentials of that organization.";
     Forbidden: Blocked(Slow), Warning,
-        "The API answered 403, or issues no access token for the organization: the connection's identity lacks a role in it, or an IP policy of the organization excludes the operator.",
-        "The message says which roles the identity has: `developer` suffices for apps and their secrets. The operator retries slowly by itself.";
+        "The API answered 403, or issues no access token for the organization: the connection's identity lacks a role in it (with IdentityBroker a rule set or the scope `admin`), or an IP policy of the organization excludes the operator.",
+        "The message says which roles the identity has: `developer` suffices for apps and their secrets. With IdentityBroker a token shows no permissions: compare the client with `docs/identity-broker.md`. The operator retries slowly by itself.";
     Rejected: Blocked(Slow), Warning,
         "The API refused the request; the message quotes it.",
         "Change the spec as the message says.";

@@ -149,7 +149,8 @@ pub struct KeyRef {
 pub struct CredentialsSpec {
     /// Client id and client secret of an OAuth app with the grant type `client_credentials` and the role `developer`;
     /// recommended. It gets an access token for each organization to which it was added; with CloudPartnerNavigator
-    /// for its own only.
+    /// and IdentityBroker for its own only. With IdentityBroker it needs permission to manage clients instead of a
+    /// role, see docs/identity-broker.md.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<ClientCredentialsSpec>,
     /// An API token of a user. It belongs to one organization: apps of others are `Stalled`.
@@ -215,8 +216,9 @@ pub struct Grant {
     pub namespaces: NamespaceGrant,
     /// The organizations.
     pub orgs: OrgGrant,
-    /// What resources in these namespaces may ask for. Defaults to every grant type, general scope and redirect URI,
-    /// but no role, no rule set and no adoption. One grant must allow everything that a resource asks for; grants do not add up.
+    /// What resources in these namespaces may ask for. Defaults to every grant type, redirect URI and general scope
+    /// but `admin` of IdentityBroker, and to no role, no rule set and no adoption. One grant must allow everything
+    /// that a resource asks for; grants do not add up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allow>,
 }
@@ -230,8 +232,8 @@ pub struct Allow {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<GrantType>>,
-    /// The general scopes in `allowedScopes`. `"*"` is every one, as is an omitted list, which does not allow `admin` of
-    /// IdentityBroker.
+    /// The general scopes in `allowedScopes`. If omitted, every one but `admin` of IdentityBroker. `"*"` is every one,
+    /// including that.
     #[schemars(length(max = 128), inner(length(min = 1, max = 256)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_scopes: Option<Vec<String>>,
@@ -430,7 +432,8 @@ pub struct IamConnectionStatus {
     /// some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,
-    /// The conditions `Ready` and `CredentialsExpiring`.
+    /// The conditions `Ready` and `CredentialsExpiring`; `Ready`, `Reconciling` and `Stalled` if the operator cannot
+    /// read the connection.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

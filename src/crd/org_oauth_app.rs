@@ -86,8 +86,8 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// What the app is for, as the console shows it. If omitted, the app is created with `namespace/name` of this
-    /// resource, with IdentityBroker without one, and the description is not managed. The limit of 4096 characters is the operator's; the API
-    /// documents none.
+    /// resource, with IdentityBroker without one, and the description is not managed. The limit of 4096 characters is
+    /// the operator's; the API documents none.
     #[schemars(length(max = 4096))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -102,16 +102,19 @@ pub struct OrgOAuthAppSpec {
     /// not managed. IdentityBroker requires a general scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_scopes: Option<AllowedScopes>,
-    /// Lifetime of access tokens, in seconds. Defaults to what the API chooses; CloudServices documents 10 minutes.
+    /// Lifetime of access tokens, in seconds; with IdentityBroker a multiple of 60. Defaults to what the API chooses;
+    /// CloudServices documents 10 minutes.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "accessTokenTTL", skip_serializing_if = "Option::is_none")]
     pub access_token_ttl: Option<i32>,
-    /// Lifetime of refresh tokens, in seconds; greater than `accessTokenTTL`, at most 14 days with `client_delegate`.
-    /// Defaults to what the API chooses; CloudServices documents 90 days.
+    /// Lifetime of refresh tokens, in seconds; greater than `accessTokenTTL`, at most 14 days with `client_delegate`,
+    /// with IdentityBroker a multiple of 60. Defaults to what the API chooses; CloudServices documents 90 days.
+    /// IdentityBroker requires it for the grant type `refresh_token`.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "refreshTokenTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_ttl: Option<i32>,
-    /// Lifetime of a refresh token that is not used, in seconds. Defaults to what the API chooses.
+    /// Lifetime of a refresh token that is not used, in seconds; a multiple of 60, and shorter than `refreshTokenTTL`.
+    /// The API requires it for the grant type `refresh_token`.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, rename = "refreshTokenIdleTTL", skip_serializing_if = "Option::is_none")]
     pub refresh_token_idle_ttl: Option<i32>,
@@ -200,9 +203,9 @@ pub struct OrgOAuthAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule_set_names: Option<Vec<String>>,
     /// A client secret that you provide instead of a generated one: a key of a Secret in this namespace, which must
-    /// have the label `oauth-apps.dev/use: "true"`. When its value changes, the client secret is rotated to it. The
-    /// API requires at least 8 characters, among them a lower case letter, an upper case letter, a digit and a
-    /// special character, such as `_`.
+    /// have the label `oauth-apps.dev/use: "true"`. When its value changes, the client secret is rotated to it.
+    /// CloudServices and CloudPartnerNavigator require at least 8 characters, among them a lower case letter, an upper
+    /// case letter, a digit and a special character, such as `_`; IdentityBroker requires printable ASCII characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<KeyRef>,
     /// The Secret in this namespace to which the operator writes the credentials.
@@ -389,13 +392,15 @@ pub struct ServiceRoles {
     validation = durations::overlap(),
 )]
 pub struct Rotation {
-    /// How often the client secret is rotated, such as `720h`; from `1m` to `87600h`. If omitted, only on request.
+    /// How often the client secret is rotated, such as `720h`; from `1m` to `87600h`. A rotation may come up to a
+    /// tenth of it early. If omitted, only on request.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("interval", "1m", "720h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<GoDuration>,
     /// How long the previous client secret stays valid, such as `48h`; from `1s` to `87600h`, and shorter than
-    /// `interval`. Defaults to `secretRotationExpirationInSeconds`, or else 48 hours.
+    /// `interval`; with IdentityBroker whole minutes and at most `168h`. Defaults to
+    /// `secretRotationExpirationInSeconds`, or else 48 hours.
     #[schemars(length(max = 32))]
     #[x_kube(validation = durations::at_least("overlap", "1s", "48h"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
