@@ -115,6 +115,12 @@ const SERVICE: &[Row] = &[
         ONE_BUNDLE,
     ),
     row(
+        "the broker takes client credentials",
+        || merged(json!({"api": "IdentityBroker"}), client("c")),
+        || json!({"api": "IdentityBroker"}),
+        "IdentityBroker takes client credentials only: set credentials.clientCredentials",
+    ),
+    row(
         "context is Navigator's",
         || json!({"api": "CloudPartnerNavigator", "context": "PROVIDER"}),
         || json!({"context": "PROVIDER"}),

@@ -109,6 +109,12 @@ pub(super) const ROWS: &[Row] = &[
         "additionalAttributeMasks must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them",
     ),
     row(
+        "ruleSetNames",
+        || field("ruleSetNames", list(7, "x", 256)),
+        || field("ruleSetNames", list(8, "x", 256)),
+        "ruleSetNames must hold at most 2048 bytes of text together, where each entry counts 8 more: shorten them",
+    ),
+    row(
         "allowedActorsAudienceExchange",
         || field("allowedActorsAudienceExchange", list(7, "x", 256)),
         || field("allowedActorsAudienceExchange", list(8, "x", 256)),
