@@ -4,9 +4,7 @@
 
 use super::model::{Observed, OverlapEnd, Validity};
 use super::resource::{is_observe_only, retire_requested};
-use super::schedule::{
-    can_end_overlap, is_requested, min_interval_end, no_consumer_is_known_stale, previous_is_valid, recorded_rotation,
-};
+use super::schedule::{is_requested, may_end_overlap, min_interval_end, previous_is_valid, recorded_rotation};
 use super::step::{Call, Step};
 use super::verification::verify;
 use crate::iam::app_fields::Fields;
@@ -39,13 +37,11 @@ fn is_due(observed: &Observed, contents: &SecretContents) -> bool {
     }
 }
 
-/// A rotation is requested, and waits for nothing but the end of the previous secret. Consumers that are known to hold that one
-/// are waited for.
+/// A rotation is requested, and waits for nothing but the end of the previous secret.
 fn is_in_the_way(observed: &Observed, contents: &SecretContents) -> bool {
-    can_end_overlap(observed)
+    may_end_overlap(observed, contents)
         && is_requested(&observed.app, contents)
         && min_interval_end(observed, contents).is_none()
-        && no_consumer_is_known_stale(observed, contents)
 }
 
 /// The previous secret is not the one that consumers use, as it is while a rotation is under way.

@@ -43,16 +43,16 @@ pub(crate) fn previous_end(observed: &Observed, contents: &SecretContents) -> Op
     }
 }
 
-/// Whether the API ends an overlap on request, as far as is known.
-pub(super) fn can_end_overlap(observed: &Observed) -> bool {
+/// Whether the overlap may be ended so that a requested rotation need not wait for it: the API can, as far as is known, and
+/// nobody is known to use the previous secret. Who uses that of an adopted app is not known.
+pub(super) fn may_end_overlap(observed: &Observed, contents: &SecretContents) -> bool {
     let is_offered = observed.desired.as_ref().is_ok_and(Fields::api_ends_rotations);
-    let is_refused =
-        observed.overlap_end == OverlapEnd::Refused || observed.end_was_refused(observed.contents().revision);
-    is_offered && !is_refused
+    let is_refused = observed.overlap_end == OverlapEnd::Refused || observed.end_was_refused(contents.revision);
+    let is_known = contents.previous.as_ref().is_some_and(|previous| previous.secret.is_some());
+    is_offered && !is_refused && is_known && no_consumer_is_stale(observed, contents)
 }
 
-/// Whether no pod is known to hold the previous secret.
-pub(super) fn no_consumer_is_known_stale(observed: &Observed, contents: &SecretContents) -> bool {
+fn no_consumer_is_stale(observed: &Observed, contents: &SecretContents) -> bool {
     let recorded = recorded_rotation(observed, contents).and_then(|rotation| rotation.stale_consumer_count);
     let found = observed.stale_consumers.as_ref().map(|stale| stale.count);
     found.map_or(recorded.unwrap_or_default() == 0, |count| count == 0)
@@ -114,7 +114,7 @@ pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWa
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.
-    let waits_for_previous = previous_is_valid(observed, contents) && !can_end_overlap(observed);
+    let waits_for_previous = previous_is_valid(observed, contents) && !may_end_overlap(observed, contents);
     if waits_for_previous && !contents.is_edited(&observed.app) {
         Some(RotationWaits::ForPrevious)
     } else {

@@ -189,7 +189,6 @@ fn a_rotation_waits_for_a_previous_secret_that_is_not_known_too() {
         |observed| {
             is_shown(observed);
             observed.remembered.consumers_searched = Some((1, observed.now));
-            observed.observe_refused_end();
         },
     );
     assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));
