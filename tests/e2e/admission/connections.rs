@@ -116,7 +116,7 @@ const SERVICE: &[Row] = &[
     ),
     row(
         "the broker takes client credentials",
-        || merged(json!({"api": "IdentityBroker"}), client("c")),
+        || json!({"api": "IdentityBroker", "credentials": client("c")["credentials"]}),
         || json!({"api": "IdentityBroker"}),
         "IdentityBroker takes client credentials only: set credentials.clientCredentials",
     ),
