@@ -42,7 +42,7 @@ pub(super) fn create(observed: &Observed, fields: &Fields) -> Step {
 }
 
 /// An app whose id was claimed before, or whose create was refused, is looked for before it is created.
-pub(crate) fn may_exist(observed: &Observed) -> bool {
+pub(super) fn may_exist(observed: &Observed) -> bool {
     let is_claimed_now = match observed.claim {
         ClaimProgress::Recorded(ClaimOrigin::New | ClaimOrigin::Adopted) => true,
         ClaimProgress::Recorded(ClaimOrigin::Created | ClaimOrigin::Restored)

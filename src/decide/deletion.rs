@@ -20,6 +20,7 @@ use crate::outcome::{Outcome, Retry};
 use crate::reason::{Blocked, Reason};
 use crate::secret::{OwnedSecret, SecretState};
 use k8s_openapi::jiff::Timestamp;
+use std::time::Duration;
 
 /// How many pods are named at most.
 const NAMED_PODS: usize = 5;
@@ -217,9 +218,7 @@ fn still_shown(id: &ClientId) -> Step {
 fn remove_absent(observed: &Observed) -> Step {
     let needs_list = observed.address().is_some_and(|address| flavor(address.api).confirms_absence_by_list());
     match observed.list {
-        ListCheck::NotAsked if needs_list => {
-            Step::Call(Call::ConfirmAbsence(observed.client_id(), std::time::Duration::ZERO))
-        }
+        ListCheck::NotAsked if needs_list => Step::Call(Call::ConfirmAbsence(observed.client_id(), Duration::ZERO)),
         ListCheck::Listed => still_shown(&observed.client_id()),
         ListCheck::NotAsked | ListCheck::Unsupported | ListCheck::NotListed => remove_secrets(observed),
     }

@@ -186,9 +186,7 @@ impl HttpIam {
         let found = self.shared.members.find(org, id, max_age, list).await?;
         Ok(found.and_then(|text| answer::roles(text.as_bytes())))
     }
-}
 
-impl HttpIam {
     /// A listed app with all its fields. One that a read does not show stays listed.
     async fn whole(&self, org: &OrgId, listed: RemoteApp) -> Result<Lookup, Error> {
         if !self.flavor().list_is_summary() {

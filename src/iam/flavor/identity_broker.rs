@@ -92,7 +92,7 @@ impl Authentication for IdentityBroker {
         }
     }
 
-    /// A token of the broker says nothing of rule sets. (undocumented)
+    /// A token of the broker does not name its rule sets. (undocumented)
     fn why_forbidden(&self, _: &TokenClaims, _: Operation) -> String {
         "the OAuth client of the IamConnection needs a rule set, and perhaps the scope admin, to manage OAuth clients"
             .into()
