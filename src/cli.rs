@@ -1,16 +1,23 @@
-//! The command line: one binary, `run` unless another subcommand is named.
-//! Every flag has an environment variable.
+//! The command line: one binary, which runs the operator unless a command is named. The arguments of each command are in its file
+//! in `commands`. Every flag of the operator has an environment variable.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::commands::completion::CompletionArgs;
+use crate::commands::crds::CrdsArgs;
+use crate::commands::explain::ExplainArgs;
+use crate::commands::version::{LONG_VERSION, VERSION, VersionArgs};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::str::FromStr;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
-/// Turns OrgOAuthApp resources into OAuth apps of VMware Cloud Partner Navigator or VMware Cloud Services, and puts
-/// their credentials into Secrets.
+/// Turns OrgOAuthApp resources into OAuth apps of VMware Cloud Services, VMware Cloud Partner Navigator or the VCF Identity
+/// Broker, and puts their credentials into Secrets.
+///
+/// Without a command it runs the operator. As kubectl-oauth_app in the PATH it is the plugin `kubectl oauth-app`.
 #[derive(Debug, Parser)]
-#[command(name = "oauth-app-operator", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "oauth-app-operator", version = VERSION, long_version = LONG_VERSION, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; `run` when absent.
     #[command(subcommand)]
@@ -20,13 +27,69 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
-/// The subcommands.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator (the default)
     Run(Box<RunArgs>),
-    /// Print the CustomResourceDefinitions as YAML
-    Crds,
+    /// Print the CustomResourceDefinitions, or the JSON schemas of the kinds
+    Crds(CrdsArgs),
+    /// Explain a reason, and what to do about it
+    Explain(ExplainArgs),
+    /// Print the version of this command and of the operators in the cluster
+    Version(VersionArgs),
+    /// Print the completion script of a shell
+    Completion(CompletionArgs),
+}
+
+/// The name under which the binary was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// By its own name, or any that is not the plugin's.
+    Operator,
+    /// As a plugin of kubectl.
+    Plugin,
+}
+
+impl Program {
+    fn of(path: Option<&str>) -> Self {
+        let name = path.and_then(|path| Path::new(path).file_stem()?.to_str());
+        if name == Some(Self::Plugin.file_name()) { Self::Plugin } else { Self::Operator }
+    }
+
+    pub(crate) const fn file_name(self) -> &'static str {
+        match self {
+            Self::Operator => "oauth-app-operator",
+            Self::Plugin => "kubectl-oauth_app",
+        }
+    }
+}
+
+/// The name under which this process was called.
+pub(crate) fn program() -> Program {
+    Program::of(std::env::args().next().as_deref())
+}
+
+/// The whole command line, as this process is called.
+pub fn command() -> clap::Command {
+    match program() {
+        Program::Operator => Cli::command(),
+        Program::Plugin => {
+            Cli::command().bin_name("kubectl oauth-app").subcommand_required(true).arg_required_else_help(true)
+        }
+    }
+}
+
+impl Cli {
+    /// Parses the arguments of this process. What is wrong with them is an error like any other, since a command that exits with 2
+    /// found something.
+    ///
+    /// # Errors
+    /// When the arguments are wrong, or ask for help.
+    pub fn from_arguments() -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches()?;
+        Self::from_arg_matches(&matches)
+    }
 }
 
 /// How the operator runs.

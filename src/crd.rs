@@ -7,6 +7,7 @@
 mod conditions;
 mod connection;
 mod durations;
+pub mod json_schema;
 mod org_oauth_app;
 mod scopes;
 mod size;

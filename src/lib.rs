@@ -26,7 +26,8 @@
 //! - [`fair_queue`]: a semaphore that serves namespaces in turn; [`keyed`]: maps that drop the keys that are no longer used
 //!
 //! The process:
-//! - [`cli`], [`run`], [`server`] and [`readiness`]: flags, start and shutdown, `/healthz`, `/readyz` and `/metrics`
+//! - [`cli`] and [`commands`]: the command line, and what people run
+//! - [`run`], [`server`] and [`readiness`]: start and shutdown, `/healthz`, `/readyz` and `/metrics`
 //! - [`lease`]: leader election; [`lease::guard`]: stops all requests when the leader could not renew its Lease in time
 //! - [`metrics`], [`log`], [`traces`] and [`panics`]: metrics, log lines, traces, and where a panic occurred
 //!
@@ -39,6 +40,7 @@ mod backoff;
 pub mod claim;
 pub mod cli;
 pub mod cluster;
+pub mod commands;
 pub mod connections;
 pub mod consumers;
 mod controller;

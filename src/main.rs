@@ -1,26 +1,32 @@
-//! The operator's binary: reads flags, sets up log and traces, and runs the subcommand.
-//! It decides nothing; see `run`.
+//! The operator's binary: reads flags, sets up log and traces, and runs the operator or a command.
+//! It decides nothing; see `run` and `commands`.
 
-use clap::Parser;
 use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
-use oauth_app_operator::crd::{definitions, yaml};
+use oauth_app_operator::commands;
 use oauth_app_operator::log::Lines;
 use oauth_app_operator::run::run;
 use oauth_app_operator::traces::Traces;
-use std::error::Error;
-use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let arguments = match cli.command {
-        None => cli.run,
-        Some(Command::Run(arguments)) => *arguments,
-        Some(Command::Crds) => return print_crds(),
+    let cli = match Cli::from_arguments() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print().ok();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
     };
+    match cli.command {
+        None => run_operator(cli.run).await,
+        Some(Command::Run(arguments)) => run_operator(*arguments).await,
+        Some(command) => commands::run(command).await,
+    }
+}
+
+async fn run_operator(arguments: RunArgs) -> ExitCode {
     let traces = init_tracing(&arguments);
     match run(arguments).await {
         Ok(()) => {
@@ -33,25 +39,6 @@ async fn main() -> ExitCode {
             std::process::exit(1)
         }
     }
-}
-
-fn print_crds() -> ExitCode {
-    let printed = definitions().iter().try_for_each(|definition| -> Result<(), Box<dyn Error>> {
-        Ok(write!(std::io::stdout(), "---\n{}", yaml(definition)?)?)
-    });
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        // A closed pipe (`… | head`) is not an error.
-        Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oauth-app-operator: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// The log, and traces where a collector is named.

@@ -9,6 +9,7 @@ mod allow;
 mod availability;
 mod bad_items;
 mod cluster;
+mod commands;
 mod consumers;
 mod deletion;
 mod env;

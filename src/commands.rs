@@ -1,0 +1,61 @@
+//! The commands for people. Each reads what its user may read, asks the code of the operator, and prints a report; none has
+//! policy of its own.
+//!
+//! - [`cluster`]: which cluster and namespace, with whose rights
+//! - [`output`]: text, JSON or YAML; [`error`]: what went wrong, and what to do
+//! - [`live`]: connections as the operator opens them, with the rights of the user
+
+pub mod cluster;
+pub mod completion;
+pub mod crds;
+mod error;
+pub mod explain;
+mod live;
+pub mod output;
+pub mod version;
+
+pub use error::CommandError;
+
+use crate::cli::Command;
+use std::process::ExitCode;
+
+/// How a command ends that did what it was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Nothing is to be done.
+    Clean,
+    /// It found what its user has to look at: a change that would be made, or a check that failed.
+    Findings,
+}
+
+impl From<Done> for ExitCode {
+    fn from(done: Done) -> Self {
+        match done {
+            Done::Clean => Self::SUCCESS,
+            Done::Findings => Self::from(2),
+        }
+    }
+}
+
+/// Runs a command, and says what went wrong.
+pub async fn run(command: Command) -> ExitCode {
+    match dispatch(command).await {
+        Ok(done) => done.into(),
+        // A closed pipe (`… | head`) is not an error.
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            output::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<Done, CommandError> {
+    match command {
+        Command::Run(_) => Ok(Done::Clean),
+        Command::Crds(arguments) => arguments.run(),
+        Command::Explain(arguments) => arguments.run(),
+        Command::Version(arguments) => arguments.run().await,
+        Command::Completion(arguments) => arguments.run(),
+    }
+}

@@ -1,0 +1,123 @@
+//! The cluster that a command talks to: the context of the kubeconfig, as for kubectl, or the ServiceAccount in a pod.
+//! Every request is made with the rights of the user.
+
+use super::CommandError;
+use crate::cluster::lenient::{Lenient, Unreadable};
+use crate::crd::{IamConnection, OrgOAuthApp};
+use clap::Args;
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use std::path::PathBuf;
+
+/// So many resources are read at once.
+const PAGE: u32 = 500;
+
+/// Which cluster, and which namespace in it.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterArgs {
+    /// Kubeconfig file [default: $KUBECONFIG, then ~/.kube/config, then the service account of the pod]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Namespace [default: that of the context]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// A cluster, and the namespace that the command is about.
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+impl ClusterArgs {
+    /// Makes no request.
+    pub(crate) async fn connect(&self) -> Result<Cluster, CommandError> {
+        let config = self.config().await?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| CommandError::Kubeconfig(error.to_string()))?;
+        Ok(Cluster { client, namespace })
+    }
+
+    async fn config(&self) -> Result<Config, CommandError> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = match (&self.kubeconfig, &self.context) {
+            (Some(file), _) => match Kubeconfig::read_from(file) {
+                Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+                Err(error) => Err(error),
+            },
+            (None, Some(_)) => Config::from_kubeconfig(&options).await,
+            (None, None) => {
+                return Config::infer().await.map_err(|error| CommandError::Kubeconfig(error.to_string()));
+            }
+        };
+        config.map_err(|error| CommandError::Kubeconfig(error.to_string()))
+    }
+}
+
+/// What a list has, and what of it cannot be read, which leaves the others alone.
+pub(crate) struct Listed<K> {
+    pub(crate) items: Vec<K>,
+    pub(crate) unreadable: Vec<Unreadable>,
+}
+
+impl Cluster {
+    pub(crate) async fn app(&self, name: &str) -> Result<OrgOAuthApp, CommandError> {
+        let doing = format!("read OrgOAuthApp {}/{name}", self.namespace);
+        let api: Api<Lenient<OrgOAuthApp>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let Lenient(read) = api.get(name).await.map_err(CommandError::kubernetes(&doing))?;
+        read.map_err(|unreadable| CommandError::message(format!("cannot {doing}: {unreadable}")))
+    }
+
+    /// Those of a namespace, or of all.
+    pub(crate) async fn apps(
+        &self,
+        namespace: Option<&str>,
+        params: &ListParams,
+    ) -> Result<Listed<OrgOAuthApp>, CommandError> {
+        let (api, place): (Api<Lenient<OrgOAuthApp>>, _) = match namespace {
+            Some(namespace) => (Api::namespaced(self.client.clone(), namespace), format!("namespace {namespace}")),
+            None => (Api::all(self.client.clone()), "all namespaces".to_owned()),
+        };
+        list(&api, params).await.map_err(CommandError::kubernetes(format!("list the OrgOAuthApps of {place}")))
+    }
+
+    pub(crate) async fn connections(&self) -> Result<Listed<IamConnection>, CommandError> {
+        let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
+        list(&api, &ListParams::default()).await.map_err(CommandError::kubernetes("list the IamConnections"))
+    }
+
+    /// One connection; many users may read one and list none.
+    pub(crate) async fn connection(&self, name: &str) -> Result<IamConnection, CommandError> {
+        let doing = format!("read IamConnection {name}");
+        let api: Api<Lenient<IamConnection>> = Api::all(self.client.clone());
+        let Lenient(read) = api.get(name).await.map_err(CommandError::kubernetes(&doing))?;
+        read.map_err(|unreadable| CommandError::message(format!("cannot {doing}: {unreadable}")))
+    }
+}
+
+/// All pages of a list.
+async fn list<K>(api: &Api<Lenient<K>>, params: &ListParams) -> kube::Result<Listed<K>>
+where
+    K: crate::cluster::lenient::Kept + Clone + std::fmt::Debug,
+{
+    let mut listed = Listed { items: Vec::new(), unreadable: Vec::new() };
+    let mut params = params.clone().limit(PAGE);
+    loop {
+        let page = api.list(&params).await?;
+        for Lenient(item) in page.items {
+            match item {
+                Ok(item) => listed.items.push(item),
+                Err(unreadable) => listed.unreadable.push(*unreadable),
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(listed),
+        }
+    }
+}

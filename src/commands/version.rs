@@ -1,0 +1,103 @@
+//! `version`: this binary, and the operators that run in the cluster.
+//! Without a cluster, or without the right to see them, it says so and prints the rest.
+
+use super::cluster::ClusterArgs;
+use super::output::{OutputArgs, Report, Text};
+use super::{CommandError, Done};
+use crate::crd::FIELD_MANAGER;
+use clap::Args;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The version of the binary.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that it was built from; a debug build does not know it.
+pub const COMMIT: &str = env!("COMMIT");
+/// Both.
+pub const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("COMMIT"), ")");
+
+/// Which versions.
+#[derive(Args, Debug)]
+pub struct VersionArgs {
+    /// Ask no cluster
+    #[arg(long)]
+    client: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The versions.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Versions {
+    version: &'static str,
+    commit: &'static str,
+    /// The Deployments of the operator, if the cluster was asked.
+    in_cluster: Vec<Running>,
+    /// Why the cluster does not show them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// A Deployment of the operator.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    namespace: String,
+    name: String,
+    images: Vec<String>,
+    ready_replicas: i32,
+    replicas: i32,
+}
+
+impl VersionArgs {
+    pub(crate) async fn run(self) -> Result<Done, CommandError> {
+        let running = if self.client { Ok(Vec::new()) } else { self.running().await };
+        let (in_cluster, problem) = match running {
+            Ok(running) => (running, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        self.output.print(&Versions { version: VERSION, commit: COMMIT, in_cluster, problem })?;
+        Ok(Done::Clean)
+    }
+
+    async fn running(&self) -> Result<Vec<Running>, CommandError> {
+        let api: Api<Deployment> = Api::all(self.cluster.connect().await?.client);
+        let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
+        let found =
+            api.list(&params).await.map_err(CommandError::kubernetes("list the Deployments of the operator"))?;
+        Ok(found.items.into_iter().map(Running::of).collect())
+    }
+}
+
+impl Running {
+    fn of(deployment: Deployment) -> Self {
+        let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
+        let pod = deployment.spec.and_then(|spec| spec.template.spec);
+        let images = pod.into_iter().flat_map(|pod| pod.containers).filter_map(|container| container.image).collect();
+        let status = deployment.status.unwrap_or_default();
+        let count = |count: Option<i32>| count.unwrap_or_default();
+        Self { namespace, name, images, ready_replicas: count(status.ready_replicas), replicas: count(status.replicas) }
+    }
+}
+
+impl Report for Versions {
+    fn text(&self, text: &mut Text) {
+        text.line(format!("oauth-app-operator {} (commit {})", self.version, self.commit));
+        for running in &self.in_cluster {
+            let Running { namespace, name, images, ready_replicas, replicas } = running;
+            text.line(format!(
+                "in the cluster: Deployment {namespace}/{name}, {}, {ready_replicas} of {replicas} replicas ready",
+                images.join(", ")
+            ));
+        }
+        if let Some(problem) = &self.problem {
+            text.line(format!("in the cluster: not known; {problem}"));
+        }
+    }
+}
