@@ -55,7 +55,7 @@ pub(crate) use model::{
 pub use model::{Observed, Remote};
 pub use overlap_end::handled_request as handled_retire_request;
 pub(crate) use ownership::{holds_claim, is_ours, signed_claim};
-pub(crate) use plan::Plan;
+pub use plan::{Plan, Planned};
 pub use resource::client_id;
 pub(crate) use resource::{begins_with_id, has_finalizer, is_observe_only, org_id, reconcile_requested};
 pub(crate) use roles::may_be_old;
@@ -117,14 +117,14 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
             waiting.get_or_insert(step);
             continue;
         }
-        if !is_observe_only(&observed.app) {
+        if !observed.is_plan_only() {
             return Ok(step);
         }
         match step.effect() {
             Effect::Nothing | Effect::Settled => return Ok(step),
-            // Nothing is kept true for an app that is still to be created or adopted.
+            // Nothing is kept true for an app that is still to be created or adopted, but in a preview, which writes nothing.
             Effect::Kubernetes => {
-                if plan.is_empty() {
+                if plan.is_empty() || observed.is_preview {
                     return Ok(step);
                 }
             }

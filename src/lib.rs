@@ -8,6 +8,7 @@
 //! One reconciliation:
 //! - [`reconcile`]: reconciles one resource; the only place with effects
 //! - [`decide`]: the next step, from what was observed; the only place with policy
+//! - [`preview`]: the same without any effect
 //! - [`outcome`]: how a reconciliation ends; [`status`] and [`reason`]: what users and tools read of it
 //! - [`grants`]: which resources may use a connection
 //! - [`claim`]: the signed record that an app belongs to a resource
@@ -55,6 +56,7 @@ pub mod log;
 pub mod metrics;
 pub mod outcome;
 mod panics;
+pub mod preview;
 mod readiness;
 pub mod reason;
 pub mod reconcile;

@@ -55,9 +55,11 @@ pub struct Operator<C, D> {
     memory: Memory,
     clock: Clock,
     generate_secret: GenerateSecret,
+    is_preview: bool,
 }
 
-pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// The present time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Generates a client secret from randomness of the system.
 pub type GenerateSecret = Arc<dyn Fn() -> Result<ClientSecret, getrandom::Error> + Send + Sync>;
@@ -98,7 +100,14 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             memory: Memory::default(),
             clock,
             generate_secret,
+            is_preview: false,
         }
+    }
+
+    /// One that changes nothing in the API: its reconciliations end with the plan of what they would change there. The
+    /// writes to Kubernetes are still made; see `preview`.
+    pub(crate) fn previewing(self) -> Self {
+        Self { is_preview: true, ..self }
     }
 
     fn now(&self) -> Timestamp {
@@ -143,7 +152,9 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     fn observe(&self, app: OrgOAuthApp, access: Access) -> Result<Observed, cluster::Error> {
         let no_randomness = |error| cluster::Error::Unavailable(format!("no randomness for a client secret: {error}"));
         let generated_secret = (self.generate_secret)().map_err(no_randomness)?;
-        Ok(Observed::new(app, access, self.claim_key.clone(), self.now(), generated_secret))
+        let mut observed = Observed::new(app, access, self.claim_key.clone(), self.now(), generated_secret);
+        observed.is_preview = self.is_preview;
+        Ok(observed)
     }
 }
 

@@ -4,15 +4,15 @@
 use super::model::Observed;
 use super::ownership::is_ours;
 use super::plan::Plan;
-use super::resource::{has_finalizer, is_being_deleted, is_observe_only};
+use super::resource::{has_finalizer, is_being_deleted};
 use super::step::{Call, Effect, Step};
 use crate::outcome::Outcome;
 
-/// The step, or what has to be done before it. With `managementPolicy: Observe` nothing is changed, and there is nothing to
-/// clean up.
+/// The step, or what has to be done before it. With `managementPolicy: Observe`, or in a preview, nothing is changed, and there is
+/// nothing to clean up.
 pub(super) fn enforce(observed: &Observed, step: Step) -> Step {
     let effect = step.effect();
-    if is_observe_only(&observed.app) {
+    if observed.is_plan_only() {
         return match effect {
             Effect::Remote(planned) => {
                 let mut plan = Plan::default();

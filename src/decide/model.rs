@@ -3,7 +3,7 @@
 
 use super::access::Access;
 use super::claims::{fits, recorded_claim};
-use super::resource::{client_id, is_verifiable};
+use super::resource::{client_id, is_observe_only, is_verifiable};
 use super::validate::validate;
 use crate::claim::{ApiAddress, ClaimKey};
 use crate::consumers::{RestartResult, StaleConsumers};
@@ -211,6 +211,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// A secret that was generated for this reconcile, should it need one.
     pub generated_secret: ClientSecret,
+    /// Whether it is only to be found out what would be done to the API.
+    pub is_preview: bool,
     /// Whether `app` was read or written in this reconcile, and is not from a cache that may lag.
     pub is_uncached: bool,
     pub access: Access,
@@ -271,6 +273,7 @@ impl Observed {
             key,
             now,
             generated_secret,
+            is_preview: false,
             is_uncached: false,
             access,
             secret: None,
@@ -295,6 +298,11 @@ impl Observed {
             restarts: Vec::new(),
             facts: Vec::new(),
         }
+    }
+
+    /// Whether what would change the API becomes a plan.
+    pub(crate) fn is_plan_only(&self) -> bool {
+        self.is_preview || is_observe_only(&self.app)
     }
 
     /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.

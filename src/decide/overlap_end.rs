@@ -3,7 +3,7 @@
 //! without one.
 
 use super::model::{Observed, OverlapEnd, Validity};
-use super::resource::{is_observe_only, retire_requested};
+use super::resource::retire_requested;
 use super::schedule::{is_requested, may_end_overlap, min_interval_end, previous_is_valid, recorded_rotation};
 use super::step::{Call, Step};
 use super::verification::verify;
@@ -18,7 +18,7 @@ pub(super) fn step(observed: &Observed, contents: &SecretContents) -> Option<Ste
     let current = contents.current.as_ref()?;
     let end = || Some(Step::Call(Call::EndRotation(observed.client_id())));
     // That is a plan only, for which nothing need be asked.
-    if is_observe_only(&observed.app) {
+    if observed.is_plan_only() {
         return end();
     }
     match observed.validity(current) {
@@ -33,7 +33,7 @@ fn is_due(observed: &Observed, contents: &SecretContents) -> bool {
         let is_asked = retire_requested(&observed.app).is_some() && recorded_rotation(observed, contents).is_some();
         is_asked || is_in_the_way(observed, contents)
     } else {
-        observed.desired.as_ref().is_ok_and(Fields::api_retires_late) && !is_observe_only(&observed.app)
+        observed.desired.as_ref().is_ok_and(Fields::api_retires_late) && !observed.is_plan_only()
     }
 }
 
@@ -61,7 +61,7 @@ pub fn handled_request(observed: &Observed) -> Option<String> {
     let is_handled = match observed.overlap_end {
         OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
         OverlapEnd::NotTried => {
-            let is_new = contents.revision > 1 && recorded_rotation(observed, contents).is_none();
+            let is_new = contents.revision > 0 && recorded_rotation(observed, contents).is_none();
             let is_over = is_new || !previous_is_valid(observed, contents);
             observed.secret().is_some() && contents.pending.is_none() && is_over
         }

@@ -1,5 +1,5 @@
-//! What `managementPolicy: Observe` makes of the policy: the same steps, of which those that change something at the API
-//! are reported in a plan instead.
+//! What `managementPolicy: Observe` or a preview makes of the policy: the same steps, of which those that change something at the
+//! API are reported in a plan instead.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub struct Plan(Vec<Planned>);
 
 /// One thing that would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Planned {
+pub enum Planned {
     Create,
     Adopt,
     /// Change these fields.
@@ -37,6 +37,11 @@ impl Plan {
             Planned::Create => self.0 = vec![Planned::Create],
             planned => self.0.push(planned),
         }
+    }
+
+    /// What would be done, in its order.
+    pub fn steps(&self) -> &[Planned] {
+        &self.0
     }
 
     /// Whether what follows depends on an app that does not exist.

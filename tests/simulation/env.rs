@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use oauth_app_operator::claim::ClaimKey;
 use oauth_app_operator::crd::OrgOAuthApp;
 use oauth_app_operator::iam::ClientSecret;
+use oauth_app_operator::preview::Previews;
 use oauth_app_operator::reconcile::Operator;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -48,8 +49,18 @@ impl TestEnv {
             backend.generated_secrets += 1;
             Ok(ClientSecret::new(format!("fresh-{}", backend.generated_secrets)))
         });
-        let key = ClaimKey::new(&[1; 32], []).unwrap();
-        Operator::new(FakeCluster::new(self.shared.clone()), connections, key, clock, generate, Arc::default())
+        let cluster = FakeCluster::new(self.shared.clone());
+        Operator::new(cluster, connections, claim_key(), clock, generate, Arc::default())
+    }
+
+    /// What the operator would do, if it began now.
+    pub fn previews(&self) -> Previews<FakeCluster, FakeConnections> {
+        let cluster = FakeCluster::new(self.shared.clone());
+        let connections = FakeConnections::new(self.shared.clone());
+        let clock = self.shared.clone();
+        let clock = Arc::new(move || clock.lock().unwrap().now);
+        let generate = Arc::new(|| Ok(ClientSecret::new("never-used".into())));
+        Previews::new(cluster, connections, claim_key(), clock, generate)
     }
 
     /// One reconcile of each resource; a kill is followed by a start.
@@ -130,4 +141,8 @@ impl TestEnv {
         let backend = self.backend();
         backend.interruption.is_some_and(|interruption| interruption.at < backend.effects)
     }
+}
+
+fn claim_key() -> ClaimKey {
+    ClaimKey::new(&[1; 32], []).unwrap()
 }

@@ -37,6 +37,22 @@ pub struct IamState {
     pub past: Vec<(Timestamp, BTreeMap<String, App>)>,
     /// So many of the next reads answer falsely that there is no app.
     pub false_absences: usize,
+    /// By id: what was done to apps, in its order.
+    pub done: Vec<(String, Done)>,
+}
+
+/// What the operator did to an app.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Done {
+    Created,
+    /// This field has another value now.
+    Changed(String),
+    SecretReplaced,
+    SecretRotated,
+    OverlapEnded,
+    AddedToOrganization,
+    RolesChanged,
+    Deleted,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,6 +104,7 @@ impl IamState {
             return Err(iam::Error::Conflict("exists".into()));
         }
         *self.creations.entry(app.id.0.clone()).or_default() += 1;
+        self.done.push((app.id.0.clone(), Done::Created));
         self.generated += 1;
         let public = app.fields.get("publicClient") == Some(&Value::Bool(true));
         let provided = app.secret.as_ref().map(|secret| secret.expose().to_owned());
@@ -99,14 +116,18 @@ impl IamState {
 
     fn update(&mut self, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, iam::Error> {
         let app = self.app(id)?;
+        let is_other = |(name, value): &(&String, &Value)| app.fields.get(*name) != Some(value);
+        let changed: Vec<String> = update.fields.iter().filter(is_other).map(|(name, _)| name.clone()).collect();
         app.fields.extend(update.fields.clone());
         if let Some(secret) = &update.secret {
             app.secret = Some(secret.expose().to_owned());
             app.previous = None;
             self.replacements += 1;
+            self.done.push((id.0.clone(), Done::SecretReplaced));
         } else {
             self.updates += 1;
         }
+        self.done.extend(changed.into_iter().map(|field| (id.0.clone(), Done::Changed(field))));
         Ok(None)
     }
 
@@ -124,11 +145,13 @@ impl IamState {
         let until = now + SignedDuration::try_from(overlap).unwrap();
         app.previous = app.secret.replace(secret.expose().to_owned()).map(|old| (old, until));
         self.rotations += 1;
+        self.done.push((id.0.clone(), Done::SecretRotated));
         Ok(())
     }
 
     fn end_rotation(&mut self, id: &ClientId) -> Result<(), iam::Error> {
         self.app(id)?.previous = None;
+        self.done.push((id.0.clone(), Done::OverlapEnded));
         Ok(())
     }
 }
@@ -275,6 +298,7 @@ impl Iam for FakeIam {
                 // The next resource with this id starts again.
                 iam.creations.remove(&id.0);
                 iam.deleted_by_hand.remove(&id.0);
+                iam.done.push((id.0.clone(), Done::Deleted));
                 Ok(Deletion::Accepted)
             }
             None => Ok(Deletion::NotFound),
@@ -298,6 +322,7 @@ impl Iam for FakeIam {
             Some(_) => Err(iam::Error::Rejected("already a member".into())),
             none => {
                 *none = Some(roles.clone());
+                iam.done.push((id.0.clone(), Done::AddedToOrganization));
                 Ok(())
             }
         })
@@ -310,6 +335,7 @@ impl Iam for FakeIam {
             let taken = |role: &Role| remove.organization_roles.contains(role);
             roles.organization_roles.retain(|role| !taken(role));
             roles.organization_roles.extend(add.organization_roles.clone());
+            iam.done.push((id.0.clone(), Done::RolesChanged));
             Ok(())
         })
         .await

@@ -11,6 +11,7 @@ mod iam;
 mod invariants;
 mod lifecycle;
 mod panics;
+mod previews;
 mod schedule;
 
 use backend::{Interruption, Mode};
