@@ -4,6 +4,7 @@
 use crate::commands::completion::CompletionArgs;
 use crate::commands::crds::CrdsArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::plan::PlanArgs;
 use crate::commands::version::{LONG_VERSION, VERSION, VersionArgs};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinitions, or the JSON schemas of the kinds
     Crds(CrdsArgs),
+    /// Print what the operator would do with manifests, and change nothing; exit code 2 when something would change
+    Plan(PlanArgs),
     /// Explain a reason, and what to do about it
     Explain(ExplainArgs),
     /// Print the version of this command and of the operators in the cluster

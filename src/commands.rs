@@ -12,6 +12,7 @@ mod error;
 pub mod explain;
 mod live;
 pub mod output;
+pub mod plan;
 pub mod version;
 
 pub use error::CommandError;
@@ -26,6 +27,8 @@ pub(crate) enum Done {
     Clean,
     /// It found what its user has to look at: a change that would be made, or a check that failed.
     Findings,
+    /// It found what is wrong and would not work.
+    Failed,
 }
 
 impl From<Done> for ExitCode {
@@ -33,6 +36,7 @@ impl From<Done> for ExitCode {
         match done {
             Done::Clean => Self::SUCCESS,
             Done::Findings => Self::from(2),
+            Done::Failed => Self::FAILURE,
         }
     }
 }
@@ -54,6 +58,7 @@ async fn dispatch(command: Command) -> Result<Done, CommandError> {
     match command {
         Command::Run(_) => Ok(Done::Clean),
         Command::Crds(arguments) => arguments.run(),
+        Command::Plan(arguments) => arguments.run().await,
         Command::Explain(arguments) => arguments.run(),
         Command::Version(arguments) => arguments.run().await,
         Command::Completion(arguments) => arguments.run(),

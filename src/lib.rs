@@ -24,6 +24,7 @@
 //! Types and tools that all of them use:
 //! - [`crd`]: the two resources: schema, defaults, limits, CEL rules
 //! - [`secret_value`] and [`text`]: credentials and texts from outside, within limits
+//! - [`given`]: Secrets and ConfigMaps of manifests, for a plan
 //! - [`fair_queue`]: a semaphore that serves namespaces in turn; [`keyed`]: maps that drop the keys that are no longer used
 //!
 //! The process:
@@ -48,6 +49,7 @@ mod controller;
 pub mod crd;
 pub mod decide;
 pub mod fair_queue;
+mod given;
 mod grants;
 pub mod iam;
 mod keyed;

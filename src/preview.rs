@@ -6,6 +6,7 @@ use crate::cluster::{AppEvent, Cluster, Error};
 use crate::connections::{CheckResult, Connections};
 use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload};
+use crate::given::Given;
 use crate::iam::OrgId;
 use crate::outcome::Outcome;
 use crate::reason::Blocked;
@@ -50,13 +51,19 @@ pub struct Previews<C, D> {
     claim_key: ClaimKey,
     clock: Clock,
     generate_secret: GenerateSecret,
+    given: Given,
 }
 
 impl<C: Cluster, D: Connections> Previews<C, D> {
     /// With the key that signs claims, the clock, and the source of new secrets.
     pub fn new(cluster: C, connections: D, claim_key: ClaimKey, clock: Clock, generate_secret: GenerateSecret) -> Self {
         let (cluster, connections) = (Arc::new(cluster), Arc::new(connections));
-        Self { cluster, connections, claim_key, clock, generate_secret }
+        Self { cluster, connections, claim_key, clock, generate_secret, given: Given::default() }
+    }
+
+    /// With Secrets that take the place of those of the cluster.
+    pub(crate) fn with_given(self, given: Given) -> Self {
+        Self { given, ..self }
     }
 
     /// Finds out what would be done to a resource as it is given; it need not exist.
@@ -64,7 +71,8 @@ impl<C: Cluster, D: Connections> Previews<C, D> {
     /// # Errors
     /// When Kubernetes does not answer, or refuses a read.
     pub async fn preview(&self, app: OrgOAuthApp) -> Result<Preview, Error> {
-        let overlay = Overlay { cluster: self.cluster.clone(), app: app.clone(), state: Mutex::default() };
+        let (cluster, given) = (self.cluster.clone(), self.given.clone());
+        let overlay = Overlay { cluster, app: app.clone(), given, state: Mutex::default() };
         let operator = Operator::new(
             overlay,
             Shared(self.connections.clone()),
@@ -108,6 +116,7 @@ struct Overlay<C> {
     cluster: Arc<C>,
     /// The resource, as it was given.
     app: OrgOAuthApp,
+    given: Given,
     state: Mutex<State>,
 }
 
@@ -182,7 +191,7 @@ impl<C: Cluster> Cluster for Overlay<C> {
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
         let written = self.state().secrets.get(name).cloned();
-        match written {
+        match written.or_else(|| self.given.read("Secret", namespace, name).map(Some)) {
             Some(secret) => Ok(secret),
             None => self.cluster.read_secret(namespace, name).await,
         }

@@ -31,13 +31,21 @@ pub(crate) enum LoadError {
     Randomness(#[from] getrandom::Error),
 }
 
-/// The key as it is now; makes one where there is none.
-pub(crate) async fn load(client: &Client, namespace: &str) -> Result<ClaimKey, LoadError> {
+/// The key as it is now, if there is one.
+pub(crate) async fn find(client: &Client, namespace: &str) -> Result<Option<ClaimKey>, LoadError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let failed = |source| LoadError::Kubernetes { namespace: namespace.to_owned(), source: Box::new(source) };
-    if let Some(secret) = api.get_opt(NAME).await.map_err(failed)? {
-        return read(&secret, namespace);
+    let secret = api.get_opt(NAME).await.map_err(failed)?;
+    secret.map(|secret| read(&secret, namespace)).transpose()
+}
+
+/// The key as it is now; makes one where there is none.
+pub(crate) async fn load(client: &Client, namespace: &str) -> Result<ClaimKey, LoadError> {
+    if let Some(key) = find(client, namespace).await? {
+        return Ok(key);
     }
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let failed = |source| LoadError::Kubernetes { namespace: namespace.to_owned(), source: Box::new(source) };
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     match api.create(&params, &new()?).await {
         Ok(secret) => {

@@ -2,6 +2,7 @@
 //! An error of Kubernetes that is about a missing right says so.
 
 use crate::text::clean;
+use kube::core::Status;
 use std::fmt::Display;
 use std::io;
 
@@ -57,7 +58,7 @@ fn kubernetes(doing: &str, source: &kube::Error) -> String {
                     format!("cannot {doing}: the cluster does not accept your credentials; log in again ({message})")
                 }
                 403 => format!("cannot {doing}: you lack a right; ask for it where you get your rights ({message})"),
-                404 if status.message.contains("could not find the requested resource") => {
+                404 if is_missing_kind(status) => {
                     format!("cannot {doing}: the CRDs of oauth-app-operator are not installed in this cluster")
                 }
                 _ => format!("cannot {doing}: {message}"),
@@ -65,6 +66,12 @@ fn kubernetes(doing: &str, source: &kube::Error) -> String {
         }
         other => format!("cannot {doing}: {}", clean(&causes(other), MAX_QUOTED)),
     }
+}
+
+/// Whether a 404 is about the kind and not about one object.
+pub(super) fn is_missing_kind(status: &Status) -> bool {
+    let messages = ["could not find the requested resource", "page not found"];
+    status.code == 404 && messages.iter().any(|message| status.message.contains(message))
 }
 
 /// An error with its sources, which say more than the error alone.
@@ -84,7 +91,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::Status;
 
     fn error(code: u16, message: &str) -> String {
         let status = Status::failure(message, "X").with_code(code).boxed();

@@ -7,6 +7,7 @@ use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::Connections;
 use crate::connections::watched::WatchedConnections;
 use crate::crd::{FIELD_MANAGER, IamConnection, OrgOAuthApp};
+use crate::given::Given;
 use crate::iam::http::HttpIam;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::Metrics;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 /// Where the operator is.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cluster")]
-pub struct OperatorArgs {
+pub(crate) struct OperatorArgs {
     /// Namespace of the operator, with the Secrets that IamConnections name
     #[arg(long, env = "OPERATOR_NAMESPACE", value_name = "NAMESPACE", default_value = FIELD_MANAGER)]
     pub(crate) operator_namespace: String,
@@ -41,7 +42,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(client: Client, operator_namespace: String, snapshot: Snapshot) -> Self {
+    pub(crate) fn new(client: Client, operator_namespace: String, snapshot: Snapshot, given: Given) -> Self {
         let apps = store(snapshot.apps.into_iter().map(CachedApp::from));
         let namespaces = store(snapshot.namespaces);
         let watched = Watched { scopes: Vec::new(), apps: vec![apps], namespaces: vec![namespaces] };
@@ -53,7 +54,8 @@ impl Live {
             watched.clone(),
             Arc::<Metrics>::default(),
             LeadershipGuard::Open,
-        );
+        )
+        .with_given(given);
         Self { connections, watched }
     }
 

@@ -4,6 +4,7 @@
 use super::Expiry;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
+use crate::given::Given;
 use crate::iam::{ConnectionCredentials, CredentialsKind, token_expiry};
 use crate::secret::{OptInError, require_opt_in};
 use crate::secret_value::{self, InvalidValue};
@@ -145,11 +146,16 @@ pub(super) struct SecretReader {
     client: Client,
     /// The operator's own.
     namespace: String,
+    given: Given,
 }
 
 impl SecretReader {
     pub(super) fn new(client: Client, namespace: String) -> Self {
-        Self { client, namespace }
+        Self { client, namespace, given: Given::default() }
+    }
+
+    pub(super) fn with_given(self, given: Given) -> Self {
+        Self { given, ..self }
     }
 
     /// PEM certificates.
@@ -194,6 +200,9 @@ impl SecretReader {
     where
         K: Kept + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
     {
+        if let Some(given) = self.given.read(&object.kind, &object.namespace, &object.name) {
+            return Ok(Some(given));
+        }
         let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &object.namespace);
         match tokio::time::timeout(READ_TIMEOUT, api.get_opt(&object.name)).await {
             Ok(Ok(None)) => Ok(None),

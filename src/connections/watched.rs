@@ -6,6 +6,7 @@ use super::{CheckResult, ConnectionHealth, Connections, SpecVersion};
 use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::fair_queue::Flow;
+use crate::given::Given;
 use crate::iam::flavor::flavor;
 use crate::iam::http::{Endpoint, HttpIam, SettingsError};
 use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
@@ -100,6 +101,11 @@ impl WatchedConnections {
     ) -> Self {
         let reader = SecretReader::new(client, namespace);
         Self { reader, store, unreadable, watched, metrics, guard, opened: Mutex::default() }
+    }
+
+    /// With Secrets and ConfigMaps that take the place of those of the cluster.
+    pub(crate) fn with_given(self, given: Given) -> Self {
+        Self { reader: self.reader.with_given(given), ..self }
     }
 
     /// The apps that resources of a connection name, by organization.

@@ -1,11 +1,13 @@
 //! The commands for people, on the real control plane, with the rights that their users have.
 
 mod basics;
+mod plan;
 
 use crate::cluster::plane;
 use serde_json::Value;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 /// How a command ended, and what it printed.
 #[derive(Debug)]
@@ -32,12 +34,24 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
     run_as(plane().admin_kubeconfig(), arguments)
 }
 
+/// Runs a command with a standard input, as an administrator of the cluster.
+fn ran_with_input(arguments: &[&str], input: &str) -> Ran {
+    let mut command = test_environment::command(binary(), plane().admin_kubeconfig());
+    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    ended(child.wait_with_output().unwrap())
+}
+
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_oauth-app-operator"))
 }
 
 fn ran(command: &mut Command) -> Ran {
-    let output = command.output().unwrap();
+    ended(command.output().unwrap())
+}
+
+fn ended(output: Output) -> Ran {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
