@@ -73,13 +73,12 @@ pub(crate) fn program() -> Program {
     Program::of(std::env::args().next().as_deref())
 }
 
-/// The whole command line, as this process is called.
+/// The whole command line, as this process is called. The flags of `run` work without its name, and its help has them.
 pub fn command() -> clap::Command {
+    let command = Cli::command().mut_args(|flag| flag.hide(true));
     match program() {
-        Program::Operator => Cli::command(),
-        Program::Plugin => {
-            Cli::command().bin_name("kubectl oauth-app").subcommand_required(true).arg_required_else_help(true)
-        }
+        Program::Operator => command,
+        Program::Plugin => command.bin_name("kubectl oauth-app").subcommand_required(true).arg_required_else_help(true),
     }
 }
 

@@ -18,6 +18,8 @@ pub mod version;
 pub use error::CommandError;
 
 use crate::cli::Command;
+use schemars::{Schema, schema_for};
+use serde_json::Value;
 use std::process::ExitCode;
 
 /// How a command ends that did what it was asked to.
@@ -63,4 +65,14 @@ async fn dispatch(command: Command) -> Result<Done, CommandError> {
         Command::Version(arguments) => arguments.run().await,
         Command::Completion(arguments) => arguments.run(),
     }
+}
+
+/// The JSON schema of the report of each command that has one.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    let schema = |schema: Schema| schema.to_value();
+    vec![
+        ("explain", schema(schema_for!(explain::Explanation))),
+        ("plan", schema(schema_for!(plan::PlanReport))),
+        ("version", schema(schema_for!(version::Versions))),
+    ]
 }

@@ -2,11 +2,13 @@
 //! `files` lists them; a test fails when one is stale.
 
 mod argo_cd;
+mod cli;
 mod failures;
 mod fields;
 mod manifests;
 mod metrics;
 mod reasons;
+mod schemas;
 mod table;
 mod values;
 
@@ -28,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// A generated file: its path in the repository, and its content.
-type File = (&'static str, String);
+type File = (String, String);
 
 /// Writes the files that are stale, or only names them.
 pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
@@ -36,7 +38,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let verb = if args.check { "stale" } else { "updated" };
     for (path, content) in &stale {
         if !args.check {
-            fs::write(repository().join(path), content)?;
+            let path = repository().join(path);
+            path.parent().map(fs::create_dir_all).transpose()?;
+            fs::write(path, content)?;
         }
         println!("{verb}: {path}");
     }
@@ -55,7 +59,7 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
     let [connection, app] = crd::definitions();
     let (connection, app) = (crd_file(&connection)?, crd_file(&app)?);
     let install = manifests::install([("iamconnections.yaml", &connection), ("orgoauthapps.yaml", &app)])?;
-    Ok(vec![
+    let files = vec![
         ("crds/iamconnections.yaml", connection.clone()),
         ("crds/orgoauthapps.yaml", app.clone()),
         ("deploy/chart/files/iamconnections.yaml", connection),
@@ -63,11 +67,14 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
         ("deploy/gitops/argocd/argocd-cm.yaml", argo_cd::config_map_patch()?),
         ("deploy/install.yaml", install),
         ("docs/behaviour.md", failures::document(&fs::read_to_string(repository().join("docs/behaviour.md"))?)?),
+        ("docs/cli.md", cli::document()),
         ("docs/fields.md", fields::document()?),
         ("docs/install.md", values::document(&fs::read_to_string(repository().join("docs/install.md"))?)?),
         ("docs/metrics.md", metrics::document()),
         ("docs/reasons.md", reasons::document()),
-    ])
+    ];
+    let files = files.into_iter().map(|(path, content)| (path.to_owned(), content));
+    Ok(files.chain(cli::man_pages()?).chain(schemas::files()).collect())
 }
 
 /// A CRD as YAML. The chart has a copy of the file, since a chart can hold no link to it.
@@ -96,8 +103,8 @@ mod tests {
     #[test]
     fn a_changed_and_a_missing_file_are_stale() {
         let license = || fs::read_to_string(repository().join("LICENSE")).unwrap();
-        assert!(stale(vec![("LICENSE", license())]).is_empty());
-        let files = vec![("LICENSE", license() + "\n"), ("no-such-file", String::new())];
+        assert!(stale(vec![("LICENSE".to_owned(), license())]).is_empty());
+        let files = vec![("LICENSE".to_owned(), license() + "\n"), ("no-such-file".to_owned(), String::new())];
         assert_eq!(stale(files.clone()), files);
     }
 

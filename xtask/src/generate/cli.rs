@@ -1,0 +1,51 @@
+//! `docs/cli.md` and the man pages: every command with its flags.
+//! What they say is the help of the commands, in `src/cli.rs` and `src/commands`.
+
+use super::File;
+use clap::Command;
+use clap_mangen::Man;
+use clap_markdown::MarkdownOptions;
+use oauth_app_operator::cli::command;
+use std::io;
+
+const INTRODUCTION: &str = "\
+# Commands
+
+Written by `cargo xtask generate` from the help of the commands.
+
+One binary runs the operator and the commands. Under the name `kubectl-oauth_app` in the `PATH` it is a plugin of kubectl:
+`kubectl oauth-app status billing`. A command uses the current context of the kubeconfig, and the permissions of its user.
+Exit codes: 0, nothing is to be done; 1, an error, or something that does not work; 2, a finding, such as a change that
+`plan` reports. Reports are text, or JSON or YAML with `-o`; [schemas](schemas) describe the JSON. Man pages are in
+[man](man).
+
+";
+
+/// The comment by which a reader of the source knows where it is from.
+const MAN_COMMENT: &str = ".\\\" Written by `cargo xtask generate` from the help of the commands.\n";
+
+pub(super) fn document() -> String {
+    let options = MarkdownOptions::new().show_footer(false).show_table_of_contents(true).title(String::new());
+    let body = clap_markdown::help_markdown_command_custom(&command(), &options);
+    let is_kept = |line: &&str| !line.starts_with("This document contains");
+    let body: Vec<&str> = body.trim_start_matches('#').trim().lines().map(str::trim_end).filter(is_kept).collect();
+    format!("{INTRODUCTION}{}\n", body.join("\n").trim_start())
+}
+
+pub(super) fn man_pages() -> io::Result<Vec<File>> {
+    let mut command = command().disable_help_subcommand(true);
+    command.build();
+    let subcommands = command.get_subcommands().map(|subcommand| {
+        let name = format!("{}-{}", command.get_name(), subcommand.get_name());
+        page(&name, subcommand.clone().display_name(name.clone()))
+    });
+    let of_all = page(command.get_name(), command.clone());
+    std::iter::once(of_all).chain(subcommands).collect()
+}
+
+fn page(name: &str, command: Command) -> io::Result<File> {
+    let mut page = Vec::new();
+    Man::new(command).date("").render(&mut page)?;
+    let lines: Vec<String> = String::from_utf8_lossy(&page).lines().map(|line| line.trim_end().to_owned()).collect();
+    Ok((format!("docs/man/{name}.1"), format!("{MAN_COMMENT}{}\n", lines.join("\n"))))
+}
