@@ -163,6 +163,7 @@ impl DocsEnv {
         symlink(built, to.join("target"))?;
         let cargo = to.join("bin/cargo");
         std::fs::create_dir_all(to.join("bin"))?;
+        symlink(env!("CARGO_BIN_EXE_oauth-app-operator"), to.join("bin/kubectl-oauth_app"))?;
         std::fs::write(&cargo, format!("#!/bin/sh\ncd '{}' && exec '{}' \"$@\"\n", from.display(), env!("CARGO")))?;
         std::fs::set_permissions(cargo, std::fs::Permissions::from_mode(0o755))
     }

@@ -14,7 +14,12 @@ const INTRODUCTION: &str = "\
 Written by `cargo xtask generate` from the help of the commands.
 
 One binary runs the operator and the commands. Under the name `kubectl-oauth_app` in the `PATH` it is a plugin of kubectl:
-`kubectl oauth-app status billing`. A command uses the current context of the kubeconfig, and the permissions of its user.
+`kubectl oauth-app explain NotGranted`. To install it from a checkout:
+
+    cargo build --release
+    cp target/release/oauth-app-operator ~/.local/bin/kubectl-oauth_app
+
+A command uses the current context of the kubeconfig, and the permissions of its user.
 Exit codes: 0, nothing is to be done; 1, an error, or something that does not work; 2, a finding, such as a change that
 `plan` reports. Reports are text, or JSON or YAML with `-o`; [schemas](schemas) describe the JSON. Man pages are in
 [man](man).
