@@ -10,7 +10,7 @@ use super::ownership::{is_adopted_without_secret, signed_claim};
 use super::resource::is_public;
 use super::rotation::apply_pending;
 use super::schedule::{
-    RotationWaits, is_requested, min_interval_end, next_rotation, previous_end, previous_is_valid,
+    RotationWaits, is_requested, late_end, min_interval_end, next_rotation, previous_end, previous_is_valid,
     requested_rotation_waits,
 };
 use super::step::{Next, RotationWrite, Step, WriteReason};
@@ -150,7 +150,8 @@ fn wanted_of_provided<'a>(
 }
 
 /// The step that leads to the secret that is wanted. A rotation waits while the
-/// previous secret is valid, since the API may refuse a further one, and for the least interval between two rotations.
+/// previous secret is valid, since the API may refuse a further one, for the least interval between two rotations, and while a
+/// request may arrive that would end its overlap.
 fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
     let previous_is_valid = previous_is_valid(observed, contents);
     match wanted(observed, contents) {
@@ -164,7 +165,8 @@ fn rotation_step(observed: &Observed, contents: &SecretContents) -> Option<Step>
                 return None;
             }
             if !previous_is_valid {
-                return Some(stage(observed, contents, secret, mode));
+                let may_begin = mode != RotationMode::Overlap || late_end(observed).is_none();
+                return may_begin.then(|| stage(observed, contents, secret, mode));
             }
             // The published value is already invalid, so it is replaced without waiting for the overlap.
             is_replaced_at_once(observed, contents).then(|| stage(observed, contents, secret, RotationMode::Replace))
@@ -186,7 +188,7 @@ pub(super) fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let interval_end = is_wanted.then(|| min_interval_end(observed, contents)).flatten();
     let check = next_check(observed, contents);
     let search = consumers::next_search(observed, contents);
-    let deadlines = [next_rotation(&observed.app, contents), expiry, interval_end, check, search];
+    let deadlines = [next_rotation(&observed.app, contents), expiry, interval_end, late_end(observed), check, search];
     // What is due and waits for something else is no reason to look again at once.
     deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
 }
@@ -215,7 +217,14 @@ pub(super) fn final_check(observed: &Observed) -> Next {
     let contents = observed.contents();
     if contents.is_edited(&observed.app) {
         return match requested_rotation_waits(observed) {
-            Some(RotationWaits::ForMinInterval) => Ok(Some(min_interval_not_over(observed, contents))),
+            Some(RotationWaits::ForMinInterval) => {
+                let until = "a minute has passed since the last one (status.rotation.rotatedAt)";
+                Ok(Some(replacement_waits(observed, until, min_interval_end(observed, contents))))
+            }
+            Some(RotationWaits::ForLateEnd) => {
+                let until = "two minutes have passed since a request to end an overlap got no response";
+                Ok(Some(replacement_waits(observed, until, late_end(observed))))
+            }
             Some(RotationWaits::ForPrevious) | None => Err(secret_edited(&observed.app)),
         };
     }
@@ -225,14 +234,14 @@ pub(super) fn final_check(observed: &Observed) -> Next {
     Ok(None)
 }
 
-fn min_interval_not_over(observed: &Observed, contents: &SecretContents) -> Step {
+fn replacement_waits(observed: &Observed, until: &str, end: Option<Timestamp>) -> Step {
     let name = secret_name(&observed.app);
     Step::Finish(Outcome::Waiting {
         reason: Reason::RotationRunning,
         message: format!(
-            "the client secret in Secret {name} was edited; the requested rotation, which replaces it, waits until a minute has passed since the last one (status.rotation.rotatedAt)"
+            "the client secret in Secret {name} was edited; the requested rotation, which replaces it, waits until {until}"
         ),
-        retry: Retry::at_next([min_interval_end(observed, contents)], observed.now),
+        retry: Retry::at_next([end], observed.now),
     })
 }
 

@@ -176,6 +176,11 @@ impl Observed {
         self.remembered.end_refused = Some((self.contents().revision, self.now));
     }
 
+    /// Records that a request that ends an overlap got no answer until then: the end of an overlap, or a replacement.
+    pub(crate) fn observe_unanswered_end(&mut self, at: Timestamp) {
+        self.remembered.unanswered_end = Some((self.contents().revision, at));
+    }
+
     /// Whether the API refused that not long ago, so that it is not asked again.
     pub(super) fn end_was_refused(&self, revision: i64) -> bool {
         let refused = self.remembered.end_refused.filter(|(refused, _)| *refused == revision);

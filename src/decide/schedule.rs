@@ -3,7 +3,7 @@
 
 use super::model::{Observed, OverlapEnd};
 use super::resource::{DEFAULT_OVERLAP, is_public, overlap_of};
-use super::time::add;
+use super::time::{add, lag_end, within_api_lag};
 use crate::backoff::fraction;
 use crate::crd::{OrgOAuthApp, ROTATE_REQUESTED, RotationStatus};
 use crate::iam::app_fields::Fields;
@@ -92,6 +92,15 @@ pub(super) fn min_interval_end(observed: &Observed, contents: &SecretContents) -
     last.checked_add(MIN_ROTATION_INTERVAL).ok().filter(|until| revision > 1 && *until > observed.now)
 }
 
+/// Until when a request that ends an overlap and got no answer may arrive: it would end the overlap of a rotation that begins
+/// before. A process that crashes forgets it, and what it leaves in Kubernetes is the same whether it sent the request or not. The
+/// next process sends another one before it rotates, so what is left is a request that arrives after both, and so after a
+/// takeover of the Lease: at least 15 s late.
+pub(super) fn late_end(observed: &Observed) -> Option<Timestamp> {
+    let (_, at) = observed.remembered.unanswered_end?;
+    within_api_lag(at, observed.now).then(|| lag_end(at)).flatten()
+}
+
 /// When the secret is due to be rotated; the same for every process that asks.
 pub(crate) fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Option<Timestamp> {
     let interval = app.spec.rotation.as_ref()?.interval.as_ref()?.get();
@@ -106,6 +115,8 @@ pub(crate) enum RotationWaits {
     ForPrevious,
     /// Until a minute has passed since the last rotation.
     ForMinInterval,
+    /// Until a request that ends an overlap, and got no answer, can no longer reach the API.
+    ForLateEnd,
 }
 
 pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
@@ -114,10 +125,13 @@ pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWa
         return None;
     }
     // What was edited is replaced without waiting for the previous secret to end.
-    let waits_for_previous = previous_is_valid(observed, contents) && !may_end_overlap(observed, contents);
+    let previous_is_valid = previous_is_valid(observed, contents);
+    let waits_for_previous = previous_is_valid && !may_end_overlap(observed, contents);
     if waits_for_previous && !contents.is_edited(&observed.app) {
         Some(RotationWaits::ForPrevious)
+    } else if min_interval_end(observed, contents).is_some() {
+        Some(RotationWaits::ForMinInterval)
     } else {
-        min_interval_end(observed, contents).map(|_| RotationWaits::ForMinInterval)
+        late_end(observed).filter(|_| !previous_is_valid).map(|_| RotationWaits::ForLateEnd)
     }
 }

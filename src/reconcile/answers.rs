@@ -4,7 +4,7 @@
 use super::{Connections, Reconciliation};
 use crate::cluster::Cluster;
 use crate::decide::{Remote, RoleAssignment, previous_end};
-use crate::iam::{self, ClientCredentials, ClientId, NewApp, RemoteApp};
+use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, NewApp, RemoteApp};
 use crate::reason::Reason;
 
 impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
@@ -74,6 +74,24 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
     }
 
+    /// A replacement ends an overlap too.
+    pub(super) fn on_replace_answer(
+        &mut self,
+        answer: Result<(), iam::Error>,
+        secret: &ClientSecret,
+    ) -> Result<(), iam::Error> {
+        if let Err(error) = &answer {
+            self.note_unanswered_end(error);
+        }
+        self.observed.observe_secret_answer(secret, answer)
+    }
+
+    fn note_unanswered_end(&mut self, error: &iam::Error) {
+        if error.may_have_taken_effect() {
+            self.observed.observe_unanswered_end(self.operator.now());
+        }
+    }
+
     /// A refusal is no failure of the resource: the previous secret ends by itself.
     pub(super) fn on_end_answer(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
         match answer {
@@ -93,7 +111,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                 self.record_event(Reason::PreviousNotRetired, message);
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.note_unanswered_end(&error);
+                Err(error)
+            }
         }
     }
 }

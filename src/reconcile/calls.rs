@@ -58,7 +58,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Call::Replace(id, update) => {
                 let answer = iam.update(&org, &id, &update).await.map(drop);
-                update.secret.map_or(Ok(()), |secret| self.observed.observe_secret_answer(&secret, answer))
+                update.secret.map_or(Ok(()), |secret| self.on_replace_answer(answer, &secret))
             }
             Call::Rotate(id, secret, overlap) => {
                 let answer = iam.rotate_secret(&org, &id, &secret, overlap).await;

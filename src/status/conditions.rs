@@ -187,6 +187,11 @@ fn ready_message(observed: &Observed) -> String {
         Some(RotationWaits::ForMinInterval) => {
             format!("{message} The requested rotation waits until a minute has passed since the last one.")
         }
+        Some(RotationWaits::ForLateEnd) => {
+            format!(
+                "{message} The requested rotation waits until two minutes have passed since a request to end an overlap got no response."
+            )
+        }
         None => message,
     }
 }

@@ -37,6 +37,8 @@ pub struct IamState {
     pub past: Vec<(Timestamp, BTreeMap<String, App>)>,
     /// So many of the next reads answer falsely that there is no app.
     pub false_absences: usize,
+    /// So many of the next requests that end an overlap, replacements among them, get no answer and may arrive late.
+    pub unanswered_ends: usize,
     /// By id: what was done to apps, in its order.
     pub done: Vec<(String, Done)>,
 }
@@ -115,6 +117,9 @@ impl IamState {
     }
 
     fn update(&mut self, id: &ClientId, update: &Update) -> Result<Option<RemoteApp>, iam::Error> {
+        if update.secret.is_some() {
+            self.answer_end()?;
+        }
         let app = self.app(id)?;
         let is_other = |(name, value): &(&String, &Value)| app.fields.get(*name) != Some(value);
         let changed: Vec<String> = update.fields.iter().filter(is_other).map(|(name, _)| name.clone()).collect();
@@ -149,7 +154,16 @@ impl IamState {
         Ok(())
     }
 
+    fn answer_end(&mut self) -> Result<(), iam::Error> {
+        if self.unanswered_ends == 0 {
+            return Ok(());
+        }
+        self.unanswered_ends -= 1;
+        Err(iam::Error::Unavailable("no response".into()))
+    }
+
     fn end_rotation(&mut self, id: &ClientId) -> Result<(), iam::Error> {
+        self.answer_end()?;
         self.app(id)?.previous = None;
         self.done.push((id.0.clone(), Done::OverlapEnded));
         Ok(())

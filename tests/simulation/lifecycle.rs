@@ -3,7 +3,8 @@
 
 use crate::env::TestEnv;
 use crate::{create, interrupt_everywhere};
-use oauth_app_operator::crd::ConditionStatus;
+use k8s_openapi::jiff::SignedDuration;
+use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
 
 fn rotating() -> Value {
@@ -93,6 +94,48 @@ async fn a_requested_rotation_happens_once_per_value_and_is_echoed() {
         assert_eq!(env.app("billing").status.unwrap().last_handled_rotate_at.as_deref(), Some("1"));
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_rotation_begins_before_a_request_without_an_answer_can_no_longer_end_its_overlap() {
+    let env = &TestEnv::new(None);
+    create(env, json!({})).await;
+    env.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
+    settle(env).await;
+    env.advance_clock(1);
+    env.backend().iam.unanswered_ends = 1;
+    env.annotate("billing", "oauth-apps.dev/rotate-requested-at", "2");
+    env.reconcile_all().await;
+    env.assert_waiting("billing", "ConnectionUnavailable");
+    env.backend().now += SignedDuration::from_secs(119);
+    env.reconcile_all().await;
+    assert_eq!(env.rotations(), 1);
+    assert_eq!(env.data("billing-rotation", "previous"), None, "the end was requested again, and answered");
+    let ready = env.app("billing").condition(ConditionType::Ready).unwrap().message.clone();
+    assert!(ready.contains("waits until two minutes have passed since a request to end an overlap"), "{ready}");
+    env.backend().now += SignedDuration::from_secs(1);
+    settle(env).await;
+    assert_eq!(env.rotations(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_rotation_begins_before_a_replacement_without_an_answer_can_no_longer_end_its_overlap() {
+    let env = &TestEnv::new(None);
+    create(env, json!({})).await;
+    env.consumers_may_fail();
+    env.backend().iam.unanswered_ends = 1;
+    env.delete_secret("billing");
+    env.reconcile_all().await;
+    env.assert_waiting("billing", "ConnectionUnavailable");
+    env.backend().now += SignedDuration::from_secs(119);
+    env.reconcile_all().await;
+    env.assert_provisioned("billing");
+    env.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
+    env.reconcile_all().await;
+    assert_eq!(env.rotations(), 0);
+    env.backend().now += SignedDuration::from_secs(1);
+    settle(env).await;
+    assert_eq!(env.rotations(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,9 @@ use crate::decide::{
     previous_end, requested_rotation_waits,
 };
 use crate::iam::Verification;
-use crate::secret::SecretContents;
+use crate::outcome::Retry;
+use crate::reason::Reason;
+use crate::secret::{PreviousSecret, RotationMode, SecretContents};
 use serde_json::{Value, json};
 
 /// A previous secret is valid until hour 12.
@@ -182,6 +184,54 @@ fn a_requested_rotation_that_waits_for_a_minute_only_does_not_say_that_it_waits_
     };
     let observed = observe(requesting(ROTATE_REQUESTED), |_| just_rotated(&app(synced())), accepted);
     assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForMinInterval));
+}
+
+/// No previous secret is recorded any more, and a request that ends an overlap got no answer so many seconds ago.
+fn end_unanswered(app: OrgOAuthApp, secrets: impl FnOnce(&OrgOAuthApp) -> Secrets, seconds: i64) -> Observed {
+    observe(app, secrets, |observed| {
+        accepted(observed);
+        observed.observe_unanswered_end(before(observed.now, seconds));
+    })
+}
+
+#[test]
+fn no_rotation_begins_while_a_request_that_would_end_its_overlap_may_arrive() {
+    let rotation = || stage(RotationMode::Overlap, "generated");
+    let requested = |seconds| end_unanswered(requesting(ROTATE_REQUESTED), |_| published(&app(synced())), seconds);
+    assert_eq!(requested_rotation_waits(&requested(119)), Some(RotationWaits::ForLateEnd));
+    assert_step(requested(119), settled_until(after(at(2), 1)));
+    assert_eq!(requested_rotation_waits(&requested(120)), None);
+    assert_step(requested(120), rotation());
+    let due = |seconds| {
+        let each_hour = merged(synced(), json!({"spec": {"rotation": {"interval": "1h"}}}));
+        end_unanswered(app(each_hour), published, seconds)
+    };
+    assert_step(due(119), settled_until(after(at(2), 1)));
+    assert_step(due(120), rotation());
+}
+
+#[test]
+fn the_end_of_an_overlap_that_got_no_answer_is_requested_again_and_its_success_does_not_let_the_rotation_begin() {
+    let before = |_: &OrgOAuthApp| in_overlap(&app(synced()));
+    let mut unanswered = end_unanswered(requesting(ROTATE_REQUESTED), before, 10);
+    assert_step(&unanswered, end_rotation());
+    unanswered.observe_overlap_end();
+    assert_eq!(requested_rotation_waits(&unanswered), Some(RotationWaits::ForLateEnd));
+    assert_step(unanswered, write_rotation(RotationWrite::Cleared, |contents| contents.previous = None));
+}
+
+#[test]
+fn an_edited_value_waits_for_that_end_too_unless_it_is_replaced_without_an_overlap() {
+    let edited = |previous: Option<PreviousSecret>| {
+        let before = app(synced());
+        let contents = SecretContents { current: Some(secret("edited")), previous, ..contents(&before) };
+        let mut observed = end_unanswered(requesting(ROTATE_REQUESTED), |_| holding(&before, &contents), 60);
+        answer(&mut observed, "edited", refused());
+        observed
+    };
+    let words = "the requested rotation, which replaces it, waits until two minutes have passed since a request to end";
+    assert_step(edited(None), waits(Reason::RotationRunning, words, Retry::NoLaterThan(after(at(2), 60))));
+    assert_step(edited(previous("before", at(12))), stage(RotationMode::Replace, "generated"));
 }
 
 #[test]
