@@ -118,7 +118,7 @@ reasons! {
         "The overlap of the last rotation was ended early, by request or before a requested rotation: only the current client secret is valid.",
         "Restart what still uses an earlier client secret.";
     PreviousNotRetired: Event, Warning,
-        "The overlap of the last rotation was to be ended early, and the API refused that, or has no such operation. The previous client secret stays valid until `status.rotation.previousExpiresAt`.",
+        "The overlap of the last rotation was to be ended early, and the API refused that, or has no such operation. The previous client secret stays valid until `status.rotation.previousExpiresAt`, unless the message says that an earlier request may have ended it.",
         "See the message; the previous one ends by itself.";
     Regenerated: Event, Normal,
         "The client secret was missing or not valid, so another one was set for the same client id, and no earlier one is valid (with IdentityBroker, this is assumed). A secret that you provide with `clientSecretRef` is set again instead, and only a new value there rotates it.",

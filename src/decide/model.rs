@@ -190,8 +190,10 @@ pub struct Remembered {
     pub(crate) consumers_searched: Option<(i64, Timestamp)>,
     /// For which revision of the secret the API last refused to end an overlap, and when.
     pub(crate) end_refused: Option<(i64, Timestamp)>,
-    /// For which revision of the secret a request that ends an overlap was sent last without an answer, and when it was given up.
-    pub(crate) unanswered_end: Option<(i64, Timestamp)>,
+    /// For which revision of the secret a request that ends an overlap was sent last and not refused.
+    pub(crate) end_sent: Option<i64>,
+    /// When such a request was last given up without an answer.
+    pub(crate) unanswered_end: Option<Timestamp>,
     pub(crate) deletion_sent: bool,
     /// When the API accepted a deletion.
     pub(crate) deletion_accepted: Option<Timestamp>,

@@ -167,6 +167,7 @@ impl Observed {
     /// Records that the API accepts only the current secret from now on.
     pub(crate) fn observe_overlap_end(&mut self) {
         self.overlap_end = OverlapEnd::Ended(self.contents().previous.clone());
+        self.remembered.end_sent = Some(self.contents().revision);
         self.remembered.end_refused = None;
     }
 
@@ -178,7 +179,15 @@ impl Observed {
 
     /// Records that a request that ends an overlap got no answer until then: the end of an overlap, or a replacement.
     pub(crate) fn observe_unanswered_end(&mut self, at: Timestamp) {
-        self.remembered.unanswered_end = Some((self.contents().revision, at));
+        self.remembered.end_sent = Some(self.contents().revision);
+        self.remembered.unanswered_end = Some(at);
+    }
+
+    /// Whether an earlier request may have ended the overlap of this revision: one of this process or, where the previous secret is
+    /// not recorded any more, one of a process that crashed.
+    pub(crate) fn end_may_have_taken_effect(&self) -> bool {
+        let contents = self.contents();
+        self.remembered.end_sent == Some(contents.revision) || contents.previous.is_none()
     }
 
     /// Whether the API refused that not long ago, so that it is not asked again.

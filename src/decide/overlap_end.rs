@@ -46,7 +46,11 @@ fn is_in_the_way(observed: &Observed, contents: &SecretContents) -> bool {
 
 /// The previous secret is not the one that consumers use, as it is while a rotation is under way.
 fn is_beside_current(observed: &Observed, contents: &SecretContents) -> bool {
-    let is_other = contents.previous.as_ref().is_some_and(|previous| previous.secret != contents.current);
+    let is_other = match &contents.previous {
+        Some(previous) => previous.secret != contents.current,
+        // Status reports it beside the published one, as after a crash between the end and its report.
+        None => previous_is_valid(observed, contents),
+    };
     let is_tried = match observed.overlap_end {
         OverlapEnd::NotTried => observed.end_was_refused(contents.revision),
         OverlapEnd::Ended(_) | OverlapEnd::Refused => true,

@@ -97,7 +97,7 @@ pub(super) fn min_interval_end(observed: &Observed, contents: &SecretContents) -
 /// next process sends another one before it rotates, so what is left is a request that arrives after both, and so after a
 /// takeover of the Lease: at least 15 s late.
 pub(super) fn late_end(observed: &Observed) -> Option<Timestamp> {
-    let (_, at) = observed.remembered.unanswered_end?;
+    let at = observed.remembered.unanswered_end?;
     within_api_lag(at, observed.now).then(|| lag_end(at)).flatten()
 }
 

@@ -106,8 +106,13 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Err(error) if error.is_refusal() => {
                 self.observed.observe_refused_end();
-                let message =
-                    format!("the previous client secret of app {id} stays valid until its overlap ends; {error}");
+                let message = if self.observed.end_may_have_taken_effect() {
+                    format!(
+                        "the API refused to end the overlap of app {id}; an earlier request may have ended it; {error}"
+                    )
+                } else {
+                    format!("the previous client secret of app {id} stays valid until its overlap ends; {error}")
+                };
                 self.record_event(Reason::PreviousNotRetired, message);
                 Ok(())
             }

@@ -2,7 +2,7 @@
 
 use crate::availability::Consumers;
 use crate::env::TenantEnv;
-use iam_simulator::types::{Flavor, Human, Operation};
+use iam_simulator::types::{Action, Fault, Flavor, Human, Operation};
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
@@ -78,6 +78,25 @@ async fn an_overlap_is_ended_early_by_an_annotation() {
         env.until("an Event says so", async || env.notes("billing", "PreviousRetired").len() == 1).await;
         assert_eq!(env.calls(Operation::EndOverlap).await, 1, "{flavor:?}");
     }
+}
+
+#[tokio::test]
+async fn an_end_whose_response_was_lost_and_that_is_then_refused_is_confirmed_by_a_token_request() {
+    let env = ready("retire-lost", Flavor::Csp, json!({"rotation": {"overlap": "48h"}})).await;
+    let (id, first) = env.credential("billing").await.unwrap();
+    env.annotate("billing", ROTATE, "now").await;
+    env.until_rotated("billing", "now").await;
+    let refused = Action::Status { status: 400, message: "no secret rotation is in progress".into(), performed: false };
+    for fault in [Fault::once(Action::ResponseLost), Fault::once(refused)] {
+        env.control.fault(fault.on(Operation::EndOverlap)).await.unwrap();
+    }
+    env.annotate("billing", RETIRE, "now").await;
+    env.until_retired("billing", "now").await;
+    assert_eq!(env.calls(Operation::EndOverlap).await, 2);
+    assert!(env.control.token(env.flavor, &env.org, &id, &first).await.is_err(), "it has ended");
+    assert_eq!(env.app("billing").await.status.unwrap().rotation.unwrap().previous_expires_at, None);
+    env.until("an Event says so", async || env.notes("billing", "PreviousRetired").len() == 1).await;
+    assert!(env.notes("billing", "PreviousNotRetired").is_empty());
 }
 
 #[tokio::test]

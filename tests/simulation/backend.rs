@@ -33,7 +33,7 @@ impl Mode {
         matches!(self, Self::KilledBefore | Self::FailedBefore)
     }
 
-    fn is_kill(self) -> bool {
+    pub(crate) fn is_kill(self) -> bool {
         matches!(self, Self::KilledBefore | Self::KilledAfter)
     }
 }

@@ -162,11 +162,16 @@ impl IamState {
         Err(iam::Error::Unavailable("no response".into()))
     }
 
-    fn end_rotation(&mut self, id: &ClientId) -> Result<(), iam::Error> {
+    fn end_rotation(&mut self, id: &ClientId, now: Timestamp) -> Result<(), iam::Error> {
         self.answer_end()?;
-        self.app(id)?.previous = None;
-        self.done.push((id.0.clone(), Done::OverlapEnded));
-        Ok(())
+        let previous = &mut self.app(id)?.previous;
+        match previous.take_if(|(_, until)| *until > now) {
+            Some(_) => {
+                self.done.push((id.0.clone(), Done::OverlapEnded));
+                Ok(())
+            }
+            None => Err(iam::Error::Rejected("no rotation is in progress".into())),
+        }
     }
 }
 
@@ -294,7 +299,7 @@ impl Iam for FakeIam {
     }
 
     async fn end_rotation(&self, _: &OrgId, id: &ClientId) -> Result<(), iam::Error> {
-        self.write(|iam, _| iam.end_rotation(id)).await
+        self.write(|iam, now| iam.end_rotation(id, now)).await
     }
 
     async fn verify_secret(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, iam::Error> {

@@ -138,6 +138,40 @@ async fn no_rotation_begins_before_a_replacement_without_an_answer_can_no_longer
     assert_eq!(env.rotations(), 1);
 }
 
+async fn retire(env: &TestEnv, more: Value) {
+    create(env, more).await;
+    for annotation in ["rotate-requested-at", "retire-previous-at"] {
+        env.annotate("billing", &format!("oauth-apps.dev/{annotation}"), "1");
+        settle(env).await;
+    }
+    assert_eq!(env.app("billing").status.unwrap().last_handled_retire_at.as_deref(), Some("1"));
+}
+
+fn says_stays_valid(env: &TestEnv) -> bool {
+    env.backend().events.iter().any(|message| message.contains("stays valid"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_whose_answer_was_lost_is_found_out_by_a_token_request() {
+    interrupt_everywhere(async |env| {
+        retire(env, json!({})).await;
+        assert_eq!(env.data("billing-rotation", "previous"), None);
+        assert!(!says_stays_valid(env));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_token_can_tell_an_end_whose_answer_was_lost_is_not_said_to_have_failed() {
+    interrupt_everywhere(async |env| {
+        retire(env, json!({"grantTypes": ["authorization_code"]})).await;
+        let was_killed = env.backend().interruption.is_some_and(|interruption| interruption.mode.is_kill());
+        // A process that crashed has forgotten the request.
+        assert!(was_killed || !says_stays_valid(env));
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_renamed_secret_and_renamed_keys_move_the_credential() {
     interrupt_everywhere(async |env| {

@@ -86,6 +86,17 @@ fn without_a_previous_secret_the_request_is_handled_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_previous_secret_that_only_status_reports_is_ended_and_only_by_request() {
+    let reported = merged(synced(), json!({"status": {"rotation": {"revision": 1, "previousExpiresAt": at(12)}}}));
+    let requested = app(merged(reported.clone(), annotated(RETIRE_REQUESTED, "1")));
+    let observed = observe(requested, |_| published(&app(synced())), accepted);
+    assert_step(&observed, end_rotation());
+    assert!(observed.end_may_have_taken_effect());
+    let unasked = observe(app(reported), published, accepted);
+    assert_step(unasked, settled_until(at(12)));
+}
+
+#[test]
 fn a_handled_request_is_not_repeated() {
     let handled = merged(annotated(RETIRE_REQUESTED, "1"), json!({"status": {"lastHandledRetireAt": "1"}}));
     let observed = observe(app(merged(recorded(), handled)), in_overlap, accepted);
