@@ -119,6 +119,11 @@ impl Fields {
         flavor(self.api).end_rotation().is_some()
     }
 
+    /// Whether it is documented that a replaced secret is the only valid one at once.
+    pub(crate) fn api_replaces_all_secrets(&self) -> bool {
+        !flavor(self.api).ends_rotation_first()
+    }
+
     /// Whether the previous secret can stay valid after the end of its overlap.
     pub(crate) fn api_retires_late(&self) -> bool {
         flavor(self.api).retires_late()

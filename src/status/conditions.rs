@@ -8,6 +8,7 @@ use crate::decide::{
     previous_end, requested_rotation_waits, standing_refusal,
 };
 use crate::iam::ClientId;
+use crate::iam::app_fields::Fields;
 use crate::outcome::Outcome;
 use crate::reason::{Blocked, Reason};
 use crate::secret::secret_name;
@@ -179,10 +180,13 @@ fn ready_message(observed: &Observed) -> String {
         Some(RotationWaits::ForPrevious) => {
             let expiry = previous_end(observed, observed.contents()).map(whole_seconds);
             let expiry = expiry.map(|at| format!(" at {at}")).unwrap_or_default();
-            let name = secret_name(&observed.app);
-            format!(
-                "{message} The requested rotation waits until the previous client secret expires{expiry}; to invalidate all earlier ones now, delete Secret {name}."
-            )
+            let is_documented = observed.desired.as_ref().is_ok_and(Fields::api_replaces_all_secrets);
+            let advice = if is_documented {
+                format!("; to invalidate all earlier ones now, delete Secret {}", secret_name(&observed.app))
+            } else {
+                String::new()
+            };
+            format!("{message} The requested rotation waits until the previous client secret expires{expiry}{advice}.")
         }
         Some(RotationWaits::ForMinInterval) => {
             format!("{message} The requested rotation waits until a minute has passed since the last one.")

@@ -32,20 +32,18 @@ fn observed(app: OrgOAuthApp, published: bool) -> Observed {
         _ => None,
     };
     let target = guard(&app, &key(), secret);
-    let mut observed = Observed::new(
-        app,
-        Access::Granted {
-            address: ApiAddress::new(Api::CloudServices, "https://iam.example.com", &[]),
-            context: None,
-            adoption: true,
-            credential_check_interval: std::time::Duration::from_secs(86_400),
-        },
-        key(),
-        at(0),
-        ClientSecret::new("fresh".into()),
-    );
+    let mut observed = Observed::new(app, access(Api::CloudServices), key(), at(0), ClientSecret::new("fresh".into()));
     observed.observe_secret(target);
     observed
+}
+
+fn access(api: Api) -> Access {
+    Access::Granted {
+        address: ApiAddress::new(api, "https://iam.example.com", &[]),
+        context: None,
+        adoption: true,
+        credential_check_interval: std::time::Duration::from_secs(86_400),
+    }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -133,6 +131,15 @@ fn a_requested_rotation_that_waits_reports_until_when() {
     assert!(first.contains(expected), "{first}");
     observed.now = at(60);
     assert_eq!(message(&observed), first, "it does not change with time");
+    let advice = "; to invalidate all earlier ones now, delete Secret billing.";
+    assert!(first.ends_with(advice), "{first}");
+    // What a replacement does to the other secrets is documented for some APIs only.
+    let mut broker = app();
+    broker.spec.allowed_scopes = serde_json::from_value(json!({"generalScopes": ["user"]})).unwrap();
+    let fresh = ClientSecret::new("fresh".into());
+    observed.desired = Observed::new(broker, access(Api::IdentityBroker), key(), at(0), fresh).desired;
+    assert!(observed.desired.is_ok());
+    assert_eq!(message(&observed), first.replace(advice, "."));
 }
 
 #[test]
