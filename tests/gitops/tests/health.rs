@@ -89,15 +89,21 @@ fn kstatus_reports_each_state_correctly() {
 }
 
 #[test]
-fn argo_cd_offers_to_reconcile_and_to_rotate_a_secret_that_the_operator_makes() {
+fn argo_cd_offers_what_can_be_requested_of_an_app() {
     let discovery = gitops::read("argocd/actions/discovery.lua");
     let mut app = apps().remove(0).object;
     assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "rotate"]);
+    app["status"]["rotation"] = serde_json::json!({"revision": 2, "previousExpiresAt": "2026-01-03T00:00:00Z"});
+    assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "retire-previous", "rotate"]);
+    app["status"]["rotation"] = serde_json::json!({"revision": 2});
     app["spec"]["publicClient"] = true.into();
+    assert_eq!(argocd::actions(&discovery, &app), ["reconcile"]);
+    app["status"] = serde_json::Value::Null;
     assert_eq!(argocd::actions(&discovery, &app), ["reconcile"]);
     for (action, annotation) in [
         ("reconcile", oauth_app_operator::crd::RECONCILE_REQUESTED),
         ("rotate", oauth_app_operator::crd::ROTATE_REQUESTED),
+        ("retire-previous", oauth_app_operator::crd::RETIRE_REQUESTED),
     ] {
         let script = gitops::read(&format!("argocd/actions/{action}.lua"));
         let annotations = argocd::annotations_after(&script, &app);

@@ -23,7 +23,7 @@ pub(super) fn config_map_patch() -> Result<String, Box<dyn Error>> {
     yaml.push_str("  resource.customizations.actions.oauth-apps.dev_OrgOAuthApp: |\n    discovery.lua: |\n");
     indented(&mut yaml, 6, &lua("actions/discovery")?);
     yaml.push_str("    definitions:\n");
-    for action in ["reconcile", "rotate"] {
+    for action in ["reconcile", "rotate", "retire-previous"] {
         write!(yaml, "      - name: {action}\n        action.lua: |\n")?;
         indented(&mut yaml, 10, &lua(&format!("actions/{action}"))?);
     }

@@ -1,3 +1,10 @@
--- The actions that Argo CD offers for an OrgOAuthApp. Only a secret that the operator generates can be rotated.
+-- The actions that Argo CD offers for an OrgOAuthApp. Only a secret that the operator generates can be rotated, and only a
+-- previous one that is still valid can be retired.
 local own = not obj.spec.publicClient and obj.spec.clientSecretRef == nil
-return {reconcile = {disabled = false}, rotate = {disabled = not own}}
+local rotation = obj.status ~= nil and obj.status.rotation or nil
+local overlaps = rotation ~= nil and rotation.previousExpiresAt ~= nil
+return {
+  reconcile = {disabled = false},
+  rotate = {disabled = not own},
+  ["retire-previous"] = {disabled = not overlaps},
+}
