@@ -22,6 +22,7 @@ use errors::TokenError;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// For which organization a token request gets a token.
@@ -47,7 +48,7 @@ pub trait Authentication: Send + Sync {
     /// Requests an access token for this organization, or for the one that owns the credentials.
     fn token_request(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> Request;
 
-    /// The same request in an older form, which is sent once where the API answers 400 to the present one.
+    /// The same request in an older form, which is sent where the API answers 400 to the present one.
     fn older_token_request(&self, _credentials: &ConnectionCredentials) -> Option<Request> {
         None
     }
@@ -92,6 +93,8 @@ pub(super) struct Authenticator {
     endpoint: Endpoint,
     kind: CredentialsKind,
     tokens: TokenCache,
+    /// Whether the API accepted the last token request in its older form only.
+    older_form: AtomicBool,
     /// The owner of the credentials.
     owner: Flow,
 }
@@ -99,7 +102,7 @@ pub(super) struct Authenticator {
 impl Authenticator {
     /// Makes no call; `credentials` are read when the first token is needed.
     pub(super) fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
-        Self { endpoint, kind, tokens: TokenCache::new(credentials), owner }
+        Self { endpoint, kind, tokens: TokenCache::new(credentials), older_form: AtomicBool::new(false), owner }
     }
 
     /// A token that these credentials, which are the current ones, get: a token that came from others is dropped. `None` where
@@ -198,13 +201,15 @@ impl Authenticator {
         credentials: ConnectionCredentials,
     ) -> Result<TokenResponse, Error> {
         let flavor = self.endpoint.flavor();
-        let request = flavor.token_request(org, &credentials);
+        let (request, other) = self.token_requests(org, &credentials);
         let mut answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;
         if answer.status == 400
-            && let Some(older) = flavor.older_token_request(&credentials)
+            && let Some(other) = other
+            && let Ok(second) = self.endpoint.attempt(limiter, &other, None, KnownSecrets::of(&credentials)).await
+            && (200..300).contains(&second.status)
         {
-            let second = self.endpoint.attempt(limiter, &older, None, KnownSecrets::of(&credentials)).await;
-            answer = second.ok().filter(|second| (200..300).contains(&second.status)).unwrap_or(answer);
+            self.older_form.fetch_not(Ordering::Relaxed);
+            answer = second;
         }
         match answer.status {
             200..300 => response_for(org, flavor.token_response(&answer)?),
@@ -213,6 +218,16 @@ impl Authenticator {
                 Err(TokenError::refused(org, &request, &answer, credentials.kind(), advice).into())
             }
             _ => Err(answer.error()),
+        }
+    }
+
+    /// The request in the form that the API accepted last, and in the other one.
+    fn token_requests(&self, org: Option<&OrgId>, credentials: &ConnectionCredentials) -> (Request, Option<Request>) {
+        let flavor = self.endpoint.flavor();
+        let present = flavor.token_request(org, credentials);
+        match flavor.older_token_request(credentials) {
+            Some(older) if self.older_form.load(Ordering::Relaxed) => (older, Some(present)),
+            older => (present, older),
         }
     }
 

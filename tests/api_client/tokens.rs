@@ -99,6 +99,24 @@ async fn wrong_credentials_are_tried_once_and_right_ones_at_once() {
 }
 
 #[tokio::test]
+async fn the_older_form_of_a_token_request_is_found_out_once() {
+    let env = TestEnv::new().await;
+    let (iam, _) = env.iam_as(env.settings(CSP), api_token(API_TOKEN));
+    let answers_of_renewed_tokens = async |renewals: u32| {
+        env.control.clear_calls().await.unwrap();
+        for _ in 0..renewals {
+            env.control.fault(Order::once(Action::ExpiredToken).on(Operation::GetApp)).await.unwrap();
+            assert_eq!(iam.read(&org(), &id("absent-app")).await, Ok(None));
+        }
+        env.calls(Operation::Token).await.iter().map(|call| call.status.unwrap()).collect::<Vec<_>>()
+    };
+    env.control.set(|s| s.older_api_token_form = true).await.unwrap();
+    assert_eq!(answers_of_renewed_tokens(2).await, [400, 200, 200, 200], "the first token, and two renewals");
+    env.control.set(|s| s.older_api_token_form = false).await.unwrap();
+    assert_eq!(answers_of_renewed_tokens(2).await, [400, 200, 200], "the present form is found again");
+}
+
+#[tokio::test]
 async fn unreadable_credentials_send_no_request() {
     let env = TestEnv::new().await;
     let (iam, stored) = env.iam_with(env.settings(CSP));

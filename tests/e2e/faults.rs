@@ -145,6 +145,22 @@ async fn unknown_organization_is_reported() {
 }
 
 #[tokio::test]
+async fn an_api_that_takes_api_tokens_in_the_older_form_only_is_asked_in_the_present_form_once() {
+    let env = TenantEnv::new("older-token", Flavor::Csp).await;
+    env.control.set(|settings| settings.older_api_token_form = true).await.unwrap();
+    let credentials = env.give_api_token().await;
+    env.connect(credentials).await;
+    env.operator().start().unwrap();
+    env.control.fault(Fault::once(Action::ExpiredToken).on(Operation::CreateApp)).await.unwrap();
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    env.until_connection("Ready", "True", "Provisioned").await;
+    let asked = env.control.calls(&CallFilter::operation(Operation::Token)).await.unwrap();
+    let refused = asked.iter().filter(|call| call.status == Some(400)).count();
+    assert_eq!((refused, asked.len()), (1, 4), "the older form, its renewal, and the proof of the credential");
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_tried_once_and_corrected_ones_are_picked_up() {
     let env = TenantEnv::new("wrong-credentials", Flavor::Csp).await;
     env.store_credentials("not-the-right-token").await;

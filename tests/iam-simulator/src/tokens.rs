@@ -51,6 +51,9 @@ impl Desk<'_> {
 
     fn csp_api_token(&mut self, call: &Call) -> Result<Answer, Refusal> {
         call.allow_query(&[])?;
+        if self.settings.older_api_token_form {
+            return self.csp_older_api_token(call);
+        }
         let form = call.form(&["api_token", "refresh_token", "passcode"])?;
         let (token, older) = (value(&form, "api_token"), value(&form, "refresh_token"));
         let api_token = match (token, older) {
@@ -58,6 +61,18 @@ impl Desk<'_> {
             _ => return Err(Refusal::bad("api_token is required")),
         };
         let grant = self.api_token(api_token, value(&form, "passcode"))?;
+        let lifetime = grant.lifetime;
+        let access = self.issue(&grant);
+        Ok(csp_tokens(&access, Some(api_token), lifetime))
+    }
+
+    fn csp_older_api_token(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        let form = call.form(&["grant_type", "refresh_token"])?;
+        if value(&form, "grant_type") != Some("refresh_token") {
+            return Err(Refusal::bad("unsupported_grant_type: grant_type must be refresh_token"));
+        }
+        let api_token = value(&form, "refresh_token").ok_or_else(|| Refusal::bad("refresh_token is required"))?;
+        let grant = self.api_token(api_token, None)?;
         let lifetime = grant.lifetime;
         let access = self.issue(&grant);
         Ok(csp_tokens(&access, Some(api_token), lifetime))

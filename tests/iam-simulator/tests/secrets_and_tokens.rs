@@ -101,6 +101,32 @@ async fn csp_tokens() {
 }
 
 #[tokio::test]
+async fn csp_can_take_api_tokens_in_the_older_form_only() {
+    let env = TestEnv::new().await;
+    env.control.seed_api_token(CSP, ORG, "api-token-1").await.unwrap();
+    let form = async |fields: &[(&str, &str)]| {
+        let url = env.url(CSP, "auth/api-tokens/authorize");
+        reply(env.http.post(url).form(fields).send().await.unwrap()).await
+    };
+    let (grant, token) = (("grant_type", "refresh_token"), ("refresh_token", "api-token-1"));
+    form(&[grant, token]).await.ok(400);
+    env.control.set(|s| s.older_api_token_form = true).await.unwrap();
+    let set = form(&[grant, token]).await.ok(200);
+    assert_eq!(claims(set["access_token"].as_str().unwrap())["context_name"], ORG);
+    let refused: [&[(&str, &str)]; 5] = [
+        &[("api_token", "api-token-1")],
+        &[token],
+        &[grant],
+        &[("grant_type", "client_credentials"), token],
+        &[grant, token, ("api_token", "api-token-1")],
+    ];
+    for fields in refused {
+        form(fields).await.ok(400);
+    }
+    form(&[grant, ("refresh_token", "nonsense")]).await.ok(404);
+}
+
+#[tokio::test]
 async fn cpn_tokens() {
     let env = TestEnv::new().await;
     let token = ApiTokenSeed {

@@ -22,6 +22,9 @@ pub struct Settings {
     pub opaque_tokens: bool,
     /// CSP, CPN: answer to an API token that is not known: 400 or 404, since both are documented `[auth-apitok]`.
     pub bad_api_token_status: u16,
+    /// CSP: an API token is taken only with `grant_type=refresh_token`, in the field `refresh_token` `[omnissa-connect]`;
+    /// `api_token` alone is refused with 400 (undocumented).
+    pub older_api_token_form: bool,
     /// Answer to a create with an id that exists: unknown, so 409 or 400.
     pub existing_id_status: u16,
     /// Which of the undocumented CPN operations exist.
@@ -95,6 +98,7 @@ impl Default for Settings {
             ignore_org_id: false,
             opaque_tokens: false,
             bad_api_token_status: 404,
+            older_api_token_form: false,
             existing_id_status: 409,
             cpn_offers: CpnOffers::default(),
             broker: BrokerReadings::default(),
