@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use oauth_app_operator::crd::{ConditionStatus, ConditionType};
 use serde_json::{Value, json};
-use test_environment::failures::{FAILURES, Failure, MESSAGE, Next, Outcome};
+use test_environment::failures::{
+    BROKER_FAILURES, BROKER_OPERATIONS, Cell, FAILURES, MESSAGE, Next, OPERATIONS, Outcome, cells,
+};
 
 const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 
@@ -33,7 +35,7 @@ impl Case<'_> {
         self.env.until_ready(&self.name).await;
     }
 
-    async fn inject(&self, failure: &Failure) {
+    async fn inject(&self, failure: &Cell) {
         let fault = Fault::once((failure.action)()).on(self.operation).org(&self.org);
         self.env.control.fault(fault).await.unwrap();
     }
@@ -53,7 +55,7 @@ impl Case<'_> {
     }
 
     /// What has to be so before the fault, and then what makes the operator call.
-    async fn provoke(&self, failure: &Failure) {
+    async fn provoke(&self, failure: &Cell) {
         let role = |name: &str| json!({"roles": {"organizationRoles": [{"name": name}]}});
         match self.operation {
             Operation::CreateApp => {
@@ -101,6 +103,7 @@ impl Case<'_> {
         let done = match self.operation {
             Operation::AddClients => role(&app, "org_member"),
             Operation::PatchClientRoles => role(&app, "developer"),
+            Operation::UpdateApp if self.env.flavor == Flavor::Broker => app.fields["display_name"] == "Other",
             Operation::UpdateApp => app.fields["displayName"] == "Other",
             Operation::RotateSecret => app.secret_changes == 1,
             _ => true,
@@ -123,9 +126,9 @@ impl Case<'_> {
         ours.filter(|event| event.type_.as_deref() == Some("Warning")).filter_map(|event| event.reason).collect()
     }
 
-    async fn run(&self, failure: &Failure) {
+    async fn run(&self, failure: &Cell) {
         self.provoke(failure).await;
-        let Outcome { reason, next, calls } = failure.outcome(self.operation).expect("a column of the matrix");
+        let Outcome { reason, next, calls } = failure.outcome;
         if let (Next::Edit, Some(reason)) = (next, reason) {
             let message = self.env.until_stalled(&self.name, reason).await;
             assert!(message.contains(MESSAGE), "{}: the API's words: {message}", self.name);
@@ -144,27 +147,44 @@ impl Case<'_> {
 }
 
 async fn check(operation: Operation) {
-    let namespace = format!("table-{operation:?}").to_lowercase();
-    let env = TenantEnv::new(&namespace, Flavor::Csp).await;
+    let cells = cells(&OPERATIONS, &FAILURES, operation).expect("a column of the matrix");
+    check_cells(Flavor::Csp, operation, &cells).await;
+}
+
+async fn check_broker(operation: Operation) {
+    let cells = cells(&BROKER_OPERATIONS, &BROKER_FAILURES, operation).expect("a column of the matrix");
+    check_cells(Flavor::Broker, operation, &cells).await;
+}
+
+async fn check_cells(flavor: Flavor, operation: Operation, cells: &[Cell]) {
+    let namespace = format!("table-{flavor:?}-{operation:?}").to_lowercase();
+    let env = TenantEnv::new(&namespace, flavor).await;
     env.give_credentials().await;
     // No resync comes between, and a call without a response does not take long.
     env.connect(json!({"resyncInterval": "10m", "limits": {"timeout": "2s"}})).await;
     env.operator().start().unwrap();
-    let run = async |failure: &Failure| {
+    let run = async |failure: &Cell| {
         let name = name(failure);
         let org = format!("org-{namespace}-{name}");
         env.control.seed_org(env.flavor, &org, true).await.unwrap();
+        if flavor == Flavor::Broker {
+            env.give_credentials_of(&org).await;
+        }
         Case { env: &env, operation, name, org }.run(failure).await;
     };
     // A 429 is about all calls of a connection, so it comes after the others.
-    let (throttled, others): (Vec<_>, Vec<_>) = FAILURES.iter().partition(|failure| failure.name == "429");
+    let (throttled, others): (Vec<_>, Vec<_>) = cells.iter().partition(|failure| failure.name == "429");
     join_all(others.into_iter().map(&run)).await;
     join_all(throttled.into_iter().map(&run)).await;
 }
 
 /// Of a resource, or a part of one.
-fn name(failure: &Failure) -> String {
-    failure.name.replace(' ', "-")
+fn name(failure: &Cell) -> String {
+    part_of_name(failure.name)
+}
+
+fn part_of_name(failure: &str) -> String {
+    failure.replace(' ', "-")
 }
 
 #[tokio::test]
@@ -198,9 +218,29 @@ async fn failed_deletion_ends_in_the_deletion() {
 }
 
 #[tokio::test]
+async fn failed_create_in_the_identity_broker_ends_in_one_client() {
+    check_broker(Operation::CreateApp).await;
+}
+
+#[tokio::test]
+async fn failed_change_in_the_identity_broker_ends_in_the_change() {
+    check_broker(Operation::UpdateApp).await;
+}
+
+#[tokio::test]
+async fn failed_rotation_in_the_identity_broker_ends_in_one_rotation() {
+    check_broker(Operation::RotateSecret).await;
+}
+
+#[tokio::test]
+async fn failed_deletion_in_the_identity_broker_ends_in_the_deletion() {
+    check_broker(Operation::DeleteApps).await;
+}
+
+#[tokio::test]
 async fn failed_list_decides_nothing() {
     for failure in &FAILURES {
-        let fault = name(failure);
+        let fault = part_of_name(failure.name);
         let env = TenantEnv::new(&format!("table-list-{fault}"), Flavor::Csp).await;
         env.give_credentials().await;
         env.connect(json!({"limits": {"timeout": "2s"}})).await;

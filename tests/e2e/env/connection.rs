@@ -29,6 +29,12 @@ impl TenantEnv {
         self.store_credentials(&secret).await;
     }
 
+    /// The same OAuth app in another tenant of the Identity Broker.
+    pub(crate) async fn give_credentials_of(&self, org: &str) {
+        let secret = format!("Of_operator1-{}", self.namespace);
+        self.control.seed_client(self.flavor, org, OPERATOR_ID, &secret).await.unwrap();
+    }
+
     pub(crate) async fn store_credentials(&self, secret: &str) {
         self.known_secrets.add(secret);
         self.store_secret(&manifests::credentials(&self.connection_name(), OPERATOR_ID, secret)).await;

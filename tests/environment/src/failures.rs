@@ -13,23 +13,46 @@ pub const OPERATIONS: [(Operation, &str); 6] = [
     (Operation::DeleteApps, "delete"),
 ];
 
-/// One way in which a call fails, and what follows from it for each of [`OPERATIONS`].
-pub struct Failure {
+/// The columns of the Identity Broker, which has no roles.
+pub const BROKER_OPERATIONS: [(Operation, &str); 4] = [
+    (Operation::CreateApp, "create"),
+    (Operation::UpdateApp, "change"),
+    (Operation::RotateSecret, "rotate"),
+    (Operation::DeleteApps, "delete"),
+];
+
+/// One way in which a call fails, and what follows from it for each operation.
+pub struct Failure<const N: usize> {
     /// As documents name it.
     pub name: &'static str,
     /// What the simulator does to the call.
     pub action: fn() -> Action,
     /// Column by column.
-    pub outcomes: [Outcome; OPERATIONS.len()],
+    pub outcomes: [Outcome; N],
 }
 
-impl Failure {
-    /// What follows for an operation, where it is one of the columns.
-    #[must_use]
-    pub fn outcome(&self, operation: Operation) -> Option<Outcome> {
-        let column = OPERATIONS.iter().position(|(other, _)| *other == operation)?;
-        Some(self.outcomes[column])
-    }
+/// One failure of one operation.
+#[derive(Clone, Copy)]
+pub struct Cell {
+    /// As documents name the failure.
+    pub name: &'static str,
+    /// What the simulator does to the call.
+    pub action: fn() -> Action,
+    /// What follows.
+    pub outcome: Outcome,
+}
+
+/// The cells of an operation, which is one of the columns.
+#[must_use]
+pub fn cells<const N: usize>(
+    operations: &[(Operation, &str); N],
+    failures: &[Failure<N>],
+    operation: Operation,
+) -> Option<Vec<Cell>> {
+    let column = operations.iter().position(|(other, _)| *other == operation)?;
+    let cell =
+        |Failure { name, action, outcomes }: &Failure<N>| Cell { name, action: *action, outcome: outcomes[column] };
+    Some(failures.iter().map(cell).collect())
 }
 
 /// What follows from a failure.
@@ -72,7 +95,7 @@ const UNAVAILABLE: Outcome = retry("ConnectionUnavailable", 2);
 /// A read shows that the call was performed, so it is not repeated.
 const PERFORMED: Outcome = retry("ConnectionUnavailable", 1);
 
-pub const FAILURES: [Failure; 14] = [
+pub const FAILURES: [Failure<6>; 14] = [
     row("400", || answer(400), [REJECTED; 6]),
     row("422", || answer(422), [REJECTED; 6]),
     row("401", || Action::ExpiredToken, [silent(2); 6]),
@@ -101,7 +124,17 @@ pub const FAILURES: [Failure; 14] = [
     ),
 ];
 
-const fn row(name: &'static str, action: fn() -> Action, outcomes: [Outcome; OPERATIONS.len()]) -> Failure {
+/// Where the answers of the Identity Broker differ: its errors are `errors[]`, a 404 has no body, and a 400 to a rotation makes the
+/// operator read whether one is in progress.
+pub const BROKER_FAILURES: [Failure<4>; 5] = [
+    row("400", || answer(400), [REJECTED; 4]),
+    row("404", || answer(404), [UNAVAILABLE, silent(2), silent(2), silent(2)]),
+    row("409", || answer(409), [CONFLICT, CONFLICT, retry("RotationRunning", 2), CONFLICT]),
+    row("500", || answer(500), [UNAVAILABLE; 4]),
+    row("performed with a lost response", || Action::ResponseLost, [PERFORMED, PERFORMED, PERFORMED, UNAVAILABLE]),
+];
+
+const fn row<const N: usize>(name: &'static str, action: fn() -> Action, outcomes: [Outcome; N]) -> Failure<N> {
     Failure { name, action, outcomes }
 }
 

@@ -2,30 +2,38 @@
 //! Failures from which the same follows share a line.
 
 use super::table::{Table, with_section};
-use test_environment::failures::{FAILURES, Next, OPERATIONS, Outcome};
+use iam_simulator::types::Operation;
+use test_environment::failures::{BROKER_FAILURES, BROKER_OPERATIONS, FAILURES, Failure, Next, OPERATIONS, Outcome};
 
-const COLUMNS: usize = 1 + OPERATIONS.len();
-
-/// The text with the current table between its markers.
+/// The text with the current tables between their markers.
 pub(super) fn document(text: &str) -> Result<String, String> {
+    let text = with_section(text, "failures", &table::<7, 6>(OPERATIONS, &FAILURES))?;
+    with_section(&text, "failures of the Identity Broker", &table::<5, 4>(BROKER_OPERATIONS, &BROKER_FAILURES))
+}
+
+/// A column for the failure, and one for each operation.
+fn table<const COLUMNS: usize, const N: usize>(
+    operations: [(Operation, &'static str); N],
+    failures: &[Failure<N>],
+) -> String {
     let mut headings = ["API response"; COLUMNS];
-    for (heading, (_, operation)) in headings[1..].iter_mut().zip(OPERATIONS) {
+    for (heading, (_, operation)) in headings[1..].iter_mut().zip(operations) {
         *heading = operation;
     }
     let mut table = Table::new(headings);
-    for (failures, outcomes) in lines() {
-        let cells: Vec<String> = std::iter::once(failures.join(", ")).chain(outcomes.map(cell)).collect();
+    for (names, outcomes) in lines(failures) {
+        let cells: Vec<String> = std::iter::once(names.join(", ")).chain(outcomes.map(cell)).collect();
         table.row(std::array::from_fn(|column| cells[column].as_str()));
     }
-    with_section(text, "failures", &table.to_string())
+    table.to_string()
 }
 
 /// The names of failures, and what follows from each of them.
-fn lines() -> Vec<(Vec<&'static str>, [Outcome; OPERATIONS.len()])> {
+fn lines<const N: usize>(failures: &[Failure<N>]) -> Vec<(Vec<&'static str>, [Outcome; N])> {
     let mut lines: Vec<(Vec<&str>, _)> = Vec::new();
-    for failure in &FAILURES {
+    for failure in failures {
         match lines.iter_mut().find(|(_, outcomes)| *outcomes == failure.outcomes) {
-            Some((failures, _)) => failures.push(failure.name),
+            Some((names, _)) => names.push(failure.name),
             None => lines.push((vec![failure.name], failure.outcomes)),
         }
     }
