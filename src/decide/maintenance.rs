@@ -217,15 +217,15 @@ pub(super) fn final_check(observed: &Observed) -> Next {
     let contents = observed.contents();
     if contents.is_edited(&observed.app) {
         return match requested_rotation_waits(observed) {
-            Some(RotationWaits::ForMinInterval) => {
+            Some(RotationWaits::MinInterval) => {
                 let until = "a minute has passed since the last one (status.rotation.rotatedAt)";
                 Ok(Some(replacement_waits(observed, until, min_interval_end(observed, contents))))
             }
-            Some(RotationWaits::ForLateEnd) => {
+            Some(RotationWaits::LateEnd) => {
                 let until = "two minutes have passed since a request to end an overlap got no response";
                 Ok(Some(replacement_waits(observed, until, late_end(observed))))
             }
-            Some(RotationWaits::ForPrevious) | None => Err(secret_edited(&observed.app)),
+            Some(RotationWaits::Previous) | None => Err(secret_edited(&observed.app)),
         };
     }
     if contents.current.is_none() && !is_public(&observed.app) {

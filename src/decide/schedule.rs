@@ -112,11 +112,11 @@ pub(crate) fn next_rotation(app: &OrgOAuthApp, contents: &SecretContents) -> Opt
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RotationWaits {
     /// Until the previous secret ends.
-    ForPrevious,
+    Previous,
     /// Until a minute has passed since the last rotation.
-    ForMinInterval,
+    MinInterval,
     /// Until a request that ends an overlap, and got no answer, can no longer reach the API.
-    ForLateEnd,
+    LateEnd,
 }
 
 pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWaits> {
@@ -128,10 +128,10 @@ pub(crate) fn requested_rotation_waits(observed: &Observed) -> Option<RotationWa
     let previous_is_valid = previous_is_valid(observed, contents);
     let waits_for_previous = previous_is_valid && !may_end_overlap(observed, contents);
     if waits_for_previous && !contents.is_edited(&observed.app) {
-        Some(RotationWaits::ForPrevious)
+        Some(RotationWaits::Previous)
     } else if min_interval_end(observed, contents).is_some() {
-        Some(RotationWaits::ForMinInterval)
+        Some(RotationWaits::MinInterval)
     } else {
-        late_end(observed).filter(|_| !previous_is_valid).map(|_| RotationWaits::ForLateEnd)
+        late_end(observed).filter(|_| !previous_is_valid).map(|_| RotationWaits::LateEnd)
     }
 }

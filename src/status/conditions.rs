@@ -177,7 +177,7 @@ fn while_deleting(app: &OrgOAuthApp, reason: Reason) -> NewCondition {
 fn ready_message(observed: &Observed) -> String {
     let message = provisioned_message(&observed.client_id(), &observed.app);
     match requested_rotation_waits(observed) {
-        Some(RotationWaits::ForPrevious) => {
+        Some(RotationWaits::Previous) => {
             let expiry = previous_end(observed, observed.contents()).map(whole_seconds);
             let expiry = expiry.map(|at| format!(" at {at}")).unwrap_or_default();
             let is_documented = observed.desired.as_ref().is_ok_and(Fields::api_replaces_all_secrets);
@@ -188,10 +188,10 @@ fn ready_message(observed: &Observed) -> String {
             };
             format!("{message} The requested rotation waits until the previous client secret expires{expiry}{advice}.")
         }
-        Some(RotationWaits::ForMinInterval) => {
+        Some(RotationWaits::MinInterval) => {
             format!("{message} The requested rotation waits until a minute has passed since the last one.")
         }
-        Some(RotationWaits::ForLateEnd) => {
+        Some(RotationWaits::LateEnd) => {
             format!(
                 "{message} The requested rotation waits until two minutes have passed since a request to end an overlap got no response."
             )

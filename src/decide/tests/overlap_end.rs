@@ -194,7 +194,7 @@ fn a_requested_rotation_that_waits_for_a_minute_only_does_not_say_that_it_waits_
         holding(app, &SecretContents { revision: 2, rotated_at: Some(before(at(2), 10)), ..contents })
     };
     let observed = observe(requesting(ROTATE_REQUESTED), |_| just_rotated(&app(synced())), accepted);
-    assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForMinInterval));
+    assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::MinInterval));
 }
 
 /// No previous secret is recorded any more, and a request that ends an overlap got no answer so many seconds ago.
@@ -209,7 +209,7 @@ fn end_unanswered(app: OrgOAuthApp, secrets: impl FnOnce(&OrgOAuthApp) -> Secret
 fn no_rotation_begins_while_a_request_that_would_end_its_overlap_may_arrive() {
     let rotation = || stage(RotationMode::Overlap, "generated");
     let requested = |seconds| end_unanswered(requesting(ROTATE_REQUESTED), |_| published(&app(synced())), seconds);
-    assert_eq!(requested_rotation_waits(&requested(119)), Some(RotationWaits::ForLateEnd));
+    assert_eq!(requested_rotation_waits(&requested(119)), Some(RotationWaits::LateEnd));
     assert_step(requested(119), settled_until(after(at(2), 1)));
     assert_eq!(requested_rotation_waits(&requested(120)), None);
     assert_step(requested(120), rotation());
@@ -227,7 +227,7 @@ fn the_end_of_an_overlap_that_got_no_answer_is_requested_again_and_its_success_d
     let mut unanswered = end_unanswered(requesting(ROTATE_REQUESTED), before, 10);
     assert_step(&unanswered, end_rotation());
     unanswered.observe_overlap_end();
-    assert_eq!(requested_rotation_waits(&unanswered), Some(RotationWaits::ForLateEnd));
+    assert_eq!(requested_rotation_waits(&unanswered), Some(RotationWaits::LateEnd));
     assert_step(unanswered, write_rotation(RotationWrite::Cleared, |contents| contents.previous = None));
 }
 

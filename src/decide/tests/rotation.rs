@@ -192,7 +192,7 @@ fn a_rotation_waits_for_a_previous_secret_that_is_not_known_too() {
         },
     );
     assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));
-    assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::ForPrevious));
+    assert_eq!(requested_rotation_waits(&observed), Some(RotationWaits::Previous));
     assert_step(&observed, settled_until(after(at(2), 45 * 60)));
     observed.now = at(12);
     assert_step(observed, stage(RotationMode::Overlap, "generated"));

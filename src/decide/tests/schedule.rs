@@ -106,7 +106,7 @@ fn asked_again(revision: i64, rotated_at: i64, status: Value) -> Observed {
 fn a_requested_rotation_waits_until_a_minute_has_passed_since_the_last_one() {
     for (revision, rotated_at, waits, expected) in [
         (2, 940, None, generated()),
-        (2, 941, Some(RotationWaits::ForMinInterval), settled_until(second(1001))),
+        (2, 941, Some(RotationWaits::MinInterval), settled_until(second(1001))),
         // The first secret is no rotation.
         (1, 999, None, generated()),
         // A time that is yet to come is wrong.
@@ -136,7 +136,7 @@ fn an_edited_value_is_replaced_on_request_and_no_more_often_than_once_a_minute()
     // What consumers find is not valid, so the previous secret is not waited for.
     assert_step(after(940, Some(5000)), stage(RotationMode::Replace, "generated"));
     assert_step(after(941, Some(5000)), paced());
-    assert_eq!(requested_rotation_waits(&after(941, Some(5000))), Some(RotationWaits::ForMinInterval));
+    assert_eq!(requested_rotation_waits(&after(941, Some(5000))), Some(RotationWaits::MinInterval));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn what_is_edited_in_the_secret_brings_no_rotation_forward() {
     let last = json!({"revision": 7, "rotatedAt": "1970-01-01T00:16:00Z"});
     for (revision, rotated_at) in [(1, 0), (7, 0), (1, 960), (0, 2000)] {
         let waits = requested_rotation_waits(&asked_again(revision, rotated_at, last.clone()));
-        assert_eq!(waits, Some(RotationWaits::ForMinInterval), "{revision} {rotated_at}");
+        assert_eq!(waits, Some(RotationWaits::MinInterval), "{revision} {rotated_at}");
     }
 }
 
@@ -163,7 +163,7 @@ fn the_previous_secret_is_waited_for_also_when_its_secret_was_deleted() {
         )
     };
     let waiting = reported(1, 3);
-    assert_eq!(requested_rotation_waits(&waiting), Some(RotationWaits::ForPrevious));
+    assert_eq!(requested_rotation_waits(&waiting), Some(RotationWaits::Previous));
     assert_eq!(previous_end(&waiting, waiting.contents()), Some(at(3)));
     assert_step(waiting, settled_until(at(3)));
     // It has ended, or was beside another one.
@@ -224,5 +224,5 @@ fn a_request_waits_for_nothing_once_it_is_on_its_way_or_fulfilled() {
     let waiting = with_previous(&app(synced()));
     let refused = |observed: &mut Observed| observed.observe_refused_end();
     let waits = requested_rotation_waits(&observe(app(asked("1")), |_| waiting, refused));
-    assert_eq!(waits, Some(RotationWaits::ForPrevious));
+    assert_eq!(waits, Some(RotationWaits::Previous));
 }
