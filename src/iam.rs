@@ -16,7 +16,8 @@ mod request;
 mod settings;
 
 pub use authentication::claims::TokenClaims;
-pub(crate) use authentication::claims::expiry as token_expiry;
+pub(crate) use authentication::claims::{expiry as token_expiry, scopes as token_scopes};
+pub(crate) use authentication::{AppToken, TokenResponse};
 pub(crate) use operation::Operation;
 pub use settings::{ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError, ManagedIds, Settings};
 

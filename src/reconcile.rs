@@ -17,6 +17,7 @@ mod perform;
 mod report;
 mod secret_writes;
 
+pub(crate) use access::access_with;
 pub(crate) use observed_secrets::{ObservedSecrets, Uids};
 
 use crate::claim::ClaimKey;

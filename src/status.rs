@@ -5,6 +5,7 @@ mod conditions;
 mod connection;
 mod events;
 
+pub(crate) use conditions::rotation_waits;
 pub use connection::of_connection;
 pub(crate) use events::events;
 

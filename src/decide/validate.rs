@@ -42,11 +42,21 @@ pub(super) fn fill(
     client_id: &ClientId,
     client_secret: Option<&ClientSecret>,
 ) -> Result<BTreeMap<String, ClientSecret>, Blocked> {
-    let org_id = &org_id(app);
     let token_url = match access {
-        Access::Granted { address, .. } => flavor(address.api).token_url(&address.endpoint, org_id),
+        Access::Granted { address, .. } => flavor(address.api).token_url(&address.endpoint, &org_id(app)),
         Access::Refused(_) => String::new(),
     };
+    fill_with(app, token_url, client_id, client_secret)
+}
+
+/// The same with a token URL that is already known.
+pub(crate) fn fill_with(
+    app: &OrgOAuthApp,
+    token_url: String,
+    client_id: &ClientId,
+    client_secret: Option<&ClientSecret>,
+) -> Result<BTreeMap<String, ClientSecret>, Blocked> {
+    let org_id = &org_id(app);
     let values = template::Values { client_id, client_secret, org_id, token_url };
     let filled = template::fill(&app.spec.secret.template, &values);
     let mut filled = filled.map_err(|error| Blocked::new(Reason::TemplateInvalid, error.to_string()))?;

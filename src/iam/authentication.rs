@@ -40,6 +40,12 @@ pub struct TokenResponse {
     pub(crate) claims: TokenClaims,
 }
 
+/// The result of a token request with an app's own credentials.
+pub(crate) enum AppToken {
+    Issued(TokenResponse),
+    NotIssued(Verification),
+}
+
 /// How an API issues access tokens and accepts them.
 pub trait Authentication: Send + Sync {
     /// For which organization a token request with such credentials gets a token.
@@ -238,6 +244,33 @@ impl Authenticator {
         id: &ClientId,
         secret: &ClientSecret,
     ) -> Result<Verification, Error> {
+        let answer = self.request_app_token(limiter, id, secret).await?;
+        match answer.status {
+            200..300 => Ok(Verification::Accepted),
+            _ => without_token(&answer),
+        }
+    }
+
+    /// The token that the API issues for the credentials of an app.
+    pub(super) async fn app_token(
+        &self,
+        limiter: &OrgLimiter<'_>,
+        id: &ClientId,
+        secret: &ClientSecret,
+    ) -> Result<AppToken, Error> {
+        let answer = self.request_app_token(limiter, id, secret).await?;
+        match answer.status {
+            200..300 => self.endpoint.flavor().token_response(&answer).map(AppToken::Issued),
+            _ => without_token(&answer).map(AppToken::NotIssued),
+        }
+    }
+
+    async fn request_app_token(
+        &self,
+        limiter: &OrgLimiter<'_>,
+        id: &ClientId,
+        secret: &ClientSecret,
+    ) -> Result<Answer, Error> {
         let _in_flight = limiter.acquire().await?;
         let credentials = ConnectionCredentials::Client { id: id.0.clone(), secret: secret.expose().to_owned().into() };
         let flavor = self.endpoint.flavor();
@@ -247,15 +280,7 @@ impl Authenticator {
             TokenOrganization::Named => Some(limiter.org()),
         };
         let request = flavor.token_request(org, &credentials);
-        let answer = self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await?;
-        match answer.status {
-            200..300 => Ok(Verification::Accepted),
-            _ if answer.refuses_credentials() => Ok(Verification::Refused(answer.refusal())),
-            _ => match answer.error() {
-                error if error.may_have_taken_effect() => Err(error),
-                _ => Ok(Verification::NotKnown(answer.refusal())),
-            },
-        }
+        self.endpoint.attempt(limiter, &request, None, KnownSecrets::of(&credentials)).await
     }
 
     /// The header of a call with this token.
@@ -265,6 +290,17 @@ impl Authenticator {
         let value = HeaderValue::from_str(value.expose_secret());
         let value = value.map_err(|_| Error::Unavailable("the access token cannot be sent".into()))?;
         Ok((HeaderName::from_static(name), value))
+    }
+}
+
+/// Why a token request with the credentials of an app got no token.
+fn without_token(answer: &Answer) -> Result<Verification, Error> {
+    if answer.refuses_credentials() {
+        return Ok(Verification::Refused(answer.refusal()));
+    }
+    match answer.error() {
+        error if error.may_have_taken_effect() => Err(error),
+        _ => Ok(Verification::NotKnown(answer.refusal())),
     }
 }
 

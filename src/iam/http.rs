@@ -14,8 +14,8 @@ pub(crate) use super::client::transport::SettingsError;
 use super::flavor::{ApiFlavor, ListMembers, Memberships};
 use super::request::{Page, Request};
 use super::{
-    ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error, HeldRoles, Iam,
-    LoadCredentials, Lookup, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims, Update, Verification,
+    AppToken, ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error,
+    HeldRoles, Iam, LoadCredentials, Lookup, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims, Update, Verification,
 };
 use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
@@ -103,6 +103,11 @@ impl HttpIam {
         credentials: &ConnectionCredentials,
     ) -> Option<Result<TokenClaims, Error>> {
         self.session().check(org, credentials).await
+    }
+
+    /// The token that the API issues for an app's own credentials; the credentials of the connection are not used.
+    pub(crate) async fn app_token(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<AppToken, Error> {
+        self.session().authenticator().app_token(&self.limiter(org), id, secret).await
     }
 
     /// The entries of a list about apps that are managed, page by page; `None` where the API has no such list.

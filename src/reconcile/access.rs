@@ -21,17 +21,8 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
             let is_unreadable = self.connections.is_unreadable(name);
             return Ok((Access::Refused(if is_unreadable { unreadable(name) } else { not_found(name) }), None));
         };
-        let access = match self.judge(app, identity, &connection, &grants::wanted(app, connection.spec.api)).await? {
-            Decision::Allowed { adoption } => Access::Granted {
-                address: address(&connection),
-                context: connection.spec.context,
-                adoption,
-                credential_check_interval: connection.spec.credential_check_interval.get(),
-            },
-            Decision::NotGranted => Access::Refused(not_granted(app, identity)),
-            Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
-        };
-        Ok((access, Some(connection)))
+        let decision = self.judge(app, identity, &connection, &grants::wanted(app, connection.spec.api)).await?;
+        Ok((access_by(app, &connection, decision), Some(connection)))
     }
 
     /// The API that the connection of a resource names.
@@ -66,6 +57,26 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
     }
 }
 
+/// Whether the connection may be used for all that the resource asks for; `labels` are those of its namespace.
+pub(crate) fn access_with(app: &OrgOAuthApp, connection: &IamConnection, labels: &grants::Labels) -> Access {
+    let place = Place { namespace: app.namespace_any(), labels, org: &org_id(app) };
+    let decision = grants::check(&connection.spec.grants, &place, &grants::wanted(app, connection.spec.api));
+    access_by(app, connection, decision)
+}
+
+fn access_by(app: &OrgOAuthApp, connection: &IamConnection, decision: Decision) -> Access {
+    match decision {
+        Decision::Allowed { adoption } => Access::Granted {
+            address: address(connection),
+            context: connection.spec.context,
+            adoption,
+            credential_check_interval: connection.spec.credential_check_interval.get(),
+        },
+        Decision::NotGranted => Access::Refused(not_granted(app)),
+        Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
+    }
+}
+
 fn address(connection: &IamConnection) -> ApiAddress {
     let spec = &connection.spec;
     ApiAddress::new(spec.api, &spec.endpoint, spec.former_endpoints.as_deref().unwrap_or_default())
@@ -86,7 +97,8 @@ fn unreadable(connection: &str) -> Blocked {
     Blocked::new(Reason::ConnectionNotFound, message)
 }
 
-fn not_granted(app: &OrgOAuthApp, Identity { namespace, .. }: &Identity) -> Blocked {
+fn not_granted(app: &OrgOAuthApp) -> Blocked {
+    let namespace = app.namespace_any();
     let (name, org) = (&app.spec.connection_ref.name, &app.spec.org_id);
     let message = format!(
         "no grant of IamConnection {name} covers namespace {namespace} and organization {org}; ask the platform team to add one to its spec.grants, or delete this resource and create it again with the right orgId"
@@ -126,6 +138,6 @@ mod tests {
         assert_eq!(not_found("central"), Blocked::new(Reason::ConnectionNotFound, create));
         let grant = "no grant of IamConnection central covers namespace team and organization acme; ask the platform team to add one to its spec.grants";
         let grant = format!("{grant}{}", again("the right orgId"));
-        assert_eq!(not_granted(&app, &Identity::of(&app).unwrap()), Blocked::new(Reason::NotGranted, grant));
+        assert_eq!(not_granted(&app), Blocked::new(Reason::NotGranted, grant));
     }
 }

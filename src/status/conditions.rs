@@ -173,6 +173,23 @@ fn while_deleting(app: &OrgOAuthApp, reason: Reason) -> NewCondition {
     NewCondition::new(SecretPublished, Unknown, reason, message)
 }
 
+/// Begins the sentence about a requested rotation that waits, in the message of `Ready`.
+const WAITS_FOR_PREVIOUS: &str = "The requested rotation waits until the previous client secret expires";
+const WAITS_FOR_MIN_INTERVAL: &str = "The requested rotation waits until a minute has passed since the last one.";
+const WAITS_FOR_LATE_END: &str =
+    "The requested rotation waits until two minutes have passed since a request to end an overlap got no response.";
+
+/// Why a requested rotation waits, with the sentence that the condition `Ready` has about it.
+pub(crate) fn rotation_waits(app: &OrgOAuthApp) -> Option<(RotationWaits, &str)> {
+    let message = &app.condition(Ready)?.message;
+    let causes = [
+        (RotationWaits::Previous, WAITS_FOR_PREVIOUS),
+        (RotationWaits::MinInterval, WAITS_FOR_MIN_INTERVAL),
+        (RotationWaits::LateEnd, WAITS_FOR_LATE_END),
+    ];
+    causes.into_iter().find_map(|(cause, sentence)| Some((cause, &message[message.find(sentence)?..])))
+}
+
 /// A request that has to wait would otherwise seem to be forgotten.
 fn ready_message(observed: &Observed) -> String {
     let message = provisioned_message(&observed.client_id(), &observed.app);
@@ -186,16 +203,10 @@ fn ready_message(observed: &Observed) -> String {
             } else {
                 String::new()
             };
-            format!("{message} The requested rotation waits until the previous client secret expires{expiry}{advice}.")
+            format!("{message} {WAITS_FOR_PREVIOUS}{expiry}{advice}.")
         }
-        Some(RotationWaits::MinInterval) => {
-            format!("{message} The requested rotation waits until a minute has passed since the last one.")
-        }
-        Some(RotationWaits::LateEnd) => {
-            format!(
-                "{message} The requested rotation waits until two minutes have passed since a request to end an overlap got no response."
-            )
-        }
+        Some(RotationWaits::MinInterval) => format!("{message} {WAITS_FOR_MIN_INTERVAL}"),
+        Some(RotationWaits::LateEnd) => format!("{message} {WAITS_FOR_LATE_END}"),
         None => message,
     }
 }

@@ -82,6 +82,17 @@ pub(crate) fn expiry(token: &SecretString) -> Option<Timestamp> {
     Timestamp::from_second(seconds(&claims(token.expose_secret())?, "exp")?).ok()
 }
 
+/// The scopes of a token, as RFC 9068 has them in a text, or in a list as some servers have them. (undocumented)
+pub(crate) fn scopes(token: &SecretString) -> Option<Vec<String>> {
+    let claims = claims(token.expose_secret())?;
+    let scopes: BTreeSet<String> = match claims.get("scope").or_else(|| claims.get("scp"))? {
+        Value::String(text) => text.split(' ').map(|scope| clean(scope, LONGEST)).collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(|scope| clean(scope, LONGEST)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
+    };
+    Some(scopes.into_iter().filter(|scope| !scope.is_empty()).take(MAX_ROLES).collect())
+}
+
 /// The lifetime of a token in seconds, from `iat` if there is one, since clocks may differ.
 pub(crate) fn lifetime(token: &str, now: Timestamp) -> Option<i64> {
     let claims = claims(token)?;
@@ -137,6 +148,16 @@ pub(crate) mod tests {
             assert_eq!(of(json!({"context_name": org})).organization, None, "{org:?}");
         }
         assert_eq!(TokenClaims::default().is_for(&OrgId("org-1".into())), None);
+    }
+
+    #[test]
+    fn scopes_are_read_from_a_text_or_a_list() {
+        let read = |claims: Value| scopes(&jwt(&claims).into());
+        let both = Some(vec!["admin".to_owned(), "user".to_owned()]);
+        assert_eq!(read(json!({"scope": "user  admin"})), both);
+        assert_eq!(read(json!({"scp": ["user", "admin", 7]})), both);
+        assert_eq!(read(json!({"scope": 7})), None);
+        assert_eq!(read(json!({"sub": "x"})), None);
     }
 
     #[test]
