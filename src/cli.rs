@@ -5,6 +5,10 @@ use crate::commands::completion::CompletionArgs;
 use crate::commands::crds::CrdsArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::plan::PlanArgs;
+use crate::commands::requests::{RequestArgs, RetireArgs};
+use crate::commands::status::StatusArgs;
+use crate::commands::template::TemplateArgs;
+use crate::commands::token::TokenArgs;
 use crate::commands::version::{LONG_VERSION, VERSION, VersionArgs};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -39,6 +43,40 @@ pub enum Command {
     Plan(PlanArgs),
     /// Explain a reason, and what to do about it
     Explain(ExplainArgs),
+    /// Print the state of an app on one screen, or one line for each app
+    ///
+    /// What you may not read is left out, and the right that is missing is named. It is a report, so it exits with 0 whatever the
+    /// state of the app is, unless --exit-code is set.
+    Status(Box<StatusArgs>),
+    /// Request a token with the credentials of an app, which proves them
+    ///
+    /// The client id and the client secret are read from the Secret of the app and sent to the API of its IamConnection, or, if you
+    /// may not read that one, to the API that the operator recorded in status.claim; the host is printed. Prints for which
+    /// organization the token is, with which roles and scopes, and when it expires. Exits with 2 if the API issues no token.
+    Token(Box<TokenArgs>),
+    /// Rotate client secrets: request a new one beside the current one, which stays valid for the overlap
+    ///
+    /// Sets the annotation oauth-apps.dev/rotate-requested-at. With --wait, exits with 2 unless all are rotated, and prints what the
+    /// operator waits for or what blocks it.
+    Rotate(Box<RequestArgs>),
+    /// Reconcile apps now, instead of at the next resync
+    ///
+    /// Sets the annotation oauth-apps.dev/reconcile-requested-at. With --wait, exits with 2 unless all are Ready, and prints what the
+    /// operator waits for or what blocks it.
+    Reconcile(Box<RequestArgs>),
+    /// Suspend the reconciliation of apps; only a deletion is reconciled
+    ///
+    /// Sets spec.suspend. A tool that manages the resource from elsewhere may revert that; if one does, it is named.
+    Suspend(Box<RequestArgs>),
+    /// Resume the reconciliation of apps
+    Resume(Box<RequestArgs>),
+    /// Retire previous client secrets: end the overlap of the last rotation, so that only the current one is valid
+    ///
+    /// Sets the annotation oauth-apps.dev/retire-previous-at. Refused while pods are known to use the previous client secret, unless
+    /// --yes is set.
+    Retire(Box<RetireArgs>),
+    /// Print the Secret that the OrgOAuthApps of a file ask for, with placeholders for the credentials; works without a cluster
+    Template(TemplateArgs),
     /// Print the version of this command and of the operators in the cluster
     Version(VersionArgs),
     /// Print the completion script of a shell

@@ -5,6 +5,7 @@
 //! - [`output`]: text, JSON or YAML; [`error`]: what went wrong, and what to do
 //! - [`live`]: connections as the operator opens them, with the rights of the user
 
+pub(crate) mod apps;
 pub mod cluster;
 pub mod completion;
 pub mod crds;
@@ -13,6 +14,10 @@ pub mod explain;
 mod live;
 pub mod output;
 pub mod plan;
+pub mod requests;
+pub mod status;
+pub mod template;
+pub mod token;
 pub mod version;
 
 pub use error::CommandError;
@@ -62,6 +67,14 @@ async fn dispatch(command: Command) -> Result<Done, CommandError> {
         Command::Crds(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run().await,
         Command::Explain(arguments) => arguments.run(),
+        Command::Status(arguments) => arguments.run().await,
+        Command::Token(arguments) => arguments.run().await,
+        Command::Rotate(arguments) => arguments.rotate().await,
+        Command::Reconcile(arguments) => arguments.reconcile().await,
+        Command::Suspend(arguments) => arguments.suspend().await,
+        Command::Resume(arguments) => arguments.resume().await,
+        Command::Retire(arguments) => arguments.run().await,
+        Command::Template(arguments) => arguments.run(),
         Command::Version(arguments) => arguments.run().await,
         Command::Completion(arguments) => arguments.run(),
     }
@@ -73,6 +86,11 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("explain", schema(schema_for!(explain::Explanation))),
         ("plan", schema(schema_for!(plan::PlanReport))),
+        ("requests", schema(schema_for!(Vec<requests::RequestResult>))),
+        ("status", schema(schema_for!(status::AppStatus))),
+        ("status-list", schema(schema_for!(Vec<status::AppSummary>))),
+        ("template", schema(schema_for!(Vec<template::SecretPreview>))),
+        ("token", schema(schema_for!(token::TokenReport))),
         ("version", schema(schema_for!(version::Versions))),
     ]
 }

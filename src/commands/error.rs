@@ -41,6 +41,19 @@ impl CommandError {
         move |source| Self::Kubernetes { doing, source: Box::new(source) }
     }
 
+    /// In a report that goes on without it: the right that is missing, such as `get secrets in namespace billing`, or else why.
+    pub(crate) fn without(&self, right: &str) -> String {
+        if self.is_forbidden() { format!("not shown: you lack the right to {right}") } else { self.to_string() }
+    }
+
+    /// Whether the user lacks a right.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Kubernetes { source, .. } => matches!(&**source, kube::Error::Api(status) if status.is_forbidden()),
+            Self::Kubeconfig(_) | Self::Output(_) | Self::Message(_) => false,
+        }
+    }
+
     pub(crate) fn is_closed_pipe(&self) -> bool {
         match self {
             Self::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,

@@ -65,6 +65,18 @@ pub(crate) fn print_error(error: &CommandError) {
     writeln!(anstream::stderr(), "{style}error:{style:#} {error}").ok();
 }
 
+/// What a person should know, on the error output too.
+pub(crate) fn print_warning(warning: impl Display) {
+    let style = Mood::Attention.style();
+    writeln!(anstream::stderr(), "{style}warning:{style:#} {warning}").ok();
+}
+
+/// What is about to be done, on the error output too.
+pub(crate) fn print_note(note: impl Display) {
+    let style = Mood::Aside.style();
+    writeln!(anstream::stderr(), "{style}{note}{style:#}").ok();
+}
+
 /// How good or bad a word is, which a terminal shows by its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {

@@ -2,7 +2,7 @@
 //! each resource is previewed by the operator's own reconciliation.
 
 mod admission;
-mod manifests;
+pub(super) mod manifests;
 mod report;
 mod snapshot;
 

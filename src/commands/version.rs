@@ -26,9 +26,9 @@ pub struct VersionArgs {
     #[arg(long)]
     client: bool,
     #[command(flatten)]
-    cluster: ClusterArgs,
-    #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// The versions.

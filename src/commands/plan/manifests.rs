@@ -19,19 +19,19 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// One document.
 #[derive(Clone, Debug)]
-pub(super) struct Manifest {
+pub(in crate::commands) struct Manifest {
     /// Where it is from; nothing for the standard input.
     pub(super) file: Option<String>,
     pub(super) kind: String,
     pub(super) namespace: Option<String>,
-    pub(super) name: String,
-    pub(super) object: Value,
+    pub(in crate::commands) name: String,
+    pub(in crate::commands) object: Value,
 }
 
 /// The documents that matter, by kind.
 #[derive(Debug, Default)]
-pub(super) struct Manifests {
-    pub(super) apps: Vec<Manifest>,
+pub(in crate::commands) struct Manifests {
+    pub(in crate::commands) apps: Vec<Manifest>,
     pub(super) connections: Vec<Manifest>,
     pub(super) namespaces: Vec<Manifest>,
     /// Secrets and ConfigMaps.
@@ -41,7 +41,7 @@ pub(super) struct Manifests {
 impl Manifests {
     /// # Errors
     /// When a file cannot be read or is no YAML, or a document of a kind that matters has no name.
-    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, CommandError> {
+    pub(in crate::commands) fn read(paths: &[PathBuf]) -> Result<Self, CommandError> {
         let mut manifests = Self::default();
         for path in paths {
             if path.as_os_str() == "-" {
