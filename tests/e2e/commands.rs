@@ -2,11 +2,16 @@
 
 mod basics;
 mod plan;
+mod requests;
+mod schema;
+mod status;
+mod template;
+mod token;
 
 use crate::cluster::plane;
 use serde_json::Value;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// How a command ended, and what it printed.
@@ -54,4 +59,12 @@ fn ran(command: &mut Command) -> Ran {
 fn ended(output: Output) -> Ran {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A user with ClusterRole `view` in a namespace: the file of its kubeconfig.
+pub(crate) fn viewer(namespace: &str) -> PathBuf {
+    let user = format!("viewer-of-{namespace}");
+    let binding = ["create", "rolebinding", "view", "--clusterrole=view", &format!("--user={user}")];
+    plane().kubectl(&[&["-n", namespace], &binding[..]].concat()).unwrap();
+    plane().write_kubeconfig(&user, &plane().user(&user, None).unwrap()).unwrap()
 }
