@@ -5,6 +5,7 @@ use super::CommandError;
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde_json::Value;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use tabwriter::TabWriter;
@@ -42,14 +43,16 @@ impl OutputArgs {
                 report.text(&mut text);
                 text.finish()?
             }
-            Format::Json => {
-                let json = serde_json::to_string_pretty(report);
-                json.map_err(CommandError::message)? + "\n"
-            }
-            Format::Yaml => serde_saphyr::to_string(report).map_err(CommandError::message)?,
+            Format::Json => format!("{:#}\n", value(report)?),
+            Format::Yaml => serde_saphyr::to_string(&value(report)?).map_err(CommandError::message)?,
         };
         print(&text)
     }
+}
+
+/// One form for all reports, so that the binary has one writer of each format.
+fn value(report: &impl Report) -> Result<Value, CommandError> {
+    serde_json::to_value(report).map_err(CommandError::message)
 }
 
 /// Prints as it is; colors are left out unless a terminal shows them.
