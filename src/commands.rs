@@ -3,12 +3,14 @@
 //!
 //! - [`cluster`]: which cluster and namespace, with whose rights
 //! - [`output`]: text, JSON or YAML; [`error`]: what went wrong, and what to do
+//! - [`endpoint`]: an API without a cluster
 //! - [`live`]: connections as the operator opens them, with the rights of the user
 
 pub(crate) mod apps;
 pub mod cluster;
 pub mod completion;
 pub mod crds;
+pub mod endpoint;
 mod error;
 pub mod explain;
 mod live;
