@@ -63,6 +63,7 @@ pub(crate) use schedule::{RotationWaits, next_rotation, previous_end, requested_
 pub(crate) use settled::{is_settled, recorded_deadline};
 pub use step::Step;
 pub(crate) use step::{Call, RotationWrite, WriteReason};
+pub(crate) use time::API_LAG;
 pub(crate) use validate::fill_with;
 pub use verification::is_refusal_unconfirmed;
 pub(crate) use verification::{is_verified, standing_refusal, verified_at};

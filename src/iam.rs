@@ -10,6 +10,7 @@ mod client;
 pub mod flavor;
 pub mod http;
 mod operation;
+pub(crate) mod probe;
 #[cfg(test)]
 mod proptests;
 mod request;
@@ -18,6 +19,7 @@ mod settings;
 pub use authentication::claims::TokenClaims;
 pub(crate) use authentication::claims::{expiry as token_expiry, scopes as token_scopes};
 pub(crate) use authentication::{AppToken, TokenResponse};
+pub(crate) use client::scrub::without_tokens;
 pub(crate) use operation::Operation;
 pub use settings::{ConnectionCredentials, CredentialsKind, LoadCredentials, LoadError, ManagedIds, Settings};
 

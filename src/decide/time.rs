@@ -4,7 +4,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// How long the API may take to show a change that it accepted, and to accept a new secret in token requests. (undocumented)
-const API_LAG: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const API_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// When the API is expected to show what it accepted at that time.
 pub(super) fn lag_end(at: Timestamp) -> Option<Timestamp> {

@@ -10,8 +10,9 @@ use super::client::listing::{Listing, MEMBER_FIELDS};
 use super::client::rate_limiter::OrgLimiter;
 use super::client::read_cache::ReadCache;
 use super::client::session::Session;
-pub(crate) use super::client::transport::SettingsError;
+pub(crate) use super::client::transport::{SettingsError, TransportError};
 use super::flavor::{ApiFlavor, ListMembers, Memberships};
+use super::probe::{AnswerShape, Trial};
 use super::request::{Page, Request};
 use super::{
     AppToken, ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error,
@@ -108,6 +109,19 @@ impl HttpIam {
     /// The token that the API issues for an app's own credentials; the credentials of the connection are not used.
     pub(crate) async fn app_token(&self, org: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<AppToken, Error> {
         self.session().authenticator().app_token(&self.limiter(org), id, secret).await
+    }
+
+    /// Tries an operation; `None` where the API has none.
+    pub(crate) async fn probe(&self, org: &OrgId, trial: Trial<'_>) -> Result<Option<AnswerShape>, Error> {
+        let Some(request) = trial.request(self.flavor(), org)? else { return Ok(None) };
+        let answer = self.session().call(&self.limiter(org), request).await?;
+        trial.changes().iter().for_each(|id| self.shared.apps.invalidate(id));
+        Ok(Some(AnswerShape::of(self.flavor(), &answer)))
+    }
+
+    /// The certificate of the API as DER, once the TLS library accepted it; `None` where it does not show it. Sends no credentials.
+    pub(crate) async fn certificate(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        self.session().certificate().await
     }
 
     /// The entries of a list about apps that are managed, page by page; `None` where the API has no such list.

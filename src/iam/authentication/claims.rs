@@ -71,7 +71,7 @@ impl TokenClaims {
         format!("{has}{needs}{IP_POLICY}")
     }
 
-    fn suffices(&self) -> bool {
+    pub(crate) fn suffices(&self) -> bool {
         let sufficient = |role: &String| SUFFICIENT.contains(&role.strip_prefix(IN_ORGANIZATION).unwrap_or(role));
         self.roles.as_ref().is_some_and(|roles| roles.iter().any(sufficient))
     }

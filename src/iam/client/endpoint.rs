@@ -3,7 +3,7 @@
 use super::rate_limiter::{OrgLimiter, RateLimiter};
 use super::retry_after::retry_after_wait;
 use super::scrub::KnownSecrets;
-use super::transport::{SettingsError, Transport};
+use super::transport::{SettingsError, Transport, TransportError};
 use crate::fair_queue::Flow;
 use crate::iam::answer::Answer;
 use crate::iam::flavor::{ApiFlavor, flavor};
@@ -59,6 +59,11 @@ impl Endpoint {
     /// The limiter of requests for a token that serves several organizations.
     pub(crate) fn token_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
         self.rate_limiter.token_limiter(owner)
+    }
+
+    /// The certificate of the API as DER.
+    pub(crate) async fn certificate(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        self.transport.certificate().await
     }
 
     pub(crate) fn unreachable_cause(&self) -> Option<String> {

@@ -4,6 +4,7 @@
 use super::endpoint::Endpoint;
 use super::rate_limiter::OrgLimiter;
 use super::token_cache::{AccessToken, CachedToken};
+use super::transport::TransportError;
 use crate::fair_queue::Flow;
 use crate::iam::answer::Answer;
 use crate::iam::authentication::Authenticator;
@@ -45,6 +46,11 @@ impl Session {
     /// What requests access tokens for these credentials.
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.authenticator
+    }
+
+    /// The certificate of the API as DER.
+    pub(crate) async fn certificate(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        self.endpoint.certificate().await
     }
 
     /// Whether the API accepts these credentials, which are the current ones, and what the token that they get says. `None` where

@@ -10,6 +10,7 @@ use crate::metrics::{CallResult, ConnectionMetrics};
 use crate::text::clean;
 use crate::traces;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::tls::TlsInfo;
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use secrecy::ExposeSecret;
 use std::error::Error as _;
@@ -136,6 +137,7 @@ impl Transport {
             .https_only(true)
             .redirect(redirect::Policy::none())
             .referer(false)
+            .tls_info(true)
             .timeout(settings.timeout)
             .connect_timeout(CONNECT.min(settings.timeout))
             .pool_idle_timeout(IDLE);
@@ -188,6 +190,15 @@ impl Transport {
         );
         self.metrics.called(request.operation, result, started.elapsed());
         answer
+    }
+
+    /// The certificate of the API as DER, from a request without path and credentials; any answer will do.
+    pub(crate) async fn certificate(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        let request = Request::new(Operation::ListApps, Method::GET, &[]);
+        let response = self.client.get(self.endpoint.clone()).send().await;
+        let response = response.map_err(|error| self.error(&request, &KnownSecrets::default(), &error))?;
+        let info = response.extensions().get::<TlsInfo>();
+        Ok(info.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec))
     }
 
     fn build(&self, request: &Request) -> Result<RequestBuilder, TransportError> {
