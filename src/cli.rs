@@ -1,10 +1,12 @@
 //! The command line: one binary, which runs the operator unless a command is named. The arguments of each command are in its file
 //! in `commands`. Every flag of the operator has an environment variable.
 
+use crate::commands::check::CheckArgs;
 use crate::commands::completion::CompletionArgs;
 use crate::commands::crds::CrdsArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::plan::PlanArgs;
+use crate::commands::report::ReportArgs;
 use crate::commands::requests::{RequestArgs, RetireArgs};
 use crate::commands::status::StatusArgs;
 use crate::commands::template::TemplateArgs;
@@ -37,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator (the default)
     Run(Box<RunArgs>),
+    /// Check the cluster, the installation and each API, and say what to do
+    Check(Box<CheckArgs>),
     /// Print the CustomResourceDefinitions, or the JSON schemas of the kinds
     Crds(CrdsArgs),
     /// Print what the operator would do with manifests, and change nothing; exit code 2 when something would change
@@ -77,6 +81,8 @@ pub enum Command {
     Retire(Box<RetireArgs>),
     /// Print the Secret that the OrgOAuthApps of a file ask for, with placeholders for the credentials; works without a cluster
     Template(TemplateArgs),
+    /// Write a file for an issue, with state, Events, metrics and logs, and without secrets
+    Report(ReportArgs),
     /// Print the version of this command and of the operators in the cluster
     Version(VersionArgs),
     /// Print the completion script of a shell

@@ -7,6 +7,7 @@
 //! - [`live`]: connections as the operator opens them, with the rights of the user
 
 pub(crate) mod apps;
+pub mod check;
 pub mod cluster;
 pub mod completion;
 pub mod crds;
@@ -16,6 +17,7 @@ pub mod explain;
 mod live;
 pub mod output;
 pub mod plan;
+pub mod report;
 pub mod requests;
 pub mod status;
 pub mod template;
@@ -66,8 +68,8 @@ pub async fn run(command: Command) -> ExitCode {
 async fn dispatch(command: Command) -> Result<Done, CommandError> {
     match command {
         Command::Run(_) => Ok(Done::Clean),
+        Command::Check(arguments) => arguments.run().await,
         Command::Crds(arguments) => arguments.run(),
-        Command::Plan(arguments) => arguments.run().await,
         Command::Explain(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run().await,
         Command::Token(arguments) => arguments.run().await,
@@ -77,6 +79,8 @@ async fn dispatch(command: Command) -> Result<Done, CommandError> {
         Command::Resume(arguments) => arguments.resume().await,
         Command::Retire(arguments) => arguments.run().await,
         Command::Template(arguments) => arguments.run(),
+        Command::Plan(arguments) => arguments.run().await,
+        Command::Report(arguments) => arguments.run().await,
         Command::Version(arguments) => arguments.run().await,
         Command::Completion(arguments) => arguments.run(),
     }
@@ -86,8 +90,10 @@ async fn dispatch(command: Command) -> Result<Done, CommandError> {
 pub fn schemas() -> Vec<(&'static str, Value)> {
     let schema = |schema: Schema| schema.to_value();
     vec![
+        ("check", schema(schema_for!(check::Checks))),
         ("explain", schema(schema_for!(explain::Explanation))),
         ("plan", schema(schema_for!(plan::PlanReport))),
+        ("report", schema(schema_for!(report::Written))),
         ("requests", schema(schema_for!(Vec<requests::RequestResult>))),
         ("status", schema(schema_for!(status::AppStatus))),
         ("status-list", schema(schema_for!(Vec<status::AppSummary>))),

@@ -66,7 +66,6 @@ impl ValueEnum for Api {
 pub(crate) struct DirectEndpoint {
     pub(crate) api: Api,
     pub(crate) url: Url,
-    pub(crate) ca_pem: Option<Vec<u8>>,
     pub(crate) iam: HttpIam,
     pub(crate) credentials: ConnectionCredentials,
 }
@@ -81,7 +80,7 @@ impl EndpointArgs {
             return Err(CommandError::message(message));
         }
         let ca_pem = self.ca_file.as_deref().map(|file| read_file("--ca-file", file)).transpose()?;
-        let endpoint = Endpoint::new(&settings(api, url.clone(), ca_pem.clone()));
+        let endpoint = Endpoint::new(&settings(api, url.clone(), ca_pem));
         let endpoint = endpoint.map_err(|error| CommandError::message(format!("--endpoint: {error}")))?;
         let iam = HttpIam::new(
             endpoint,
@@ -90,7 +89,7 @@ impl EndpointArgs {
             Arc::new(|_| HashSet::new()),
             Flow::Operator,
         );
-        Ok(Some(DirectEndpoint { api, url: url.clone(), ca_pem, iam, credentials }))
+        Ok(Some(DirectEndpoint { api, url: url.clone(), iam, credentials }))
     }
 
     /// `variable` reads an environment variable.

@@ -8,7 +8,7 @@ use crate::crd::FIELD_MANAGER;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -67,12 +67,16 @@ impl VersionArgs {
     }
 
     async fn running(&self) -> Result<Vec<Running>, CommandError> {
-        let api: Api<Deployment> = Api::all(self.cluster.connect().await?.client);
-        let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
-        let found =
-            api.list(&params).await.map_err(CommandError::kubernetes("list the Deployments of the operator"))?;
-        Ok(found.items.into_iter().map(Running::of).collect())
+        running(self.cluster.connect().await?.client).await
     }
+}
+
+/// The Deployments of the operator.
+pub(crate) async fn running(client: Client) -> Result<Vec<Running>, CommandError> {
+    let api: Api<Deployment> = Api::all(client);
+    let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
+    let found = api.list(&params).await.map_err(CommandError::kubernetes("list the Deployments of the operator"))?;
+    Ok(found.items.into_iter().map(Running::of).collect())
 }
 
 impl Running {

@@ -281,7 +281,7 @@ fn health_of_read_error(error: &ReadError, reason: Reason) -> ConnectionHealth {
     }
 }
 
-fn health_of_answer(answer: Result<TokenClaims, iam::Error>, secret: &str) -> ConnectionHealth {
+pub(crate) fn health_of_answer(answer: Result<TokenClaims, iam::Error>, secret: &str) -> ConnectionHealth {
     match answer {
         Ok(claims) => ConnectionHealth::Accepted(claims),
         Err(iam::Error::Unavailable(message)) => ConnectionHealth::Unreachable(message),

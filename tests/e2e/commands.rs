@@ -1,7 +1,9 @@
 //! The commands for people, on the real control plane, with the rights that their users have.
 
 mod basics;
+mod check;
 mod plan;
+mod report;
 mod requests;
 mod schema;
 mod status;
