@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod chart;
+mod check;
 mod dry_run;
 mod env;
 mod fresh;

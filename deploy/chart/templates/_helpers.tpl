@@ -44,6 +44,42 @@ labels:
 {{- end -}}
 {{- end }}
 
+{{/* The pod of the Deployment and that of the check run with the same confinement, on the same nodes. */}}
+{{- define "oauth-app-operator.podSecurityContext" -}}
+runAsNonRoot: true
+{{- with .Values.runAsUser }}
+runAsUser: {{ int . }}
+runAsGroup: {{ int . }}
+{{- end }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "oauth-app-operator.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "oauth-app-operator.nodes" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* Whether Secrets are watched: the value, or by default only in a scoped install. Empty means no. */}}
 {{- define "oauth-app-operator.watchSecrets" -}}
 {{- $default := not (empty .Values.watchNamespaces) -}}
