@@ -3,9 +3,12 @@
 use super::{run, run_as};
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::env::TenantEnv;
+use axum::Router;
+use axum::http::{StatusCode, Uri};
 use control_plane::Scratch;
 use iam_simulator::types::Flavor;
 use serde_json::{Value, json};
+use std::future::IntoFuture;
 
 /// A pod as the Deployment would have it; no node runs it, so that it has neither a log nor metrics.
 fn create_pod(name: &str) {
@@ -80,4 +83,60 @@ async fn what_a_tenant_may_not_read_is_listed_with_the_missing_right() {
     assert!(text.contains("\n=== OrgOAuthApp report-tenant/app\n"), "{text}");
     assert!(text.contains("\n=== Not read\n\n"), "{text}");
     env.assert_no_leak_in("the report", &text);
+}
+
+/// What an API server with nodes answers about a pod that has run; everything else is forbidden.
+async fn answer(uri: Uri) -> (StatusCode, String) {
+    let pods = "/api/v1/namespaces/oauth-app-operator/pods";
+    let ok = |body: String| (StatusCode::OK, body);
+    match uri.path() {
+        path if path == pods => {
+            let status = json!({"phase": "Running", "containerStatuses": [{
+                "name": "operator", "image": "i", "imageID": "i", "ready": true, "restartCount": 1,
+            }]});
+            let pod = json!({"metadata": {"name": "p"}, "status": status});
+            ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [pod]}).to_string())
+        }
+        path if path == format!("{pods}/p/log") && uri.query().unwrap().contains("previous=true") => {
+            ok("before the restart: authorization: Bearer c2VjcmV0LXZhbHVl\n".into())
+        }
+        path if path == format!("{pods}/p/log") => {
+            assert!(uri.query().unwrap().contains("tailLines=5"), "{uri}");
+            ok("a line with eyJhbGciOiJub25lIn0.eyJzZWNyZXQiOiJ2YWx1ZSJ9.x\nthe last line\n".into())
+        }
+        path if path == format!("{pods}/p:8080/proxy/metrics") => ok("oauth_app_operator_leader 1\n".into()),
+        path => {
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden",
+                "message": format!("{path} is forbidden"), "code": 403,
+            });
+            (StatusCode::FORBIDDEN, status.to_string())
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_and_metrics_of_the_pods_are_included_without_tokens() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+    let scratch = Scratch::new().unwrap();
+    let kubeconfig = scratch.path().join("kubeconfig");
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    });
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let report = run_as(&kubeconfig, &["report", "--out", "-", "--log-lines", "5"]);
+    assert_eq!(report.status, 0, "{report:?}");
+    for part in [
+        "=== Metrics of Pod p\n\noauth_app_operator_leader 1\n",
+        "=== Log of Pod p\n\na line with ***\nthe last line\n",
+        "=== Log of Pod p before its last restart\n\nbefore the restart: authorization: Bearer (omitted)\n",
+        "the IamConnections: cannot list the IamConnections: you lack a right",
+    ] {
+        assert!(report.out.contains(part), "{part} is not in {}", report.out);
+    }
 }
