@@ -1,6 +1,6 @@
 //! `check`: what a good install, a bad one and each API look like, and what `--write` leaves behind.
 
-use super::{Ran, binary, ran, run, run_as};
+use super::{Ran, binary, ran, run, run_as, schema};
 use crate::cluster::{OPERATOR_NAMESPACE, plane, repository};
 use crate::env::{EACH, TenantEnv};
 use control_plane::{ControlPlane, Scratch};
@@ -43,6 +43,7 @@ async fn a_good_install_has_no_failed_check_for_any_api() {
         assert_eq!(rows(&good, "failed"), Vec::<Value>::new(), "{name}");
         assert_eq!(rows(&good, "warning"), Vec::<Value>::new(), "{name}");
         assert_eq!(good.status, 0, "{name}: {good:?}");
+        schema::assert_matches("check", &good.json());
         for (check, result) in [("orgoauthapps.oauth-apps.dev", "ok"), ("get, create, update, delete secrets", "ok")] {
             assert_eq!(row(&good, check)["result"], result, "{good:?}");
         }
@@ -226,6 +227,7 @@ async fn a_throw_away_app_shows_what_each_api_does_and_is_gone_afterwards() {
         env.control.set(|settings| settings.cpn_offers = offers).await.unwrap();
         let measured = check(&env, &["--write"]);
         assert_eq!(measured.status, 0, "{name}: {measured:?}");
+        schema::assert_matches("check", &measured.json());
         let differing: Vec<Value> = measured.json()["facts"]["facts"].as_array().unwrap().clone();
         let differing: Vec<&Value> = differing.iter().filter(|fact| fact["verdict"] == "differs").collect();
         assert!(differing.is_empty(), "{name}: {differing:?}");

@@ -1,6 +1,6 @@
 //! `report`: the file has what an issue needs, no secret, and a list of what its user may not read.
 
-use super::{run, run_as};
+use super::{run, run_as, schema};
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::env::TenantEnv;
 use axum::Router;
@@ -40,6 +40,7 @@ async fn a_report_has_the_state_and_no_secret() {
     let file = scratch.path().join("report.txt").display().to_string();
     let written = run(&["report", "-n", "report", "--out", &file, "-o", "json"]);
     assert_eq!((written.status, &written.json()["file"]), (0, &json!(file)), "{written:?}");
+    schema::assert_matches("report", &written.json());
     let text = std::fs::read_to_string(&file).unwrap();
     for part in [
         "\n=== Kubernetes\n\nv1.",
