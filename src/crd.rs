@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 #![expect(unreachable_pub, reason = "`KubeSchema` repeats each struct where nothing can reach it")]
 
+pub(crate) mod admission;
 mod conditions;
 mod connection;
 mod durations;

@@ -35,7 +35,12 @@ pub(crate) fn is_space(character: char) -> bool {
 
 /// An invisible character that changes how others are displayed.
 pub(crate) fn is_hidden(character: char) -> bool {
-    !character.is_ascii() && CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format
+    !character.is_ascii() && general_category(character) == GeneralCategory::Format
+}
+
+/// The Unicode category of a character.
+pub(crate) fn general_category(character: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(character)
 }
 
 fn truncated(mut text: String, max_bytes: usize) -> String {

@@ -191,10 +191,14 @@ pub(super) fn roles(entry: &[u8]) -> Option<HeldRoles> {
 
 /// An app as an entry of a list shows it. [csp-list]
 pub(super) fn listed(flavor: &dyn ApiFlavor, id: ClientId, text: &str) -> Option<RemoteApp> {
-    let fields: Map<String, Value> = flavor.normalize(serde_json::from_str(text).ok()?);
+    Some(app_of(id, flavor.normalize(serde_json::from_str(text).ok()?)))
+}
+
+/// An app with these fields, under the names of the CRD.
+pub(super) fn app_of(id: ClientId, fields: Map<String, Value>) -> RemoteApp {
     let created_at = time(fields.get("createdAt"));
     let last_updated_at = time(fields.get("lastUpdatedAt"));
-    Some(RemoteApp { id, created_at, last_updated_at, fields, is_caller: false })
+    RemoteApp { id, created_at, last_updated_at, fields, is_caller: false }
 }
 
 impl RemoteApp {

@@ -2,13 +2,14 @@
 //! The rules are the same for every flavor; the differences are methods of `ApiFlavor`. Pure.
 
 mod comparison;
+mod existing;
 
-pub(crate) use comparison::changes;
+pub use existing::{Existing, Inexpressible, LeftOut, existing, fields_in_order};
 pub use comparison::differences;
+pub(crate) use comparison::{changes, is_blank};
 
 use super::flavor::{ApiFlavor, GrantTypes, Memberships, flavor};
 use crate::crd::{Api, GrantType, OrgOAuthApp, OrgOAuthAppSpec};
-use comparison::is_blank;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 

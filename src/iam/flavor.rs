@@ -92,6 +92,16 @@ pub trait ApiFlavor: Authentication {
             .concat()
     }
 
+    /// What the API shows of an app and nobody can set, by its names there.
+    fn informative_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The numbers that an app gets where its create does not set them, under the names of the CRD.
+    fn documented_defaults(&self) -> &'static [(&'static str, u32)] {
+        &[]
+    }
+
     /// An app as the API shows it, under the names and in the units of the CRD.
     fn normalize(&self, shown: Values) -> Values {
         shown

@@ -1,12 +1,16 @@
 //! The port over HTTP: which requests an operation takes, and what their answers mean.
 //! Calls that look for apps share a list, and deletions that come together share a request.
 
+mod whole_lists;
+
+pub use whole_lists::{FindsRoles, ShownApp, ShownRoles};
+
 use super::answer;
 use super::app_fields::ROTATION_IN_PROGRESS;
 use super::client::batch::Batches;
 pub use super::client::endpoint::Endpoint;
 use super::client::list_cache::ListCache;
-use super::client::listing::{Listing, MEMBER_FIELDS};
+use super::client::listing::{Keep, Listing, MEMBER_FIELDS};
 use super::client::rate_limiter::OrgLimiter;
 use super::client::read_cache::ReadCache;
 use super::client::session::Session;
@@ -33,6 +37,8 @@ use tokio::sync::OnceCell;
 pub struct HttpIam {
     shared: Arc<Shared>,
     flow: Flow,
+    /// Whether a list or a read waits when the API asks it to.
+    waits_when_throttled: bool,
 }
 
 struct Shared {
@@ -76,12 +82,12 @@ impl HttpIam {
             no_page_limit: AtomicBool::new(false),
             reads_roles: OnceCell::new(),
         };
-        Self { shared: Arc::new(shared), flow: owner }
+        Self { shared: Arc::new(shared), flow: owner, waits_when_throttled: false }
     }
 
     /// The same API, called for another flow: calls of a flow wait for each other, and never for those of other flows.
     pub fn on_behalf_of(&self, flow: Flow) -> Self {
-        Self { shared: self.shared.clone(), flow }
+        Self { flow, ..self.clone() }
     }
 
     fn session(&self) -> &Session {
@@ -124,32 +130,48 @@ impl HttpIam {
         self.session().certificate().await
     }
 
-    /// The entries of a list about apps that are managed, page by page; `None` where the API has no such list.
-    async fn pages(
+    /// The entries of a list about apps that are managed; `None` where the API has no such list.
+    async fn managed_entries(
         &self,
         org: &OrgId,
         asked: &ClientId,
         fields: Vec<&'static str>,
         request: impl Fn(&Page) -> Request,
     ) -> Result<Option<Entries>, Error> {
-        let limiter = self.session().shared_limiter(org, &self.flow);
         let mut managed = (self.shared.managed)(org);
         managed.insert(asked.clone());
-        let mut listing = Listing::new(self.flavor(), fields, managed);
+        let mut entries = Entries::new();
+        let collect = |page: Entries| entries.extend(page);
+        let has_list = self.pages(org, Keep::Managed(managed, fields), request, collect).await?;
+        Ok(has_list.then_some(entries))
+    }
+
+    /// Calls with the entries of each page; `false` where the API has no such list.
+    async fn pages(
+        &self,
+        org: &OrgId,
+        keep: Keep,
+        request: impl Fn(&Page) -> Request,
+        mut each: impl FnMut(Entries),
+    ) -> Result<bool, Error> {
+        let limiter = self.session().shared_limiter(org, &self.flow);
+        let mut listing = Listing::new(self.flavor(), keep);
         let mut page = self.first_page();
         loop {
-            let answer = self.session().call(&limiter, request(&page)).await?;
+            let answer = self.call(&limiter, request(&page)).await?;
             if answer.status == 400 && page == self.first_page() && page.limit.is_some() {
                 self.shared.no_page_limit.store(true, Ordering::Relaxed);
                 page = self.first_page();
                 continue;
             }
             if self.flavor().list_unsupported(&answer) {
-                return Ok(None);
+                return Ok(false);
             }
-            match listing.add(&page, &self.session().succeeded(answer)?)? {
+            let next = listing.add(&page, &self.session().succeeded(answer)?)?;
+            each(listing.take_entries());
+            match next {
                 Some(next) => page = next,
-                None => return Ok(Some(listing.into_entries())),
+                None => return Ok(true),
             }
         }
     }
@@ -199,7 +221,7 @@ impl HttpIam {
         request: ListMembers,
     ) -> Result<Option<HeldRoles>, Error> {
         let list = async {
-            let entries = self.pages(org, id, MEMBER_FIELDS.to_vec(), |page| request(org, page)).await?;
+            let entries = self.managed_entries(org, id, MEMBER_FIELDS.to_vec(), |page| request(org, page)).await?;
             entries.ok_or_else(|| Error::Rejected("list clients: the API has no such operation".into()))
         };
         let found = self.shared.members.find(org, id, max_age, list).await?;
@@ -257,8 +279,8 @@ impl Iam for HttpIam {
     async fn find(&self, org: &OrgId, id: &ClientId, max_age: Duration) -> Result<Lookup, Error> {
         if self.has_list() {
             let list = async {
-                let entries =
-                    self.pages(org, id, self.flavor().shown_fields(), |page| self.flavor().list(org, page)).await?;
+                let list = |page: &Page| self.flavor().list(org, page);
+                let entries = self.managed_entries(org, id, self.flavor().shown_fields(), list).await?;
                 self.shared.no_list.store(entries.is_none(), Ordering::Relaxed);
                 Ok(entries.unwrap_or_default())
             };

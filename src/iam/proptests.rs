@@ -3,7 +3,7 @@
 
 use super::answer::Answer;
 use super::authentication::token_response;
-use super::client::listing::Listing;
+use super::client::listing::{Keep, Listing};
 use super::client::retry_after::retry_after_wait;
 use super::client::scrub::KnownSecrets;
 use super::flavor::flavor;
@@ -139,7 +139,7 @@ proptest! {
         prop_assert!(answer.updated(flavor, &id).is_none_or(|app| app.id == id));
         let said = [Some(answer.error().to_string()), answer.message(), Some(answer.refusal())];
         let refused = credentials.map(shown).into_iter().chain([
-            shown(answer.app(flavor, &id)), shown(deletion), shown(response), shown(Listing::new(flavor, flavor.shown_fields(), [id.clone()].into()).add(&Page::default(), &answer)), shown(answer.added(&id)),
+            shown(answer.app(flavor, &id)), shown(deletion), shown(response), shown(Listing::new(flavor, Keep::Managed([id.clone()].into(), flavor.shown_fields())).add(&Page::default(), &answer)), shown(answer.added(&id)),
             shown(answer.roles()),
         ]);
         for said in said.into_iter().chain(refused).flatten() {

@@ -43,6 +43,11 @@ fn differing(desired: &Values, shown: &Values, orgs: Orgs) -> Vec<String> {
     desired.iter().filter(differs).map(|(name, _)| name.clone()).collect()
 }
 
+/// Whether a field of a spec is exactly what the API shows.
+pub(super) fn is_same_value(name: &str, desired: &Value, shown: &Value) -> bool {
+    is_shown(name, desired, shown, Orgs::All)
+}
+
 fn is_shown(name: &str, desired: &Value, shown: &Value, orgs: Orgs) -> bool {
     match name {
         "allowedOrgs" => has_orgs(desired, shown, orgs),
@@ -86,7 +91,7 @@ fn has_orgs(desired: &Value, shown: &Value, orgs: Orgs) -> bool {
 }
 
 /// Requests name organizations by id; answers have objects with names beside it. [csp-resp]
-fn org_ids(list: &Value) -> Option<BTreeSet<&str>> {
+pub(super) fn org_ids(list: &Value) -> Option<BTreeSet<&str>> {
     fn id(org: &Value) -> Option<&str> {
         org.as_str().or_else(|| ["id", "orgId"].iter().find_map(|name| org.get(name)?.as_str()))
     }
@@ -103,7 +108,7 @@ fn member<'a>(fields: &'a Values, name: &str) -> &'a Value {
 }
 
 /// An absent field may come back as its blank value, and the other way around. (undocumented)
-pub(super) fn is_blank(value: &Value) -> bool {
+pub(crate) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),
@@ -114,4 +119,4 @@ pub(super) fn is_blank(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,12 +2,15 @@
 //! An API may answer with anything, so nothing is read into memory before its size is known.
 
 use crate::iam::answer::Answer;
+use crate::iam::app_fields::is_blank;
 use crate::iam::flavor::{ApiFlavor, PageFormat};
 use crate::iam::request::Page;
 use crate::iam::{ClientId, Error};
+use crate::text;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -22,15 +25,41 @@ const LARGEST_LIST: usize = 8 << 20;
 const MOST_PAGES: usize = 1000;
 const MOST_ENTRIES: usize = 100_000;
 const MOST_BYTES: usize = 128 << 20;
+/// How many unknown fields of an app are named, and how much of each name, in bytes.
+const MOST_NAMES: usize = 16;
+const LONGEST_NAME: usize = 64;
 /// The longest text that says where the next page begins. Documented are numbers. [csp-paged]
 const LONGEST_START: usize = 256;
+
+/// What is kept of a list.
+pub(crate) enum Keep {
+    /// Of the entries about these apps, these fields.
+    Managed(HashSet<ClientId>, Vec<&'static str>),
+    /// Every entry as it is. Its reader takes them page by page.
+    Everything,
+}
+
+impl Keep {
+    /// What is kept of an entry; nothing of one that is too large.
+    fn part(&self, entry: &RawValue) -> Option<Box<str>> {
+        match self {
+            Self::Managed(_, fields) => documented(entry.get().as_bytes(), fields),
+            Self::Everything => Some(entry.get().into()).filter(|text: &Box<str>| text.len() <= LARGEST_ENTRY),
+        }
+    }
+
+    fn has(&self, id: &ClientId) -> bool {
+        match self {
+            Self::Managed(managed, _) => managed.contains(id),
+            Self::Everything => true,
+        }
+    }
+}
 
 /// A list while it is read.
 pub(crate) struct Listing {
     flavor: &'static dyn ApiFlavor,
-    fields: Vec<&'static str>,
-    /// The apps that are asked about.
-    managed: HashSet<ClientId>,
+    keep: Keep,
     kept: HashMap<ClientId, Box<str>>,
     pages: HashSet<Page>,
     entries: usize,
@@ -39,18 +68,8 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Of the entries about these apps, these fields are kept.
-    pub(crate) fn new(flavor: &'static dyn ApiFlavor, fields: Vec<&'static str>, managed: HashSet<ClientId>) -> Self {
-        Self {
-            flavor,
-            fields,
-            managed,
-            kept: HashMap::new(),
-            pages: HashSet::new(),
-            entries: 0,
-            bytes: 0,
-            kept_bytes: 0,
-        }
+    pub(crate) fn new(flavor: &'static dyn ApiFlavor, keep: Keep) -> Self {
+        Self { flavor, keep, kept: HashMap::new(), pages: HashSet::new(), entries: 0, bytes: 0, kept_bytes: 0 }
     }
 
     /// Takes a page, and says which one is next. A list ends with a page that has no link or no entry, or with the last of
@@ -87,8 +106,8 @@ impl Listing {
         read_members(entry.get().as_bytes(), names, &mut ids)?;
         let text = |value: &RawValue| serde_json::from_str(value.get()).ok();
         let Some(id) = ids.into_iter().flatten().find_map(text).map(ClientId) else { return Ok(()) };
-        if self.managed.contains(&id) {
-            let text = documented(entry.get().as_bytes(), &self.fields);
+        if self.keep.has(&id) {
+            let text = self.keep.part(entry);
             let text = text.filter(|text| self.kept_bytes + text.len() <= LARGEST_LIST).unwrap_or_else(|| "{}".into());
             self.kept_bytes += text.len();
             self.kept.insert(id, text);
@@ -96,10 +115,20 @@ impl Listing {
         Ok(())
     }
 
-    /// What was kept.
-    pub(crate) fn into_entries(self) -> HashMap<ClientId, Box<str>> {
-        self.kept
+    /// What was kept since the last call. The budget is that of the list, or of a page where its reader does not keep them.
+    pub(crate) fn take_entries(&mut self) -> HashMap<ClientId, Box<str>> {
+        match self.keep {
+            Keep::Managed(..) => {}
+            Keep::Everything => self.kept_bytes = 0,
+        }
+        std::mem::take(&mut self.kept)
     }
+}
+
+/// The names of members that are not known and hold something, within bounds.
+pub(crate) fn unknown_members(object: &Map<String, Value>, known: &[&str]) -> Vec<String> {
+    let unknown = object.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !is_blank(value));
+    unknown.map(|(name, _)| text::clean(name, LONGEST_NAME)).take(MOST_NAMES).collect()
 }
 
 /// The fields of an object that have these names, as a JSON object; `None` when it is none or they are too large.
@@ -209,7 +238,7 @@ mod tests {
     use crate::iam::Operation;
     use crate::iam::flavor::flavor;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn answer(body: &str) -> Answer {
         Answer::of(Operation::ListApps, 200, body)
@@ -217,7 +246,8 @@ mod tests {
 
     fn listing(managed: &[&str]) -> Listing {
         let flavor = flavor(Api::CloudServices);
-        Listing::new(flavor, flavor.shown_fields(), managed.iter().map(|id| ClientId((*id).into())).collect())
+        let managed = managed.iter().map(|id| ClientId((*id).into())).collect();
+        Listing::new(flavor, Keep::Managed(managed, flavor.shown_fields()))
     }
 
     fn next(link: &str) -> Result<Option<Page>, Error> {
@@ -232,7 +262,7 @@ mod tests {
             {"clientId": "b"}, {"id": "not-managed", "displayName": "C"}, {"name": "without id"}, {"id": 7},
         ]});
         assert_eq!(listing.add(&Page::default(), &answer(&page.to_string())), Ok(None));
-        let kept = listing.into_entries();
+        let kept = listing.take_entries();
         let text = |id: &str| kept.get(&ClientId(id.into())).map(|text| serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(text("a"), Some(json!({"id": "a", "displayName": "A", "createdAt": 1})));
         assert_eq!(text("b"), Some(json!({"clientId": "b"})));
@@ -244,7 +274,7 @@ mod tests {
         let mut listing = listing(&["large", "small"]);
         let page = json!({"results": [{"id": "large", "description": "x".repeat(LARGEST_ENTRY)}, {"id": "small"}]});
         assert_eq!(listing.add(&Page::default(), &answer(&page.to_string())), Ok(None));
-        let kept = listing.into_entries();
+        let kept = listing.take_entries();
         let text = |id: &str| kept[&ClientId(id.into())].to_string();
         assert_eq!((text("large"), text("small")), ("{}".into(), r#"{"id":"small"}"#.into()));
     }
@@ -257,7 +287,7 @@ mod tests {
             let page = json!({"results": [{"id": id, "description": "x".repeat(60_000)}]});
             listing.add(&Page::default(), &answer(&page.to_string())).unwrap();
         }
-        let kept: usize = listing.into_entries().values().map(|text| text.len()).sum();
+        let kept: usize = listing.take_entries().values().map(|text| text.len()).sum();
         assert!((LARGEST_LIST - 70_000..=LARGEST_LIST + 1000).contains(&kept), "{kept}");
     }
 
@@ -324,7 +354,7 @@ mod tests {
             let mut listing = listing(&["a"]);
             let page = format!(r#"{{"results":[{{"id":"a","news":{value},"description":"x"}}],"x":{value}}}"#);
             assert_eq!(listing.add(&Page::default(), &answer(&page)), Ok(None));
-            assert_eq!(&**listing.into_entries().values().next().unwrap(), r#"{"id":"a","description":"x"}"#);
+            assert_eq!(&**listing.take_entries().values().next().unwrap(), r#"{"id":"a","description":"x"}"#);
         }
     }
 

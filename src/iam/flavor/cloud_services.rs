@@ -141,6 +141,20 @@ impl ApiFlavor for CloudServices {
         &["displayName", "description", "grantTypes"]
     }
 
+    /// [csp-resp]
+    fn informative_fields(&self) -> &'static [&'static str] {
+        &["organizationId", "immutable", "createdBy", "lastUpdatedBy"]
+    }
+
+    /// [csp-create, csp-struct]
+    fn documented_defaults(&self) -> &'static [(&'static str, u32)] {
+        &[
+            ("accessTokenTTL", 600),
+            ("refreshTokenTTL", 7_776_000),
+            ("secretRotationExpirationInSeconds", 172_800),
+        ]
+    }
+
     fn create(&self, org: &OrgId, app: &NewApp) -> Request {
         request(Operation::CreateApp, Method::POST, &["orgs", &org.0, "oauth-apps"])
             .body(create_body(app))

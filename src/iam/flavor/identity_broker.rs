@@ -154,6 +154,11 @@ impl ApiFlavor for IdentityBroker {
         fields::shown_names()
     }
 
+    /// [vib-client, vib-read]
+    fn informative_fields(&self) -> &'static [&'static str] {
+        &["id", "client_type", "last_secret_rotated_at", "primary_secret_auto_retires_at", "_links"]
+    }
+
     fn normalize(&self, shown: Values) -> Values {
         fields::from_api(shown)
     }

@@ -19,7 +19,7 @@ fn object(value: Value) -> Values {
 }
 
 /// Some of these members, of which the first `required` are always there.
-fn members(required: usize, all: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
+pub(in crate::iam::app_fields) fn members(required: usize, all: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
     let (always, sometimes) = all.split_at(required);
     let always: Vec<_> = always.iter().map(|(name, value)| (Just(*name), value.clone())).collect();
     let sometimes: Vec<_> =
@@ -31,11 +31,11 @@ fn members(required: usize, all: Vec<(&'static str, BoxedStrategy<Value>)>) -> B
     fields.prop_map(Value::Object).boxed()
 }
 
-fn some_of(items: &'static [&'static str]) -> BoxedStrategy<Value> {
+pub(in crate::iam::app_fields) fn some_of(items: &'static [&'static str]) -> BoxedStrategy<Value> {
     subsequence(items, 0..=items.len()).prop_shuffle().prop_map(Value::from).boxed()
 }
 
-fn flag() -> BoxedStrategy<Value> {
+pub(in crate::iam::app_fields) fn flag() -> BoxedStrategy<Value> {
     any::<bool>().prop_map(Value::from).boxed()
 }
 
@@ -84,7 +84,7 @@ fn allowed_scopes() -> BoxedStrategy<Value> {
     )
 }
 
-fn spec() -> BoxedStrategy<Value> {
+pub(in crate::iam::app_fields) fn spec() -> BoxedStrategy<Value> {
     let some_orgs = subsequence(vec!["o1", "o2", "o3"], 1..=3).prop_map(Value::from).boxed();
     members(
         1,
@@ -122,14 +122,14 @@ fn spec() -> BoxedStrategy<Value> {
 }
 
 /// An API that shows the values that it got in its own way.
-struct Service {
-    rng: Rng,
+pub(in crate::iam::app_fields) struct Service {
+    pub(in crate::iam::app_fields) rng: Rng,
     /// Whether organizations cease to exist.
-    orgs_vanish: bool,
+    pub(in crate::iam::app_fields) orgs_vanish: bool,
 }
 
 impl Service {
-    fn shows(&mut self, sent: &Values) -> Values {
+    pub(in crate::iam::app_fields) fn shows(&mut self, sent: &Values) -> Values {
         let mut shown = sent.clone();
         if let Some(orgs) = shown.get_mut("allowedOrgs").and_then(Value::as_array_mut) {
             orgs.retain(|_| !self.orgs_vanish || self.rng.bool());
