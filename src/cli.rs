@@ -5,6 +5,8 @@ use crate::commands::check::CheckArgs;
 use crate::commands::completion::CompletionArgs;
 use crate::commands::crds::CrdsArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::import::ImportArgs;
+use crate::commands::orphans::OrphansArgs;
 use crate::commands::plan::PlanArgs;
 use crate::commands::report::ReportArgs;
 use crate::commands::requests::{RequestArgs, RetireArgs};
@@ -87,6 +89,10 @@ pub enum Command {
     Version(VersionArgs),
     /// Print the completion script of a shell
     Completion(CompletionArgs),
+    /// Make manifests of the apps that an organization has
+    Import(Box<ImportArgs>),
+    /// Find apps, resources and Secrets that have lost their counterpart
+    Orphans(OrphansArgs),
 }
 
 /// The name under which the binary was called.

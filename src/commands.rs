@@ -4,7 +4,7 @@
 //! - [`cluster`]: which cluster and namespace, with whose rights
 //! - [`output`]: text, JSON or YAML; [`error`]: what went wrong, and what to do
 //! - [`endpoint`]: an API without a cluster
-//! - [`live`]: connections as the operator opens them, with the rights of the user
+//! - [`live`]: connections as the operator opens them, with the rights of the user; [`managed`]: the apps that resources have
 
 pub(crate) mod apps;
 pub mod check;
@@ -14,7 +14,10 @@ pub mod crds;
 pub mod endpoint;
 mod error;
 pub mod explain;
+pub mod import;
 mod live;
+mod managed;
+pub mod orphans;
 pub mod output;
 pub mod plan;
 pub mod report;
@@ -83,6 +86,8 @@ async fn dispatch(command: Command) -> Result<Done, CommandError> {
         Command::Report(arguments) => arguments.run().await,
         Command::Version(arguments) => arguments.run().await,
         Command::Completion(arguments) => arguments.run(),
+        Command::Import(arguments) => arguments.run().await,
+        Command::Orphans(arguments) => arguments.run().await,
     }
 }
 
@@ -92,6 +97,8 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("check", schema(schema_for!(check::Checks))),
         ("explain", schema(schema_for!(explain::Explanation))),
+        ("import", schema(schema_for!(import::ImportReport))),
+        ("orphans", schema(schema_for!(orphans::OrphanReport))),
         ("plan", schema(schema_for!(plan::PlanReport))),
         ("report", schema(schema_for!(report::Written))),
         ("requests", schema(schema_for!(Vec<requests::RequestResult>))),

@@ -47,9 +47,9 @@ fn beyond(path: &str, schema: &JSONSchemaProps, value: &Value) -> Option<String>
         (Value::Array(items), Some(JSONSchemaPropsOrArray::Schema(schema)), _) => {
             items.iter().find_map(|item| beyond(&format!("{path}[]"), schema, item))
         }
-        (Value::Object(fields), _, Some(properties)) => fields
-            .iter()
-            .find_map(|(name, value)| beyond(&format!("{path}.{name}"), properties.get(name)?, value)),
+        (Value::Object(fields), _, Some(properties)) => {
+            fields.iter().find_map(|(name, value)| beyond(&format!("{path}.{name}"), properties.get(name)?, value))
+        }
         (_, _, _) => None,
     }
 }
@@ -114,7 +114,9 @@ const RULES: [Rule; 11] = [
     Rule {
         field: "refreshTokenTTL",
         message: "refreshTokenTTL must be greater than accessTokenTTL",
-        is_broken: |spec| spec.access_token_ttl.zip(spec.refresh_token_ttl).is_some_and(|(access, refresh)| access >= refresh),
+        is_broken: |spec| {
+            spec.access_token_ttl.zip(spec.refresh_token_ttl).is_some_and(|(access, refresh)| access >= refresh)
+        },
     },
     Rule {
         field: "refreshTokenTTL",
@@ -273,7 +275,10 @@ mod tests {
             (json!({"postLogoutRedirectUris": ["https://a"]}), "postLogoutRedirectUris"),
             (json!({"accessTokenTTL": 60, "refreshTokenTTL": 60}), "refreshTokenTTL"),
             (json!({"grantTypes": ["client_delegate"], "refreshTokenTTL": 1_209_601}), "refreshTokenTTL"),
-            (json!({"allowedScopes": {"organizationScopes": {"allRoles": true, "roles": [{"name": "a"}]}}}), "allowedScopes"),
+            (
+                json!({"allowedScopes": {"organizationScopes": {"allRoles": true, "roles": [{"name": "a"}]}}}),
+                "allowedScopes",
+            ),
             (json!({"allowedScopes": {"servicesScopes": [{"serviceDefinitionId": "external-1"}]}}), "allowedScopes"),
         ] {
             assert_eq!(broken(spec.clone()), Some(field), "{spec}");

@@ -4,9 +4,10 @@
 mod comparison;
 mod existing;
 
-pub use existing::{Existing, Inexpressible, LeftOut, existing, fields_in_order};
 pub use comparison::differences;
 pub(crate) use comparison::{changes, is_blank};
+pub(crate) use existing::created_by_default;
+pub use existing::{Existing, Inexpressible, LeftOut, existing, fields_in_order};
 
 use super::flavor::{ApiFlavor, GrantTypes, Memberships, flavor};
 use crate::crd::{Api, GrantType, OrgOAuthApp, OrgOAuthAppSpec};
@@ -138,7 +139,7 @@ impl Fields {
     /// The fields of a create: what the spec sets, and a default for what the API requires. [csp-struct]
     pub fn for_create(&self, app: &OrgOAuthApp) -> Values {
         let flavor = flavor(self.api);
-        let mut fields = defaults(app);
+        let mut fields = defaults(app.namespace_any(), &app.name_any());
         fields.retain(|name, _| flavor.required_in_create().contains(&name.as_str()));
         fields.extend(self.values.clone());
         fields.retain(|name, _| !flavor.update_only_fields().contains(&name.as_str()));
@@ -156,7 +157,7 @@ impl Fields {
     pub(crate) fn for_update(&self, app: &OrgOAuthApp, changed: &[String], shown: Option<&Values>) -> Values {
         let mut fields = self.values.clone();
         fields.retain(|name, _| changed.contains(name));
-        let defaults = defaults(app);
+        let defaults = defaults(app.namespace_any(), &app.name_any());
         for name in flavor(self.api).required_in_update() {
             let shown = shown.and_then(|shown| shown.get(*name)).filter(|value| value.is_string());
             if let Some(value) = self.values.get(*name).or(shown).or(defaults.get(*name)) {
@@ -179,9 +180,7 @@ impl Fields {
 }
 
 /// The name of the resource, which is always a valid `displayName`, its namespace and name as description, and no scopes.
-fn defaults(app: &OrgOAuthApp) -> Values {
-    let namespace = app.namespace_any();
-    let name = app.name_any();
+fn defaults(namespace: &str, name: &str) -> Values {
     let description = format!("{namespace}/{name}");
     let defaults = [("displayName", json!(name)), ("description", json!(description)), ("allowedScopes", json!({}))];
     defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -2,6 +2,8 @@
 
 mod basics;
 mod check;
+mod import;
+mod orphans;
 mod plan;
 mod report;
 mod requests;

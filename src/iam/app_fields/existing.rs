@@ -2,7 +2,9 @@
 //! field of the spec; what a spec cannot express is named. No field that it sets differs from what the API shows.
 
 use super::comparison::{is_same_value, org_ids};
-use super::{APP_FIELDS, Fields, Values, differences, is_unset, names, of_spec, set_unsupported, unsupported_fields};
+use super::{
+    APP_FIELDS, Fields, Values, defaults, differences, is_unset, names, of_spec, set_unsupported, unsupported_fields,
+};
 use crate::crd::admission::{beyond_limits, broken_rule};
 use crate::crd::{AdoptionPolicy, Api, GrantType, OrgOAuthAppSpec};
 use crate::iam::app_fields::is_blank;
@@ -35,6 +37,12 @@ pub struct LeftOut {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Inexpressible(String);
+
+impl Inexpressible {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
 
 /// The spec of an app of which the API shows these fields, under the names of the CRD.
 ///
@@ -73,6 +81,13 @@ pub fn fields_in_order(spec: &OrgOAuthAppSpec) -> Vec<(&'static str, Value)> {
     APP_FIELDS.iter().filter_map(|name| Some((*name, values.remove(*name)?))).collect()
 }
 
+/// The value with which the operator creates an app whose spec omits the field. A namespace that is not known has no default.
+pub(crate) fn created_by_default(api: Api, field: &str, name: &str, namespace: Option<&str>) -> Option<Value> {
+    let is_sent = flavor(api).required_in_create().contains(&field);
+    let default = defaults(namespace.unwrap_or_default(), name).remove(field);
+    default.filter(|_| is_sent && (namespace.is_some() || field != "description"))
+}
+
 /// What the API, or the operator, would use for an app whose spec omits the field.
 fn has_default(flavor: &dyn ApiFlavor, field: &str, value: &Value) -> bool {
     let default = flavor.documented_defaults().iter().find(|(name, _)| *name == field);
@@ -97,7 +112,8 @@ fn grant_types(flavor: &dyn ApiFlavor, shown: &Values) -> Result<Vec<GrantType>,
     };
     let Value::Array(items) = value else { return Err(unknown(value)) };
     let grant_type = |item: &Value| serde_json::from_value(item.clone()).ok().filter(|kind| known.contains(kind));
-    let mut grant_types: Vec<GrantType> = items.iter().map(grant_type).collect::<Option<_>>().ok_or_else(|| unknown(value))?;
+    let mut grant_types: Vec<GrantType> =
+        items.iter().map(grant_type).collect::<Option<_>>().ok_or_else(|| unknown(value))?;
     grant_types.sort();
     grant_types.dedup();
     let is_complete = match flavor.grant_types() {
@@ -182,14 +198,19 @@ fn spec_of(values: Values) -> Result<OrgOAuthAppSpec, Inexpressible> {
     let mut values = values;
     values.insert("orgId".into(), json!(""));
     values.insert("adoptionPolicy".into(), json!(AdoptionPolicy::Adopt));
-    serde_json::from_value(Value::Object(values)).map_err(|error| Inexpressible(text::clean(&error.to_string(), MAX_QUOTED)))
+    serde_json::from_value(Value::Object(values))
+        .map_err(|error| Inexpressible(text::clean(&error.to_string(), MAX_QUOTED)))
 }
 
 /// The operator compares in the same way.
 fn without_difference(api: Api, spec: &OrgOAuthAppSpec, shown: &Values) -> Result<(), Inexpressible> {
     let desired = Fields::of(api, spec).map_err(|error| Inexpressible(error.to_string()))?;
     let differing = differences(desired.values(), shown);
-    if differing.is_empty() { Ok(()) } else { Err(Inexpressible(format!("{} cannot be expressed", differing.join(", ")))) }
+    if differing.is_empty() {
+        Ok(())
+    } else {
+        Err(Inexpressible(format!("{} cannot be expressed", differing.join(", "))))
+    }
 }
 
 #[cfg(test)]

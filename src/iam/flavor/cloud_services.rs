@@ -148,11 +148,7 @@ impl ApiFlavor for CloudServices {
 
     /// [csp-create, csp-struct]
     fn documented_defaults(&self) -> &'static [(&'static str, u32)] {
-        &[
-            ("accessTokenTTL", 600),
-            ("refreshTokenTTL", 7_776_000),
-            ("secretRotationExpirationInSeconds", 172_800),
-        ]
+        &[("accessTokenTTL", 600), ("refreshTokenTTL", 7_776_000), ("secretRotationExpirationInSeconds", 172_800)]
     }
 
     fn create(&self, org: &OrgId, app: &NewApp) -> Request {

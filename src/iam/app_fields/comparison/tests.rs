@@ -19,7 +19,10 @@ fn object(value: Value) -> Values {
 }
 
 /// Some of these members, of which the first `required` are always there.
-pub(in crate::iam::app_fields) fn members(required: usize, all: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
+pub(in crate::iam::app_fields) fn members(
+    required: usize,
+    all: Vec<(&'static str, BoxedStrategy<Value>)>,
+) -> BoxedStrategy<Value> {
     let (always, sometimes) = all.split_at(required);
     let always: Vec<_> = always.iter().map(|(name, value)| (Just(*name), value.clone())).collect();
     let sometimes: Vec<_> =

@@ -133,7 +133,8 @@ fn a_default_is_left_out() {
 #[test]
 fn what_a_spec_cannot_express_is_named_and_left_to_the_api() {
     let shown = |more: Value| {
-        let mut shown = fields(json!({"displayName": "Billing", "grantTypes": ["authorization_code", "client_credentials"]}));
+        let mut shown =
+            fields(json!({"displayName": "Billing", "grantTypes": ["authorization_code", "client_credentials"]}));
         shown.extend(fields(more));
         made(Api::CloudServices, Value::Object(shown)).map(|(_, left_out)| left_out)
     };
@@ -146,7 +147,10 @@ fn what_a_spec_cannot_express_is_named_and_left_to_the_api() {
         (json!({"allowedOrgs": []}), "allowedOrgs"),
         (json!({"allowedOrgs": [{"name": "without id"}]}), "allowedOrgs"),
         (json!({"ruleSetNames": ["A"]}), "ruleSetNames"),
-        (json!({"redirectUris": vec!["x".repeat(2000); 5].iter().enumerate().map(|(n, x)| format!("{x}{n}")).collect::<Vec<_>>()}), "redirectUris"),
+        (
+            json!({"redirectUris": vec!["x".repeat(2000); 5].iter().enumerate().map(|(n, x)| format!("{x}{n}")).collect::<Vec<_>>()}),
+            "redirectUris",
+        ),
         (json!({"accessTokenTTL": 700, "refreshTokenTTL": 700}), "refreshTokenTTL"),
     ] {
         assert_eq!(shown(more.clone()), Ok(vec![left_out]), "{more}");
