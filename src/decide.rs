@@ -68,6 +68,7 @@ pub(crate) use validate::fill_with;
 pub use verification::is_refusal_unconfirmed;
 pub(crate) use verification::{is_verified, standing_refusal, verified_at};
 
+use crate::crd::DeletionPolicy;
 use crate::iam::app_fields::Fields;
 use crate::outcome::Outcome;
 use crate::reason::Blocked;
@@ -126,7 +127,7 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
             Effect::Nothing | Effect::Settled => return Ok(step),
             // Nothing is kept true for an app that is still to be created or adopted, but in a preview, which writes nothing.
             Effect::Kubernetes => {
-                if plan.is_empty() || observed.is_preview {
+                if plan.is_empty() || (observed.is_preview && !is_lost(observed, &plan)) {
                     return Ok(step);
                 }
             }
@@ -137,6 +138,12 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
         }
     }
     if plan.is_empty() { conclude(observed, waiting) } else { Ok(Step::Finish(Outcome::PlanOnly(plan))) }
+}
+
+/// Whether a preview would not know its own Secret again: one without an owner is known by a claim, which an adoption that is only
+/// planned does not have.
+fn is_lost(observed: &Observed, plan: &Plan) -> bool {
+    plan.adopts() && observed.app.spec.deletion_policy != DeletionPolicy::Delete
 }
 
 /// No rule has anything left to do now. What waits continues by itself, so no action on the credential is asked for.

@@ -49,6 +49,11 @@ impl Plan {
         self.0.contains(&Planned::Create)
     }
 
+    /// Whether the app would be adopted.
+    pub(crate) fn adopts(&self) -> bool {
+        self.0.contains(&Planned::Adopt)
+    }
+
     /// Whether the credential of the Secret would stay as it is, if there is one.
     pub fn leaves_credential(&self) -> bool {
         self.0.iter().all(|planned| match planned {

@@ -35,6 +35,22 @@ fn observing_plans_and_writes_nothing_to_the_api() {
 }
 
 #[test]
+fn a_preview_of_an_adoption_writes_a_secret_only_where_it_would_know_it_again() {
+    let preview = |policy| {
+        let adopting = json!({"spec": {"id": "chosen", "adoptionPolicy": "Adopt", "deletionPolicy": policy}});
+        observe(app(adopting), free, |observed| {
+            observed.id_owner = IdOwner::None;
+            observed.remote = as_wanted();
+            observed.is_preview = true;
+        })
+    };
+    assert_step(preview("Delete"), write_secret(crate::decide::WriteReason::IdOnly, |_| {}));
+    for policy in ["Retain", "DeleteWhenUnused"] {
+        assert_step(preview(policy), plans([Planned::Adopt]));
+    }
+}
+
+#[test]
 fn observing_plans_rotations_and_roles_beside_each_other() {
     let rotating = merged(overlapping("10h", "2h"), json!({"spec": {"roles": {"organizationRoles": [{"name": "a"}]}}}));
     let with = |roles| {
