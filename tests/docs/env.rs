@@ -211,14 +211,15 @@ fn seed() -> Seed {
     Seed { orgs: orgs.into(), api_tokens: api_tokens.into(), clients: clients.into(), ..Seed::default() }
 }
 
-/// The apps that readers have from before: id and secret.
-const BY_HAND: [(&str, &str); 2] = [("billing-2024", "Made_by_hand1"), ("reports-2024", "Made_by_hand2")];
+/// The apps that readers have from before: id, secret and name.
+const BY_HAND: [(&str, &str, &str); 2] =
+    [("billing-2024", "Made_by_hand1", "Billing"), ("reports-2024", "Made_by_hand2", "Reports")];
 
 async fn make_apps_by_hand(control: &Control) {
     let (flavor, org_id) = ORGANIZATIONS[0];
-    for (id, secret) in BY_HAND {
+    for (id, secret, name) in BY_HAND {
         let fields: Map<String, Value> = serde_json::from_value(json!({
-            "id": id, "secret": secret, "displayName": "Made by hand", "description": "Made by hand",
+            "id": id, "secret": secret, "displayName": name, "description": "Made by hand",
             "grantTypes": ["client_credentials"], "allowedScopes": {},
         }))
         .unwrap();

@@ -1,6 +1,6 @@
 //! What is imported observes its app without drift and can be adopted, and what cannot be imported is reported.
 
-use super::{Ran, binary, ran, run, run_as};
+use super::{Ran, binary, ran, ran_with_input, run, run_as};
 use crate::cluster::plane;
 use crate::env::{EACH, TenantEnv};
 use control_plane::Scratch;
@@ -80,6 +80,11 @@ async fn what_is_imported_is_observed_without_drift_and_can_be_adopted() {
         assert_eq!(imported.out.contains("support_user"), flavor != Flavor::Broker, "{imported:?}");
         let calls = env.control.calls(&CallFilter::default()).await.unwrap();
         assert!(calls.iter().all(|call| call.method == "GET" || call.operation == Operation::Token), "it only reads");
+        let planned = ran_with_input(&["plan", "-f", "-"], &imported.out);
+        let plan = format!("{}/yes: managementPolicy is Observe; Full would adopt the app\n", env.namespace);
+        assert!(planned.status == 0 && planned.out.contains(&plan), "{planned:?}");
+        let planned = ran_with_input(&["plan", "-f", "-"], &imported.out.replace("Observe", "Full"));
+        assert!(planned.status == 2 && planned.out.contains(": adopt the app\n"), "{planned:?}");
         plane().kubectl_with_input(&["apply", "-f", "-"], &imported.out).unwrap();
         for resource in ["b-ro-7-co", "yes"] {
             env.until_plan(resource, "managementPolicy Full would adopt the app.").await;
