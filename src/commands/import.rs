@@ -28,15 +28,18 @@ use manifest::Common;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+const HELP: &str = "\
+The manifests have adoptionPolicy Adopt, managementPolicy Observe and deletionPolicy Retain: with them the operator only compares. A \
+field that a new app would have anyway is left out, and what a manifest cannot express is a comment in it. With --namespace the \
+manifests name that namespace. No secret is read. Exit code 2 when an app could not be imported.
+
+An import takes one request for each page of the lists of apps and of members. IdentityBroker lists only ids, so there it takes one \
+more for each app. CloudPartnerNavigator has no list of members, so the roles of each app take one more; where it has no list of apps \
+either, name the apps with --id.";
+
 /// Which apps to import, and from where.
-///
-/// The manifests have adoptionPolicy Adopt, managementPolicy Observe and deletionPolicy Retain: with them the operator only
-/// compares. A field that a new app would have anyway is left out. No secret is read; the API shows none.
-///
-/// Takes as many requests as the lists of apps and of members have pages. IdentityBroker lists ids only, so it takes one more for each
-/// app; CloudPartnerNavigator has no list of members, so the roles of each app take one more, and where it has no list of apps
-/// either, name them with --id.
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct ImportArgs {
     /// Organization whose apps are imported; with IdentityBroker the tenant
     #[arg(long, value_name = "ID")]
@@ -44,17 +47,14 @@ pub struct ImportArgs {
     /// IamConnection to use, and to name in the manifests
     #[arg(long, value_name = "NAME", default_value_t = ConnectionRef::default().name)]
     connection: String,
-    #[command(flatten)]
-    filter: FilterArgs,
-    /// Also apps that a resource of the cluster has, and apps whose id is derived from the uid of a resource of any cluster
-    #[arg(long)]
-    include_managed: bool,
     /// Write one file for each app and a kustomization.yaml into this directory [default: print the manifests]
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
     /// Replace files that are in the directory
     #[arg(long, requires = "out")]
     overwrite: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     endpoint: EndpointArgs,
     #[command(flatten)]
@@ -108,7 +108,7 @@ impl ImportArgs {
         let connections = others.unwrap_or_else(|_| vec![connection.clone()]);
         let managed = match Managed::read(&cluster, &connections).await {
             Ok(managed) => Some((managed::address(&connection), managed)),
-            Err(error) if self.include_managed => {
+            Err(error) if self.filter.include_managed => {
                 print_note(error);
                 None
             }

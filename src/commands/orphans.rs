@@ -20,13 +20,16 @@ use kube::ResourceExt;
 use search::Search;
 use std::collections::BTreeSet;
 
+const HELP: &str = "\
+Reads the organizations that resources of the cluster name, those of --org, and the metadata of Secrets. Deletes nothing. Exit code 2 \
+when something is found, or could not be checked.
+
+The id ooa-<uid> of an app does not name a cluster: where several clusters use one organization, the apps of the others look like \
+orphans here. Run the command in each of these clusters; only an app that all of them report has no resource.";
+
 /// Where to look.
-///
-/// Looks in the organizations that resources of the cluster name and in those of --org. Reads only, and deletes nothing.
-///
-/// The id ooa-<uid> of an app does not name a cluster: where several clusters use one organization, the apps of the others look
-/// like orphans here. Run the command in each of these clusters; only an app that all of them report has no resource.
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct OrphansArgs {
     /// IamConnection whose organizations are checked [default: all]
     #[arg(long, value_name = "NAME")]

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many apps are read at once, if the limits of the connection allow it.
 const AT_ONCE: usize = 8;
+/// So many apps may be unreadable before the import fails: then it is the API that fails, and not an app.
+const MOST_FAILURES: usize = 10;
 
 /// What was found in an organization.
 #[derive(Default)]
@@ -109,7 +111,7 @@ impl Collect<'_> {
         if shown.app.is_caller {
             return Some("these are the credentials that this import uses".to_owned());
         }
-        if self.args.include_managed {
+        if self.args.filter.include_managed {
             return None;
         }
         let managed = self.source.managed.as_ref();
@@ -128,13 +130,17 @@ impl Collect<'_> {
             let read = iam.read_whole(org, &id).await;
             (Found::of(&shown), read)
         });
+        let mut failures = 0;
         let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE).enumerate();
         while let Some((n, (found, read))) = reads.next().await {
             self.progress.show(format!("read {} of {count} apps of organization {org}", n + 1));
             match read {
                 Ok(Some(shown)) => whole.push(shown),
                 Ok(None) => collected.not_imported.push((found, "the API lists it and does not show it".to_owned())),
-                Err(error) if is_about_one(&error) => collected.not_imported.push((found, error.to_string())),
+                Err(error) if is_about_one(&error) && failures < MOST_FAILURES => {
+                    failures += 1;
+                    collected.not_imported.push((found, error.to_string()));
+                }
                 Err(error) => return Err(self.failed(&format!("read app {} of", found.id))(error)),
             }
         }

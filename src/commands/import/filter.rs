@@ -23,6 +23,9 @@ pub(super) struct FilterArgs {
     /// Apps that were created longer ago than this, such as 720h or 30d
     #[arg(long, value_name = "DURATION", value_parser = age)]
     older_than: Option<Duration>,
+    /// Also apps that a resource of the cluster has, and apps whose id an operator derived from the uid of a resource
+    #[arg(long)]
+    pub(super) include_managed: bool,
 }
 
 /// A duration as manifests have it, or days.
