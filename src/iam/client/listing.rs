@@ -44,7 +44,7 @@ impl Keep {
     fn part(&self, entry: &RawValue) -> Option<Box<str>> {
         match self {
             Self::Managed(_, fields) => documented(entry.get().as_bytes(), fields),
-            Self::Everything => Some(entry.get().into()).filter(|text: &Box<str>| text.len() <= LARGEST_ENTRY),
+            Self::Everything => Some(entry.get()).filter(|text| text.len() <= LARGEST_ENTRY).map(Into::into),
         }
     }
 

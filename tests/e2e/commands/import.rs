@@ -198,7 +198,7 @@ async fn no_cluster_is_needed() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (ca, id, secret) = (file("ca", &env.backend.ca_pem()), file("id", "person"), file("secret", "Of_person1"));
+    let (ca, id, secret) = (file("ca", env.backend.ca_pem()), file("id", "person"), file("secret", "Of_person1"));
     let endpoint = env.backend.endpoint(env.flavor);
     let mut command = Command::new(binary());
     command.args(["import", "--org", &env.org, "--endpoint", &endpoint, "--api", "CloudServices", "--ca-file", &ca]);
