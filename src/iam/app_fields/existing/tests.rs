@@ -24,6 +24,16 @@ fn created(api: Api, spec: &OrgOAuthAppSpec) -> Values {
     flavor(api).normalize(self::fields(body))
 }
 
+/// The fields that rules reject, one after the other.
+fn rejected(spec: &OrgOAuthAppSpec) -> Vec<&'static str> {
+    let (mut values, mut rejected) = (of_spec(spec), Vec::new());
+    while let Some((field, _)) = broken_rule(&spec_of(values.clone()).unwrap()) {
+        values.remove(field);
+        rejected.push(field);
+    }
+    rejected
+}
+
 /// Checks a spec that was made of what is shown, against the one that the app was made of.
 fn check(api: Api, original: &OrgOAuthAppSpec, shown: &Values) -> Result<(), TestCaseError> {
     let existing = match existing(api, shown) {
@@ -37,6 +47,10 @@ fn check(api: Api, original: &OrgOAuthAppSpec, shown: &Values) -> Result<(), Tes
     let made = desired(api, &existing.spec);
     prop_assert_eq!(differences(&made, shown), Vec::<String>::new(), "drift");
     let left_out: Vec<_> = existing.left_out.iter().map(|left| left.field).collect();
+    let set = of_spec(original);
+    for field in left_out.iter().filter(|field| set.contains_key(**field)) {
+        prop_assert!(rejected(original).contains(field), "{field} could be expressed: {shown:?}");
+    }
     for (name, value) in desired(api, original) {
         let is_kept = changes(&Values::from_iter([(name.clone(), value.clone())]), &made).is_empty();
         let is_default = has_default(flavor(api), &name, &value);
