@@ -42,6 +42,7 @@ pub struct ImportedApp {
     name: String,
     /// What the manifest cannot express.
     notes: Vec<String>,
+    #[schemars(with = "serde_json::Map<String, Value>")]
     manifest: Value,
     #[serde(skip)]
     yaml: String,

@@ -1,5 +1,6 @@
 //! What is imported observes its app without drift and can be adopted, and what cannot be imported is reported.
 
+use super::schema::assert_matches;
 use super::{Ran, binary, ran, ran_with_input, run, run_as};
 use crate::cluster::plane;
 use crate::env::{EACH, TenantEnv};
@@ -139,6 +140,7 @@ async fn what_cannot_be_imported_is_reported_and_never_left_out_silently() {
         assert_eq!(applied.lines().count(), 1, "{applied}");
         let again = env.import(&["--out", directory.to_str().unwrap()]);
         assert!(again.status == 1 && again.err.contains("billing-prod.yaml exists; choose"), "{again:?}");
+        assert_matches("import", &env.import(&["-o", "json"]).json());
         let report = env.import(&["-o", "json", "--include-managed", "--name", "Der*"]);
         assert_eq!(report.json()["imported"][0]["manifest"]["metadata"]["name"], "derived", "{report:?}");
         assert_eq!(report.status, 0, "others are not asked for: {report:?}");

@@ -1,5 +1,6 @@
 //! What has lost its counterpart is found, and nothing is changed.
 
+use super::schema::assert_matches;
 use super::{Ran, run, run_as};
 use crate::cluster::plane;
 use crate::env::{EACH, TenantEnv};
@@ -49,6 +50,7 @@ async fn apps_resources_and_secrets_without_their_counterpart_are_found() {
         let found = env.orphans(&["-o", "json"]);
         let report = found.json();
         assert_eq!(found.status, 2);
+        assert_matches("orphans", &report);
         assert_eq!(named(&report, "apps", &env.namespace, "clientId"), [NOBODYS]);
         assert_eq!(named(&report, "resources", &env.namespace, "name"), ["lost"]);
         assert_eq!(named(&report, "secrets", &env.namespace, "name"), ["left"]);

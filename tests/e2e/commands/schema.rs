@@ -13,6 +13,9 @@ pub(super) fn assert_matches(schema: &str, report: &Value) {
 }
 
 fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    if *schema == Value::Bool(true) {
+        return Ok(());
+    }
     if let Some(reference) = schema["$ref"].as_str() {
         return check(root, root.pointer(reference.trim_start_matches('#')).unwrap(), value);
     }
