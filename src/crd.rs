@@ -11,6 +11,7 @@ mod durations;
 pub mod json_schema;
 mod org_oauth_app;
 mod scopes;
+pub(crate) mod shipped;
 mod size;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType};

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
-#[tokio::main]
+// One thread: nearly all of the work is waiting, and a thread for each processor costs memory.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = match Cli::from_arguments() {
         Ok(cli) => cli,

@@ -17,13 +17,14 @@ use super::cluster::{Cluster, ClusterArgs};
 use super::endpoint::EndpointArgs;
 use super::live::{Live, OperatorArgs, Snapshot};
 use super::output::{OutputArgs, Report, Text};
+use super::version::containers;
 use super::{CommandError, Done};
 use crate::crd::{FIELD_MANAGER, IamConnection};
 use crate::given::Given;
 use crate::iam::OrgId;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
 use rights::Installation;
 use rows::Rows;
@@ -188,8 +189,9 @@ impl CheckArgs {
     async fn installation(&self, cluster: &Cluster) -> Installation {
         let namespace = self.operator.operator_namespace.clone();
         let watched = if self.watch_namespace.is_empty() {
-            let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), &namespace);
-            api.get(FIELD_MANAGER).await.map(watched_by).unwrap_or_default()
+            let deployments = ApiResource::erase::<Deployment>(&());
+            let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &namespace, &deployments);
+            api.get(FIELD_MANAGER).await.as_ref().map(watched_by).unwrap_or_default()
         } else {
             self.watch_namespace.clone()
         };
@@ -198,10 +200,10 @@ impl CheckArgs {
 }
 
 /// The namespaces that a Deployment of the chart watches.
-fn watched_by(deployment: Deployment) -> Vec<String> {
-    let pod = deployment.spec.and_then(|spec| spec.template.spec);
-    let arguments = pod.into_iter().flat_map(|pod| pod.containers).flat_map(|container| container.args).flatten();
-    arguments.filter_map(|argument| argument.strip_prefix("--watch-namespace=").map(str::to_owned)).collect()
+fn watched_by(deployment: &DynamicObject) -> Vec<String> {
+    let arguments = containers(deployment).filter_map(|container| container["args"].as_array()).flatten();
+    let arguments = arguments.filter_map(|argument| argument.as_str()?.strip_prefix("--watch-namespace="));
+    arguments.map(str::to_owned).collect()
 }
 
 async fn check_version(cluster: &Cluster, rows: &mut Rows) -> Result<(), CommandError> {

@@ -3,9 +3,8 @@
 
 use super::output::print;
 use super::{CommandError, Done};
-use crate::crd::{definitions, json_schema, yaml};
+use crate::crd::{json_schema, shipped};
 use clap::{Args, ValueEnum};
-use kube::ResourceExt;
 use std::fs;
 use std::path::PathBuf;
 
@@ -35,10 +34,10 @@ impl CrdsArgs {
         match (self.format, self.out) {
             (CrdFormat::Yaml, None) => print_definitions()?,
             (CrdFormat::Yaml, Some(_)) => return Err(CommandError::message("--out needs --format json-schema")),
-            (CrdFormat::JsonSchema, None) => print(&(json_schema::of_all(&definitions()) + "\n"))?,
+            (CrdFormat::JsonSchema, None) => print(&(json_schema::of_all(&shipped::values()) + "\n"))?,
             (CrdFormat::JsonSchema, Some(directory)) => {
                 fs::create_dir_all(&directory)?;
-                for (file, schema) in json_schema::files(&definitions()) {
+                for (file, schema) in json_schema::files(&shipped::values()) {
                     fs::write(directory.join(file), schema + "\n")?;
                 }
             }
@@ -48,11 +47,5 @@ impl CrdsArgs {
 }
 
 fn print_definitions() -> Result<(), CommandError> {
-    for definition in definitions() {
-        let yaml = yaml(&definition).map_err(|error| {
-            CommandError::message(format!("cannot write {} as YAML: {error}", definition.name_any()))
-        })?;
-        print(&format!("---\n{yaml}"))?;
-    }
-    Ok(())
+    shipped::YAML.iter().try_for_each(|yaml| print(&format!("---\n{yaml}")))
 }

@@ -7,10 +7,11 @@ use super::{CommandError, Done};
 use crate::crd::FIELD_MANAGER;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 /// The version of the binary.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -51,8 +52,8 @@ pub struct Running {
     namespace: String,
     name: String,
     images: Vec<String>,
-    ready_replicas: i32,
-    replicas: i32,
+    ready_replicas: u64,
+    replicas: u64,
 }
 
 impl VersionArgs {
@@ -73,21 +74,32 @@ impl VersionArgs {
 
 /// The Deployments of the operator.
 pub(crate) async fn running(client: Client) -> Result<Vec<Running>, CommandError> {
-    let api: Api<Deployment> = Api::all(client);
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Deployment>(&()));
     let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
     let found = api.list(&params).await.map_err(CommandError::kubernetes("list the Deployments of the operator"))?;
     Ok(found.items.into_iter().map(Running::of).collect())
 }
 
 impl Running {
-    fn of(deployment: Deployment) -> Self {
-        let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
-        let pod = deployment.spec.and_then(|spec| spec.template.spec);
-        let images = pod.into_iter().flat_map(|pod| pod.containers).filter_map(|container| container.image).collect();
-        let status = deployment.status.unwrap_or_default();
-        let count = |count: Option<i32>| count.unwrap_or_default();
-        Self { namespace, name, images, ready_replicas: count(status.ready_replicas), replicas: count(status.replicas) }
+    fn of(deployment: DynamicObject) -> Self {
+        let count = |field: &str| deployment.data["status"][field].as_u64().unwrap_or_default();
+        Self {
+            namespace: deployment.namespace().unwrap_or_default(),
+            name: deployment.name_any(),
+            images: containers(&deployment).filter_map(|container| text(&container["image"])).collect(),
+            ready_replicas: count("readyReplicas"),
+            replicas: count("replicas"),
+        }
     }
+}
+
+/// The containers of the pods of a Deployment.
+pub(super) fn containers(deployment: &DynamicObject) -> impl Iterator<Item = &Value> {
+    deployment.data["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 impl Report for Versions {

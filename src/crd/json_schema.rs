@@ -1,43 +1,43 @@
 //! The kinds as JSON schemas, for editors and kubeconform: the schema of the CRD without what only Kubernetes knows.
 //! CEL rules are not part of it; the API server checks them.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion,
-};
 use serde_json::{Map, Value, json};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// One schema that any of the kinds satisfies.
-pub fn of_all(definitions: &[CustomResourceDefinition]) -> String {
+pub fn of_all(definitions: &[Value]) -> String {
     let kinds: Vec<Value> = kinds(definitions).map(|(definition, version)| schema(definition, version)).collect();
     pretty(&json!({"$schema": DRAFT, "oneOf": kinds}))
 }
 
 /// By the name of the file, which is the one that kubeconform looks for.
-pub fn files(definitions: &[CustomResourceDefinition]) -> Vec<(String, String)> {
-    let file = |(definition, version): (&CustomResourceDefinition, &CustomResourceDefinitionVersion)| {
-        let name = format!("{}_{}.json", definition.spec.names.kind.to_lowercase(), version.name);
+pub fn files(definitions: &[Value]) -> Vec<(String, String)> {
+    let file = |(definition, version): (&Value, &Value)| {
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap_or_default().to_lowercase();
         let mut schema = schema(definition, version);
         schema["$schema"] = DRAFT.into();
-        (name, pretty(&schema))
+        (format!("{kind}_{}.json", version["name"].as_str().unwrap_or_default()), pretty(&schema))
     };
     kinds(definitions).map(file).collect()
 }
 
-fn kinds(
-    definitions: &[CustomResourceDefinition],
-) -> impl Iterator<Item = (&CustomResourceDefinition, &CustomResourceDefinitionVersion)> {
-    definitions.iter().flat_map(|definition| definition.spec.versions.iter().map(move |version| (definition, version)))
+fn kinds(definitions: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
+    let of_definition = |definition| versions(definition).map(move |version| (definition, version));
+    definitions.iter().flat_map(of_definition)
 }
 
-fn schema(definition: &CustomResourceDefinition, version: &CustomResourceDefinitionVersion) -> Value {
-    let openapi = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
-    let mut schema = openapi.and_then(|openapi| serde_json::to_value(openapi).ok()).unwrap_or_default();
+fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
+    definition["spec"]["versions"].as_array().into_iter().flatten()
+}
+
+fn schema(definition: &Value, version: &Value) -> Value {
+    let mut schema = version["schema"]["openAPIV3Schema"].clone();
     translate(&mut schema);
-    let api_version = format!("{}/{}", definition.spec.group, version.name);
+    let group = definition["spec"]["group"].as_str().unwrap_or_default();
+    let api_version = format!("{group}/{}", version["name"].as_str().unwrap_or_default());
     schema["properties"]["apiVersion"] = json!({"const": api_version});
-    schema["properties"]["kind"] = json!({"const": definition.spec.names.kind});
+    schema["properties"]["kind"] = json!({"const": definition["spec"]["names"]["kind"]});
     schema["properties"]["metadata"] = json!({"type": "object"});
     schema["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
     schema
@@ -78,10 +78,10 @@ fn pretty(schema: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crd::definitions;
+    use crate::crd::shipped;
 
     fn of(kind: &str) -> Value {
-        let files = files(&definitions());
+        let files = files(&shipped::values());
         let (_, schema) = files.iter().find(|(name, _)| name == &format!("{kind}_v1alpha1.json")).unwrap();
         serde_json::from_str(schema).unwrap()
     }
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn nothing_of_kubernetes_is_left_and_every_kind_has_a_schema() {
-        for (name, schema) in files(&definitions()) {
+        for (name, schema) in files(&shipped::values()) {
             assert!(!schema.contains("x-kubernetes-") && !schema.contains("\"nullable\""), "{name}");
         }
-        let all: Value = serde_json::from_str(&of_all(&definitions())).unwrap();
-        assert_eq!(all["oneOf"].as_array().unwrap().len(), definitions().len());
+        let all: Value = serde_json::from_str(&of_all(&shipped::values())).unwrap();
+        assert_eq!(all["oneOf"].as_array().unwrap().len(), shipped::values().len());
     }
 }

@@ -3,11 +3,9 @@
 
 use super::rows::Rows;
 use crate::commands::CommandError;
-use crate::crd::definitions;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion,
-};
-use kube::{Api, Client, ResourceExt};
+use crate::crd::shipped;
+use kube::Client;
+use kube::api::{GetParams, Request};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -23,20 +21,18 @@ const UNORDERED: [&str; 5] = ["required", "enum", "shortNames", "categories", "s
 pub(super) async fn check(client: &Client, rows: &mut Rows) -> bool {
     rows.group("CRDs");
     let mut all_there = true;
-    for own in definitions() {
-        let name = own.name_any();
-        rows.begin(&name);
-        let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-        all_there &= match api.get_opt(&name).await {
-            Ok(Some(found)) => compare(&own, &found, rows),
-            Ok(None) => {
-                rows.failed(&name, "absent", INSTALL);
+    for (own, name) in shipped::values().iter().zip(shipped::NAMES) {
+        rows.begin(name);
+        all_there &= match read(client, name).await {
+            Ok(found) => compare(name, own, &found, rows),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                rows.failed(name, "absent", INSTALL);
                 false
             }
-            Err(kube::Error::Api(status)) if status.is_forbidden() => compare_published(client, &own, rows).await,
+            Err(kube::Error::Api(status)) if status.is_forbidden() => compare_published(client, name, own, rows).await,
             Err(error) => {
                 let error = CommandError::kubernetes(format!("read CustomResourceDefinition {name}"))(error);
-                rows.failed(&name, error.to_string(), "ask for the right to get customresourcedefinitions");
+                rows.failed(name, error.to_string(), "ask for the right to get customresourcedefinitions");
                 false
             }
         };
@@ -44,29 +40,34 @@ pub(super) async fn check(client: &Client, rows: &mut Rows) -> bool {
     all_there
 }
 
-fn compare(own: &CustomResourceDefinition, found: &CustomResourceDefinition, rows: &mut Rows) -> bool {
-    let name = own.name_any();
-    let conditions = found.status.as_ref().and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-    let unmet =
-        conditions.clone().find(|one| matches!(&*one.type_, "Established" | "NamesAccepted") && one.status != "True");
+async fn read(client: &Client, name: &str) -> kube::Result<Value> {
+    let requests = Request::new("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
+    let request = requests.get(name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+    client.request(request).await
+}
+
+fn compare(name: &str, own: &Value, found: &Value, rows: &mut Rows) -> bool {
+    let conditions = found["status"]["conditions"].as_array().into_iter().flatten();
+    let is = |condition: &Value, kinds: &[&str]| kinds.iter().any(|kind| condition["type"] == **kind);
+    let unmet = conditions.clone().find(|one| is(one, &["Established", "NamesAccepted"]) && one["status"] != "True");
     if let Some(unmet) = unmet {
-        let message = unmet.message.clone().unwrap_or_default();
+        let text = |field: &str| unmet[field].as_str().unwrap_or_default().to_owned();
         rows.failed(
-            &name,
-            format!("not {}: {message}", unmet.type_),
+            name,
+            format!("not {}: {}", text("type"), text("message")),
             "resolve what the message says, and apply the CRD again",
         );
         return false;
     }
-    if !conditions.into_iter().any(|one| one.type_ == "Established") {
-        rows.failed(&name, "not established yet", "wait: kubectl wait --for=condition=Established crd --all");
+    if !conditions.into_iter().any(|one| is(one, &["Established"])) {
+        rows.failed(name, "not established yet", "wait: kubectl wait --for=condition=Established crd --all");
         return false;
     }
-    if found.metadata.deletion_timestamp.is_some() {
-        rows.warning(&name, "being deleted", "wait until it is gone and install again");
+    if !found["metadata"]["deletionTimestamp"].is_null() {
+        rows.warning(name, "being deleted", "wait until it is gone and install again");
         return true;
     }
-    conclude(rows, &name, &differences(&own.spec, &found.spec), "that of this binary");
+    conclude(rows, name, &differences(&own["spec"], &found["spec"]), "that of this binary");
     true
 }
 
@@ -81,19 +82,20 @@ fn conclude(rows: &mut Rows, name: &str, differences: &[String], same: &str) {
 }
 
 /// Where the spec of the cluster differs, as sentences; empty when both mean the same.
-pub(super) fn differences(own: &CustomResourceDefinitionSpec, found: &CustomResourceDefinitionSpec) -> Vec<String> {
+pub(super) fn differences(own: &Value, found: &Value) -> Vec<String> {
     let mut differences = Vec::new();
-    for version in &own.versions {
-        match found.versions.iter().find(|other| other.name == version.name) {
-            Some(other) => compare_values(&version.name, &value(version), &value(other), &mut differences),
-            None => differences.push(format!("version {} is absent", version.name)),
+    for version in versions(own) {
+        let name = name_of(version);
+        match versions(found).find(|other| name_of(other) == name) {
+            Some(other) => compare_values(name, version, other, &mut differences),
+            None => differences.push(format!("version {name} is absent")),
         }
     }
-    let is_own = |name: &str| own.versions.iter().any(|version| version.name == name);
-    let foreign = found.versions.iter().filter(|version| !is_own(&version.name));
-    differences.extend(foreign.map(|version| format!("version {} is not known to this binary", version.name)));
-    let rest = |spec: &CustomResourceDefinitionSpec| {
-        let mut rest = value(spec);
+    let is_own = |name: &str| versions(own).any(|version| name_of(version) == name);
+    let foreign = versions(found).map(name_of).filter(|name| !is_own(name));
+    differences.extend(foreign.map(|name| format!("version {name} is not known to this binary")));
+    let rest = |spec: &Value| {
+        let mut rest = spec.clone();
         if let Some(rest) = rest.as_object_mut() {
             // Compared above, and a default that the API server adds.
             rest.remove("versions");
@@ -105,8 +107,12 @@ pub(super) fn differences(own: &CustomResourceDefinitionSpec, found: &CustomReso
     differences
 }
 
-fn value(part: &impl serde::Serialize) -> Value {
-    serde_json::to_value(part).unwrap_or_default()
+fn versions(spec: &Value) -> impl Iterator<Item = &Value> {
+    spec["versions"].as_array().into_iter().flatten()
+}
+
+fn name_of(version: &Value) -> &str {
+    version["name"].as_str().unwrap_or_default()
 }
 
 /// The API server derives these names from the kind.
@@ -202,39 +208,36 @@ fn short(value: &Value) -> String {
 }
 
 /// Compares the names of the fields.
-async fn compare_published(client: &Client, own: &CustomResourceDefinition, rows: &mut Rows) -> bool {
-    let (name, kind) = (own.name_any(), &own.spec.names.kind);
-    let Some(version) = own.spec.versions.first() else { return false };
-    let schemas = match published(client, &own.spec.group, &version.name).await {
+async fn compare_published(client: &Client, name: &str, own: &Value, rows: &mut Rows) -> bool {
+    let spec = &own["spec"];
+    let Some(version) = versions(spec).next() else { return false };
+    let (group, kind) = (spec["group"].as_str().unwrap_or_default(), &spec["names"]["kind"]);
+    let schemas = match published(client, group, name_of(version)).await {
         Ok(Some(schemas)) => schemas,
         Ok(None) => {
-            rows.failed(&name, "absent", INSTALL);
+            rows.failed(name, "absent", INSTALL);
             return false;
         }
         Err(error) => {
-            rows.failed(&name, error.to_string(), "ask for the right to get customresourcedefinitions");
+            rows.failed(name, error.to_string(), "ask for the right to get customresourcedefinitions");
             return false;
         }
     };
     let of_kind = |schema: &&Value| {
         let kinds = schema["x-kubernetes-group-version-kind"].as_array();
-        kinds.is_some_and(|kinds| kinds.iter().any(|one| one["kind"] == kind.as_str()))
+        kinds.is_some_and(|kinds| kinds.iter().any(|one| one["kind"] == *kind))
     };
     let Some(found) = schemas.as_object().and_then(|schemas| schemas.values().find(of_kind)) else {
-        rows.failed(&name, "absent", INSTALL);
+        rows.failed(name, "absent", INSTALL);
         return false;
     };
-    let (own, found) = (fields(&schema_of(version)), fields(found));
-    let absent = own.difference(&found).map(|field| format!("field {} {field} is absent", version.name));
+    let (own, found) = (fields(&version["schema"]["openAPIV3Schema"]), fields(found));
+    let absent = own.difference(&found).map(|field| format!("field {} {field} is absent", name_of(version)));
     let unknown =
-        found.difference(&own).map(|field| format!("field {} {field} is not known to this binary", version.name));
+        found.difference(&own).map(|field| format!("field {} {field} is not known to this binary", name_of(version)));
     let differences: Vec<String> = absent.chain(unknown).collect();
-    conclude(rows, &name, &differences, "with the fields of this binary; the CRD itself may not be read");
+    conclude(rows, name, &differences, "with the fields of this binary; the CRD itself may not be read");
     true
-}
-
-fn schema_of(version: &CustomResourceDefinitionVersion) -> Value {
-    version.schema.as_ref().map(|schema| value(&schema.open_api_v3_schema)).unwrap_or_default()
 }
 
 /// The schemas that the API server publishes for a group, if it has the group.
@@ -276,10 +279,10 @@ mod tests {
     use serde_json::json;
 
     fn changed(pointer: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
-        let [_, own] = definitions();
-        let mut found = value(&own.spec);
+        let [_, own] = shipped::values();
+        let mut found = own["spec"].clone();
         change(found.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")));
-        differences(&own.spec, &serde_json::from_value(found).unwrap())
+        differences(&own["spec"], &found)
     }
 
     #[test]

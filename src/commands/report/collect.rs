@@ -4,7 +4,7 @@ use super::{Bundle, redact};
 use crate::commands::CommandError;
 use crate::commands::output::Progress;
 use crate::commands::version;
-use crate::crd::{FIELD_MANAGER, IamConnection, OrgOAuthApp, definitions};
+use crate::crd::{FIELD_MANAGER, IamConnection, OrgOAuthApp, shipped};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, ListParams, LogParams};
@@ -65,8 +65,8 @@ impl Collection {
     /// Which versions the cluster has; `check` compares their schemas.
     async fn definitions(&self, bundle: &mut Bundle) {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        for name in definitions().iter().map(ResourceExt::name_any) {
-            match api.get(&name).await {
+        for name in shipped::NAMES {
+            match api.get(name).await {
                 Ok(found) => {
                     let versions: Vec<&String> = found.spec.versions.iter().map(|version| &version.name).collect();
                     let status = json!({
