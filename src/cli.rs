@@ -39,16 +39,17 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the operator (the default)
-    Run(Box<RunArgs>),
     /// Check the cluster, the installation and each API, and say what to do
     Check(Box<CheckArgs>),
-    /// Print the CustomResourceDefinitions, or the JSON schemas of the kinds
-    Crds(CrdsArgs),
-    /// Print what the operator would do with manifests, and change nothing; exit code 2 when something would change
+    /// Print what the operator would do with manifests, and change nothing
+    ///
+    /// Exits with 0 when nothing would change, with 2 when something would, and with 1 when a resource would be refused or cannot be
+    /// planned.
     Plan(PlanArgs),
-    /// Explain a reason, and what to do about it
-    Explain(ExplainArgs),
+    /// Write manifests for the apps that an organization has
+    Import(Box<ImportArgs>),
+    /// Find apps without a resource, resources without an app, and Secrets without a resource; delete nothing
+    Orphans(OrphansArgs),
     /// Print the state of an app on one screen, or one line for each app
     ///
     /// What you may not read is left out, and the right that is missing is named. It is a report, so it exits with 0 whatever the
@@ -62,9 +63,15 @@ pub enum Command {
     Token(Box<TokenArgs>),
     /// Rotate client secrets: request a new one beside the current one, which stays valid for the overlap
     ///
-    /// Sets the annotation oauth-apps.dev/rotate-requested-at. With --wait, exits with 2 unless all are rotated, and prints what the
-    /// operator waits for or what blocks it.
+    /// Sets the annotation oauth-apps.dev/rotate-requested-at. If an earlier rotation still has its overlap, that one is ended first
+    /// where the API can do so, and its previous client secret becomes invalid; while pods are known to use it, the rotation waits.
+    /// With --wait, exits with 2 unless all are rotated, and prints what the operator waits for or what blocks it.
     Rotate(Box<RequestArgs>),
+    /// Retire previous client secrets: end the overlap of the last rotation, so that only the current one is valid
+    ///
+    /// Sets the annotation oauth-apps.dev/retire-previous-at. Refused while pods are known to use the previous client secret, unless
+    /// --yes is set.
+    Retire(Box<RetireArgs>),
     /// Reconcile apps now, instead of at the next resync
     ///
     /// Sets the annotation oauth-apps.dev/reconcile-requested-at. With --wait, exits with 2 unless all are Ready, and prints what the
@@ -76,60 +83,68 @@ pub enum Command {
     Suspend(Box<RequestArgs>),
     /// Resume the reconciliation of apps
     Resume(Box<RequestArgs>),
-    /// Retire previous client secrets: end the overlap of the last rotation, so that only the current one is valid
-    ///
-    /// Sets the annotation oauth-apps.dev/retire-previous-at. Refused while pods are known to use the previous client secret, unless
-    /// --yes is set.
-    Retire(Box<RetireArgs>),
     /// Print the Secret that the OrgOAuthApps of a file ask for, with placeholders for the credentials; works without a cluster
     Template(TemplateArgs),
+    /// Explain a reason, and what to do about it
+    Explain(ExplainArgs),
     /// Write a file for an issue, with state, Events, metrics and logs, and without secrets
     Report(ReportArgs),
+    /// Print the CustomResourceDefinitions, or the JSON schemas of the kinds
+    Crds(CrdsArgs),
+    /// Print the completion script of a shell
+    ///
+    /// For bash: kubectl-oauth_app completion bash > ~/.local/share/bash-completion/completions/kubectl-oauth_app. So that kubectl
+    /// completes `kubectl oauth-app`, link the binary a second time: ln -s kubectl-oauth_app kubectl_complete-oauth_app.
+    Completion(CompletionArgs),
     /// Print the version of this command and of the operators in the cluster
     Version(VersionArgs),
-    /// Print the completion script of a shell
-    Completion(CompletionArgs),
-    /// Make manifests of the apps that an organization has
-    Import(Box<ImportArgs>),
-    /// Find apps, resources and Secrets that have lost their counterpart
-    Orphans(OrphansArgs),
+    /// Run the operator (the default)
+    Run(Box<RunArgs>),
 }
 
 /// The name under which the binary was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// By its own name, or any that is not the plugin's.
+    /// By its own name, or any that is not one of the others.
     Operator,
     /// As a plugin of kubectl.
     Plugin,
+    /// As what kubectl runs to complete the arguments of the plugin.
+    Completer,
 }
 
 impl Program {
     fn of(path: Option<&str>) -> Self {
         let name = path.and_then(|path| Path::new(path).file_stem()?.to_str());
-        if name == Some(Self::Plugin.file_name()) { Self::Plugin } else { Self::Operator }
+        let is_called = |program: &Self| name == Some(program.file_name());
+        [Self::Plugin, Self::Completer].into_iter().find(is_called).unwrap_or(Self::Operator)
     }
 
     pub(crate) const fn file_name(self) -> &'static str {
         match self {
             Self::Operator => "oauth-app-operator",
             Self::Plugin => "kubectl-oauth_app",
+            Self::Completer => "kubectl_complete-oauth_app",
+        }
+    }
+
+    /// The whole command line. The flags of `run` work without its name, and its help has them.
+    pub fn command(self) -> clap::Command {
+        let command = Cli::command().mut_args(|flag| flag.hide(true));
+        match self {
+            Self::Operator => command,
+            Self::Plugin | Self::Completer => command
+                .about("Commands for OrgOAuthApp resources and the operator that turns them into OAuth apps")
+                .long_about(None)
+                .override_usage("kubectl oauth-app <COMMAND>")
+                .mut_subcommand("run", |run| run.hide(true)),
         }
     }
 }
 
 /// The name under which this process was called.
-pub(crate) fn program() -> Program {
+pub fn program() -> Program {
     Program::of(std::env::args().next().as_deref())
-}
-
-/// The whole command line, as this process is called. The flags of `run` work without its name, and its help has them.
-pub fn command() -> clap::Command {
-    let command = Cli::command().mut_args(|flag| flag.hide(true));
-    match program() {
-        Program::Operator => command,
-        Program::Plugin => command.bin_name("kubectl oauth-app").subcommand_required(true).arg_required_else_help(true),
-    }
 }
 
 impl Cli {
@@ -139,7 +154,16 @@ impl Cli {
     /// # Errors
     /// When the arguments are wrong, or ask for help.
     pub fn from_arguments() -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches()?;
+        let program = program();
+        let command = match program {
+            Program::Operator => program.command(),
+            Program::Plugin | Program::Completer => program.command().bin_name("kubectl oauth-app"),
+        };
+        let is_bare = program == Program::Plugin && std::env::args().count() == 1;
+        let matches = match is_bare {
+            true => command.try_get_matches_from(["kubectl oauth-app", "--help"])?,
+            false => command.try_get_matches()?,
+        };
         Self::from_arg_matches(&matches)
     }
 }

@@ -1,8 +1,9 @@
 //! The operator's binary: reads flags, sets up log and traces, and runs the operator or a command.
 //! It decides nothing; see `run` and `commands`.
 
-use oauth_app_operator::cli::{Cli, Command, LogFormat, RunArgs};
+use oauth_app_operator::cli::{self, Cli, Command, LogFormat, Program, RunArgs};
 use oauth_app_operator::commands;
+use oauth_app_operator::commands::completion::candidates;
 use oauth_app_operator::log::Lines;
 use oauth_app_operator::run::run;
 use oauth_app_operator::traces::Traces;
@@ -13,6 +14,11 @@ use tracing_subscriber::prelude::*;
 // One thread: nearly all of the work is waiting, and a thread for each processor costs memory.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    if cli::program() == Program::Completer {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        print!("{}", candidates(&words));
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::from_arguments() {
         Ok(cli) => cli,
         Err(error) => {

@@ -66,7 +66,10 @@ fn no_text_uses_a_word_that_the_vocabulary_replaces() {
 
 fn texts() -> Vec<Text> {
     let mut texts = vec![
-        Text { name: "oauth-app-operator --help".into(), content: help(oauth_app_operator::cli::command()) },
+        Text {
+            name: "oauth-app-operator --help".into(),
+            content: help(oauth_app_operator::cli::Program::Operator.command()),
+        },
         Text { name: "cargo xtask --help".into(), content: help(crate::Cli::command()) },
     ];
     ["README.md", "CHANGELOG.md", "SECURITY.md", "Containerfile", "crds", "deploy", "docs"]

@@ -35,10 +35,29 @@ async fn kubectl_runs_it_as_a_plugin() {
     kubectl.env("PATH", scratch.path());
     let help = ran(kubectl.args(["oauth-app", "--help"]));
     assert!(help.out.contains("Usage: kubectl oauth-app"), "{help:?}");
+    assert!(!help.out.contains("run the operator"), "{help:?}");
+    std::os::unix::fs::symlink(binary(), scratch.path().join("kubectl_complete-oauth_app")).unwrap();
     let mut kubectl = plane().kubectl_command();
     kubectl.env("PATH", scratch.path());
-    let completion = ran(kubectl.args(["oauth-app", "completion", "bash"]));
-    assert!(completion.out.contains("kubectl-oauth_app"), "{completion:?}");
+    let completed = ran(kubectl.args(["__complete", "oauth-app", "stat"]));
+    assert!(completed.out.starts_with("status\n"), "{completed:?}");
+}
+
+#[test]
+fn the_completion_script_of_bash_completes_under_each_name() {
+    let scratch = Scratch::new().unwrap();
+    std::os::unix::fs::symlink(binary(), scratch.path().join("kubectl-oauth_app")).unwrap();
+    std::os::unix::fs::symlink(binary(), scratch.path().join("oauth-app-operator")).unwrap();
+    for name in ["kubectl-oauth_app", "oauth-app-operator"] {
+        let script = format!(
+            r#"eval "$({name} completion bash)"; COMP_WORDS=({name} status --exi); COMP_CWORD=2
+            function=$(complete -p {name} | sed 's/.*-F \([^ ]*\) .*/\1/')
+            $function {name} --exi status; echo "${{COMPREPLY[@]}}""#,
+        );
+        let path = format!("{}:{}", scratch.path().display(), std::env::var("PATH").unwrap());
+        let completed = ran(Command::new("bash").args(["-c", &script]).env("PATH", path));
+        assert_eq!(completed.out.trim(), "--exit-code", "{completed:?}");
+    }
 }
 
 #[tokio::test]

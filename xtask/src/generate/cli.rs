@@ -5,7 +5,7 @@ use super::File;
 use clap::Command;
 use clap_mangen::Man;
 use clap_markdown::MarkdownOptions;
-use oauth_app_operator::cli::command;
+use oauth_app_operator::cli::Program;
 use std::io;
 
 const INTRODUCTION: &str = "\
@@ -31,14 +31,14 @@ const MAN_COMMENT: &str = ".\\\" Written by `cargo xtask generate` from the help
 
 pub(super) fn document() -> String {
     let options = MarkdownOptions::new().show_footer(false).show_table_of_contents(true).title(String::new());
-    let body = clap_markdown::help_markdown_command_custom(&command(), &options);
+    let body = clap_markdown::help_markdown_command_custom(&Program::Operator.command(), &options);
     let is_kept = |line: &&str| !line.starts_with("This document contains");
     let body: Vec<&str> = body.trim_start_matches('#').trim().lines().map(str::trim_end).filter(is_kept).collect();
     format!("{INTRODUCTION}{}\n", body.join("\n").trim_start())
 }
 
 pub(super) fn man_pages() -> io::Result<Vec<File>> {
-    let mut command = command().disable_help_subcommand(true);
+    let mut command = Program::Operator.command().disable_help_subcommand(true);
     command.build();
     let subcommands = command.get_subcommands().map(|subcommand| {
         let name = format!("{}-{}", command.get_name(), subcommand.get_name());
