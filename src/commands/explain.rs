@@ -24,8 +24,11 @@ pub struct ExplainArgs {
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     reason: &'static str,
-    /// Where it appears, and how the operator goes on.
-    kind: String,
+    /// What kind of reason it is.
+    kind: &'static str,
+    /// How the operator goes on, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Option<String>,
     meaning: &'static str,
     what_to_do: &'static str,
 }
@@ -33,34 +36,42 @@ pub struct Explanation {
 impl Explanation {
     fn of(reason: Reason) -> Self {
         let row = reason.row();
-        let kind = match reason.kind() {
-            Kind::State => "a state".to_owned(),
-            Kind::Paused => "paused by the spec".to_owned(),
-            Kind::Event => "an Event".to_owned(),
-            Kind::Waiting(pace) => format!("the operator goes on by itself, {}", attempts(pace)),
-            Kind::Blocked(pace) => format!("someone has to act; the operator checks again, {}", attempts(pace)),
+        let (kind, pace) = match reason.kind() {
+            Kind::State => ("state", None),
+            Kind::Paused => ("paused", None),
+            Kind::Event => ("event", None),
+            Kind::Waiting(pace) => ("waiting", Some(pace)),
+            Kind::Blocked(pace) => ("blocked", Some(pace)),
         };
-        Self { reason: reason.as_str(), kind, meaning: row.meaning, what_to_do: row.remedy }
+        let (meaning, what_to_do) = (row.meaning, row.remedy);
+        Self { reason: reason.as_str(), kind, retries: pace.map(retries), meaning, what_to_do }
     }
 }
 
-fn attempts(pace: Pace) -> String {
+fn retries(pace: Pace) -> String {
     let (first, longest) = pace.bounds();
-    format!("every {} to {} s", first.as_secs(), longest.as_secs())
+    format!("the operator retries after {} s at first, and after {} s at most", first.as_secs(), longest.as_secs())
+}
+
+/// Without the marks of a document.
+fn plain(text: &str) -> String {
+    text.replace('`', "")
 }
 
 impl Report for Explanation {
     fn text(&self, text: &mut Text) {
         text.field("Reason", Mood::Attention.of(self.reason));
-        text.field("Kind", &self.kind);
-        text.field("Meaning", self.meaning);
-        text.field("What to do", self.what_to_do);
+        let retries = self.retries.as_ref().map(|retries| format!("; {retries}")).unwrap_or_default();
+        text.field("Kind", format!("{}{retries}", self.kind));
+        text.field("Meaning", plain(self.meaning));
+        text.field("What to do", plain(self.what_to_do));
     }
 }
 
 impl Report for Vec<Explanation> {
     fn text(&self, text: &mut Text) {
-        text.table(["REASON", "MEANING"], self.iter().map(|row| [row.reason.to_owned(), row.meaning.to_owned()]));
+        let rows = self.iter().map(|row| [row.reason.to_owned(), row.kind.to_owned(), plain(row.meaning)]);
+        text.table(["REASON", "KIND", "MEANING"], rows);
     }
 }
 

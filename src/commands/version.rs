@@ -82,13 +82,13 @@ pub(crate) async fn running(client: Client) -> Result<Vec<Running>, CommandError
 
 impl Running {
     fn of(deployment: DynamicObject) -> Self {
-        let count = |field: &str| deployment.data["status"][field].as_u64().unwrap_or_default();
+        let count = |part: &str, field: &str| deployment.data[part][field].as_u64().unwrap_or_default();
         Self {
             namespace: deployment.namespace().unwrap_or_default(),
             name: deployment.name_any(),
             images: containers(&deployment).filter_map(|container| text(&container["image"])).collect(),
-            ready_replicas: count("readyReplicas"),
-            replicas: count("replicas"),
+            ready_replicas: count("status", "readyReplicas"),
+            replicas: count("spec", "replicas"),
         }
     }
 }
