@@ -28,6 +28,14 @@ pub struct ClusterArgs {
     pub namespace: Option<String>,
 }
 
+/// Parses a label selector. An empty one, as from a variable that is not set, would select everything.
+pub(crate) fn selector(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a selector is not empty; leave the option out to select all"),
+        selector => Ok(selector.to_owned()),
+    }
+}
+
 /// A cluster, and the namespace that the command is about.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
@@ -119,5 +127,16 @@ where
             Some(token) => params = params.continue_token(&token),
             None => return Ok(listed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::selector;
+
+    #[test]
+    fn an_empty_selector_is_refused() {
+        assert!(["", " ", "\t\n"].into_iter().all(|empty| selector(empty).is_err()));
+        assert_eq!(selector(" team=billing "), Ok("team=billing".to_owned()));
     }
 }

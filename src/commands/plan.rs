@@ -8,7 +8,7 @@ mod snapshot;
 
 pub use report::PlanReport;
 
-use super::cluster::{Cluster, ClusterArgs};
+use super::cluster::{Cluster, ClusterArgs, selector};
 use super::live::{Live, OperatorArgs};
 use super::output::{OutputArgs, Progress};
 use super::{CommandError, Done};
@@ -45,7 +45,7 @@ pub struct PlanArgs {
     #[arg(long)]
     prune_from_cluster: bool,
     /// With --prune-from-cluster: only those with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR", requires = "prune_from_cluster")]
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = selector, requires = "prune_from_cluster")]
     selector: Option<String>,
     #[command(flatten)]
     operator: OperatorArgs,
