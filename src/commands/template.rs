@@ -1,7 +1,7 @@
 //! `template`: the Secret that a manifest asks for, with placeholders for what only the API knows. Works without a cluster.
 
 use super::output::{OutputArgs, Report, Text};
-use super::plan::manifests::{Manifest, Manifests};
+use super::plan::manifests::{Manifest, Manifests, decode};
 use super::{CommandError, Done};
 use crate::crd::OrgOAuthApp;
 use crate::decide::fill_with;
@@ -80,7 +80,7 @@ impl TemplateArgs {
         if manifests.is_empty() {
             return Err(CommandError::message("no OrgOAuthApp in these manifests"));
         }
-        manifests.iter().map(|manifest| self.preview(&decode(manifest)?)).collect()
+        manifests.iter().map(|manifest| self.preview(&app(manifest)?)).collect()
     }
 
     fn value(&self, placeholder: Placeholder) -> String {
@@ -124,10 +124,9 @@ impl SecretPreview {
 }
 
 /// The app as it would be applied.
-fn decode(manifest: &Manifest) -> Result<OrgOAuthApp, CommandError> {
-    serde_path_to_error::deserialize(&manifest.object).map_err(|error| {
-        CommandError::message(format!("OrgOAuthApp {}: {}: {}", manifest.name, error.path(), error.inner()))
-    })
+fn app(manifest: &Manifest) -> Result<OrgOAuthApp, CommandError> {
+    let failed = |error| CommandError::message(format!("OrgOAuthApp {}: {error}", manifest.name));
+    decode(&manifest.object).map_err(failed)
 }
 
 impl Report for Vec<SecretPreview> {

@@ -1,7 +1,7 @@
 //! What the API server says to a manifest, by a dry run: schema, CEL rules and defaults are its own. Where the user may not try, or
 //! the CRDs are not installed, the manifest is taken as it is, and the report says that it was not checked.
 
-use super::manifests::Manifest;
+use super::manifests::{Manifest, decode};
 use crate::cluster::lenient::Lenient;
 use crate::commands::CommandError;
 use crate::commands::error::is_missing_kind;
@@ -45,11 +45,10 @@ impl<'a> Admission<'a> {
             Answer::Refused(message) => return Ok(Admitted::Refused(message)),
             Answer::NotTried(why) => (self.as_it_is(manifest).await?, Some(why)),
         };
-        let readable: Result<Lenient<OrgOAuthApp>, _> = serde_json::from_value(object);
-        Ok(match readable.map(|Lenient(app)| app) {
+        let read: Result<Lenient<OrgOAuthApp>, _> = serde_json::from_value(object.clone());
+        Ok(match read.map(|Lenient(app)| app) {
             Ok(Ok(app)) => Admitted::App(Box::new(app), note),
-            Ok(Err(unreadable)) => Admitted::Refused(unreadable.to_string()),
-            Err(error) => Admitted::Refused(error.to_string()),
+            Ok(Err(_)) | Err(_) => Admitted::Refused(unreadable(&object)),
         })
     }
 
@@ -122,10 +121,18 @@ fn merged(present: &Value, manifest: &Manifest) -> Value {
     merged
 }
 
-/// An unknown field is refused, as kubectl has it.
+/// Why an object that is no app cannot be read, without its values.
+fn unreadable(object: &Value) -> String {
+    decode::<OrgOAuthApp>(object).err().unwrap_or_else(|| "the resource is too large".into())
+}
+
+/// An unknown field is refused, as kubectl has it. What would not be a dry run is never sent.
 fn strictly(uri: &Uri) -> Result<Uri, CommandError> {
-    let separator = if uri.query().is_some() { '&' } else { '?' };
-    format!("{uri}{separator}fieldValidation=Strict").parse().map_err(CommandError::message)
+    let is_dry_run = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dryRun=All"));
+    match is_dry_run {
+        true => format!("{uri}&fieldValidation=Strict").parse().map_err(CommandError::message),
+        false => Err(CommandError::message(format!("the request to {} would be no dry run", uri.path()))),
+    }
 }
 
 fn answer(status: Status) -> Answer {
@@ -137,5 +144,25 @@ fn answer(status: Status) -> Answer {
         403 => Answer::Refused(status.message),
         // Such as a namespace that is not there yet.
         _ => Answer::NotTried(status.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_no_dry_run_is_not_sent() {
+        let params = PostParams { dry_run: true, field_manager: Some(MANAGER.into()) };
+        let strict = |name: &str| {
+            let request = Request::new("/apis/x/namespaces/team/y").replace(name, &params, Vec::new()).unwrap();
+            strictly(request.uri()).map(|uri| uri.to_string())
+        };
+        let uri = strict("billing").unwrap();
+        assert!(uri.starts_with("/apis/x/namespaces/team/y/billing?"), "{uri}");
+        assert!(uri.contains("dryRun=All") && uri.ends_with("&fieldValidation=Strict"), "{uri}");
+        for name in ["billing#", "billing?x=#", "billing?dryRun=None#"] {
+            assert!(strict(name).unwrap_err().to_string().ends_with("would be no dry run"), "{name}");
+        }
     }
 }
