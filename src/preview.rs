@@ -6,7 +6,7 @@ use crate::cluster::{AppEvent, Cluster, Error};
 use crate::connections::{CheckResult, Connections};
 use crate::consumers::{RestartResult, StaleConsumers};
 use crate::crd::{FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload};
-use crate::given::Given;
+use crate::given::{Given, Undecodable};
 use crate::iam::OrgId;
 use crate::outcome::Outcome;
 use crate::reason::Blocked;
@@ -15,7 +15,7 @@ use crate::secret::SecretWrite;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What would be done to one resource.
@@ -52,18 +52,20 @@ pub struct Previews<C, D> {
     clock: Clock,
     generate_secret: GenerateSecret,
     given: Given,
+    only_given: BTreeSet<String>,
 }
 
 impl<C: Cluster, D: Connections> Previews<C, D> {
     /// With the key that signs claims, the clock, and the source of new secrets.
     pub fn new(cluster: C, connections: D, claim_key: ClaimKey, clock: Clock, generate_secret: GenerateSecret) -> Self {
         let (cluster, connections) = (Arc::new(cluster), Arc::new(connections));
-        Self { cluster, connections, claim_key, clock, generate_secret, given: Given::default() }
+        let (given, only_given) = (Given::default(), BTreeSet::new());
+        Self { cluster, connections, claim_key, clock, generate_secret, given, only_given }
     }
 
-    /// With Secrets that take the place of those of the cluster.
-    pub(crate) fn with_given(self, given: Given) -> Self {
-        Self { given, ..self }
+    /// With Secrets that take the place of those of the cluster. The connections `only_given` are used with no others.
+    pub(crate) fn with_given(self, given: Given, only_given: BTreeSet<String>) -> Self {
+        Self { given, only_given, ..self }
     }
 
     /// Finds out what would be done to a resource as it is given; it need not exist.
@@ -72,7 +74,8 @@ impl<C: Cluster, D: Connections> Previews<C, D> {
     /// When Kubernetes does not answer, or refuses a read.
     pub async fn preview(&self, app: OrgOAuthApp) -> Result<Preview, Error> {
         let (cluster, given) = (self.cluster.clone(), self.given.clone());
-        let overlay = Overlay { cluster, app: app.clone(), given, state: Mutex::default() };
+        let is_only_given = self.only_given.contains(&app.spec.connection_ref.name);
+        let overlay = Overlay { cluster, app: app.clone(), given, is_only_given, state: Mutex::default() };
         let operator = Operator::new(
             overlay,
             Shared(self.connections.clone()),
@@ -117,6 +120,8 @@ struct Overlay<C> {
     /// The resource, as it was given.
     app: OrgOAuthApp,
     given: Given,
+    /// Whether no value of a Secret of the cluster may get to the connection.
+    is_only_given: bool,
     state: Mutex<State>,
 }
 
@@ -191,9 +196,20 @@ impl<C: Cluster> Cluster for Overlay<C> {
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
         let written = self.state().secrets.get(name).cloned();
-        match written.or_else(|| self.given.read("Secret", namespace, name).map(Some)) {
-            Some(secret) => Ok(secret),
-            None => self.cluster.read_secret(namespace, name).await,
+        if let Some(written) = written {
+            return Ok(written);
+        }
+        let unavailable = |why| Err(Error::Unavailable(format!("Secret {namespace}/{name} {why}")));
+        match self.given.read("Secret", namespace, name) {
+            Ok(None) => {}
+            Ok(given) => return Ok(given),
+            Err(Undecodable) => return unavailable("of the manifests cannot be read"),
+        }
+        match self.cluster.read_secret(namespace, name).await? {
+            Some(_) if self.is_only_given => {
+                unavailable("of the cluster is not used with a connection that is not its own")
+            }
+            found => Ok(found),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::Expiry;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
-use crate::given::Given;
+use crate::given::{Given, Undecodable};
 use crate::iam::{ConnectionCredentials, CredentialsKind, token_expiry};
 use crate::secret::{OptInError, require_opt_in};
 use crate::secret_value::{self, InvalidValue};
@@ -200,8 +200,10 @@ impl SecretReader {
     where
         K: Kept + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
     {
-        if let Some(given) = self.given.read(&object.kind, &object.namespace, &object.name) {
-            return Ok(Some(given));
+        match self.given.read(&object.kind, &object.namespace, &object.name) {
+            Ok(None) => {}
+            Ok(given) => return Ok(given),
+            Err(Undecodable) => return Err(InvalidError::Undecodable(object.clone()).into()),
         }
         let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &object.namespace);
         match tokio::time::timeout(READ_TIMEOUT, api.get_opt(&object.name)).await {

@@ -1,7 +1,8 @@
 //! What a plan has to know of the cluster beside the manifests: connections, namespaces with their labels, other resources, and the
 //! key that signs claims. What the user may not read is noted, and the plan goes on with the rest.
 
-use super::manifests::Manifests;
+use super::manifests::{Manifest, Manifests, decode};
+use super::trust::{Named, Trust, authority, is_same_target};
 use crate::claim::{ClaimKey, MIN_KEY_BYTES};
 use crate::cluster::claim_key;
 use crate::cluster::lenient::Lenient;
@@ -10,7 +11,8 @@ use crate::commands::CommandError;
 use crate::commands::cluster::Cluster;
 use crate::commands::live::Snapshot;
 use crate::crd::{IamConnection, OrgOAuthApp};
-use kube::api::ListParams;
+use crate::given::Given;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +22,7 @@ pub(super) struct Snapshots {
     /// The namespaces whose resources may be read; all when empty.
     scopes: Vec<String>,
     claim_key: ClaimKey,
-    /// By name of a connection: why it is not known.
-    pub(super) unreadable: BTreeMap<String, String>,
+    pub(super) trust: Trust,
     pub(super) notes: Vec<String>,
 }
 
@@ -30,18 +31,19 @@ impl Snapshots {
         cluster: &Cluster,
         operator_namespace: &str,
         manifests: &Manifests,
+        mut trust: Trust,
     ) -> Result<Self, CommandError> {
         let mut notes = Vec::new();
-        let (connections, unreadable) = connections(cluster, manifests).await?;
+        let connections = connections(cluster, operator_namespace, manifests, &mut trust).await?;
         let (apps, scopes) = apps(cluster, manifests, &mut notes).await?;
         let namespaces = namespaces(cluster, manifests, &mut notes).await?;
         let claim_key = claim_key(cluster, operator_namespace, &mut notes).await?;
-        Ok(Self { snapshot: Snapshot { connections, apps, namespaces }, scopes, claim_key, unreadable, notes })
+        Ok(Self { snapshot: Snapshot { connections, apps, namespaces }, scopes, claim_key, trust, notes })
     }
 
     /// With the resources of the manifests in place of those that are there.
     pub(super) fn with_apps(self, apps: Vec<OrgOAuthApp>) -> (Snapshot, Vec<String>, ClaimKey) {
-        let Self { mut snapshot, scopes, claim_key, unreadable: _, notes: _ } = self;
+        let Self { mut snapshot, scopes, claim_key, trust: _, notes: _ } = self;
         snapshot.apps.extend(apps);
         (snapshot, scopes, claim_key)
     }
@@ -55,36 +57,95 @@ fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_forbidden())
 }
 
-type Connections = (Vec<IamConnection>, BTreeMap<String, String>);
-
 /// Those that the manifests use, with those of the manifests first.
-async fn connections(cluster: &Cluster, manifests: &Manifests) -> Result<Connections, CommandError> {
-    let (mut found, mut unreadable) = (Vec::new(), BTreeMap::new());
-    for manifest in &manifests.connections {
-        match serde_json::from_value::<IamConnection>(manifest.object.clone()) {
-            Ok(connection) => found.push(connection),
-            Err(error) => {
-                unreadable.insert(manifest.name.clone(), format!("IamConnection {}: {error}", manifest.name));
-            }
+async fn connections(
+    cluster: &Cluster,
+    operator_namespace: &str,
+    manifests: &Manifests,
+    trust: &mut Trust,
+) -> Result<Vec<IamConnection>, CommandError> {
+    let mut given = BTreeMap::new();
+    for Manifest { name, object, .. } in &manifests.connections {
+        match decode::<IamConnection>(object) {
+            Ok(connection) => drop(given.insert(name.clone(), connection)),
+            Err(error) => trust.add_unreadable(name, format!("IamConnection {name}: {error}")),
         }
     }
-    let given: BTreeSet<&str> = manifests.connections.iter().map(|manifest| manifest.name.as_str()).collect();
+    let mut found = Vec::new();
+    for name in given.keys().cloned().chain(used(manifests)).collect::<BTreeSet<_>>() {
+        let own = of_cluster(cluster, &name).await?;
+        let foreign = match (given.get(&name), &own) {
+            (Some(given), Ok(Some(own))) if is_same_target(given, own) => None,
+            (Some(_), Ok(_)) => Some(format!("IamConnection {name} of the manifests is not that of the cluster")),
+            (Some(_), Err(problem)) => {
+                Some(format!("IamConnection {name} is not compared with that of the cluster: {problem}"))
+            }
+            (None, _) => None,
+        };
+        match (given.remove(&name), own) {
+            (Some(connection), _) | (None, Ok(Some(connection))) => found.push((connection, foreign)),
+            (None, Ok(None)) => {}
+            (None, Err(problem)) => trust.add_unreadable(&name, problem),
+        }
+    }
+    for (connection, foreign) in &found {
+        let foreign = match foreign {
+            Some(_) => foreign.clone(),
+            None => other_authority(cluster, operator_namespace, connection, &manifests.given()).await?,
+        };
+        foreign.into_iter().for_each(|why| trust.add_foreign(connection, why));
+    }
+    Ok(found.into_iter().map(|(connection, _)| connection).collect())
+}
+
+/// The connection of the cluster, or why it is not known.
+async fn of_cluster(cluster: &Cluster, name: &str) -> Result<Result<Option<IamConnection>, String>, CommandError> {
     let api: Api<Lenient<IamConnection>> = Api::all(cluster.client.clone());
-    for name in used(manifests).into_iter().filter(|name| !given.contains(name.as_str())) {
-        match api.get_opt(&name).await {
-            Ok(None) => {}
-            Ok(Some(Lenient(Ok(connection)))) => found.push(connection),
-            Ok(Some(Lenient(Err(error)))) => {
-                unreadable.insert(name.clone(), format!("IamConnection {name} cannot be read: {error}"));
-            }
-            Err(error) if is_forbidden(&error) => {
-                let problem = CommandError::kubernetes(format!("read IamConnection {name}"))(error);
-                unreadable.insert(name, problem.to_string());
-            }
-            Err(error) => return Err(CommandError::kubernetes(format!("read IamConnection {name}"))(error)),
+    match api.get_opt(name).await {
+        Ok(None) => Ok(Ok(None)),
+        Ok(Some(Lenient(Ok(connection)))) => Ok(Ok(Some(connection))),
+        Ok(Some(Lenient(Err(error)))) => Ok(Err(format!("IamConnection {name} cannot be read: {error}"))),
+        Err(error) => {
+            let is_forbidden = is_forbidden(&error);
+            let problem = CommandError::kubernetes(format!("read IamConnection {name}"))(error);
+            if is_forbidden { Ok(Err(problem.to_string())) } else { Err(problem) }
         }
     }
-    Ok((found, unreadable))
+}
+
+/// That the manifests bring another certificate authority than the connection has in the cluster.
+async fn other_authority(
+    cluster: &Cluster,
+    operator_namespace: &str,
+    connection: &IamConnection,
+    given: &Given,
+) -> Result<Option<String>, CommandError> {
+    let Some((Named { kind, namespace, name }, key)) = authority(connection, operator_namespace) else {
+        return Ok(None);
+    };
+    let Some(given) = given.find(kind, namespace, name) else { return Ok(None) };
+    let resource = ApiResource {
+        kind: kind.into(),
+        plural: format!("{}s", kind.to_lowercase()),
+        group: String::new(),
+        version: "v1".into(),
+        api_version: "v1".into(),
+    };
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), namespace, &resource);
+    let own = match api.get_opt(name).await {
+        Ok(own) => own,
+        Err(error) if is_forbidden(&error) => None,
+        Err(error) => return Err(CommandError::kubernetes(format!("read {kind} {namespace}/{name}"))(error)),
+    };
+    let is_same =
+        own.is_some_and(|own| !own.data["data"][key].is_null() && own.data["data"][key] == given["data"][key]);
+    let why = || {
+        format!(
+            "{kind} {namespace}/{name} of the manifests is not the certificate authority that IamConnection {} has in the cluster",
+            connection.name_any()
+        )
+    };
+    Ok((!is_same).then(why))
 }
 
 fn used(manifests: &Manifests) -> BTreeSet<String> {

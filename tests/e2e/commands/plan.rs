@@ -8,6 +8,8 @@ use control_plane::{ControlPlane, Scratch};
 use iam_simulator::types::Flavor;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::Path;
 use test_environment::manifests;
 
@@ -119,4 +121,73 @@ async fn before_the_operator_is_installed_a_plan_needs_only_the_manifests() {
     assert!(planned.out.contains("+ plan-before/billing: create the app\n"), "{planned:?}");
     assert!(planned.out.contains("schema and rules were not checked: the CRDs are not installed"), "{planned:?}");
     assert!(!planned.out.contains(secret));
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_name_reaches_no_request() {
+    let env = TenantEnv::running("plan-names", Flavor::Csp).await;
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    let before = env.app("billing").await;
+    let scratch = Scratch::new().unwrap();
+    for name in ["billing#", "billing?x=#", "../orgoauthapps/billing#"] {
+        write(&scratch, "app.json", &env.manifest(name, json!({"description": "written"})));
+        let planned = plan(scratch.path(), &[]);
+        assert_eq!(planned.status, 1, "{planned:?}");
+        assert!(planned.err.contains("app.json: document 1: OrgOAuthApp: metadata.name is no name"), "{planned:?}");
+    }
+    assert_eq!(env.app("billing").await.metadata.generation, before.metadata.generation);
+}
+
+#[tokio::test]
+async fn credentials_of_the_cluster_go_to_no_address_that_only_a_manifest_names() {
+    let env = TenantEnv::running("plan-foreign", Flavor::Csp).await;
+    env.create("existing", json!({})).await;
+    env.until_ready("existing").await;
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let endpoint = format!("https://{}", stranger.local_addr().unwrap());
+    let scratch = Scratch::new().unwrap();
+    write(&scratch, "app.json", &env.manifest("billing", json!({})));
+    write(&scratch, "existing.json", &env.manifest("existing", json!({})));
+
+    write(&scratch, "connection.json", &env.connection(json!({"limits": {"maxInFlight": 3}})));
+    write(&scratch, "authority.json", &manifests::authority(&env.connection_name(), &env.backend));
+    let limits = plan(scratch.path(), &[]);
+    assert!(limits.out.contains("+ plan-foreign/billing: create the app\n"), "{limits:?}");
+    assert!(limits.out.contains("= plan-foreign/existing: no change\n"), "{limits:?}");
+
+    let moved = json!({"endpoint": endpoint, "limits": {"timeout": "1s"}});
+    write(&scratch, "connection.json", &env.connection(moved));
+    let refused = plan(scratch.path(), &[]);
+    let why = "? plan-foreign/billing: IamConnection plan-foreign of the manifests is not that of the cluster; plan does not send";
+    assert!(refused.status == 1 && refused.out.contains(why), "{refused:?}");
+    let nobody = stranger.accept().unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::WouldBlock, "no request was sent");
+
+    let credentials = manifests::credentials(&env.connection_name(), "given", "Of_the-manifests-1");
+    write(&scratch, "credentials.json", &credentials);
+    let given = plan(scratch.path(), &[]);
+    let own = "? plan-foreign/existing: Secret plan-foreign/existing of the cluster is not used";
+    assert!(given.out.contains(own), "{given:?}");
+    assert!(stranger.accept().is_ok(), "credentials of the manifests may be sent");
+    while stranger.accept().is_ok() {}
+
+    fs::remove_file(scratch.path().join("credentials.json")).unwrap();
+    let trusted = plan(scratch.path(), &["--trust-connections"]);
+    assert!(!trusted.out.contains("plan does not send"), "{trusted:?}");
+    assert!(stranger.accept().is_ok(), "a person has vouched for the address");
+}
+
+#[tokio::test]
+async fn credentials_of_the_cluster_are_not_sent_under_a_certificate_authority_of_the_manifests() {
+    let env = TenantEnv::running("plan-authority", Flavor::Csp).await;
+    let scratch = Scratch::new().unwrap();
+    write(&scratch, "app.json", &env.manifest("billing", json!({})));
+    let mut authority = manifests::authority(&env.connection_name(), &env.backend);
+    authority["data"]["ca.crt"] = "another".into();
+    write(&scratch, "authority.json", &authority);
+    let planned = plan(scratch.path(), &[]);
+    let why = "of the manifests is not the certificate authority that IamConnection plan-authority has in the cluster";
+    assert!(planned.status == 1 && planned.out.contains(why), "{planned:?}");
 }
