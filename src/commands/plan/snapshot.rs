@@ -104,6 +104,7 @@ async fn of_cluster(cluster: &Cluster, name: &str) -> Result<Result<Option<IamCo
     match api.get_opt(name).await {
         Ok(None) => Ok(Ok(None)),
         Ok(Some(Lenient(Ok(connection)))) => Ok(Ok(Some(connection))),
+        Err(error) if is_missing_crd(&error) => Ok(Ok(None)),
         Ok(Some(Lenient(Err(error)))) => Ok(Err(format!("IamConnection {name} cannot be read: {error}"))),
         Err(error) => {
             let is_forbidden = is_forbidden(&error);

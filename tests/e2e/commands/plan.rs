@@ -148,7 +148,7 @@ async fn credentials_of_the_cluster_go_to_no_address_that_only_a_manifest_names(
     stranger.set_nonblocking(true).unwrap();
     let endpoint = format!("https://{}", stranger.local_addr().unwrap());
     let scratch = Scratch::new().unwrap();
-    write(&scratch, "app.json", &env.manifest("billing", json!({})));
+    write(&scratch, "app.json", &env.manifest("billing", json!({"id": "planned-id"})));
     write(&scratch, "existing.json", &env.manifest("existing", json!({})));
 
     write(&scratch, "connection.json", &env.connection(json!({"limits": {"maxInFlight": 3}})));
@@ -170,13 +170,13 @@ async fn credentials_of_the_cluster_go_to_no_address_that_only_a_manifest_names(
     let given = plan(scratch.path(), &[]);
     let own = "? plan-foreign/existing: Secret plan-foreign/existing of the cluster is not used";
     assert!(given.out.contains(own), "{given:?}");
-    assert!(stranger.accept().is_ok(), "credentials of the manifests may be sent");
+    assert!(stranger.accept().is_ok(), "credentials of the manifests may be sent: {given:?}");
     while stranger.accept().is_ok() {}
 
     fs::remove_file(scratch.path().join("credentials.json")).unwrap();
     let trusted = plan(scratch.path(), &["--trust-connections"]);
     assert!(!trusted.out.contains("plan does not send"), "{trusted:?}");
-    assert!(stranger.accept().is_ok(), "a person has vouched for the address");
+    assert!(stranger.accept().is_ok(), "a person has vouched for the address: {trusted:?}");
 }
 
 #[tokio::test]
