@@ -18,13 +18,13 @@ const REFERENCES: [&str; 7] = [
 
 /// Which field holds a name that Kubernetes does not accept.
 pub(super) fn problem(kind: &str, object: &Value) -> Option<String> {
-    let is_bad = |field: &str, is_name: fn(&str) -> bool| {
-        object.pointer(field).and_then(Value::as_str).is_some_and(|name| !is_name(name))
+    let text = |field: &str| object.pointer(field).and_then(Value::as_str);
+    let is_bad = |field: &str| match field {
+        NAMESPACE => text(field).is_some_and(|name| !is_label(name)),
+        NAME if kind == "Namespace" => text(field).is_some_and(|name| !is_label(name)),
+        _ => text(field).is_some_and(|name| !is_subdomain(name)),
     };
-    let of_metadata: [(&str, fn(&str) -> bool); 2] =
-        [(NAMESPACE, is_label), (NAME, if kind == "Namespace" { is_label } else { is_subdomain })];
-    let references = REFERENCES.map(|field| (field, is_subdomain as fn(&str) -> bool));
-    let (field, _) = of_metadata.into_iter().chain(references).find(|(field, is_name)| is_bad(field, *is_name))?;
+    let field = [NAMESPACE, NAME].into_iter().chain(REFERENCES).find(|field| is_bad(field))?;
     Some(format!(
         "{} is no name: one has lowercase letters, digits and -, and . where Kubernetes permits it",
         dotted(field)
