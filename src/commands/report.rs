@@ -1,6 +1,7 @@
 //! `report`: one text file for an issue, with what helps to understand a problem and nothing that is secret. No Secret is read, and
 //! what could not be read is listed with the right that is missing.
 
+mod bounds;
 mod collect;
 mod redact;
 

@@ -1,5 +1,6 @@
 //! Reads what a report has, part by part: one that cannot be read leaves the others alone.
 
+use super::bounds::{self, Bounded, LARGEST_METRICS};
 use super::{Bundle, redact};
 use crate::commands::CommandError;
 use crate::commands::output::Progress;
@@ -13,8 +14,6 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// So many objects of a kind are included.
-const MOST_OBJECTS: u32 = 1000;
 /// A longer log is cut at its beginning, in bytes.
 const LARGEST_LOG: i64 = 4 << 20;
 /// The port of the metrics in the chart.
@@ -92,11 +91,9 @@ impl Collection {
             Some(_) | None => Api::all_with(self.client.clone(), &resource),
         };
         let what = format!("the {kind}s{}", if is_namespaced { self.place() } else { String::new() });
-        match api.list(&ListParams::default().limit(MOST_OBJECTS)).await {
+        match Bounded::list(&api, ListParams::default()).await {
             Ok(list) => {
-                if list.metadata.remaining_item_count.is_some_and(|more| more > 0) {
-                    bundle.lacks(&what, &CommandError::message(format!("only the first {MOST_OBJECTS} are included")));
-                }
+                list.note_cut(&what, bundle);
                 for object in list.items {
                     let place = object.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
                     let title = format!("{kind} {place}{}", object.name_any());
@@ -118,11 +115,12 @@ impl Collection {
             Some(namespace) if kind == OrgOAuthApp::kind(&()) => Api::namespaced(self.client.clone(), namespace),
             Some(_) | None => Api::all(self.client.clone()),
         };
-        let params = ListParams::default().fields(&format!("involvedObject.kind={kind}")).limit(MOST_OBJECTS);
+        let params = ListParams::default().fields(&format!("involvedObject.kind={kind}"));
         let what = format!("the Events of {kind}s{}", self.place());
-        match api.list(&params).await {
+        match Bounded::list(&api, params).await {
             Ok(list) if list.items.is_empty() => {}
             Ok(list) => {
+                list.note_cut(&what, bundle);
                 let mut lines: Vec<String> = list.items.into_iter().map(event).collect();
                 lines.sort_unstable();
                 bundle.add(format!("Events of {kind}s"), lines.join("\n"));
@@ -156,13 +154,22 @@ impl Collection {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{METRICS_PORT}/proxy/metrics");
         let what = format!("the metrics of Pod {namespace}/{pod}");
         let read = match hyper::Request::get(path).body(Vec::new()) {
-            Ok(request) => {
-                self.client.request_text(request).await.map_err(CommandError::kubernetes(format!("get {what}")))
-            }
+            Ok(request) => match self.client.request_stream(request).await {
+                Ok(stream) => bounds::text(stream, LARGEST_METRICS).await.map_err(CommandError::message),
+                Err(error) => Err(CommandError::kubernetes(format!("get {what}"))(error)),
+            },
             Err(error) => Err(CommandError::message(error)),
         };
         match read {
-            Ok(text) => bundle.add(format!("Metrics of Pod {pod}"), redact::text(&text)),
+            Ok((text, is_cut)) => {
+                if is_cut {
+                    bundle.lacks(
+                        what,
+                        &CommandError::message(format!("only the first {LARGEST_METRICS} bytes are included")),
+                    );
+                }
+                bundle.add(format!("Metrics of Pod {pod}"), redact::text(&text));
+            }
             Err(error) => bundle.lacks(what, &error),
         }
     }

@@ -12,6 +12,8 @@ const OWN: &str = "oauth-apps.dev/";
 const SECRET_VALUES: [&str; 2] = ["template", "annotations"];
 /// The fields with URIs, of which a query could hold anything.
 const URIS: [&str; 3] = ["redirectUris", "postLogoutRedirectUris", "endpoint"];
+/// The field of `status.claim` that only the operator can make.
+const SIGNATURE: &str = "signature";
 /// The words before credentials in a header.
 const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
@@ -24,6 +26,7 @@ pub(super) fn object(mut object: Value) -> Value {
     if let Some(secret) = object.pointer_mut("/spec/secret") {
         SECRET_VALUES.iter().for_each(|name| omit(secret.get_mut(*name), |_| true));
     }
+    omit(object.pointer_mut("/status/claim"), |name| name == SIGNATURE);
     let spec = object.get_mut("spec").and_then(Value::as_object_mut);
     for (_, value) in spec.into_iter().flatten().filter(|(name, _)| URIS.contains(&name.as_str())) {
         strings(value).into_iter().for_each(|text| *text = uri(text));
@@ -52,8 +55,14 @@ fn strings(value: &mut Value) -> Vec<&mut String> {
     }
 }
 
-/// Without user, password, query and fragment.
+/// Without user, password, query and fragment. An `@` behind the authority may end a password that is not escaped, so that nothing
+/// before it can be told apart.
 pub(super) fn uri(text: &str) -> String {
+    if let Some((scheme, rest)) = text.split_once("://")
+        && rest.split_once(['/', '?', '#']).is_some_and(|(_, rest)| rest.contains('@'))
+    {
+        return format!("{scheme}://{OMITTED}");
+    }
     let (rest, omitted) = match text.split_once(['?', '#']) {
         Some((rest, _)) => (rest, format!("?{OMITTED}")),
         None => (text, String::new()),
@@ -105,7 +114,9 @@ mod tests {
                 "redirectUris": ["https://u:hidden@a.example.com/b?c=hidden", "https://a.example.com/b"],
                 "description": "Bearer hidden-hidden",
             },
-            "status": {"message": "eyJoaWRkZW4iOiJoaWRkZW4ifQ.hidden.hidden"},
+            "status": {
+                "message": "eyJoaWRkZW4iOiJoaWRkZW4ifQ.hidden.hidden", "claim": {"clientId": "c", "signature": "hidden"},
+            },
         }));
         assert!(!shown.to_string().contains("hidden"), "{shown}");
         let expected = json!({
@@ -120,9 +131,18 @@ mod tests {
                 "redirectUris": ["https://a.example.com/b?(omitted)", "https://a.example.com/b"],
                 "description": "Bearer (omitted)",
             },
-            "status": {"message": "***"},
+            "status": {"message": "***", "claim": {"clientId": "c", "signature": OMITTED}},
         });
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_shown_though_it_is_not_escaped() {
+        for password in ["hidden", "hid/den", "hid?den", "hid#den", "hid@den", "h/i?d#d@en"] {
+            let shown = uri(&format!("https://user:{password}@a.example.com/b"));
+            assert!(["https://a.example.com/b", "https://(omitted)"].contains(&shown.as_str()), "{shown}");
+        }
+        assert_eq!(uri("https://a.example.com/b?mail=me@hidden"), "https://(omitted)");
     }
 
     #[test]
