@@ -170,7 +170,8 @@ fn load(credentials: ConnectionCredentials) -> LoadCredentials {
     })
 }
 
-fn read_file(flag: &str, file: &Path) -> Result<Vec<u8>, CommandError> {
+/// A bounded file, `-` for the standard input.
+pub(crate) fn read_file(flag: &str, file: &Path) -> Result<Vec<u8>, CommandError> {
     let failed = |error: io::Error| CommandError::message(format!("cannot read {} of {flag}: {error}", file.display()));
     let mut bytes = Vec::new();
     let read = if file == Path::new(STDIN) {
@@ -230,6 +231,16 @@ mod tests {
         assert!(credentials(&none, &[]).unwrap_err().contains("--api-token-file"));
         let tabbed = credentials(&none, &[(API_TOKEN.variable, "hid\tden")]).unwrap_err();
         assert!(tabbed.starts_with("the value of $OAUTH_APP_API_TOKEN holds a control character"), "{tabbed}");
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_a_bound() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(LARGEST_FILE).unwrap();
+        assert_eq!(read_file("--ca-file", file.path()).unwrap().len() as u64, LARGEST_FILE);
+        file.as_file().set_len(LARGEST_FILE + 1).unwrap();
+        let error = read_file("--ca-file", file.path()).unwrap_err().to_string();
+        assert!(error.ends_with("of --ca-file is larger than 1 MiB"), "{error}");
     }
 
     #[test]

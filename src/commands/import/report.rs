@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The longest name of an app that is printed, in bytes.
 const MAX_NAME: usize = 100;
@@ -135,7 +135,7 @@ impl ImportReport {
     pub(super) fn write(&self, directory: &Path, overwrite: bool) -> Result<(), CommandError> {
         let files = self.imported.iter().map(|app| (directory.join(app.file()), app.yaml.clone()));
         let files: Vec<_> = files.chain([(directory.join(KUSTOMIZATION), self.kustomization())]).collect();
-        if let Some((file, _)) = files.iter().find(|(file, _)| !overwrite && file.exists()) {
+        if let Some((file, _)) = files.iter().find(|(file, _)| !overwrite && is_present(file)) {
             let message = format!("{} exists; choose another directory, or --overwrite", file.display());
             return Err(CommandError::message(message));
         }
@@ -162,10 +162,17 @@ impl ImportReport {
     }
 }
 
-fn write(file: &PathBuf, text: &str, overwrite: bool) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).create_new(!overwrite);
-    options.open(file)?.write_all(text.as_bytes())
+/// A link is there, wherever it leads.
+fn is_present(file: &Path) -> bool {
+    file.symlink_metadata().is_ok()
+}
+
+/// A link is replaced, and never written through.
+fn write(file: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
+    if overwrite && is_present(file) {
+        fs::remove_file(file)?;
+    }
+    OpenOptions::new().write(true).create_new(true).open(file)?.write_all(text.as_bytes())
 }
 
 impl Report for ImportReport {
@@ -173,5 +180,27 @@ impl Report for ImportReport {
     fn text(&self, text: &mut Text) {
         let row = |app: &ImportedApp| [app.client_id.clone(), app.name.clone(), app.file()];
         text.table(["CLIENT ID", "NAME", "FILE"], self.imported.iter().map(row));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_is_replaced_and_what_it_leads_to_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, other, absent] = ["app.yaml", "other", "absent"].map(|name| directory.path().join(name));
+        fs::write(&other, "of others").unwrap();
+        symlink(&other, &file).unwrap();
+        assert!(write(&file, "manifest", false).is_err());
+        write(&file, "manifest", true).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of others");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "manifest");
+        fs::remove_file(&file).unwrap();
+        symlink(&absent, &file).unwrap();
+        write(&file, "manifest", true).unwrap();
+        assert!(!absent.exists() && is_present(&file));
     }
 }

@@ -5,6 +5,7 @@ use super::TokenArgs;
 use crate::claim::ApiAddress;
 use crate::commands::CommandError;
 use crate::commands::cluster::Cluster;
+use crate::commands::endpoint::read_file;
 use crate::commands::live::{Live, Snapshot};
 use crate::crd::{Api, IamConnection, OrgOAuthApp, SignedClaim};
 use crate::decide::org_id;
@@ -20,7 +21,6 @@ use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use std::collections::HashSet;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -131,8 +131,7 @@ fn recorded<'a>(app: &'a OrgOAuthApp, secret: &Secret, error: &CommandError) -> 
 
 fn authority(arguments: &TokenArgs) -> Result<Option<Vec<u8>>, CommandError> {
     let Some(file) = &arguments.certificate_authority else { return Ok(None) };
-    let read = fs::read(file);
-    read.map(Some).map_err(|error| CommandError::message(format!("cannot read {}: {error}", file.display())))
+    read_file("--certificate-authority", file).map(Some)
 }
 
 fn url(endpoint: &str) -> Result<Url, CommandError> {
