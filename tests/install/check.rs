@@ -44,6 +44,7 @@ fn the_check_runs_as_the_deployment_does_and_no_selector_of_the_deployment_meets
     let rendered = template(&["--set=podMonitor.enabled=true"]).unwrap();
     let pod = of_kind(&rendered, "Pod").unwrap();
     assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+    assert_eq!(pod["spec"]["activeDeadlineSeconds"], 300);
     let deployment = &of_kind(&rendered, "Deployment").unwrap()["spec"]["template"]["spec"];
     for path in ["/serviceAccountName", "/securityContext", "/containers/0/image", "/containers/0/securityContext"] {
         let own = pod["spec"].pointer(path).unwrap();
