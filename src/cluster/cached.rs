@@ -36,6 +36,11 @@ impl CachedApp {
         &self.app
     }
 
+    /// See `outline`.
+    pub(crate) fn into_outline(self) -> OrgOAuthApp {
+        self.app
+    }
+
     /// The client ids that its app may have, as far as is known without its Secret: the one that status records, and the
     /// one that it begins with. A tenant may have written either.
     pub(crate) fn client_ids(&self) -> impl Iterator<Item = ClientId> + use<> {

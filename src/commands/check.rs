@@ -8,6 +8,7 @@ mod network;
 mod rights;
 mod rows;
 mod target;
+mod tenants;
 mod write;
 
 pub use rows::{Row, RowResult};
@@ -24,13 +25,14 @@ use crate::given::Given;
 use crate::iam::OrgId;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt};
 use rights::Installation;
 use rows::Rows;
 use schemars::JsonSchema;
 use serde::Serialize;
 use target::Target;
+use tenants::Tenants;
 
 /// The oldest Kubernetes that the chart accepts: its CRDs use selectable fields and the CEL library `format`.
 const OLDEST_KUBERNETES: (u32, u32) = (1, 31);
@@ -44,7 +46,7 @@ pub struct CheckArgs {
     /// Check only this IamConnection [default: all]
     #[arg(long, value_name = "NAME", conflicts_with = "endpoint")]
     connection: Option<String>,
-    /// Organization to ask the API about [default: the first that a grant or an app of the connection names]
+    /// Organization to ask the API about [default: the first that a grant of the connection names, or in which an app of it was created]
     #[arg(long, value_name = "ID")]
     org: Option<String>,
     /// Create one app, change it, rotate its secret twice and delete it, to show what nobody documents; needs --org, and --connection or --endpoint
@@ -138,16 +140,14 @@ impl CheckArgs {
                 return Ok(Vec::new());
             }
         };
-        // Who may not list apps names the organization.
-        let apps = cluster.apps(None, &ListParams::default()).await;
-        let apps = apps.map(|listed| listed.items).unwrap_or_default();
+        let tenants = Tenants::read(&cluster, &connections).await;
         let snapshot = Snapshot { connections: connections.clone(), ..Snapshot::default() };
         let namespace = self.operator.operator_namespace.clone();
         let live = Live::new(cluster.client.clone(), namespace, snapshot, Given::default());
         let tenant = self.cluster.namespace.as_deref();
         let mut targets = Vec::new();
         for connection in &connections {
-            let org = target::organization(self.org.as_deref(), connection, &apps);
+            let org = self.org.clone().map(OrgId).or_else(|| tenants.organization(connection, tenant));
             let target = target::check_connection(&live, connection, org, tenant, rows).await;
             if let Some(target) = target {
                 api::check(&target, rows).await;

@@ -2,16 +2,22 @@
 //! Every request is made with the rights of the user.
 
 use super::CommandError;
-use crate::cluster::lenient::{Lenient, Unreadable};
+use crate::cluster::cached::CachedApp;
+use crate::cluster::lenient::{Kept, Lenient, Unreadable};
+use crate::cluster::watched::NamespaceMeta;
 use crate::crd::{IamConnection, OrgOAuthApp};
+use crate::grants::Labels;
 use clap::Args;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource, ResourceExt};
+use std::collections::HashMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
 
-/// So many resources are read at once.
-const PAGE: u32 = 500;
+/// So many resources are read at once: a tenant can make each of them large.
+const PAGE: u32 = 50;
 
 /// Which cluster, and which namespace in it.
 #[derive(Args, Clone, Debug, Default)]
@@ -87,11 +93,36 @@ impl Cluster {
         namespace: Option<&str>,
         params: &ListParams,
     ) -> Result<Listed<OrgOAuthApp>, CommandError> {
-        let (api, place): (Api<Lenient<OrgOAuthApp>>, _) = match namespace {
+        self.apps_as(namespace, params).await
+    }
+
+    /// As `apps`, for a command that needs many of them and little of each: of a large one an outline is kept.
+    pub(crate) async fn cached_apps(&self, namespace: Option<&str>) -> Result<Listed<CachedApp>, CommandError> {
+        self.apps_as(namespace, &ListParams::default()).await
+    }
+
+    async fn apps_as<K: Kept + Clone + Debug>(
+        &self,
+        namespace: Option<&str>,
+        params: &ListParams,
+    ) -> Result<Listed<K>, CommandError>
+    where
+        Lenient<K>: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let (api, place): (Api<Lenient<K>>, _) = match namespace {
             Some(namespace) => (Api::namespaced(self.client.clone(), namespace), format!("namespace {namespace}")),
             None => (Api::all(self.client.clone()), "all namespaces".to_owned()),
         };
         list(&api, params).await.map_err(CommandError::kubernetes(format!("list the OrgOAuthApps of {place}")))
+    }
+
+    /// The labels of all namespaces, by name.
+    pub(crate) async fn namespace_labels(&self) -> Result<HashMap<String, Labels>, CommandError> {
+        let api: Api<Lenient<NamespaceMeta>> = Api::all(self.client.clone());
+        let listed =
+            list(&api, &ListParams::default()).await.map_err(CommandError::kubernetes("list the namespaces"))?;
+        let labels = |namespace: NamespaceMeta| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default());
+        Ok(listed.items.into_iter().map(labels).collect())
     }
 
     pub(crate) async fn connections(&self) -> Result<Listed<IamConnection>, CommandError> {
@@ -111,7 +142,7 @@ impl Cluster {
 /// All pages of a list.
 async fn list<K>(api: &Api<Lenient<K>>, params: &ListParams) -> kube::Result<Listed<K>>
 where
-    K: crate::cluster::lenient::Kept + Clone + std::fmt::Debug,
+    K: Kept + Clone + Debug,
 {
     let mut listed = Listed { items: Vec::new(), unreadable: Vec::new() };
     let mut params = params.clone().limit(PAGE);

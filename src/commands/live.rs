@@ -6,7 +6,7 @@ use crate::cluster::cached::CachedApp;
 use crate::cluster::watched::{NamespaceMeta, Watched};
 use crate::connections::Connections;
 use crate::connections::watched::WatchedConnections;
-use crate::crd::{FIELD_MANAGER, IamConnection, OrgOAuthApp};
+use crate::crd::{FIELD_MANAGER, IamConnection};
 use crate::given::Given;
 use crate::iam::http::HttpIam;
 use crate::lease::guard::LeadershipGuard;
@@ -31,7 +31,7 @@ pub(crate) struct OperatorArgs {
 #[derive(Default)]
 pub(crate) struct Snapshot {
     pub(crate) connections: Vec<IamConnection>,
-    pub(crate) apps: Vec<OrgOAuthApp>,
+    pub(crate) apps: Vec<CachedApp>,
     pub(crate) namespaces: Vec<NamespaceMeta>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(client: Client, operator_namespace: String, snapshot: Snapshot, given: Given) -> Self {
-        let apps = store(snapshot.apps.into_iter().map(CachedApp::from));
+        let apps = store(snapshot.apps);
         let namespaces = store(snapshot.namespaces);
         let watched = Watched { scopes: Vec::new(), apps: vec![apps], namespaces: vec![namespaces] };
         let connections = WatchedConnections::new(

@@ -3,15 +3,16 @@
 use super::CommandError;
 use super::cluster::Cluster;
 use crate::claim::ApiAddress;
+use crate::cluster::cached::CachedApp;
 use crate::cluster::lenient::Unreadable;
 use crate::crd::{DERIVED_ID, IamConnection, OrgOAuthApp};
 use crate::decide::client_id;
 use kube::ResourceExt;
-use kube::api::ListParams;
 use std::collections::HashMap;
 
 /// The resources of the whole cluster, and where their connections lead.
 pub(crate) struct Managed {
+    /// Of large ones without the parts that can be large.
     pub(crate) resources: Vec<OrgOAuthApp>,
     pub(crate) unreadable: Vec<Unreadable>,
     addresses: HashMap<String, ApiAddress>,
@@ -26,9 +27,10 @@ pub(crate) fn address(connection: &IamConnection) -> ApiAddress {
 impl Managed {
     /// `connections` are those that are known; a resource of another one has its app anywhere.
     pub(crate) async fn read(cluster: &Cluster, connections: &[IamConnection]) -> Result<Self, CommandError> {
-        let listed = cluster.apps(None, &ListParams::default()).await?;
+        let listed = cluster.cached_apps(None).await?;
         let addresses = connections.iter().map(|connection| (connection.name_any(), address(connection))).collect();
-        Ok(Self { resources: listed.items, unreadable: listed.unreadable, addresses })
+        let resources = listed.items.into_iter().map(CachedApp::into_outline).collect();
+        Ok(Self { resources, unreadable: listed.unreadable, addresses })
     }
 
     /// The resource that has an app, by its kind and name.

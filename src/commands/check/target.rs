@@ -7,7 +7,7 @@ use crate::commands::CommandError;
 use crate::commands::endpoint::DirectEndpoint;
 use crate::commands::live::Live;
 use crate::connections::{CheckResult, ConnectionHealth, Connections, Expiry};
-use crate::crd::{Api, Context, CredentialSource, EXPIRES_AT, IamConnection, OrgOAuthApp, OrgsFrom};
+use crate::crd::{Api, Context, CredentialSource, EXPIRES_AT, IamConnection};
 use crate::iam::flavor::flavor;
 use crate::iam::http::HttpIam;
 use crate::iam::{self, ConnectionCredentials, Iam, OrgId, TokenClaims, token_expiry};
@@ -27,15 +27,6 @@ pub(super) struct Target {
     pub(super) iam: HttpIam,
     pub(super) org: OrgId,
     pub(super) context: Option<Context>,
-}
-
-/// The organization to ask about: the one that is named, or else the first that a grant or an app names.
-pub(super) fn organization(named: Option<&str>, connection: &IamConnection, apps: &[OrgOAuthApp]) -> Option<OrgId> {
-    let grants = connection.spec.grants.iter().filter(|grant| grant.orgs.from == OrgsFrom::Ids);
-    let granted = grants.flat_map(|grant| grant.orgs.ids.iter().flatten()).next();
-    let name = connection.name_any();
-    let used = apps.iter().find(|app| app.spec.connection_ref.name == name).map(|app| &app.spec.org_id);
-    named.or(granted.map(String::as_str)).or(used.map(String::as_str)).map(|org| OrgId(org.to_owned()))
 }
 
 /// Checks a connection up to its token. `namespace` is that of a tenant, for connections to which each namespace brings credentials.

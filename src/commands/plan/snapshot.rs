@@ -4,6 +4,7 @@
 use super::manifests::{Manifest, Manifests, decode};
 use super::trust::{Named, Trust, authority, is_same_target};
 use crate::claim::{ClaimKey, MIN_KEY_BYTES};
+use crate::cluster::cached::CachedApp;
 use crate::cluster::claim_key;
 use crate::cluster::lenient::Lenient;
 use crate::cluster::watched::NamespaceMeta;
@@ -44,7 +45,7 @@ impl Snapshots {
     /// With the resources of the manifests in place of those that are there.
     pub(super) fn with_apps(self, apps: Vec<OrgOAuthApp>) -> (Snapshot, Vec<String>, ClaimKey) {
         let Self { mut snapshot, scopes, claim_key, trust: _, notes: _ } = self;
-        snapshot.apps.extend(apps);
+        snapshot.apps.extend(apps.into_iter().map(CachedApp::from));
         (snapshot, scopes, claim_key)
     }
 }
@@ -162,10 +163,10 @@ async fn apps(
     cluster: &Cluster,
     manifests: &Manifests,
     notes: &mut Vec<String>,
-) -> Result<(Vec<OrgOAuthApp>, Vec<String>), CommandError> {
+) -> Result<(Vec<CachedApp>, Vec<String>), CommandError> {
     let api: Api<Lenient<OrgOAuthApp>> = Api::all(cluster.client.clone());
     match api.list(&ListParams::default().limit(1)).await {
-        Ok(_) => Ok((cluster.apps(None, &ListParams::default()).await?.items, Vec::new())),
+        Ok(_) => Ok((cluster.cached_apps(None).await?.items, Vec::new())),
         Err(error) if is_missing_crd(&error) => {
             notes.push("the CRDs of oauth-app-operator are not installed in this cluster".into());
             Ok((Vec::new(), Vec::new()))
@@ -178,7 +179,7 @@ async fn apps(
             let scopes: Vec<String> = manifests.namespaces_of_apps().into_iter().collect();
             let mut apps = Vec::new();
             for scope in &scopes {
-                apps.extend(cluster.apps(Some(scope), &ListParams::default()).await?.items);
+                apps.extend(cluster.cached_apps(Some(scope)).await?.items);
             }
             Ok((apps, scopes))
         }
