@@ -43,6 +43,7 @@ mod validate;
 mod verification;
 mod writes;
 
+pub(crate) use absence::SECOND_READ_DELAY;
 pub use access::Access;
 pub(crate) use claims::{comes_first, has_claim, recorded_claim};
 pub(crate) use consumers::{overlap_ending, stale_consumers};

@@ -13,7 +13,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// How long after the first 404 a second read may confirm it.
-const SECOND_READ_DELAY: SignedDuration = SignedDuration::from_secs(10);
+pub(crate) const SECOND_READ_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the API has not shown the app for a while.
 pub(super) fn is_seen_twice(observed: &Observed) -> bool {

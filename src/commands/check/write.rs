@@ -1,5 +1,5 @@
 //! `check --write`: what nobody documents, found out with one throw-away app in the user's own organization. The app is deleted at
-//! the end, also after an error or Ctrl-C; if it cannot be, its id is reported.
+//! the end, also after an error, Ctrl-C or the end of the terminal; if it cannot be, its id is reported.
 
 mod app;
 mod life;
@@ -14,6 +14,7 @@ use crate::iam::flavor::flavor;
 use crate::text::clean;
 use app::ThrowAway;
 use k8s_openapi::jiff::{Timestamp, Unit};
+use removal::Existence;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -118,6 +119,7 @@ pub(super) async fn measure(target: &Target) -> Result<Facts, CommandError> {
     let app = ThrowAway::new(target)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let mut facts = Facts {
         api: flavor(target.api).name(),
         organization: target.org.to_string(),
@@ -130,16 +132,15 @@ pub(super) async fn measure(target: &Target) -> Result<Facts, CommandError> {
     };
     // Not progress: who ends the process the hard way has to know the id.
     writeln!(io::stderr(), "creating app {} in organization {}; it is deleted at the end", app.id(), target.org).ok();
-    let progress = Progress::new();
+    let (mut existence, progress) = (Existence::Never, Progress::new());
     let ended = tokio::select! {
-        ended = life::live(&app, &mut facts, &progress) => ended,
+        ended = life::live(&app, &mut facts, &mut existence, &progress) => ended,
         _ = interrupt.recv() => Err(life::Stopped::Interrupted),
+        _ = hang_up.recv() => Err(life::Stopped::Interrupted),
         _ = terminate.recv() => Err(life::Stopped::Interrupted),
     };
     progress.show("deleting the app …");
-    if !matches!(ended, Err(life::Stopped::NotCreated(_))) {
-        facts.not_deleted = removal::remove(&app, matches!(ended, Err(life::Stopped::Interrupted))).await.err();
-    }
+    facts.not_deleted = removal::remove(&app, existence).await.err();
     facts.problem = ended.err().map(|stopped| stopped.to_string());
     Ok(facts)
 }

@@ -2,6 +2,7 @@
 //! fails ends the life only if the next ones need it.
 
 use super::app::ThrowAway;
+use super::removal::Existence;
 use super::{Facts, Verdict};
 use crate::commands::output::Progress;
 use crate::crd::Api;
@@ -9,6 +10,7 @@ use crate::decide::API_LAG;
 use crate::iam::flavor::flavor;
 use crate::iam::probe::{AnswerShape, Trial};
 use crate::iam::{Error, Iam, Lookup, RemoteApp, Verification};
+use std::mem;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -40,17 +42,25 @@ impl From<Error> for Stopped {
 enum Waited {
     AtOnce,
     After(Duration),
-    Never(String),
+    NotWithin(Duration),
+    /// It could not be found out.
+    NotKnown(String),
 }
 
 struct Life<'a> {
     app: &'a ThrowAway<'a>,
     facts: &'a mut Facts,
+    existence: &'a mut Existence,
     progress: &'a Progress,
 }
 
-pub(super) async fn live(app: &ThrowAway<'_>, facts: &mut Facts, progress: &Progress) -> Result<(), Stopped> {
-    let mut life = Life { app, facts, progress };
+pub(super) async fn live(
+    app: &ThrowAway<'_>,
+    facts: &mut Facts,
+    existence: &mut Existence,
+    progress: &Progress,
+) -> Result<(), Stopped> {
+    let mut life = Life { app, facts, existence, progress };
     life.create().await?;
     life.change().await?;
     life.rotate().await?;
@@ -60,11 +70,10 @@ pub(super) async fn live(app: &ThrowAway<'_>, facts: &mut Facts, progress: &Prog
 impl Life<'_> {
     async fn create(&mut self) -> Result<(), Stopped> {
         self.progress.show("creating the app …");
-        let created = self.probe(Trial::Create(&self.app.new)).await?;
+        let created = self.send_create().await?;
         if !created.is_success() {
             let why = created.words();
-            // A server error may have created it.
-            return Err(if created.status < 500 { Stopped::NotCreated(why) } else { Stopped::Failed(why) });
+            return Err(if is_refused(created.status) { Stopped::NotCreated(why) } else { Stopped::Failed(why) });
         }
         let members = created.members.join(", ");
         let has_id = ["clientId", "client_id"].iter().any(|name| created.members.iter().any(|member| member == name));
@@ -81,7 +90,7 @@ impl Life<'_> {
         })
         .await;
         self.wait_for_token("token for the secret of the create", 0).await;
-        let again = self.probe(Trial::Create(&self.app.new)).await?;
+        let again = self.send_create().await?;
         let is_rejected = matches!(again.status, 400 | 409 | 422);
         self.facts.add(
             "create of an id that exists",
@@ -182,7 +191,9 @@ impl Life<'_> {
         if !deleted.is_success() {
             return Ok(());
         }
-        self.wait_for_read("read no longer shows the app", async |life| Ok(life.read().await?.is_none())).await;
+        if self.wait_for_read("read no longer shows the app", async |life| Ok(life.read().await?.is_none())).await {
+            *self.existence = Existence::Deleted;
+        }
         self.wait_for_list("list no longer shows the app", |lookup| {
             matches!(lookup, Lookup::NotListed | Lookup::Read(None))
         })
@@ -193,7 +204,7 @@ impl Life<'_> {
         let is_understood = again.status == 404 || says_not_found || again.is_success();
         let assumed = "404, or 400 with \"not found\"";
         self.facts.add("delete of a deleted app", again.words(), assumed, Verdict::of(is_understood));
-        let reused = self.probe(Trial::Create(&self.app.new)).await?;
+        let reused = self.send_create().await?;
         let assumed = "accepted; 409 while the deletion is in progress";
         let is_understood = reused.is_success() || reused.status == 409;
         self.facts.add("create with the id of a deleted app", reused.words(), assumed, Verdict::of(is_understood));
@@ -211,6 +222,20 @@ impl Life<'_> {
         }
     }
 
+    /// Until the API refuses it, the app may exist: a response may be late, lost or of something in between.
+    async fn send_create(&mut self) -> Result<AnswerShape, Error> {
+        let before = mem::replace(self.existence, Existence::Possible);
+        let answer = self.probe(Trial::Create(&self.app.new)).await;
+        let is_refused = match &answer {
+            Ok(shape) => is_refused(shape.status),
+            Err(error) => !error.may_have_taken_effect(),
+        };
+        if is_refused {
+            *self.existence = before;
+        }
+        answer
+    }
+
     async fn probe(&self, trial: Trial<'_>) -> Result<AnswerShape, Error> {
         let shape = self.app.iam().probe(self.app.org(), trial).await?;
         shape.ok_or_else(|| Error::Rejected("the API has no such operation".into()))
@@ -220,9 +245,12 @@ impl Life<'_> {
         self.app.iam().read(self.app.org(), self.app.id()).await
     }
 
-    async fn wait_for_read(&mut self, fact: &'static str, holds: impl AsyncFn(&Self) -> Result<bool, Error>) {
+    /// Whether it came to hold.
+    async fn wait_for_read(&mut self, fact: &'static str, holds: impl AsyncFn(&Self) -> Result<bool, Error>) -> bool {
         let waited = self.until(fact, &holds).await;
+        let is_held = matches!(waited, Waited::AtOnce | Waited::After(_));
         self.waited(fact, waited, SOON);
+        is_held
     }
 
     async fn wait_for_list(&mut self, fact: &'static str, holds: impl Fn(&Lookup) -> bool) {
@@ -236,13 +264,12 @@ impl Life<'_> {
     }
 
     async fn wait_for_token(&mut self, fact: &'static str, secret: usize) {
-        let accepted = async |life: &Self| Ok(life.verify(secret).await? == Verification::Accepted);
-        let waited = self.until(fact, accepted).await;
+        let waited = self.until(fact, async |life: &Self| is_issued(life.verify(secret).await?)).await;
         self.waited(fact, waited, SOON);
     }
 
     async fn wait_for_refusal(&mut self, fact: &'static str, secret: usize) {
-        let refused = async |life: &Self| Ok(life.verify(secret).await? != Verification::Accepted);
+        let refused = async |life: &Self| Ok(!is_issued(life.verify(secret).await?)?);
         let waited = self.until(fact, refused).await;
         self.waited(fact, waited, SOON);
     }
@@ -270,8 +297,8 @@ impl Life<'_> {
             match held {
                 Ok(true) if pause == FIRST_PAUSE => return Waited::AtOnce,
                 Ok(true) => return Waited::After(waited),
-                Ok(false) if waited >= limit => return Waited::Never(format!("not within {} s", limit.as_secs())),
-                Err(error) if waited >= limit => return Waited::Never(error.to_string()),
+                Ok(false) if waited >= limit => return Waited::NotWithin(limit),
+                Err(error) if waited >= limit => return Waited::NotKnown(error.to_string()),
                 Ok(false) | Err(_) => {}
             }
             self.progress.show(format_args!("waiting for: {fact} ({} s) …", waited.as_secs()));
@@ -287,7 +314,45 @@ impl Life<'_> {
                 let found = format!("after {:.1} s", waited.as_secs_f64());
                 self.facts.add(fact, found, assumed, Verdict::Ok);
             }
-            Waited::Never(why) => self.facts.add(fact, why, assumed, Verdict::Differs),
+            Waited::NotWithin(limit) => {
+                let found = format!("not within {} s", limit.as_secs());
+                self.facts.add(fact, found, assumed, Verdict::Differs);
+            }
+            Waited::NotKnown(why) => self.facts.add(fact, why, assumed, Verdict::Unknown),
         }
+    }
+}
+
+/// Whether an answer to a create says that there is no app of it. One to a request that took too long, and one of a server that
+/// failed, do not.
+fn is_refused(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 425)
+}
+
+/// # Errors
+/// The API says for another cause that it issues no token, which shows nothing about the secret.
+fn is_issued(verification: Verification) -> Result<bool, Error> {
+    match verification {
+        Verification::Accepted => Ok(true),
+        Verification::Refused(_) => Ok(false),
+        Verification::NotKnown(message) => Err(Error::Rejected(message)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_create_is_refused_by_an_answer_to_the_request_itself_only() {
+        for (status, refused) in [(400, true), (409, true), (429, true), (408, false), (500, false), (504, false)] {
+            assert_eq!(is_refused(status), refused, "{status}");
+        }
+    }
+
+    #[test]
+    fn another_cause_for_no_token_is_no_refusal_of_a_secret() {
+        assert_eq!(is_issued(Verification::Refused("invalid_client".into())), Ok(false));
+        assert!(is_issued(Verification::NotKnown("invalid_scope".into())).is_err());
     }
 }
