@@ -50,11 +50,12 @@ pub(crate) use consumers::{overlap_ending, stale_consumers};
 pub(crate) use drift::drift;
 pub(crate) use faults::{after_fault, outcome_with_retain_hint};
 pub(crate) use model::{
-    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, PendingProgress, Remembered, RoleAssignment,
+    ClaimOrigin, ClaimProgress, Creation, IdOwner, ListCheck, OverlapEnd, PendingProgress, Remembered, RoleAssignment,
     SecretWriteProgress, Validity,
 };
 pub use model::{Observed, Remote};
 pub use overlap_end::handled_request as handled_retire_request;
+pub(crate) use overlap_end::{previous_is_doubted, previous_is_refused};
 pub(crate) use ownership::{holds_claim, is_ours, signed_claim};
 pub use plan::{Plan, Planned};
 pub use resource::client_id;

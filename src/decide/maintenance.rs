@@ -188,7 +188,9 @@ pub(super) fn next_deadline(observed: &Observed) -> Option<Timestamp> {
     let interval_end = is_wanted.then(|| min_interval_end(observed, contents)).flatten();
     let check = next_check(observed, contents);
     let search = consumers::next_search(observed, contents);
-    let deadlines = [next_rotation(&observed.app, contents), expiry, interval_end, late_end(observed), check, search];
+    let end = overlap_end::confirmation(observed, contents);
+    let rotation = next_rotation(&observed.app, contents);
+    let deadlines = [rotation, expiry, interval_end, late_end(observed), end, check, search];
     // What is due and waits for something else is no reason to look again at once.
     deadlines.into_iter().flatten().filter(|at| *at > observed.now).min()
 }

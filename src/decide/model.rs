@@ -108,6 +108,8 @@ pub enum OverlapEnd {
     Ended(Option<PreviousSecret>),
     /// The API refused, or has no such operation.
     Refused,
+    /// The API refused that, and a token for the previous secret: it may have ended before, which a second refusal confirms.
+    Doubted,
 }
 
 /// Whether a client secret is valid, by a token request of this reconcile.
@@ -186,6 +188,8 @@ pub struct Remembered {
     pub(crate) pending_not_accepted: Option<ClientSecret>,
     /// A secret that a token request with it was refused, and when that was first. A second refusal confirms the first one.
     pub(crate) first_token_refusal: Option<(ClientSecret, Timestamp)>,
+    /// The same of a previous secret.
+    pub(crate) previous_token_refusal: Option<(ClientSecret, Timestamp)>,
     /// When stale consumers were last searched, and for which revision of the secret.
     pub(crate) consumers_searched: Option<(i64, Timestamp)>,
     /// For which revision of the secret the API last refused to end an overlap, and when.
@@ -202,7 +206,8 @@ pub struct Remembered {
 impl Remembered {
     /// When the API first refused a token for a secret, if it has issued none since.
     pub(crate) fn refused_since(&self, secret: &ClientSecret) -> Option<Timestamp> {
-        self.first_token_refusal.as_ref().filter(|(refused, _)| refused == secret).map(|(_, since)| *since)
+        let refusals = [&self.first_token_refusal, &self.previous_token_refusal];
+        refusals.into_iter().flatten().find(|(refused, _)| refused == secret).map(|(_, since)| *since)
     }
 }
 

@@ -4,8 +4,8 @@
 use super::claims::recorded_claim;
 use super::drift::drift;
 use super::model::{
-    Answered, Creation, ListCheck, Observed, OverlapEnd, PendingProgress, Remote, RoleAssignment, SecretFacts,
-    SecretWriteProgress, SentChange,
+    Answered, Creation, ListCheck, Observed, OverlapEnd, PendingProgress, Remembered, Remote, RoleAssignment,
+    SecretFacts, SecretWriteProgress, SentChange,
 };
 use super::time::within_api_lag;
 use crate::consumers::StaleConsumers;
@@ -212,14 +212,20 @@ impl Observed {
         match &verification {
             Verification::Accepted => {
                 self.forget_absence();
-                self.remembered.first_token_refusal =
-                    self.remembered.first_token_refusal.take().filter(|(refused, _)| refused != secret);
+                let Remembered { first_token_refusal, previous_token_refusal, .. } = &mut self.remembered;
+                for refusal in [first_token_refusal, previous_token_refusal] {
+                    refusal.take_if(|(refused, _)| refused == secret);
+                }
             }
-            Verification::Refused(_) if self.contents().current.as_ref() == Some(secret) => {
-                let since = self.remembered.refused_since(secret).unwrap_or(self.now);
-                self.remembered.first_token_refusal = Some((secret.clone(), since));
+            Verification::Refused(_) => {
+                let refusal = Some((secret.clone(), self.remembered.refused_since(secret).unwrap_or(self.now)));
+                if self.contents().current.as_ref() == Some(secret) {
+                    self.remembered.first_token_refusal = refusal;
+                } else if self.contents().previous_secret() == Some(secret) {
+                    self.remembered.previous_token_refusal = refusal;
+                }
             }
-            Verification::Refused(_) | Verification::NotKnown(_) => {}
+            Verification::NotKnown(_) => {}
         }
         let progress = self.progress(secret);
         let verification = Some(Answered { verification, at });

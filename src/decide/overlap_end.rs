@@ -6,9 +6,10 @@ use super::model::{Observed, OverlapEnd, Validity};
 use super::resource::retire_requested;
 use super::schedule::{is_requested, may_end_overlap, min_interval_end, previous_is_valid, recorded_rotation};
 use super::step::{Call, Step};
-use super::verification::verify;
+use super::verification::{is_refused_twice, second_refusal_at, verify};
 use crate::iam::app_fields::Fields;
 use crate::secret::SecretContents;
+use k8s_openapi::jiff::Timestamp;
 
 /// Ends the overlap, if that is due.
 pub(super) fn step(observed: &Observed, contents: &SecretContents) -> Option<Step> {
@@ -52,10 +53,30 @@ fn is_beside_current(observed: &Observed, contents: &SecretContents) -> bool {
         None => previous_is_valid(observed, contents),
     };
     let is_tried = match observed.overlap_end {
-        OverlapEnd::NotTried => observed.end_was_refused(contents.revision),
-        OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
+        OverlapEnd::NotTried => {
+            let is_doubted = confirmation(observed, contents).is_some_and(|at| at > observed.now);
+            is_doubted || observed.end_was_refused(contents.revision)
+        }
+        OverlapEnd::Ended(_) | OverlapEnd::Refused | OverlapEnd::Doubted => true,
     };
     is_other && contents.pending.is_none() && !is_tried && !contents.is_edited(&observed.app)
+}
+
+/// Whether the API refused the previous secret twice, a minute apart, so that it has ended.
+pub(crate) fn previous_is_refused(observed: &Observed) -> bool {
+    observed.contents().previous_secret().is_some_and(|previous| is_refused_twice(observed, previous))
+}
+
+/// Whether the API refused the previous secret, which a second refusal is to confirm.
+pub(crate) fn previous_is_doubted(observed: &Observed) -> bool {
+    let previous = observed.contents().previous_secret();
+    let is_refused = |previous| matches!(observed.validity(previous), Validity::Refused(_));
+    previous.is_some_and(is_refused) && !previous_is_refused(observed)
+}
+
+/// From when on a second refusal of the previous secret confirms the first one.
+pub(super) fn confirmation(observed: &Observed, contents: &SecretContents) -> Option<Timestamp> {
+    second_refusal_at(observed, contents.previous_secret()?)
 }
 
 /// The request to end the overlap, if it was handled: the API has answered, or there is nothing to end. What is asked together with
@@ -64,6 +85,7 @@ pub fn handled_request(observed: &Observed) -> Option<String> {
     let contents = observed.contents();
     let is_handled = match observed.overlap_end {
         OverlapEnd::Ended(_) | OverlapEnd::Refused => true,
+        OverlapEnd::Doubted => false,
         OverlapEnd::NotTried => {
             let is_new = contents.revision > 0 && recorded_rotation(observed, contents).is_none();
             let is_over = is_new || !previous_is_valid(observed, contents);

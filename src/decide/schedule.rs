@@ -61,7 +61,7 @@ fn no_consumer_is_stale(observed: &Observed, contents: &SecretContents) -> bool 
 pub(super) fn has_ended_early(observed: &Observed, contents: &SecretContents) -> bool {
     match &observed.overlap_end {
         OverlapEnd::Ended(ended) => contents.previous.is_none() || contents.previous == *ended,
-        OverlapEnd::NotTried | OverlapEnd::Refused => false,
+        OverlapEnd::NotTried | OverlapEnd::Refused | OverlapEnd::Doubted => false,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Connections, Reconciliation};
 use crate::cluster::Cluster;
-use crate::decide::{Remote, RoleAssignment, previous_end};
+use crate::decide::{OverlapEnd, Remote, RoleAssignment, previous_end, previous_is_doubted, previous_is_refused};
 use crate::iam::{self, ClientCredentials, ClientId, ClientSecret, NewApp, RemoteApp};
 use crate::reason::Reason;
 
@@ -94,7 +94,8 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     /// A refusal is no failure of the resource: the previous secret ends by itself.
     pub(super) fn on_end_answer(&mut self, answer: Result<(), iam::Error>, id: &ClientId) -> Result<(), iam::Error> {
-        match answer {
+        let has_ended_before = |error: &iam::Error| error.is_refusal() && previous_is_refused(&self.observed);
+        match answer.or_else(|error| if has_ended_before(&error) { Ok(()) } else { Err(error) }) {
             Ok(()) => {
                 let is_early = previous_end(&self.observed, self.observed.contents()) > Some(self.observed.now);
                 self.observed.observe_overlap_end();
@@ -102,6 +103,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
                     let message = format!("Ended the overlap of app {id}: only the current client secret is valid.");
                     self.record_event(Reason::PreviousRetired, message);
                 }
+                Ok(())
+            }
+            Err(error) if error.is_refusal() && previous_is_doubted(&self.observed) => {
+                self.observed.overlap_end = OverlapEnd::Doubted;
                 Ok(())
             }
             Err(error) if error.is_refusal() => {

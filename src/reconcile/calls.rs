@@ -5,7 +5,7 @@ use super::{Connections, Progress, Reconciliation};
 use crate::backoff::SPREAD;
 use crate::cluster::Cluster;
 use crate::decide::{Call, ListCheck, Remote, Validity, after_fault, may_be_old, org_id};
-use crate::iam::{self, ClientId, ClientSecret, Iam, Lookup, OrgId, Verification};
+use crate::iam::{self, ClientId, ClientSecret, Iam, Lookup, OrgId};
 use crate::outcome::Outcome;
 use crate::reason::{Blocked, Reason};
 use std::sync::Arc;
@@ -66,9 +66,10 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
             }
             Call::EndRotation(id) => {
                 let answer = iam.end_rotation(&org, &id).await;
-                let has_ended = answer.as_ref().is_err_and(iam::Error::is_refusal)
-                    && self.previous_is_refused(iam, &org, &id).await;
-                self.on_end_answer(if has_ended { Ok(()) } else { answer }, &id)
+                if answer.as_ref().is_err_and(iam::Error::is_refusal) {
+                    self.verify_previous(iam, &org, &id).await;
+                }
+                self.on_end_answer(answer, &id)
             }
             Call::VerifySecret(id, secret) => self.verify_secret(iam, &org, &id, &secret).await,
             Call::ReadRoles(id) => self.read_roles(iam, &org, &id).await,
@@ -108,15 +109,18 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         Ok(())
     }
 
-    /// Whether a refused end of an overlap was refused since there is none: an earlier request, whose answer was lost, ended it.
+    /// The end of an overlap may have been refused since there is none: an earlier request, whose answer was lost, ended it.
     /// What the API answers then is not documented, so a token request with the previous secret tells.
-    async fn previous_is_refused(&self, iam: &D::Iam, org: &OrgId, id: &ClientId) -> bool {
-        let previous = self.observed.contents().previous.as_ref().and_then(|previous| previous.secret.as_ref());
+    async fn verify_previous(&mut self, iam: &D::Iam, org: &OrgId, id: &ClientId) {
+        let previous = self.observed.contents().previous_secret().cloned();
         let Some(previous) = previous.filter(|previous| self.observed.validity(previous) != Validity::NotVerifiable)
         else {
-            return false;
+            return;
         };
-        matches!(iam.verify_secret(org, id, previous).await, Ok(Verification::Refused(_)))
+        // Without an answer nothing is known of it, and the end counts as refused.
+        if let Ok(verification) = iam.verify_secret(org, id, &previous).await {
+            self.observed.record_token_answer(&previous, verification, self.operator.now());
+        }
     }
 
     async fn verify_secret(

@@ -103,6 +103,11 @@ pub struct SecretContents {
 }
 
 impl SecretContents {
+    /// The previous secret, where it is known.
+    pub(crate) fn previous_secret(&self) -> Option<&ClientSecret> {
+        self.previous.as_ref()?.secret.as_ref()
+    }
+
     /// Reads the Secret that consumers use. What an edit took away is read from status instead.
     pub(super) fn read(app: &OrgOAuthApp, secret: &Secret) -> Self {
         let annotation = |name: &str| secret.annotations().get(name).cloned();

@@ -39,6 +39,10 @@ pub struct IamState {
     pub false_absences: usize,
     /// So many of the next requests that end an overlap, replacements among them, get no answer and may arrive late.
     pub unanswered_ends: usize,
+    /// So many of the next requests that end an overlap are refused for another cause.
+    pub refused_ends: usize,
+    /// So many of the next token requests with a valid previous secret are refused falsely.
+    pub false_refusals: usize,
     /// By id: what was done to apps, in its order.
     pub done: Vec<(String, Done)>,
 }
@@ -164,6 +168,10 @@ impl IamState {
 
     fn end_rotation(&mut self, id: &ClientId, now: Timestamp) -> Result<(), iam::Error> {
         self.answer_end()?;
+        if self.refused_ends > 0 {
+            self.refused_ends -= 1;
+            return Err(iam::Error::Rejected("not now".into()));
+        }
         let previous = &mut self.app(id)?.previous;
         match previous.take_if(|(_, until)| *until > now) {
             Some(_) => {
@@ -303,7 +311,12 @@ impl Iam for FakeIam {
     }
 
     async fn verify_secret(&self, _: &OrgId, id: &ClientId, secret: &ClientSecret) -> Result<Verification, iam::Error> {
-        let accepts = |iam: &mut IamState, now| iam.shown(id, now).is_some_and(|app| app.accepts(secret.expose(), now));
+        let accepts = |iam: &mut IamState, now| {
+            let Some(app) = iam.shown(id, now).filter(|app| app.accepts(secret.expose(), now)) else { return false };
+            let is_false = iam.false_refusals > 0 && app.secret.as_deref() != Some(secret.expose());
+            iam.false_refusals -= usize::from(is_false);
+            !is_false
+        };
         Ok(if self.read(accepts).await {
             Verification::Accepted
         } else {

@@ -162,6 +162,25 @@ async fn an_end_whose_answer_was_lost_is_found_out_by_a_token_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_false_refusal_does_not_make_a_refused_end_of_an_overlap_look_like_an_end() {
+    let env = &TestEnv::new(None);
+    create(env, json!({})).await;
+    env.annotate("billing", "oauth-apps.dev/rotate-requested-at", "1");
+    settle(env).await;
+    let previous = env.data("billing-rotation", "previous");
+    assert!(previous.is_some());
+    (env.backend().iam.refused_ends, env.backend().iam.false_refusals) = (2, 1);
+    env.annotate("billing", "oauth-apps.dev/retire-previous-at", "1");
+    env.reconcile_all().await;
+    assert_eq!(env.data("billing-rotation", "previous"), previous, "it is valid, though a token was refused once");
+    assert!(!says_stays_valid(env), "that is not known yet");
+    settle(env).await;
+    assert_eq!(env.data("billing-rotation", "previous"), previous);
+    assert!(says_stays_valid(env));
+    assert_eq!(env.app("billing").status.unwrap().last_handled_retire_at.as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_no_token_can_tell_an_end_whose_answer_was_lost_is_not_said_to_have_failed() {
     interrupt_everywhere(async |env| {
         retire(env, json!({"grantTypes": ["authorization_code"]})).await;

@@ -6,8 +6,8 @@ use crate::consumers::StaleConsumers;
 use crate::crd::{Api, OrgOAuthApp, RETIRE_REQUESTED, ROTATE_REQUESTED};
 use crate::decide::plan::Planned;
 use crate::decide::{
-    Access, Call, Observed, RotationWaits, RotationWrite, Step, client_id, decide, handled_retire_request,
-    previous_end, requested_rotation_waits,
+    Access, Call, Observed, OverlapEnd, RotationWaits, RotationWrite, Step, client_id, decide, handled_retire_request,
+    previous_end, previous_is_doubted, previous_is_refused, requested_rotation_waits,
 };
 use crate::iam::Verification;
 use crate::outcome::Retry;
@@ -76,6 +76,43 @@ fn a_refused_end_leaves_the_overlap_as_it_is() {
     observed.observe_refused_end();
     assert_eq!(previous_end(&observed, observed.contents()), Some(at(12)));
     assert_step(observed, overlap_goes_on());
+}
+
+/// The API refused to end the overlap now, and a token for the previous secret now and first so many seconds ago.
+fn end_refused_and_token_too(seconds: i64) -> Observed {
+    let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
+    observed.remembered.previous_token_refusal = Some((secret("before"), before(observed.now, seconds)));
+    answer(&mut observed, "before", refused());
+    observed
+}
+
+#[test]
+fn a_refused_previous_secret_has_ended_once_a_second_refusal_a_minute_later_confirms_it() {
+    for (seconds, is_confirmed) in [(0, false), (59, false), (60, true)] {
+        let observed = end_refused_and_token_too(seconds);
+        assert_eq!(previous_is_refused(&observed), is_confirmed, "{seconds}");
+        assert_eq!(previous_is_doubted(&observed), !is_confirmed, "{seconds}");
+    }
+    let mut valid = end_refused_and_token_too(60);
+    answer(&mut valid, "before", Verification::Accepted);
+    assert!(!previous_is_refused(&valid) && !previous_is_doubted(&valid));
+    assert_eq!(valid.remembered.previous_token_refusal, None);
+}
+
+#[test]
+fn a_doubted_end_keeps_the_previous_secret_and_is_requested_again_after_a_minute() {
+    let mut doubted = end_refused_and_token_too(0);
+    doubted.overlap_end = OverlapEnd::Doubted;
+    assert_eq!(previous_end(&doubted, doubted.contents()), Some(at(12)));
+    assert_eq!(handled_retire_request(&doubted), None);
+    assert_step(&doubted, settled_until(after(at(2), 60)));
+    let later = |seconds| {
+        let mut observed = observe(requesting(RETIRE_REQUESTED), in_overlap, accepted);
+        observed.remembered.previous_token_refusal = Some((secret("before"), before(observed.now, seconds)));
+        observed
+    };
+    assert_step(later(59), settled_until(after(at(2), 1)));
+    assert_step(later(60), end_rotation());
 }
 
 #[test]

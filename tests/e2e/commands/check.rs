@@ -268,7 +268,25 @@ async fn an_app_that_cannot_be_deleted_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_app_of_a_create_that_was_not_answered_is_deleted_too() {
+    let direct = Direct::new(Flavor::Csp).await;
+    let control = direct.simulator.control();
+    let late = Action::Status { status: 408, message: "too slow".into(), performed: true };
+    control.fault(Fault::once(late).on(Operation::CreateApp)).await.unwrap();
+    let unanswered = ran(&mut direct.command(&["--client-secret-file", "secret", "--write"]));
+    assert_eq!(unanswered.status, 2);
+    assert!(unanswered.out.contains("too slow") && unanswered.out.contains("is deleted"), "{unanswered:?}");
+    assert!(control.apps().await.unwrap().iter().all(|app| !app.id.starts_with("ooa-check-")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_check_deletes_its_app() {
+    for signal in ["-INT", "-HUP"] {
+        interrupted_check_deletes_its_app(signal).await;
+    }
+}
+
+async fn interrupted_check_deletes_its_app(signal: &str) {
     let direct = Direct::new(Flavor::Csp).await;
     let control = direct.simulator.control();
     // It waits for this list when the signal comes.
@@ -277,7 +295,7 @@ async fn an_interrupted_check_deletes_its_app() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let is_there = async || control.apps().await.unwrap().iter().any(|app| app.id.starts_with("ooa-check-"));
     assert!(Wait::up_to(Duration::from_secs(30)).until(is_there).await, "the app is created");
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let out = String::from_utf8(output.stdout).unwrap();
