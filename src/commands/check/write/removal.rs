@@ -89,13 +89,11 @@ mod tests {
     use crate::iam::ClientId;
     use serde_json::Map;
 
-    type Seconds = u64;
+    /// What is answered after so many seconds.
+    type Answers = (u64, Result<Deletion, Error>, Result<Option<RemoteApp>, Error>);
 
     /// The last answer of a removal that finds this at these times.
-    fn removed(
-        is_accepted: bool,
-        steps: &[(Seconds, Result<Deletion, Error>, Result<Option<RemoteApp>, Error>)],
-    ) -> ControlFlow<Result<(), String>, String> {
+    fn removed(is_accepted: bool, steps: &[Answers]) -> ControlFlow<Result<(), String>, String> {
         let begin = Instant::now();
         let mut removal = Removal { is_accepted, absent_since: None };
         let observed = steps
