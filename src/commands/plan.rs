@@ -73,13 +73,11 @@ impl PlanArgs {
         progress.show("reading the cluster");
         let operator_namespace = &self.operator.operator_namespace;
         let trust = Trust::new(operator_namespace, manifests.given(), self.trust_connections);
-        let mut snapshots = Snapshots::read(&cluster, operator_namespace, &manifests, trust).await?;
+        let (pruned, unreadable) = self.pruned(&cluster, &manifests).await?;
+        let mut snapshots = Snapshots::read(&cluster, operator_namespace, &manifests, &pruned, trust).await?;
         let (mut admitted, mut plans) = admit(&cluster.client, &manifests).await?;
-        if self.prune_from_cluster {
-            let (pruned, unreadable) = self.pruned(&cluster, &manifests).await?;
-            admitted.extend(pruned.into_iter().map(|app| Source { app, file: None, not_checked: None }));
-            plans.extend(unreadable);
-        }
+        admitted.extend(pruned.into_iter().map(|app| Source { app, file: None, not_checked: None }));
+        plans.extend(unreadable);
         let notes = std::mem::take(&mut snapshots.notes);
         let trust = std::mem::take(&mut snapshots.trust);
         let apps: Vec<OrgOAuthApp> = admitted.iter().map(|source| source.app.clone()).collect();
@@ -105,8 +103,11 @@ impl PlanArgs {
         Ok(report.done())
     }
 
-    /// The resources that the manifests lack, as they are once they are being deleted.
+    /// The resources that the manifests lack, as they are once they are being deleted; none unless that is asked for.
     async fn pruned(&self, cluster: &Cluster, manifests: &Manifests) -> Result<Lacking, CommandError> {
+        if !self.prune_from_cluster {
+            return Ok(Lacking::default());
+        }
         let mut namespaces = manifests.namespaces_of_apps();
         namespaces.extend(self.cluster.namespace.clone());
         let params = ListParams { label_selector: self.selector.clone(), ..ListParams::default() };
@@ -130,24 +131,22 @@ struct Source {
     not_checked: Option<String>,
 }
 
-/// The resources of the manifests as they would be stored, and plans for those that would be refused.
+/// The resources of the manifests as they would be stored, and plans for those that would be refused and for the connections.
 async fn admit(client: &Client, manifests: &Manifests) -> Result<(Vec<Source>, Vec<AppPlan>), CommandError> {
-    let (mut admitted, mut refused) = (Vec::new(), Vec::new());
+    let (mut admitted, mut plans) = (Vec::new(), Vec::new());
     let admission = Admission::new(client);
     for manifest in &manifests.apps {
         match admission.app(manifest).await? {
             Admitted::App(app, not_checked) => {
                 admitted.push(Source { app: *app, file: manifest.file.clone(), not_checked });
             }
-            Admitted::Refused(message) => refused.push(AppPlan::refused(manifest, message)),
+            Admitted::Refused(message) => plans.push(AppPlan::refused(manifest, message)),
         }
     }
     for manifest in &manifests.connections {
-        if let Some(message) = admission.refusal_of_connection(manifest).await? {
-            refused.push(AppPlan::refused(manifest, message));
-        }
+        plans.extend(admission.connection(manifest).await?);
     }
-    Ok((admitted, refused))
+    Ok((admitted, plans))
 }
 
 /// The resources, and plans for those that cannot be read.

@@ -2,6 +2,7 @@
 //! the CRDs are not installed, the manifest is taken as it is, and the report says that it was not checked.
 
 use super::manifests::{Manifest, decode};
+use super::report::AppPlan;
 use crate::cluster::lenient::Lenient;
 use crate::commands::CommandError;
 use crate::commands::error::is_missing_kind;
@@ -25,7 +26,11 @@ pub(super) enum Admitted {
 
 /// The answer to a dry run.
 enum Answer {
-    Stored(Value),
+    Stored {
+        stored: Value,
+        /// As it is in the cluster.
+        present: Option<Value>,
+    },
     Refused(String),
     NotTried(String),
 }
@@ -41,7 +46,7 @@ impl<'a> Admission<'a> {
 
     pub(super) async fn app(&self, manifest: &Manifest) -> Result<Admitted, CommandError> {
         let (object, note) = match self.store::<OrgOAuthApp>(manifest).await? {
-            Answer::Stored(object) => (object, None),
+            Answer::Stored { stored, present: _ } => (stored, None),
             Answer::Refused(message) => return Ok(Admitted::Refused(message)),
             Answer::NotTried(why) => (self.as_it_is(manifest).await?, Some(why)),
         };
@@ -52,10 +57,14 @@ impl<'a> Admission<'a> {
         })
     }
 
-    pub(super) async fn refusal_of_connection(&self, manifest: &Manifest) -> Result<Option<String>, CommandError> {
+    /// What storing a connection would change; nothing where that cannot be tried.
+    pub(super) async fn connection(&self, manifest: &Manifest) -> Result<Option<AppPlan>, CommandError> {
         Ok(match self.store::<IamConnection>(manifest).await? {
-            Answer::Stored(_) | Answer::NotTried(_) => None,
-            Answer::Refused(message) => Some(message),
+            Answer::Stored { stored, present } => {
+                Some(AppPlan::of_connection(manifest, &stored["spec"], present.as_ref().map(|found| &found["spec"])))
+            }
+            Answer::Refused(message) => Some(AppPlan::refused(manifest, message)),
+            Answer::NotTried(_) => None,
         })
     }
 
@@ -77,7 +86,7 @@ impl<'a> Admission<'a> {
         let mut request = request.map_err(CommandError::message)?;
         *request.uri_mut() = strictly(request.uri())?;
         match self.client.request::<Value>(request).await {
-            Ok(stored) => Ok(Answer::Stored(stored)),
+            Ok(stored) => Ok(Answer::Stored { stored, present }),
             Err(kube::Error::Api(status)) => Ok(answer(*status)),
             Err(error) => Err(CommandError::kubernetes(format!("try {}", manifest.place()))(error)),
         }

@@ -12,6 +12,8 @@ use crate::reason::Reason;
 use kube::ResourceExt;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 /// What the operator would do with each resource.
@@ -167,6 +169,21 @@ impl AppPlan {
 
     pub(super) fn unknown(app: &OrgOAuthApp, problem: impl Display) -> Self {
         Self { message: Some(problem.to_string()), ..Self::new(app, Action::Unknown) }
+    }
+
+    /// What a connection would be changed in. Resources that the manifests do not have are not planned with it.
+    pub(super) fn of_connection(manifest: &Manifest, stored: &Value, present: Option<&Value>) -> Self {
+        let names: BTreeSet<&String> =
+            [Some(stored), present].into_iter().flatten().filter_map(Value::as_object).flat_map(Map::keys).collect();
+        let is_changed =
+            |name: &&&String| present.is_some_and(|present| present.get(name.as_str()) != stored.get(name.as_str()));
+        let fields: Vec<String> = names.iter().filter(is_changed).map(|name| (*name).clone()).collect();
+        let (action, steps) = match present {
+            None => (Action::Create, vec!["create the connection".to_owned()]),
+            Some(_) if fields.is_empty() => (Action::None, Vec::new()),
+            Some(_) => (Action::Change, vec![format!("change {}", fields.join(" and "))]),
+        };
+        Self { action, steps, fields, message: None, ..Self::refused(manifest, String::new()) }
     }
 
     /// Kubernetes would not store it.

@@ -32,12 +32,17 @@ impl Snapshots {
         cluster: &Cluster,
         operator_namespace: &str,
         manifests: &Manifests,
+        pruned: &[OrgOAuthApp],
         mut trust: Trust,
     ) -> Result<Self, CommandError> {
         let mut notes = Vec::new();
-        let connections = connections(cluster, operator_namespace, manifests, &mut trust).await?;
+        let of_pruned = pruned.iter().map(|app| app.spec.connection_ref.name.clone());
+        let used: BTreeSet<String> = used(manifests).into_iter().chain(of_pruned).collect();
+        let connections = connections(cluster, operator_namespace, manifests, &used, &mut trust).await?;
         let (apps, scopes) = apps(cluster, manifests, &mut notes).await?;
-        let namespaces = namespaces(cluster, manifests, &mut notes).await?;
+        let mut names = manifests.namespaces_of_apps();
+        names.extend(pruned.iter().filter_map(ResourceExt::namespace));
+        let namespaces = namespaces(cluster, manifests, names, &mut notes).await?;
         let claim_key = claim_key(cluster, operator_namespace, &mut notes).await?;
         Ok(Self { snapshot: Snapshot { connections, apps, namespaces }, scopes, claim_key, trust, notes })
     }
@@ -63,6 +68,7 @@ async fn connections(
     cluster: &Cluster,
     operator_namespace: &str,
     manifests: &Manifests,
+    used: &BTreeSet<String>,
     trust: &mut Trust,
 ) -> Result<Vec<IamConnection>, CommandError> {
     let mut given = BTreeMap::new();
@@ -73,7 +79,7 @@ async fn connections(
         }
     }
     let mut found = Vec::new();
-    for name in given.keys().cloned().chain(used(manifests)).collect::<BTreeSet<_>>() {
+    for name in given.keys().chain(used).cloned().collect::<BTreeSet<_>>() {
         let own = of_cluster(cluster, &name).await?;
         let foreign = match (given.get(&name), &own) {
             (Some(given), Ok(Some(own))) if is_same_target(given, own) => None,
@@ -190,11 +196,12 @@ async fn apps(
 async fn namespaces(
     cluster: &Cluster,
     manifests: &Manifests,
+    names: BTreeSet<String>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<NamespaceMeta>, CommandError> {
     let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client.clone());
     let mut found = Vec::new();
-    for name in manifests.namespaces_of_apps() {
+    for name in names {
         let given = manifests.namespaces.iter().find(|manifest| manifest.name == name);
         let mut meta = NamespaceMeta::default();
         meta.metadata.name = Some(name.clone());

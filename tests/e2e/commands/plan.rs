@@ -51,12 +51,16 @@ async fn plan_says_what_is_created_changed_and_left_alone_and_writes_nothing() {
         assert!(!changed.out.contains("hidden-value"), "fields are named, values are not shown");
         assert_eq!(env.app("billing").await.metadata.generation, before.metadata.generation);
 
-        fs::remove_file(scratch.path().join("app.json")).unwrap();
-        write(&scratch, "other.json", &env.manifest("other", json!({})));
+        write(&scratch, "app.json", &env.connection(json!({"resyncInterval": "2s"})));
+        let connection = plan(scratch.path(), &[]);
+        assert!(connection.out.starts_with(&format!("~ IamConnection {namespace}: change resyncInterval\n")));
+
+        let elsewhere = json!({"connectionRef": {"name": "nowhere"}});
+        write(&scratch, "app.json", &env.manifest("other", elsewhere));
         let pruned = plan(scratch.path(), &["--prune-from-cluster"]);
         assert!(pruned.out.contains(&format!("- {namespace}/billing: delete the app\n")), "{pruned:?}");
         assert!(pruned.out.ends_with(
-            "Plan: 1 to create, 0 to adopt, 0 to change, 1 to delete, 0 to release, 0 without change, 0 refused, 0 unknown.\n"
+            "Plan: 0 to create, 0 to adopt, 0 to change, 1 to delete, 0 to release, 0 without change, 1 refused, 0 unknown.\n"
         ));
         env.assert_credential_works("billing").await;
     }
