@@ -1,7 +1,7 @@
 //! Writes each log event as one line, whatever text from outside it contains.
 //! Every event passes this writer, so no call of `tracing` has to clean its own fields.
 
-use crate::text::{is_hidden, is_space};
+use crate::text::one_line;
 use std::io::{self, Write};
 
 /// Expects one write per event, as `tracing_subscriber::fmt` does, and writes one line for it. The log has no colors, since a
@@ -15,11 +15,7 @@ impl<W> Lines<W> {
 }
 
 fn line(event: &str) -> String {
-    let visible = |character| match character {
-        character if is_space(character) => Some(' '),
-        character => (!is_hidden(character)).then_some(character),
-    };
-    event.strip_suffix('\n').unwrap_or(event).chars().filter_map(visible).chain(['\n']).collect()
+    one_line(event.strip_suffix('\n').unwrap_or(event)) + "\n"
 }
 
 impl<W: Write> Write for Lines<W> {
@@ -36,6 +32,7 @@ impl<W: Write> Write for Lines<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::is_hidden;
     use std::sync::{Arc, Mutex};
     use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::prelude::*;

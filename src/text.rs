@@ -28,6 +28,16 @@ pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     clean
 }
 
+/// The text as one line of any length: what would begin a line or a column, or control a terminal, is a space, and what is hidden is
+/// left out.
+pub(crate) fn one_line(text: &str) -> String {
+    let visible = |character| match character {
+        character if is_space(character) => Some(' '),
+        character => (!is_hidden(character)).then_some(character),
+    };
+    text.chars().filter_map(visible).collect()
+}
+
 /// White space, or a control character, which separates words too.
 pub(crate) fn is_space(character: char) -> bool {
     character.is_whitespace() || character.is_control()

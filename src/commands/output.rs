@@ -2,12 +2,14 @@
 //! One type is the source of all three, so they cannot disagree.
 
 use super::CommandError;
+use crate::text::{is_hidden, one_line};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::ops::Add;
 use tabwriter::TabWriter;
 
 /// How the report is printed.
@@ -43,8 +45,8 @@ impl OutputArgs {
                 report.text(&mut text);
                 text.finish()?
             }
-            Format::Json => format!("{:#}\n", value(report)?),
-            Format::Yaml => serde_saphyr::to_string(&value(report)?).map_err(CommandError::message)?,
+            Format::Json => json(&value(report)?)?,
+            Format::Yaml => yaml(&value(report)?)?,
         };
         print(&text)
     }
@@ -53,6 +55,31 @@ impl OutputArgs {
 /// One form for all reports, so that the binary has one writer of each format.
 fn value(report: &impl Report) -> Result<Value, CommandError> {
     serde_json::to_value(report).map_err(CommandError::message)
+}
+
+fn json(value: &impl Serialize) -> Result<String, CommandError> {
+    let json = serde_json::to_string_pretty(value).map_err(CommandError::message)?;
+    let in_utf16 = |character: char| {
+        let units = character.encode_utf16(&mut [0; 2]).to_vec();
+        units.into_iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    };
+    Ok(escaped(&json, in_utf16) + "\n")
+}
+
+/// In the form of JSON, which is YAML too, where a format character has to be escaped: the writer of YAML escapes none.
+pub(crate) fn yaml(value: &impl Serialize) -> Result<String, CommandError> {
+    let yaml = serde_saphyr::to_string(value).map_err(CommandError::message)?;
+    if !yaml.chars().any(is_hidden) {
+        return Ok(yaml);
+    }
+    let json = serde_json::to_string_pretty(value).map_err(CommandError::message)?;
+    Ok(escaped(&json, |character| format!("\\U{:08x}", u32::from(character))) + "\n")
+}
+
+/// JSON without control and format characters, which are in strings only.
+fn escaped(json: &str, escape: impl Fn(char) -> String) -> String {
+    let must_be = |character: char| character != '\n' && (character.is_control() || is_hidden(character));
+    json.chars().map(|c| if must_be(c) { escape(c) } else { c.to_string() }).collect()
 }
 
 /// Prints as it is; colors are left out unless a terminal shows them.
@@ -65,19 +92,19 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
 /// On the error output, where it disturbs no script; a failure to print it is not reported.
 pub(crate) fn print_error(error: &CommandError) {
     let style = Mood::Bad.style();
-    writeln!(anstream::stderr(), "{style}error:{style:#} {error}").ok();
+    writeln!(anstream::stderr(), "{style}error:{style:#} {}", one_line(&error.to_string())).ok();
 }
 
 /// What a person should know, on the error output too.
 pub(crate) fn print_warning(warning: impl Display) {
     let style = Mood::Attention.style();
-    writeln!(anstream::stderr(), "{style}warning:{style:#} {warning}").ok();
+    writeln!(anstream::stderr(), "{style}warning:{style:#} {}", one_line(&warning.to_string())).ok();
 }
 
 /// What is about to be done, on the error output too.
 pub(crate) fn print_note(note: impl Display) {
     let style = Mood::Aside.style();
-    writeln!(anstream::stderr(), "{style}{note}{style:#}").ok();
+    writeln!(anstream::stderr(), "{style}{}{style:#}", one_line(&note.to_string())).ok();
 }
 
 /// How good or bad a word is, which a terminal shows by its color.
@@ -101,9 +128,29 @@ impl Mood {
     }
 
     /// The words in the color of the mood.
-    pub(crate) fn of(self, words: impl Display) -> String {
+    pub(crate) fn of(self, words: impl Display) -> Words {
         let style = self.style();
-        format!("{style}{words}{style:#}")
+        Words(format!("{style}{}{style:#}", one_line(&words.to_string())))
+    }
+}
+
+/// Words of one line, which come from anyone: whatever they contain, only a mood colors them, and they begin neither a line nor a
+/// column. They cannot be formatted, only joined, so that none is taken for its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words(String);
+
+impl<T: Display> From<T> for Words {
+    fn from(words: T) -> Self {
+        Self(one_line(&words.to_string()))
+    }
+}
+
+impl<T: Into<Self>> Add<T> for Words {
+    type Output = Self;
+
+    fn add(mut self, next: T) -> Self {
+        self.0.push_str(&next.into().0);
+        self
     }
 }
 
@@ -112,24 +159,34 @@ impl Mood {
 pub(crate) struct Text(String);
 
 impl Text {
-    pub(crate) fn line(&mut self, line: impl Display) {
-        self.0.push_str(&line.to_string());
+    pub(crate) fn line(&mut self, line: impl Into<Words>) {
+        self.row([line]);
+    }
+
+    /// The cells of a line.
+    pub(crate) fn row<const N: usize>(&mut self, cells: [impl Into<Words>; N]) {
+        let cells = cells.map(|cell| cell.into().0);
+        self.0.push_str(&cells.join("\t"));
         self.0.push('\n');
     }
 
     /// A name and its value, aligned with those before and after it.
-    pub(crate) fn field(&mut self, name: &str, value: impl Display) {
-        self.line(format!("{name}\t{value}"));
+    pub(crate) fn field(&mut self, name: &str, value: impl Into<Words>) {
+        self.row([name.into(), value.into()]);
     }
 
     /// A table, or nothing without a row.
-    pub(crate) fn table<const N: usize>(&mut self, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    pub(crate) fn table<const N: usize, W: Into<Words>>(
+        &mut self,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [W; N]>,
+    ) {
         let mut rows = rows.into_iter().peekable();
         if rows.peek().is_none() {
             return;
         }
-        self.line(head.join("\t"));
-        rows.for_each(|row| self.line(row.join("\t")));
+        self.row(head);
+        rows.for_each(|row| self.row(row));
     }
 
     fn finish(self) -> io::Result<String> {
@@ -137,6 +194,14 @@ impl Text {
         aligned.write_all(self.0.as_bytes())?;
         let bytes = aligned.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+impl Text {
+    /// Without colors.
+    pub(crate) fn plain(self) -> String {
+        anstream::adapter::strip_str(&self.finish().unwrap()).to_string()
     }
 }
 
@@ -152,7 +217,7 @@ impl Progress {
 
     pub(crate) fn show(&self, state: impl Display) {
         if self.is_shown {
-            write!(io::stderr(), "\r\x1b[2K{state}").ok();
+            write!(io::stderr(), "\r\x1b[2K{}", one_line(&state.to_string())).ok();
         }
     }
 }
@@ -170,15 +235,39 @@ mod tests {
     #[test]
     fn columns_are_aligned_whatever_is_colored() {
         let mut text = Text::default();
-        text.table(["NAME", "READY"], [["a".into(), Mood::Good.of("True")], ["longer".into(), "False".into()]]);
-        let plain = anstream::adapter::strip_str(&text.finish().unwrap()).to_string();
-        assert_eq!(plain, "NAME     READY\na        True\nlonger   False\n");
+        text.table(["NAME", "READY"], [["a".into(), Mood::Good.of("True")], ["longer".into(), Words::from("False")]]);
+        assert_eq!(text.plain(), "NAME     READY\na        True\nlonger   False\n");
+    }
+
+    #[test]
+    fn data_changes_nothing_but_its_own_words() {
+        let hostile = "a\n\tb\x1b]0;t\x07\x1b[2K\u{202e}c\u{9b}31m\r\x1b[32m";
+        let mut text = Text::default();
+        text.line(hostile);
+        text.field("Name", Mood::Bad.of(hostile) + hostile);
+        text.table(["HEAD", "NEXT"], [[hostile, "end"]]);
+        let text = text.finish().unwrap();
+        assert_eq!(text.lines().count(), 4, "{text:?}");
+        let colors = text.split('\x1b').skip(1).map(|rest| rest.split_inclusive('m').next().unwrap());
+        assert_eq!(colors.collect::<Vec<_>>(), ["[1m", "[31m", "[0m"], "{text:?}");
+        assert!(!text.contains(['\t', '\r', '\x07', '\u{202e}', '\u{9b}']), "{text:?}");
+    }
+
+    #[test]
+    fn json_and_yaml_show_no_control_or_format_character_and_lose_none() {
+        let hostile = "a\n\tb\x1b[2K\u{202e}\u{e0041}c\u{9b}31m\u{7f}";
+        for text in [json(&[hostile]).unwrap(), yaml(&[hostile]).unwrap(), yaml(&["\x1b\u{9b}"]).unwrap()] {
+            assert!(!text.chars().any(|c| c != '\n' && (c.is_control() || is_hidden(c))), "{text:?}");
+        }
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json(&[hostile]).unwrap()).unwrap(), [hostile]);
+        assert_eq!(serde_saphyr::from_str::<[String; 1]>(&yaml(&[hostile]).unwrap()).unwrap(), [hostile]);
+        assert_eq!(yaml(&["plain"]).unwrap(), "- plain\n");
     }
 
     #[test]
     fn a_table_without_rows_is_nothing() {
         let mut text = Text::default();
-        text.table(["NAME"], []);
+        text.table(["NAME"], [[""; 1]; 0]);
         assert_eq!(text.finish().unwrap(), "");
     }
 }

@@ -10,7 +10,7 @@ use super::live::OperatorArgs;
 use super::output::{self, Mood, OutputArgs, Report, Text};
 use super::version::LONG_VERSION;
 use super::{CommandError, Done};
-use crate::text::clean;
+use crate::text::{clean, one_line};
 use clap::Args;
 use collect::Collection;
 use k8s_openapi::jiff::Timestamp;
@@ -92,10 +92,17 @@ impl Bundle {
             text.extend(self.not_read.iter().map(|NotRead { what, why }| format!("{what}: {why}\n")));
         }
         for Section { title, content } in &self.sections {
-            text += &format!("\n=== {title}\n\n{}\n", content.trim_end());
+            text += &format!("\n=== {}\n\n", one_line(title));
+            text.extend(content.trim_end().lines().map(|line| content_line(line) + "\n"));
         }
         text
     }
+}
+
+/// Only a title begins like one.
+fn content_line(line: &str) -> String {
+    let indent = if line.starts_with("===") { " " } else { "" };
+    format!("{indent}{}", one_line(line))
 }
 
 impl ReportArgs {
@@ -140,7 +147,7 @@ impl Report for Written {
     fn text(&self, text: &mut Text) {
         text.line(format_args!("wrote {}, with {} sections", self.file, self.sections.len()));
         for NotRead { what, why } in &self.not_read {
-            text.line(format_args!("{}\t{what}\t{why}", Mood::Attention.of("not read")));
+            text.row([Mood::Attention.of("not read"), what.into(), why.into()]);
         }
         text.line("Read the file before you share it: it names organizations, namespaces and apps.");
     }
@@ -155,6 +162,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = write(file.path(), "text").unwrap_err().to_string();
         assert!(error.ends_with("choose another file with --out"), "{error}");
+    }
+
+    #[test]
+    fn no_content_forges_a_section() {
+        let mut bundle = Bundle::default();
+        bundle.add("Log", "a\r=== Log of Pod x\u{1b}[2K\n=== Pods\nb\n");
+        let text = bundle.text("2026-01-02T03:04:05Z".parse().unwrap());
+        assert!(text.ends_with("\n=== Log\n\na === Log of Pod x [2K\n === Pods\nb\n"), "{text:?}");
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
     fn add(&mut self, result: RequestResult) -> Result<(), CommandError> {
         let printed = match (self.arguments.output.output, result.outcome) {
             (Format::Text, RequestOutcome::Error) | (Format::Json | Format::Yaml, _) => Ok(()),
-            (Format::Text, _) => print(&format!("{}\n", result.line())),
+            (Format::Text, _) => self.arguments.output.print(&result),
         };
         self.results.push(result);
         printed

@@ -7,6 +7,7 @@ use crate::crd::OrgOAuthApp;
 use crate::decide::fill_with;
 use crate::iam::{ClientId, ClientSecret};
 use crate::secret::{SecretContents, secret_name};
+use crate::text::is_hidden;
 use clap::Args;
 use kube::ResourceExt;
 use schemars::JsonSchema;
@@ -158,9 +159,9 @@ impl SecretPreview {
     }
 }
 
-/// A tab would begin a column of the text, and a control character could do anything to a terminal.
+/// As an escape, since it is part of the value and cannot be shown as it is.
 fn visible(line: &str) -> String {
-    let hidden = |character: char| character.is_control();
+    let hidden = |character: char| character.is_control() || is_hidden(character);
     line.chars().flat_map(|c| if hidden(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 

@@ -13,6 +13,7 @@ use crate::decide::org_id;
 use crate::iam::{AppToken, ClientId, ClientSecret, TokenResponse, Verification, token_expiry, token_scopes};
 use crate::secret::secret_name;
 use crate::secret_value;
+use crate::text::one_line;
 use clap::Args;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -95,7 +96,7 @@ impl TokenArgs {
         let report = TokenReport::new(&app, &credentials, &target);
         match answer {
             AppToken::Issued(token) if self.show => {
-                print(&format!("{}\n", token.token.expose_secret()))?;
+                print(&(one_line(token.token.expose_secret()) + "\n"))?;
                 Ok(Done::Clean)
             }
             AppToken::Issued(token) => {
@@ -216,7 +217,7 @@ impl TokenReport {
 impl Report for TokenReport {
     fn text(&self, text: &mut Text) {
         let verdict = if self.issued { Mood::Good.of("issued") } else { Mood::Bad.of("refused") };
-        text.field("Token", format!("{verdict} by {}", self.host));
+        text.field("Token", verdict + format!(" by {}", self.host));
         text.field("Client id", format!("{}, in Secret {}/{}", self.client_id, self.namespace, self.secret));
         if let Some(refusal) = &self.refusal {
             text.field("Why", refusal);

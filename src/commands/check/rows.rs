@@ -1,6 +1,6 @@
 //! The rows of a check: what was checked, what was found, and what to do about it.
 
-use crate::commands::output::{Mood, Progress, Text};
+use crate::commands::output::{Mood, Progress, Text, Words};
 use crate::text::clean;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -110,9 +110,10 @@ pub(super) fn print(rows: &[Row], text: &mut Text) {
         let Some(first) = group.first() else { continue };
         text.line(&first.group);
         for row in group {
-            text.line(format_args!("  {}\t{}\t{}", row.result.mood().of(row.result.word()), row.check, row.found));
+            let result = Words::from("  ") + row.result.mood().of(row.result.word());
+            text.row([result, Words::from(&row.check), Words::from(&row.found)]);
             if let Some(what_to_do) = &row.what_to_do {
-                text.line(format_args!("  \t\t→ {what_to_do}"));
+                text.row(["  ", "", &format!("→ {what_to_do}")]);
             }
         }
         text.line("");

@@ -8,7 +8,7 @@ mod removal;
 use super::rows::RowResult;
 use super::target::Target;
 use crate::commands::CommandError;
-use crate::commands::output::{Mood, Progress, Text};
+use crate::commands::output::{Mood, Progress, Text, Words};
 use crate::commands::version::VERSION;
 use crate::iam::flavor::flavor;
 use crate::text::clean;
@@ -79,12 +79,12 @@ impl Facts {
             "What app {client_id} showed in organization {organization} ({api}, oauth-app-operator {version}, {at})"
         ));
         text.line("");
-        text.line("| Fact\t| Found\t| Assumed in docs/api.md\t| Result\t|");
-        text.line("|---\t|---\t|---\t|---\t|");
+        text.row(["| Fact", "| Found", "| Assumed in docs/api.md", "| Result", "|"]);
+        text.row(["|---", "|---", "|---", "|---", "|"]);
         for fact in &self.facts {
-            let cell = |text: &str| text.replace('|', "\\|");
-            let (found, assumed, verdict) = (cell(&fact.found), cell(fact.assumed), fact.verdict.word());
-            text.line(format_args!("| {}\t| {found}\t| {assumed}\t| {verdict}\t|", cell(fact.fact)));
+            let cell = |text: &str| Words::from(format!("| {}", text.replace('|', "\\|")));
+            let verdict = Words::from("| ") + fact.verdict.word();
+            text.row([cell(fact.fact), cell(&fact.found), cell(fact.assumed), verdict, "|".into()]);
         }
         text.line("");
         if let Some(problem) = &self.problem {
@@ -105,7 +105,7 @@ impl Verdict {
         if is_as_assumed { Self::Ok } else { Self::Differs }
     }
 
-    fn word(self) -> String {
+    fn word(self) -> Words {
         match self {
             Self::Ok => RowResult::Ok.mood().of("ok"),
             Self::Differs => Mood::Attention.of("differs"),

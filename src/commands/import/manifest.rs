@@ -1,6 +1,6 @@
 //! The manifest of an app that exists: it observes the app, so that applying it changes nothing.
 
-use crate::commands::CommandError;
+use crate::commands::{CommandError, output};
 use crate::crd::admission::beyond_limits;
 use crate::crd::{AdoptionPolicy, Api, ConnectionRef, DeletionPolicy, ManagementPolicy, OrgOAuthApp, Roles};
 use crate::iam::app_fields::{Inexpressible, LeftOut, created_by_default, existing, fields_in_order};
@@ -108,7 +108,7 @@ impl Common {
 impl Manifest {
     /// As YAML, after comments about what it cannot express.
     pub(super) fn yaml(&self, described: &Described) -> Result<String, CommandError> {
-        let yaml = serde_saphyr::to_string(self).map_err(CommandError::message)?;
+        let yaml = output::yaml(self)?;
         Ok(described.notes().map(|note| comment(&note)).chain([yaml]).collect())
     }
 }

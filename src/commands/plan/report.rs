@@ -3,7 +3,7 @@
 use super::manifests::Manifest;
 use crate::cluster;
 use crate::commands::Done;
-use crate::commands::output::{Mood, Report, Text};
+use crate::commands::output::{Mood, Report, Text, Words};
 use crate::crd::{DeletionPolicy, ManagementPolicy, OrgOAuthApp};
 use crate::decide::{Plan, Planned};
 use crate::outcome::Outcome;
@@ -103,7 +103,7 @@ impl Action {
         }
     }
 
-    fn sign(self) -> String {
+    fn sign(self) -> Words {
         match self {
             Self::Create | Self::Adopt => Mood::Good.of('+'),
             Self::Change => Mood::Attention.of('~'),
@@ -294,13 +294,13 @@ impl Summary {
 impl Report for PlanReport {
     fn text(&self, text: &mut Text) {
         for resource in &self.resources {
-            text.line(format!("{} {}: {}", resource.action.sign(), resource.place(), resource.what()));
+            text.line(resource.action.sign() + format!(" {}: {}", resource.place(), resource.what()));
             if let Some(why) = &resource.not_checked {
-                text.line(format!("  {}", Mood::Aside.of(format!("schema and rules were not checked: {why}"))));
+                text.line(Words::from("  ") + Mood::Aside.of(format!("schema and rules were not checked: {why}")));
             }
         }
         for note in &self.notes {
-            text.line(format!("{} {note}", Mood::Attention.of("note:")));
+            text.line(Mood::Attention.of("note:") + format!(" {note}"));
         }
         let Summary { create, adopt, change, delete, release, none, refused, unknown } = &self.summary;
         text.line(format!(

@@ -3,9 +3,10 @@
 use super::bounds::{self, Bounded, LARGEST_METRICS};
 use super::{Bundle, redact};
 use crate::commands::CommandError;
-use crate::commands::output::Progress;
+use crate::commands::output::{self, Progress};
 use crate::commands::version;
 use crate::crd::{FIELD_MANAGER, IamConnection, OrgOAuthApp, shipped};
+use crate::text::one_line;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, ListParams, LogParams};
@@ -197,7 +198,7 @@ impl Collection {
 }
 
 fn add_yaml(bundle: &mut Bundle, title: &str, value: &impl Serialize) {
-    let yaml = serde_saphyr::to_string(value);
+    let yaml = output::yaml(value);
     bundle.add(title, yaml.unwrap_or_else(|error| format!("cannot be shown: {error}")));
 }
 
@@ -210,7 +211,7 @@ fn event(event: Event) -> String {
     let name = object.name.unwrap_or_default();
     let [kind, reason, message] =
         [event.type_, event.reason, event.message].map(|text| redact::text(&text.unwrap_or_default()));
-    format!("{time} {kind} {reason} {place}{name}: {message}")
+    one_line(&format!("{time} {kind} {reason} {place}{name}: {message}"))
 }
 
 /// Nothing of the environment, since a user may have put anything there.
@@ -241,4 +242,18 @@ fn state(pod: &Pod) -> Value {
 fn restarts(pod: &Pod) -> i32 {
     let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
     statuses.into_iter().flatten().map(|status| status.restart_count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_it_says() {
+        let object = json!({"namespace": "team", "name": "billing"});
+        let event = json!({
+            "metadata": {}, "involvedObject": object, "type": "Normal", "reason": "A\nB", "message": "c\n\n=== Log\u{202e}",
+        });
+        assert_eq!(super::event(serde_json::from_value(event).unwrap()), " Normal A B team/billing: c  === Log");
+    }
 }

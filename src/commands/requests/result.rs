@@ -1,7 +1,7 @@
 //! What came of a request about one app, as a line for people and as an entry of a list for scripts.
 
 use super::action::Action;
-use crate::commands::output::{Mood, Report, Text};
+use crate::commands::output::{Mood, Report, Text, Words};
 use crate::crd::OrgOAuthApp;
 use crate::reason::Reason;
 use kube::ResourceExt;
@@ -102,18 +102,22 @@ impl RequestResult {
         let what_to_do = Reason::named(reason).map(|reason| reason.row().remedy.to_owned());
         Self { reason: Some(reason.to_owned()), what_to_do, ..self }
     }
+}
 
-    pub(super) fn line(&self) -> String {
-        let Self { namespace, name, message, .. } = self;
+impl Report for RequestResult {
+    fn text(&self, text: &mut Text) {
         let outcome = self.outcome.mood().of(self.outcome.as_str());
         let reason = self.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let what_to_do = self.what_to_do.as_ref().map(|remedy| format!("\n  what to do: {remedy}")).unwrap_or_default();
-        format!("{namespace}/{name}: {outcome}{reason}: {message}{what_to_do}")
+        let about = Words::from(format!("{}/{}: ", self.namespace, self.name));
+        text.line(about + outcome + format!("{reason}: {}", self.message));
+        if let Some(remedy) = &self.what_to_do {
+            text.line(format!("  what to do: {remedy}"));
+        }
     }
 }
 
 impl Report for Vec<RequestResult> {
     fn text(&self, text: &mut Text) {
-        self.iter().for_each(|result| text.line(result.line()));
+        self.iter().for_each(|result| result.text(text));
     }
 }

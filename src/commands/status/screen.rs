@@ -4,16 +4,16 @@ use super::report::{
     AppStatus, ConditionReport, ConnectionReport, ConsumersReport, EventReport, GrantReport, GrantVerdict,
     RemoteReport, RotationKind, RotationReport, SecretReport,
 };
-use crate::commands::output::{Mood, Report, Text};
+use crate::commands::output::{Mood, Report, Text, Words};
 use k8s_openapi::jiff::Timestamp;
 
 /// The most names in a line.
 const MAX_NAMES: usize = 10;
 
 impl ConditionReport {
-    fn words(&self) -> String {
+    fn words(&self) -> Words {
         let mood = if self.is_true() { Mood::Good } else { Mood::Bad };
-        format!("{} ({})", mood.of(format!("{:?}", self.status)), self.reason)
+        mood.of(format!("{:?}", self.status)) + format!(" ({})", self.reason)
     }
 }
 
@@ -22,7 +22,7 @@ impl AppStatus {
         text.field("App", format!("{}/{}", self.namespace, self.name));
         match &self.ready {
             Some(ready) => {
-                text.field("Ready", format!("{}, for {}", ready.words(), age(&ready.since)));
+                text.field("Ready", ready.words() + format!(", for {}", age(&ready.since)));
                 text.field("", &ready.message);
             }
             None => text.field("Ready", Mood::Attention.of("not reconciled yet")),
@@ -48,7 +48,7 @@ impl ConnectionReport {
         text.field("Connection", format!("{}{of}", self.name));
         if let Some(ready) = &self.ready {
             let message = if ready.is_true() { String::new() } else { format!(": {}", ready.message) };
-            text.field("", format!("Ready {}{message}", ready.words()));
+            text.field("", Words::from("Ready ") + ready.words() + message);
         }
         problem(text, self.problem.as_deref());
     }
@@ -65,7 +65,7 @@ impl GrantReport {
             GrantVerdict::NotAllowed => Mood::Bad.of("not allowed"),
             GrantVerdict::NotKnown => Mood::Attention.of("not known"),
         };
-        text.field("Grant", format!("{words}{by}"));
+        text.field("Grant", words + by);
         if let Some(message) = self.message.as_deref().filter(|message| !said.contains(message)) {
             text.field("", message);
         }
@@ -81,7 +81,7 @@ impl RemoteReport {
         if let Some(synced) = &self.synced {
             let is_said = synced.is_true() || synced.message == said;
             let message = if is_said { String::new() } else { format!(": {}", synced.message) };
-            text.field("", format!("Synced {}{message}", synced.words()));
+            text.field("", Words::from("Synced ") + synced.words() + message);
         }
         if !self.drift.is_empty() {
             text.field("", Mood::Attention.of(format!("differs from the spec in {}", names(&self.drift, None))));
@@ -100,12 +100,12 @@ impl SecretReport {
             (Some(false), _) => Mood::Bad.of("does not exist"),
             (None, _) => Mood::Attention.of("not shown"),
         };
-        text.field("Secret", format!("{}: {state}", self.name));
+        text.field("Secret", Words::from(format!("{}: ", self.name)) + state);
         if !self.keys.is_empty() {
             text.field("", format!("keys {}", self.keys.join(", ")));
         }
         if let Some(published) = self.published.as_ref().filter(|published| !published.is_true()) {
-            text.field("", format!("SecretPublished {}: {}", published.words(), published.message));
+            text.field("", Words::from("SecretPublished ") + published.words() + format!(": {}", published.message));
         }
         problem(text, self.problem.as_deref());
     }
@@ -171,11 +171,11 @@ impl Report for AppStatus {
 }
 
 impl EventReport {
-    fn line(&self) -> String {
+    fn line(&self) -> Words {
         let ago = self.at.as_ref().map(|at| format!("{} ago", age(at))).unwrap_or_default();
         let mood = if self.r#type == "Warning" { Mood::Attention } else { Mood::Good };
         let count = if self.count > 1 { format!(" ({} times)", self.count) } else { String::new() };
-        format!("{ago}, {}: {}{count}", mood.of(&self.reason), self.message)
+        Words::from(format!("{ago}, ")) + mood.of(&self.reason) + format!(": {}{count}", self.message)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One line about an app, from its resource alone, so that a list of many costs one request.
 
-use crate::commands::output::{Mood, Report, Text};
+use crate::commands::output::{Mood, Report, Text, Words};
 use crate::crd::{ConditionStatus, ConditionType, OrgOAuthApp};
 use kube::ResourceExt;
 use schemars::JsonSchema;
@@ -45,18 +45,18 @@ impl AppSummary {
         self.ready == "True"
     }
 
-    fn row(&self) -> [String; 8] {
+    fn row(&self) -> [Words; 8] {
         let mood = if self.is_ready() { Mood::Good } else { Mood::Bad };
-        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+        let or_none = |text: &Option<String>| Words::from(text.as_deref().unwrap_or("-"));
         [
-            self.namespace.clone(),
-            self.name.clone(),
+            (&self.namespace).into(),
+            (&self.name).into(),
             mood.of(&self.ready),
-            self.reason.clone(),
+            (&self.reason).into(),
             or_none(&self.client_id),
-            self.connection.clone(),
+            (&self.connection).into(),
             or_none(&self.next_rotation_at),
-            self.stale_consumers.to_string(),
+            self.stale_consumers.into(),
         ]
     }
 }

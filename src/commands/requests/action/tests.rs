@@ -1,5 +1,5 @@
 use super::*;
-use crate::commands::output::Mood;
+use crate::commands::output::{Report, Text};
 
 const VALUE: &str = "2026-03-01T12:00:00.5Z";
 
@@ -128,7 +128,8 @@ fn a_change_of_the_spec_counts_from_its_generation_on() {
 #[test]
 fn a_line_names_the_app_and_what_to_do() {
     let result = RequestResult::new(Action::Rotate, RequestOutcome::Waiting, "m").because("Throttled");
-    let line = result.about(&app(json!({}), json!({}))).line();
-    assert!(line.contains(&format!("team/billing: {} (Throttled): m", Mood::Attention.of("waiting"))), "{line}");
-    assert!(line.contains("\n  what to do: Nothing; if it happens often"), "{line}");
+    let mut text = Text::default();
+    result.about(&app(json!({}), json!({}))).text(&mut text);
+    let text = text.plain();
+    assert!(text.starts_with("team/billing: waiting (Throttled): m\n  what to do: Nothing; if it happens"), "{text}");
 }
