@@ -7,7 +7,7 @@ mod report;
 mod screen;
 mod summary;
 
-pub(in crate::commands) use gather::read_secret;
+pub(in crate::commands) use gather::{is_owned, read_secret};
 pub use report::{
     AppStatus, ConditionReport, ConnectionReport, ConsumersReport, EventReport, GrantReport, GrantVerdict,
     RemoteReport, RotationKind, RotationReport, SecretReport,

@@ -6,7 +6,7 @@ mod target;
 use super::cluster::{Cluster, ClusterArgs};
 use super::live::OperatorArgs;
 use super::output::{Mood, OutputArgs, Report, Text, print, print_error, print_note};
-use super::status::read_secret;
+use super::status::{is_owned, read_secret};
 use super::{CommandError, Done};
 use crate::crd::{GrantType, OrgOAuthApp};
 use crate::decide::org_id;
@@ -141,10 +141,24 @@ async fn credentials(cluster: &Cluster, app: &OrgOAuthApp) -> Result<(Credential
             app.name_any()
         )));
     };
-    let keys = &app.spec.secret.keys;
-    let id = value(&secret, &keys.client_id)?;
-    let value = value(&secret, &keys.client_secret)?;
-    Ok((Credentials { secret: name, id: ClientId(id), value: ClientSecret::new(value) }, secret))
+    Ok((Credentials::of(app, &secret)?, secret))
+}
+
+impl Credentials {
+    /// Only of the app's own Secret: anything else is another's, and is neither shown nor sent.
+    fn of(app: &OrgOAuthApp, secret: &Secret) -> Result<Self, CommandError> {
+        let (namespace, app_name) = (app.namespace_any(), app.name_any());
+        let name = secret.name_any();
+        if !is_owned(app, secret) {
+            return Err(CommandError::message(format!(
+                "Secret {namespace}/{name} does not belong to OrgOAuthApp {namespace}/{app_name}, so nothing was sent; see: status {app_name}"
+            )));
+        }
+        let keys = &app.spec.secret.keys;
+        let id = value(secret, &keys.client_id)?;
+        let value = value(secret, &keys.client_secret)?;
+        Ok(Self { secret: name, id: ClientId(id), value: ClientSecret::new(value) })
+    }
 }
 
 fn value(secret: &Secret, key: &str) -> Result<String, CommandError> {
@@ -239,5 +253,39 @@ impl Report for TokenReport {
         let lifetime = self.lifetime_seconds.map(|seconds| format!("in {seconds} s")).unwrap_or_default();
         let at = self.expires_at.as_ref().map(|at| format!(", at {at}")).unwrap_or_default();
         text.field("Expires", format!("{lifetime}{at}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn app() -> OrgOAuthApp {
+        serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "billing", "namespace": "team", "uid": "uid-1"}, "spec": {"orgId": "o"},
+        }))
+        .unwrap()
+    }
+
+    fn credentials(metadata: Value) -> Result<Credentials, CommandError> {
+        let mut secret: Secret =
+            serde_json::from_value(json!({"data": {"client-id": "aWQ=", "client-secret": "c2VjcmV0"}})).unwrap();
+        secret.metadata = serde_json::from_value(metadata).unwrap();
+        secret.metadata.name = Some("database".into());
+        Credentials::of(&app(), &secret)
+    }
+
+    #[test]
+    fn a_secret_of_others_is_neither_shown_nor_sent() {
+        let controlled = |uid: &str| json!({"ownerReferences": [{"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": true}]});
+        for foreign in [json!({}), controlled("uid-2"), json!({"labels": {"oauth-apps.dev/owner-uid": "uid-2"}})] {
+            let error = credentials(foreign).err().unwrap().to_string();
+            assert!(error.starts_with("Secret team/database does not belong to OrgOAuthApp team/billing"), "{error}");
+        }
+        for own in [controlled("uid-1"), json!({"labels": {"oauth-apps.dev/owner-uid": "uid-1"}})] {
+            assert_eq!(credentials(own).unwrap().id.0, "id");
+        }
     }
 }

@@ -179,7 +179,7 @@ pub(in crate::commands) async fn read_secret(
 }
 
 /// As far as a user can tell: only the operator can verify its claim on the Secret.
-fn is_owned(app: &OrgOAuthApp, secret: &Secret) -> bool {
+pub(in crate::commands) fn is_owned(app: &OrgOAuthApp, secret: &Secret) -> bool {
     match controller(&secret.metadata) {
         Some(controller) => controller.uid == app.uid_any(),
         None => secret.labels().get(OWNER_LABEL).is_some_and(|uid| uid == app.uid_any()),

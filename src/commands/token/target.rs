@@ -1,5 +1,5 @@
 //! Where the credentials of an app are sent: to the API of its IamConnection; for a user who may not read that one, to the API that
-//! the operator recorded in the status of the app. What stands in the Secret alone never decides it.
+//! the operator recorded in the status of the app and published in its Secret. Neither of these two alone decides it.
 
 use super::TokenArgs;
 use crate::claim::ApiAddress;
@@ -109,7 +109,8 @@ fn require_same_api(app: &OrgOAuthApp, connection: &IamConnection) -> Result<(),
     }
 }
 
-/// The API that the operator recorded, which only it can write; the token URL in the Secret must agree.
+/// The API that the operator recorded and published. Its signature cannot be verified here, so whoever forges the address has to be
+/// able to write both the status of the app and the Secret, and then has the credentials already.
 fn recorded<'a>(app: &'a OrgOAuthApp, secret: &Secret, error: &CommandError) -> Result<&'a SignedClaim, CommandError> {
     let claim = app.status.as_ref().and_then(|status| status.claim.as_ref());
     let claim = claim.filter(|claim| claim.uid == app.uid_any()).ok_or_else(|| {
@@ -118,7 +119,11 @@ fn recorded<'a>(app: &'a OrgOAuthApp, secret: &Secret, error: &CommandError) -> 
         ))
     })?;
     let key = &app.spec.secret.keys.token_url;
-    let Some(found) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(claim) };
+    let Some(found) = secret.data.as_ref().and_then(|data| data.get(key)) else {
+        return Err(CommandError::message(format!(
+            "{error}; without it, the Secret of the app has to hold its token URL (spec.secret.keys.tokenUrl), and does not, so nothing was sent: ask for the right to {RIGHT}"
+        )));
+    };
     let expected = flavor(claim.api).token_url(&claim.endpoint, &org_id(app));
     if secret_value::read(&found.0, secret_value::TOKEN) == Ok(expected.as_str()) {
         return Ok(claim);
@@ -159,4 +164,41 @@ fn iam(api: Api, endpoint: Url, ca_pem: Option<Vec<u8>>) -> Result<Arc<HttpIam>,
     let none: LoadCredentials = Arc::new(|| async { Err("there are no credentials of a connection".into()) }.boxed());
     let managed = Arc::new(|_: &_| HashSet::new());
     Ok(Arc::new(HttpIam::new(endpoint, CredentialsKind::ClientCredentials, none, managed, Flow::Operator)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn recorded_with(token_url_key: &str, data: Value) -> Result<String, CommandError> {
+        let claim = json!({
+            "uid": "uid-1", "orgId": "o", "clientId": "ooa-uid-1", "api": "CloudServices", "endpoint": "https://iam.example.com",
+            "created": true, "signature": "s",
+        });
+        let app: OrgOAuthApp = serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "billing", "namespace": "team", "uid": "uid-1"},
+            "spec": {"orgId": "o", "secret": {"keys": {"tokenUrl": token_url_key}}}, "status": {"claim": claim},
+        }))
+        .unwrap();
+        let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "billing"}})).unwrap();
+        let data: std::collections::BTreeMap<String, String> = serde_json::from_value(data).unwrap();
+        let data = data.into_iter().map(|(key, value)| (key, k8s_openapi::ByteString(value.into_bytes()))).collect();
+        let secret = Secret { data: Some(data), ..secret };
+        recorded(&app, &secret, &CommandError::message("no right")).map(|claim| claim.endpoint.clone())
+    }
+
+    #[test]
+    fn a_recorded_api_is_used_only_if_the_secret_agrees() {
+        let expected = flavor(Api::CloudServices).token_url("https://iam.example.com", &crate::iam::OrgId("o".into()));
+        let agrees = recorded_with("token-url", json!({"token-url": expected}));
+        assert_eq!(agrees.unwrap(), "https://iam.example.com");
+        let cases =
+            [("token-url", json!({})), ("", json!({"token-url": expected})), ("", json!({"": expected.clone() + "x"}))];
+        for (key, data) in cases {
+            let error = recorded_with(key, data).unwrap_err().to_string();
+            assert!(error.contains("so nothing was sent") && error.contains(RIGHT), "{error}");
+        }
+    }
 }
