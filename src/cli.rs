@@ -70,7 +70,7 @@ pub enum Command {
     /// Retire previous client secrets: end the overlap of the last rotation, so that only the current one is valid
     ///
     /// Sets the annotation oauth-apps.dev/retire-previous-at. Refused while pods are known to use the previous client secret, unless
-    /// --yes is set.
+    /// --despite-stale-consumers is set.
     Retire(Box<RetireArgs>),
     /// Reconcile apps now, instead of at the next resync
     ///

@@ -2,7 +2,7 @@
 //! One watch serves all of them, however many there are.
 
 use super::CommandError;
-use super::cluster::{Cluster, Listed};
+use super::cluster::{Cluster, Listed, selector};
 use crate::cluster::lenient::Lenient;
 use crate::crd::OrgOAuthApp;
 use clap::Args;
@@ -30,7 +30,7 @@ pub(crate) struct AppsArgs {
     #[arg(long)]
     all: bool,
     /// Those with these labels, such as team=billing
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = selector)]
     selector: Option<String>,
     /// All namespaces instead of one; with --all or --selector
     #[arg(short = 'A', long, conflicts_with_all = ["names", "namespace"])]
@@ -63,6 +63,11 @@ impl AppKey {
 }
 
 impl AppsArgs {
+    /// Whether it is about each app of the cluster.
+    pub(crate) fn are_all_of_the_cluster(&self) -> bool {
+        self.all && self.all_namespaces
+    }
+
     /// Where the apps are, with `cluster` opened with the same arguments.
     pub(crate) fn scope(&self, cluster: &Cluster) -> Scope {
         let name = match self.names.as_slice() {
@@ -100,6 +105,7 @@ impl Scope {
         }
     }
 
+    /// Whatever their labels are, since an app that loses one is not gone.
     fn watch(&self, cluster: &Cluster) -> (Api<Lenient<OrgOAuthApp>>, watcher::Config) {
         let client = cluster.client.clone();
         let api = match &self.namespace {
@@ -109,9 +115,6 @@ impl Scope {
         let mut config = watcher::Config::default();
         if let Some(name) = &self.name {
             config = config.fields(&format!("metadata.name={name}"));
-        }
-        if let Some(labels) = &self.labels {
-            config = config.labels(labels);
         }
         (api, config)
     }

@@ -37,6 +37,9 @@ pub struct RequestArgs {
     /// How long to wait at most, such as 90s or 5m
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: GoDuration,
+    /// Go on with --all --all-namespaces, which is about each app of the cluster; a reconciliation does not need it
+    #[arg(long)]
+    yes: bool,
     /// Only find out what would be requested, and whether you have the right to
     #[arg(long)]
     dry_run: bool,
@@ -51,7 +54,7 @@ pub struct RequestArgs {
 pub struct RetireArgs {
     /// Also while pods are known to use the previous client secret, which then fail
     #[arg(long)]
-    yes: bool,
+    despite_stale_consumers: bool,
     #[command(flatten)]
     request: RequestArgs,
 }
@@ -77,9 +80,22 @@ impl RequestArgs {
         self.run(Action::Resume).await
     }
 
+    /// Nothing asks back, so that a script does not hang.
+    fn require_yes(&self, action: Action, count: usize) -> Result<(), CommandError> {
+        let is_confirmed = self.yes || self.dry_run || !action.needs_confirmation();
+        if is_confirmed || !self.apps.are_all_of_the_cluster() {
+            return Ok(());
+        }
+        Err(CommandError::message(format!(
+            "this would {} all {count} OrgOAuthApps of the cluster; see them with --dry-run, and set --yes to go on",
+            action.verb()
+        )))
+    }
+
     async fn run(self, action: Action) -> Result<Done, CommandError> {
         let cluster = self.cluster.connect().await?;
         let selected = self.apps.select(&cluster).await?;
+        self.require_yes(action, selected.items.len())?;
         let mut run = Run::new(self, action, &cluster);
         for unreadable in selected.unreadable {
             let [namespace, name] = [unreadable.metadata.namespace.clone(), unreadable.metadata.name.clone()];
@@ -100,7 +116,7 @@ impl RequestArgs {
 
 impl RetireArgs {
     pub(crate) async fn run(self) -> Result<Done, CommandError> {
-        self.request.run(Action::Retire { despite_stale_consumers: self.yes }).await
+        self.request.run(Action::Retire { despite_stale_consumers: self.despite_stale_consumers }).await
     }
 }
 
@@ -251,5 +267,40 @@ impl<'a> Run<'a> {
             None if self.results.iter().all(|result| result.outcome.is_success()) => Ok(Done::Clean),
             None => Ok(Done::Findings),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: RequestArgs,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<RequestArgs, clap::Error> {
+        Line::try_parse_from([&["rotate"], arguments].concat()).map(|line| line.arguments)
+    }
+
+    #[test]
+    fn all_apps_of_the_cluster_are_changed_on_confirmation_only() {
+        let answer = |arguments: &[&str], action| parse(arguments).unwrap().require_yes(action, 412);
+        let error = answer(&["--all", "-A"], Action::Rotate).unwrap_err().to_string();
+        assert!(error.starts_with("this would rotate all 412 OrgOAuthApps of the cluster;"), "{error}");
+        assert!(error.contains("set --yes"), "{error}");
+        for confirmed in
+            [&["--all", "-A", "--yes"][..], &["--all", "-A", "--dry-run"], &["--all"], &["-A", "-l", "a=b"]]
+        {
+            assert!(answer(confirmed, Action::Suspend).is_ok(), "{confirmed:?}");
+        }
+        assert!(answer(&["--all", "-A"], Action::Reconcile).is_ok());
+    }
+
+    #[test]
+    fn an_empty_selector_selects_nothing() {
+        assert!(parse(&["-l", " "]).is_err() && parse(&["-l", "team=billing"]).is_ok());
     }
 }

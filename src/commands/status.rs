@@ -15,7 +15,7 @@ pub use report::{
 pub use summary::AppSummary;
 
 use super::apps::Scope;
-use super::cluster::ClusterArgs;
+use super::cluster::{ClusterArgs, selector};
 use super::output::{OutputArgs, print_warning};
 use super::{CommandError, Done};
 use clap::Args;
@@ -27,7 +27,7 @@ pub struct StatusArgs {
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Only those with these labels, such as team=billing
-    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "name")]
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = selector, conflicts_with = "name")]
     selector: Option<String>,
     /// All namespaces instead of one
     #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]

@@ -8,6 +8,9 @@ const LONGEST: usize = 100;
 /// A Secret named so is that of the rotation of another resource.
 const ROTATION: &str = "-rotation";
 
+/// The file of such a resource would be the one that lists the others.
+const KUSTOMIZATION: &str = "kustomization";
+
 /// A name for each app: of its display name, or of its id where that has no letters or digits. Apps that would have the same name, or
 /// one of `taken`, have a part of the hash of their id appended.
 pub(super) fn names(apps: &[(&str, Option<&str>)], taken: &HashSet<String>) -> Vec<String> {
@@ -17,7 +20,8 @@ pub(super) fn names(apps: &[(&str, Option<&str>)], taken: &HashSet<String>) -> V
     let bases: Vec<String> = apps.iter().map(base).collect();
     let mut uses: HashMap<&str, usize> = HashMap::new();
     bases.iter().for_each(|base| *uses.entry(base).or_default() += 1);
-    let is_free = |base: &str| uses.get(base) == Some(&1) && !taken.contains(base) && !base.ends_with(ROTATION);
+    let is_reserved = |base: &str| base == KUSTOMIZATION || base.ends_with(ROTATION);
+    let is_free = |base: &str| uses.get(base) == Some(&1) && !taken.contains(base) && !is_reserved(base);
     let with_hash = |base: &str, id: &str| {
         let hash = hash(id);
         let name = |length: usize| format!("{base}-{}", &hash[..length]);
@@ -75,6 +79,11 @@ mod tests {
         let names =
             names_of(&[("a", Some("Same")), ("b", Some("same!")), ("c", Some("Taken")), ("d", Some("x-rotation"))]);
         assert_eq!(names, ["same-ca978112", "same-3e23e816", "taken-2e7d2c03", "x-rotation-18ac3e73"]);
+    }
+
+    #[test]
+    fn no_app_has_the_name_of_the_file_that_lists_the_others() {
+        assert_eq!(names_of(&[("a", Some("Kustomization"))]), ["kustomization-ca978112"]);
     }
 
     proptest! {

@@ -49,6 +49,14 @@ impl Action {
         }
     }
 
+    /// Whether many at once can do harm.
+    pub(super) const fn needs_confirmation(self) -> bool {
+        match self {
+            Self::Rotate | Self::Suspend | Self::Resume | Self::Retire { .. } => true,
+            Self::Reconcile => false,
+        }
+    }
+
     pub(super) const fn changes_spec(self) -> bool {
         match self {
             Self::Suspend | Self::Resume => true,

@@ -73,7 +73,7 @@ impl Action {
             more => format!(" and {more} more"),
         };
         self.refused(format!(
-            "pods still use the previous client secret: {}{more}; restart them first, or set --yes to let them fail",
+            "pods still use the previous client secret: {}{more}; restart them first, or set --despite-stale-consumers to let them fail",
             names.join(", ")
         ))
     }

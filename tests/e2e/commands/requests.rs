@@ -125,6 +125,21 @@ async fn one_watch_serves_all_that_is_waited_for() {
 }
 
 #[tokio::test]
+async fn an_app_that_loses_its_label_is_not_gone() {
+    let (env, tenant) = ready("command-label", Flavor::Csp, json!({})).await;
+    env.operator().kill().unwrap();
+    env.kubectl(&["label", "ooa", "billing", "team=billing"]);
+    let waits = std::thread::spawn(move || {
+        run_as(&tenant, &["reconcile", "-l", "team=billing", "-n", "command-label", "--wait", "--timeout", "8s"])
+    });
+    let is_requested = async || env.app("billing").await.metadata.annotations.is_some();
+    env.until("the reconciliation is requested", is_requested).await;
+    env.kubectl(&["label", "ooa", "billing", "team-"]);
+    let waited = waits.join().unwrap();
+    assert!(waited.out.contains("waiting: the operator did not do it within 8s"), "{waited:?}");
+}
+
+#[tokio::test]
 async fn what_is_deleted_meanwhile_is_not_waited_for() {
     let (env, tenant) = ready("command-deleted", Flavor::Csp, json!({})).await;
     env.operator().kill().unwrap();
@@ -155,7 +170,7 @@ async fn an_overlap_that_pods_need_is_ended_only_on_demand() {
         refused.out.contains("refused: pods still use the previous client secret: web; restart them"),
         "{refused:?}"
     );
-    let retired = run_as(&tenant, &["retire", "billing", "-n", "command-stale", "--wait", "--yes"]);
+    let retired = run_as(&tenant, &["retire", "billing", "-n", "command-stale", "--wait", "--despite-stale-consumers"]);
     assert_eq!(retired.status, 0, "{retired:?}");
 }
 

@@ -95,6 +95,10 @@ fn argo_cd_offers_what_can_be_requested_of_an_app() {
     assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "rotate"]);
     app["status"]["rotation"] = serde_json::json!({"revision": 2, "previousExpiresAt": "2026-01-03T00:00:00Z"});
     assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "retire-previous", "rotate"]);
+    app["status"]["rotation"]["staleConsumerCount"] = 0.into();
+    assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "retire-previous", "rotate"]);
+    app["status"]["rotation"]["staleConsumerCount"] = 1.into();
+    assert_eq!(argocd::actions(&discovery, &app), ["reconcile", "rotate"], "pods would fail");
     app["status"]["rotation"] = serde_json::json!({"revision": 2});
     app["spec"]["publicClient"] = true.into();
     assert_eq!(argocd::actions(&discovery, &app), ["reconcile"]);

@@ -61,7 +61,10 @@ fn an_overlap_that_pods_need_is_ended_only_on_demand() {
         json!({"previousExpiresAt": "2026-03-02T00:00:00Z", "staleConsumers": ["web-1"], "staleConsumerCount": 3});
     let used = app(json!({}), json!({"rotation": rotation}));
     let refused = RETIRE.unneeded_or_refused(&used).unwrap();
-    assert!(refused.message.contains("web-1 and 2 more; restart them first, or set --yes"), "{refused:?}");
+    assert!(
+        refused.message.contains("web-1 and 2 more; restart them first, or set --despite-stale-consumers"),
+        "{refused:?}"
+    );
     assert_eq!(Action::Retire { despite_stale_consumers: true }.unneeded_or_refused(&used), None);
 }
 
