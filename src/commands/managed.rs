@@ -1,14 +1,14 @@
 //! Which apps of an API the resources of the cluster have.
 
 use super::CommandError;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Listed};
 use crate::claim::ApiAddress;
 use crate::cluster::cached::CachedApp;
 use crate::cluster::lenient::Unreadable;
 use crate::crd::{DERIVED_ID, IamConnection, OrgOAuthApp};
 use crate::decide::client_id;
 use kube::ResourceExt;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The resources of the whole cluster, and where their connections lead.
 pub(crate) struct Managed {
@@ -27,10 +27,21 @@ pub(crate) fn address(connection: &IamConnection) -> ApiAddress {
 impl Managed {
     /// `connections` are those that are known; a resource of another one has its app anywhere.
     pub(crate) async fn read(cluster: &Cluster, connections: &[IamConnection]) -> Result<Self, CommandError> {
-        let listed = cluster.cached_apps(None).await?;
+        let Listed { items, unreadable } = cluster.cached_apps(None).await?;
+        let items = items.into_iter().map(CachedApp::into_outline).collect();
+        Ok(Self::new(Listed { items, unreadable }, connections))
+    }
+
+    pub(crate) fn new(listed: Listed<OrgOAuthApp>, connections: &[IamConnection]) -> Self {
         let addresses = connections.iter().map(|connection| (connection.name_any(), address(connection))).collect();
-        let resources = listed.items.into_iter().map(CachedApp::into_outline).collect();
-        Ok(Self { resources, unreadable: listed.unreadable, addresses })
+        Self { resources: listed.items, unreadable: listed.unreadable, addresses }
+    }
+
+    /// Those of all resources, readable or not.
+    pub(crate) fn uids(&self) -> HashSet<&str> {
+        let readable = self.resources.iter().map(|resource| &resource.metadata);
+        let all = readable.chain(self.unreadable.iter().map(|unreadable| &unreadable.metadata));
+        all.filter_map(|metadata| metadata.uid.as_deref()).collect()
     }
 
     /// The resource that has an app, by its kind and name.

@@ -1,5 +1,6 @@
 //! What has no counterpart, and what to do about it.
 
+use crate::claim::ApiAddress;
 use crate::commands::output::{Mood, Report, Text};
 use crate::crd::{ManagementPolicy, OrgOAuthApp};
 use crate::text::clean;
@@ -14,11 +15,12 @@ const MAX_NAME: usize = 60;
 const ABOUT_APPS: &str = "\
 No resource of this cluster has these apps. The id does not name a cluster: where several clusters use the organization, an app of
 another cluster looks the same.";
-pub(super) const WHAT_TO_DO_WITH_AN_APP: &str = "run this command in each cluster that uses the organization; if none has a resource for the app, delete it in the console, or keep it with import --include-managed --id";
+pub(super) const WHAT_TO_DO_WITH_AN_APP: &str = "run this command in each cluster that uses the organization, and again before you delete anything; if none has a resource for the app, delete it in the console, or keep it with import --include-managed --id";
 const ABOUT_RESOURCES: &str = "\
 The API does not show the app of these resources.";
 const ABOUT_SECRETS: &str = "\
-The resource of these Secrets is gone; their credentials may still work. If no pod uses a Secret, delete it.";
+The resource of these Secrets is gone; their credentials may still work. If no pod uses a Secret, run
+this command again and, if it is listed still, delete it.";
 
 /// What was found.
 #[derive(Default, Serialize, JsonSchema)]
@@ -38,6 +40,9 @@ pub struct OrphanReport {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrphanedApp {
+    /// The API that has it.
+    #[serde(skip)]
+    pub(super) address: ApiAddress,
     pub(super) client_id: String,
     pub(super) org_id: String,
     pub(super) connection: String,
@@ -52,6 +57,8 @@ pub struct OrphanedApp {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GoneApp {
+    #[serde(skip)]
+    pub(super) uid: String,
     namespace: String,
     name: String,
     client_id: String,
@@ -88,7 +95,15 @@ impl GoneApp {
         } else {
             "nothing: the operator creates the app again with a new secret; or delete the resource"
         };
-        Self { namespace, name, client_id, org_id: resource.spec.org_id.clone(), what_to_do: what_to_do.to_owned() }
+        let uid = resource.uid_any().to_owned();
+        Self {
+            uid,
+            namespace,
+            name,
+            client_id,
+            org_id: resource.spec.org_id.clone(),
+            what_to_do: what_to_do.to_owned(),
+        }
     }
 }
 

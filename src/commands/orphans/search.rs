@@ -1,22 +1,23 @@
 //! Compares what an organization has with what the resources of the cluster say, and the Secrets with the resources.
 
-use super::Place;
+use super::places::Place;
 use super::report::{GoneApp, NotChecked, OrphanReport, OrphanedApp, OrphanedSecret, WHAT_TO_DO_WITH_AN_APP};
+use crate::claim::ApiAddress;
 use crate::commands::CommandError;
 use crate::commands::cluster::Cluster;
 use crate::commands::live::Live;
 use crate::commands::managed::Managed;
 use crate::commands::output::Progress;
-use crate::crd::{DERIVED_ID, OWNER_LABEL, OrgOAuthApp};
+use crate::crd::{DERIVED_ID, IamConnection, OWNER_LABEL, OrgOAuthApp};
 use crate::iam::http::{HttpIam, ShownApp};
 use crate::iam::{ClientId, Iam};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ListParams, PartialObjectMeta};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
-/// So many Secrets are listed at once, without their values.
+/// So many objects are listed at once.
 const PAGE: u32 = 500;
 
 pub(super) struct Search<'a> {
@@ -52,12 +53,9 @@ impl Search<'_> {
     }
 
     fn apps(&mut self, place: &Place, listed: &BTreeMap<ClientId, ShownApp>) {
-        let is_orphan = |id: &str| {
-            let owner = self.managed.owner(&place.address, &place.org.0, id);
-            id.starts_with(DERIVED_ID) && owner.or_else(|| self.managed.deriving(id)).is_none()
-        };
-        let orphans = listed.iter().filter(|(id, _)| is_orphan(&id.0));
+        let orphans = listed.iter().filter(|(id, _)| is_orphan(self.managed, &place.address, &place.org.0, &id.0));
         let found = orphans.map(|(id, shown)| OrphanedApp {
+            address: place.address.clone(),
             client_id: id.0.clone(),
             org_id: place.org.0.clone(),
             connection: place.connection.name_any(),
@@ -75,10 +73,7 @@ impl Search<'_> {
         iam: &HttpIam,
         listed: Option<&BTreeMap<ClientId, ShownApp>>,
     ) -> Result<(), CommandError> {
-        let is_here = |resource: &&OrgOAuthApp| {
-            let is_same = self.managed.address_of(resource).is_some_and(|address| address.is_same(&place.address));
-            is_same && resource.spec.org_id == place.org.0
-        };
+        let is_here = |resource: &&OrgOAuthApp| place.has(resource, self.managed);
         let here: Vec<_> = self.managed.resources.iter().filter(is_here).collect();
         for resource in here {
             let Some(id) = existed(resource) else { continue };
@@ -93,24 +88,49 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Only the metadata is read, never a value.
-    pub(super) async fn secrets(&mut self, cluster: &Cluster) {
-        let uids = self.managed.resources.iter().filter_map(ResourceExt::uid);
-        let unreadable = self.managed.unreadable.iter().filter_map(|unreadable| unreadable.metadata.uid.clone());
-        let uids: HashSet<String> = uids.chain(unreadable).collect();
-        match of_operator(cluster).await {
+    /// The resources are read again at the end, since what came and went while the lists were read looks like an orphan too.
+    pub(super) async fn finish(
+        mut self,
+        cluster: &Cluster,
+        connections: &[IamConnection],
+    ) -> Result<OrphanReport, CommandError> {
+        let params = ListParams::default().labels(OWNER_LABEL);
+        let secrets = list_metadata::<Secret>(cluster, params, "list the Secrets of all namespaces").await;
+        let now = Managed::read(cluster, connections).await?;
+        match secrets {
             Ok(secrets) => {
-                let is_orphan = |secret: &&PartialObjectMeta<Secret>| {
-                    !secret.labels().get(OWNER_LABEL).is_some_and(|uid| uids.contains(uid))
-                };
-                self.report.secrets = secrets.iter().filter(is_orphan).map(OrphanedSecret::of).collect();
+                let uids = now.uids();
+                let has_owner = |uid: &String| uids.contains(uid.as_str());
+                let orphans = secrets.iter().filter(|secret| !secret.labels().get(OWNER_LABEL).is_some_and(has_owner));
+                self.report.secrets = orphans.map(OrphanedSecret::of).collect();
             }
             Err(error) => {
                 let what = "Secrets without a resource".to_owned();
                 self.report.not_checked.push(NotChecked { what, why: error.to_string() });
             }
         }
+        self.report.confirm(&now);
+        Ok(self.report)
     }
+}
+
+impl OrphanReport {
+    /// Leaves out what is no orphan now, and what several connections have shown.
+    fn confirm(&mut self, now: &Managed) {
+        self.apps.retain(|app| is_orphan(now, &app.address, &app.org_id, &app.client_id));
+        let uids = now.uids();
+        self.resources.retain(|gone| uids.contains(gone.uid.as_str()));
+        let mut seen = HashSet::new();
+        self.apps.retain(|app| seen.insert((app.org_id.clone(), app.client_id.clone())));
+        let mut seen = HashSet::new();
+        self.resources.retain(|gone| seen.insert(gone.uid.clone()));
+    }
+}
+
+/// Whether an operator derived the id, and no resource has the app.
+fn is_orphan(managed: &Managed, address: &ApiAddress, org: &str, id: &str) -> bool {
+    let owner = managed.owner(address, org, id);
+    id.starts_with(DERIVED_ID) && owner.or_else(|| managed.deriving(id)).is_none()
 }
 
 /// The client id of an app that the resource had: its credentials were published, or the operator signed that it exists.
@@ -121,17 +141,67 @@ fn existed(resource: &OrgOAuthApp) -> Option<ClientId> {
     published.or_else(claimed).map(ClientId)
 }
 
-async fn of_operator(cluster: &Cluster) -> Result<Vec<PartialObjectMeta<Secret>>, CommandError> {
-    let api: Api<Secret> = Api::all(cluster.client.clone());
-    let mut params = ListParams::default().labels(OWNER_LABEL).limit(PAGE);
-    let mut secrets = Vec::new();
+/// The objects of all namespaces without what they hold, such as the values of a Secret.
+pub(super) async fn list_metadata<K>(
+    cluster: &Cluster,
+    params: ListParams,
+    doing: &str,
+) -> Result<Vec<PartialObjectMeta<K>>, CommandError>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::all(cluster.client.clone());
+    let mut params = params.limit(PAGE);
+    let mut objects = Vec::new();
     loop {
-        let page =
-            api.list_metadata(&params).await.map_err(CommandError::kubernetes("list the Secrets of all namespaces"))?;
-        secrets.extend(page.items);
+        let page = api.list_metadata(&params).await.map_err(CommandError::kubernetes(doing))?;
+        objects.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(secrets),
+            None => return Ok(objects),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::cluster::Listed;
+    use crate::crd::Api as IamApi;
+    use serde_json::json;
+
+    fn resource(uid: &str) -> OrgOAuthApp {
+        serde_json::from_value(json!({
+            "apiVersion": "oauth-apps.dev/v1alpha1", "kind": "OrgOAuthApp",
+            "metadata": {"name": "app", "namespace": "team", "uid": uid}, "spec": {"orgId": "acme"},
+        }))
+        .unwrap()
+    }
+
+    fn orphan(uid: &str) -> OrphanedApp {
+        OrphanedApp {
+            address: ApiAddress::new(IamApi::CloudServices, "https://iam.example.com", &[]),
+            client_id: format!("{DERIVED_ID}{uid}"),
+            org_id: "acme".into(),
+            connection: "central".into(),
+            display_name: None,
+            created_at: None,
+            what_to_do: WHAT_TO_DO_WITH_AN_APP,
+        }
+    }
+
+    #[test]
+    fn what_came_or_went_meanwhile_is_no_orphan() {
+        let gone = |uid: &str| GoneApp::of(&resource(uid), format!("{DERIVED_ID}{uid}"));
+        let mut report = OrphanReport {
+            apps: vec![orphan("created-meanwhile"), orphan("left"), orphan("left")],
+            resources: vec![gone("deleted-meanwhile"), gone("there"), gone("there")],
+            ..OrphanReport::default()
+        };
+        let items = vec![resource("created-meanwhile"), resource("there")];
+        report.confirm(&Managed::new(Listed { items, unreadable: Vec::new() }, &[]));
+        let apps: Vec<_> = report.apps.iter().map(|app| app.client_id.as_str()).collect();
+        let resources: Vec<_> = report.resources.iter().map(|gone| gone.uid.as_str()).collect();
+        assert_eq!((apps, resources), (vec!["ooa-left"], vec!["there"]));
     }
 }
