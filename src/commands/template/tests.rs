@@ -81,5 +81,5 @@ fn an_error_names_the_app_the_key_and_the_position() {
 
 #[test]
 fn a_control_character_reaches_no_terminal() {
-    assert_eq!(visible("a\tb\u{1b}[31mä"), "a\\tb\\u{1b}[31mä");
+    assert_eq!(visible("a\tb\u{1b}[31mä\u{202e}"), "a\\tb\\u{1b}[31mä\\u{202e}");
 }
