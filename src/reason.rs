@@ -199,7 +199,7 @@ reasons! {
         "Have it corrected as the message says.";
     NotGranted: Blocked(Fast), Warning,
         "No grant of the `IamConnection` covers this namespace and organization, so no request is sent to the API.",
-        "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without one, set `deletionPolicy: Retain`.";
+        "Ask the platform team for a grant; if `orgId` is wrong, delete the resource and create it again with the right one, since `orgId` is immutable. To delete the resource without a grant, set `deletionPolicy: Retain`.";
     NotAllowed: Blocked(Fast), Warning,
         "A grant of the `IamConnection` covers this namespace and organization, but does not allow everything that the spec asks for. Nothing is changed in the API.",
         "Limit the spec to what the message lists as allowed, or ask the platform team to allow more in `grants[].allow`.";

@@ -5,6 +5,7 @@ mod api;
 mod certificate;
 mod crds;
 mod network;
+mod operator;
 mod rights;
 mod rows;
 mod target;
@@ -121,6 +122,9 @@ impl CheckArgs {
             return Ok(Vec::new());
         }
         let has_crds = crds::check(&cluster.client, rows).await;
+        if !operator::check(&cluster.client, &self.operator.operator_namespace, rows).await {
+            return Ok(Vec::new());
+        }
         rights::check(&cluster.client, &self.installation(&cluster).await, rows).await;
         if !has_crds {
             rows.group("IamConnections");

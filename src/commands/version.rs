@@ -74,9 +74,19 @@ impl VersionArgs {
 
 /// The Deployments of the operator.
 pub(crate) async fn running(client: Client) -> Result<Vec<Running>, CommandError> {
-    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Deployment>(&()));
+    list(Api::all_with(client, &ApiResource::erase::<Deployment>(&())), "").await
+}
+
+/// Those of a namespace.
+pub(super) async fn running_in(client: Client, namespace: &str) -> Result<Vec<Running>, CommandError> {
+    let api = Api::namespaced_with(client, namespace, &ApiResource::erase::<Deployment>(&()));
+    list(api, &format!(" in namespace {namespace}")).await
+}
+
+async fn list(api: Api<DynamicObject>, place: &str) -> Result<Vec<Running>, CommandError> {
     let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
-    let found = api.list(&params).await.map_err(CommandError::kubernetes("list the Deployments of the operator"))?;
+    let doing = format!("list the Deployments of the operator{place}");
+    let found = api.list(&params).await.map_err(CommandError::kubernetes(doing))?;
     Ok(found.items.into_iter().map(Running::of).collect())
 }
 
@@ -90,6 +100,14 @@ impl Running {
             ready_replicas: count("status", "readyReplicas"),
             replicas: count("spec", "replicas"),
         }
+    }
+
+    /// In words, and whether every replica is ready.
+    pub(super) fn state(&self) -> (String, bool) {
+        let Self { namespace, name, images, ready_replicas, replicas } = self;
+        let images = images.join(", ");
+        let state = format!("{namespace}/{name}, {images}, {ready_replicas} of {replicas} replicas ready");
+        (state, ready_replicas >= replicas)
     }
 }
 
@@ -106,11 +124,7 @@ impl Report for Versions {
     fn text(&self, text: &mut Text) {
         text.line(format!("oauth-app-operator {} (commit {})", self.version, self.commit));
         for running in &self.in_cluster {
-            let Running { namespace, name, images, ready_replicas, replicas } = running;
-            text.line(format!(
-                "in the cluster: Deployment {namespace}/{name}, {}, {ready_replicas} of {replicas} replicas ready",
-                images.join(", ")
-            ));
+            text.line(format!("in the cluster: Deployment {}", running.state().0));
         }
         if let Some(problem) = &self.problem {
             text.line(format!("in the cluster: not known; {problem}"));

@@ -128,7 +128,7 @@ impl ImportReport {
             app.notes.iter().for_each(|note| print_note(format!("{called}: {note}")));
         }
         self.not_imported_lines().for_each(print_note);
-        print_note(format!("apps imported from organization {}: {}", self.org_id, self.imported.len()));
+        print_note(format!("manifests for apps of organization {}: {}", self.org_id, self.imported.len()));
     }
 
     /// Writes all files or, if one is there already, none.

@@ -2,7 +2,7 @@
 
 use super::action::{Action, rotation};
 use super::result::{RequestOutcome, RequestResult};
-use crate::crd::OrgOAuthApp;
+use crate::crd::{ConditionType, OrgOAuthApp};
 use crate::decide::is_observe_only;
 use kube::ResourceExt;
 
@@ -16,7 +16,11 @@ impl Action {
             Self::Suspend => app.spec.suspend.then(|| self.unneeded("spec.suspend is true already")),
             Self::Resume => (!app.spec.suspend).then(|| self.unneeded("spec.suspend is false already")),
             Self::Reconcile => self.suspended(app),
-            Self::Rotate => self.suspended(app).or_else(|| self.without_secret(app)).or_else(|| self.provided(app)),
+            Self::Rotate => self
+                .suspended(app)
+                .or_else(|| self.without_secret(app))
+                .or_else(|| self.provided(app))
+                .or_else(|| self.without_app(app)),
             Self::Retire { despite_stale_consumers } => self
                 .suspended(app)
                 .or_else(|| self.without_secret(app))
@@ -49,6 +53,17 @@ impl Action {
         } else {
             None
         }
+    }
+
+    /// Its first client secret is a new one anyway.
+    fn without_app(self, app: &OrgOAuthApp) -> Option<RequestResult> {
+        let status = app.status.as_ref();
+        if status.is_some_and(|status| status.client_id.is_some() || status.claim.is_some()) {
+            return None;
+        }
+        let ready = app.condition(ConditionType::Ready);
+        let reason = ready.map(|ready| format!(" ({})", ready.reason)).unwrap_or_default();
+        self.refused(format!("it has no app yet{reason}; see status {}", app.name_any()))
     }
 
     fn provided(self, app: &OrgOAuthApp) -> Option<RequestResult> {

@@ -64,7 +64,7 @@ impl AppSummary {
 impl Report for Vec<AppSummary> {
     fn text(&self, text: &mut Text) {
         if self.is_empty() {
-            text.line("no OrgOAuthApp is there");
+            text.line("no OrgOAuthApp is here; -A looks in all namespaces");
         }
         let head = ["NAMESPACE", "NAME", "READY", "REASON", "CLIENT ID", "CONNECTION", "NEXT ROTATION", "STALE PODS"];
         text.table(head, self.iter().map(AppSummary::row));

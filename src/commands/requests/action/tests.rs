@@ -46,12 +46,14 @@ fn what_would_be_in_vain_is_refused_with_what_to_do() {
         (Action::Suspend, json!({"suspend": true}), "already"),
         (Action::Resume, json!({}), "already"),
         (RETIRE, json!({}), "no previous client secret is valid"),
+        (Action::Rotate, json!({}), "it has no app yet"),
     ] {
         let refused = refusal(action, spec.clone()).unwrap_or_else(|| panic!("{action:?} {spec}"));
         assert!(refused.message.contains(said), "{refused:?}");
     }
+    let has_app = app(json!({}), json!({"clientId": "ooa-1"}));
     for action in [Action::Rotate, Action::Reconcile, Action::Suspend] {
-        assert_eq!(refusal(action, json!({})), None);
+        assert_eq!(action.unneeded_or_refused(&has_app), None);
     }
 }
 
