@@ -20,6 +20,7 @@ mod managed;
 pub mod orphans;
 pub mod output;
 pub mod plan;
+mod raw;
 pub mod report;
 pub mod requests;
 pub mod status;

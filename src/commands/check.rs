@@ -19,6 +19,7 @@ use super::cluster::{Cluster, ClusterArgs};
 use super::endpoint::EndpointArgs;
 use super::live::{Live, OperatorArgs, Snapshot};
 use super::output::{OutputArgs, Report, Text};
+use super::raw::Raw;
 use super::version::containers;
 use super::{CommandError, Done};
 use crate::crd::{FIELD_MANAGER, IamConnection};
@@ -26,7 +27,6 @@ use crate::given::Given;
 use crate::iam::OrgId;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt};
 use rights::Installation;
 use rows::Rows;
@@ -193,8 +193,7 @@ impl CheckArgs {
     async fn installation(&self, cluster: &Cluster) -> Installation {
         let namespace = self.operator.operator_namespace.clone();
         let watched = if self.watch_namespace.is_empty() {
-            let deployments = ApiResource::erase::<Deployment>(&());
-            let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &namespace, &deployments);
+            let api: Api<Raw<Deployment>> = Api::namespaced(cluster.client.clone(), &namespace);
             api.get(FIELD_MANAGER).await.as_ref().map(watched_by).unwrap_or_default()
         } else {
             self.watch_namespace.clone()
@@ -204,7 +203,7 @@ impl CheckArgs {
 }
 
 /// The namespaces that a Deployment of the chart watches.
-fn watched_by(deployment: &DynamicObject) -> Vec<String> {
+fn watched_by(deployment: &Raw<Deployment>) -> Vec<String> {
     let arguments = containers(deployment).filter_map(|container| container["args"].as_array()).flatten();
     let arguments = arguments.filter_map(|argument| argument.as_str()?.strip_prefix("--watch-namespace="));
     arguments.map(str::to_owned).collect()

@@ -3,11 +3,12 @@
 
 use super::cluster::ClusterArgs;
 use super::output::{OutputArgs, Report, Text};
+use super::raw::Raw;
 use super::{CommandError, Done};
 use crate::crd::FIELD_MANAGER;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -74,16 +75,15 @@ impl VersionArgs {
 
 /// The Deployments of the operator.
 pub(crate) async fn running(client: Client) -> Result<Vec<Running>, CommandError> {
-    list(Api::all_with(client, &ApiResource::erase::<Deployment>(&())), "").await
+    list(Api::all(client), "").await
 }
 
 /// Those of a namespace.
 pub(super) async fn running_in(client: Client, namespace: &str) -> Result<Vec<Running>, CommandError> {
-    let api = Api::namespaced_with(client, namespace, &ApiResource::erase::<Deployment>(&()));
-    list(api, &format!(" in namespace {namespace}")).await
+    list(Api::namespaced(client, namespace), &format!(" in namespace {namespace}")).await
 }
 
-async fn list(api: Api<DynamicObject>, place: &str) -> Result<Vec<Running>, CommandError> {
+async fn list(api: Api<Raw<Deployment>>, place: &str) -> Result<Vec<Running>, CommandError> {
     let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
     let doing = format!("list the Deployments of the operator{place}");
     let found = api.list(&params).await.map_err(CommandError::kubernetes(doing))?;
@@ -91,8 +91,8 @@ async fn list(api: Api<DynamicObject>, place: &str) -> Result<Vec<Running>, Comm
 }
 
 impl Running {
-    fn of(deployment: DynamicObject) -> Self {
-        let count = |part: &str, field: &str| deployment.data[part][field].as_u64().unwrap_or_default();
+    fn of(deployment: Raw<Deployment>) -> Self {
+        let count = |part: &str, field: &str| deployment.object[part][field].as_u64().unwrap_or_default();
         Self {
             namespace: deployment.namespace().unwrap_or_default(),
             name: deployment.name_any(),
@@ -112,8 +112,8 @@ impl Running {
 }
 
 /// The containers of the pods of a Deployment.
-pub(super) fn containers(deployment: &DynamicObject) -> impl Iterator<Item = &Value> {
-    deployment.data["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten()
+pub(super) fn containers(deployment: &Raw<Deployment>) -> impl Iterator<Item = &Value> {
+    deployment.object["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten()
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -1,7 +1,6 @@
 //! Where to look: the organizations that resources name whose access is granted, since whoever may create a resource can write any
 //! organization into it, and those that the user names.
 
-use super::search::list_metadata;
 use crate::claim::ApiAddress;
 use crate::commands::CommandError;
 use crate::commands::cluster::Cluster;
@@ -11,9 +10,7 @@ use crate::decide::Access;
 use crate::grants::{Labels, ask_for_labels};
 use crate::iam::OrgId;
 use crate::reconcile::access_with;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::api::ListParams;
 use std::collections::{BTreeSet, HashMap};
 
 /// An organization of an API, and how it is reached.
@@ -54,8 +51,7 @@ pub(super) async fn labels(
     if !connections.iter().any(|connection| ask_for_labels(&connection.spec.grants)) {
         return Ok(HashMap::new());
     }
-    let namespaces = list_metadata::<Namespace>(cluster, ListParams::default(), "list the Namespaces").await?;
-    Ok(namespaces.into_iter().map(|meta| (meta.name_any(), meta.metadata.labels.unwrap_or_default())).collect())
+    cluster.namespace_labels().await
 }
 
 /// Each organization of each API once, however many connections lead there; with credentials of tenants, once for each of them.

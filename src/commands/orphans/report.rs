@@ -2,6 +2,7 @@
 
 use crate::claim::ApiAddress;
 use crate::commands::output::{Mood, Report, Text};
+use crate::commands::raw::Raw;
 use crate::crd::{ManagementPolicy, OrgOAuthApp};
 use crate::text::clean;
 use k8s_openapi::api::core::v1::Secret;
@@ -108,7 +109,7 @@ impl GoneApp {
 }
 
 impl OrphanedSecret {
-    pub(super) fn of(secret: &PartialObjectMeta<Secret>) -> Self {
+    pub(super) fn of(secret: &Raw<PartialObjectMeta<Secret>>) -> Self {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let what_to_do = format!("kubectl -n {namespace} delete secret {name}");
         Self { namespace, name, what_to_do }

@@ -8,12 +8,13 @@ use crate::commands::cluster::Cluster;
 use crate::commands::live::Live;
 use crate::commands::managed::Managed;
 use crate::commands::output::Progress;
+use crate::commands::raw::Raw;
 use crate::crd::{DERIVED_ID, IamConnection, OWNER_LABEL, OrgOAuthApp};
 use crate::iam::http::{HttpIam, ShownApp};
 use crate::iam::{ClientId, Iam};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ListParams, PartialObjectMeta};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
@@ -94,8 +95,7 @@ impl Search<'_> {
         cluster: &Cluster,
         connections: &[IamConnection],
     ) -> Result<OrphanReport, CommandError> {
-        let params = ListParams::default().labels(OWNER_LABEL);
-        let secrets = list_metadata::<Secret>(cluster, params, "list the Secrets of all namespaces").await;
+        let secrets = secrets(cluster).await;
         let now = Managed::read(cluster, connections).await?;
         match secrets {
             Ok(secrets) => {
@@ -141,24 +141,17 @@ fn existed(resource: &OrgOAuthApp) -> Option<ClientId> {
     published.or_else(claimed).map(ClientId)
 }
 
-/// The objects of all namespaces without what they hold, such as the values of a Secret.
-pub(super) async fn list_metadata<K>(
-    cluster: &Cluster,
-    params: ListParams,
-    doing: &str,
-) -> Result<Vec<PartialObjectMeta<K>>, CommandError>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    let api: Api<K> = Api::all(cluster.client.clone());
-    let mut params = params.limit(PAGE);
-    let mut objects = Vec::new();
+/// The Secrets of all namespaces that say they are the operator's, without their values.
+async fn secrets(cluster: &Cluster) -> Result<Vec<Raw<PartialObjectMeta<Secret>>>, CommandError> {
+    let api: Api<Raw<PartialObjectMeta<Secret>>> = Api::all(cluster.client.clone());
+    let mut params = ListParams::default().labels(OWNER_LABEL).limit(PAGE);
+    let mut secrets = Vec::new();
     loop {
-        let page = api.list_metadata(&params).await.map_err(CommandError::kubernetes(doing))?;
-        objects.extend(page.items);
+        let page = api.list(&params).await.map_err(CommandError::kubernetes("list the Secrets of all namespaces"))?;
+        secrets.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
+            None => return Ok(secrets),
         }
     }
 }

@@ -4,13 +4,14 @@ use super::bounds::{self, Bounded, LARGEST_METRICS};
 use super::{Bundle, redact};
 use crate::commands::CommandError;
 use crate::commands::output::{self, Progress};
+use crate::commands::raw::Raw;
 use crate::commands::version;
 use crate::crd::{FIELD_MANAGER, IamConnection, OrgOAuthApp, shipped};
 use crate::text::one_line;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DynamicObject, ListParams, LogParams};
-use kube::core::ApiResource;
+use kube::api::{ListParams, LogParams};
+use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,8 +36,8 @@ impl Collection {
         self.versions(&mut bundle).await;
         self.definitions(&mut bundle).await;
         progress.show("reading connections and apps …");
-        self.objects::<IamConnection>(&mut bundle).await;
-        self.objects::<OrgOAuthApp>(&mut bundle).await;
+        self.objects::<IamConnection>(&Api::all(self.client.clone()), "", &mut bundle).await;
+        self.objects::<OrgOAuthApp>(&self.of_apps(), &self.place(), &mut bundle).await;
         self.events::<IamConnection>(&mut bundle).await;
         self.events::<OrgOAuthApp>(&mut bundle).await;
         for pod in self.pods(&mut bundle).await {
@@ -44,7 +45,7 @@ impl Collection {
             progress.show(format_args!("reading metrics and log of pod {name} …"));
             self.metrics(&name, &mut bundle).await;
             self.log(&name, false, &mut bundle).await;
-            if restarts(&pod) > 0 {
+            if restarts(&pod.object) > 0 {
                 self.log(&name, true, &mut bundle).await;
             }
         }
@@ -64,16 +65,17 @@ impl Collection {
 
     /// Which versions the cluster has; `check` compares their schemas.
     async fn definitions(&self, bundle: &mut Bundle) {
-        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let api: Api<Raw<CustomResourceDefinition>> = Api::all(self.client.clone());
         for name in shipped::NAMES {
             match api.get(name).await {
-                Ok(found) => {
-                    let versions: Vec<&String> = found.spec.versions.iter().map(|version| &version.name).collect();
+                Ok(Raw { object, .. }) => {
+                    let versions = object["spec"]["versions"].as_array().into_iter().flatten();
+                    let versions: Vec<&Value> = versions.map(|version| &version["name"]).collect();
                     let status = json!({
-                        "generation": found.metadata.generation, "versions": versions,
-                        "conditions": found.status.and_then(|status| status.conditions),
+                        "generation": object["metadata"]["generation"], "versions": versions,
+                        "conditions": object["status"]["conditions"],
                     });
-                    add_yaml(bundle, &format!("CustomResourceDefinition {name}"), &status);
+                    add_yaml(bundle, &format!("CustomResourceDefinition {name}"), &redact::object(status));
                 }
                 Err(error) => {
                     let what = format!("CustomResourceDefinition {name}");
@@ -84,25 +86,30 @@ impl Collection {
     }
 
     /// As Kubernetes has them, since one that the operator cannot read may be the problem.
-    async fn objects<K: Resource<DynamicType = ()>>(&self, bundle: &mut Bundle) {
-        let (kind, resource) = (K::kind(&()).into_owned(), ApiResource::erase::<K>(&()));
-        let is_namespaced = kind == OrgOAuthApp::kind(&());
-        let api: Api<DynamicObject> = match &self.namespace {
-            Some(namespace) if is_namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            Some(_) | None => Api::all_with(self.client.clone(), &resource),
-        };
-        let what = format!("the {kind}s{}", if is_namespaced { self.place() } else { String::new() });
-        match Bounded::list(&api, ListParams::default()).await {
+    async fn objects<K: Resource<DynamicType = ()>>(&self, api: &Api<Raw<K>>, place: &str, bundle: &mut Bundle) {
+        let kind = K::kind(&());
+        let what = format!("the {kind}s{place}");
+        match Bounded::list(api, ListParams::default()).await {
             Ok(list) => {
                 list.note_cut(&what, bundle);
                 for object in list.items {
                     let place = object.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
                     let title = format!("{kind} {place}{}", object.name_any());
-                    let value = serde_json::to_value(object).map(redact::object).unwrap_or_default();
-                    add_yaml(bundle, &title, &value);
+                    add_yaml(bundle, &title, &redact::object(object.object));
                 }
             }
             Err(error) => bundle.lacks(&what, &CommandError::kubernetes(format!("list {what}"))(error)),
+        }
+    }
+
+    /// Where the apps are.
+    fn of_apps<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
         }
     }
 
@@ -112,17 +119,15 @@ impl Collection {
 
     async fn events<K: Resource<DynamicType = ()>>(&self, bundle: &mut Bundle) {
         let kind = K::kind(&()).into_owned();
-        let api: Api<Event> = match &self.namespace {
-            Some(namespace) if kind == OrgOAuthApp::kind(&()) => Api::namespaced(self.client.clone(), namespace),
-            Some(_) | None => Api::all(self.client.clone()),
-        };
+        let api: Api<Raw<Event>> =
+            if kind == OrgOAuthApp::kind(&()) { self.of_apps() } else { Api::all(self.client.clone()) };
         let params = ListParams::default().fields(&format!("involvedObject.kind={kind}"));
         let what = format!("the Events of {kind}s{}", self.place());
         match Bounded::list(&api, params).await {
             Ok(list) if list.items.is_empty() => {}
             Ok(list) => {
                 list.note_cut(&what, bundle);
-                let mut lines: Vec<String> = list.items.into_iter().map(event).collect();
+                let mut lines: Vec<String> = list.items.iter().map(|raw| event(&raw.object)).collect();
                 lines.sort_unstable();
                 bundle.add(format!("Events of {kind}s"), lines.join("\n"));
             }
@@ -131,14 +136,14 @@ impl Collection {
     }
 
     /// The pods of the operator, with their state.
-    async fn pods(&self, bundle: &mut Bundle) -> Vec<Pod> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.operator_namespace);
+    async fn pods(&self, bundle: &mut Bundle) -> Vec<Raw<Pod>> {
+        let api: Api<Raw<Pod>> = Api::namespaced(self.client.clone(), &self.operator_namespace);
         let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
         let what = format!("the Pods of the operator in namespace {}", self.operator_namespace);
         match api.list(&params).await {
             Ok(list) => {
                 for pod in &list.items {
-                    add_yaml(bundle, &format!("Pod {}", pod.name_any()), &state(pod));
+                    add_yaml(bundle, &format!("Pod {}", pod.name_any()), &state(&pod.object));
                 }
                 list.items
             }
@@ -203,57 +208,40 @@ fn add_yaml(bundle: &mut Bundle, title: &str, value: &impl Serialize) {
 }
 
 /// One line, which begins with the time.
-fn event(event: Event) -> String {
-    let time = event.event_time.map(|time| time.0);
-    let time = event.last_timestamp.map(|time| time.0).or(time).map(|time| time.to_string()).unwrap_or_default();
-    let object = event.involved_object;
-    let place = object.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
-    let name = object.name.unwrap_or_default();
-    let [kind, reason, message] =
-        [event.type_, event.reason, event.message].map(|text| redact::text(&text.unwrap_or_default()));
-    one_line(&format!("{time} {kind} {reason} {place}{name}: {message}"))
+fn event(event: &Value) -> String {
+    let text = |value: &Value| redact::text(value.as_str().unwrap_or_default());
+    let times = [&event["lastTimestamp"], &event["eventTime"]];
+    let time = times.into_iter().find(|time| time.is_string()).map(text).unwrap_or_default();
+    let object = &event["involvedObject"];
+    let place = [text(&object["namespace"]), text(&object["name"])];
+    let place: Vec<String> = place.into_iter().filter(|part| !part.is_empty()).collect();
+    let [kind, reason, message] = ["type", "reason", "message"].map(|field| text(&event[field]));
+    one_line(&format!("{time} {kind} {reason} {}: {message}", place.join("/")))
 }
 
 /// Nothing of the environment, since a user may have put anything there.
-fn state(pod: &Pod) -> Value {
-    let spec = pod.spec.as_ref();
-    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
-    let containers: Vec<Value> = containers
-        .map(|container| {
-            let variables: Vec<&String> = container.env.iter().flatten().map(|variable| &variable.name).collect();
-            let arguments: Vec<String> =
-                container.args.iter().flatten().map(|argument| redact::uri(argument)).collect();
-            json!({
-                "name": container.name, "image": container.image, "args": arguments,
-                "environment": variables, "resources": container.resources,
-            })
+fn state(pod: &Value) -> Value {
+    let texts = |values: &Value, part: &dyn Fn(&Value) -> Option<String>| -> Vec<String> {
+        values.as_array().into_iter().flatten().filter_map(part).collect()
+    };
+    let container = |container: &Value| {
+        json!({
+            "name": container["name"], "image": container["image"], "resources": container["resources"],
+            "args": texts(&container["args"], &|argument| argument.as_str().map(redact::uri)),
+            "environment": texts(&container["env"], &|variable| variable["name"].as_str().map(str::to_owned)),
         })
-        .collect();
-    let status = pod.status.as_ref();
+    };
+    let containers: Vec<Value> = pod["spec"]["containers"].as_array().into_iter().flatten().map(container).collect();
     redact::object(json!({
-        "node": spec.and_then(|spec| spec.node_name.as_ref()),
+        "node": pod["spec"]["nodeName"],
         "containers": containers,
-        "phase": status.and_then(|status| status.phase.as_ref()),
-        "conditions": status.and_then(|status| status.conditions.as_ref()),
-        "containerStatuses": status.and_then(|status| status.container_statuses.as_ref()),
+        "phase": pod["status"]["phase"],
+        "conditions": pod["status"]["conditions"],
+        "containerStatuses": pod["status"]["containerStatuses"],
     }))
 }
 
-fn restarts(pod: &Pod) -> i32 {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    statuses.into_iter().flatten().map(|status| status.restart_count).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_line_whatever_it_says() {
-        let object = json!({"namespace": "team", "name": "billing"});
-        let event = json!({
-            "metadata": {}, "involvedObject": object, "type": "Normal", "reason": "A\nB", "message": "c\n\n=== Log\u{202e}",
-        });
-        assert_eq!(super::event(serde_json::from_value(event).unwrap()), " Normal A B team/billing: c  === Log");
-    }
+fn restarts(pod: &Value) -> u64 {
+    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    statuses.filter_map(|status| status["restartCount"].as_u64()).sum()
 }

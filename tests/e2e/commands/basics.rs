@@ -1,6 +1,6 @@
 //! What all commands have in common, and those that need no cluster.
 
-use super::{binary, ran, run, run_as};
+use super::{binary, ran, run, run_as, schema};
 use crate::cluster::plane;
 use control_plane::Scratch;
 use std::process::Command;
@@ -9,6 +9,9 @@ use std::process::Command;
 async fn version_names_this_binary_and_the_operators_of_the_cluster() {
     let version = run(&["version", "-o", "json"]);
     assert_eq!(version.json()["version"], env!("CARGO_PKG_VERSION"), "{version:?}");
+    schema::assert_matches("version", &version.json());
+    let explained = run(&["explain", "notgranted", "-o", "json"]);
+    schema::assert_matches("explain", &explained.json());
     let running = &version.json()["inCluster"][0];
     assert_eq!((&running["namespace"], &running["name"]), (&"oauth-app-operator".into(), &"oauth-app-operator".into()));
     let tenant = plane().namespace_editor("default").unwrap();

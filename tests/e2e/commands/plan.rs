@@ -1,7 +1,7 @@
 //! `plan`: what the operator would do with manifests. What it says is compared with what the operator then does in
 //! `tests/simulation`; here it reads a real cluster and a strict API.
 
-use super::{Ran, ran_with_input, run, run_as};
+use super::{Ran, ran_with_input, run, run_as, schema};
 use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::env::{EACH, TenantEnv};
 use control_plane::{ControlPlane, Scratch};
@@ -48,6 +48,7 @@ async fn plan_says_what_is_created_changed_and_left_alone_and_writes_nothing() {
         let changed = plan(scratch.path(), &["-o", "json"]);
         assert_eq!(changed.status, 2, "{changed:?}");
         assert_eq!(changed.json()["resources"][0]["fields"], json!(["description"]), "{changed:?}");
+        schema::assert_matches("plan", &changed.json());
         assert!(!changed.out.contains("hidden-value"), "fields are named, values are not shown");
         assert_eq!(env.app("billing").await.metadata.generation, before.metadata.generation);
 
