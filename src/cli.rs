@@ -44,7 +44,7 @@ pub enum Command {
     /// Print what the operator would do with manifests, and change nothing
     ///
     /// Exits with 0 when nothing would change, with 2 when something would, and with 1 when a resource would be refused or cannot be
-    /// planned.
+    /// planned. Resources that use a changed IamConnection are planned only if the manifests have them.
     Plan(PlanArgs),
     /// Write manifests for the apps that an organization has
     Import(Box<ImportArgs>),
