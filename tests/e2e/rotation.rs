@@ -92,7 +92,8 @@ async fn an_end_whose_response_was_lost_and_that_is_then_refused_is_confirmed_by
     }
     env.annotate("billing", RETIRE, "now").await;
     env.until_retired("billing", "now").await;
-    assert_eq!(env.calls(Operation::EndOverlap).await, 2);
+    // Lost, refused, and asked again when a second refusal of the previous secret could confirm that it has ended.
+    assert_eq!(env.calls(Operation::EndOverlap).await, 3);
     assert!(env.control.token(env.flavor, &env.org, &id, &first).await.is_err(), "it has ended");
     assert_eq!(env.app("billing").await.status.unwrap().rotation.unwrap().previous_expires_at, None);
     env.until("an Event says so", async || env.notes("billing", "PreviousRetired").len() == 1).await;
