@@ -37,7 +37,10 @@ async fn run_operator(arguments: RunArgs) -> ExitCode {
     let traces = init_tracing(&arguments);
     match run(arguments).await {
         Ok(()) => {
-            traces.iter().for_each(Traces::flush);
+            if let Some(traces) = traces {
+                // On another thread, since this one has to send what is left.
+                tokio::task::spawn_blocking(move || traces.flush()).await.ok();
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
