@@ -21,6 +21,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Config};
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,7 +57,7 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     log_start(&settings, arguments.leader_election);
     let readiness = Readiness::new(client.clone());
     let metrics = Arc::<Metrics>::default();
-    let endpoint = tokio::spawn(serve(arguments.http_addr, readiness.clone(), metrics.clone()));
+    let endpoint = serve_apart(arguments.http_addr, readiness.clone(), metrics.clone())?;
     let process = Process { identity, client, settings, metrics, readiness, shutdown: shutdown_signal()? };
     tokio::select! {
         ended = process.run(arguments.leader_election) => ended,
@@ -69,6 +70,20 @@ pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
             Err(format!("cannot serve {}: {error}", arguments.http_addr).into())
         }
     }
+}
+
+/// Serves on a thread of its own, so that probes are answered however busy the controllers are.
+fn serve_apart(
+    address: SocketAddr,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+) -> io::Result<oneshot::Receiver<io::Result<()>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, ended) = oneshot::channel();
+    std::thread::Builder::new().name("http".into()).spawn(move || {
+        sender.send(runtime.block_on(serve(address, readiness, metrics))).ok();
+    })?;
+    Ok(ended)
 }
 
 fn log_start(settings: &controller::Settings, leader_election: bool) {
