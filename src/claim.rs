@@ -2,7 +2,7 @@
 //! Only the operator has the key, so what a tenant writes into a status or a Secret never proves anything. The format and the
 //! signature are here; the key is read in `cluster/claim_key.rs`; `decide/claims.rs`, `ownership.rs` and `claiming.rs` use them.
 
-use crate::crd::{Api, OrgOAuthApp, SignedClaim};
+use crate::crd::{Api, IamConnection, OrgOAuthApp, SignedClaim};
 use crate::iam::ClientId;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -30,6 +30,12 @@ impl ApiAddress {
     pub fn new(api: Api, endpoint: &str, former: &[String]) -> Self {
         let former = former.iter().map(|endpoint| normalize(endpoint)).collect();
         Self { api, endpoint: normalize(endpoint), former }
+    }
+
+    /// The API of a connection.
+    pub(crate) fn of(connection: &IamConnection) -> Self {
+        let spec = &connection.spec;
+        Self::new(spec.api, &spec.endpoint, spec.former_endpoints.as_deref().unwrap_or_default())
     }
 
     /// Whether a claim was made at this API.

@@ -6,12 +6,13 @@ use crate::cluster::cached::CachedApp;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
 use crate::crd::{IamConnection, OrgOAuthApp};
-use crate::grants::Labels;
+use crate::grants::{Labels, ask_for_labels};
 use clap::Args;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -116,8 +117,14 @@ impl Cluster {
         list(&api, params).await.map_err(CommandError::kubernetes(format!("list the OrgOAuthApps of {place}")))
     }
 
-    /// The labels of all namespaces, by name.
-    pub(crate) async fn namespace_labels(&self) -> Result<HashMap<String, Labels>, CommandError> {
+    /// The labels of all namespaces, by name, where a grant asks for them.
+    pub(crate) async fn namespace_labels(
+        &self,
+        connections: &[IamConnection],
+    ) -> Result<HashMap<String, Labels>, CommandError> {
+        if !connections.iter().any(|connection| ask_for_labels(&connection.spec.grants)) {
+            return Ok(HashMap::new());
+        }
         let api: Api<Lenient<NamespaceMeta>> = Api::all(self.client.clone());
         let listed =
             list(&api, &ListParams::default()).await.map_err(CommandError::kubernetes("list the namespaces"))?;
@@ -145,18 +152,34 @@ where
     K: Kept + Clone + Debug,
 {
     let mut listed = Listed { items: Vec::new(), unreadable: Vec::new() };
-    let mut params = params.clone().limit(PAGE);
-    loop {
-        let page = api.list(&params).await?;
-        for Lenient(item) in page.items {
+    each_page(api, params.clone().limit(PAGE), |page| {
+        for Lenient(item) in page {
             match item {
                 Ok(item) => listed.items.push(item),
                 Err(unreadable) => listed.unreadable.push(*unreadable),
             }
         }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+        true
+    })
+    .await?;
+    Ok(listed)
+}
+
+/// Reads page after page, of the size that `params` has, while `take` wants more.
+pub(crate) async fn each_page<K>(
+    api: &Api<K>,
+    mut params: ListParams,
+    mut take: impl FnMut(Vec<K>) -> bool,
+) -> kube::Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    loop {
+        let page = api.list(&params).await?;
+        let wants_more = take(page.items);
+        match page.metadata.continue_.filter(|token| wants_more && !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(listed),
+            None => return Ok(()),
         }
     }
 }

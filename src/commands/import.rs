@@ -12,7 +12,7 @@ pub use report::{ImportReport, ImportedApp, OtherApp};
 use super::cluster::ClusterArgs;
 use super::endpoint::EndpointArgs;
 use super::live::{Live, OperatorArgs, Snapshot};
-use super::managed::{self, Managed};
+use super::managed::Managed;
 use super::output::{Format, OutputArgs, Progress, print, print_note};
 use super::{CommandError, Done};
 use crate::claim::ApiAddress;
@@ -107,7 +107,7 @@ impl ImportArgs {
         let others = cluster.connections().await.map(|listed| listed.items);
         let connections = others.unwrap_or_else(|_| vec![connection.clone()]);
         let managed = match Managed::read(&cluster, &connections).await {
-            Ok(managed) => Some((managed::address(&connection), managed)),
+            Ok(managed) => Some((ApiAddress::of(&connection), managed)),
             Err(error) if self.filter.include_managed => {
                 print_note(error);
                 None

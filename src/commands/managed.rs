@@ -18,12 +18,6 @@ pub(crate) struct Managed {
     addresses: HashMap<String, ApiAddress>,
 }
 
-/// Where a connection leads.
-pub(crate) fn address(connection: &IamConnection) -> ApiAddress {
-    let spec = &connection.spec;
-    ApiAddress::new(spec.api, &spec.endpoint, spec.former_endpoints.as_deref().unwrap_or_default())
-}
-
 impl Managed {
     /// `connections` are those that are known; a resource of another one has its app anywhere.
     pub(crate) async fn read(cluster: &Cluster, connections: &[IamConnection]) -> Result<Self, CommandError> {
@@ -33,7 +27,8 @@ impl Managed {
     }
 
     pub(crate) fn new(listed: Listed<OrgOAuthApp>, connections: &[IamConnection]) -> Self {
-        let addresses = connections.iter().map(|connection| (connection.name_any(), address(connection))).collect();
+        let addresses =
+            connections.iter().map(|connection| (connection.name_any(), ApiAddress::of(connection))).collect();
         Self { resources: listed.items, unreadable: listed.unreadable, addresses }
     }
 

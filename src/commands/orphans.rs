@@ -16,7 +16,7 @@ use crate::crd::IamConnection;
 use crate::given::Given;
 use clap::Args;
 use kube::ResourceExt;
-use places::{Place, labels, places};
+use places::{Place, places};
 use search::Search;
 
 const HELP: &str = "\
@@ -79,7 +79,7 @@ impl OrphansArgs {
         if !self.org.is_empty() && asked.len() != 1 {
             return Err(CommandError::message("--org needs --connection, since there are several IamConnections"));
         }
-        let labels = labels(cluster, all).await?;
+        let labels = cluster.namespace_labels(all).await?;
         let further = self.org.iter().map(|org| (org.clone(), cluster.namespace.clone())).collect();
         Ok(places(&asked, managed, &labels, &further))
     }

@@ -27,7 +27,7 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
 
     /// The API that the connection of a resource names.
     pub(super) fn address_of(&self, app: &OrgOAuthApp) -> Option<ApiAddress> {
-        self.connections.find(&app.spec.connection_ref.name).map(|connection| address(&connection))
+        self.connections.find(&app.spec.connection_ref.name).map(|connection| ApiAddress::of(&connection))
     }
 
     /// Whether a grant of its connection covers the resource. One that none covers must cause no call, and one whose
@@ -67,7 +67,7 @@ pub(crate) fn access_with(app: &OrgOAuthApp, connection: &IamConnection, labels:
 fn access_by(app: &OrgOAuthApp, connection: &IamConnection, decision: Decision) -> Access {
     match decision {
         Decision::Allowed { adoption } => Access::Granted {
-            address: address(connection),
+            address: ApiAddress::of(connection),
             context: connection.spec.context,
             adoption,
             credential_check_interval: connection.spec.credential_check_interval.get(),
@@ -75,11 +75,6 @@ fn access_by(app: &OrgOAuthApp, connection: &IamConnection, decision: Decision) 
         Decision::NotGranted => Access::Refused(not_granted(app)),
         Decision::NotAllowed(refusal) => Access::Refused(not_allowed(app, &refusal)),
     }
-}
-
-fn address(connection: &IamConnection) -> ApiAddress {
-    let spec = &connection.spec;
-    ApiAddress::new(spec.api, &spec.endpoint, spec.former_endpoints.as_deref().unwrap_or_default())
 }
 
 /// What is immutable in the spec can only be corrected in a new resource.

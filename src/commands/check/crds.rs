@@ -125,7 +125,7 @@ fn with_default_names(mut spec: Value) -> Value {
     spec
 }
 
-/// An absent value is the same as a value that says nothing.
+/// An absent value is the same as an empty one.
 fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,

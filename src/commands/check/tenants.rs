@@ -22,8 +22,7 @@ impl Tenants {
     /// Who may not list them names the organization.
     pub(super) async fn read(cluster: &Cluster, connections: &[IamConnection]) -> Self {
         let apps = cluster.cached_apps(None).await.map(|listed| listed.items).unwrap_or_default();
-        let are_needed = connections.iter().any(|connection| grants::ask_for_labels(&connection.spec.grants));
-        let labels = if are_needed { cluster.namespace_labels().await.unwrap_or_default() } else { HashMap::new() };
+        let labels = cluster.namespace_labels(connections).await.unwrap_or_default();
         Self { apps: apps.into_iter().map(CachedApp::into_outline).collect(), labels }
     }
 

@@ -2,12 +2,10 @@
 //! organization into it, and those that the user names.
 
 use crate::claim::ApiAddress;
-use crate::commands::CommandError;
-use crate::commands::cluster::Cluster;
-use crate::commands::managed::{self, Managed};
+use crate::commands::managed::Managed;
 use crate::crd::{CredentialSource, IamConnection, OrgOAuthApp};
 use crate::decide::Access;
-use crate::grants::{Labels, ask_for_labels};
+use crate::grants::Labels;
 use crate::iam::OrgId;
 use crate::reconcile::access_with;
 use kube::ResourceExt;
@@ -43,17 +41,6 @@ impl Place {
     }
 }
 
-/// The labels of the namespaces, where a grant asks for them.
-pub(super) async fn labels(
-    cluster: &Cluster,
-    connections: &[IamConnection],
-) -> Result<HashMap<String, Labels>, CommandError> {
-    if !connections.iter().any(|connection| ask_for_labels(&connection.spec.grants)) {
-        return Ok(HashMap::new());
-    }
-    cluster.namespace_labels().await
-}
-
 /// Each organization of each API once, however many connections lead there; with credentials of tenants, once for each of them.
 pub(super) fn places(
     connections: &[&IamConnection],
@@ -67,7 +54,7 @@ pub(super) fn places(
         let granted = managed.resources.iter().filter(is_granted);
         let named = granted.map(|resource| (resource.spec.org_id.clone(), resource.namespace_any().to_owned()));
         for (org, namespace) in named.chain(further.iter().cloned()).collect::<BTreeSet<_>>() {
-            let (connection, address) = (IamConnection::clone(connection), managed::address(connection));
+            let (connection, address) = (IamConnection::clone(connection), ApiAddress::of(connection));
             let place = Place { connection, address, org: OrgId(org), namespace };
             if !places.iter().any(|other| other.is_same(&place)) {
                 places.push(place);

@@ -4,7 +4,7 @@ use super::places::Place;
 use super::report::{GoneApp, NotChecked, OrphanReport, OrphanedApp, OrphanedSecret, WHAT_TO_DO_WITH_AN_APP};
 use crate::claim::ApiAddress;
 use crate::commands::CommandError;
-use crate::commands::cluster::Cluster;
+use crate::commands::cluster::{Cluster, each_page};
 use crate::commands::live::Live;
 use crate::commands::managed::Managed;
 use crate::commands::output::Progress;
@@ -144,16 +144,14 @@ fn existed(resource: &OrgOAuthApp) -> Option<ClientId> {
 /// The Secrets of all namespaces that say they are the operator's, without their values.
 async fn secrets(cluster: &Cluster) -> Result<Vec<Raw<PartialObjectMeta<Secret>>>, CommandError> {
     let api: Api<Raw<PartialObjectMeta<Secret>>> = Api::all(cluster.client.clone());
-    let mut params = ListParams::default().labels(OWNER_LABEL).limit(PAGE);
     let mut secrets = Vec::new();
-    loop {
-        let page = api.list(&params).await.map_err(CommandError::kubernetes("list the Secrets of all namespaces"))?;
-        secrets.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(secrets),
-        }
-    }
+    let take = |page| {
+        secrets.extend(page);
+        true
+    };
+    let read = each_page(&api, ListParams::default().labels(OWNER_LABEL).limit(PAGE), take).await;
+    read.map_err(CommandError::kubernetes("list the Secrets of all namespaces"))?;
+    Ok(secrets)
 }
 
 #[cfg(test)]

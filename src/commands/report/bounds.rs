@@ -3,6 +3,7 @@
 
 use super::Bundle;
 use crate::commands::CommandError;
+use crate::commands::cluster::each_page;
 use futures::{AsyncRead, AsyncReadExt};
 use kube::Api;
 use kube::api::ListParams;
@@ -36,15 +37,13 @@ impl<K: Serialize> Bounded<K> {
     where
         K: Clone + Debug + DeserializeOwned,
     {
-        let (mut list, mut params) = (Self::new(), params.limit(PAGE));
-        loop {
-            let page = api.list(&params).await?;
-            page.items.into_iter().for_each(|item| list.add(item));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) if !list.is_cut => params = params.continue_token(&token),
-                Some(_) | None => return Ok(list),
-            }
-        }
+        let mut list = Self::new();
+        each_page(api, params.limit(PAGE), |page| {
+            page.into_iter().for_each(|item| list.add(item));
+            !list.is_cut
+        })
+        .await?;
+        Ok(list)
     }
 
     fn add(&mut self, item: K) {
