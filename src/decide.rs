@@ -70,7 +70,6 @@ pub(crate) use validate::fill_with;
 pub use verification::is_refusal_unconfirmed;
 pub(crate) use verification::{is_verified, standing_refusal, verified_at};
 
-use crate::crd::DeletionPolicy;
 use crate::iam::app_fields::Fields;
 use crate::outcome::Outcome;
 use crate::reason::Blocked;
@@ -115,7 +114,7 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
         return Ok(Step::Finish(Outcome::Suspended));
     }
     let fields = observed.desired.as_ref().map_err(Blocked::clone)?;
-    let (mut plan, mut waiting) = (Plan::default(), None);
+    let (mut plan, mut waiting) = (Plan::begun(observed), None);
     for (rule, while_waiting) in RULES {
         let Some(step) = rule(observed, fields)? else { continue };
         if let (Step::Finish(Outcome::Waiting { .. }), WhileWaiting::Continue) = (&step, while_waiting) {
@@ -125,11 +124,11 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
         if !observed.is_plan_only() {
             return Ok(step);
         }
-        match step.effect() {
+        match enforce::effect(observed, &step) {
             Effect::Nothing | Effect::Settled => return Ok(step),
-            // Nothing is kept true for an app that is still to be created or adopted, but in a preview, which writes nothing.
+            // Nothing is kept true for an app that is still to be created or adopted.
             Effect::Kubernetes => {
-                if plan.is_empty() || (observed.is_preview && !is_lost(observed, &plan)) {
+                if plan.is_empty() || observed.writes_in_memory() {
                     return Ok(step);
                 }
             }
@@ -140,12 +139,6 @@ fn next(observed: &Observed) -> Result<Step, Blocked> {
         }
     }
     if plan.is_empty() { conclude(observed, waiting) } else { Ok(Step::Finish(Outcome::PlanOnly(plan))) }
-}
-
-/// Whether a preview would not know its own Secret again: one without an owner is known by a claim, which an adoption that is only
-/// planned does not have.
-fn is_lost(observed: &Observed, plan: &Plan) -> bool {
-    plan.adopts() && observed.app.spec.deletion_policy != DeletionPolicy::Delete
 }
 
 /// No rule has anything left to do now. What waits continues by itself, so no action on the credential is asked for.

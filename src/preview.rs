@@ -34,6 +34,8 @@ pub struct SecretChange {
     pub name: String,
     /// What would be done.
     pub kind: SecretChangeKind,
+    /// The keys of what would be written.
+    pub keys: Vec<String>,
 }
 
 /// What would be done to a Secret.
@@ -149,7 +151,8 @@ impl State {
             SecretWrite::Delete(secret) => (secret, SecretChangeKind::Delete),
         };
         let name = secret.name_any();
-        self.changes.push(SecretChange { name: name.clone(), kind });
+        let keys = secret.data.iter().flat_map(BTreeMap::keys).cloned().collect();
+        self.changes.push(SecretChange { name: name.clone(), kind, keys });
         let written = match kind {
             SecretChangeKind::Create | SecretChangeKind::Update => Some(self.stored(secret)),
             SecretChangeKind::Delete => None,

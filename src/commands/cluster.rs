@@ -9,7 +9,7 @@ use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::grants::{Labels, ask_for_labels};
 use clap::Args;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -70,7 +70,12 @@ impl ClusterArgs {
                 return Config::infer().await.map_err(|error| CommandError::Kubeconfig(error.to_string()));
             }
         };
-        config.map_err(|error| CommandError::Kubeconfig(error.to_string()))
+        config.map_err(|error| match error {
+            KubeconfigError::LoadContext(context) => {
+                CommandError::Kubeconfig(format!("the kubeconfig has no context {context}"))
+            }
+            error => CommandError::Kubeconfig(error.to_string()),
+        })
     }
 }
 

@@ -75,6 +75,9 @@ struct Source {
 
 impl ImportArgs {
     pub(crate) async fn run(self) -> Result<Done, CommandError> {
+        if let Some(directory) = self.out.as_deref().filter(|_| !self.overwrite) {
+            report::require_free(directory)?;
+        }
         let source = self.open().await?;
         let progress = Progress::new();
         let collected = self.collect(&source, &progress).await;
@@ -86,10 +89,10 @@ impl ImportArgs {
             namespace: self.cluster.namespace.clone(),
         };
         let report = report::build(&common, collected?, &self.taken(&source))?;
-        report.print_notes();
         if let Some(directory) = &self.out {
             report.write(directory, self.overwrite)?;
         }
+        report.print_notes();
         match (self.output.output, &self.out) {
             (Format::Text, None) => print(&report.manifests())?,
             (Format::Text | Format::Json | Format::Yaml, _) => self.output.print(&report)?,

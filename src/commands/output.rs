@@ -11,6 +11,10 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::ops::Add;
 use tabwriter::TabWriter;
+use textwrap::core::display_width;
+
+/// A last cell with fewer columns than these is not wrapped.
+const NARROWEST: usize = 20;
 
 /// How the report is printed.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -43,13 +47,18 @@ impl OutputArgs {
             Format::Text => {
                 let mut text = Text::default();
                 report.text(&mut text);
-                text.finish()?
+                text.finish(terminal_width())?
             }
             Format::Json => json(&value(report)?)?,
             Format::Yaml => yaml(&value(report)?)?,
         };
         print(&text)
     }
+}
+
+/// How many columns the terminal has; `None` where the output is a file or a pipe.
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into())
 }
 
 /// One form for all reports, so that the binary has one writer of each format.
@@ -156,7 +165,11 @@ impl<T: Into<Self>> Add<T> for Words {
 
 /// A text whose columns are aligned: cells end with a tab, and an empty line begins new columns.
 #[derive(Default)]
-pub(crate) struct Text(String);
+pub(crate) struct Text {
+    lines: String,
+    /// How wide the last cell of each line is.
+    last_cells: Vec<usize>,
+}
 
 impl Text {
     pub(crate) fn line(&mut self, line: impl Into<Words>) {
@@ -166,8 +179,9 @@ impl Text {
     /// The cells of a line.
     pub(crate) fn row<const N: usize>(&mut self, cells: [impl Into<Words>; N]) {
         let cells = cells.map(|cell| cell.into().0);
-        self.0.push_str(&cells.join("\t"));
-        self.0.push('\n');
+        self.last_cells.push(cells.last().map_or(0, |cell| display_width(cell)));
+        self.lines.push_str(&cells.join("\t"));
+        self.lines.push('\n');
     }
 
     /// A name and its value, aligned with those before and after it.
@@ -189,19 +203,34 @@ impl Text {
         rows.for_each(|row| self.row(row));
     }
 
-    fn finish(self) -> io::Result<String> {
+    /// In so many columns, if a limit is known: the last cell continues below itself.
+    fn finish(self, width: Option<usize>) -> io::Result<String> {
         let mut aligned = TabWriter::new(Vec::new()).ansi(true).padding(3);
-        aligned.write_all(self.0.as_bytes())?;
+        aligned.write_all(self.lines.as_bytes())?;
         let bytes = aligned.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some(width) = width else { return Ok(text) };
+        let lines = text.lines().zip(&self.last_cells);
+        Ok(lines.map(|(line, last_cell)| wrapped(line, *last_cell, width) + "\n").collect())
     }
+}
+
+/// A line in so many columns. A word that is longer is not broken, so that it can be copied.
+fn wrapped(line: &str, last_cell: usize, width: usize) -> String {
+    let column = display_width(line).saturating_sub(last_cell);
+    if width < column + NARROWEST {
+        return line.to_owned();
+    }
+    let indent = " ".repeat(column);
+    let options = textwrap::Options::new(width).subsequent_indent(&indent).break_words(false);
+    textwrap::fill(line, options.word_splitter(textwrap::WordSplitter::NoHyphenation))
 }
 
 #[cfg(test)]
 impl Text {
     /// Without colors.
     pub(crate) fn plain(self) -> String {
-        anstream::adapter::strip_str(&self.finish().unwrap()).to_string()
+        anstream::adapter::strip_str(&self.finish(None).unwrap()).to_string()
     }
 }
 
@@ -240,13 +269,42 @@ mod tests {
     }
 
     #[test]
+    fn a_long_last_cell_continues_below_itself_on_a_terminal() {
+        let text = || {
+            let mut text = Text::default();
+            text.row([Mood::Good.of("ok"), "list".into(), "the API lists what an administrator may see".into()]);
+            text.row(["failed", "token", "https://iam.example.com/a/very/long/address/that/is/copied as it is"]);
+            text.line("a line without cells continues at its left end, whatever it says");
+            text
+        };
+        let plain = |width| anstream::adapter::strip_str(&text().finish(width).unwrap()).to_string();
+        assert_eq!(plain(None).lines().count(), 3);
+        assert_eq!(
+            plain(Some(40)),
+            "\
+ok       list    the API lists what an
+                 administrator may see
+failed   token
+                 https://iam.example.com/a/very/long/address/that/is/copied
+                 as it is
+a line without cells continues at its
+left end, whatever it says
+"
+        );
+        assert!(
+            plain(Some(30)).starts_with("ok       list    the API lists what an administrator may see\n"),
+            "13 are too few"
+        );
+    }
+
+    #[test]
     fn data_changes_nothing_but_its_own_words() {
         let hostile = "a\n\tb\x1b]0;t\x07\x1b[2K\u{202e}c\u{9b}31m\r\x1b[32m";
         let mut text = Text::default();
         text.line(hostile);
         text.field("Name", Mood::Bad.of(hostile) + hostile);
         text.table(["HEAD", "NEXT"], [[hostile, "end"]]);
-        let text = text.finish().unwrap();
+        let text = text.finish(None).unwrap();
         assert_eq!(text.lines().count(), 4, "{text:?}");
         let colors = text.split('\x1b').skip(1).map(|rest| rest.split_inclusive('m').next().unwrap());
         assert_eq!(colors.collect::<Vec<_>>(), ["[1m", "[31m", "[0m"], "{text:?}");
@@ -268,6 +326,6 @@ mod tests {
     fn a_table_without_rows_is_nothing() {
         let mut text = Text::default();
         text.table(["NAME"], [[""; 1]; 0]);
-        assert_eq!(text.finish().unwrap(), "");
+        assert_eq!(text.finish(Some(80)).unwrap(), "");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::model::Observed;
 use super::ownership::is_ours;
-use super::plan::Plan;
+use super::plan::{Plan, Planned};
 use super::resource::{has_finalizer, is_being_deleted};
 use super::step::{Call, Effect, Step};
 use crate::outcome::Outcome;
@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 /// The step, or what has to be done before it. With `managementPolicy: Observe`, or in a preview, nothing is changed, and there is
 /// nothing to clean up.
 pub(super) fn enforce(observed: &Observed, step: Step) -> Step {
-    let effect = step.effect();
+    let effect = effect(observed, &step);
     if observed.is_plan_only() {
         return match effect {
             Effect::Remote(planned) => {
@@ -32,6 +32,14 @@ pub(super) fn enforce(observed: &Observed, step: Step) -> Step {
         Effect::Remote(_) => ensure_finalizer(observed).or_else(|| require_uncached(observed)),
     };
     before.unwrap_or(step)
+}
+
+/// What a step affects. A preview writes what Kubernetes has to memory, the claim of an adoption too: what follows depends on it.
+pub(super) fn effect(observed: &Observed, step: &Step) -> Effect {
+    match step.effect() {
+        Effect::Remote(Planned::Adopt) if observed.writes_in_memory() => Effect::Kubernetes,
+        effect => effect,
+    }
 }
 
 /// An app that exists has its finalizer back before anything else, whether the API answers or not.

@@ -314,6 +314,11 @@ impl Observed {
         self.is_preview || is_observe_only(&self.app)
     }
 
+    /// Whether what would be written to Kubernetes is written to memory, while the API is only read.
+    pub(super) fn writes_in_memory(&self) -> bool {
+        self.is_preview && !is_observe_only(&self.app)
+    }
+
     /// The client id that the resource has or will have: chosen by the user, or claimed, or derived from the uid.
     pub fn client_id(&self) -> ClientId {
         self.claim_on_app().map_or_else(|| client_id(&self.app), |claim| ClientId(claim.client_id.clone()))

@@ -1,6 +1,7 @@
 //! What `managementPolicy: Observe` or a preview makes of the policy: the same steps, of which those that change something at the
 //! API are reported in a plan instead.
 
+use super::model::{ClaimOrigin, ClaimProgress, Observed};
 use std::fmt;
 
 /// What would be done at the API. It holds names of fields and never a value.
@@ -27,6 +28,12 @@ pub enum Planned {
 }
 
 impl Plan {
+    /// With what this reconcile has done already: a preview claims an app that would be adopted, in memory.
+    pub(super) fn begun(observed: &Observed) -> Self {
+        let adopted = observed.claim == ClaimProgress::Recorded(ClaimOrigin::Adopted);
+        Self(if adopted && observed.is_plan_only() { vec![Planned::Adopt] } else { Vec::new() })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -47,11 +54,6 @@ impl Plan {
     /// Whether what follows depends on an app that does not exist.
     pub(crate) fn creates(&self) -> bool {
         self.0.contains(&Planned::Create)
-    }
-
-    /// Whether the app would be adopted.
-    pub(crate) fn adopts(&self) -> bool {
-        self.0.contains(&Planned::Adopt)
     }
 
     /// Whether the credential of the Secret would stay as it is, if there is one.

@@ -136,8 +136,7 @@ impl ImportReport {
         let files = self.imported.iter().map(|app| (directory.join(app.file()), app.yaml.clone()));
         let files: Vec<_> = files.chain([(directory.join(KUSTOMIZATION), self.kustomization())]).collect();
         if let Some((file, _)) = files.iter().find(|(file, _)| !overwrite && is_present(file)) {
-            let message = format!("{} exists; choose another directory, or --overwrite", file.display());
-            return Err(CommandError::message(message));
+            return Err(exists(file));
         }
         let failed = |path: &Path| {
             let path = path.display().to_string();
@@ -160,6 +159,19 @@ impl ImportReport {
         let none = self.imported.is_empty().then(|| " []".to_owned());
         not_imported.chain([head]).chain(none).chain(files).chain(["\n".to_owned()]).collect()
     }
+}
+
+/// Before anything is read: an import that was written before is not repeated by accident.
+///
+/// # Errors
+/// When the directory has manifests of an import.
+pub(super) fn require_free(directory: &Path) -> Result<(), CommandError> {
+    let kustomization = directory.join(KUSTOMIZATION);
+    if is_present(&kustomization) { Err(exists(&kustomization)) } else { Ok(()) }
+}
+
+fn exists(file: &Path) -> CommandError {
+    CommandError::message(format!("{} exists; choose another directory, or --overwrite", file.display()))
 }
 
 /// A link is there, wherever it leads.

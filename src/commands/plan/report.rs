@@ -223,9 +223,9 @@ impl AppPlan {
 }
 
 fn of_secret(change: &SecretChange) -> String {
-    let SecretChange { name, kind } = change;
+    let SecretChange { name, kind, keys } = change;
     match kind {
-        SecretChangeKind::Create => format!("create Secret {name}"),
+        SecretChangeKind::Create => format!("create Secret {name} with {}", keys.join(", ")),
         SecretChangeKind::Update => format!("update Secret {name}"),
         SecretChangeKind::Delete => format!("delete Secret {name}"),
     }

@@ -218,6 +218,8 @@ fn rotation(app: &OrgOAuthApp) -> RotationReport {
         interval: interval.map(String::from),
         revision: rotation.revision,
         rotated_at: rotation.rotated_at.map(|at| at.0.to_string()),
+        verified_revision: rotation.verified_revision,
+        verified_at: rotation.verified_at.map(|at| at.0.to_string()),
         next_at: rotation.next_at.map(|at| at.0.to_string()),
         previous_expires_at: rotation.previous_expires_at.map(|at| at.0.to_string()),
         waits: rotation_waits(app).map(|(_, sentence)| sentence.to_owned()),

@@ -134,6 +134,9 @@ pub struct RotationReport {
     /// Number of client secrets that were published.
     pub revision: Option<i64>,
     pub rotated_at: Option<String>,
+    /// The revision whose client secret last got a token.
+    pub verified_revision: Option<i64>,
+    pub verified_at: Option<String>,
     pub next_at: Option<String>,
     /// Until when the previous client secret is valid.
     pub previous_expires_at: Option<String>,

@@ -138,6 +138,9 @@ impl RotationReport {
         let revision = self.revision.map(|revision| format!("; revision {revision}")).unwrap_or_default();
         let rotated = self.rotated_at.as_ref().map(|at| format!(", published {} ago", age(at))).unwrap_or_default();
         text.field("Rotation", format!("{words}{revision}{rotated}"));
+        if let (Some(revision), Some(at)) = (self.verified_revision, &self.verified_at) {
+            text.field("", format!("revision {revision} got a token {} ago", age(at)));
+        }
         if let Some(at) = &self.previous_expires_at {
             text.field("", format!("the previous client secret is valid until {at} ({})", until(at)));
         }

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::crd::OrgOAuthApp;
 use crate::decide::plan::{Plan, Planned};
-use crate::decide::{IdOwner, RoleAssignment};
+use crate::decide::{ClaimOrigin, ClaimProgress, IdOwner, RoleAssignment};
 use crate::iam::HeldRoles;
 use serde_json::{Value, json};
 
@@ -35,19 +35,42 @@ fn observing_plans_and_writes_nothing_to_the_api() {
 }
 
 #[test]
-fn a_preview_of_an_adoption_writes_a_secret_only_where_it_would_know_it_again() {
-    let preview = |policy| {
-        let adopting = json!({"spec": {"id": "chosen", "adoptionPolicy": "Adopt", "deletionPolicy": policy}});
-        observe(app(adopting), free, |observed| {
+fn a_preview_of_an_adoption_continues_from_its_claim() {
+    let adopting = |policy, retention| {
+        app(json!({"spec": {"id": "chosen", "adoptionPolicy": policy, "deletionPolicy": retention}}))
+    };
+    let preview = |app, progress| {
+        observe(app, free, |observed| {
             observed.id_owner = IdOwner::None;
-            observed.remote = as_wanted();
+            observed.remote = drifted();
             observed.is_preview = true;
+            observed.claim = progress;
         })
     };
-    assert_step(preview("Delete"), write_secret(crate::decide::WriteReason::IdOnly, |_| {}));
-    for policy in ["Retain", "DeleteWhenUnused"] {
-        assert_step(preview(policy), plans([Planned::Adopt]));
+    let adopted = |app| {
+        let mut app = claimed(app);
+        app.status.get_or_insert_default().adopted = Some(true);
+        preview(app, ClaimProgress::Recorded(ClaimOrigin::Adopted))
+    };
+    for retention in ["Delete", "Retain", "DeleteWhenUnused"] {
+        let unclaimed = preview(adopting("Adopt", retention), ClaimProgress::Unchanged);
+        assert_step(unclaimed, claim(ClaimOrigin::Adopted));
+        let only_id = write_secret(crate::decide::WriteReason::IdOnly, |_| {});
+        assert_step(adopted(adopting("Adopt", retention)), only_id);
+        let rotates = plans([Planned::Adopt, Planned::ReplaceSecret, rename()]);
+        assert_step(adopted(adopting("AdoptAndRotate", retention)), rotates);
     }
+}
+
+#[test]
+fn a_preview_of_what_only_observes_claims_nothing() {
+    let adopting = observing(json!({"spec": {"id": "chosen", "adoptionPolicy": "Adopt"}}));
+    let observed = observe(adopting, free, |observed| {
+        observed.id_owner = IdOwner::None;
+        observed.remote = as_wanted();
+        observed.is_preview = true;
+    });
+    assert_step(observed, plans([Planned::Adopt]));
 }
 
 #[test]
