@@ -85,7 +85,8 @@ async fn what_is_imported_is_observed_without_drift_and_can_be_adopted() {
         let plan = format!("{}/yes: managementPolicy is Observe; Full would adopt the app\n", env.namespace);
         assert!(planned.status == 0 && planned.out.contains(&plan), "{planned:?}");
         let planned = ran_with_input(&["plan", "-f", "-"], &imported.out.replace("Observe", "Full"));
-        assert!(planned.status == 2 && planned.out.contains(": adopt the app\n"), "{planned:?}");
+        let plan = ": adopt the app; create Secret yes with client-id\n";
+        assert!(planned.status == 2 && planned.out.contains(plan), "{planned:?}");
         plane().kubectl_with_input(&["apply", "-f", "-"], &imported.out).unwrap();
         for resource in ["b-ro-7-co", "yes"] {
             env.until_plan(resource, "managementPolicy Full would adopt the app.").await;
@@ -139,7 +140,7 @@ async fn what_cannot_be_imported_is_reported_and_never_left_out_silently() {
         let applied = plane().kubectl(&["apply", "--dry-run=server", "-k", directory.to_str().unwrap()]).unwrap();
         assert_eq!(applied.lines().count(), 1, "{applied}");
         let again = env.import(&["--out", directory.to_str().unwrap()]);
-        assert!(again.status == 1 && again.err.contains("billing-prod.yaml exists; choose"), "{again:?}");
+        assert!(again.status == 1 && again.err.contains("kustomization.yaml exists; choose"), "{again:?}");
         assert_matches("import", &env.import(&["-o", "json"]).json());
         let report = env.import(&["-o", "json", "--include-managed", "--name", "Der*"]);
         assert_eq!(report.json()["imported"][0]["manifest"]["metadata"]["name"], "derived", "{report:?}");
