@@ -183,8 +183,8 @@ pub struct RunArgs {
     /// Elect a leader among the replicas; without it, run one replica only
     #[arg(long, env = "LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
-    /// Address that serves /healthz, /readyz and /metrics
-    #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    /// Address that serves /healthz, /readyz and /metrics; [::] is IPv6 and IPv4, and IPv4 alone where the kernel has no IPv6
+    #[arg(long, env = "HTTP_ADDR", value_name = "ADDRESS", default_value = "[::]:8080")]
     pub http_addr: SocketAddr,
     /// Maximum number of in-flight requests to the Kubernetes API server
     #[arg(long, env = "MAX_KUBERNETES_REQUESTS", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]

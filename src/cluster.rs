@@ -5,6 +5,7 @@
 
 pub(crate) mod cached;
 pub(crate) mod claim_key;
+pub(crate) mod client;
 pub(crate) mod kubernetes;
 pub(crate) mod lenient;
 pub(crate) mod watched;

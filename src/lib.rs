@@ -25,6 +25,7 @@
 //! - [`crd`]: the two resources: schema, defaults, limits, CEL rules
 //! - [`secret_value`] and [`text`]: credentials and texts from outside, within limits
 //! - [`given`]: Secrets and ConfigMaps of manifests, for a plan
+//! - [`proxy`]: the proxy of a request
 //! - [`fair_queue`]: a semaphore that serves namespaces in turn; [`keyed`]: maps that drop the keys that are no longer used
 //!
 //! The process:
@@ -59,6 +60,7 @@ pub mod metrics;
 pub mod outcome;
 mod panics;
 pub mod preview;
+pub mod proxy;
 mod readiness;
 pub mod reason;
 pub mod reconcile;

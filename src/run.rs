@@ -4,6 +4,7 @@
 use crate::claim::ClaimKey;
 use crate::cli::RunArgs;
 use crate::cluster::claim_key;
+use crate::cluster::client::{ClusterConfig, causes};
 use crate::cluster::lenient::Lenient;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::lease::guard::LeadershipGuard;
@@ -11,14 +12,14 @@ use crate::lease::{self, Candidate};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::server::serve;
-use crate::{controller, panics};
+use crate::{controller, panics, proxy};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use hyper::header::{HeaderValue, USER_AGENT};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -45,7 +46,10 @@ type ShutdownSignal = Shared<BoxFuture<'static, ()>>;
 pub async fn run(arguments: RunArgs) -> Result<(), Box<dyn Error>> {
     panics::install_hook();
     let identity = lease::identity()?;
-    let client = client(Config::infer().await?, &identity)?;
+    proxy::validate()?;
+    let cluster = ClusterConfig::load(None, None).await?;
+    log_proxies(&cluster);
+    let client = client(cluster, &identity)?;
     let settings = controller::Settings {
         guard: LeadershipGuard::Open,
         identity: identity.clone(),
@@ -109,11 +113,20 @@ fn log_start(settings: &controller::Settings, leader_election: bool) {
     );
 }
 
-/// Outside a cluster this is the current context of the kubeconfig, as for kubectl.
-fn client(mut config: Config, identity: &str) -> Result<Client, Box<dyn Error>> {
+/// Without a proxy there is no line.
+fn log_proxies(cluster: &ClusterConfig) {
+    if let Some(variables) = proxy::variables() {
+        tracing::info!(variables, "requests go through proxies");
+    }
+    if let Some(proxy) = &cluster.proxy {
+        tracing::info!(server = cluster.server(), %proxy, "the Kubernetes API server is reached through a proxy");
+    }
+}
+
+fn client(mut cluster: ClusterConfig, identity: &str) -> Result<Client, Box<dyn Error>> {
     let agent = format!("{}/{} ({identity})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    config.headers.push((USER_AGENT, HeaderValue::from_str(&agent)?));
-    Ok(Client::try_from(config)?)
+    cluster.config.headers.push((USER_AGENT, HeaderValue::from_str(&agent)?));
+    Ok(cluster.client()?)
 }
 
 fn shutdown_signal() -> io::Result<ShutdownSignal> {
@@ -212,15 +225,17 @@ async fn wait_for_claim_key(client: &Client, namespace: &str) -> ClaimKey {
 /// Returns once the operator can read what it watches; until then it logs what is missing.
 async fn wait_for_access(client: &Client, settings: &controller::Settings) {
     loop {
-        let error = match timeout(STARTUP_TIMEOUT, try_access(client, settings)).await {
+        match timeout(STARTUP_TIMEOUT, try_access(client, settings)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the Kubernetes API server did not answer in time".into(),
-        };
-        tracing::error!(
-            error,
-            "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; retrying"
-        );
+            Ok(Err(error @ (kube::Error::Service(_) | kube::Error::HyperError(_)))) => {
+                tracing::error!(error = causes(&error), "cannot reach the Kubernetes API server; retrying");
+            }
+            Ok(Err(error)) => tracing::error!(
+                %error,
+                "cannot list the operator's resources: install the CRDs and the RBAC in deploy/; retrying"
+            ),
+            Err(_) => tracing::error!("the Kubernetes API server did not answer in time; retrying"),
+        }
         sleep(STARTUP_RETRY).await;
     }
 }

@@ -11,10 +11,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::prometheus_text;
+use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +34,8 @@ const LARGEST_HEAD: usize = 8 << 10;
 const HEADER_FIELDS: usize = 32;
 /// When no connection can be accepted, such as for lack of file descriptors, the next attempt comes after this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// So many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// How long a client may take.
 #[derive(Clone, Copy)]
@@ -50,7 +53,7 @@ type Answer = Response<http_body_util::Full<Bytes>>;
 /// # Errors
 /// When the address cannot be bound.
 pub(crate) async fn serve(address: SocketAddr, readiness: Readiness, metrics: Arc<Metrics>) -> io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::from_std(bind(address, listen)?)?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
     let answer = move |request: Request<Incoming>| {
         let (readiness, metrics) = (readiness.clone(), metrics.clone());
@@ -58,6 +61,33 @@ pub(crate) async fn serve(address: SocketAddr, readiness: Readiness, metrics: Ar
     };
     accept(listener, TIMEOUTS, answer).await;
     Ok(())
+}
+
+/// Where the kernel has no IPv6, all addresses are those of IPv4.
+fn bind<T>(address: SocketAddr, listen: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    match listen(address) {
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !is_taken_or_forbidden(&error) => {
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into()).map_err(|_| error)
+        }
+        bound => bound,
+    }
+}
+
+fn is_taken_or_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+/// A listener that serves IPv4 too if its address is that of all IPv6 addresses, whatever the default of the system is.
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// At the limit, the oldest connections are closed for new ones, so idle connections cannot lock others out.
@@ -159,6 +189,24 @@ mod tests {
         // A connection that is reset has ended too.
         timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the connection is closed").ok();
         String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_ipv4_where_the_kernel_has_no_ipv6() {
+        let (all, v4) = ("[::]:8080".parse().unwrap(), "0.0.0.0:8080".parse().unwrap());
+        // What socket(2) says then, on Linux: EAFNOSUPPORT.
+        let without_ipv6 = |address: SocketAddr| match address {
+            SocketAddr::V4(_) => Ok(address),
+            SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(97)),
+        };
+        assert_eq!(bind(all, without_ipv6).unwrap(), v4);
+        assert_eq!(bind(all, Ok).unwrap(), all);
+        assert!(bind("[::1]:8080".parse().unwrap(), without_ipv6).is_err(), "one address has no other");
+        let taken = |address: SocketAddr| match address {
+            SocketAddr::V4(_) => Ok(()),
+            SocketAddr::V6(_) => Err(io::ErrorKind::AddrInUse.into()),
+        };
+        assert!(bind(all, taken).is_err(), "a port that is taken is not served in half");
     }
 
     const REQUEST: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -226,6 +226,10 @@ async fn check_version(cluster: &Cluster, rows: &mut Rows) -> Result<(), Command
         }
         None => rows.warning("version", version.git_version, format!("make sure that it is {major}.{minor} or later")),
     }
+    match &cluster.proxy {
+        Some(proxy) => rows.ok("proxy", format!("requests to {} go through {proxy}", cluster.server)),
+        None => rows.ok("proxy", format!("none for {}", cluster.server)),
+    }
     match rights::current_user(&cluster.client).await {
         Some(user) => rows.ok("user", user),
         None => rows.skipped("user", "the API server does not show it"),

@@ -3,15 +3,16 @@
 
 use super::CommandError;
 use crate::cluster::cached::CachedApp;
+use crate::cluster::client::ClusterConfig;
 use crate::cluster::lenient::{Kept, Lenient, Unreadable};
 use crate::cluster::watched::NamespaceMeta;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::grants::{Labels, ask_for_labels};
+use crate::proxy::Proxy;
 use clap::Args;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Config, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -47,35 +48,21 @@ pub(crate) fn selector(text: &str) -> Result<String, &'static str> {
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// Host and port of its API server.
+    pub(crate) server: String,
+    /// Through which it is reached.
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl ClusterArgs {
     /// Makes no request.
     pub(crate) async fn connect(&self) -> Result<Cluster, CommandError> {
-        let config = self.config().await?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| CommandError::Kubeconfig(error.to_string()))?;
-        Ok(Cluster { client, namespace })
-    }
-
-    async fn config(&self) -> Result<Config, CommandError> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let config = match (&self.kubeconfig, &self.context) {
-            (Some(file), _) => match Kubeconfig::read_from(file) {
-                Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-                Err(error) => Err(error),
-            },
-            (None, Some(_)) => Config::from_kubeconfig(&options).await,
-            (None, None) => {
-                return Config::infer().await.map_err(|error| CommandError::Kubeconfig(error.to_string()));
-            }
-        };
-        config.map_err(|error| match error {
-            KubeconfigError::LoadContext(context) => {
-                CommandError::Kubeconfig(format!("the kubeconfig has no context {context}"))
-            }
-            error => CommandError::Kubeconfig(error.to_string()),
-        })
+        let cluster = ClusterConfig::load(self.kubeconfig.as_deref(), self.context.as_deref()).await;
+        let cluster = cluster.map_err(|error| CommandError::Kubeconfig(error.to_string()))?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.config.default_namespace.clone());
+        let (server, proxy) = (cluster.server(), cluster.proxy.clone());
+        let client = cluster.client().map_err(|error| CommandError::Kubeconfig(error.to_string()))?;
+        Ok(Cluster { client, namespace, server, proxy })
     }
 }
 

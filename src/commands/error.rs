@@ -77,7 +77,7 @@ fn kubernetes(doing: &str, source: &kube::Error) -> String {
                 _ => format!("cannot {doing}: {message}"),
             }
         }
-        other => format!("cannot {doing}: {}", clean(&causes(other), MAX_QUOTED)),
+        other => format!("cannot {doing}: {}", clean(&crate::cluster::client::causes(other), MAX_QUOTED)),
     }
 }
 
@@ -85,20 +85,6 @@ fn kubernetes(doing: &str, source: &kube::Error) -> String {
 pub(super) fn is_missing_kind(status: &Status) -> bool {
     let messages = ["could not find the requested resource", "page not found"];
     status.code == 404 && messages.iter().any(|message| status.message.contains(message))
-}
-
-/// An error with its sources, which say more than the error alone.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

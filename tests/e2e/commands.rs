@@ -43,6 +43,12 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
     run_as(plane().admin_kubeconfig(), arguments)
 }
 
+/// Runs a command in an environment with these variables, as an administrator of the cluster.
+pub(crate) fn run_with(variables: &[(&str, String)], arguments: &[&str]) -> Ran {
+    let mut command = test_environment::command(binary(), plane().admin_kubeconfig());
+    ran(command.envs(variables.iter().map(|(name, value)| (name, value))).args(arguments))
+}
+
 /// Runs a command with a standard input, as an administrator of the cluster.
 fn ran_with_input(arguments: &[&str], input: &str) -> Ran {
     let mut command = test_environment::command(binary(), plane().admin_kubeconfig());

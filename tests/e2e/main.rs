@@ -26,6 +26,7 @@ mod lag;
 mod life;
 mod management;
 mod metrics;
+mod network;
 mod obstacles;
 mod organizations;
 mod process;

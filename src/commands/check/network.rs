@@ -4,7 +4,7 @@
 use super::certificate;
 use super::rows::Rows;
 use crate::iam::http::HttpIam;
-use hyper_util::client::proxy::matcher::Matcher;
+use crate::proxy::{self, Proxy, address_of_url};
 use k8s_openapi::jiff::Timestamp;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,44 +21,72 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// `iam` is absent where the endpoint cannot be opened; `ca` says where its certificate authority is set.
 pub(super) async fn check(url: &Url, iam: Option<&HttpIam>, ca: &str, rows: &mut Rows) {
-    let proxy = proxy(url);
+    let proxy = match proxy::of_url(url) {
+        Ok(proxy) => proxy,
+        Err(error) => return rows.failed("proxy", error.to_string(), "correct the variable, or unset it"),
+    };
     match &proxy {
-        Some(proxy) => {
-            rows.ok("proxy", format!("requests go through {}, as HTTPS_PROXY or ALL_PROXY says", place(proxy)))
-        }
+        Some(proxy) => rows.ok("proxy", format!("requests go through {proxy}")),
         None => rows.ok("proxy", "none; HTTPS_PROXY, ALL_PROXY and NO_PROXY would be used"),
     }
-    let first = proxy.as_ref().unwrap_or(url);
+    let way = Way { url, proxy: proxy.as_ref() };
     rows.begin("DNS");
-    if let Some(addresses) = resolve(first, rows).await {
+    if let Some(addresses) = resolve(&way, rows).await {
         rows.begin("TCP");
-        connect(first, &addresses, rows).await;
+        connect(&way, &addresses, rows).await;
     }
     match iam {
         Some(iam) => {
             rows.begin("TLS");
-            handshake(iam, ca, rows).await;
+            handshake(iam, &way, ca, rows).await;
         }
         None => rows.skipped("TLS", "the endpoint cannot be opened"),
     }
 }
 
-/// The proxy of a request, chosen by the code that the HTTP client uses.
-fn proxy(url: &Url) -> Option<Url> {
-    let intercept = Matcher::from_env().intercept(&url.as_str().parse().ok()?)?;
-    intercept.uri().to_string().parse().ok()
+/// How an endpoint is reached.
+struct Way<'a> {
+    url: &'a Url,
+    proxy: Option<&'a Proxy>,
 }
 
-/// Host and port: a user or a password of a proxy is not shown.
-fn place(url: &Url) -> String {
-    let port = url.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}", url.host_str().unwrap_or_default())
+impl Way<'_> {
+    /// Host and port to which a connection is made first.
+    fn first(&self) -> (String, Option<u16>) {
+        match self.proxy {
+            Some(proxy) => proxy.host_and_port(),
+            None => (self.url.host_str().unwrap_or_default().to_owned(), self.url.port_or_known_default()),
+        }
+    }
+
+    fn what_to_do_about_name(&self, host: &str) -> String {
+        match self.proxy {
+            Some(proxy) => format!("correct {}, or the DNS that resolves {host}", proxy.source()),
+            None => format!("correct the host in the endpoint, or the DNS that resolves {host}"),
+        }
+    }
+
+    fn what_to_do_about_connection(&self) -> String {
+        let (place, value) = match self.proxy {
+            Some(proxy) => (proxy.to_string(), "proxy"),
+            None => (address_of_url(self.url), "endpoints"),
+        };
+        format!("allow {place} in firewalls and in the NetworkPolicy of the chart (networkPolicy.{value})")
+    }
+
+    fn what_to_do_about_refusal(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        format!(
+            "allow {} in the proxy, or add {host} to NO_PROXY if it is reached without one",
+            address_of_url(self.url)
+        )
+    }
 }
 
-async fn resolve(url: &Url, rows: &mut Rows) -> Option<Vec<SocketAddr>> {
-    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-    let port = url.port_or_known_default()?;
-    let what_to_do = format!("correct the host in the endpoint, or the DNS that resolves {host}");
+async fn resolve(way: &Way<'_>, rows: &mut Rows) -> Option<Vec<SocketAddr>> {
+    let (host, port) = way.first();
+    let (host, port) = (host.trim_matches(['[', ']']).to_owned(), port?);
+    let what_to_do = way.what_to_do_about_name(&host);
     match timeout(TIMEOUT, lookup_host((host.as_str(), port))).await {
         Ok(Ok(addresses)) => {
             let addresses: Vec<SocketAddr> = addresses.take(MOST_ADDRESSES).collect();
@@ -81,7 +109,7 @@ async fn resolve(url: &Url, rows: &mut Rows) -> Option<Vec<SocketAddr>> {
     }
 }
 
-async fn connect(url: &Url, addresses: &[SocketAddr], rows: &mut Rows) {
+async fn connect(way: &Way<'_>, addresses: &[SocketAddr], rows: &mut Rows) {
     let mut last = String::new();
     for address in addresses {
         match timeout(TIMEOUT, TcpStream::connect(address)).await {
@@ -90,15 +118,16 @@ async fn connect(url: &Url, addresses: &[SocketAddr], rows: &mut Rows) {
             Err(_) => last = format!("{address}: no connection within {} s", TIMEOUT.as_secs()),
         }
     }
-    let what_to_do =
-        format!("allow {} in firewalls and in the NetworkPolicy of the chart (networkPolicy.endpoints)", place(url));
-    rows.failed("TCP", last, what_to_do);
+    rows.failed("TCP", last, way.what_to_do_about_connection());
 }
 
-async fn handshake(iam: &HttpIam, ca: &str, rows: &mut Rows) {
+async fn handshake(iam: &HttpIam, way: &Way<'_>, ca: &str, rows: &mut Rows) {
     let found = match iam.certificate().await {
         Ok(Some(der)) => certificate::read(&der),
         Ok(None) => None,
+        Err(error) if error.is_of_proxy() => {
+            return rows.failed("TLS", error.to_string(), way.what_to_do_about_refusal());
+        }
         Err(error) => {
             return rows.failed(
                 "TLS",

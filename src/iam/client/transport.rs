@@ -7,6 +7,7 @@ use crate::iam::answer::Answer;
 use crate::iam::request::{Body, Request};
 use crate::iam::{Error, Operation, Settings};
 use crate::metrics::{CallResult, ConnectionMetrics};
+use crate::proxy::{self, Failure, InvalidProxy, Proxy};
 use crate::text::clean;
 use crate::traces;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -39,6 +40,8 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 pub(crate) struct Transport {
     client: Client,
     endpoint: Url,
+    /// Through which the client sends its requests.
+    proxy: Option<Proxy>,
     timeout: Duration,
     metrics: ConnectionMetrics,
     large: Arc<Semaphore>,
@@ -82,6 +85,8 @@ pub enum SettingsError {
     Certificate(#[source] reqwest::Error),
     #[error("no HTTP client can be made: {}", innermost(.0))]
     Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Proxy(#[from] InvalidProxy),
 }
 
 /// Why there is no answer. The causes hold no URL and no secret.
@@ -91,10 +96,13 @@ pub(crate) enum TransportError {
     InvalidPath,
     #[error("the endpoint has no path")]
     NoPath,
-    #[error("cannot connect in time")]
-    ConnectTimeout,
+    #[error("cannot connect in time{}", through(.0.as_ref()))]
+    ConnectTimeout(Option<Proxy>),
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The proxy cannot be reached, or refuses.
+    #[error("cannot connect: {0}")]
+    Proxy(String),
     #[error("no complete response within {0:?}")]
     Timeout(Duration),
     /// The words of the cause differ from one time to the next, depending on what was lost.
@@ -109,19 +117,30 @@ impl TransportError {
         let message = format!("{operation}: {self}");
         match self {
             Self::InvalidPath | Self::NoPath => Error::Rejected(message),
-            Self::ConnectTimeout | Self::Connect(_) | Self::Timeout(_) | Self::Interrupted | Self::TooLarge { .. } => {
-                Error::Unavailable(message)
-            }
+            Self::ConnectTimeout(_)
+            | Self::Connect(_)
+            | Self::Proxy(_)
+            | Self::Timeout(_)
+            | Self::Interrupted
+            | Self::TooLarge { .. } => Error::Unavailable(message),
         }
+    }
+
+    /// Whether the proxy is the cause, and not what is behind it.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        matches!(self, Self::Proxy(_))
     }
 
     /// The label in the metrics.
     fn result(&self) -> CallResult {
         match self {
-            Self::ConnectTimeout | Self::Timeout(_) => CallResult::Timeout,
-            Self::InvalidPath | Self::NoPath | Self::Connect(_) | Self::Interrupted | Self::TooLarge { .. } => {
-                CallResult::Error
-            }
+            Self::ConnectTimeout(_) | Self::Timeout(_) => CallResult::Timeout,
+            Self::InvalidPath
+            | Self::NoPath
+            | Self::Connect(_)
+            | Self::Proxy(_)
+            | Self::Interrupted
+            | Self::TooLarge { .. } => CallResult::Error,
         }
     }
 }
@@ -131,6 +150,7 @@ impl Transport {
     /// The setting that cannot be used.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         check(&settings.endpoint)?;
+        let proxy = proxy::of_url(&settings.endpoint)?;
         // HTTP/2 is not compiled in: one dead connection would stall every call.
         let mut builder = Client::builder()
             .user_agent(USER_AGENT)
@@ -153,6 +173,7 @@ impl Transport {
         Ok(Self {
             client,
             endpoint,
+            proxy,
             timeout: settings.timeout,
             metrics,
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
@@ -255,13 +276,21 @@ impl Transport {
         let cause = scrub(&innermost(error), known, &[]);
         tracing::debug!(operation = request.operation.label(), error = cause, "no answer");
         if error.is_timeout() && error.is_connect() {
-            TransportError::ConnectTimeout
+            TransportError::ConnectTimeout(self.proxy.clone())
         } else if error.is_timeout() {
             TransportError::Timeout(self.timeout)
         } else if error.is_connect() {
-            TransportError::Connect(with_ca_hint(cause))
+            self.connect_error(cause, error)
         } else {
             TransportError::Interrupted
+        }
+    }
+
+    fn connect_error(&self, cause: String, error: &reqwest::Error) -> TransportError {
+        match self.proxy.as_ref().map(|proxy| proxy.explain(&proxy::address_of_url(&self.endpoint), error)) {
+            None => TransportError::Connect(with_ca_hint(cause)),
+            Some(Failure::Proxy(why)) => TransportError::Proxy(why),
+            Some(Failure::Destination(why)) => TransportError::Connect(with_ca_hint(why)),
         }
     }
 }
@@ -323,6 +352,11 @@ async fn read(mut response: Response, limit: usize, large: &Arc<Semaphore>) -> r
         body.bytes.extend_from_slice(&chunk);
     }
     Ok(Some(body))
+}
+
+/// The proxy, for a message about a request that did not get through.
+fn through(proxy: Option<&Proxy>) -> String {
+    proxy.map(|proxy| format!(" through {proxy}")).unwrap_or_default()
 }
 
 /// The field that is to be set where no trusted authority has signed the certificate of the API, or one of the same name has.

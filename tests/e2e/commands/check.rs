@@ -205,7 +205,10 @@ async fn an_api_is_checked_without_a_cluster() {
 
     let mut proxied = direct.command(&["--client-secret-file", "secret", "-o", "json"]);
     let proxied = ran(proxied.env("HTTPS_PROXY", "http://user:hidden@127.0.0.1:1").env_remove("NO_PROXY"));
-    assert!(row(&proxied, "proxy")["found"].to_string().contains("through 127.0.0.1:1,"), "{proxied:?}");
+    assert!(
+        row(&proxied, "proxy")["found"].to_string().contains("through proxy 127.0.0.1:1 (HTTPS_PROXY)"),
+        "{proxied:?}"
+    );
     assert_eq!(
         (&row(&proxied, "TCP")["result"], &row(&proxied, "TLS")["result"]),
         (&json!("failed"), &json!("failed"))

@@ -53,6 +53,8 @@ pub struct Deployment {
     pub replicas: usize,
     /// Arguments of the container.
     pub arguments: Vec<String>,
+    /// Its variables, each as in the manifest.
+    environment: Vec<Value>,
     service_account: String,
 }
 
@@ -74,6 +76,7 @@ impl Deployment {
         Some(Self {
             replicas: deployment["spec"]["replicas"].as_u64()?.try_into().ok()?,
             arguments: serde_json::from_value(pod["containers"][0]["args"].clone()).ok()?,
+            environment: pod["containers"][0]["env"].as_array().cloned().unwrap_or_default(),
             service_account: pod["serviceAccountName"].as_str()?.to_owned(),
         })
     }
@@ -88,8 +91,25 @@ impl Deployment {
         command.args(&self.arguments);
         let containerfile = std::fs::read_to_string(repository().join("Containerfile"))?;
         command.envs(image_environment(&containerfile));
+        for variable in &self.environment {
+            let value = value(cluster, variable)?;
+            command.envs(variable["name"].as_str().zip(value));
+        }
         Ok(Operator::new(command, cluster.directory().join(format!("{name}.log"))))
     }
+}
+
+/// The value of a variable, as a kubelet makes it: from a key of a Secret, or a text with the address of the API server.
+fn value(cluster: &ControlPlane, variable: &Value) -> Result<Option<String>, Error> {
+    let reference = &variable["valueFrom"]["secretKeyRef"];
+    if let (Some(name), Some(key)) = (reference["name"].as_str(), reference["key"].as_str()) {
+        let path = format!("-o=go-template={{{{with index .data {key:?}}}}}{{{{base64decode .}}}}{{{{end}}}}");
+        let value = cluster.kubectl(&["-n", OPERATOR, "get", "secret", name, &path])?;
+        return Ok(Some(value).filter(|value| !value.is_empty()));
+    }
+    let server = cluster.server();
+    let address = server.trim_start_matches("https://").rsplit_once(':').map_or(server, |(host, _)| host);
+    Ok(variable["value"].as_str().map(|text| text.replace("$(KUBERNETES_SERVICE_HOST)", address)))
 }
 
 /// The environment that the image sets.

@@ -41,3 +41,4 @@ mod versioned;
 
 pub use crypto::sha256_hex;
 pub use simulator::{Options, Simulator};
+pub use tls::NAME_BEHIND_A_PROXY;

@@ -15,7 +15,10 @@ pub(crate) struct Identity {
     pub ca_pem: String,
 }
 
-/// A CA and a server certificate for `localhost` and the loopback addresses.
+/// A name that no resolver knows [RFC 6761]: only a proxy that is told where it leads can connect to it.
+pub const NAME_BEHIND_A_PROXY: &str = "iam.invalid";
+
+/// A CA and a server certificate for `localhost`, the loopback addresses and the name behind a proxy.
 pub(crate) fn identity() -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::default();
@@ -25,7 +28,7 @@ pub(crate) fn identity() -> Result<Identity, Box<dyn std::error::Error + Send + 
     let ca_pem = ca.self_signed(&ca_key)?.pem();
 
     let key = KeyPair::generate()?;
-    let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
+    let names = ["localhost", "127.0.0.1", "::1", NAME_BEHIND_A_PROXY].map(String::from);
     let server = CertificateParams::new(names)?.signed_by(&key, &Issuer::new(ca, ca_key))?;
 
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
