@@ -29,6 +29,10 @@ fn a_value_that_does_not_exist_or_cannot_be_is_refused_by_name() {
         ("--set=watchSecrets=some", "at '/watchSecrets': got string, want"),
         ("--set=runAsUser=0", "at '/runAsUser': minimum: got 0, want 1"),
         ("--set=logLevel=verbose", "at '/logLevel': value must be one of 'error', 'warn', 'info', 'debug', 'trace'"),
+        ("--set=proxy.url=http://a", "additional properties 'url' not allowed"),
+        ("--set=proxy.httpsProxy=socks5://a", "at '/proxy/httpsProxy': 'socks5://a' does not match pattern"),
+        ("--set=listenAddress=10.0.0.1", "at '/listenAddress': value must be one of '[::]', '0.0.0.0'"),
+        ("--set=prometheusRule.runbookBaseUrl=docs", "at '/prometheusRule/runbookBaseUrl': 'docs' does not match"),
         ("--set=image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
     ] {
         let said = template(&[flag]).expect_err(flag);
@@ -44,6 +48,17 @@ fn paths(defaults: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Values that say nothing unless another one is set.
+const NEEDS: [(&str, &str); 7] = [
+    ("podMonitor.", "--set=podMonitor.enabled=true"),
+    ("service.", "--set=service.enabled=true"),
+    ("serviceMonitor.", "--set=serviceMonitor.enabled=true"),
+    ("prometheusRule.", "--set=prometheusRule.enabled=true"),
+    ("dashboard.", "--set=dashboard.enabled=true"),
+    ("proxy.noProxy", "--set=proxy.httpsProxy=http://a"),
+    ("networkPolicy.proxy.", "--set=proxy.httpsProxy=http://a"),
+];
+
 #[test]
 fn every_value_has_an_effect() {
     let (every, mut found) = (yaml("tests/install/every-value.yaml"), Vec::new());
@@ -51,13 +66,11 @@ fn every_value_has_an_effect() {
     for path in found {
         let value = every.pointer(&path).unwrap_or_else(|| panic!("every-value.yaml lacks {path}"));
         let path = path.trim_start_matches('/').replace('/', ".");
-        // Those of a PodMonitor say nothing while there is none.
-        let enabled = "--set=podMonitor.enabled=true";
-        let base: &[&str] =
-            if path.starts_with("podMonitor.") && path != "podMonitor.enabled" { &[enabled] } else { &[] };
+        let base = NEEDS.iter().filter(|(needs, _)| path.starts_with(needs) && !path.ends_with(".enabled"));
+        let base: Vec<&str> = base.map(|(_, flag)| *flag).collect();
         let flag = format!("--set-json={path}={value}");
-        let changed = template(&[base, &[flag.as_str()]].concat()).unwrap();
-        assert_ne!(changed, template(base).unwrap(), "{path}");
+        let changed = template(&[&base[..], &[flag.as_str()]].concat()).unwrap();
+        assert_ne!(changed, template(&base).unwrap(), "{path}");
     }
 }
 

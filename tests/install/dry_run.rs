@@ -5,10 +5,10 @@ use control_plane::{ControlPlane, Error};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// Has the shipped namespace, the namespaces that variants watch, and a kind of the Prometheus operator.
+/// Has the shipped namespace, the namespaces that variants watch, and the kinds of the Prometheus Operator.
 static PLANE: LazyLock<&ControlPlane> = LazyLock::new(|| {
     let plane: &ControlPlane = ControlPlane::shared();
-    plane.install_crds(&repository().join("tests/install/podmonitors.yaml")).unwrap();
+    plane.install_crds(&repository().join("tests/install/prometheus-operator.yaml")).unwrap();
     for namespace in ["oauth-app-operator", "team-a", "team-b"] {
         plane.kubectl(&["create", "namespace", namespace]).unwrap();
         let level = ["pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted"];

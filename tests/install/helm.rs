@@ -9,16 +9,21 @@ pub(crate) use test_environment::OPERATOR as NAME;
 pub(crate) use test_environment::repository;
 
 /// Each variant of the chart: its name and the flags that make it.
-pub(crate) const VARIANTS: [(&str, &[&str]); 9] = [
+pub(crate) const VARIANTS: [(&str, &[&str]); 11] = [
     ("as it is", &[]),
     ("with its namespace", &["--set=namespace.create=true"]),
     ("scoped", &["--set=watchNamespaces={team-a,team-b}"]),
     ("watching all Secrets", &["--set=watchSecrets=true"]),
     ("with the right to restart", &["--set=rotation.restart=true"]),
     ("monitored", &["--set=podMonitor.enabled=true,podMonitor.labels.release=prometheus"]),
+    (
+        "monitored by its Service",
+        &["--set=serviceMonitor.enabled=true,prometheusRule.enabled=true,dashboard.enabled=true"],
+    ),
+    ("behind a proxy", &["--set=proxy.existingSecret=proxy,proxy.noProxy={.corp.example.com}"]),
     ("without CRDs", &["--set=crds.install=false"]),
     ("bare", &["--set=podDisruptionBudget.enabled=false,networkPolicy.enabled=false,rbac.aggregate=false"]),
-    ("with every value", &["--values=tests/install/every-value.yaml"]),
+    ("with every value", &["--values=tests/install/every-value.yaml", "--set=podMonitor.enabled=false"]),
 ];
 
 /// The shipped chart.

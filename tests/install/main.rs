@@ -13,5 +13,7 @@ mod guide;
 mod helm;
 mod image;
 mod life;
+mod network;
 mod rights;
 mod roles;
+mod values;

@@ -63,13 +63,15 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
         ("crds/iamconnections.yaml", connection.clone()),
         ("crds/orgoauthapps.yaml", app.clone()),
         ("deploy/chart/files/iamconnections.yaml", connection),
+        ("deploy/chart/README.md", values::document()?),
         ("deploy/chart/files/orgoauthapps.yaml", app),
+        ("deploy/chart/files/monitoring/alerts.yaml", copy("deploy/monitoring/alerts.yaml")?),
+        ("deploy/chart/files/monitoring/dashboard.yaml", copy("deploy/monitoring/dashboard.json")?),
         ("deploy/gitops/argocd/argocd-cm.yaml", argo_cd::config_map_patch()?),
         ("deploy/install.yaml", install),
         ("docs/behaviour.md", failures::document(&fs::read_to_string(repository().join("docs/behaviour.md"))?)?),
         ("docs/cli.md", cli::document()),
         ("docs/fields.md", fields::document()?),
-        ("docs/install.md", values::document(&fs::read_to_string(repository().join("docs/install.md"))?)?),
         ("docs/metrics.md", metrics::document()),
         ("docs/reasons.md", reasons::document()),
     ];
@@ -77,10 +79,16 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
     Ok(files.chain(cli::man_pages()?).chain(schemas::files()).collect())
 }
 
-/// A CRD as YAML. The chart has a copy of the file, since a chart can hold no link to it.
+/// A CRD as YAML. The chart has copies of this and other files, since a chart can hold no link to them.
 fn crd_file(crd: &CustomResourceDefinition) -> Result<String, String> {
     let yaml = crd::yaml(crd).map_err(|error| error.to_string())?;
     Ok(format!("# {}: generated from src/crd by `cargo xtask generate`.\n{yaml}", crd.name_any()))
+}
+
+/// A file of the repository for the chart. JSON becomes YAML by the comment.
+fn copy(path: &str) -> Result<String, Box<dyn Error>> {
+    let content = fs::read_to_string(repository().join(path))?;
+    Ok(format!("# Copied from {path} by `cargo xtask generate`.\n{content}"))
 }
 
 /// Those whose file on disk has other content.

@@ -7,18 +7,39 @@ oauth-app-operator
 app.kubernetes.io/name: {{ include "oauth-app-operator.name" . }}
 {{- end }}
 
-{{/* An uninstall selects by the component; the CRDs and the namespace do not have it, and stay. */}}
-{{- define "oauth-app-operator.labels" -}}
+{{/* The pods of the Deployment, and not that of the check. */}}
+{{- define "oauth-app-operator.podSelector" -}}
 {{ include "oauth-app-operator.selector" . }}
 app.kubernetes.io/component: operator
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{- define "oauth-app-operator.metadata" -}}
-name: {{ include "oauth-app-operator.name" . }}
-namespace: {{ .Release.Namespace }}
+{{/* Labels of an object: the standard ones, then `labels`, then those of all objects. The arguments are `root`, `labels` and
+`component`. An uninstall selects by the component; the CRDs and the namespace do not have it, and stay. */}}
+{{- define "oauth-app-operator.labels" -}}
+{{- $labels := include "oauth-app-operator.selector" .root | fromYaml -}}
+{{- $_ := set $labels "app.kubernetes.io/component" (.component | default "operator") -}}
+{{- $_ := set $labels "app.kubernetes.io/instance" .root.Release.Name -}}
+{{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+{{- toYaml (merge $labels (.labels | default dict) .root.Values.commonLabels) }}
+{{- end }}
+
+{{/* Annotations and labels of an object. The arguments are those of the labels, and `annotations`. */}}
+{{- define "oauth-app-operator.marks" -}}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
 labels:
   {{- include "oauth-app-operator.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* Metadata of an object in the namespace of the release. */}}
+{{- define "oauth-app-operator.metadata" -}}
+name: {{ include "oauth-app-operator.name" .root }}
+namespace: {{ .root.Release.Namespace }}
+{{ include "oauth-app-operator.marks" . }}
 {{- end }}
 
 {{/* Several operators may share a cluster when each watches namespaces of its own. */}}
@@ -27,14 +48,19 @@ labels:
 {{- end }}
 
 {{- define "oauth-app-operator.clusterMetadata" -}}
-name: {{ include "oauth-app-operator.clusterRole" . }}
-labels:
-  {{- include "oauth-app-operator.labels" . | nindent 2 }}
+name: {{ include "oauth-app-operator.clusterRole" .root }}
+{{ include "oauth-app-operator.marks" . }}
+{{- end }}
+
+{{- define "oauth-app-operator.serviceAccount" -}}
+{{- with .Values.serviceAccount -}}
+{{ .name | default (ternary (include "oauth-app-operator.name" $) "default" .create) }}
+{{- end -}}
 {{- end }}
 
 {{- define "oauth-app-operator.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "oauth-app-operator.name" . }}
+  name: {{ include "oauth-app-operator.serviceAccount" . }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
 
@@ -44,25 +70,23 @@ labels:
 {{- end -}}
 {{- end }}
 
-{{/* The pod of the Deployment and that of the check run with the same confinement, on the same nodes. */}}
+{{/* The pod of the Deployment and that of the check run with the same confinement, network and volumes, on the same nodes. */}}
 {{- define "oauth-app-operator.podSecurityContext" -}}
-runAsNonRoot: true
-{{- with .Values.runAsUser }}
-runAsUser: {{ int . }}
-runAsGroup: {{ int . }}
-{{- end }}
-seccompProfile:
-  type: RuntimeDefault
+{{- $context := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- with .Values.runAsUser -}}
+{{- $_ := set $context "runAsUser" (int .) -}}
+{{- $_ := set $context "runAsGroup" (int .) -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $context .Values.podSecurityContext) }}
 {{- end }}
 
 {{- define "oauth-app-operator.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- $context := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true -}}
+{{- $_ := set $context "capabilities" (dict "drop" (list "ALL")) -}}
+{{- toYaml (mergeOverwrite $context .Values.securityContext) }}
 {{- end }}
 
-{{- define "oauth-app-operator.nodes" -}}
+{{- define "oauth-app-operator.pod" -}}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
@@ -77,6 +101,72 @@ tolerations:
 {{- with .Values.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+volumes:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Environment and volume mounts of the container. */}}
+{{- define "oauth-app-operator.container" -}}
+{{- with include "oauth-app-operator.env" . }}
+env:
+  {{- . | trim | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+volumeMounts:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "oauth-app-operator.hasProxy" -}}
+{{- with .Values.proxy }}{{ if or .httpsProxy .httpProxy .existingSecret }}true{{ end }}{{ end }}
+{{- end }}
+
+{{- define "oauth-app-operator.env" -}}
+{{- if include "oauth-app-operator.hasProxy" . }}
+{{- with .Values.proxy }}
+{{- if .existingSecret }}
+- name: HTTPS_PROXY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: httpsProxy
+- name: HTTP_PROXY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: httpProxy
+      optional: true
+{{- else }}
+{{- with .httpsProxy }}
+- name: HTTPS_PROXY
+  value: {{ quote . }}
+{{- end }}
+{{- with .httpProxy }}
+- name: HTTP_PROXY
+  value: {{ quote . }}
+{{- end }}
+{{- end }}
+# Kubernetes sets KUBERNETES_SERVICE_HOST, the address of the API server, in every container.
+- name: NO_PROXY
+  value: {{ concat (list "$(KUBERNETES_SERVICE_HOST)" ".svc" ".cluster.local" "localhost" "127.0.0.1" "::1") .noProxy | join "," | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -126,11 +216,17 @@ true
   verbs: [create]
 {{- end }}
 
-{{/* The NetworkPolicy peers for these CIDRs. */}}
-{{- define "oauth-app-operator.to" -}}
-to:
-  {{- range . }}
-  - ipBlock:
-      cidr: {{ . }}
+{{/* An egress rule of the NetworkPolicy to a destination: its ports and CIDRs. */}}
+{{- define "oauth-app-operator.egress" -}}
+- ports:
+    {{- range .ports }}
+    - port: {{ . }}
+    {{- end }}
+  {{- with .cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
   {{- end }}
 {{- end }}

@@ -14,6 +14,7 @@ use crate::{command, repository};
 const NAME: &str = "oauth-app-operator";
 const HEADER: &str = "# Rendered from deploy/chart by `cargo xtask generate`.\n";
 const CHART: &str = "deploy/chart";
+const HELM_LABELS: [&str; 2] = ["helm.sh/chart: ", "app.kubernetes.io/managed-by: Helm"];
 
 /// The rendered chart, with these files of CRDs in place of its own, and the namespace, which Helm leaves to its flags.
 pub(super) fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>> {
@@ -29,7 +30,13 @@ pub(super) fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>>
     helm.args(["--kube-version", KUBERNETES, "--set", "namespace.create=true"]);
     // Only `helm test` has a use for the check.
     helm.args(["--set", "check.enabled=false"]);
-    Ok(format!("{HEADER}{}", command::output(&mut helm)?))
+    Ok(format!("{HEADER}{}", without_helm(&command::output(&mut helm)?)))
+}
+
+/// Without the labels that say that Helm manages an object.
+fn without_helm(manifests: &str) -> String {
+    let is_of_helm = |line: &str| HELM_LABELS.iter().any(|label| line.trim_start().starts_with(label));
+    manifests.split_inclusive('\n').filter(|line| !is_of_helm(line)).collect()
 }
 
 /// Copies what is in a directory into another one, which exists.

@@ -1,29 +1,55 @@
-//! The table of the chart values in `docs/install.md`, from `values.yaml`: a value is a key with a comment above it.
-//! Everything below such a key belongs to its default.
+//! `deploy/chart/README.md`: how the chart is used, and its values, from `values.yaml`. A value is a key with a comment above it, and
+//! everything below such a key belongs to its default. A line with `##` begins a section.
 
+use std::fmt::Write;
 use std::fs;
 
 use serde_json::Value;
 
-use super::table::{Table, with_section};
+use super::table::Table;
 use crate::repository;
+
+const HEAD: &str = "\
+<!-- Written by `cargo xtask generate` from values.yaml. -->
+# Helm chart of oauth-app-operator
+
+An operator for OAuth apps of VMware Cloud Services, VMware Cloud Partner Navigator and the VCF Identity Broker.
+
+```sh
+helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --create-namespace \\
+  --set image.repository=registry.example.com/oauth-app-operator
+```
+
+[install.md](../../docs/install.md) explains install, upgrade and uninstall, and
+[operations.md](../../docs/operations.md#the-network-of-a-company) proxies and private certificate authorities. All objects have
+fixed names, so Helm refuses a second operator for the same namespaces: there is no `nameOverride`. A value that does not exist is
+rejected.
+
+## Values
+";
 
 /// A value of the chart.
 #[derive(Debug, PartialEq)]
 struct Entry {
+    section: String,
     /// Where it is, such as `image.tag`.
     path: String,
     default: Value,
     meaning: String,
 }
 
-/// The text with the current table between its markers.
-pub(super) fn document(text: &str) -> Result<String, String> {
-    let mut table = Table::new(["Value", "Default", "Description"]);
-    for Entry { path, default, meaning } in parse(&chart("values.yaml")?)? {
-        table.row([&format!("`{path}`"), &format!("`{default}`"), &meaning]);
+/// The README of the chart.
+pub(super) fn document() -> Result<String, String> {
+    let mut document = HEAD.to_owned();
+    for section in parse(&chart("values.yaml")?)?.chunk_by(|one, two| one.section == two.section) {
+        let mut table = Table::new(["Value", "Default", "Description"]);
+        for Entry { path, default, meaning, .. } in section {
+            table.row([&format!("`{path}`"), &format!("`{default}`"), meaning]);
+        }
+        let title = section.first().map(|entry| entry.section.as_str()).unwrap_or_default();
+        write!(document, "\n### {title}\n\n{table}").map_err(|error| error.to_string())?;
     }
-    with_section(text, "values", &table.to_string())
+    Ok(document)
 }
 
 fn chart(file: &str) -> Result<String, String> {
@@ -32,9 +58,13 @@ fn chart(file: &str) -> Result<String, String> {
 
 fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let values: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    let (mut entries, mut keys, mut comment) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut entries, mut keys, mut comment, mut section) = (Vec::new(), Vec::new(), Vec::new(), "");
     for line in text.lines() {
         let content = line.trim_start();
+        if let Some(title) = content.strip_prefix("## ") {
+            section = title;
+            continue;
+        }
         if let Some(words) = content.strip_prefix("# ") {
             comment.push(words);
             continue;
@@ -48,7 +78,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
             let path = keys.join(".");
             let default = values.pointer(&format!("/{}", keys.join("/"))).cloned();
             let default = default.ok_or_else(|| format!("values.yaml: no value {path}"))?;
-            entries.push(Entry { path, default, meaning });
+            entries.push(Entry { section: section.to_owned(), path, default, meaning });
         }
     }
     Ok(entries)
@@ -100,10 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn a_value_has_the_comment_above_it_and_the_default_below_it() {
-        let entries = parse("a:\n  # One.\n  # Two.\n  b: 1\n\n# All.\nc:\n  d: [x]\n").unwrap();
-        let entry = |path: &str, default, meaning: &str| Entry { path: path.into(), default, meaning: meaning.into() };
-        let expected = [entry("a.b", 1.into(), "One. Two."), entry("c", serde_json::json!({"d": ["x"]}), "All.")];
-        assert_eq!(entries, expected);
+    fn a_value_has_its_section_the_comment_above_it_and_the_default_below_it() {
+        let text = "## Parts\n\na:\n  # One.\n  # Two.\n  b: 1\n\n# All.\nc:\n  d: [x]\n\n## Rest\n\n# E.\ne: 2\n";
+        let entry = |section: &str, path: &str, default, meaning: &str| Entry {
+            section: section.into(),
+            path: path.into(),
+            default,
+            meaning: meaning.into(),
+        };
+        let expected = [
+            entry("Parts", "a.b", 1.into(), "One. Two."),
+            entry("Parts", "c", serde_json::json!({"d": ["x"]}), "All."),
+            entry("Rest", "e", 2.into(), "E."),
+        ];
+        assert_eq!(parse(text).unwrap(), expected);
     }
 }
