@@ -28,7 +28,10 @@ pub(crate) struct ClusterConfig {
 pub(crate) enum ConfigError {
     #[error("{}", unusable(.0))]
     Kubeconfig(#[from] KubeconfigError),
-    #[error("no kubeconfig can be used ({}), and this is no pod with a service account ({in_cluster})", unusable(kubeconfig))]
+    #[error(
+        "no kubeconfig can be used ({}), and this is no pod with a service account ({in_cluster})",
+        unusable(kubeconfig)
+    )]
     Nowhere { kubeconfig: KubeconfigError, in_cluster: InClusterError },
     #[error(transparent)]
     Proxy(#[from] InvalidProxy),
