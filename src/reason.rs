@@ -84,8 +84,8 @@ reasons! {
         "The operator has not reconciled the resource yet, or no app uses the `IamConnection` yet.",
         "Wait a moment; if it stays, check that the operator runs and watches this namespace. An `IamConnection` with `clientCredentials` of CloudPartnerNavigator or IdentityBroker has it until an app uses the connection, which is normal.";
     Provisioned: State, Normal,
-        "The app exists and its credentials are in the Secret.",
-        "Nothing.";
+        "The app exists and its credentials are in the Secret. If its tokens have no role according to the spec, the message reports this too.",
+        "Nothing, unless the message has advice.";
     CredentialsExpiring: State, Warning,
         "The credentials of the `IamConnection` expire within 14 days, according to their Secret or the API token.",
         "Put new ones into the Secret that the message names; they are picked up within a minute.";

@@ -17,6 +17,7 @@ mod ownership;
 mod plan;
 mod remote_app;
 mod resend;
+mod role_note;
 mod roles;
 mod rotation;
 mod schedule;

@@ -5,7 +5,7 @@ use super::{NewCondition, whole_seconds};
 use crate::crd::{ConditionStatus, ConditionType, DeletionPolicy, OrgOAuthApp};
 use crate::decide::{
     Observed, Plan, RotationWaits, SecretWriteProgress, Validity, is_observe_only, is_refusal_unconfirmed, is_verified,
-    previous_end, requested_rotation_waits, standing_refusal,
+    previous_end, requested_rotation_waits, role_note, standing_refusal,
 };
 use crate::iam::ClientId;
 use crate::iam::app_fields::Fields;
@@ -190,9 +190,10 @@ pub(crate) fn rotation_waits(app: &OrgOAuthApp) -> Option<(RotationWaits, &str)>
     causes.into_iter().find_map(|(cause, sentence)| Some((cause, &message[message.find(sentence)?..])))
 }
 
-/// A request that has to wait would otherwise seem to be forgotten.
+/// A request that has to wait would otherwise seem to be forgotten. Its sentence is the last one.
 fn ready_message(observed: &Observed) -> String {
     let message = provisioned_message(&observed.client_id(), &observed.app);
+    let message = role_note(&observed.app).map_or(message.clone(), |note| format!("{message} {note}"));
     match requested_rotation_waits(observed) {
         Some(RotationWaits::Previous) => {
             let expiry = previous_end(observed, observed.contents()).map(whole_seconds);

@@ -115,14 +115,32 @@ fn a_suspended_resource_reports_it_and_stays_ready() {
     assert_eq!(status.conditions[0].message, expected);
 }
 
-#[test]
-fn a_requested_rotation_that_waits_reports_until_when() {
-    let mut observed = observed(app(), true);
+/// A rotation is requested, and waits for the end of the previous secret at 90.
+fn with_rotation_that_waits(app: OrgOAuthApp) -> Observed {
+    let mut observed = observed(app, true);
     let rotation = json!({"revision": 1, "rotatedAt": at(0), "previousExpiresAt": at(90)});
     observed.app.status = Some(serde_json::from_value(json!({"rotation": rotation, "conditions": []})).unwrap());
     let annotation = ("oauth-apps.dev/rotate-requested-at".to_owned(), "noon".to_owned());
     observed.app.metadata.annotations = Some([annotation].into());
     observed.observe_refused_end();
+    observed
+}
+
+#[test]
+fn a_note_about_roles_comes_before_the_sentence_about_a_rotation_that_waits() {
+    let mut app = app();
+    app.spec.roles = serde_json::from_value(json!({"organizationRoles": [{"name": "org_member"}]})).unwrap();
+    let status = after(&with_rotation_that_waits(app.clone()), &Outcome::Settled { wake: None }, at(0));
+    let message = status.conditions[0].message.clone();
+    app.status = Some(status);
+    let (_, waits) = rotation_waits(&app).unwrap();
+    let note = message.strip_suffix(waits).unwrap().trim_end();
+    assert!(note.ends_with("allowedScopes allows none of those in roles; name each role in both."), "{message}");
+}
+
+#[test]
+fn a_requested_rotation_that_waits_reports_until_when() {
+    let mut observed = with_rotation_that_waits(app());
     let message = |observed: &Observed| {
         after(observed, &Outcome::Settled { wake: None }, observed.now).conditions.swap_remove(0).message
     };

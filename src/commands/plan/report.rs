@@ -5,7 +5,7 @@ use crate::cluster;
 use crate::commands::Done;
 use crate::commands::output::{Mood, Report, Text, Words};
 use crate::crd::{DeletionPolicy, ManagementPolicy, OrgOAuthApp};
-use crate::decide::{Plan, Planned};
+use crate::decide::{Plan, Planned, role_note};
 use crate::outcome::Outcome;
 use crate::preview::{Preview, SecretChange, SecretChangeKind};
 use crate::reason::Reason;
@@ -62,6 +62,9 @@ pub(super) struct AppPlan {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// Why the app could do less than expected, although nothing is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
     /// Why schema and rules were not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_checked: Option<String>,
@@ -128,6 +131,7 @@ impl AppPlan {
             secrets: Vec::new(),
             reason: None,
             message: None,
+            note: role_note(app).filter(|_| app.metadata.deletion_timestamp.is_none()),
             not_checked: None,
         }
     }
@@ -295,6 +299,9 @@ impl Report for PlanReport {
     fn text(&self, text: &mut Text) {
         for resource in &self.resources {
             text.line(resource.action.sign() + format!(" {}: {}", resource.place(), resource.what()));
+            if let Some(note) = resource.note {
+                text.line(Words::from("  ") + Mood::Attention.of(note));
+            }
             if let Some(why) = &resource.not_checked {
                 text.line(Words::from("  ") + Mood::Aside.of(format!("schema and rules were not checked: {why}")));
             }

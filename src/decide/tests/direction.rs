@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-const FILES: [&str; 32] = [
+const FILES: [&str; 33] = [
     "resource",
     "time",
+    "role_note",
     "claims",
     "access",
     "validate",

@@ -1,11 +1,13 @@
 //! The state of an app on one screen, as far as its user may read it.
 
 use super::schema::assert_matches;
-use super::{run, run_as, viewer};
+use super::{ran_with_input, run, run_as, viewer};
 use crate::cluster::plane;
 use crate::env::TenantEnv;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use iam_simulator::types::Flavor;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_tenant_sees_its_app_and_which_right_is_missing_for_the_rest() {
@@ -85,4 +87,40 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         elsewhere.err.contains("cannot list the OrgOAuthApps of all namespaces: you lack a right"),
         "{elsewhere:?}"
     );
+}
+
+/// The roles in a token for the credentials of the app `billing`.
+async fn roles_of_token(env: &TenantEnv) -> Value {
+    let (id, secret) = env.credential("billing").await.unwrap();
+    let token = env.control.token(env.flavor, &env.org, &id, &secret).await.unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&claims).unwrap()["perms"].clone()
+}
+
+#[tokio::test]
+async fn an_app_whose_tokens_have_no_role_is_ready_with_a_note_until_its_spec_names_one_in_both() {
+    let note = "According to the spec, its tokens have no role: allowedScopes allows roles, but roles names none; name each role in both.";
+    let member = || json!([{"name": "org_member"}]);
+    for (namespace, flavor) in [("note-csp", Flavor::Csp), ("note-cpn", Flavor::Cpn)] {
+        let env = TenantEnv::running(namespace, flavor).await;
+        let status = || run(&["status", "billing", "-n", namespace]).out;
+        let plan = |spec: Value| ran_with_input(&["plan", "-f", "-"], &env.manifest("billing", spec).to_string()).out;
+        let scopes = json!({"allowedScopes": {"organizationScopes": {"roles": member()}}});
+        let planned = plan(scopes.clone());
+        assert!(planned.starts_with(&format!("+ {namespace}/billing: create the app\n  {note}\n")), "{planned}");
+        env.create("billing", scopes.clone()).await;
+        env.until_ready("billing").await;
+        assert!(status().contains(note), "{}", status());
+        assert_eq!(roles_of_token(&env).await, json!([]), "the note is true");
+        let mut both = scopes;
+        both["roles"] = json!({"organizationRoles": member()});
+        let planned = plan(both.clone());
+        assert!(
+            planned.starts_with(&format!("~ {namespace}/billing: add the app")) && !planned.contains(note),
+            "{planned}"
+        );
+        env.change("billing", both).await;
+        env.until("the note is gone", async || !status().contains(note)).await;
+        env.until("tokens have the role", async || roles_of_token(&env).await == json!(["csp:org_member"])).await;
+    }
 }
