@@ -48,8 +48,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Everything that runs; dropped in this order.
 pub(crate) struct DocsEnv {
     background: Vec<Supervised>,
-    env: TestEnv,
-    shell: Shell,
+    pub env: TestEnv,
+    pub shell: Shell,
     port: String,
     _scratch: Scratch,
 }

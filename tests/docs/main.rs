@@ -7,6 +7,7 @@
 mod block;
 mod console;
 mod env;
+mod samples;
 mod shell;
 
 use block::{Block, Mark, NoTest, Text};
@@ -19,6 +20,7 @@ const DOCUMENTS: &[(&str, Run)] = &[
     ("README.md", Run::Here(Start::Empty)),
     ("docs/quickstart.md", Run::Here(Start::Empty)),
     ("docs/concepts.md", Run::Here(Start::Installed)),
+    ("docs/use.md", Run::Here(Start::Installed)),
     ("docs/operations.md", Run::Here(Start::Installed)),
     ("docs/migration.md", Run::Here(Start::Installed)),
     ("docs/security.md", Run::Here(Start::Installed)),
@@ -33,6 +35,7 @@ const DOCUMENTS: &[(&str, Run)] = &[
 /// Blocks that are not run, by document and reason. A number that grows has to be argued for.
 const EXCEPTIONS: &[(&str, NoTest, usize)] = &[
     ("README.md", NoTest::TestedElsewhere, 1),
+    ("docs/use.md", NoTest::TestedElsewhere, 1),
     ("docs/operations.md", NoTest::NeedsANode, 2),
     ("docs/install.md", NoTest::NeedsAContainerEngine, 1),
     ("docs/install.md", NoTest::NeedsANode, 2),
@@ -80,6 +83,11 @@ async fn quickstart() {
 #[tokio::test]
 async fn concepts() {
     follow("docs/concepts.md").await;
+}
+
+#[tokio::test]
+async fn use_of_credentials() {
+    follow("docs/use.md").await;
 }
 
 #[tokio::test]
