@@ -11,6 +11,8 @@ mod generate;
 mod links;
 mod picture;
 mod plot;
+#[cfg(test)]
+mod renovate;
 mod simulate;
 mod test;
 #[cfg(test)]

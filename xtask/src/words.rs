@@ -72,9 +72,9 @@ fn texts() -> Vec<Text> {
         },
         Text { name: "cargo xtask --help".into(), content: help(crate::Cli::command()) },
     ];
-    ["README.md", "CHANGELOG.md", "SECURITY.md", "Containerfile", "crds", "deploy", "docs"]
-        .iter()
-        .for_each(|path| read(&repository(), Path::new(path), &mut texts));
+    let root = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "Containerfile"];
+    let others = [".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md", "crds", "deploy", "docs"];
+    root.iter().chain(&others).for_each(|path| read(&repository(), Path::new(path), &mut texts));
     texts
 }
 

@@ -13,10 +13,14 @@ use crate::Error;
 use progress::Progress;
 
 /// The version of Kubernetes; that of the cache directory too. The modules beside this crate name it as well.
+// renovate: datasource=github-releases depName=kubernetes/kubernetes
 pub const KUBERNETES: &str = "v1.37.2";
+// renovate: datasource=github-releases depName=etcd-io/etcd
 const ETCD: &str = "v3.6.16";
+// renovate: datasource=github-releases depName=helm/helm
 const HELM: &str = "v3.22.0";
 /// Its module has the version v0.316.0.
+// renovate: datasource=github-releases depName=prometheus/prometheus extractVersion=^v(?<version>.+)$
 const PROMETHEUS: &str = "3.16.0";
 
 /// Prefix of the directories in the cache in which a program is being made.
