@@ -200,6 +200,7 @@ fn seed() -> Seed {
         org_id: org.into(),
         orgs: None,
         passcode: None,
+        expires_at: None,
     });
     let clients = ORGANIZATIONS.map(|(flavor, org)| ClientSeed {
         flavor,

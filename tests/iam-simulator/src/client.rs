@@ -109,7 +109,22 @@ impl Control {
     /// # Errors
     /// When the simulator does not answer.
     pub async fn seed_api_token(&self, flavor: Flavor, org: &str, value: &str) -> Result<(), Error> {
-        let token = ApiTokenSeed { flavor, value: value.into(), org_id: org.into(), orgs: None, passcode: None };
+        self.seed_expiring_api_token(flavor, org, value, None).await
+    }
+
+    /// The same, with a time in milliseconds since the epoch at which it expires.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn seed_expiring_api_token(
+        &self,
+        flavor: Flavor,
+        org: &str,
+        value: &str,
+        expires_at: Option<u64>,
+    ) -> Result<(), Error> {
+        let (value, org_id) = (value.into(), org.into());
+        let token = ApiTokenSeed { flavor, value, org_id, orgs: None, passcode: None, expires_at };
         self.seed(&Seed { api_tokens: vec![token], ..Seed::default() }).await
     }
 

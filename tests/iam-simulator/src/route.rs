@@ -11,6 +11,8 @@ use crate::types::{Flavor, Operation};
 pub(crate) enum TokenForm {
     /// `auth/api-tokens/authorize` `[auth-apitok]`.
     CspApiToken,
+    /// `auth/api-tokens/details` `[tcsp-token-details]`: no form of a token, and like them for anyone.
+    CspApiTokenDetails,
     /// `auth/authorize` `[vmc-org]`.
     CspAuthorize,
     /// `auth/token` `[auth-token]`.
@@ -97,6 +99,9 @@ fn csp(method: &Method, path: &[&str]) -> Route {
         ("PATCH", ["clients", id, "orgs", org, "roles"]) => to(PatchClientRoles, org, id),
         ("GET", ["clients", id, "orgs", org, "roles"]) => to(GetClientRoles, org, id),
         ("POST", ["auth", "api-tokens", "authorize"]) => Route::token(flavor, TokenForm::CspApiToken, ""),
+        ("POST", ["auth", "api-tokens", "details"]) => {
+            Route { token: Some(TokenForm::CspApiTokenDetails), ..to(ApiTokenDetails, "", "") }
+        }
         ("POST", ["auth", "authorize"]) => Route::token(flavor, TokenForm::CspAuthorize, ""),
         ("POST", ["auth", "token"]) => Route::token(flavor, TokenForm::CspToken, ""),
         (
@@ -105,7 +110,7 @@ fn csp(method: &Method, path: &[&str]) -> Route {
             | ["orgs", _, "oauth-apps", _]
             | ["orgs", _, "oauth-apps", _, "secret"]
             | ["clients", _, "orgs", _, "roles"]
-            | ["auth", "api-tokens", "authorize"]
+            | ["auth", "api-tokens", "authorize" | "details"]
             | ["auth", "authorize" | "token"],
         ) => Route::unknown(flavor, true),
         _ => Route::unknown(flavor, false),

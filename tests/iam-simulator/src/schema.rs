@@ -358,6 +358,9 @@ pub(crate) const BROKER_UPDATE: Shape = Shape::Object(&[
 pub(crate) const BROKER_ROTATE: Shape =
     Shape::Object(&[must("secondary_secret", &Shape::Text), may("primary_secret_auto_retire_duration", &Shape::Int)]);
 
+/// `[tcsp-token-details]`.
+pub(crate) const CSP_API_TOKEN_DETAILS: Shape = Shape::Object(&[must("tokenValue", &Shape::Text)]);
+
 /// `[cpn-accesstoken]`.
 pub(crate) const CPN_API_TOKEN: Shape =
     Shape::Object(&[must("refreshToken", &Shape::Text), may("passcode", &Shape::Text)]);

@@ -10,7 +10,8 @@ use crate::roles::{Roles, names};
 use crate::route::TokenForm;
 use crate::schema;
 use crate::store::{Access, App, Realm};
-use crate::types::{Flavor, Operation, Settings};
+use crate::timestamp::timestamp;
+use crate::types::{ApiTokenSeed, Flavor, Operation, Settings};
 
 mod broker;
 
@@ -38,6 +39,7 @@ impl Desk<'_> {
     pub(crate) fn serve(&mut self, form: TokenForm, call: &Call) -> Result<Answer, Refusal> {
         match form {
             TokenForm::CspApiToken => self.csp_api_token(call),
+            TokenForm::CspApiTokenDetails => self.csp_api_token_details(call),
             TokenForm::CspAuthorize => self.csp_client(call, &["grant_type", "orgId"]),
             TokenForm::CspToken => {
                 self.csp_client(call, &["grant_type", "orgId", "scope", "accessTokenValiditySeconds"])
@@ -76,6 +78,29 @@ impl Desk<'_> {
         let lifetime = grant.lifetime;
         let access = self.issue(&grant);
         Ok(csp_tokens(&access, Some(api_token), lifetime))
+    }
+
+    /// `ApiTokenDetailsDto`, which repeats the token; the unit of its times is documented as seconds and read as milliseconds.
+    /// That a token that never expires has no `expiresAt` is assumed.
+    fn csp_api_token_details(&self, call: &Call) -> Result<Answer, Refusal> {
+        call.allow_query(&[])?;
+        let body = call.json(&schema::CSP_API_TOKEN_DETAILS)?;
+        let value = body["tokenValue"].as_str().unwrap_or_default();
+        let known = self.known_api_token(value).ok_or_else(|| Refusal::new(404, "Invalid refresh token"))?;
+        let mut details = json!({
+            "tokenId": uuid(), "tokenName": "operator", "token": known.value, "orgId": known.org_id, "userId": uuid(),
+            "username": "user@example.com", "acct": "user@example.com", "domain": "example.com", "idpId": "example.com",
+            "scope": ["openid"], "createdAt": timestamp(self.settings, 0), "lastUsedAt": timestamp(self.settings, self.now),
+        });
+        if let Some(at) = known.expires_at {
+            details["expiresAt"] = timestamp(self.settings, at);
+        }
+        Ok(Answer::ok(details))
+    }
+
+    fn known_api_token(&self, value: &str) -> Option<&ApiTokenSeed> {
+        let is_valid = |token: &&ApiTokenSeed| token.value == value && token.expires_at.is_none_or(|at| self.now < at);
+        self.realm.api_tokens.iter().find(is_valid)
     }
 
     fn csp_client(&mut self, call: &Call, fields: &[&str]) -> Result<Answer, Refusal> {
@@ -128,7 +153,7 @@ impl Desk<'_> {
             Flavor::Broker => 400,
         };
         let invalid = || Refusal::new(status, "invalid_grant: Invalid refresh token");
-        let known = self.realm.api_tokens.iter().find(|t| t.value == token).ok_or_else(invalid)?;
+        let known = self.known_api_token(token).ok_or_else(invalid)?;
         if known.passcode.is_some() && known.passcode.as_deref() != passcode {
             return Err(Refusal::bad("invalid_grant: a valid passcode is required"));
         }
@@ -301,10 +326,11 @@ pub(crate) fn implied_org(realm: &Realm, call: &Call) -> Option<String> {
     };
     match call.route.operation {
         Operation::SelfRotate => owner(call.client()),
-        Operation::Token => {
+        Operation::Token | Operation::ApiTokenDetails => {
             let named = |name: &str| call.query(name).map(String::from).or_else(|| call.field(name));
-            let api_token =
-                ["api_token", "refresh_token", "refreshToken"].into_iter().find_map(|name| call.field(name));
+            let api_token = ["api_token", "refresh_token", "refreshToken", "tokenValue"]
+                .into_iter()
+                .find_map(|name| call.field(name));
             let of_token = |value| realm.api_tokens.iter().find(|t| t.value == value).map(|t| t.org_id.clone());
             let of_client = || call.basic().and_then(|(id, _)| owner(&id));
             named("orgId").or_else(|| api_token.and_then(of_token)).or_else(of_client)

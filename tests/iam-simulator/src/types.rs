@@ -72,6 +72,8 @@ pub enum Operation {
     SelfRotate,
     /// Any of the token endpoints.
     Token,
+    /// CSP: what an API token is.
+    ApiTokenDetails,
     /// A path that no API has.
     Unknown,
 }
@@ -116,6 +118,9 @@ pub struct ApiTokenSeed {
     /// Asked for where multi-factor authentication is on `[cpn-guide]`.
     #[serde(default)]
     pub passcode: Option<String>,
+    /// When it expires, in milliseconds since the epoch; never when absent.
+    #[serde(default)]
+    pub expires_at: Option<u64>,
 }
 
 /// A client that is no app of the simulator and may manage `orgs`.

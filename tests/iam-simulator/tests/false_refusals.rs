@@ -64,6 +64,10 @@ fn csp_samples() -> Vec<Sample> {
         csp(Token, |env, org| {
             env.http.post(env.url(CSP, "auth/api-tokens/authorize")).form(&[("api_token", format!("token-{org}"))])
         }),
+        csp(ApiTokenDetails, |env, org| {
+            let body = json!({"tokenValue": format!("token-{org}")});
+            env.http.post(env.url(CSP, "auth/api-tokens/details")).json(&body)
+        }),
     ]
 }
 

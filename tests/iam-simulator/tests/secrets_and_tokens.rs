@@ -7,6 +7,7 @@ mod common;
 use common::*;
 use iam_simulator::types::{ApiTokenSeed, Human, Seed};
 use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NEW: &str = "N3w-secret!";
 
@@ -127,6 +128,32 @@ async fn csp_can_take_api_tokens_in_the_older_form_only() {
 }
 
 #[tokio::test]
+async fn the_details_of_an_api_token_tell_when_it_expires_until_it_has() {
+    let env = TestEnv::new().await;
+    let details = async |body: Value| {
+        let request = env.http.post(env.url(CSP, "auth/api-tokens/details")).json(&body);
+        reply(request.send().await.unwrap()).await
+    };
+    let authorize = async |token: &str| {
+        let request = env.http.post(env.url(CSP, "auth/api-tokens/authorize")).form(&[("api_token", token)]);
+        reply(request.send().await.unwrap()).await
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let end = u64::try_from((now + Duration::from_secs(3600)).as_millis()).unwrap();
+    env.control.seed_expiring_api_token(CSP, ORG, "expires", Some(end)).await.unwrap();
+    env.control.seed_api_token(CSP, ORG, "never").await.unwrap();
+    let shown = details(json!({"tokenValue": "expires"})).await.ok(200);
+    assert_eq!((&shown["expiresAt"], &shown["orgId"]), (&json!(end), &json!(ORG)));
+    assert_eq!(details(json!({"tokenValue": "never"})).await.ok(200).get("expiresAt"), None);
+    details(json!({"tokenValue": "nonsense"})).await.ok(404);
+    details(json!({"tokenValue": "expires", "x": 1})).await.ok(400);
+    env.control.advance_clock(Duration::from_secs(3601)).await.unwrap();
+    details(json!({"tokenValue": "expires"})).await.ok(404);
+    authorize("expires").await.ok(404);
+    authorize("never").await.ok(200);
+}
+
+#[tokio::test]
 async fn cpn_tokens() {
     let env = TestEnv::new().await;
     let token = ApiTokenSeed {
@@ -135,6 +162,7 @@ async fn cpn_tokens() {
         org_id: ORG.into(),
         orgs: Some(vec![ORG.into()]),
         passcode: Some("123".into()),
+        expires_at: None,
     };
     env.control.seed(&Seed { api_tokens: vec![token], ..Seed::default() }).await.unwrap();
     let post = async |body: Value| {
