@@ -22,6 +22,7 @@ const HELM: &str = "v3.22.0";
 /// Its module has the version v0.316.0.
 // renovate: datasource=github-releases depName=prometheus/prometheus extractVersion=^v(?<version>.+)$
 const PROMETHEUS: &str = "3.16.0";
+const KUBE_STATE_METRICS: &str = "v2.18.0";
 
 /// Prefix of the directories in the cache in which a program is being made.
 const UNFINISHED: &str = ".part-";
@@ -42,6 +43,8 @@ pub enum Tool {
     Promtool,
     /// Prometheus itself, for the picture of the dashboard only.
     Prometheus,
+    /// Makes metrics of objects, for the alerts about apps only.
+    KubeStateMetrics,
 }
 
 impl Tool {
@@ -58,6 +61,7 @@ impl Tool {
             Self::Helm => "helm",
             Self::Promtool => "promtool",
             Self::Prometheus => "prometheus",
+            Self::KubeStateMetrics => "kube-state-metrics",
         }
     }
 
@@ -69,6 +73,7 @@ impl Tool {
             Self::Kubectl => (&["version", "--client"], KUBERNETES),
             Self::Helm => (&["version"], "v3."),
             Self::Promtool | Self::Prometheus => (&["--version"], PROMETHEUS),
+            Self::KubeStateMetrics => (&["version"], KUBE_STATE_METRICS),
         }
     }
 }
@@ -269,6 +274,7 @@ mod tests {
             ("etcd", "go.etcd.io/etcd/server/v3", ETCD),
             ("helm", "helm.sh/helm/v3", HELM),
             ("prometheus", "github.com/prometheus/prometheus", &PROMETHEUS.replacen("3.", "v0.3", 1)),
+            ("kube-state-metrics", "k8s.io/kube-state-metrics/v2", KUBE_STATE_METRICS),
         ] {
             let file = build::module_directory(directory).join("go.mod");
             let text = std::fs::read_to_string(file).expect("go.mod");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::progress::Progress;
-use super::{KUBERNETES, PROMETHEUS, Tool};
+use super::{KUBE_STATE_METRICS, KUBERNETES, PROMETHEUS, Tool};
 
 /// The oldest Go that the modules build with.
 const GO: (u32, u32) = (1, 26);
@@ -25,6 +25,7 @@ pub(super) fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), 
         Tool::Helm => ("helm", "helm.sh/helm/v3/cmd/helm"),
         Tool::Promtool => ("prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
         Tool::Prometheus => ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
+        Tool::KubeStateMetrics => ("kube-state-metrics", "k8s.io/kube-state-metrics/v2"),
     };
     let directory = module_directory(module);
     let version = progress.run("go version", go(&directory).args(["env", "GOVERSION"]))?;
@@ -35,7 +36,7 @@ pub(super) fn build(tool: Tool, work: &Path, progress: &Progress) -> Result<(), 
     progress.say(&format!("{name}: building with {version}, which may take minutes"));
     let mut command = go(&directory);
     // Without the ways to discover targets at each vendor of clouds promtool is built in half the time.
-    command.args(["build", "-trimpath", "-tags", "remove_all_sd", "-ldflags", &linker_flags(), "-o"]);
+    command.args(["build", "-trimpath", "-tags", "remove_all_sd", "-ldflags", &linker_flags(tool), "-o"]);
     command.arg(work.join(name)).arg(package);
     progress.run(&format!("{name}: building"), &mut command)?;
     progress.say(&format!("{name}: built"));
@@ -50,12 +51,13 @@ fn go(directory: &Path) -> Command {
 }
 
 /// No debug information, and the versions, without which the servers call themselves v0.0.0 and promtool nothing.
-fn linker_flags() -> String {
+fn linker_flags(tool: Tool) -> String {
+    let version = if tool == Tool::KubeStateMetrics { KUBE_STATE_METRICS } else { PROMETHEUS };
     let package = "k8s.io/component-base/version";
     let mut numbers = KUBERNETES.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     format!(
-        "-s -w -X github.com/prometheus/common/version.Version={PROMETHEUS} -X {package}.gitVersion={KUBERNETES} \
+        "-s -w -X github.com/prometheus/common/version.Version={version} -X {package}.gitVersion={KUBERNETES} \
          -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     )
 }
@@ -80,7 +82,9 @@ mod tests {
 
     #[test]
     fn servers_are_built_with_their_version() {
-        assert!(linker_flags().contains("version.gitVersion=v1.37.2 "));
-        assert!(linker_flags().ends_with("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"));
+        assert!(linker_flags(Tool::Kubectl).contains("version.gitVersion=v1.37.2 "));
+        assert!(
+            linker_flags(Tool::Kubectl).ends_with("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37")
+        );
     }
 }

@@ -42,6 +42,8 @@ fn release(tool: Tool, os: &str, arch: &str) -> Option<Release> {
     let name = tool.name();
     match tool {
         Tool::KubeApiserver | Tool::KubeControllerManager if os != "linux" => None,
+        // It is released as an image only.
+        Tool::KubeStateMetrics => None,
         Tool::KubeApiserver | Tool::KubeControllerManager | Tool::Kubectl => Some(kubernetes(name, os, arch)),
         Tool::Etcd => Some(etcd(os, arch)),
         Tool::Helm => Some(helm(os, arch)),
