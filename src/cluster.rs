@@ -44,7 +44,7 @@ impl Error {
     }
 }
 
-/// An Event about a resource.
+/// An Event about a resource or a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppEvent {
     /// Its reason.
@@ -122,4 +122,8 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Publishes an Event; a failure to do so is only logged.
     fn publish_event(&self, app: &OrgOAuthApp, event: &AppEvent) -> impl Future<Output = ()> + Send;
+
+    /// Publishes an Event about a connection, in the namespace `default`; a failure to do so is only logged.
+    fn publish_connection_event(&self, connection: &IamConnection, event: &AppEvent)
+    -> impl Future<Output = ()> + Send;
 }

@@ -60,9 +60,18 @@ pub struct CheckResult {
 }
 
 impl CheckResult {
-    /// Where nothing is known of the expiry of the credentials.
+    /// Where the credentials were not read, or belong to others.
     pub fn without_expiry(health: ConnectionHealth) -> Self {
-        Self { health, expiry: Expiry::NotKnown }
+        let expiry = match health {
+            ConnectionHealth::Delayed(_) => Expiry::NotRead,
+            ConnectionHealth::Accepted(_)
+            | ConnectionHealth::ByEachNamespace
+            | ConnectionHealth::NotAsked
+            | ConnectionHealth::Unreachable(_)
+            | ConnectionHealth::Undecided(_)
+            | ConnectionHealth::Wrong(_) => Expiry::NotKnown,
+        };
+        Self { health, expiry }
     }
 }
 
@@ -88,8 +97,10 @@ pub enum ConnectionHealth {
 /// When credentials expire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Neither an annotation nor the token has it.
+    /// No annotation has it, nor the token, nor the API.
     NotKnown,
+    /// It could not be found out now.
+    NotRead,
     /// At a time.
     At {
         /// The Secret that holds the credentials.

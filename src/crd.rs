@@ -37,7 +37,8 @@ pub(crate) const CLAIM: &str = "oauth-apps.dev/claim";
 /// On a Secret of a user: `"true"` permits the operator to read it.
 pub(crate) const USE_LABEL: &str = "oauth-apps.dev/use";
 
-/// On a Secret with credentials for an `IamConnection`: when they expire, in the form of RFC 3339, since the API does not return it.
+/// On a Secret with credentials for an `IamConnection`: when they expire, in the form of RFC 3339, since not every API
+/// returns it.
 pub(crate) const EXPIRES_AT: &str = "oauth-apps.dev/expires-at";
 
 /// Begins each client id that is derived from the `metadata.uid` of its resource.
@@ -54,7 +55,7 @@ pub const RETIRE_REQUESTED: &str = "oauth-apps.dev/retire-previous-at";
 /// Both CRDs, as `cargo xtask generate` writes them into `crds/`.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
     [
-        finished(IamConnection::crd(), "No resource has used this connection yet."),
+        finished(IamConnection::crd(), "The operator has not checked this connection yet."),
         finished(OrgOAuthApp::crd(), "The operator has not reconciled this resource yet."),
     ]
 }

@@ -18,6 +18,7 @@ mod settings;
 
 pub use authentication::claims::TokenClaims;
 pub(crate) use authentication::claims::{expiry as token_expiry, scopes as token_scopes};
+pub(crate) use authentication::expiry::CredentialsExpiry;
 pub(crate) use authentication::{AppToken, TokenResponse};
 pub(crate) use client::scrub::without_tokens;
 pub(crate) use operation::Operation;

@@ -7,15 +7,19 @@ mod labels;
 
 pub use families::{FAMILIES, Family as MetricFamily, Kind, Label};
 pub(crate) use families::{Recorded, Source};
-pub(crate) use labels::{CallResult, ReconcileOutcome, Refresh, Resource, Watched, WriteResult};
+pub(crate) use labels::{CallResult, Phase, Read, ReconcileOutcome, Refresh, Resource, Watched, WriteResult};
 
 use crate::cluster::cached::CachedApp;
 use crate::crd::IamConnection;
 use crate::iam::Operation;
 use computed::{Stores, WatchedResources};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
-use labels::{CallLabels, ConnectionLabels, OperationLabels, ReconcileLabels, RefreshLabels, WatchLabels, WriteLabels};
+use labels::{
+    BuildLabels, CallLabels, ConnectionLabels, OperationLabels, PhaseLabels, ReadLabels, ReconcileLabels,
+    RefreshLabels, WatchLabels, WriteLabels,
+};
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,13 +29,14 @@ use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 /// Bounds for what takes milliseconds when all is well and minutes when it is not.
 const BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
 type Seconds = Counter<f64, AtomicU64>;
+type UnixTime = Gauge<f64, AtomicU64>;
 
 pub struct Metrics {
     /// 1 if this replica is the leader.
@@ -45,6 +50,11 @@ pub struct Metrics {
     token_refreshes: Family<RefreshLabels, Counter>,
     drift_corrected: Counter,
     kubernetes_writes: Family<WriteLabels, Counter>,
+    kubernetes_read_errors: Family<ReadLabels, Counter>,
+    build_info: Family<BuildLabels, Gauge>,
+    process_start_time: UnixTime,
+    startup_time: Family<PhaseLabels, UnixTime>,
+    first_reconcile: Once,
     unreadable: Family<WatchLabels, Gauge>,
     secret_watches_refused: Gauge,
     finalizers_removed: Counter,
@@ -68,6 +78,11 @@ impl Default for Metrics {
             token_refreshes: Family::default(),
             drift_corrected: Counter::default(),
             kubernetes_writes: Family::default(),
+            kubernetes_read_errors: no_read_errors(),
+            build_info: build_info(),
+            process_start_time: UnixTime::default(),
+            startup_time: Family::default(),
+            first_reconcile: Once::new(),
             unreadable: none_unreadable(),
             secret_watches_refused: Gauge::default(),
             finalizers_removed: Counter::default(),
@@ -76,6 +91,7 @@ impl Default for Metrics {
             watched: WatchedResources::default(),
             registry: Registry::default(),
         };
+        metrics.process_start_time.set(unix_time());
         metrics.register();
         metrics
     }
@@ -93,6 +109,26 @@ fn none_unreadable() -> Family<WatchLabels, Gauge> {
         family.get_or_create(&WatchLabels { resource }).set(0);
     }
     family
+}
+
+/// All series from the beginning, so that a first increase is one.
+fn no_read_errors() -> Family<ReadLabels, Counter> {
+    let family = Family::<ReadLabels, Counter>::default();
+    for read in Read::ALL {
+        family.get_or_create(&read.labels()).inc_by(0);
+    }
+    family
+}
+
+fn build_info() -> Family<BuildLabels, Gauge> {
+    let family = Family::<BuildLabels, Gauge>::default();
+    family.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION"), commit: env!("COMMIT") }).set(1);
+    family
+}
+
+/// Now, as Prometheus counts time.
+fn unix_time() -> f64 {
+    Timestamp::now().as_duration().as_secs_f64()
 }
 
 fn histogram() -> Histogram {
@@ -125,7 +161,11 @@ impl Metrics {
                 Recorded::TokenRefreshes => family.register(registry, self.token_refreshes.clone()),
                 Recorded::DriftCorrected => family.register(registry, self.drift_corrected.clone()),
                 Recorded::KubernetesWrites => family.register(registry, self.kubernetes_writes.clone()),
+                Recorded::KubernetesReadErrors => family.register(registry, self.kubernetes_read_errors.clone()),
                 Recorded::Leader => family.register(registry, self.leader.clone()),
+                Recorded::BuildInfo => family.register(registry, self.build_info.clone()),
+                Recorded::ProcessStartTime => family.register(registry, self.process_start_time.clone()),
+                Recorded::StartupTime => family.register(registry, self.startup_time.clone()),
                 Recorded::Unreadable => family.register(registry, self.unreadable.clone()),
                 Recorded::SecretWatchesRefused => family.register(registry, self.secret_watches_refused.clone()),
                 Recorded::FinalizersRemoved => family.register(registry, self.finalizers_removed.clone()),
@@ -150,6 +190,12 @@ impl Metrics {
     pub(crate) fn reconciled(&self, outcome: ReconcileOutcome, reason: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { outcome: outcome.as_str(), reason }).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
+        self.first_reconcile.call_once(|| self.reached(Phase::FirstReconcile));
+    }
+
+    /// The process reached a phase of its start.
+    pub(crate) fn reached(&self, phase: Phase) {
+        self.startup_time.get_or_create(&PhaseLabels { phase: phase.as_str() }).set(unix_time());
     }
 
     /// An external change was reverted.
@@ -160,6 +206,11 @@ impl Metrics {
     pub(crate) fn wrote(&self, resource: Resource, result: WriteResult) {
         let of = WriteLabels { resource: resource.as_str(), result: result.as_str() };
         self.kubernetes_writes.get_or_create(&of).inc();
+    }
+
+    /// A read or a watch failed.
+    pub(crate) fn read_failed(&self, what: Read) {
+        self.kubernetes_read_errors.get_or_create(&what.labels()).inc();
     }
 
     /// So many more objects cannot be read.

@@ -241,4 +241,6 @@ impl<C: Cluster> Cluster for Overlay<C> {
     }
 
     async fn publish_event(&self, _: &OrgOAuthApp, _: &AppEvent) {}
+
+    async fn publish_connection_event(&self, _: &IamConnection, _: &AppEvent) {}
 }

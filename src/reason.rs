@@ -81,14 +81,20 @@ macro_rules! reasons {
 
 reasons! {
     Pending: State, Normal,
-        "The operator has not reconciled the resource yet, or no app uses the `IamConnection` yet.",
-        "Wait a moment; if it stays, check that the operator runs and watches this namespace. An `IamConnection` with `clientCredentials` of CloudPartnerNavigator or IdentityBroker has it until an app uses the connection, which is normal.";
+        "The operator has not reconciled the resource yet.",
+        "Wait a moment; if it stays, check that the operator runs and watches this namespace. An operator that watches some namespaces only checks an `IamConnection` once an app there uses it.";
     Provisioned: State, Normal,
         "The app exists and its credentials are in the Secret. If its tokens have no role according to the spec, the message reports this too.",
         "Nothing, unless the message has advice.";
+    Unverified: State, Normal,
+        "The settings of the `IamConnection` and its Secret can be used. Its credentials are verified when the first app uses it, since the API issues a token only for a named organization.",
+        "Nothing.";
     CredentialsExpiring: State, Warning,
-        "The credentials of the `IamConnection` expire within 14 days, according to their Secret or the API token.",
+        "The credentials of the `IamConnection` expire within 14 days, according to their Secret, the API token or the API.",
         "Put new ones into the Secret that the message names; they are picked up within a minute.";
+    CredentialsExpireSoon: State, Warning,
+        "The credentials of the `IamConnection` expire within 3 days, or have expired. When the API refuses them, no app of the connection is reconciled.",
+        "Put new ones into the Secret that the message names now; they are picked up within a minute.";
     Suspended: Paused, Normal,
         "`spec.suspend` is set: only the deletion of the resource is reconciled.",
         "Set it to false to resume.";

@@ -9,7 +9,7 @@ use crate::cluster::lenient::Lenient;
 use crate::crd::{IamConnection, OrgOAuthApp};
 use crate::lease::guard::LeadershipGuard;
 use crate::lease::{self, Candidate};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Phase};
 use crate::readiness::Readiness;
 use crate::server::serve;
 use crate::{controller, panics, proxy};
@@ -185,9 +185,11 @@ impl Process {
             () = shutdown.clone() => return Ok(()),
         };
         metrics.leader.set(1);
+        metrics.reached(Phase::Leading);
         readiness.set(false);
-        let (ready, stopping) = (readiness.clone(), shutdown.clone());
+        let (ready, stopping, reached) = (readiness.clone(), shutdown.clone(), metrics.clone());
         let synced = move || {
+            reached.reached(Phase::Synced);
             if stopping.peek().is_none() {
                 ready.set(true);
                 tracing::info!("ready");

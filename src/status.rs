@@ -7,7 +7,7 @@ mod events;
 
 pub(crate) use conditions::rotation_waits;
 pub use connection::of_connection;
-pub(crate) use events::events;
+pub(crate) use events::{connection_events, events};
 
 use crate::crd::{Condition, ConditionStatus, ConditionType, OrgOAuthApp, OrgOAuthAppStatus, RotationStatus};
 use crate::decide::{

@@ -6,7 +6,7 @@ mod collector;
 use collector::Collector;
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_http::HeaderInjector;
 use opentelemetry_otlp::{
     ExporterBuildError, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF,
@@ -108,6 +108,13 @@ fn resource(service_name: Option<String>) -> Resource {
         Some(name) => resource.with_service_name(name).build(),
         None => resource.build(),
     }
+}
+
+/// The id of the trace to which this span belongs; none where traces are off.
+pub(crate) fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| context.trace_id().to_string())
 }
 
 /// The trace context header of this span; none where traces are off.

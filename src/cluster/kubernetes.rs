@@ -18,7 +18,7 @@ use crate::crd::{
     FIELD_MANAGER, FINALIZER, IamConnection, IamConnectionStatus, OrgOAuthApp, OrgOAuthAppStatus, Workload,
 };
 use crate::lease::guard::LeadershipGuard;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Metrics, Read};
 use crate::secret::SecretWrite;
 use events::Events;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
@@ -203,7 +203,8 @@ fn add_same_id(found: &mut Vec<OrgOAuthApp>, Lenient(app): Lenient<OrgOAuthApp>)
 
 impl Cluster for Kubernetes {
     async fn read_app(&self, namespace: &str, name: &str) -> Result<Option<OrgOAuthApp>, Error> {
-        self.requests.of(Some(namespace)).call(self.apps(namespace).get_opt(name)).await?.map(readable).transpose()
+        let requests = self.requests.of(Some(namespace));
+        requests.read(Read::GetApp, self.apps(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
     async fn apps_with_id(&self, id: &str, asking: &str) -> Result<Vec<OrgOAuthApp>, Error> {
@@ -214,7 +215,8 @@ impl Cluster for Kubernetes {
         };
         let mut found = Vec::new();
         for api in &apis {
-            self.requests.of(Some(asking)).list(api, params.clone(), |app| add_same_id(&mut found, app)).await?;
+            let requests = self.requests.of(Some(asking));
+            requests.list(Read::ListApps, api, params.clone(), |app| add_same_id(&mut found, app)).await?;
         }
         for store in &self.watched.apps {
             // Resources with this `spec.id` are in the lists already.
@@ -270,7 +272,8 @@ impl Cluster for Kubernetes {
     }
 
     async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
-        self.requests.of(Some(namespace)).call(self.secrets(namespace).get_opt(name)).await?.map(readable).transpose()
+        let requests = self.requests.of(Some(namespace));
+        requests.read(Read::GetSecret, self.secrets(namespace).get_opt(name)).await?.map(readable).transpose()
     }
 
     async fn write_secret(&self, write: SecretWrite) -> Result<Option<Secret>, Error> {
@@ -302,7 +305,7 @@ impl Cluster for Kubernetes {
         let api: Api<PodSecrets> = Api::namespaced(self.client.clone(), namespace);
         let mut names = Vec::new();
         let mut add = |pod: PodSecrets| names.extend(pod.uses(secrets).then(|| pod.name_any()));
-        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut add).await?;
+        self.requests.of(Some(namespace)).list(Read::ListPods, &api, ListParams::default(), &mut add).await?;
         Ok(names)
     }
 
@@ -314,7 +317,7 @@ impl Cluster for Kubernetes {
                 stale.add(pod.name_any());
             }
         };
-        self.requests.of(Some(namespace)).list(&api, ListParams::default(), &mut add).await?;
+        self.requests.of(Some(namespace)).list(Read::ListPods, &api, ListParams::default(), &mut add).await?;
         Ok(stale)
     }
 
@@ -349,6 +352,12 @@ impl Cluster for Kubernetes {
 
     async fn publish_event(&self, app: &OrgOAuthApp, event: &AppEvent) {
         let regarding = ObjectReference { resource_version: app.resource_version(), ..app.object_ref(&()) };
+        self.events.publish(regarding, event.clone()).await;
+    }
+
+    async fn publish_connection_event(&self, connection: &IamConnection, event: &AppEvent) {
+        let regarding =
+            ObjectReference { resource_version: connection.resource_version(), ..connection.object_ref(&()) };
         self.events.publish(regarding, event.clone()).await;
     }
 }

@@ -6,6 +6,7 @@ use crate::cluster::lenient::{Kept, Lenient};
 use crate::crd::{CaBundle, ClientCredentialsRef, EXPIRES_AT, IamConnection, KeyRef};
 use crate::given::{Given, Undecodable};
 use crate::iam::{ConnectionCredentials, CredentialsKind, token_expiry};
+use crate::metrics::{Metrics, Read};
 use crate::secret::{OptInError, require_opt_in};
 use crate::secret_value::{self, InvalidValue};
 use crate::text::clean;
@@ -14,6 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// No single read takes longer: kube itself sets no read timeout.
@@ -147,11 +149,12 @@ pub(super) struct SecretReader {
     /// The operator's own.
     namespace: String,
     given: Given,
+    metrics: Arc<Metrics>,
 }
 
 impl SecretReader {
-    pub(super) fn new(client: Client, namespace: String) -> Self {
-        Self { client, namespace, given: Given::default() }
+    pub(super) fn new(client: Client, namespace: String, metrics: Arc<Metrics>) -> Self {
+        Self { client, namespace, given: Given::default(), metrics }
     }
 
     pub(super) fn with_given(self, given: Given) -> Self {
@@ -163,13 +166,13 @@ impl SecretReader {
         match (&bundle.config_map_ref, &bundle.secret_ref) {
             (Some(reference), None) => {
                 let object = ObjectName::new::<ConfigMap>(&self.namespace, &reference.name);
-                let map: ConfigMap = require_exists(&object, self.read(&object).await?)?;
+                let map: ConfigMap = require_exists(&object, self.read(Read::GetConfigMap, &object).await?)?;
                 let value = map.data.unwrap_or_default().remove(&reference.key);
                 Ok(value.map(String::into_bytes).ok_or_else(|| missing_key(&object, &reference.key))?)
             }
             (None, Some(reference)) => {
                 let object = ObjectName::new::<Secret>(&self.namespace, &reference.name);
-                let secret = require_exists(&object, self.read(&object).await?)?;
+                let secret = require_exists(&object, self.read(Read::GetSecret, &object).await?)?;
                 Ok(value(&secret, &object, &reference.key)?.to_vec())
             }
             (None, None) | (Some(_), Some(_)) => Err(InvalidError::CaBundleForm.into()),
@@ -179,7 +182,7 @@ impl SecretReader {
     pub(super) async fn credentials(&self, location: &CredentialLocation) -> Result<LoadedCredentials, ReadError> {
         let namespace = location.tenant().unwrap_or(&self.namespace);
         let object = ObjectName::new::<Secret>(namespace, location.secret_name());
-        let found = self.read(&object).await?;
+        let found = self.read(Read::GetSecret, &object).await?;
         let secret = match location.tenant() {
             Some(_) => require_opt_in(&object.to_string(), found).map_err(InvalidError::from)?,
             None => require_exists(&object, found)?,
@@ -196,7 +199,7 @@ impl SecretReader {
         Ok(LoadedCredentials { expiry: expiry(&secret, &object, &credentials), secret: object, credentials })
     }
 
-    async fn read<K>(&self, object: &ObjectName) -> Result<Option<K>, ReadError>
+    async fn read<K>(&self, what: Read, object: &ObjectName) -> Result<Option<K>, ReadError>
     where
         K: Kept + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
     {
@@ -210,8 +213,14 @@ impl SecretReader {
             Ok(Ok(None)) => Ok(None),
             Ok(Ok(Some(Lenient(Ok(found))))) => Ok(Some(found)),
             Ok(Ok(Some(Lenient(Err(_))))) => Err(InvalidError::Undecodable(object.clone()).into()),
-            Ok(Err(source)) => Err(failed(object.clone(), source)),
-            Err(_) => Err(TransientError::Timeout(object.clone()).into()),
+            Ok(Err(source)) => {
+                self.metrics.read_failed(what);
+                Err(failed(object.clone(), source))
+            }
+            Err(_) => {
+                self.metrics.read_failed(what);
+                Err(TransientError::Timeout(object.clone()).into())
+            }
         }
     }
 }

@@ -2,14 +2,16 @@
 //! lives as long as its connection's spec and certificate authority; each identity that uses it has tokens of its own.
 
 use super::credentials::{CredentialLocation, InvalidError, ReadError, SecretReader};
-use super::{CheckResult, ConnectionHealth, Connections, SpecVersion};
+use super::{CheckResult, ConnectionHealth, Connections, Expiry, SpecVersion};
 use crate::cluster::watched::Watched;
 use crate::crd::{CredentialSource, IamConnection};
 use crate::fair_queue::Flow;
 use crate::given::Given;
 use crate::iam::flavor::flavor;
 use crate::iam::http::{Endpoint, HttpIam, SettingsError};
-use crate::iam::{self, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims};
+use crate::iam::{
+    self, ConnectionCredentials, CredentialsExpiry, LoadCredentials, ManagedIds, OrgId, Settings, TokenClaims,
+};
 use crate::keyed::PrunedMap;
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::{ConnectionMetrics, Metrics};
@@ -99,7 +101,7 @@ impl WatchedConnections {
         metrics: Arc<Metrics>,
         guard: LeadershipGuard,
     ) -> Self {
-        let reader = SecretReader::new(client, namespace);
+        let reader = SecretReader::new(client, namespace, metrics.clone());
         Self { reader, store, unreadable, watched, metrics, guard, opened: Mutex::default() }
     }
 
@@ -223,8 +225,14 @@ impl WatchedConnections {
             Ok(loaded) => {
                 let answer = iam.check(org, &loaded.credentials).await;
                 let secret = loaded.secret.to_string();
+                let expiry = match (loaded.expiry, &answer) {
+                    (Expiry::NotKnown, Some(Ok(_))) => expiry_by_api(&iam, &loaded.credentials, &secret).await,
+                    // Credentials that are not accepted now may have expired.
+                    (Expiry::NotKnown, Some(Err(_))) => Expiry::NotRead,
+                    (expiry, _) => expiry,
+                };
                 let health = answer.map_or(ConnectionHealth::NotAsked, |answer| health_of_answer(answer, &secret));
-                CheckResult { health, expiry: loaded.expiry }
+                CheckResult { health, expiry }
             }
             Err(error) => CheckResult::without_expiry(health_of_read_error(&error, Reason::CredentialsUnavailable)),
         }
@@ -271,6 +279,14 @@ impl Connections for WatchedConnections {
             },
             CredentialSource::Operator => self.check_own(connection, org).await,
         }
+    }
+}
+
+async fn expiry_by_api(iam: &HttpIam, credentials: &ConnectionCredentials, secret: &str) -> Expiry {
+    match iam.credentials_expiry(credentials).await {
+        CredentialsExpiry::At(at) => Expiry::At { what: secret.to_owned(), at },
+        CredentialsExpiry::NotKnown => Expiry::NotKnown,
+        CredentialsExpiry::NotRead => Expiry::NotRead,
     }
 }
 

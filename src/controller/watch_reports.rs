@@ -102,10 +102,7 @@ async fn unreadable(kubernetes: &Kubernetes, regarding: ObjectReference, error: 
             tracing::warn!(%error, namespace, name, "failed to write the status of an object that cannot be read");
         }
     }
-    // Where Events of objects without a namespace go, the operator has no rights.
-    if regarding.namespace.is_some() {
-        publish(kubernetes, regarding, Reason::Unreadable, message).await;
-    }
+    publish(kubernetes, regarding, Reason::Unreadable, message).await;
 }
 
 fn conditions(message: &str, now: Timestamp) -> [Condition; 3] {

@@ -234,7 +234,10 @@ impl<K: Kept + Clone + 'static, H: EventHandler<K>> Watch<K, H> {
                 Ok(Event::Apply(Lenient(Ok(object)))) => self.applied(object),
                 Ok(Event::Apply(Lenient(Err(unreadable)))) => self.cannot_read(&unreadable),
                 Ok(Event::Delete(object)) => self.deleted(&key(object.meta())),
-                Err(error) => tracing::warn!(%error, watch = self.kind.as_str(), "watch failed; restarting it"),
+                Err(error) => {
+                    self.metrics.read_failed(self.kind.into());
+                    tracing::warn!(%error, watch = self.kind.as_str(), "watch failed; restarting it");
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::duplicated_attributes)]
 
 use super::{Condition, ConditionType, GoDuration, GrantType, durations, null_as_default, size};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
     plural = "iamconnections",
     status = "IamConnectionStatus",
     shortname = "iamc",
+    category = "oauth",
     doc = "An IAM API of VMware Cloud Services, VMware Cloud Partner Navigator or the VCF Identity Broker, the credentials for it, and who may use it.",
     printcolumn(name = "API", type_ = "string", json_path = ".spec.api"),
     printcolumn(name = "ENDPOINT", type_ = "string", json_path = ".spec.endpoint"),
@@ -26,7 +28,14 @@ use std::collections::BTreeMap;
     printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "APPS", type_ = "integer", json_path = ".status.apps.total"),
     printcolumn(name = "APPS READY", type_ = "integer", json_path = ".status.apps.ready"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "EXPIRES", type_ = "string", json_path = ".status.credentials.expiresAt"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "MESSAGE",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
 )]
 #[x_kube(
     validation = Rule::new("self.api != 'IdentityBroker' || has(self.credentials.clientCredentials)").message("IdentityBroker takes client credentials only: set credentials.clientCredentials").field_path(".credentials"),
@@ -421,19 +430,22 @@ pub struct IamConnectionStatus {
     /// `clientCredentials`, which gets a token of its own for each other organization. Absent if the token does not
     /// name it.
     #[schemars(length(max = 256))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub organization: Option<String>,
     /// The roles in that organization that the access token carries, at most 32 of them. `csp:developer` suffices for
     /// apps and their secrets.
     #[schemars(length(max = 32), inner(length(max = 256)))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub roles: Option<Vec<String>>,
+    /// What is known of the operator's own credentials.
+    #[serde(default)]
+    pub credentials: Option<CredentialsStatus>,
     /// Number of resources that use this connection and that a grant covers. Not counted by an operator that watches
     /// some namespaces only.
     #[serde(default)]
     pub apps: Option<AppCounts>,
-    /// The conditions `Ready` and `CredentialsExpiring`; `Ready`, `Reconciling` and `Stalled` if the operator cannot
-    /// read the connection.
+    /// The conditions `Ready`, `Reconciling` and `Stalled`, and `CredentialsExpiring` if the expiry of the credentials
+    /// is known.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -444,6 +456,16 @@ impl IamConnectionStatus {
     pub(crate) fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.r#type == kind)
     }
+}
+
+/// What is known of the credentials of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsStatus {
+    /// When they expire, according to the annotation `oauth-apps.dev/expires-at` of their Secret, else to the API token
+    /// itself, else to CloudServices.
+    #[serde(default)]
+    pub expires_at: Option<Time>,
 }
 
 /// Number of resources that use a connection.

@@ -28,6 +28,8 @@ use std::fmt;
     category = "oauth",
     doc = "An OAuth app of an organization of VMware Cloud Services or VMware Cloud Partner Navigator, or of a tenant of the VCF Identity Broker, and the Secret that holds its credentials.",
     selectable = ".spec.id",
+    selectable = ".spec.orgId",
+    selectable = ".spec.connectionRef.name",
     validation = Rule::new("size(self.metadata.name) <= 244").message("metadata.name has at most 244 characters, so that a Secret can be named after it with -rotation appended"),
     validation = Rule::new("!has(self.spec.secret) || !has(self.spec.secret.name) || self.spec.secret.name != self.metadata.name + '-rotation'").message("the Secret named like this resource with -rotation appended is that of its rotation: choose another secret.name").field_path(".spec.secret.name"),
     printcolumn(name = "CLIENT ID", type_ = "string", json_path = ".status.clientId"),
@@ -37,7 +39,8 @@ use std::fmt;
     printcolumn(name = "ORG", type_ = "string", json_path = ".spec.orgId", priority = 1),
     printcolumn(name = "CONNECTION", type_ = "string", json_path = ".spec.connectionRef.name", priority = 1),
     printcolumn(name = "NEXT ROTATION", type_ = "string", json_path = ".status.rotation.nextAt", priority = 1),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "MESSAGE", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
 )]
 #[x_kube(
     validation = Rule::new("has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)").message("id is immutable: delete the resource and create it again").field_path(".id"),

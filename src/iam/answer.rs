@@ -12,11 +12,15 @@ use super::flavor::ApiFlavor;
 use super::request::ErrorDisclosure;
 use super::{ClientCredentials, ClientId, Deletion, Error, HeldRoles, Operation, RemoteApp};
 use crate::secret_value;
+use crate::text::clean;
 use body::{CredentialsBody, Failure, IssuedSecret, PartialSuccess};
-use error_body::{ErrorBody, RequestIds};
+use error_body::{ErrorBody, RequestId, RequestIds};
 use json::{FromAnyValue, Skipped};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
+
+/// The longest request id that is logged, in bytes.
+const LONGEST_REQUEST_ID: usize = 128;
 
 /// The whole answer to a request. It can hold a secret, so it has no `Debug`.
 pub struct Answer {
@@ -77,6 +81,13 @@ impl Answer {
         }?;
         let RequestIds(ids) = json::read(&self.body).unwrap_or_default();
         Some(scrub(message, &self.known, &ids)).filter(|message| !message.is_empty())
+    }
+
+    /// The id that the API gave to the request, scrubbed and cut; it is for the log, since it differs between answers that are the
+    /// same otherwise.
+    pub(crate) fn request_id(&self) -> Option<String> {
+        let RequestId(id) = json::read(&self.body)?;
+        Some(clean(&scrub(&id?, &self.known, &[]), LONGEST_REQUEST_ID)).filter(|id| !id.is_empty())
     }
 
     /// Whether a token request was refused because its credentials are wrong. Any other refusal does not prove that: a policy, a
@@ -140,6 +151,15 @@ impl Answer {
             Some(Value::String(_) | Value::Null) | None => Ok(app),
             Some(_) => Err(self.malformed("its id is not a text")),
         }
+    }
+
+    /// When the API token that the answer describes expires, if it does. Seconds are documented, and clients read milliseconds.
+    /// [tcsp-token-details, csp-token-details]
+    pub(crate) fn expires_at(&self) -> Result<Option<Timestamp>, Error> {
+        let fields = documented(&self.body, &["expiresAt"]).and_then(|text| serde_json::from_str(&text).ok());
+        let fields: Map<String, Value> =
+            fields.ok_or_else(|| self.malformed("it is not a JSON object, or too large"))?;
+        Ok(time(fields.get("expiresAt")))
     }
 
     /// Whether a deletion that was accepted names the app as failed; the form of its entries is not documented.

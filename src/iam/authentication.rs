@@ -3,6 +3,7 @@
 
 pub(super) mod claims;
 mod errors;
+pub(super) mod expiry;
 pub(super) mod token_response;
 
 use super::answer::Answer;
@@ -19,6 +20,8 @@ use crate::fair_queue::Flow;
 use crate::metrics::Refresh;
 use claims::TokenClaims;
 use errors::TokenError;
+use expiry::{CredentialsExpiry, ExpiryCache};
+use k8s_openapi::jiff::Timestamp;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -56,6 +59,11 @@ pub trait Authentication: Send + Sync {
 
     /// The same request in an older form, which is sent where the API answers 400 to the present one.
     fn older_token_request(&self, _credentials: &ConnectionCredentials) -> Option<Request> {
+        None
+    }
+
+    /// The request for the details of these credentials, with their expiry; `None` where the API has none.
+    fn expiry_request(&self, _credentials: &ConnectionCredentials) -> Option<Request> {
         None
     }
 
@@ -101,6 +109,7 @@ pub(super) struct Authenticator {
     tokens: TokenCache,
     /// Whether the API accepted the last token request in its older form only.
     older_form: AtomicBool,
+    expiry: ExpiryCache,
     /// The owner of the credentials.
     owner: Flow,
 }
@@ -108,7 +117,8 @@ pub(super) struct Authenticator {
 impl Authenticator {
     /// Makes no call; `credentials` are read when the first token is needed.
     pub(super) fn new(endpoint: Endpoint, kind: CredentialsKind, credentials: LoadCredentials, owner: Flow) -> Self {
-        Self { endpoint, kind, tokens: TokenCache::new(credentials), older_form: AtomicBool::new(false), owner }
+        let (tokens, older_form) = (TokenCache::new(credentials), AtomicBool::new(false));
+        Self { endpoint, kind, tokens, older_form, expiry: ExpiryCache::default(), owner }
     }
 
     /// A token that these credentials, which are the current ones, get: a token that came from others is dropped. `None` where
@@ -126,6 +136,32 @@ impl Authenticator {
                 let org = self.tokens.any_organization().or_else(|| org.cloned())?;
                 Some(self.valid_token(&self.endpoint.limiter(&org, &self.owner)).await)
             }
+        }
+    }
+
+    /// When these credentials, which are the current ones, expire according to the API.
+    pub(super) async fn expiry(&self, credentials: &ConnectionCredentials) -> CredentialsExpiry {
+        let Some(request) = self.endpoint.flavor().expiry_request(credentials) else {
+            return CredentialsExpiry::NotKnown;
+        };
+        if let Some(known) = self.expiry.recent(credentials) {
+            return known;
+        }
+        let read = self.read_expiry(&request, credentials).await;
+        self.expiry.record(credentials, read)
+    }
+
+    async fn read_expiry(
+        &self,
+        request: &Request,
+        credentials: &ConnectionCredentials,
+    ) -> Result<Option<Timestamp>, Error> {
+        let limiter = self.endpoint.token_limiter(&self.owner);
+        let _in_flight = limiter.acquire().await?;
+        let answer = self.endpoint.attempt(&limiter, request, None, KnownSecrets::of(credentials)).await?;
+        match answer.status {
+            200..300 => answer.expires_at(),
+            _ => Err(answer.error()),
         }
     }
 

@@ -19,8 +19,9 @@ use super::flavor::{ApiFlavor, ListMembers, Memberships};
 use super::probe::{AnswerShape, Trial};
 use super::request::{Page, Request};
 use super::{
-    AppToken, ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsKind, Deletion, Error,
-    HeldRoles, Iam, LoadCredentials, Lookup, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims, Update, Verification,
+    AppToken, ClientCredentials, ClientId, ClientSecret, ConnectionCredentials, CredentialsExpiry, CredentialsKind,
+    Deletion, Error, HeldRoles, Iam, LoadCredentials, Lookup, ManagedIds, NewApp, OrgId, RemoteApp, TokenClaims,
+    Update, Verification,
 };
 use crate::crd::{Context, Roles};
 use crate::fair_queue::Flow;
@@ -110,6 +111,11 @@ impl HttpIam {
         credentials: &ConnectionCredentials,
     ) -> Option<Result<TokenClaims, Error>> {
         self.session().check(org, credentials).await
+    }
+
+    /// When these credentials, which are the current ones, expire according to the API; free if it was asked today.
+    pub(crate) async fn credentials_expiry(&self, credentials: &ConnectionCredentials) -> CredentialsExpiry {
+        self.session().authenticator().expiry(credentials).await
     }
 
     /// The token that the API issues for an app's own credentials; the credentials of the connection are not used.

@@ -30,6 +30,8 @@ macro_rules! operations {
 operations! {
     /// Exchanges credentials for an access token.
     GetAccessToken: "get_access_token", "get access token";
+    /// Reads the details of an API token, such as its expiry.
+    ReadTokenDetails: "read_token_details", "read token details";
     CreateApp: "create_app", "create app";
     ReadApp: "read_app", "read app";
     /// Reads a page of the apps of an organization.
@@ -55,6 +57,7 @@ impl Operation {
         match self {
             Self::ListApps | Self::ListClients => true,
             Self::GetAccessToken
+            | Self::ReadTokenDetails
             | Self::CreateApp
             | Self::ReadApp
             | Self::UpdateApp
@@ -67,11 +70,29 @@ impl Operation {
         }
     }
 
+    /// Whether it reads one object, which may be absent: a 404 is an answer then.
+    pub(crate) fn is_read(self) -> bool {
+        match self {
+            Self::ReadTokenDetails | Self::ReadApp | Self::ReadClient => true,
+            Self::GetAccessToken
+            | Self::CreateApp
+            | Self::ListApps
+            | Self::UpdateApp
+            | Self::RotateSecret
+            | Self::EndRotation
+            | Self::DeleteApp
+            | Self::AddAppToOrganization
+            | Self::ListClients
+            | Self::ChangeRoles => false,
+        }
+    }
+
     /// Whether it reads or gives roles, for which it is not documented which role the session needs.
     pub(crate) fn is_about_roles(self) -> bool {
         match self {
             Self::AddAppToOrganization | Self::ReadClient | Self::ListClients | Self::ChangeRoles => true,
             Self::GetAccessToken
+            | Self::ReadTokenDetails
             | Self::CreateApp
             | Self::ReadApp
             | Self::ListApps

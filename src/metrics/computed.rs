@@ -2,7 +2,7 @@
 //! watched resources at each scrape, so that they cannot be out of date.
 
 use super::families::{Computed, FAMILIES, Source};
-use super::labels::{AppLabels, ConnectionLabels, Readiness};
+use super::labels::{AppLabels, ConnectionLabels, ConnectionStateLabels, Mode, Readiness};
 use crate::cluster::cached::CachedApp;
 use crate::consumers::Overlap;
 use crate::crd::{
@@ -63,7 +63,8 @@ pub(super) struct ComputedGauges {
     pub(crate) oldest_secret_age: Family<ConnectionLabels, Gauge>,
     pub(crate) rotations_overdue: Family<ConnectionLabels, Gauge>,
     pub(crate) stale_consumers: Family<ConnectionLabels, Gauge>,
-    pub(crate) connection_ready: Family<ConnectionLabels, Gauge>,
+    pub(crate) connection_ready: Family<ConnectionStateLabels, Gauge>,
+    pub(crate) credentials_expiration: Family<ConnectionLabels, Gauge>,
 }
 
 impl ComputedGauges {
@@ -95,6 +96,7 @@ impl ComputedGauges {
                 Computed::RotationsOverdue => family.encode(&mut encoder, &self.rotations_overdue)?,
                 Computed::StaleConsumers => family.encode(&mut encoder, &self.stale_consumers)?,
                 Computed::ConnectionReady => family.encode(&mut encoder, &self.connection_ready)?,
+                Computed::CredentialsExpiration => family.encode(&mut encoder, &self.credentials_expiration)?,
             }
         }
         Ok(())
@@ -103,25 +105,31 @@ impl ComputedGauges {
     fn add_connection(&self, connection: &IamConnection) {
         let name = connection.name_any();
         for ready in Readiness::VALUES {
-            self.apps.get_or_create(&AppLabels { connection: name.clone(), ready }).set(0);
+            for mode in Mode::VALUES {
+                self.apps.get_or_create(&AppLabels { connection: name.clone(), ready, mode }).set(0);
+            }
         }
-        let of = ConnectionLabels { connection: name };
+        let of = ConnectionLabels { connection: name.clone() };
         self.rotations_overdue.get_or_create(&of).set(0);
         self.stale_consumers.get_or_create(&of).set(0);
-        // A connection that cannot be checked before it is used has no state yet, and no series.
-        let ready = connection.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
-        if let Some(ready) = ready.filter(|ready| ready.reason != Reason::Pending.as_str()) {
-            let ready = i64::from(ready.status == ConditionStatus::True);
-            self.connection_ready.get_or_create(&of).set(ready);
+        let Some(status) = &connection.status else { return };
+        if let Some((reason, is_ready)) = status.condition(ConditionType::Ready).and_then(known_state) {
+            let of = ConnectionStateLabels { connection: name, reason: reason.as_str() };
+            self.connection_ready.get_or_create(&of).set(i64::from(is_ready));
+        }
+        if let Some(at) = status.credentials.as_ref().and_then(|credentials| credentials.expires_at.as_ref()) {
+            self.credentials_expiration.get_or_create(&of).set(at.0.as_second());
         }
     }
 
     fn add_app(&self, app: &OrgOAuthApp, connection: String, now: Timestamp) {
         let ready = readiness(app.condition(ConditionType::Ready)).as_str();
-        self.apps.get_or_create(&AppLabels { connection: connection.clone(), ready }).inc();
+        let mode = mode(app);
+        self.apps.get_or_create(&AppLabels { connection: connection.clone(), ready, mode: mode.as_str() }).inc();
         let rotation = app.status.as_ref().and_then(|status| status.rotation.as_ref());
         let of = ConnectionLabels { connection };
-        if rotation.is_some_and(|rotation| has_stale_consumers(rotation, now)) {
+        let is_managed = mode == Mode::Full;
+        if is_managed && rotation.is_some_and(|rotation| has_stale_consumers(rotation, now)) {
             self.stale_consumers.get_or_create(&of).inc();
         }
         let Some(rotation) = rotation.filter(|_| app.spec.rotation.is_some()) else { return };
@@ -129,10 +137,29 @@ impl ComputedGauges {
             let oldest = self.oldest_secret_age.get_or_create(&of);
             oldest.set(oldest.get().max(now.as_second() - rotated_at.0.as_second()));
         }
-        let rotates = !app.spec.suspend && app.spec.management_policy == ManagementPolicy::Full;
-        if rotates && rotation.next_at.as_ref().is_some_and(|due| due.0 < now) {
+        if is_managed && rotation.next_at.as_ref().is_some_and(|due| due.0 < now) {
             self.rotations_overdue.get_or_create(&of).inc();
         }
+    }
+}
+
+/// The reason of `Ready` and whether it is true, unless that is not known. What one organization gets says nothing about the
+/// connection: a team chooses its organization.
+fn known_state(ready: &Condition) -> Option<(Reason, bool)> {
+    let reason = Reason::named(&ready.reason)?;
+    let is_known = match (ready.status, reason) {
+        (ConditionStatus::Unknown, Reason::Pending | Reason::CredentialsUnavailable) => false,
+        (ConditionStatus::True | ConditionStatus::False | ConditionStatus::Unknown, _) => true,
+    };
+    is_known.then_some((reason, ready.status == ConditionStatus::True))
+}
+
+/// A deletion goes on whatever the spec says.
+fn mode(app: &OrgOAuthApp) -> Mode {
+    match (app.metadata.deletion_timestamp.is_some(), app.spec.suspend, app.spec.management_policy) {
+        (true, ..) | (false, false, ManagementPolicy::Full) => Mode::Full,
+        (false, true, _) => Mode::Suspended,
+        (false, false, ManagementPolicy::Observe) => Mode::Observe,
     }
 }
 
@@ -208,10 +235,31 @@ mod tests {
             app("made-up-2", "Unknown", json!({}), json!({})),
         ];
         let gauges = gauges(&apps, &[connection("a", "True"), connection("b", "True")]);
-        let count =
-            |name: &str, ready| gauges.apps.get(&AppLabels { connection: name.into(), ready }).map(|gauge| gauge.get());
+        let count = |name: &str, ready| {
+            let of = AppLabels { connection: name.into(), ready, mode: "full" };
+            gauges.apps.get(&of).map(|gauge| gauge.get())
+        };
         assert_eq!([count("a", "true"), count("a", "false"), count("a", "unknown")], [Some(2), Some(1), Some(0)]);
         assert_eq!([count("b", "true"), count("", "unknown"), count("made-up-1", "unknown")], [Some(0), Some(2), None]);
+    }
+
+    #[test]
+    fn apps_that_are_suspended_or_observed_are_counted_apart_and_have_nothing_overdue() {
+        let stale = json!({"rotatedAt": "2026-02-28T21:00:00Z", "previousExpiresAt": "2026-03-01T01:00:00Z",
+                           "staleConsumerCount": 2, "nextAt": "2026-02-28T00:00:00Z"});
+        let rotating = |more: Value| {
+            let mut spec = json!({"rotation": {"interval": "24h", "overlap": "1h"}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            app("a", "False", spec, stale.clone())
+        };
+        let mut deleted = rotating(json!({"suspend": true}));
+        deleted.metadata.deletion_timestamp = serde_json::from_value(json!(NOW)).unwrap();
+        let observed = rotating(json!({"managementPolicy": "Observe"}));
+        let gauges = gauges(&[rotating(json!({"suspend": true})), observed, deleted], &[connection("a", "True")]);
+        let count = |mode| gauges.apps.get(&AppLabels { connection: "a".into(), ready: "false", mode }).unwrap().get();
+        assert_eq!([count("suspended"), count("observe"), count("full")], [1, 1, 1], "a deletion is not suspended");
+        assert_eq!(gauges.rotations_overdue.get(&of("a")).unwrap().get(), 1);
+        assert_eq!(gauges.stale_consumers.get(&of("a")).unwrap().get(), 1);
     }
 
     #[test]
@@ -247,10 +295,33 @@ mod tests {
 
     #[test]
     fn a_connection_is_ready_or_not_or_has_no_series() {
-        let unused = connection_because("c", "Unknown", "Pending");
-        let down = connection_because("d", "Unknown", "ConnectionUnavailable");
-        let gauges = gauges(&[], &[connection("a", "True"), connection("b", "False"), unused, down]);
-        let ready = |name| gauges.connection_ready.get(&of(name)).map(|gauge| gauge.get());
-        assert_eq!([ready("a"), ready("b"), ready("c"), ready("d")], [Some(1), Some(0), None, Some(0)]);
+        let connections = [
+            connection("good", "True"),
+            connection_because("refused", "False", "CredentialsUnavailable"),
+            connection_because("down", "Unknown", "ConnectionUnavailable"),
+            connection_because("new", "Unknown", "Pending"),
+            connection_because("wrong-organization", "Unknown", "CredentialsUnavailable"),
+            connection_because("forged", "False", "invented"),
+        ];
+        let gauges = gauges(&[], &connections);
+        let ready = |connection: &str, reason| {
+            let of = ConnectionStateLabels { connection: connection.into(), reason };
+            gauges.connection_ready.get(&of).map(|gauge| gauge.get())
+        };
+        assert_eq!(ready("good", "Provisioned"), Some(1));
+        assert_eq!(ready("refused", "CredentialsUnavailable"), Some(0));
+        assert_eq!(ready("down", "ConnectionUnavailable"), Some(0));
+        assert_eq!(ready("new", "Pending"), None);
+        assert_eq!(ready("wrong-organization", "CredentialsUnavailable"), None, "a team chose it");
+        assert_eq!(ready("forged", "invented"), None);
+    }
+
+    #[test]
+    fn the_expiry_of_credentials_is_a_time() {
+        let mut expiring = connection("a", "True");
+        expiring.status.as_mut().unwrap().credentials = serde_json::from_value(json!({"expiresAt": NOW})).unwrap();
+        let gauges = gauges(&[], &[expiring, connection("b", "True")]);
+        let at = |name| gauges.credentials_expiration.get(&of(name)).map(|gauge| gauge.get());
+        assert_eq!([at("a"), at("b")], [Some(1_772_323_200), None]);
     }
 }

@@ -49,7 +49,11 @@ pub(crate) enum Recorded {
     TokenRefreshes,
     DriftCorrected,
     KubernetesWrites,
+    KubernetesReadErrors,
     Leader,
+    BuildInfo,
+    ProcessStartTime,
+    StartupTime,
     Unreadable,
     SecretWatchesRefused,
     FinalizersRemoved,
@@ -64,12 +68,13 @@ pub(crate) enum Computed {
     RotationsOverdue,
     StaleConsumers,
     ConnectionReady,
+    CredentialsExpiration,
 }
 
 const CONNECTION: Label = Label { name: "connection", meaning: "the name of the `IamConnection`" };
 
 /// Every metric, in the order in which it is exposed and documented.
-pub static FAMILIES: [Family; 19] = [
+pub static FAMILIES: [Family; 24] = [
     Family {
         source: Source::Recorded(Recorded::Reconciles),
         name: "oauth_app_operator_reconciles_total",
@@ -107,7 +112,7 @@ pub static FAMILIES: [Family; 19] = [
         labels: &[
             Label {
                 name: "operation",
-                meaning: "`get_access_token`, `create_app`, `read_app`, `list_apps`, `update_app`, `rotate_secret`, `end_rotation`, `delete_app`, `add_app_to_organization`, `read_client`, `list_clients`, `change_roles`",
+                meaning: "`get_access_token`, `read_token_details`, `create_app`, `read_app`, `list_apps`, `update_app`, `rotate_secret`, `end_rotation`, `delete_app`, `add_app_to_organization`, `read_client`, `list_clients`, `change_roles`",
             },
             Label { name: "status", meaning: "the HTTP status, or `timeout`, or `error` without a readable response" },
         ],
@@ -150,6 +155,10 @@ pub static FAMILIES: [Family; 19] = [
                 meaning: "the name of the `IamConnection`; empty if the app refers to one that does not exist",
             },
             Label { name: "ready", meaning: "the status of the condition `Ready`: `true`, `false` or `unknown`" },
+            Label {
+                name: "mode",
+                meaning: "`full`, or `observe` (`managementPolicy: Observe`) or `suspended` (`spec.suspend`) unless the app is being deleted",
+            },
         ],
         help: "Number of OrgOAuthApps by readiness",
     },
@@ -165,14 +174,14 @@ pub static FAMILIES: [Family; 19] = [
         name: "oauth_app_operator_rotations_overdue",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Number of apps whose rotation is overdue",
+        help: "Number of apps whose rotation is overdue, without those that are suspended or only observed",
     },
     Family {
         source: Source::Computed(Computed::StaleConsumers),
         name: "oauth_app_operator_apps_with_stale_consumers",
         kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "Number of apps in the last quarter of their overlap while pods still hold the previous client secret",
+        help: "Number of apps in the last quarter of their overlap while pods still hold the previous client secret, without those that are suspended or only observed",
     },
     Family {
         source: Source::Recorded(Recorded::DriftCorrected),
@@ -195,6 +204,19 @@ pub static FAMILIES: [Family; 19] = [
         help: "Number of write requests to Kubernetes",
     },
     Family {
+        source: Source::Recorded(Recorded::KubernetesReadErrors),
+        name: "oauth_app_operator_kubernetes_read_errors_total",
+        kind: Kind::Counter,
+        labels: &[
+            Label { name: "verb", meaning: "`get`, `list` or `watch`" },
+            Label {
+                name: "resource",
+                meaning: "`orgoauthapps`, `iamconnections`, `namespaces`, `secrets`, `configmaps` or `pods`",
+            },
+        ],
+        help: "Number of reads and watches of Kubernetes that failed; a failed watch is restarted",
+    },
+    Family {
         source: Source::Recorded(Recorded::Leader),
         name: "oauth_app_operator_leader",
         kind: Kind::Gauge,
@@ -202,11 +224,48 @@ pub static FAMILIES: [Family; 19] = [
         help: "1 if this replica is the leader, otherwise 0",
     },
     Family {
+        source: Source::Recorded(Recorded::BuildInfo),
+        name: "oauth_app_operator_build_info",
+        kind: Kind::Gauge,
+        labels: &[
+            Label { name: "version", meaning: "the version of the operator" },
+            Label { name: "commit", meaning: "the commit that it was built from, or `not known`" },
+        ],
+        help: "1, with the version of this replica in the labels",
+    },
+    Family {
+        source: Source::Recorded(Recorded::ProcessStartTime),
+        name: "process_start_time_seconds",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Unix time of the start of this process",
+    },
+    Family {
+        source: Source::Recorded(Recorded::StartupTime),
+        name: "oauth_app_operator_startup_timestamp_seconds",
+        kind: Kind::Gauge,
+        labels: &[Label {
+            name: "phase",
+            meaning: "`leading` (this replica became the leader), `synced` (all watches provided their first list), `first_reconcile` (the first reconciliation ended)",
+        }],
+        help: "Unix time at which this process reached a phase of its start",
+    },
+    Family {
         source: Source::Computed(Computed::ConnectionReady),
         name: "oauth_app_operator_connection_ready",
         kind: Kind::Gauge,
+        labels: &[
+            CONNECTION,
+            Label { name: "reason", meaning: "the reason of the condition `Ready`, see [reasons.md](reasons.md)" },
+        ],
+        help: "1 if the IamConnection is Ready, otherwise 0, also while the API does not respond; absent while it is not known",
+    },
+    Family {
+        source: Source::Computed(Computed::CredentialsExpiration),
+        name: "oauth_app_operator_connection_credentials_expiration_timestamp_seconds",
+        kind: Kind::Gauge,
         labels: &[CONNECTION],
-        help: "1 if the IamConnection is Ready, otherwise 0, also while the API does not respond; absent before the first check",
+        help: "Unix time at which the credentials of the IamConnection expire; absent if that is not known",
     },
     Family {
         source: Source::Recorded(Recorded::Unreadable),

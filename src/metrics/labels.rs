@@ -91,6 +91,80 @@ values! {
     }
 }
 
+impl From<Watched> for Read {
+    fn from(watched: Watched) -> Self {
+        match watched {
+            Watched::OrgOAuthApps => Self::WatchApps,
+            Watched::IamConnections => Self::WatchConnections,
+            Watched::Namespaces => Self::WatchNamespaces,
+        }
+    }
+}
+
+/// What is read from Kubernetes. Workloads to restart are missing: that they cannot be read is reported by an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    GetApp,
+    ListApps,
+    WatchApps,
+    WatchConnections,
+    WatchNamespaces,
+    GetSecret,
+    WatchSecrets,
+    GetConfigMap,
+    ListPods,
+}
+
+impl Read {
+    pub(super) const ALL: [Self; 9] = [
+        Self::GetApp,
+        Self::ListApps,
+        Self::WatchApps,
+        Self::WatchConnections,
+        Self::WatchNamespaces,
+        Self::GetSecret,
+        Self::WatchSecrets,
+        Self::GetConfigMap,
+        Self::ListPods,
+    ];
+
+    pub(super) fn labels(self) -> ReadLabels {
+        let (verb, resource) = match self {
+            Self::GetApp => ("get", "orgoauthapps"),
+            Self::ListApps => ("list", "orgoauthapps"),
+            Self::WatchApps => ("watch", "orgoauthapps"),
+            Self::WatchConnections => ("watch", "iamconnections"),
+            Self::WatchNamespaces => ("watch", "namespaces"),
+            Self::GetSecret => ("get", "secrets"),
+            Self::WatchSecrets => ("watch", "secrets"),
+            Self::GetConfigMap => ("get", "configmaps"),
+            Self::ListPods => ("list", "pods"),
+        };
+        ReadLabels { verb, resource }
+    }
+}
+
+values! {
+    /// A phase of the start of a process.
+    Phase {
+        /// This replica became the leader.
+        Leading = "leading",
+        /// All watches have provided their first list.
+        Synced = "synced",
+        /// The first reconciliation ended.
+        FirstReconcile = "first_reconcile",
+    }
+}
+
+values! {
+    /// How an app is managed.
+    Mode {
+        Full = "full",
+        Observe = "observe",
+        Suspended = "suspended",
+    }
+}
+
 values! {
     /// The result of a request for an access token.
     Refresh {
@@ -163,6 +237,30 @@ pub(super) struct RefreshLabels {
 pub(super) struct AppLabels {
     pub(crate) connection: String,
     pub(crate) ready: &'static str,
+    pub(crate) mode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ConnectionStateLabels {
+    pub(crate) connection: String,
+    pub(crate) reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BuildLabels {
+    pub(crate) version: &'static str,
+    pub(crate) commit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PhaseLabels {
+    pub(crate) phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReadLabels {
+    pub(crate) verb: &'static str,
+    pub(crate) resource: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

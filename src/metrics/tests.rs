@@ -1,5 +1,5 @@
 use super::families::Computed;
-use super::labels::Readiness;
+use super::labels::{Mode, Readiness};
 use super::*;
 use crate::iam::Operation;
 use kube::runtime::reflector::store;
@@ -46,7 +46,8 @@ fn each_series_has_the_labels_that_the_table_says() {
 #[test]
 fn names_follow_the_convention() {
     for family in &FAMILIES {
-        assert!(family.name.starts_with("oauth_app_operator_"), "{}", family.name);
+        let prefixes = ["oauth_app_operator_", "process_"];
+        assert!(prefixes.iter().any(|prefix| family.name.starts_with(prefix)), "{}", family.name);
         assert_eq!(family.kind == Kind::Counter, family.name.ends_with("_total"), "{}", family.name);
         assert!(!family.help.ends_with('.'), "the encoder adds the full stop to: {}", family.help);
     }
@@ -55,11 +56,17 @@ fn names_follow_the_convention() {
 #[test]
 fn the_table_lists_every_value_of_a_label() {
     let operations: Vec<_> = Operation::ALL.iter().map(|operation| operation.label()).collect();
-    let sets: [(Source, &str, &[&str]); 6] = [
+    let reads = Read::ALL.map(Read::labels);
+    let (verbs, resources) = (reads.clone().map(|read| read.verb), reads.map(|read| read.resource));
+    let sets: [(Source, &str, &[&str]); 10] = [
         (Source::Recorded(Recorded::Reconciles), "outcome", ReconcileOutcome::VALUES),
         (Source::Recorded(Recorded::RemoteCalls), "operation", &operations),
         (Source::Recorded(Recorded::TokenRefreshes), "result", Refresh::VALUES),
         (Source::Computed(Computed::Apps), "ready", Readiness::VALUES),
+        (Source::Computed(Computed::Apps), "mode", Mode::VALUES),
+        (Source::Recorded(Recorded::StartupTime), "phase", Phase::VALUES),
+        (Source::Recorded(Recorded::KubernetesReadErrors), "verb", &verbs),
+        (Source::Recorded(Recorded::KubernetesReadErrors), "resource", &resources),
         (Source::Recorded(Recorded::KubernetesWrites), "resource", Resource::VALUES),
         (Source::Recorded(Recorded::KubernetesWrites), "result", WriteResult::VALUES),
     ];
@@ -76,6 +83,19 @@ fn the_label_of_an_operation_is_a_word_for_queries() {
     for operation in Operation::ALL {
         assert_eq!(operation.label(), operation.to_string().replace(' ', "_"));
     }
+}
+
+#[test]
+fn a_phase_of_the_start_has_the_time_at_which_it_was_reached_first() {
+    let metrics = Metrics::default();
+    let of = |phase: Phase| metrics.startup_time.get(&PhaseLabels { phase: phase.as_str() }).map(|time| time.get());
+    assert_eq!(of(Phase::FirstReconcile), None);
+    metrics.reached(Phase::Leading);
+    metrics.reconciled(ReconcileOutcome::Settled, "Provisioned", Duration::ZERO);
+    let first = of(Phase::FirstReconcile).unwrap();
+    assert!(metrics.process_start_time.get() <= of(Phase::Leading).unwrap() && of(Phase::Leading).unwrap() <= first);
+    metrics.reconciled(ReconcileOutcome::Settled, "Provisioned", Duration::ZERO);
+    assert_eq!(of(Phase::FirstReconcile), Some(first));
 }
 
 #[test]
@@ -132,5 +152,8 @@ fn the_metrics_of_resources_are_those_of_the_moment_of_a_scrape() {
     let exposed = exposed();
     assert_eq!(exposed[0], "# HELP oauth_app_operator_apps Number of OrgOAuthApps by readiness.");
     assert_eq!(exposed[1], "# TYPE oauth_app_operator_apps gauge");
-    assert!(exposed.contains(&r#"oauth_app_operator_apps{connection="a",ready="true"} 0"#.to_owned()), "{exposed:?}");
+    assert!(
+        exposed.contains(&r#"oauth_app_operator_apps{connection="a",ready="true",mode="full"} 0"#.to_owned()),
+        "{exposed:?}"
+    );
 }

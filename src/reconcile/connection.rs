@@ -1,12 +1,13 @@
-//! One reconciliation of a connection: check it, and report its status if that changed.
+//! One reconciliation of a connection: check it, and report its status if that changed, with an Event and a line of the log.
 //! Nothing else is written: a connection is checked, never changed.
 
 use super::panic::{caught, internal_error};
 use super::{Connections, Operator};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, AppEvent, Cluster};
 use crate::connections::{CheckResult, ConnectionHealth};
-use crate::crd::{AppCounts, Condition, ConditionStatus, ConditionType, IamConnection, IamConnectionStatus};
+use crate::crd::{AppCounts, ConditionStatus, ConditionType, IamConnection};
 use crate::iam::OrgId;
+use crate::reason::Severity;
 use crate::status;
 use kube::ResourceExt;
 
@@ -32,20 +33,18 @@ impl<C: Cluster, D: Connections> Operator<C, D> {
         let status = status::of_connection(connection, &checked, counts, self.now());
         if connection.status.as_ref() != Some(&status) {
             self.cluster.write_connection_status(connection, &status).await?;
-            log(&connection.name_any(), connection.status.as_ref(), &status);
+            for event in status::connection_events(connection.status.as_ref(), &status) {
+                log(&connection.name_any(), &event);
+                self.cluster.publish_connection_event(connection, &event).await;
+            }
         }
         Ok(status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == ConditionStatus::True))
     }
 }
 
-/// One line for each change of the condition Ready.
-fn log(connection: &str, before: Option<&IamConnectionStatus>, after: &IamConnectionStatus) {
-    let state = |condition: &Condition| (condition.status, condition.reason.clone());
-    let before = before.and_then(|before| before.condition(ConditionType::Ready)).map(state);
-    let Some(now) = after.condition(ConditionType::Ready).filter(|now| before != Some(state(now))) else { return };
-    let (reason, message) = (&now.reason, &now.message);
-    match now.status {
-        ConditionStatus::True => tracing::info!(connection, reason, "{message}"),
-        ConditionStatus::False | ConditionStatus::Unknown => tracing::warn!(connection, reason, "{message}"),
+fn log(connection: &str, AppEvent { reason, message }: &AppEvent) {
+    match reason.severity() {
+        Severity::Normal => tracing::info!(connection, reason = reason.as_str(), "{message}"),
+        Severity::Warning => tracing::warn!(connection, reason = reason.as_str(), "{message}"),
     }
 }

@@ -1,9 +1,10 @@
-//! The Events that follow from a change of status: one for each reason that a condition has now and had not before.
+//! The Events that follow from a change of status, of an app or of a connection: one for each reason that a condition has now and
+//! had not before.
 //! The Events of what a reconciliation did are recorded where it is done: in `perform`, `answers` and `consumers` of `reconcile`.
 
 use crate::cluster::AppEvent;
 use crate::consumers::StaleConsumers;
-use crate::crd::{Condition, ConditionType, OrgOAuthAppStatus, RotationStatus};
+use crate::crd::{Condition, ConditionStatus, ConditionType, IamConnectionStatus, OrgOAuthAppStatus, RotationStatus};
 use crate::reason::{Kind, Reason};
 
 /// The conditions that report a reason of their own: `Stalled` repeats that of `Synced`, and `SecretPublished` that of `Ready`.
@@ -20,6 +21,19 @@ pub(crate) fn events(old: Option<&OrgOAuthAppStatus>, new: &OrgOAuthAppStatus) -
         }
     }
     events
+}
+
+/// The Events about a connection: also that it is Ready, since nothing else reports that.
+pub(crate) fn connection_events(old: Option<&IamConnectionStatus>, new: &IamConnectionStatus) -> Vec<AppEvent> {
+    let state = |condition: &Condition| (condition.status, condition.reason.clone());
+    let report = |kind| {
+        let condition = new.condition(kind)?;
+        let before = old.and_then(|old| old.condition(kind)).map(state);
+        let is_good = kind == ConditionType::CredentialsExpiring && condition.status == ConditionStatus::False;
+        let reason = Reason::named(&condition.reason).filter(|_| !is_good && before != Some(state(condition)))?;
+        Some(AppEvent { reason, message: condition.message.clone() })
+    };
+    [ConditionType::Ready, ConditionType::CredentialsExpiring].into_iter().filter_map(report).collect()
 }
 
 /// That nothing is wrong needs no Event.
@@ -103,6 +117,29 @@ mod tests {
         let expected = AppEvent { reason: Reason::Suspended, message: "Synced says Suspended".into() };
         assert_eq!(events(None, &suspended), [expected]);
         assert_eq!(events(None, &status("Pending", "Provisioned", "unheard of", json!(null))), []);
+    }
+
+    #[test]
+    fn a_connection_reports_each_change_of_its_state_once() {
+        let status = |ready: [&str; 2], expiring: [&str; 2]| -> IamConnectionStatus {
+            let condition = |kind: &str, [status, reason]: [&str; 2]| {
+                json!({"type": kind, "status": status, "reason": reason, "message": format!("{kind} says {reason}"),
+                       "lastTransitionTime": "1970-01-01T00:00:00Z"})
+            };
+            let conditions = [condition("Ready", ready), condition("CredentialsExpiring", expiring)];
+            serde_json::from_value(json!({ "conditions": conditions })).unwrap()
+        };
+        let (good, later) = (["True", "Provisioned"], ["False", "Provisioned"]);
+        let reasons = |old: Option<&IamConnectionStatus>, new: &IamConnectionStatus| -> Vec<&str> {
+            connection_events(old, new).into_iter().map(|event| event.reason.as_str()).collect()
+        };
+        let settled = status(good, later);
+        assert_eq!(reasons(None, &settled), ["Provisioned"]);
+        assert_eq!(reasons(Some(&settled), &settled), [""; 0]);
+        let refused = status(["False", "CredentialsUnavailable"], ["True", "CredentialsExpiring"]);
+        assert_eq!(reasons(Some(&settled), &refused), ["CredentialsUnavailable", "CredentialsExpiring"]);
+        assert_eq!(reasons(Some(&refused), &settled), ["Provisioned"], "that they expire later is no news");
+        assert_eq!(connection_events(Some(&settled), &refused)[0].message, "Ready says CredentialsUnavailable");
     }
 
     #[test]

@@ -219,12 +219,35 @@ async fn null_fields_are_absent() {
 #[tokio::test]
 async fn kubectl_shows_what_a_user_looks_for() {
     apps("admission-kubectl").await.create("shown", json!({}), false).await.unwrap();
-    let kubectl = |arguments: &[&str]| plane().kubectl(arguments).unwrap();
-    let wide = kubectl(&["-n", "admission-kubectl", "get", "ooa", "-o", "wide"]);
-    for column in ["CLIENT ID", "READY", "REASON", "SECRET", "AGE", "ORG", "CONNECTION", "NEXT ROTATION"] {
+    connections().await.create("admission-kubectl", json!({}), false).await.unwrap();
+    let kubectl =
+        |arguments: &[&str]| plane().kubectl(&[&["-n", "admission-kubectl", "get"], arguments].concat()).unwrap();
+    let wide = kubectl(&["ooa", "-o", "wide"]);
+    for column in ["CLIENT ID", "READY", "REASON", "SECRET", "AGE", "ORG", "CONNECTION", "NEXT ROTATION", "MESSAGE"] {
         assert!(wide.lines().next().unwrap().contains(column), "{wide}");
     }
-    assert!(wide.contains("Pending"), "{wide}");
-    assert!(!kubectl(&["-n", "admission-kubectl", "get", "all"]).contains("shown"));
-    assert!(kubectl(&["-n", "admission-kubectl", "get", "oauth"]).contains("shown"));
+    assert!(wide.contains("Pending") && wide.contains("The operator has not reconciled this resource yet."), "{wide}");
+    let wide = kubectl(&["iamc", "admission-kubectl", "-o", "wide"]);
+    assert!(wide.contains("MESSAGE") && wide.contains("The operator has not checked this connection yet."), "{wide}");
+    assert!(!kubectl(&["ooa"]).contains("MESSAGE"));
+    assert!(!kubectl(&["all"]).contains("shown"));
+    let oauth = kubectl(&["oauth"]);
+    assert!(oauth.contains("orgoauthapp.oauth-apps.dev/shown"), "{oauth}");
+    assert!(oauth.contains("iamconnection.oauth-apps.dev/admission-kubectl"), "{oauth}");
+}
+
+#[tokio::test]
+async fn kubectl_selects_apps_by_organization_and_connection() {
+    let apps = apps("admission-select").await;
+    apps.create("plain", json!({"orgId": "org-a", "connectionRef": null}), false).await.unwrap();
+    apps.create("other", json!({"orgId": "org-b", "connectionRef": {"name": "other"}}), false).await.unwrap();
+    let selected = |fields: &str| {
+        let selector = format!("--field-selector={fields}");
+        let found = plane().kubectl(&["-n", "admission-select", "get", "ooa", "-o", "name", &selector]).unwrap();
+        found.lines().map(|line| line.rsplit_once('/').unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(selected("spec.orgId=org-a"), ["plain"]);
+    assert_eq!(selected("spec.connectionRef.name=other"), ["other"]);
+    assert_eq!(selected("spec.connectionRef.name=default"), ["plain"], "the manifest names none");
+    assert_eq!(selected("spec.connectionRef.name!=default,spec.orgId=org-a"), [""; 0]);
 }

@@ -1,5 +1,6 @@
 //! The metrics over a small life: each moves when its thing happens, with the labels that its table says.
 
+use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::env::TenantEnv;
 use crate::promtool::lint;
 use crate::scrape::Scrape;
@@ -14,6 +15,8 @@ const ROTATE: &str = "oauth-apps.dev/rotate-requested-at";
 pub(crate) async fn small_life(namespace: &str) -> (Scrape, TenantEnv) {
     let env = TenantEnv::running(namespace, Flavor::Csp).await;
     let before = Scrape::of(&env).await;
+    let expiry = ["annotate", "secret", namespace, "oauth-apps.dev/expires-at=2036-06-30T00:00:00Z"];
+    plane().kubectl(&[&["-n", OPERATOR_NAMESPACE], &expiry[..]].concat()).unwrap();
     env.create("billing", json!({"rotation": {"interval": "720h", "overlap": "48h"}})).await;
     env.until_ready("billing").await;
     let id = env.credential("billing").await.unwrap().0;
@@ -29,6 +32,8 @@ pub(crate) async fn small_life(namespace: &str) -> (Scrape, TenantEnv) {
     env.until_metric("remote_calls_total", &[("status", "timeout")], |count| count == 1.0).await;
     env.annotate("billing", ROTATE, "now").await;
     env.until_metric("remote_calls_total", &[("operation", "rotate_secret"), ("status", "200")], |n| n == 1.0).await;
+    let expiry = "connection_credentials_expiration_timestamp_seconds";
+    env.until_metric(expiry, &[("connection", namespace)], |time| time > 0.0).await;
     let refuse = Action::Status { status: 400, message: "no".into(), performed: false };
     env.control.fault(Fault::always(refuse).on(Operation::CreateApp)).await.unwrap();
     env.create("refused", json!({})).await;
@@ -57,10 +62,17 @@ async fn each_metric_moves_when_its_thing_happens() {
     assert_eq!(seen("rotations_overdue", &ours), 0.0);
     assert!(scrape.sum("oldest_client_secret_age_seconds", &ours).is_some());
     assert_eq!(seen("connection_ready", &ours), 1.0);
+    assert_eq!(seen("connection_credentials_expiration_timestamp_seconds", &ours), 2_098_396_800.0);
     for resource in ["orgoauthapps", "orgoauthapps/status", "iamconnections/status", "secrets", "events"] {
         assert!(seen("kubernetes_writes_total", &[("resource", resource), ("result", "ok")]) >= 1.0, "{resource}");
     }
     assert_eq!(seen("leader", &[]), 1.0);
+    assert_eq!(seen("build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
+    let start = scrape.series["process_start_time_seconds"];
+    for phase in ["leading", "synced", "first_reconcile"] {
+        let took = seen("startup_timestamp_seconds", &[("phase", phase)]) - start;
+        assert!((0.0..600.0).contains(&took), "{phase} after {took} s");
+    }
     for family in &FAMILIES {
         assert!(scrape.text.contains(&format!("# TYPE {} ", family.name)), "{} is not exposed", family.name);
     }

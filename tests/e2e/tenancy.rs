@@ -5,6 +5,7 @@ use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use crate::env::TenantEnv;
 use iam_simulator::Simulator;
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
+use k8s_openapi::jiff::Timestamp;
 use oauth_app_operator::crd::ConditionType;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -133,6 +134,35 @@ async fn connection_is_ready_while_the_api_accepts_its_credentials() {
     }
 }
 
+/// As kstatus reads it, and as an Event for each change.
+#[tokio::test]
+async fn connection_reports_what_it_waits_for_in_conditions_and_events() {
+    let env = TenantEnv::running("conn-progress", Flavor::Cpn).await;
+    env.create("billing", json!({})).await;
+    env.until_connection("Ready", "True", "Provisioned").await;
+    env.until_connection("Reconciling", "False", "Provisioned").await;
+    env.store_credentials("no-longer-the-right-token").await;
+    let message = env.until_connection("Stalled", "True", "CredentialsUnavailable").await;
+    env.until_connection("Reconciling", "False", "CredentialsUnavailable").await;
+    let organization =
+        async || env.connections().get("conn-progress").await.unwrap().data["status"]["organization"].clone();
+    assert_eq!(organization().await, Value::Null, "there is no token that names one");
+    env.control.set(|settings| settings.down = true).await.unwrap();
+    env.give_credentials().await;
+    env.until_connection("Reconciling", "True", "ConnectionUnavailable").await;
+    env.until_connection("Stalled", "False", "ConnectionUnavailable").await;
+    env.control.set(|settings| settings.down = false).await.unwrap();
+    env.until_connection("Ready", "True", "Provisioned").await;
+    let notes = || env.connection_notes();
+    env.until("an Event reports that it is Ready again", async || notes().last().is_some_and(|n| n.0 == "Provisioned"))
+        .await;
+    let notes = notes();
+    let reasons: Vec<_> = notes.iter().map(|(reason, _)| reason.as_str()).collect();
+    let expected = ["Provisioned", "CredentialsUnavailable", "ConnectionUnavailable", "Provisioned"];
+    assert_eq!(reasons, expected, "one for each change: {notes:?}");
+    assert_eq!(notes[1].1, message);
+}
+
 #[tokio::test]
 async fn connection_is_checked_as_soon_as_an_app_meets_a_hanging_api() {
     let env = TenantEnv::new("conn-hangs", Flavor::Csp).await;
@@ -189,11 +219,47 @@ async fn expiring_credentials_are_reported() {
     };
     end(&days(30));
     env.until_connection("CredentialsExpiring", "False", "Provisioned").await;
-    end(&days(3));
+    end(&days(10));
     let message = env.until_connection("CredentialsExpiring", "True", "CredentialsExpiring").await;
     assert!(message.contains("Secret oauth-app-operator/expiring"), "{message}");
+    end(&days(2));
+    let message = env.until_connection("CredentialsExpiring", "True", "CredentialsExpireSoon").await;
+    let published = async || env.connection_notes().last().is_some_and(|note| note.1 == message);
+    env.until("an Event reports it", published).await;
+    let reasons: Vec<_> = env.connection_notes().into_iter().map(|(reason, _)| reason).collect();
+    assert_eq!(reasons, ["Provisioned", "CredentialsExpiring", "CredentialsExpireSoon"], "each once");
     end("tomorrow");
     env.until_connection("CredentialsExpiring", "Unknown", "CredentialsExpiring").await;
+}
+
+#[tokio::test]
+async fn the_expiry_of_an_api_token_is_read_from_the_api_once() {
+    let env = TenantEnv::new("token-expires", Flavor::Csp).await;
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 2 * 86_400).unwrap();
+    let end_ms = u64::try_from(end.as_millisecond()).unwrap();
+    env.control.seed_expiring_api_token(env.flavor, &env.org, "token-that-expires", Some(end_ms)).await.unwrap();
+    env.store_api_token("token-that-expires").await;
+    let reference = json!({"secretRef": {"name": "token-expires", "key": "token"}});
+    env.connect(json!({"credentials": {"clientCredentials": null, "apiToken": reference}})).await;
+    env.operator().start().unwrap();
+    env.create("billing", json!({})).await;
+    let message = env.until_connection("CredentialsExpiring", "True", "CredentialsExpireSoon").await;
+    assert!(message.contains(&format!("expire at {end}")), "{message}");
+    let gauge = "connection_credentials_expiration_timestamp_seconds";
+    let is_end = |seconds: f64| (seconds - end.as_duration().as_secs_f64()).abs() < 1.0;
+    env.until_metric(gauge, &[("connection", "token-expires")], is_end).await;
+    let listed = plane().kubectl(&["get", "iamc", "token-expires"]).unwrap();
+    assert!(listed.contains("EXPIRES") && listed.contains(&end.to_string()), "{listed}");
+    env.until_ready("billing").await;
+    env.until_metric("reconciles_total", &[("outcome", "settled")], |count| count >= 3.0).await;
+    assert_eq!(env.calls(Operation::ApiTokenDetails).await, 1, "not by each check");
+    env.control.seed_api_token(env.flavor, &env.org, "token-without-end").await.unwrap();
+    env.store_api_token("token-without-end").await;
+    let unknown = async || env.connection_condition("CredentialsExpiring").await.is_none();
+    env.until("nothing expires any more", unknown).await;
+    let status = env.connections().get("token-expires").await.unwrap().data["status"].clone();
+    assert_eq!(status["credentials"], Value::Null, "{status}");
+    assert_eq!(env.calls(Operation::ApiTokenDetails).await, 2);
 }
 
 #[tokio::test]

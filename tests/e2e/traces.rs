@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use iam_simulator::types::{CallFilter, Flavor, Operation};
+use iam_simulator::types::{Action, CallFilter, Fault, Flavor, Operation};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -104,6 +104,35 @@ async fn a_reconciliation_is_a_trace_with_its_calls_and_the_api_gets_their_conte
     let spans = collected.spans();
     assert!(spans.iter().all(|span| ["app", "iam", "request"].contains(&&*span.name) && span.events.is_empty()));
     assert!(env.find_leaks(&format!("{spans:?}")).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_a_failed_call_has_the_ids_of_the_request_and_of_the_trace() {
+    let (address, collected) = collector().await;
+    let env = TenantEnv::new("failed-call", Flavor::Csp).await;
+    env.give_credentials().await;
+    env.connect(json!({"resyncInterval": "10m"})).await;
+    env.operator().set("OTEL_EXPORTER_OTLP_ENDPOINT", &address);
+    env.control.fault(Fault::once(Action::refused(503)).on(Operation::CreateApp)).await.unwrap();
+    env.operator().start().unwrap();
+    env.create("billing", json!({})).await;
+    env.until_ready("billing").await;
+    let failed = || collected.find("request", ("status", "503"));
+    env.until("the call is exported", async || failed().is_some()).await;
+    // Its end is confirmed by a read that finds nothing, which is no failure.
+    env.delete("billing").await;
+    env.until("it is gone", async || env.apps().get_opt("billing").await.unwrap().is_none()).await;
+    let log = env.operator().log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("a call to the API failed")).collect();
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(
+        (&line["level"], &line["operation"], &line["status"]),
+        (&"WARN".into(), &"create_app".into(), &503.into())
+    );
+    assert_eq!(line["trace_id"], hex(&failed().unwrap().trace_id), "{line}");
+    assert_eq!(line["request_id"].as_str().map(str::len), Some(36), "{line}");
+    assert_eq!(line["error"], "503: refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use test_environment::examples::ORG;
 use test_environment::{OPERATOR_USER, manifests};
 
+/// Where the Events of connections are.
+const EVENTS: &str = "default";
 const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// What the operator's roles grant in the cluster or in a namespace where it works, as `group/resource verb`.
@@ -112,7 +114,7 @@ async fn live_with_restarts(env: &InstallEnv, namespace: &str) {
 async fn live_in(env: &mut InstallEnv, namespaces: &[&str]) {
     env.roll_out().await;
     env.connect();
-    for namespace in namespaces.iter().filter(|namespace| **namespace != NAME) {
+    for namespace in namespaces.iter().filter(|namespace| ![NAME, EVENTS].contains(namespace)) {
         live(env, namespace).await;
     }
 }
@@ -167,6 +169,6 @@ async fn the_right_to_restart_workloads_is_not_there_by_default_and_all_of_it_is
 async fn no_right_of_a_scoped_install_is_not_used() {
     let mut env = InstallEnv::new().await;
     env.follow(INSTALL_SCOPED);
-    live_in(&mut env, &["team-a", NAME]).await;
-    assert_no_right_is_unused(&mut env, &["team-a", NAME]).await;
+    live_in(&mut env, &["team-a", NAME, EVENTS]).await;
+    assert_no_right_is_unused(&mut env, &["team-a", NAME, EVENTS]).await;
 }

@@ -239,4 +239,6 @@ impl Cluster for FakeCluster {
     async fn publish_event(&self, _: &OrgOAuthApp, event: &AppEvent) {
         self.0.lock().unwrap().events.push(event.message.clone());
     }
+
+    async fn publish_connection_event(&self, _: &IamConnection, _: &AppEvent) {}
 }

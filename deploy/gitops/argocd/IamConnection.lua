@@ -6,6 +6,10 @@ if obj.status ~= nil and obj.status.conditions ~= nil then
   end
 end
 
+local function is(kind, status)
+  return conditions[kind] ~= nil and conditions[kind].status == status
+end
+
 if obj.metadata.deletionTimestamp ~= nil then
   return {status = "Progressing", message = "The connection is being deleted."}
 end
@@ -14,12 +18,10 @@ if ready == nil or obj.status.observedGeneration ~= obj.metadata.generation then
   return {status = "Progressing", message = "The operator has not reconciled this generation of the connection yet."}
 end
 local message = ready.reason .. ": " .. ready.message
-if ready.status == "False" then
+if is("Stalled", "True") then
   return {status = "Degraded", message = message}
 end
--- Unknown and Pending: the connection is verified when an app uses it. A sync that waits for it before creating an app
--- would never end.
-if ready.status == "Unknown" and ready.reason ~= "Pending" then
+if not is("Ready", "True") then
   return {status = "Progressing", message = message}
 end
 local expiring = conditions.CredentialsExpiring

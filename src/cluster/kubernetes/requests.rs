@@ -5,7 +5,7 @@ use crate::cluster::Error;
 use crate::cluster::lenient::{Kept, Lenient};
 use crate::fair_queue::{FairQueue, Flow};
 use crate::lease::guard::LeadershipGuard;
-use crate::metrics::{Metrics, Resource, WriteResult};
+use crate::metrics::{Metrics, Read, Resource, WriteResult};
 use crate::text::clean;
 use kube::Api;
 use kube::api::ListParams;
@@ -57,6 +57,14 @@ impl Requests {
         }
     }
 
+    pub(super) async fn read<T>(&self, what: Read, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+        let answer = self.call(request).await;
+        if matches!(answer, Err(Error::Refused(_) | Error::Unavailable(_))) {
+            self.metrics.read_failed(what);
+        }
+        answer
+    }
+
     pub(super) async fn write<T>(
         &self,
         what: Resource,
@@ -89,14 +97,20 @@ impl Requests {
     }
 
     /// Lists page by page; what is to be kept of an object is up to `each`.
-    pub(super) async fn list<K>(&self, api: &Api<K>, params: ListParams, mut each: impl FnMut(K)) -> Result<(), Error>
+    pub(super) async fn list<K>(
+        &self,
+        what: Read,
+        api: &Api<K>,
+        params: ListParams,
+        mut each: impl FnMut(K),
+    ) -> Result<(), Error>
     where
         K: Clone + DeserializeOwned + Debug,
     {
         let mut params = params.limit(PAGE);
         loop {
             let _page = self.page.acquire(&self.flow).await;
-            let page = self.call(api.list(&params)).await?;
+            let page = self.read(what, api.list(&params)).await?;
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             page.items.into_iter().for_each(&mut each);
             if params.continue_token.is_none() {

@@ -26,6 +26,8 @@ pub(super) enum Scope {
     Cluster,
     /// In the namespace of the operator.
     Operator,
+    /// In the namespace `default`, where Kubernetes keeps the Events of cluster-scoped objects.
+    Default,
 }
 
 /// When a right is needed.
@@ -87,6 +89,7 @@ pub(super) const RIGHTS: &[Right] = &[
         name: Some(FIELD_MANAGER),
         ..right(Scope::Operator, When::Always, "coordination.k8s.io", &["leases"], &["get", "update"])
     },
+    right(Scope::Default, When::Scoped, "events.k8s.io", &["events"], &["create"]),
 ];
 
 /// Where the operator runs, as which user, and what it watches.
@@ -109,6 +112,7 @@ impl Installation {
             Scope::Apps => self.watched.iter().map(String::as_str).collect(),
             Scope::Cluster => vec![""],
             Scope::Operator => vec![&self.namespace],
+            Scope::Default => vec!["default"],
         }
     }
 

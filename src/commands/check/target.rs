@@ -183,6 +183,7 @@ fn report_expiry(expiry: &Expiry, rows: &mut Rows) {
         Expiry::NotKnown => {
             rows.skipped("expiry", format!("not known; the annotation {EXPIRES_AT} of their Secret can name it"))
         }
+        Expiry::NotRead => rows.skipped("expiry", "not known: the API does not answer"),
         Expiry::Unreadable(message) => rows.warning("expiry", message, "correct the annotation"),
         Expiry::At { what, at } => {
             let days = (at.as_second() - Timestamp::now().as_second()).div_euclid(DAY);

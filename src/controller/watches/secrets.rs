@@ -3,7 +3,7 @@
 
 use super::{PAGE, Shared};
 use crate::cluster::lenient::Lenient;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Read};
 use crate::reconcile::{ObservedSecrets, Uids};
 use crate::secret::{ROTATION_SUFFIX, label_selector};
 use futures::future::BoxFuture;
@@ -92,7 +92,10 @@ impl Secrets {
                 Ok(Event::Apply(secret) | Event::Delete(secret)) => self.observed.wake_owner(secret.meta()),
                 Err(error) => match cause(&error) {
                     Some(refusal) if is_refusal(refusal) => return self.refused(refusal),
-                    Some(_) | None => tracing::warn!(%error, watch = "secrets", "watch failed; restarting it"),
+                    Some(_) | None => {
+                        self.metrics.read_failed(Read::WatchSecrets);
+                        tracing::warn!(%error, watch = "secrets", "watch failed; restarting it");
+                    }
                 },
             }
         }

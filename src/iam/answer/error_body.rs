@@ -87,6 +87,20 @@ pub(super) fn first_text<const N: usize>(texts: [&Option<String>; N]) -> Option<
     texts.into_iter().flatten().map(String::as_str).find(|text| !text.trim().is_empty())
 }
 
+/// The id that the API gave to the request, by which its operator finds it. [tcsp-authn]
+#[derive(Default)]
+pub(super) struct RequestId(pub Option<String>);
+
+impl FromAnyValue for RequestId {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if name == "requestId" {
+            self.0 = take(map)?;
+            return Ok(());
+        }
+        skip(map)
+    }
+}
+
 /// The values of request ids, at any depth; no more than are removed from a message. [image-builder-test]
 #[derive(Default)]
 pub(super) struct RequestIds(pub Vec<String>);

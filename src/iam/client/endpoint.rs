@@ -8,12 +8,14 @@ use crate::fair_queue::Flow;
 use crate::iam::answer::Answer;
 use crate::iam::flavor::{ApiFlavor, flavor};
 use crate::iam::request::Request;
-use crate::iam::{Error, OrgId, Settings};
+use crate::iam::{Error, Operation, OrgId, Settings};
 use crate::lease::guard::LeadershipGuard;
 use crate::metrics::ConnectionMetrics;
+use crate::traces;
 use k8s_openapi::jiff::Timestamp;
 use reqwest::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
+use tracing::Span;
 
 /// One API behind one rate limiter, which every connection to it shares.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ impl Endpoint {
         self.rate_limiter.unreachable_cause()
     }
 
-    /// One HTTP request, unless the limiter is paused or leadership was lost; a 429 pauses the limiter.
+    /// One HTTP request, unless the limiter is paused or leadership was lost; a 429 pauses the limiter. A failure is logged.
     pub(crate) async fn attempt(
         &self,
         limiter: &OrgLimiter<'_>,
@@ -84,6 +86,7 @@ impl Endpoint {
         let Some(response) = self.guard.run(response).await else {
             return Err(Error::Unavailable("this replica lost leadership".into()));
         };
+        log_failure(request.operation, &response);
         let answer = match response {
             Ok(answer) if answer.status < 500 => answer,
             Ok(answer) => {
@@ -101,7 +104,22 @@ impl Endpoint {
             return Ok(answer);
         }
         let wait = retry_after_wait(answer.retry_after.as_deref(), Timestamp::now());
-        tracing::info!(operation = request.operation.label(), seconds = wait.as_secs(), "the API asks to wait");
+        let (operation, seconds) = (request.operation.label(), wait.as_secs());
+        let (request_id, trace_id) = (answer.request_id(), traces::trace_id(&Span::current()));
+        tracing::info!(operation, seconds, request_id, trace_id, "the API asks to wait");
         Err(limiter.pause(wait))
     }
+}
+
+/// One line for each failed call, with what finds it in the logs of the API and among the traces. That an object is absent is no
+/// failure of a read, and a 429 has a line of its own.
+fn log_failure(operation: Operation, response: &Result<Answer, TransportError>) {
+    let (status, request_id, error) = match response {
+        Ok(answer) if answer.status < 300 || answer.status == 429 => return,
+        Ok(answer) if answer.status == 404 && operation.is_read() => return,
+        Ok(answer) => (Some(answer.status), answer.request_id(), answer.refusal()),
+        Err(error) => (None, None, error.to_string()),
+    };
+    let (operation, trace_id) = (operation.label(), traces::trace_id(&Span::current()));
+    tracing::warn!(operation, status, request_id, trace_id, error, "a call to the API failed");
 }

@@ -21,6 +21,8 @@ pub(super) struct CloudServices;
 const PREFIX: [&str; 4] = ["csp", "gateway", "am", "api"];
 /// Where an API token gets an access token, behind the prefix.
 const API_TOKEN_PATH: [&str; 3] = ["auth", "api-tokens", "authorize"];
+/// Where the details of an API token are.
+const API_TOKEN_DETAILS_PATH: [&str; 3] = ["auth", "api-tokens", "details"];
 /// Where client credentials get one.
 const CLIENT_TOKEN_PATH: [&str; 2] = ["auth", "authorize"];
 
@@ -57,6 +59,16 @@ impl Authentication for CloudServices {
         let fields = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token)];
         let request = request(Operation::GetAccessToken, Method::POST, &API_TOKEN_PATH);
         Some(request.body(Body::Form { fields, basic: None }).response_is_secret())
+    }
+
+    /// Needs no access token. [tcsp-token-details]
+    fn expiry_request(&self, credentials: &ConnectionCredentials) -> Option<Request> {
+        let token = match credentials {
+            ConnectionCredentials::ApiToken(token) => token.expose_secret(),
+            ConnectionCredentials::Client { .. } => return None,
+        };
+        let request = request(Operation::ReadTokenDetails, Method::POST, &API_TOKEN_DETAILS_PATH);
+        Some(request.body(Body::Json(json!({ "tokenValue": token }))).response_is_secret())
     }
 
     /// [vmc-org]

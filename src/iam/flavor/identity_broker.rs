@@ -202,6 +202,7 @@ impl ApiFlavor for IdentityBroker {
             | Operation::AddAppToOrganization
             | Operation::ReadClient
             | Operation::ListClients
+            | Operation::ReadTokenDetails
             | Operation::ChangeRoles => false,
         };
         answer.is_json_object() || (is_about_client && answer.body.is_empty())

@@ -2,7 +2,7 @@
 //! It has the name of the namespace, so that tests do not share one; so have its Secret and its ConfigMap.
 
 use super::TenantEnv;
-use crate::cluster::OPERATOR_NAMESPACE;
+use crate::cluster::{OPERATOR_NAMESPACE, plane};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::DynamicObject;
 use kube::{Api, CustomResourceExt};
@@ -86,6 +86,18 @@ impl TenantEnv {
         let conditions = connection.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let condition = conditions.into_iter().find(|condition| condition["type"] == kind)?;
         Some(["status", "reason", "message"].map(|name| condition[name].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// The Events about the connection, from the first to the last: reason and note.
+    pub(crate) fn connection_notes(&self) -> Vec<(String, String)> {
+        let events = plane().get(&["-n", "default", "events.events.k8s.io"]).unwrap();
+        let name = self.connection_name();
+        let about =
+            |event: &&Value| event["regarding"]["kind"] == "IamConnection" && event["regarding"]["name"] == name;
+        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        let mut events: Vec<&Value> = events["items"].as_array().unwrap().iter().filter(about).collect();
+        events.sort_by_key(|event| text(event, "eventTime"));
+        events.into_iter().map(|event| (text(event, "reason"), text(event, "note"))).collect()
     }
 
     /// Waits for a condition of the connection, and returns its message.

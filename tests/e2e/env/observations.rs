@@ -12,10 +12,11 @@ impl TenantEnv {
         self.control.count(&CallFilter::operation(operation)).await.unwrap()
     }
 
-    /// How many calls the simulator has seen, token requests left out: a connection is verified without any app.
+    /// How many calls the simulator has seen, those about tokens left out: a connection is verified without any app.
     pub(crate) async fn app_calls(&self) -> u64 {
         let calls = self.control.calls(&CallFilter::default()).await.unwrap();
-        calls.iter().filter(|call| call.operation != Operation::Token).count() as u64
+        calls.iter().filter(|call| ![Operation::Token, Operation::ApiTokenDetails].contains(&call.operation)).count()
+            as u64
     }
 
     pub(crate) async fn remote_app(&self, id: &str) -> Option<AppView> {

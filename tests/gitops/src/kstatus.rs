@@ -1,5 +1,5 @@
-//! The rules of kstatus (`pkg/kstatus/status` of cli-utils) for a custom resource: what Flux without expressions, Helm
-//! and kpt make of generation, deletion and the conditions Reconciling, Stalled and Ready.
+//! The rules of kstatus (`pkg/kstatus/status` of cli-utils) for a custom resource: what Flux, Helm and kpt make of
+//! generation, deletion and the conditions Reconciling, Stalled and Ready.
 
 use serde_json::Value;
 

@@ -1,11 +1,10 @@
-//! Resources in every state that the operator can produce, and how tools of GitOps read them: Argo CD by Lua, Flux by
-//! CEL, and whoever else by the rules of kstatus.
+//! Resources in every state that the operator can produce, and how tools of GitOps read them: Argo CD by Lua, Flux and
+//! others by the rules of kstatus.
 
 // Only tests use this, and a test may panic: that is how it fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod argocd;
-pub mod flux;
 pub mod kstatus;
 pub mod states;
 

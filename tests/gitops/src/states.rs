@@ -36,10 +36,6 @@ pub enum Class {
     ObservedWithCredential,
     /// Observed, without one.
     ObservedWithoutCredential,
-    /// A connection that no app uses and that cannot be proven before one does.
-    Unproven,
-    /// A connection whose credentials or settings somebody must change.
-    Refused,
 }
 
 /// A resource in one state.

@@ -1,29 +1,24 @@
-//! Argo CD, Flux and kstatus take every state that the operator can produce for what it is.
+//! Argo CD and kstatus, with which Flux reads resources, take every state that the operator can produce for what it is.
 
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
 use gitops::argocd::{self, Health};
-use gitops::flux::Expressions;
 use gitops::kstatus::{self, Status};
 use gitops::states::{Class, State, apps, connections};
 use std::collections::HashSet;
 
-const API_VERSION: &str = "oauth-apps.dev/v1alpha1";
-
-/// What each tool is to make of a state: Argo CD, Flux with the expressions of the kit, and kstatus.
-fn expected(class: Class) -> (Health, Status, Status) {
+/// What each tool is to make of a state: Argo CD and kstatus.
+fn expected(class: Class) -> (Health, Status) {
     use Health::{Degraded, Healthy, Progressing, Suspended};
     use Status::{Current, Failed, InProgress, Terminating};
     match class {
-        Class::New | Class::Behind | Class::Waiting => (Progressing, InProgress, InProgress),
-        Class::Deleting => (Progressing, InProgress, Terminating),
-        Class::Settled | Class::ObservedWithCredential => (Healthy, Current, Current),
-        Class::Stalled => (Degraded, Failed, Failed),
-        Class::SuspendedWithCredential => (Suspended, Current, Current),
-        Class::SuspendedWithoutCredential | Class::ObservedWithoutCredential => (Suspended, InProgress, InProgress),
-        Class::Unproven => (Healthy, Current, InProgress),
-        Class::Refused => (Degraded, Failed, InProgress),
+        Class::New | Class::Behind | Class::Waiting => (Progressing, InProgress),
+        Class::Deleting => (Progressing, Terminating),
+        Class::Settled | Class::ObservedWithCredential => (Healthy, Current),
+        Class::Stalled => (Degraded, Failed),
+        Class::SuspendedWithCredential => (Suspended, Current),
+        Class::SuspendedWithoutCredential | Class::ObservedWithoutCredential => (Suspended, InProgress),
     }
 }
 
@@ -39,7 +34,7 @@ fn manifests(file: &str) -> Vec<serde_json::Value> {
 #[test]
 fn states_of_every_class_are_among_them() {
     let found = |states: Vec<State>| states.into_iter().map(|state| state.class).collect::<HashSet<_>>().len();
-    assert_eq!((found(apps()), found(connections())), (10, 7));
+    assert_eq!((found(apps()), found(connections())), (10, 6));
 }
 
 #[test]
@@ -69,13 +64,10 @@ fn the_message_of_a_degraded_resource_is_that_of_the_operator() {
 }
 
 #[test]
-fn flux_reports_each_state_correctly() {
-    let manifests = manifests("flux/kustomizations.yaml");
-    for (kind, states) in kinds() {
-        let expressions = Expressions::find(&manifests, API_VERSION, kind);
-        for State { what, class, object } in states {
-            assert_eq!(expressions.read(&object), expected(class).1, "{kind}: {what}\n{object:#}");
-        }
+fn flux_waits_for_every_part_with_what_kstatus_reports() {
+    for kustomization in manifests("flux/kustomizations.yaml") {
+        let spec = &kustomization["spec"];
+        assert_eq!((&spec["wait"], &spec["healthCheckExprs"]), (&true.into(), &serde_json::Value::Null), "{spec:#}");
     }
 }
 
@@ -83,7 +75,7 @@ fn flux_reports_each_state_correctly() {
 fn kstatus_reports_each_state_correctly() {
     for (kind, states) in kinds() {
         for State { what, class, object } in states {
-            assert_eq!(kstatus::read(&object), expected(class).2, "{kind}: {what}\n{object:#}");
+            assert_eq!(kstatus::read(&object), expected(class).1, "{kind}: {what}\n{object:#}");
         }
     }
 }

@@ -60,6 +60,9 @@ fn the_table_has_the_rules_that_values_of_the_chart_add() {
     let roles = file("chart/templates/rbac.yaml");
     let role = roles.split("\n---\n").find(|role| role.contains("\nkind: Role\n")).unwrap();
     assert_eq!(rules(&whole(role)), table(&[Scope::Operator], |_| true));
+    let roles = file("chart/templates/rbac-watched.yaml");
+    let role = roles.split("\n---\n").find(|role| role.contains("namespace: default\n")).unwrap();
+    assert_eq!(rules(&whole(role)), table(&[Scope::Default], |_| true));
 }
 
 #[test]

@@ -69,8 +69,9 @@ fn state(before: Option<ConnectionHealth>, checked: CheckResult) -> State {
 fn class(health: &ConnectionHealth, before: Option<Class>) -> Class {
     match health {
         ConnectionHealth::Accepted(_) | ConnectionHealth::ByEachNamespace => Class::Settled,
-        ConnectionHealth::Wrong(_) => Class::Refused,
-        ConnectionHealth::NotAsked => before.unwrap_or(Class::Unproven),
+        ConnectionHealth::Wrong(_) => Class::Stalled,
+        // Its credentials cannot be verified before an app uses it, and nothing else is wrong with it.
+        ConnectionHealth::NotAsked => before.unwrap_or(Class::Settled),
         ConnectionHealth::Unreachable(_) => Class::Waiting,
         ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => before.unwrap_or(Class::Waiting),
     }
