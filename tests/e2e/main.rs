@@ -40,6 +40,7 @@ mod schema;
 mod scrape;
 mod secret_watch;
 mod short_manifests;
+mod state_metrics;
 mod table;
 mod tenancy;
 mod traces;

@@ -4,13 +4,14 @@ use crate::cluster::repository;
 use crate::scrape::Scrape;
 use control_plane::Scratch;
 use control_plane::binaries::{Tool, provide};
-use oauth_app_operator::metrics::{FAMILIES, Kind};
+use oauth_app_operator::metrics::{FAMILIES, Kind, MetricFamily};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 static PROMTOOL: LazyLock<PathBuf> =
     LazyLock::new(|| provide(&[Tool::Promtool]).unwrap().path(Tool::Promtool).to_owned());
@@ -34,12 +35,16 @@ pub(crate) fn lint(scrape: &Scrape) -> Result<(), String> {
     promtool(&["check", "metrics"], &scrape.text)
 }
 
-/// What Prometheus would hold if all went on as between two scrapes, at the same pace.
+/// What Prometheus would hold if all went on as between two scrapes, at the same pace. Now is when the query is asked.
 pub(crate) fn lasting(before: &Scrape, after: &Scrape) -> Vec<Value> {
     let minutes = (after.at - before.at).as_secs_f64() / 60.0;
     let series = after.series.iter().map(|(series, last)| {
         let first = before.series.get(series).copied().unwrap_or_default();
-        let (first, step) = if is_gauge(series) { (*last, 0.0) } else { (first, (last - first) / minutes) };
+        let (first, step) = match kind(series) {
+            Series::Time => (last - unix_time() + f64::from(LASTS) * 60.0, 0.0),
+            Series::Gauge => (*last, 0.0),
+            Series::Counter => (first, (last - first) / minutes),
+        };
         json!({"series": in_a_pod(series), "values": format!("{first}+{step}x{LASTS}")})
     });
     series.collect()
@@ -51,15 +56,42 @@ pub(crate) fn ending(scrape: &Scrape) -> Vec<Value> {
     scrape.series.iter().map(|(series, value)| json!({"series": in_a_pod(series), "values": values(value)})).collect()
 }
 
-fn is_gauge(series: &str) -> bool {
-    let name = series.split('{').next().unwrap();
-    FAMILIES.iter().any(|family| family.name == name && family.kind == Kind::Gauge)
+enum Series {
+    Gauge,
+    /// A gauge whose value is a Unix time.
+    Time,
+    Counter,
 }
 
-/// With a label of the target, as every series of Prometheus has some.
+fn kind(series: &str) -> Series {
+    let name = series.split('{').next().unwrap();
+    // Of kube-state-metrics there are gauges only.
+    let is_gauge = |family: &MetricFamily| family.name == name && family.kind == Kind::Gauge;
+    match name.starts_with("kube_") || FAMILIES.iter().any(is_gauge) {
+        true if name.ends_with("_timestamp_seconds") => Series::Time,
+        true => Series::Gauge,
+        false => Series::Counter,
+    }
+}
+
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// With the labels of the target, as every series of Prometheus has some.
 fn in_a_pod(series: &str) -> String {
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    format!("{name}{{pod=\"operator-0\",{labels}")
+    let target = if labels.contains("namespace=") { "" } else { "namespace=\"iam\"," };
+    format!("{name}{{{target}job=\"operator\",pod=\"operator-0\",{labels}")
+}
+
+/// The same series from an operator in another namespace.
+pub(crate) fn in_namespace(series: &[Value], namespace: &str) -> Vec<Value> {
+    let moved = |series: &Value| {
+        let name = series["series"].as_str().unwrap().replace("namespace=\"iam\"", &format!("namespace={namespace:?}"));
+        json!({"series": name, "values": series["values"]})
+    };
+    series.iter().map(moved).collect()
 }
 
 /// A story, and the one query that is asked at its end, with the labels of all that it must answer, each with the value 1.
