@@ -51,6 +51,8 @@ async fn until_done(env: &TenantEnv, rotation: Option<&str>) {
     };
     env.until("the operator has done everything", done).await;
     env.until_ready("billing").await;
+    // A status that is written between the two reads of a comparison would be a difference.
+    env.until_connection("Ready", "True", "Provisioned").await;
 }
 
 async fn no_difference_over_a_whole_life(namespace: &str, way: Way) {
