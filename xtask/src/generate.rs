@@ -5,6 +5,7 @@ mod argo_cd;
 mod cli;
 mod failures;
 mod fields;
+mod flags;
 mod manifests;
 mod metrics;
 mod reasons;
@@ -72,6 +73,7 @@ fn files() -> Result<Vec<File>, Box<dyn Error>> {
         ("docs/behaviour.md", failures::document(&fs::read_to_string(repository().join("docs/behaviour.md"))?)?),
         ("docs/cli.md", cli::document()),
         ("docs/fields.md", fields::document()?),
+        ("docs/flags.md", flags::document()),
         ("docs/metrics.md", metrics::document()),
         ("docs/reasons.md", reasons::document()),
     ];

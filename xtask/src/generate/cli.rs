@@ -1,7 +1,7 @@
 //! `docs/cli.md` and the man pages: every command with its flags.
 //! What they say is the help of the commands, in `src/cli.rs` and `src/commands`.
 
-use super::File;
+use super::{File, flags};
 use clap::Command;
 use clap_mangen::Man;
 use clap_markdown::MarkdownOptions;
@@ -21,17 +21,23 @@ One binary runs the operator and the commands. Under the name `kubectl-oauth_app
 
 A command uses the current context of the kubeconfig, and the permissions of its user.
 Exit codes: 0, nothing is to be done; 1, an error, or something that does not work; 2, a finding, such as a change that
-`plan` reports. Reports are text, or JSON or YAML with `-o`; [schemas](schemas) describe the JSON. Man pages are in
-[man](man).
+`plan` reports. Reports are text, or JSON or YAML with `-o`; `docs/schemas` has the schemas of the JSON, and `docs/man`
+the man pages.
 
 ";
+
+const RUN_USAGE: &str = "oauth-app-operator run [OPTIONS]";
+/// In the place of the flags of the operator.
+const RUN_HELP: &str = "[flags.md](flags.md) lists the flags, and the environment variable of each.";
 
 /// The comment by which a reader of the source knows where it is from.
 const MAN_COMMENT: &str = ".\\\" Written by `cargo xtask generate` from the help of the commands.\n";
 
 pub(super) fn document() -> String {
     let options = MarkdownOptions::new().show_footer(false).show_table_of_contents(true).title(String::new());
-    let body = clap_markdown::help_markdown_command_custom(&Program::Operator.command(), &options);
+    let hide = |run: Command| run.mut_args(|flag| flag.hide(true)).override_usage(RUN_USAGE).after_help(RUN_HELP);
+    let command = Program::Operator.command().mut_subcommand(flags::OPERATOR, hide);
+    let body = clap_markdown::help_markdown_command_custom(&command, &options);
     let is_kept = |line: &&str| !line.starts_with("This document contains");
     let body: Vec<&str> = body.trim_start_matches('#').trim().lines().map(str::trim_end).filter(is_kept).collect();
     format!("{INTRODUCTION}{}\n", body.join("\n").trim_start())
