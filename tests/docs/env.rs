@@ -23,6 +23,8 @@ pub(crate) enum Start {
     Empty,
     /// What the README leads to: the operator installed, a connection, an app that is Ready.
     Installed,
+    /// What the first three steps of the first tutorial lead to: a simulator and an operator of the reader's own.
+    Prepared,
 }
 
 /// The steps of the README.
@@ -40,6 +42,8 @@ kubectl -n billing wait --for=condition=Ready ooa/billing-export
 
 /// The identity that the reader has in the API.
 const IDENTITY: &str = "Readers_own_token1";
+/// The vendor's address in what a command prints.
+const VENDOR: &str = "https://console.cloud.vmware.com";
 /// The port that documents give to a simulator of the reader's own.
 const PORT: &str = "8443";
 
@@ -93,7 +97,9 @@ impl DocsEnv {
                 std::fs::write(&file, content).unwrap();
                 self.shell.run("kubectl apply -f manifest.yaml", block.line)?;
             }
-            (Text::Console, None) => self.talk(content).await?,
+            (Text::Console, None) => {
+                self.talk(&content.replace(VENDOR, &self.env.backend.endpoint(ORGANIZATIONS[0].0))).await?;
+            }
             (Text::Json | Text::Other, None) => return Err("nothing that can be run or applied, and no file".into()),
             (Text::Console | Text::Yaml | Text::Json | Text::Other, Some(Mark::Background)) => {
                 return Err("no command".into());

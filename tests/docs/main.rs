@@ -18,14 +18,17 @@ use test_environment::repository;
 /// Each document with commands or manifests, and what is there when its reader begins.
 const DOCUMENTS: &[(&str, Run)] = &[
     ("README.md", Run::Here(Start::Empty)),
-    ("docs/quickstart.md", Run::Here(Start::Empty)),
+    ("docs/tutorials/one-team.md", Run::Here(Start::Empty)),
+    ("docs/tutorials/many-teams.md", Run::Here(Start::Prepared)),
+    ("docs/tutorials/navigator.md", Run::Here(Start::Prepared)),
     ("docs/concepts.md", Run::Here(Start::Installed)),
     ("docs/use.md", Run::Here(Start::Installed)),
     ("docs/operations.md", Run::Here(Start::Installed)),
     ("docs/migration.md", Run::Here(Start::Installed)),
     ("docs/security.md", Run::Here(Start::Installed)),
-    ("docs/faq.md", Run::Here(Start::Installed)),
+    ("docs/troubleshooting.md", Run::Here(Start::Installed)),
     ("docs/install.md", Run::By("tests/install")),
+    ("docs/upgrade.md", Run::By("tests/install")),
     ("docs/runbook.md", Run::Here(Start::Installed)),
     ("docs/gitops.md", Run::Here(Start::Installed)),
     ("docs/identity-broker.md", Run::Here(Start::Installed)),
@@ -39,7 +42,7 @@ const EXCEPTIONS: &[(&str, NoTest, usize)] = &[
     ("docs/operations.md", NoTest::NeedsANode, 2),
     ("docs/install.md", NoTest::NeedsAContainerEngine, 1),
     ("docs/install.md", NoTest::NeedsANode, 2),
-    ("docs/quickstart.md", NoTest::NeedsAContainerEngine, 2),
+    ("docs/tutorials/one-team.md", NoTest::NeedsAContainerEngine, 2),
     ("docs/runbook.md", NoTest::NeedsANode, 1),
     ("docs/identity-broker.md", NoTest::NeedsAVcenter, 3),
 ];
@@ -63,7 +66,7 @@ async fn follow(document: &str) {
         Run::By(test) => panic!("{document} is run by {test}"),
     };
     let mut env = DocsEnv::new(start).await;
-    for block in blocks(document) {
+    for block in blocks_before(start).into_iter().chain(blocks(document)) {
         if let Err(error) = env.run(&block).await {
             panic!("{}: {error}\n{}", block.place(), env.report().await);
         }
@@ -76,8 +79,18 @@ async fn readme() {
 }
 
 #[tokio::test]
-async fn quickstart() {
-    follow("docs/quickstart.md").await;
+async fn one_team() {
+    follow("docs/tutorials/one-team.md").await;
+}
+
+#[tokio::test]
+async fn many_teams() {
+    follow("docs/tutorials/many-teams.md").await;
+}
+
+#[tokio::test]
+async fn navigator() {
+    follow("docs/tutorials/navigator.md").await;
 }
 
 #[tokio::test]
@@ -104,11 +117,23 @@ fn blocks(document: &str) -> Vec<Block> {
     Block::all(document, &std::fs::read_to_string(repository().join(document)).unwrap())
 }
 
+/// What a reader has done who begins there.
+fn blocks_before(start: Start) -> Vec<Block> {
+    match start {
+        Start::Empty | Start::Installed => vec![],
+        Start::Prepared => {
+            let (document, end) = ("docs/tutorials/one-team.md", "\n## 4. ");
+            let text = std::fs::read_to_string(repository().join(document)).unwrap();
+            Block::all(document, text.split_once(end).unwrap().0)
+        }
+    }
+}
+
 /// README and everything under `docs`, as their paths in the repository.
 fn documents() -> Vec<String> {
-    let names = std::fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let names = names.map(|name| format!("docs/{}", name.to_string_lossy())).filter(|name| name.ends_with(".md"));
-    let mut all: Vec<String> = names.chain(["README.md".to_owned()]).collect();
+    let paths = files(&repository().join("docs"), "md").into_iter();
+    let paths = paths.map(|path| path.strip_prefix(repository()).unwrap().display().to_string());
+    let mut all: Vec<String> = paths.chain(["README.md".to_owned()]).collect();
     all.sort();
     all
 }
@@ -152,10 +177,11 @@ fn keys(line: &str) -> Vec<&str> {
     lists.filter(|list| list.iter().all(is_key)).flatten().collect()
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// The files with this extension in a folder and in those within.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = paths.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+    let files = paths.flat_map(|path| if path.is_dir() { files(&path, extension) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
 }
 
 #[test]
@@ -163,7 +189,7 @@ fn each_source_of_a_fact_in_the_code_is_in_the_tables_of_the_api_and_each_of_the
     let api = std::fs::read_to_string(repository().join("docs/api.md")).unwrap();
     let (facts, sources) = api.split_once("## Sources").unwrap();
     let mut cited = 0;
-    for file in rust_files(&repository().join("src")) {
+    for file in files(&repository().join("src"), "rs") {
         let text = std::fs::read_to_string(&file).unwrap();
         for key in text.lines().filter(|line| line.trim_start().starts_with("//")).flat_map(keys) {
             assert!(facts.contains(&format!("`{key}`")), "{}: {key} is in no table of docs/api.md", file.display());
@@ -193,8 +219,8 @@ async fn security() {
 }
 
 #[tokio::test]
-async fn faq() {
-    follow("docs/faq.md").await;
+async fn troubleshooting() {
+    follow("docs/troubleshooting.md").await;
 }
 
 #[tokio::test]

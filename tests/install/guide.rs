@@ -1,4 +1,4 @@
-//! The commands of `docs/install.md`, to the letter, as the tests run them.
+//! The commands of `docs/install.md` and `docs/upgrade.md`, to the letter, as the tests run them.
 
 use crate::helm::repository;
 
@@ -15,6 +15,7 @@ helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --cr
   --set image.repository=registry.example.com/oauth-app-operator --set 'watchNamespaces={team-a,team-b}'";
 pub(crate) const UPGRADE: &str =
     "helm upgrade oauth-app-operator deploy/chart --namespace oauth-app-operator --reset-then-reuse-values";
+pub(crate) const ROLLBACK: &str = "helm rollback oauth-app-operator --namespace oauth-app-operator";
 pub(crate) const UNINSTALL: &str = "helm uninstall oauth-app-operator --namespace oauth-app-operator";
 pub(crate) const DELETE_OPERATOR: &str = "kubectl delete -k deploy -l app.kubernetes.io/component=operator";
 pub(crate) const DELETE_APPS: &str = "\
@@ -29,17 +30,12 @@ pub(crate) const WAIT_UNTIL_GONE: &str = "kubectl wait --for=delete crd/orgoauth
 pub(crate) const LET_GO: &str = r#"kubectl -n billing patch ooa billing-export --type=json -p '[{"op": "remove", "path": "/metadata/finalizers"}]'"#;
 
 #[test]
-fn every_command_of_the_guide_is_run_by_a_test() {
-    let guide = std::fs::read_to_string(repository().join("docs/install.md")).unwrap();
-    let blocks = guide.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```\n").next().unwrap());
-    let commands: Vec<_> = blocks.collect();
-    let run = [
+fn every_command_of_the_guides_is_run_by_a_test() {
+    let install = [
         INSTALL,
         RESTRICT,
         APPLY,
         INSTALL_SCOPED,
-        UPGRADE,
-        APPLY,
         UNINSTALL,
         DELETE_OPERATOR,
         DELETE_APPS,
@@ -48,5 +44,13 @@ fn every_command_of_the_guide_is_run_by_a_test() {
         WAIT_UNTIL_GONE,
         LET_GO,
     ];
-    assert_eq!(commands, run);
+    assert_eq!(commands("docs/install.md"), install);
+    assert_eq!(commands("docs/upgrade.md"), [UPGRADE, APPLY, ROLLBACK]);
+}
+
+/// The blocks of commands of a document.
+fn commands(document: &str) -> Vec<String> {
+    let guide = std::fs::read_to_string(repository().join(document)).unwrap();
+    let blocks = guide.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```\n").next().unwrap().to_owned());
+    blocks.collect()
 }

@@ -1,9 +1,9 @@
-//! Upgrade and uninstall: what goes and what stays, as `docs/install.md` says.
+//! Upgrade and uninstall: what goes and what stays, as `docs/install.md` and `docs/upgrade.md` say.
 
 use crate::env::InstallEnv;
 use crate::guide::{
-    APPLY, DELETE, DELETE_APPS, DELETE_OPERATOR, INSTALL, LET_GO, RESTRICT, UNINSTALL, UNINSTALL_ALL, UPGRADE,
-    WAIT_UNTIL_GONE,
+    APPLY, DELETE, DELETE_APPS, DELETE_OPERATOR, INSTALL, LET_GO, RESTRICT, ROLLBACK, UNINSTALL, UNINSTALL_ALL,
+    UPGRADE, WAIT_UNTIL_GONE,
 };
 use crate::helm::{NAME, chart, repository};
 use serde_json::Value;
@@ -135,6 +135,14 @@ async fn upgrade_installs_new_crds_and_keeps_the_apps() {
     let label = ["-n=billing", "get", "secret", "billing-export", "-o=jsonpath={.metadata.labels.team}"];
     env.until("the Secret has the new label", || env.kubectl(&label) == "billing").await;
     assert_eq!(identity(&env), before);
+
+    env.stop();
+    env.follow(ROLLBACK);
+    env.roll_out().await;
+    env.until("the older CRD drops the field", || env.kubectl(&labels).is_empty()).await;
+    env.until_reconciled("billing").await;
+    assert_eq!(identity(&env), before);
+    assert_eq!(env.created_and_there().await, (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
