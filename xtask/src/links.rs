@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::markdown::{is_file, prose, resolve, split_anchor, targets};
 use crate::repository;
 
 #[test]
@@ -15,7 +16,7 @@ fn every_link_leads_somewhere() {
 }
 
 /// README and its like, and everything under `docs` and `deploy`.
-fn documents() -> Vec<PathBuf> {
+pub(crate) fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut directories =
         vec![(repository(), false), (repository().join("docs"), true), (repository().join("deploy"), true)];
@@ -32,34 +33,20 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-fn broken_links(document: &Path) -> Vec<String> {
+/// Each link of a document that leads nowhere, with its line.
+pub(crate) fn broken_links(document: &Path) -> Vec<String> {
     let text = fs::read_to_string(document).unwrap();
     let directory = document.parent().unwrap();
     let is_broken = |target: &str| {
-        let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
-        let path = if file.is_empty() { document.to_owned() } else { directory.join(file) };
-        let has = |anchor| anchors(&fs::read_to_string(&path).unwrap_or_default()).iter().any(|a| a == anchor);
-        !path.exists() || !anchor.is_none_or(has)
+        let (file, anchor) = split_anchor(target);
+        let path = if file.is_empty() { document.to_owned() } else { resolve(directory, file) };
+        let has_anchor = || anchors(&fs::read_to_string(&path).unwrap_or_default()).iter().any(|found| found == anchor);
+        !path.exists() || !(anchor.is_empty() || has_anchor())
     };
     let links = prose(&text).flat_map(|(number, line)| targets(line).map(move |target| (number, target)));
-    let inner = links.filter(|(_, target)| !target.contains("://") && !target.starts_with("mailto:"));
+    let inner = links.filter(|(_, target)| is_file(target) || target.starts_with('#'));
     let broken = inner.filter(|(_, target)| is_broken(target));
     broken.map(|(number, target)| format!("{}:{number}: nothing at {target}", document.display())).collect()
-}
-
-/// The lines outside fenced blocks, with their numbers.
-fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut fenced = false;
-    text.lines().zip(1..).filter_map(move |(line, number)| {
-        let guard = line.trim_start().starts_with("```");
-        fenced ^= guard;
-        (!fenced && !guard).then_some((number, line))
-    })
-}
-
-/// Where the links of a line lead: what stands in parentheses after a text in brackets.
-fn targets(line: &str) -> impl Iterator<Item = &str> {
-    line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next())
 }
 
 /// The anchors that GitHub gives to headings: lower case, hyphens for spaces, no punctuation, a number if it is not the first.

@@ -9,11 +9,13 @@ mod dependencies;
 mod generate;
 #[cfg(test)]
 mod links;
+mod markdown;
 mod picture;
 mod plot;
 #[cfg(test)]
 mod renovate;
 mod simulate;
+mod site;
 mod test;
 #[cfg(test)]
 mod words;
@@ -45,6 +47,10 @@ enum Command {
     Generate(generate::Args),
     /// Draw the dashboard to docs/dashboard.svg, with data that a real Prometheus collects during a scenario.
     Picture(picture::Args),
+    /// Build the documents as a site with mdBook, and check its links.
+    ///
+    /// The first run installs mdBook in the user's cache directory, which takes minutes.
+    Site(site::Args),
     /// Simulate random schedules of events, any number of them, and check the invariants.
     Simulate(simulate::Args),
     /// Provide the programs for the tests and run all tests.
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Picture(args) => picture::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Site(args) => site::run(&args),
         Command::Test(args) => test::run(&args),
     };
     match result {
