@@ -199,7 +199,7 @@ fn pods_listen_on_ipv4_alone_where_that_is_set() {
 #[test]
 fn values_in_the_documents_are_accepted() {
     let mut found = 0;
-    for document in ["install.md", "operations.md", "security.md", "faq.md"] {
+    for document in ["install.md", "operations.md", "security.md", "troubleshooting.md"] {
         let text = std::fs::read_to_string(repository().join("docs").join(document)).unwrap();
         for block in text.split("\n```yaml file=values.yaml\n").skip(1) {
             let values = block.split("\n```\n").next().unwrap();
