@@ -9,6 +9,7 @@ mod conditions;
 mod connection;
 mod durations;
 pub mod json_schema;
+mod names;
 mod org_oauth_app;
 mod scopes;
 pub(crate) mod shipped;

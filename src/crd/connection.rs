@@ -4,7 +4,7 @@
 // Clippy mistakes the types of the printed columns for repetitions.
 #![allow(clippy::duplicated_attributes)]
 
-use super::{Condition, ConditionType, GoDuration, GrantType, durations, null_as_default, size};
+use super::{Condition, ConditionType, GoDuration, GrantType, durations, names, null_as_default, size};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -141,7 +141,7 @@ pub struct CaBundle {
 pub struct KeyRef {
     /// The name of the object.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
+    #[x_kube(validation = names::object())]
     pub name: String,
     /// The key in its data.
     #[schemars(length(min = 1, max = 253))]
@@ -196,7 +196,7 @@ pub struct ClientCredentialsSpec {
 pub struct ClientCredentialsRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
+    #[x_kube(validation = names::object())]
     pub name: String,
     /// The key of the client id.
     #[schemars(length(min = 1, max = 253))]

@@ -5,7 +5,8 @@
 #![allow(clippy::duplicated_attributes)]
 
 use super::{
-    AllowedScopes, Api, Condition, ConditionType, Context, GoDuration, KeyRef, Role, durations, null_as_default, size,
+    AllowedScopes, Api, Condition, ConditionType, Context, GoDuration, KeyRef, Role, durations, names, null_as_default,
+    size,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -247,7 +248,7 @@ pub struct OrgOAuthAppSpec {
 pub struct ConnectionRef {
     /// The name of the `IamConnection`. Immutable.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."), validation = Rule::new("self == oldSelf").message("connectionRef is immutable: delete the resource and create it again"))]
+    #[x_kube(validation = names::object(), validation = Rule::new("self == oldSelf").message("connectionRef is immutable: delete the resource and create it again"))]
     #[serde(default = "default_connection")]
     pub name: String,
 }
@@ -289,7 +290,7 @@ pub enum GrantType {
 pub struct SecretTarget {
     /// The name of the Secret. Defaults to the name of this resource.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
+    #[x_kube(validation = names::object())]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The keys of the Secret.
@@ -297,12 +298,12 @@ pub struct SecretTarget {
     pub keys: SecretKeys,
     /// Labels of the Secret.
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by' && key != 'app.kubernetes.io/instance' && !key.startsWith('argocd.argoproj.io/'))").message("labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance are reserved for tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue() && !format.labelValue().validate(self[key]).hasValue())").message("labels need keys and values that Kubernetes accepts as a label"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && key != 'app.kubernetes.io/managed-by' && key != 'app.kubernetes.io/instance' && !key.startsWith('argocd.argoproj.io/'))").message("labels that begin with oauth-apps.dev/ or argocd.argoproj.io/, app.kubernetes.io/managed-by and app.kubernetes.io/instance are reserved for tools: remove them"), validation = names::labels())]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations of the Secret.
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 8192}))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ are reserved for tools: remove them"), validation = Rule::new("self.all(key, !format.qualifiedName().validate(key).hasValue())").message("annotations need keys that Kubernetes accepts"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('oauth-apps.dev/') && !key.startsWith('kubectl.kubernetes.io/') && !key.startsWith('argocd.argoproj.io/'))").message("annotations that begin with oauth-apps.dev/, kubectl.kubernetes.io/ or argocd.argoproj.io/ are reserved for tools: remove them"), validation = names::annotations())]
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Further keys of the Secret, each with a template for its value, such as `id={{ clientId }}&secret={{
@@ -424,7 +425,7 @@ pub struct Workload {
     pub kind: WorkloadKind,
     /// Name of the workload.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("!format.dns1123Subdomain().validate(self).hasValue()").message("a name consists of lower case letters, digits, - and ."))]
+    #[x_kube(validation = names::object())]
     pub name: String,
 }
 

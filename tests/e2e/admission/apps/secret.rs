@@ -7,6 +7,10 @@ fn secret(secret: Value) -> Value {
     json!({ "secret": secret })
 }
 
+fn label(key: &str, value: &str) -> Value {
+    secret(json!({"labels": {key: value}}))
+}
+
 fn template(key: &str, template: &str) -> Value {
     secret(json!({"template": {key: template}}))
 }
@@ -25,6 +29,12 @@ pub(super) const ROWS: &[Row] = &[
         "the Secret has a valid name",
         || secret(json!({"name": "billing.credentials"})),
         || secret(json!({"name": "Billing"})),
+        "a name consists of lower case letters, digits, - and .",
+    ),
+    row(
+        "no part of the name of the Secret is empty",
+        || secret(json!({"name": "a.b-c.d"})),
+        || secret(json!({"name": "a..b"})),
         "a name consists of lower case letters, digits, - and .",
     ),
     row(
@@ -85,6 +95,30 @@ pub(super) const ROWS: &[Row] = &[
         "labels are valid",
         || secret(json!({"labels": {"example.com/team": "a-b"}})),
         || secret(json!({"labels": {"team": "a b"}})),
+        "labels need keys and values that Kubernetes accepts as a label",
+    ),
+    row(
+        "a label may be empty",
+        || label("team", ""),
+        || label("team", "-"),
+        "labels need keys and values that Kubernetes accepts as a label",
+    ),
+    row(
+        "a key of a label is as short as that of Kubernetes",
+        || label(&format!("{}/{}", "a".repeat(253), "a".repeat(63)), "x"),
+        || label(&"a".repeat(64), "x"),
+        "labels need keys and values that Kubernetes accepts as a label",
+    ),
+    row(
+        "the prefix of a label is as short as that of Kubernetes",
+        || label(&format!("{}.b/c", "a".repeat(251)), "x"),
+        || label(&format!("{}.b/c", "a".repeat(252)), "x"),
+        "labels need keys and values that Kubernetes accepts as a label",
+    ),
+    row(
+        "the prefix of a label is a domain",
+        || label("a.example.com/C_d", "x"),
+        || label("A.example.com/c", "x"),
         "labels need keys and values that Kubernetes accepts as a label",
     ),
     row(
