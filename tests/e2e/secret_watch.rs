@@ -6,7 +6,7 @@ use crate::env::TenantEnv;
 use crate::scrape::Scrape;
 use crate::tenancy::Tenant;
 use control_plane::AuditRecord;
-use control_plane::binaries::{self, KUBERNETES, Tool};
+use control_plane::binaries::{self, Tool};
 use iam_simulator::types::{Action, Fault, Flavor, Operation};
 use k8s_openapi::ByteString;
 use kube::ResourceExt;
@@ -28,7 +28,7 @@ async fn may_watch(env: &TenantEnv, namespace: &str) {
         "--namespace",
         OPERATOR_NAMESPACE,
         "--kube-version",
-        KUBERNETES,
+        plane().kubernetes().version(),
         "--show-only",
         "templates/rbac-watched.yaml",
     ]);

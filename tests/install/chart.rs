@@ -1,7 +1,7 @@
 //! The chart by itself: lint, templates and the schema of its values.
 
-use crate::helm::{VARIANTS, chart, helm, repository, run, template};
-use control_plane::binaries::KUBERNETES;
+use crate::helm::{VARIANTS, chart, helm, kubernetes, program, repository, run, template, template_by};
+use control_plane::binaries::Tool;
 use control_plane::{ControlPlane, Scratch};
 use serde_json::Value;
 
@@ -12,10 +12,28 @@ fn yaml(path: &str) -> Value {
 #[test]
 fn helm_lint_finds_nothing_wrong_in_any_variant() {
     for (name, flags) in VARIANTS {
-        let mut command = helm();
-        command.args(["lint", "--strict", "--kube-version", KUBERNETES]).arg(chart()).args(flags);
-        let said = run(&mut command).unwrap_or_else(|said| panic!("{name}: {said}"));
-        assert!(!said.contains("[WARNING]"), "{name}: {said}");
+        for helm in [Tool::Helm, Tool::Helm4] {
+            let mut command = program(helm);
+            command.args(["lint", "--strict", "--kube-version", kubernetes()]).arg(chart()).args(flags);
+            let said = run(&mut command).unwrap_or_else(|said| panic!("{name} by {helm:?}: {said}"));
+            assert!(!said.contains("[WARNING]"), "{name} by {helm:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn both_versions_of_helm_render_the_same_objects() {
+    let objects = |helm: Tool, flags: &[&str]| -> Vec<Value> {
+        let rendered = template_by(helm, flags).unwrap();
+        let mut objects: Vec<Value> =
+            rendered.split("\n---\n").filter_map(|text| serde_saphyr::from_str(text).ok()).collect();
+        objects.sort_by_key(Value::to_string);
+        objects
+    };
+    for (name, flags) in VARIANTS {
+        let by_helm_3 = objects(Tool::Helm, flags);
+        assert!(by_helm_3.len() > 5, "{name}");
+        assert_eq!(by_helm_3, objects(Tool::Helm4, flags), "{name}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A [`TestEnv`] with nothing installed, and what the guide has people do there: install, connect, apply an app, look at it.
 //! The pods of the Deployment are processes, as many as it has replicas.
 
-use crate::helm::{helm, run};
+use crate::helm::{program, run};
 use control_plane::binaries::{self, Tool};
 use iam_simulator::types::{CallFilter, Flavor, Operation};
 use serde_json::{Value, json};
@@ -17,28 +17,37 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const IDENTITY: &str = "the-operator";
 
 /// An environment to install into.
-pub(crate) struct InstallEnv(TestEnv);
+pub(crate) struct InstallEnv {
+    env: TestEnv,
+    /// Helm of the user who installs.
+    pub(crate) helm: Tool,
+}
 
 impl Deref for InstallEnv {
     type Target = TestEnv;
 
     fn deref(&self) -> &TestEnv {
-        &self.0
+        &self.env
     }
 }
 
 impl DerefMut for InstallEnv {
     fn deref_mut(&mut self) -> &mut TestEnv {
-        &mut self.0
+        &mut self.env
     }
 }
 
 impl InstallEnv {
     pub(crate) async fn new() -> Self {
+        Self::with(Tool::Helm).await
+    }
+
+    /// For a user with Helm of this version.
+    pub(crate) async fn with(helm: Tool) -> Self {
         let env = TestEnv::start().unwrap();
         env.control.seed_org(Flavor::Csp, ORG, true).await.unwrap();
         env.control.seed_client(Flavor::Csp, ORG, IDENTITY, IDENTITY).await.unwrap();
-        Self(env)
+        Self { env, helm }
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
@@ -55,7 +64,7 @@ impl InstallEnv {
 
     /// Runs commands of the guide as a user would, in the repository.
     pub(crate) fn follow(&self, commands: &str) {
-        let programs = binaries::provide(&[Tool::Kubectl, Tool::Helm]).unwrap();
+        let programs = binaries::provide(&[Tool::Kubectl, self.helm]).unwrap();
         let system = std::env::var_os("PATH").unwrap_or_default();
         let ours = programs.iter().filter_map(|(_, program, _)| Some(program.parent()?.to_owned()));
         let path = std::env::join_paths(ours.chain(std::env::split_paths(&system))).unwrap();
@@ -66,7 +75,7 @@ impl InstallEnv {
 
     /// Helm on this control plane.
     pub(crate) fn helm(&self, namespace: &str, arguments: &[&str]) -> Result<String, String> {
-        let mut command = helm();
+        let mut command = program(self.helm);
         command.env("KUBECONFIG", self.cluster.admin_kubeconfig());
         run(command.args(arguments).args(["--namespace", namespace]))
     }
@@ -165,13 +174,29 @@ impl InstallEnv {
         (self.control.count(&created).await.unwrap(), self.control.apps().await.unwrap().len())
     }
 
+    /// The calls that changed something with the API, as operation and path.
+    pub(crate) async fn api_writes(&self) -> Vec<(Operation, String)> {
+        let calls = self.control.calls(&CallFilter::default()).await.unwrap();
+        calls.into_iter().filter(|call| is_write(call.operation)).map(|call| (call.operation, call.path)).collect()
+    }
+
     pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         self.until_or(holds, || what.to_owned()).await;
     }
 
     /// The same, with words about what it is like when the time is over.
     pub(crate) async fn until_or(&self, holds: impl Fn() -> bool, what: impl Fn() -> String) {
-        let waited = self.0.until(DEADLINE, "", async || holds()).await;
+        let waited = self.env.until(DEADLINE, "", async || holds()).await;
         waited.unwrap_or_else(|error| panic!("{}: {error}", what()));
+    }
+}
+
+fn is_write(operation: Operation) -> bool {
+    use Operation::*;
+    match operation {
+        CreateApp | UpdateApp | DeleteApps | RotateSecret | RegenerateSecret | EndOverlap | SelfRotate => true,
+        AddClients | RemoveClients | PatchClientRoles => true,
+        GetApp | ListApps | SearchApps | GetClient | ListClients | GetClientRoles | OrgRoles => false,
+        Token | Unknown => false,
     }
 }

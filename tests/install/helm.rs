@@ -1,6 +1,6 @@
 //! Helm as a user runs it, and the variants of the chart that the tests look at.
 
-use control_plane::binaries::{self, KUBERNETES, Tool};
+use control_plane::binaries::{self, Kubernetes, Tool};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -39,12 +39,27 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
 }
 
 pub(crate) fn helm() -> Command {
-    Command::new(binaries::provide(&[Tool::Helm]).unwrap().path(Tool::Helm))
+    program(Tool::Helm)
+}
+
+/// Helm of this version: [`Tool::Helm`] or [`Tool::Helm4`].
+pub(crate) fn program(helm: Tool) -> Command {
+    Command::new(binaries::provide(&[helm]).unwrap().path(helm))
 }
 
 /// What `helm template` prints for these flags.
 pub(crate) fn template(flags: &[&str]) -> Result<String, String> {
-    let mut command = helm();
-    command.args(["template", NAME, "--namespace", NAME, "--kube-version", KUBERNETES]).arg(chart()).args(flags);
+    template_by(Tool::Helm, flags)
+}
+
+/// The same with Helm of this version.
+pub(crate) fn template_by(helm: Tool, flags: &[&str]) -> Result<String, String> {
+    let mut command = program(helm);
+    command.args(["template", NAME, "--namespace", NAME, "--kube-version", kubernetes()]).arg(chart()).args(flags);
     run(&mut command)
+}
+
+/// The version of Kubernetes that Helm cannot ask for without a cluster.
+pub(crate) fn kubernetes() -> &'static str {
+    Kubernetes::selected().unwrap().version()
 }

@@ -6,12 +6,13 @@ use crate::guide::{
     UPGRADE, WAIT_UNTIL_GONE,
 };
 use crate::helm::{NAME, chart, repository};
+use control_plane::binaries::Tool;
 use serde_json::Value;
 
-const CRDS: [&str; 2] = ["crd/iamconnections.oauth-apps.dev", "crd/orgoauthapps.oauth-apps.dev"];
+pub(crate) const CRDS: [&str; 2] = ["crd/iamconnections.oauth-apps.dev", "crd/orgoauthapps.oauth-apps.dev"];
 
 /// Everything of the app that must survive: the resource, its Secret, and what is in it.
-fn identity(env: &InstallEnv) -> [Value; 4] {
+pub(crate) fn identity(env: &InstallEnv) -> [Value; 4] {
     let app = env.get(&["-n=billing", "ooa", "billing-export"]);
     let secret = env.get(&["-n=billing", "secret", "billing-export"]);
     let pick = |object: &Value, path: &str| object.pointer(path).unwrap().clone();
@@ -23,7 +24,7 @@ fn identity(env: &InstallEnv) -> [Value; 4] {
     ]
 }
 
-async fn served(env: &mut InstallEnv) {
+pub(crate) async fn served(env: &mut InstallEnv) {
     env.cluster.restart_controllers().unwrap();
     env.roll_out().await;
     env.connect();
@@ -59,8 +60,17 @@ async fn assert_nothing_is_left(env: &InstallEnv) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm() {
-    let mut env = InstallEnv::new().await;
+async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm_3() {
+    assert_apps_survive(Tool::Helm).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm_4() {
+    assert_apps_survive(Tool::Helm4).await;
+}
+
+async fn assert_apps_survive(helm: Tool) {
+    let mut env = InstallEnv::with(helm).await;
     env.follow(INSTALL);
     env.follow(RESTRICT);
     served(&mut env).await;
@@ -94,7 +104,7 @@ async fn apps_survive_an_upgrade_an_uninstall_and_a_new_install_with_helm() {
 }
 
 /// The chart as it would have been before `secret.labels` was added.
-fn older_chart(env: &InstallEnv) -> String {
+pub(crate) fn older_chart(env: &InstallEnv) -> String {
     let older = env.cluster.directory().join("older-chart");
     let copied = std::process::Command::new("cp").arg("-r").arg(chart()).arg(&older).status().unwrap();
     assert!(copied.success());

@@ -8,6 +8,7 @@ mod chart;
 mod check;
 mod dry_run;
 mod env;
+mod former;
 mod fresh;
 mod guide;
 mod helm;

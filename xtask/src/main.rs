@@ -58,7 +58,8 @@ enum Command {
     /// The first run provides a control plane (etcd, kube-apiserver, kube-controller-manager and kubectl), helm and
     /// promtool: downloaded, or built from source, which takes minutes. They are cached in the user's cache directory.
     ///
-    /// To run one end-to-end test: `cargo xtask test -- --test e2e NAME`.
+    /// To run one end-to-end test: `cargo xtask test -- --test e2e NAME`. To run those that depend on Kubernetes on an
+    /// older version: `cargo xtask test --kubernetes 1.31`.
     Test(test::Args),
 }
 

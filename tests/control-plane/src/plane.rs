@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::config::Kubeconfig;
 
-use crate::binaries::{self, Programs, Tool};
+use crate::binaries::{self, Kubernetes, Programs, Tool};
 use crate::certificates::Authority;
 use crate::kubeconfig::{self, Endpoint};
 use crate::{AuditRecord, Error, Scratch, Supervised, audit, readiness, servers};
@@ -34,6 +34,7 @@ pub struct ControlPlane {
     pub(crate) kubectl: PathBuf,
     controller_manager_program: PathBuf,
     admin_kubeconfig: PathBuf,
+    kubernetes: Kubernetes,
     scratch: Scratch,
 }
 
@@ -50,20 +51,31 @@ impl ControlPlane {
         })
     }
 
-    /// Provides the programs if need be (minutes, the first time), starts a control plane and waits until it serves.
+    /// Provides the programs if need be (minutes, the first time), starts a control plane of the
+    /// [selected](Kubernetes::selected) version and waits until it serves.
     ///
     /// # Errors
     /// When a program cannot be provided, does not start, or is not ready within a minute.
     pub fn start() -> Result<Self, Error> {
-        let programs = binaries::provide(&Tool::CONTROL_PLANE)?;
-        match Self::start_once(&programs) {
+        Self::start_version(Kubernetes::selected()?)
+    }
+
+    /// As [`Self::start`], of this version.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_version(kubernetes: Kubernetes) -> Result<Self, Error> {
+        let programs = binaries::provide_for(kubernetes, &Tool::CONTROL_PLANE)?;
+        match Self::start_once(kubernetes, &programs) {
             // Between the choice of a port and its use another process may take it.
-            Err(Error::Ended { log, .. }) if log.contains("address already in use") => Self::start_once(&programs),
+            Err(Error::Ended { log, .. }) if log.contains("address already in use") => {
+                Self::start_once(kubernetes, &programs)
+            }
             result => result,
         }
     }
 
-    fn start_once(programs: &Programs) -> Result<Self, Error> {
+    fn start_once(kubernetes: Kubernetes, programs: &Programs) -> Result<Self, Error> {
         let scratch = Scratch::new().map_err(Error::io("make a temporary directory"))?;
         let directory = scratch.path().to_owned();
         let authority = Authority::new()?;
@@ -95,8 +107,14 @@ impl ControlPlane {
             kubectl: programs.path(Tool::Kubectl).to_owned(),
             controller_manager_program,
             admin_kubeconfig,
+            kubernetes,
             scratch,
         })
+    }
+
+    /// The version that it was started with.
+    pub fn kubernetes(&self) -> Kubernetes {
+        self.kubernetes
     }
 
     /// The directory of its logs and data; room for files that shall go with it.

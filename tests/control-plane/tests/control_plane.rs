@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use control_plane::binaries::Kubernetes;
 use control_plane::{ControlPlane, Error, client};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
@@ -39,11 +40,15 @@ fn code(error: &kube::Error) -> u16 {
 }
 
 #[tokio::test]
-async fn it_is_the_version_that_the_project_names() {
-    let client = ControlPlane::shared().admin_client().await.expect("a client");
-    let version = client.apiserver_version().await.expect("its version");
-    assert_eq!(version.git_version, control_plane::binaries::KUBERNETES);
-    assert_eq!((version.major.as_str(), version.minor.as_str()), ("1", "37"));
+async fn server_and_kubectl_are_of_the_selected_version() {
+    let plane = ControlPlane::shared();
+    let selected = Kubernetes::selected().expect("a version");
+    let client = plane.admin_client().await.expect("a client");
+    let server = client.apiserver_version().await.expect("its version");
+    assert_eq!(server.git_version, selected.version());
+    assert_eq!(format!("{}.{}", server.major, server.minor), selected.minor());
+    let kubectl = plane.kubectl(&["version", "--client"]).expect("its version");
+    assert!(kubectl.contains(selected.version()), "{kubectl}");
 }
 
 #[tokio::test]
@@ -167,7 +172,11 @@ spec:
   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
 ";
 
-const OWNER: &str = "{apiVersion: example.com/v1, kind: Widget, metadata: {name: owner, namespace: widgets}}";
+const OWNER: &str = r"
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: owner, namespace: widgets}
+";
 
 const OWNED: &str = r"
 apiVersion: v1

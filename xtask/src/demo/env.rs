@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control_plane::ControlPlane;
-use control_plane::binaries::KUBERNETES;
 use iam_simulator::process::Process;
 use iam_simulator::types::Flavor;
 use test_environment::{Backend, Deployment, OPERATOR_USER, TestEnv, install_crds};
@@ -23,7 +22,8 @@ pub(crate) async fn start(narrator: &Narrator, binaries: &Binaries) -> Result<Te
     narrator.chapter("A control plane, the IAM simulator, the operator");
     let cluster = ControlPlane::start()?;
     let programs = "etcd, kube-apiserver and kube-controller-manager";
-    narrator.say("Kubernetes", format!("{programs} {KUBERNETES} are running: {}", cluster.server()));
+    let version = cluster.kubernetes().version();
+    narrator.say("Kubernetes", format!("{programs} {version} are running: {}", cluster.server()));
     // Not the directory of the control plane itself: each has its own ca.crt.
     let backend = Backend::Process(Process::start(&binaries.simulator(), &cluster.directory().join("iam-simulator"))?);
     let url = backend.endpoint(Flavor::Csp);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{fs, io};
 
 use control_plane::Scratch;
-use control_plane::binaries::{self, KUBERNETES, Tool};
+use control_plane::binaries::{self, Kubernetes, Tool};
 
 use crate::{command, repository};
 
@@ -27,7 +27,7 @@ pub(super) fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>>
     let mut helm = Command::new(programs.path(Tool::Helm));
     helm.args(["template", NAME]).arg(chart.path()).args(["--namespace", NAME]);
     // Helm asks no server here, so it is told the version.
-    helm.args(["--kube-version", KUBERNETES, "--set", "namespace.create=true"]);
+    helm.args(["--kube-version", Kubernetes::NEWEST.version(), "--set", "namespace.create=true"]);
     // Only `helm test` has a use for the check.
     helm.args(["--set", "check.enabled=false"]);
     Ok(format!("{HEADER}{}", without_helm(&command::output(&mut helm)?)))

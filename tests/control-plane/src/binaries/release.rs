@@ -11,7 +11,7 @@ use std::process::Command;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::progress::Progress;
-use super::{ETCD, HELM, KUBERNETES, PROMETHEUS, Tool};
+use super::{HELM, HELM_4, Kubernetes, PROMETHEUS, Tool};
 
 /// Where a program is released.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ struct Release {
 }
 
 /// The release for an operating system and an architecture as Rust names them; `None` where the project has none.
-fn release(tool: Tool, os: &str, arch: &str) -> Option<Release> {
+fn release(tool: Tool, kubernetes: Kubernetes, os: &str, arch: &str) -> Option<Release> {
     let os = match os {
         "linux" => "linux",
         "macos" => "darwin",
@@ -44,36 +44,39 @@ fn release(tool: Tool, os: &str, arch: &str) -> Option<Release> {
         Tool::KubeApiserver | Tool::KubeControllerManager if os != "linux" => None,
         // It is released as an image only.
         Tool::KubeStateMetrics => None,
-        Tool::KubeApiserver | Tool::KubeControllerManager | Tool::Kubectl => Some(kubernetes(name, os, arch)),
-        Tool::Etcd => Some(etcd(os, arch)),
-        Tool::Helm => Some(helm(os, arch)),
+        Tool::KubeApiserver | Tool::KubeControllerManager | Tool::Kubectl => {
+            Some(part_of(kubernetes.version(), name, os, arch))
+        }
+        Tool::Etcd => Some(etcd(kubernetes.etcd(), os, arch)),
+        Tool::Helm => Some(helm(HELM, os, arch)),
+        Tool::Helm4 => Some(helm(HELM_4, os, arch)),
         Tool::Promtool | Tool::Prometheus => Some(prometheus(name, os, arch)),
     }
 }
 
-fn kubernetes(name: &str, os: &str, arch: &str) -> Release {
+fn part_of(kubernetes: &str, name: &str, os: &str, arch: &str) -> Release {
     Release {
         host: "dl.k8s.io",
-        directory: format!("/release/{KUBERNETES}/bin/{os}/{arch}/"),
+        directory: format!("/release/{kubernetes}/bin/{os}/{arch}/"),
         file: name.to_owned(),
         checksums: format!("{name}.sha256"),
         member: None,
     }
 }
 
-fn etcd(os: &str, arch: &str) -> Release {
-    let stem = format!("etcd-{ETCD}-{os}-{arch}");
+fn etcd(version: &str, os: &str, arch: &str) -> Release {
+    let stem = format!("etcd-{version}-{os}-{arch}");
     Release {
         host: "github.com",
-        directory: format!("/etcd-io/etcd/releases/download/{ETCD}/"),
+        directory: format!("/etcd-io/etcd/releases/download/{version}/"),
         file: format!("{stem}.{}", if os == "linux" { "tar.gz" } else { "zip" }),
         checksums: "SHA256SUMS".to_owned(),
         member: Some(format!("{stem}/etcd")),
     }
 }
 
-fn helm(os: &str, arch: &str) -> Release {
-    let file = format!("helm-{HELM}-{os}-{arch}.tar.gz");
+fn helm(version: &str, os: &str, arch: &str) -> Release {
+    let file = format!("helm-{version}-{os}-{arch}.tar.gz");
     Release {
         host: "get.helm.sh",
         directory: "/".to_owned(),
@@ -114,9 +117,15 @@ pub(super) struct Downloads {
 
 impl Downloads {
     /// Downloads the program as a file of its name into `work`.
-    pub(super) fn fetch(&mut self, tool: Tool, work: &Path, progress: &Progress) -> Result<(), String> {
+    pub(super) fn fetch(
+        &mut self,
+        tool: Tool,
+        kubernetes: Kubernetes,
+        work: &Path,
+        progress: &Progress,
+    ) -> Result<(), String> {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-        let release = release(tool, os, arch).ok_or_else(|| format!("no release for {os} on {arch}"))?;
+        let release = release(tool, kubernetes, os, arch).ok_or_else(|| format!("no release for {os} on {arch}"))?;
         if let Some(reason) = self.failed.get(release.host) {
             return Err(reason.clone());
         }
@@ -176,28 +185,41 @@ fn sha256(path: &Path) -> std::io::Result<String> {
 mod tests {
     use super::*;
 
-    fn urls(tool: Tool, os: &str, arch: &str) -> Option<[String; 2]> {
-        let release = release(tool, os, arch)?;
+    fn urls(tool: Tool, kubernetes: Kubernetes, os: &str, arch: &str) -> Option<[String; 2]> {
+        let release = release(tool, kubernetes, os, arch)?;
         let base = format!("https://{}{}", release.host, release.directory);
         Some([format!("{base}{}", release.file), format!("{base}{}", release.checksums)])
     }
 
     #[test]
     fn every_program_has_the_address_of_its_project() {
-        let linux = |tool| urls(tool, "linux", "x86_64").expect("a release");
+        let linux = |tool| urls(tool, Kubernetes::NEWEST, "linux", "x86_64").expect("a release");
         let kubernetes = "https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kube-apiserver";
         assert_eq!(linux(Tool::KubeApiserver), [kubernetes.to_owned(), format!("{kubernetes}.sha256")]);
         let etcd = "https://github.com/etcd-io/etcd/releases/download/v3.6.16/";
         assert_eq!(linux(Tool::Etcd), [format!("{etcd}etcd-v3.6.16-linux-amd64.tar.gz"), format!("{etcd}SHA256SUMS")]);
-        let helm = "https://get.helm.sh/helm-v3.22.0-linux-amd64.tar.gz";
-        assert_eq!(linux(Tool::Helm), [helm.to_owned(), format!("{helm}.sha256sum")]);
+        for (tool, version) in [(Tool::Helm, "v3.22.0"), (Tool::Helm4, "v4.3.2")] {
+            let helm = format!("https://get.helm.sh/helm-{version}-linux-amd64.tar.gz");
+            assert_eq!(linux(tool), [helm.clone(), format!("{helm}.sha256sum")]);
+        }
         let prometheus = "https://github.com/prometheus/prometheus/releases/download/v3.16.0/";
         let archive = format!("{prometheus}prometheus-3.16.0.linux-amd64.tar.gz");
         assert_eq!(linux(Tool::Promtool), [archive, format!("{prometheus}sha256sums.txt")]);
     }
 
     #[test]
+    fn an_older_kubernetes_comes_with_its_etcd() {
+        let file = |tool| {
+            let [file, _] = urls(tool, Kubernetes::SUPPORTED[0], "linux", "x86_64").expect("a release");
+            file
+        };
+        assert_eq!(file(Tool::Kubectl), "https://dl.k8s.io/release/v1.31.14/bin/linux/amd64/kubectl");
+        assert!(file(Tool::Etcd).ends_with("/v3.5.35/etcd-v3.5.35-linux-amd64.tar.gz"));
+    }
+
+    #[test]
     fn a_mac_gets_what_is_released_for_it() {
+        let urls = |tool, os, arch| urls(tool, Kubernetes::NEWEST, os, arch);
         let kubectl = "https://dl.k8s.io/release/v1.37.2/bin/darwin/arm64/kubectl";
         assert_eq!(urls(Tool::Kubectl, "macos", "aarch64").expect("a release")[0], kubectl);
         assert!(urls(Tool::Etcd, "macos", "aarch64").expect("a release")[0].ends_with("-darwin-arm64.zip"));

@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         "documented: numbers have 32 bits",
         || json!({"maxGroupsInIdToken": i32::MAX}),
         || json!({"maxGroupsInIdToken": i64::from(i32::MAX) + 1}),
-        "integer with format int32 in spec.maxGroupsInIdToken",
+        "spec.maxGroupsInIdToken: Invalid value: 2147483648",
     ),
     row(
         "documented: additionalAttributeMasks are text",

@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
         "documented: id is short enough",
         || json!({"id": "a".repeat(256)}),
         || json!({"id": "a".repeat(257)}),
-        "spec.id: Too long: may not be more than 256",
+        "spec.id: Too long",
     ),
     row(
         "documented: id has known characters",
