@@ -12,6 +12,8 @@ use crate::{command, repository};
 /// The platform of the image.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 const BINARY: &str = "oauth-app-operator";
+/// What the image has besides the binary.
+const IMAGE: [&str; 1] = ["webpki-root-certs"];
 
 /// A package that somebody else made.
 #[derive(Clone, Debug)]
@@ -38,13 +40,15 @@ impl Graph {
         Ok(Self(all.iter().filter(|package| !package["source"].is_null()).map(read).collect()))
     }
 
-    /// Those of which something is in the binary, by name. Only `cargo tree` knows which features are on.
+    /// Those of which something is in the binary or the image, by name. Only `cargo tree` knows which features are on.
     pub(super) fn shipped(&self) -> Result<Vec<&Package>, Box<dyn Error>> {
         let normal = ["-e", "normal", "--prefix", "none", "--format", "{p}"];
         let tree = cargo(&[&["tree", "--locked", "--package", BINARY, "--target", PLATFORM][..], &normal].concat())?;
         let names: BTreeSet<String> = tree.lines().filter_map(name_and_version).collect();
-        let mut shipped: Vec<_> =
-            self.0.iter().filter(|p| names.contains(&format!("{} {}", p.name, p.version))).collect();
+        let is_shipped = |package: &&Package| {
+            IMAGE.contains(&&*package.name) || names.contains(&format!("{} {}", package.name, package.version))
+        };
+        let mut shipped: Vec<_> = self.0.iter().filter(is_shipped).collect();
         shipped.sort_by_key(|package| (&package.name, &package.version));
         Ok(shipped)
     }

@@ -1,4 +1,4 @@
-//! The licenses of what is in the binary, each text once.
+//! The licenses of what is in the binary and its image, each text once.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,7 +14,7 @@ const FILES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"
 pub(super) fn text(packages: &[&Package]) -> Result<String, Box<dyn Error>> {
     let mut text = String::from(
         "Third-party notices of oauth-app-operator, written by `cargo xtask dependencies`.\n\
-         The program contains the packages below. The texts of their licenses follow.\n\n",
+         The program and its image contain the packages below. The texts of their licenses follow.\n\n",
     );
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in packages {
