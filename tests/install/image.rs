@@ -1,19 +1,23 @@
-//! The program with nothing but what the image of `Containerfile` holds, confined as the pod is: a root that nobody can write,
-//! no capability, no way to new ones, and a user that is not root. It needs no container engine: `unshare` and `setpriv` of
-//! util-linux, and the kernel's user namespaces.
+//! The image that `cargo xtask release` builds, with the binary of the tests, runs confined as the pod is: a root that nobody can
+//! write, no capability, no way to new ones, and a user that is not root. Podman runs it where it can; otherwise `unshare` and
+//! `setpriv` of util-linux do, in the root that the image has.
 
 use crate::env::InstallEnv;
 use crate::guide::APPLY;
 use crate::helm::{NAME, repository};
+use crate::podman::{Podman, memory_limit};
 use control_plane::Scratch;
+use image_builder::root::Root;
+use image_builder::{ENVIRONMENT, Image, Layout, PROGRAM, Tree, USER, libraries, packages};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use test_environment::Operator;
 
-/// Of the libraries in the base image those that a Rust program may ask for, the loader last.
+/// Of the libraries in the base image of `Containerfile` those that a Rust program may ask for, the loader last.
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux"];
-/// Where the base image has its CA certificates.
-const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// What a kubelet mounts into every pod.
 const ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -32,41 +36,47 @@ fn instruction(name: &str) -> String {
     value.unwrap_or_else(|| panic!("Containerfile has no {name}")).to_owned()
 }
 
-/// Where the program is in the image.
-fn entry_point() -> String {
-    let words: Vec<String> = serde_json::from_str(&instruction("ENTRYPOINT")).unwrap();
-    words.into_iter().next().unwrap()
+/// The files of the image, with these CA certificates.
+fn root(certificates: &str) -> Tree {
+    let program = Path::new(env!("CARGO_BIN_EXE_oauth-app-operator"));
+    let libraries = libraries(program).unwrap();
+    let packages = packages::of(&libraries).unwrap();
+    let licenses = ["LICENSE", "THIRD-PARTY-NOTICES"].map(|name| repository().join(name));
+    Root { program, libraries: &libraries, packages: &packages, certificates, licenses: &licenses }.tree().unwrap()
 }
 
-fn write(root: &Path, path: &str, content: impl AsRef<[u8]>) {
-    let path = root.join(path.trim_start_matches('/'));
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, content).unwrap();
+fn layout(root: Tree) -> Layout {
+    let (architecture, created) = (Image::architecture().to_owned(), "1970-01-01T00:00:00Z".to_owned());
+    Layout::new(&Image { architecture, root, time: 0, created, labels: BTreeMap::new() }).unwrap()
 }
 
-/// The files that the program is linked with.
-fn libraries(program: &str) -> Vec<PathBuf> {
-    let output = Command::new("ldd").arg(program).output().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
-    output.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
-}
-
-/// The files of the image, with these certificates, and what the kubelet adds.
-fn unpack(root: &Path, certificates: &str, kubelet: &[(&str, String)]) {
-    let program = env!("CARGO_BIN_EXE_oauth-app-operator");
-    let target = root.join(entry_point().trim_start_matches('/'));
-    std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-    std::fs::copy(program, &target).unwrap();
-    for library in libraries(program) {
-        write(root, &library.display().to_string(), std::fs::read(&library).unwrap());
-        let loader = root.join(library.strip_prefix("/").unwrap());
-        std::fs::set_permissions(loader, std::fs::metadata(&target).unwrap().permissions()).unwrap();
+/// What the kubelet gives to the pod: its files, in this directory, and its environment.
+fn kubelet(env: &InstallEnv, account: &Path) -> Vec<(&'static str, String)> {
+    let token = env.cluster.kubectl(&["-n", NAME, "create", "token", NAME]).unwrap();
+    let authority = std::fs::read_to_string(env.cluster.directory().join("ca.crt")).unwrap();
+    std::fs::create_dir(account).unwrap();
+    for (file, content) in [("token", token), ("ca.crt", authority), ("namespace", NAME.to_owned())] {
+        std::fs::write(account.join(file), content).unwrap();
     }
-    write(root, CERTIFICATES, certificates);
-    write(root, "etc/hosts", "127.0.0.1 localhost\n");
-    for (file, content) in kubelet {
-        write(root, &format!("{ACCOUNT}/{file}"), content);
+    let port = env.cluster.server().rsplit_once(':').unwrap().1.to_owned();
+    let host = "127.0.0.1".to_owned();
+    vec![("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port), ("HTTP_ADDR", "127.0.0.1:0".to_owned())]
+}
+
+/// Runs the program of the image without a container engine.
+fn chroot(scratch: &Path, mut root: Tree, account: &Path, pod: &Value) -> Command {
+    for file in ["token", "ca.crt", "namespace"] {
+        root.file(&format!("{ACCOUNT}/{file}"), std::fs::read(account.join(file)).unwrap());
     }
+    root.file("etc/hosts", "127.0.0.1 localhost\n");
+    root.write(&scratch.join("image")).unwrap();
+    std::fs::create_dir(scratch.join("mnt")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", CONFINED, "sh"]);
+    command.arg(scratch).args([&pod["securityContext"]["runAsUser"].to_string(), PROGRAM]);
+    command.args(serde_json::from_value::<Vec<String>>(pod["containers"][0]["args"].clone()).unwrap());
+    command.env_remove("KUBECONFIG").env_remove("SSL_CERT_FILE");
+    command
 }
 
 /// The process as the kernel sees it.
@@ -74,10 +84,29 @@ fn kernel(pid: u32, file: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
 }
 
+fn assert_confined(pid: u32) {
+    let status = kernel(pid, "status");
+    for line in
+        ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"]
+    {
+        assert!(status.contains(line), "{line} is not in {status}");
+    }
+    let mounts = kernel(pid, "mountinfo");
+    let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+    assert!(root.split(' ').nth(5).unwrap().split(',').any(|option| option == "ro"), "{root}");
+}
+
 #[test]
-fn the_program_asks_for_no_library_that_the_image_lacks() {
-    assert_eq!(instruction("FROM"), "gcr.io/distroless/cc-debian12");
-    let found = libraries(env!("CARGO_BIN_EXE_oauth-app-operator"));
+fn containerfile_runs_the_program_as_the_released_image_does() {
+    assert_eq!(instruction("USER"), format!("{USER}:{USER}"));
+    assert_eq!(instruction("ENTRYPOINT"), format!("[{PROGRAM:?}]"));
+    assert_eq!(instruction("ENV"), ENVIRONMENT.join(" "));
+}
+
+#[test]
+fn the_program_asks_for_no_library_that_the_base_image_lacks() {
+    assert!(instruction("FROM").starts_with("gcr.io/distroless/cc-debian12@sha256:"));
+    let found = libraries(Path::new(env!("CARGO_BIN_EXE_oauth-app-operator"))).unwrap();
     for library in &found {
         let name = library.file_name().unwrap().to_string_lossy();
         assert!(LIBRARIES.iter().any(|known| name.starts_with(known)), "{name} is not in the image");
@@ -85,49 +114,80 @@ fn the_program_asks_for_no_library_that_the_image_lacks() {
     assert!(found.len() >= 3, "{found:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_image_does_the_main_job_with_a_read_only_root_and_no_rights_in_the_kernel() {
-    let mut env = InstallEnv::new().await;
-    env.follow(APPLY);
-    let pod = env.get(&["-n", NAME, "deployment", NAME])["spec"]["template"]["spec"].clone();
-    let user = pod["securityContext"]["runAsUser"].to_string();
-    assert_eq!(instruction("USER"), format!("{user}:{user}"), "the chart and the image name one user");
+/// The output of `cargo xtask release` to test, in place of this build and the chart of the repository.
+fn release() -> Option<PathBuf> {
+    std::env::var_os("RELEASE").map(PathBuf::from)
+}
 
-    let scratch = Scratch::new().unwrap();
-    let image = scratch.path().join("image");
-    std::fs::create_dir(scratch.path().join("mnt")).unwrap();
-    let token = env.cluster.kubectl(&["-n", NAME, "create", "token", NAME]).unwrap();
-    let authority = std::fs::read_to_string(env.cluster.directory().join("ca.crt")).unwrap();
-    let account = [("token", token), ("ca.crt", authority), ("namespace", NAME.to_owned())];
-    unpack(&image, env.backend.ca_pem(), &account);
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", CONFINED, "sh"]);
-    command.arg(scratch.path()).args([&user, &entry_point()]);
-    command.args(serde_json::from_value::<Vec<String>>(pod["containers"][0]["args"].clone()).unwrap());
-    let port = env.cluster.server().rsplit_once(':').unwrap().1;
-    command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port);
-    command.env("HTTP_ADDR", "127.0.0.1:0").env_remove("KUBECONFIG").env_remove("SSL_CERT_FILE");
-    let log = env.cluster.directory().join("confined.log");
-    let pid = env.start(Operator::new(command, log));
+/// Installs the chart of the release, or the manifests of the repository.
+fn install(env: &InstallEnv, release: Option<&Path>) {
+    let Some(release) = release else { return env.follow(APPLY) };
+    let chart = release.join(format!("oauth-app-operator-{}.tgz", env!("CARGO_PKG_VERSION")));
+    env.helm(NAME, &["install", NAME, &chart.to_string_lossy(), "--create-namespace"]).unwrap();
+    let image = &env.get(&["-n", NAME, "deployment", NAME])["spec"]["template"]["spec"]["containers"][0]["image"];
+    let digest = Layout::read(&release.join("image")).unwrap().digest();
+    assert!(image.as_str().unwrap().ends_with(&format!("@{digest}")), "{image} is not the image of the release");
+}
 
-    // The authority of the simulator is among the certificates of the image, so the connection names none.
+/// A connection to the simulator. The image of this build has its authority among its CA certificates.
+fn connection(env: &InstallEnv, release: Option<&Path>) -> Value {
     let mut connection = env.connection();
-    connection["spec"]["endpoint"] =
-        connection["spec"]["endpoint"].as_str().unwrap().replace("127.0.0.1", "localhost").into();
-    connection["spec"].as_object_mut().unwrap().remove("caBundle");
-    env.connect_by(&connection);
+    if release.is_none() {
+        let endpoint = connection["spec"]["endpoint"].as_str().unwrap().replace("127.0.0.1", "localhost");
+        connection["spec"]["endpoint"] = endpoint.into();
+        connection["spec"].as_object_mut().unwrap().remove("caBundle");
+    }
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_image_does_the_main_job_as_confined_as_the_pod() {
+    let (mut env, release) = (InstallEnv::new().await, release());
+    install(&env, release.as_deref());
+    let pod = env.get(&["-n", NAME, "deployment", NAME])["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["securityContext"]["runAsUser"], USER, "the chart and the image name one user");
+    let scratch = Scratch::new().unwrap();
+    let account = scratch.path().join("account");
+    let variables = kubelet(&env, &account);
+    let root = root(env.backend.ca_pem());
+    let built = scratch.path().join("layout");
+    layout(root.clone()).tree("test").write(&built).unwrap();
+
+    let podman = Podman::load(&release.as_ref().map_or(built, |release| release.join("image")));
+    let mut command = match &podman {
+        Ok(podman) => podman.run(&pod, &format!("{}:/{ACCOUNT}:ro", account.display()), &variables),
+        Err(reason) => {
+            assert!(release.is_none(), "podman does not run the image: {reason}");
+            // Past the capture of the output: it is no failure, and must be seen.
+            let _closed = writeln!(std::io::stderr().lock(), "podman does not run the image, a chroot does: {reason}");
+            chroot(scratch.path(), root, &account, &pod)
+        }
+    };
+    command.envs(variables);
+    let pid = env.start(Operator::new(command, env.cluster.directory().join("image.log")));
+
+    env.connect_by(&connection(&env, release.as_deref()));
     let team = env.team("billing");
     env.apply_app("billing", &team).await;
     env.until_served("billing").await;
+    assert_limits(podman.as_ref().ok(), pid);
+    // SIGTERM, as when the pod is deleted: the program ends without an error.
+    env.stop();
+}
 
-    let status = kernel(pid, "status");
-    for line in
-        ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"]
-    {
-        assert!(status.contains(line), "{line} is not in {status}");
-    }
-    assert!(kernel(pid, "uid_map").split_whitespace().next() == Some(&user), "it is nobody's");
-    let mounts = kernel(pid, "mountinfo");
-    let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
-    assert!(root.split(' ').nth(5).unwrap().split(',').any(|option| option == "ro"), "{root}");
+/// What the kernel holds the program to. Without podman, `pid` is the program.
+fn assert_limits(podman: Option<&Podman>, pid: u32) {
+    let Some(podman) = podman else {
+        assert_confined(pid);
+        return assert_eq!(
+            kernel(pid, "uid_map").split_whitespace().next(),
+            Some(&*USER.to_string()),
+            "it is nobody's"
+        );
+    };
+    let pid = podman.pid();
+    assert_confined(pid);
+    assert!(kernel(pid, "status").contains(&format!("\nUid:\t{USER}\t")), "it is nobody's");
+    assert!(kernel(pid, "status").contains("\nSeccomp:\t2\n"), "system calls are filtered");
+    assert_eq!(memory_limit(&kernel(pid, "cgroup")), Some(256 << 20));
 }
