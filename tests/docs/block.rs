@@ -51,6 +51,8 @@ pub(crate) enum NoTest {
     NeedsANode,
     /// It asks for what a vCenter does, which the simulator does not.
     NeedsAVcenter,
+    /// It asks for what the release workflow publishes.
+    NeedsARelease,
     /// It shows a part of a manifest.
     Fragment,
     /// It starts what the test has started, or a test of its own.
@@ -65,6 +67,7 @@ impl FromStr for NoTest {
             "needs-a-container-engine" => Ok(Self::NeedsAContainerEngine),
             "needs-a-node" => Ok(Self::NeedsANode),
             "needs-a-vcenter" => Ok(Self::NeedsAVcenter),
+            "needs-a-release" => Ok(Self::NeedsARelease),
             "fragment" => Ok(Self::Fragment),
             "tested-elsewhere" => Ok(Self::TestedElsewhere),
             other => Err(format!("no-test={other} is no reason")),

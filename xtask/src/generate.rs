@@ -22,6 +22,8 @@ use oauth_app_operator::crd;
 
 use crate::repository;
 
+pub(crate) use manifests::render;
+
 /// What to do.
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -14,11 +14,14 @@ mod picture;
 mod plot;
 #[cfg(test)]
 mod renovate;
+mod release;
 mod simulate;
 mod site;
 mod test;
+mod tools;
 #[cfg(test)]
 mod words;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +54,10 @@ enum Command {
     ///
     /// The first run installs mdBook in the user's cache directory, which takes minutes.
     Site(site::Args),
+    /// Make every file that a release publishes: binary, image, chart, manifests, SBOM, checksums, notes.
+    ///
+    /// It needs no container engine. The same commit gives the same files: see docs/release.md.
+    Release(release::Args),
     /// Simulate random schedules of events, any number of them, and check the invariants.
     Simulate(simulate::Args),
     /// Provide the programs for the tests and run all tests.
@@ -61,6 +68,8 @@ enum Command {
     /// To run one end-to-end test: `cargo xtask test -- --test e2e NAME`. To run those that depend on Kubernetes on an
     /// older version: `cargo xtask test --kubernetes 1.31`.
     Test(test::Args),
+    /// Check the GitHub workflows with actionlint and zizmor.
+    Workflows,
 }
 
 fn main() -> ExitCode {
@@ -71,9 +80,11 @@ fn main() -> ExitCode {
         Command::Dependencies(args) => dependencies::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Picture(args) => picture::run(&args),
+        Command::Release(args) => release::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Site(args) => site::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Workflows => workflows::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

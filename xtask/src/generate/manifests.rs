@@ -23,14 +23,19 @@ pub(super) fn install(crds: [(&str, &str); 2]) -> Result<String, Box<dyn Error>>
     for (file, content) in crds {
         fs::write(chart.path().join("files").join(file), content)?;
     }
+    Ok(format!("{HEADER}{}", render(chart.path())?))
+}
+
+/// The manifests of a chart, a directory or a package, with its default values and its namespace.
+pub(crate) fn render(chart: &Path) -> Result<String, Box<dyn Error>> {
     let programs = binaries::provide(&[Tool::Helm])?;
     let mut helm = Command::new(programs.path(Tool::Helm));
-    helm.args(["template", NAME]).arg(chart.path()).args(["--namespace", NAME]);
+    helm.args(["template", NAME]).arg(chart).args(["--namespace", NAME]);
     // Helm asks no server here, so it is told the version.
     helm.args(["--kube-version", Kubernetes::NEWEST.version(), "--set", "namespace.create=true"]);
     // Only `helm test` has a use for the check.
     helm.args(["--set", "check.enabled=false"]);
-    Ok(format!("{HEADER}{}", without_helm(&command::output(&mut helm)?)))
+    Ok(without_helm(&command::output(&mut helm)?))
 }
 
 /// Without the labels that say that Helm manages an object.
