@@ -197,6 +197,6 @@ fn is_write(operation: Operation) -> bool {
         CreateApp | UpdateApp | DeleteApps | RotateSecret | RegenerateSecret | EndOverlap | SelfRotate => true,
         AddClients | RemoveClients | PatchClientRoles => true,
         GetApp | ListApps | SearchApps | GetClient | ListClients | GetClientRoles | OrgRoles => false,
-        Token | Unknown => false,
+        Token | ApiTokenDetails | Unknown => false,
     }
 }

@@ -12,9 +12,9 @@ mod links;
 mod markdown;
 mod picture;
 mod plot;
+mod release;
 #[cfg(test)]
 mod renovate;
-mod release;
 mod simulate;
 mod site;
 mod test;
