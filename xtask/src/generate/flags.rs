@@ -17,13 +17,13 @@ Written by `cargo xtask generate` from `src/cli.rs`.
 The operator is the command `oauth-app-operator run`, or `oauth-app-operator` alone. Each of its flags has an environment
 variable; a flag takes precedence. A repeatable flag has a variable with values that are separated by commas.
 
-In the chart, [values](install.md#values) set the log, `--watch-namespace` and `--watch-secrets`, always as flags. Set
-all others with `extraArgs` or `extraEnv`.
+In the chart, [values](install.md#values) set the log, `--watch-namespace`, `--watch-secrets` and the host of
+`--http-addr`, as flags. Set all others with `extraArgs` or `extraEnv`.
 ";
 
 const OTHERS: &str = "
-The variables of OpenTelemetry are supported too: see [operations.md](operations.md#traces). Outside a cluster,
-`KUBECONFIG` names the kubeconfig, as for kubectl.
+The variables of OpenTelemetry and of proxies are supported too: see [traces](operations.md#traces) and [the network of a
+company](operations.md#the-network-of-a-company). Outside a cluster, `KUBECONFIG` names the kubeconfig, as for kubectl.
 
 ## Variables of the commands
 
