@@ -30,7 +30,7 @@ fn each_comment_for_renovate_is_matched() {
         assert_eq!(names.len(), comments, "{}: comments that renovate.json does not match", file.display());
         found.extend(names);
     }
-    for name in ["kubernetes/kubernetes", "etcd-io/etcd", "helm/helm", "prometheus/prometheus"] {
+    for name in ["kubernetes/kubernetes", "etcd-io/etcd", "helm/helm", "prometheus/prometheus", "mdbook", "zizmor"] {
         assert!(found.iter().any(|found| found == name), "{name} is not in {found:?}");
     }
 }
@@ -38,7 +38,7 @@ fn each_comment_for_renovate_is_matched() {
 #[test]
 fn the_pattern_finds_name_and_version() {
     let pattern = pattern();
-    let text = "// renovate: datasource=github-releases depName=a/b extractVersion=^v(?<version>.+)$\npub(super) const B: &str = \"1.2.3\";\n";
+    let text = "// renovate: datasource=github-releases depName=a/b extractVersion=^v(?<version>.+)$\npub(super) const B_4: &str = \"1.2.3\";\n";
     let pinned = pattern.captures(text).unwrap();
     let parts = ["datasource", "depName", "extractVersion", "currentValue"].map(|part| &pinned[part]);
     assert_eq!(parts, ["github-releases", "a/b", "^v(?<version>.+)$", "1.2.3"]);

@@ -10,12 +10,14 @@ use crate::tools::{Registry, Tool};
 const ACTIONLINT: Tool = Tool {
     name: "actionlint",
     package: "github.com/rhysd/actionlint/cmd/actionlint",
+    // renovate: datasource=github-releases depName=rhysd/actionlint
     version: "v1.7.12",
     registry: Registry::GoModule,
 };
 const ZIZMOR: Tool = Tool {
     name: "zizmor",
     package: "zizmor",
+    // renovate: datasource=pypi depName=zizmor
     version: "1.32.0",
     registry: Registry::PyPi { requirements: "xtask/zizmor.txt" },
 };

@@ -22,6 +22,7 @@ const HELM_4: &str = "v4.3.2";
 /// Its module has the version v0.316.0.
 // renovate: datasource=github-releases depName=prometheus/prometheus extractVersion=^v(?<version>.+)$
 const PROMETHEUS: &str = "3.16.0";
+// renovate: datasource=github-releases depName=kubernetes/kube-state-metrics
 const KUBE_STATE_METRICS: &str = "v2.18.0";
 
 /// Prefix of the directories in the cache in which a program is being made.

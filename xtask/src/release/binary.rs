@@ -10,6 +10,7 @@ use crate::{command, repository};
 
 /// Writes the list of dependencies into the binary, where scanners find it.
 const CARGO_AUDITABLE: Tool =
+    // renovate: datasource=crate depName=cargo-auditable
     Tool { name: "cargo-auditable", package: "cargo-auditable", version: "0.7.7", registry: Registry::CratesIo };
 
 /// Builds it for this machine; takes minutes.

@@ -16,6 +16,7 @@ use crate::tools::{Registry, Tool};
 use crate::{command, repository};
 
 const CARGO_CYCLONEDX: Tool =
+    // renovate: datasource=crate depName=cargo-cyclonedx
     Tool { name: "cargo-cyclonedx", package: "cargo-cyclonedx", version: "0.5.9", registry: Registry::CratesIo };
 
 /// The crate with the CA certificates.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::command::output;
 
+// renovate: datasource=crate depName=mdbook
 const VERSION: &str = "0.5.4";
 
 /// Finds mdBook, or installs it, which takes minutes.
