@@ -59,10 +59,12 @@ fn with_shown_targets(page: &Path, text: &str, pages: &[PathBuf], linked: &mut B
     })
 }
 
+/// mdBook takes `.md` in a link for a page, also before `.txt`.
 fn shown_as(file: &Path) -> PathBuf {
-    match file.extension().is_some_and(|extension| SHOWN.iter().any(|shown| extension == *shown)) {
-        true => file.to_owned(),
-        false => PathBuf::from(format!("{}.txt", file.display())),
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) if SHOWN.contains(&extension) => file.to_owned(),
+        Some("md") => file.with_extension("txt"),
+        Some(_) | None => PathBuf::from(format!("{}.txt", file.display())),
     }
 }
 
@@ -115,9 +117,9 @@ mod tests {
     fn a_source_file_is_shown_as_text() {
         let pages = [PathBuf::from("docs/b.md")];
         let mut linked = BTreeSet::new();
-        let text = "[b](b.md#x) [c](../src/c.rs) ![d](d.svg) [e](https://example.com)\n";
+        let text = "[b](b.md#x) [c](../src/c.rs) [f](f.md) ![d](d.svg) [e](https://example.com)\n";
         let shown = with_shown_targets(Path::new("docs/a.md"), text, &pages, &mut linked);
-        assert_eq!(shown, "[b](b.md#x) [c](../src/c.rs.txt) ![d](d.svg) [e](https://example.com)\n");
-        assert_eq!(linked, ["docs/d.svg", "src/c.rs"].map(PathBuf::from).into());
+        assert_eq!(shown, "[b](b.md#x) [c](../src/c.rs.txt) [f](f.txt) ![d](d.svg) [e](https://example.com)\n");
+        assert_eq!(linked, ["docs/d.svg", "docs/f.md", "src/c.rs"].map(PathBuf::from).into());
     }
 }
