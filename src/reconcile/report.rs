@@ -31,7 +31,7 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
 
     /// What was done, whatever is left to do: one Event under the reason of what came first, since the rest came of it.
     fn done(&self, outcome: &Outcome) -> Option<AppEvent> {
-        let messages: Vec<&str> = self.events.iter().map(|event| event.message.as_str()).collect();
+        let messages: Vec<String> = self.events.iter().map(|event| sentence(&event.message)).collect();
         let mut message = messages.join(" ");
         let name = format!("Secret {}", secret_name(&self.observed.app));
         if matches!(outcome, Outcome::Settled { .. }) && !message.contains(&name) {
@@ -39,4 +39,9 @@ impl<C: Cluster, D: Connections> Reconciliation<'_, C, D> {
         }
         self.events.first().map(|first| AppEvent { reason: first.reason, message })
     }
+}
+
+/// With a full stop: the message of an API often has none.
+fn sentence(message: &str) -> String {
+    if message.ends_with('.') { message.to_owned() } else { format!("{message}.") }
 }
