@@ -101,6 +101,11 @@ impl Answer {
         }
     }
 
+    /// Whether a token request was refused because of the client, and not because of the organization that it named.
+    pub(crate) fn refuses_client(&self) -> bool {
+        self.status == 401 || json::read::<ErrorBody>(&self.body).is_some_and(|body| body.names_invalid_client())
+    }
+
     /// The status with its reason phrase, without the message of the API.
     pub(crate) fn status_line(&self) -> String {
         let status = reqwest::StatusCode::from_u16(self.status).ok();

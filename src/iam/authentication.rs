@@ -156,7 +156,7 @@ impl Authenticator {
         request: &Request,
         credentials: &ConnectionCredentials,
     ) -> Result<Option<Timestamp>, Error> {
-        let limiter = self.endpoint.token_limiter(&self.owner);
+        let limiter = self.endpoint.details_limiter(&self.owner);
         let _in_flight = limiter.acquire().await?;
         let answer = self.endpoint.attempt(&limiter, request, None, KnownSecrets::of(credentials)).await?;
         match answer.status {

@@ -77,8 +77,9 @@ fn claims(health: &ConnectionHealth, old: &IamConnectionStatus) -> TokenClaims {
     }
 }
 
-/// `None` where the last known condition stays.
+/// `None` where the last known condition stays. That nothing was verified yet is no knowledge once something was tried.
 fn ready(health: &ConnectionHealth, last: Option<&Condition>) -> Option<NewCondition> {
+    let known = last.filter(|last| last.reason != Reason::Unverified.as_str());
     let condition = |status, reason, message: &str| {
         Some(NewCondition { kind: ConditionType::Ready, status, reason, message: message.to_owned() })
     };
@@ -99,10 +100,10 @@ fn ready(health: &ConnectionHealth, last: Option<&Condition>) -> Option<NewCondi
         ConnectionHealth::Unreachable(message) => {
             condition(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
-        ConnectionHealth::Delayed(message) if last.is_none() => {
+        ConnectionHealth::Delayed(message) if known.is_none() => {
             condition(ConditionStatus::Unknown, Reason::ConnectionUnavailable, message)
         }
-        ConnectionHealth::Undecided(message) if last.is_none() => {
+        ConnectionHealth::Undecided(message) if known.is_none() => {
             condition(ConditionStatus::Unknown, Reason::CredentialsUnavailable, message)
         }
         ConnectionHealth::NotAsked | ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => None,
@@ -269,6 +270,7 @@ mod tests {
     fn one_organization_without_a_token_does_not_affect_the_connection() {
         let mut connection = connection();
         let refused = || ConnectionHealth::Undecided("no token for org-9".into());
+        after(&mut connection, ConnectionHealth::NotAsked, 0);
         let unknown = after(&mut connection, refused(), 1);
         assert_eq!((unknown.status, unknown.reason.as_str()), (ConditionStatus::Unknown, "CredentialsUnavailable"));
         let good = after(&mut connection, accepted(), 2);

@@ -39,7 +39,12 @@ impl ErrorBody {
 impl ErrorBody {
     /// Whether the code of OAuth says that the credentials are wrong. (RFC 6749, 5.2)
     pub(super) fn names_invalid_credentials(&self) -> bool {
-        self.error.as_deref().is_some_and(|code| ["invalid_client", "invalid_grant"].contains(&code))
+        self.names_invalid_client() || self.error.as_deref() == Some("invalid_grant")
+    }
+
+    /// Whether it says that of the client, whatever it asked for. (RFC 6749, 5.2)
+    pub(super) fn names_invalid_client(&self) -> bool {
+        self.error.as_deref() == Some("invalid_client")
     }
 }
 

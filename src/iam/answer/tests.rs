@@ -347,3 +347,17 @@ fn an_answer_that_is_nested_too_deep_is_no_json() {
         assert!(answer.message().is_some_and(|said| said.starts_with(r#"{"message":"no","x":[[["#)), "{depth}");
     }
 }
+
+#[test]
+fn the_client_is_refused_whatever_organization_the_request_named() {
+    for (status, body, is_refused) in [
+        (401, "{}", true),
+        (400, r#"{"error":"invalid_client"}"#, true),
+        (403, r#"{"error":"invalid_client","error_description":"bad"}"#, true),
+        (400, r#"{"error":"invalid_grant"}"#, false),
+        (403, r#"{"message":"no such organization"}"#, false),
+        (404, "", false),
+    ] {
+        assert_eq!(answer(status, body).refuses_client(), is_refused, "{status} {body}");
+    }
+}

@@ -46,7 +46,7 @@ impl TokenError {
         let refusal = answer.refusal();
         let causes = format!("{}{other_cause}", accepted_by(request, kind));
         match org {
-            Some(org) if answer.status != 401 => {
+            Some(org) if !answer.refuses_client() => {
                 Self::RefusedForOrganization { org: org.clone(), refusal, advice, causes }
             }
             Some(_) | None => Self::Refused { refusal, causes },

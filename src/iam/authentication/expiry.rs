@@ -47,12 +47,18 @@ impl ExpiryCache {
         read: Result<Option<Timestamp>, Error>,
     ) -> CredentialsExpiry {
         let mut known = self.known();
-        let last = known.take().filter(|last| last.credentials == *credentials).map(|last| last.expiry);
+        let (last, is_replaced) = match known.take() {
+            Some(last) if last.credentials == *credentials => (Some(last.expiry), false),
+            Some(_) => (None, true),
+            None => (None, false),
+        };
+        // What was reported of the credentials before these is not kept.
+        let unread = if is_replaced { CredentialsExpiry::NotKnown } else { CredentialsExpiry::NotRead };
         let (expiry, holds) = match read {
             Ok(Some(at)) => (CredentialsExpiry::At(at), ANSWER_HOLDS),
             Ok(None) => (CredentialsExpiry::NotKnown, ANSWER_HOLDS),
             Err(error) if error.is_refusal() => (last.unwrap_or(CredentialsExpiry::NotKnown), ANSWER_HOLDS),
-            Err(_) => (last.unwrap_or(CredentialsExpiry::NotRead), RETRY),
+            Err(_) => (last.unwrap_or(unread), RETRY),
         };
         *known = Some(Known { credentials: credentials.clone(), expiry, until: Instant::now() + holds });
         expiry
@@ -93,6 +99,8 @@ mod tests {
         assert_eq!(cache.recent(&token("a")), None);
         cache.record(&token("a"), Ok(Some(Timestamp::UNIX_EPOCH)));
         assert_eq!(cache.record(&token("a"), down()), at);
+        let replaced = cache.record(&token("replaced"), down());
+        assert_eq!(replaced, CredentialsExpiry::NotKnown, "that of the former token is not reported any more");
         assert_eq!(
             cache.record(&token("b"), Err(Error::NotFound("no such operation".into()))),
             CredentialsExpiry::NotKnown

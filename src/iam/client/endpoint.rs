@@ -63,6 +63,10 @@ impl Endpoint {
         self.rate_limiter.token_limiter(owner)
     }
 
+    pub(crate) fn details_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
+        self.rate_limiter.details_limiter(owner)
+    }
+
     /// The certificate of the API as DER.
     pub(crate) async fn certificate(&self) -> Result<Option<Vec<u8>>, TransportError> {
         self.transport.certificate().await

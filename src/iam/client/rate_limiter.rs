@@ -147,6 +147,11 @@ impl RateLimiter {
         }
     }
 
+    /// The limiter of requests about the credentials of this owner: a 429 to one of them delays no token.
+    pub(crate) fn details_limiter(&self, owner: &Flow) -> OrgLimiter<'_> {
+        OrgLimiter { scope: Scope::Details(owner.clone()), ..self.token_limiter(owner) }
+    }
+
     /// A call about the organization succeeded. The first one may use every permit, since there may be no other.
     fn mark_known(&self, org: &OrgId) {
         let mut orgs = self.orgs();

@@ -23,6 +23,8 @@ pub(super) enum Scope {
     Org(OrgId),
     /// The requests for an access token that serves several organizations, by the owner of the credentials.
     Token(Flow),
+    /// The requests about these credentials themselves, which no app waits for.
+    Details(Flow),
 }
 
 /// What is paused until when, and the 429s that may lead to a wider pause.

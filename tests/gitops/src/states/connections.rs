@@ -55,7 +55,7 @@ fn expiries() -> [Expiry; 4] {
 
 fn state(before: Option<ConnectionHealth>, checked: CheckResult) -> State {
     let mut connection = connection();
-    let class = class(&checked.health, before.as_ref().map(|before| class(before, None)));
+    let class = class(&checked.health, before.as_ref());
     let what = format!("{checked:?} after {before:?}");
     if let Some(proven) = before {
         connection.status = Some(of_connection(&connection, &CheckResult::without_expiry(proven), None, at(1)));
@@ -65,15 +65,19 @@ fn state(before: Option<ConnectionHealth>, checked: CheckResult) -> State {
     State::new(what, class, &connection)
 }
 
-/// What is not known leaves the last truth.
-fn class(health: &ConnectionHealth, before: Option<Class>) -> Class {
+/// What is not known leaves the last truth; that nothing was verified is none.
+fn class(health: &ConnectionHealth, before: Option<&ConnectionHealth>) -> Class {
+    let last = |before: &ConnectionHealth| class(before, None);
     match health {
         ConnectionHealth::Accepted(_) | ConnectionHealth::ByEachNamespace => Class::Settled,
         ConnectionHealth::Wrong(_) => Class::Stalled,
         // Its credentials cannot be verified before an app uses it, and nothing else is wrong with it.
-        ConnectionHealth::NotAsked => before.unwrap_or(Class::Settled),
+        ConnectionHealth::NotAsked => before.map_or(Class::Settled, last),
         ConnectionHealth::Unreachable(_) => Class::Waiting,
-        ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => before.unwrap_or(Class::Waiting),
+        ConnectionHealth::Delayed(_) | ConnectionHealth::Undecided(_) => {
+            let known = before.filter(|before| !matches!(before, ConnectionHealth::NotAsked));
+            known.map_or(Class::Waiting, last)
+        }
     }
 }
 
