@@ -52,7 +52,7 @@ pub enum Command {
     Orphans(OrphansArgs),
     /// Print the state of an app on one screen, or one line for each app
     ///
-    /// What you may not read is left out, and the right that is missing is named. It is a report, so it exits with 0 whatever the
+    /// What you may not read is left out, and the missing permission is named. It is a report, so it exits with 0 whatever the
     /// state of the app is, unless --exit-code is set.
     Status(Box<StatusArgs>),
     /// Request a token with the credentials of an app, which proves them
@@ -177,7 +177,7 @@ pub struct RunArgs {
     /// Watch only this namespace; repeatable [default: all namespaces]
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
-    /// Watch the metadata of the Secrets that the operator writes, to restore a deleted or edited one at once; needs the right to list and watch Secrets [default: true with --watch-namespace, else false]
+    /// Watch the metadata of the Secrets that the operator writes, to restore a deleted or edited one at once; needs the permission to list and watch Secrets [default: true with --watch-namespace, else false]
     #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", action = clap::ArgAction::Set)]
     pub watch_secrets: Option<bool>,
     /// Elect a leader among the replicas; without it, run one replica only

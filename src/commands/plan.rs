@@ -45,7 +45,8 @@ pub struct PlanArgs {
     /// File or directory with manifests, or - for the standard input, such as the output of kustomize; repeatable
     #[arg(short, long = "filename", value_name = "PATH", required = true)]
     filenames: Vec<PathBuf>,
-    /// Plan the deletion of each OrgOAuthApp that the cluster has in a namespace of the manifests, or in --namespace, and the manifests have not
+    /// Also plan the deletion of each OrgOAuthApp that is in the cluster, in a namespace of the manifests or in --namespace, but not in
+    /// the manifests
     #[arg(long)]
     prune_from_cluster: bool,
     /// With --prune-from-cluster: only those with these labels

@@ -37,10 +37,10 @@ pub struct RequestArgs {
     /// How long to wait at most, such as 90s or 5m
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: GoDuration,
-    /// Go on with --all --all-namespaces, which is about each app of the cluster; a reconciliation does not need it
+    /// Confirm --all --all-namespaces, which affects every app in the cluster; reconcile does not need it
     #[arg(long)]
     yes: bool,
-    /// Only find out what would be requested, and whether you have the right to
+    /// Only find out what would be requested, and whether you have the permission
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
