@@ -49,7 +49,7 @@ const EXCEPTIONS: &[(&str, NoTest, usize)] = &[
     ("docs/verify.md", NoTest::NeedsARelease, 5),
     ("docs/install.md", NoTest::NeedsANode, 2),
     ("docs/tutorials/one-team.md", NoTest::NeedsAContainerEngine, 2),
-    ("docs/runbook.md", NoTest::NeedsANode, 1),
+    ("docs/runbook.md", NoTest::NeedsANode, 2),
     ("docs/identity-broker.md", NoTest::NeedsAVcenter, 3),
 ];
 
