@@ -182,7 +182,7 @@ reasons! {
         "The API issues no token for the published client secret: a new one was not accepted within two minutes, or one that was valid is refused now.",
         "See the message for the response of the API. A client secret that was valid before is replaced automatically under `managementPolicy: Full`; otherwise the operator asks again until it is valid.";
     SecretNotWritten: Waiting(Medium), Warning,
-        "Kubernetes refused to store the Secret, for example because of a quota, an admission policy or `immutable: true`.",
+        "Kubernetes refused to store the Secret, for example because of a quota or an admission policy.",
         "See the message and remove the obstacle; the operator retries by itself.";
     KubernetesRefused: Waiting(Medium), Warning,
         "Kubernetes refused a write of the operator, for example because of an admission policy. Nothing is changed in the API until it is accepted.",

@@ -21,9 +21,9 @@ helm install oauth-app-operator deploy/chart --namespace oauth-app-operator --cr
 ```
 
 [install.md](../../docs/install.md) explains install, upgrade and uninstall, and
-[operations.md](../../docs/operations.md#the-network-of-a-company) proxies and private certificate authorities. All objects have
-fixed names, so Helm refuses a second operator for the same namespaces: there is no `nameOverride`. A value that does not exist is
-rejected.
+[operations.md](../../docs/operations.md#the-network-of-a-company) proxies and private certificate authorities. The names of
+objects do not depend on the name of the release, so Helm refuses a second release in the same namespace, and a second one that is
+cluster-wide. There is no `nameOverride`. A value that does not exist is rejected.
 
 ## Values
 ";
