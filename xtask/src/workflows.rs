@@ -44,6 +44,26 @@ fn check(tool: &Tool, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
 mod tests {
     use super::*;
 
+    /// `rust-toolchain.toml` would select the newest compiler, and another one gives another binary.
+    #[test]
+    fn a_release_is_built_with_the_compiler_of_one_image() {
+        let images = [
+            (".github/workflows/release.yaml", "    container: "),
+            (".github/workflows/nightly.yaml", "    container: "),
+            ("Containerfile", "FROM docker.io/library/rust"),
+            ("docs/verify.md", ""),
+        ];
+        let mut named = Vec::new();
+        for (file, start) in images {
+            let text = std::fs::read_to_string(repository().join(file)).unwrap();
+            assert!(text.contains(r#"RUSTUP_TOOLCHAIN="${RUST_VERSION:?}""#), "{file}");
+            let lines = text.lines().filter(|line| line.starts_with(start) && line.contains("docker.io/library/rust:"));
+            named.extend(lines.filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned));
+        }
+        assert_eq!(named.len(), 3, "{named:?}");
+        assert!(named.iter().all(|image| *image == named[0]), "{named:?}");
+    }
+
     #[test]
     fn checksums_of_zizmor_are_those_of_its_version() {
         let Registry::PyPi { requirements } = ZIZMOR.registry else { panic!("zizmor is a Python package") };
