@@ -67,7 +67,8 @@ fn paths(defaults: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 /// Values that say nothing unless another one is set.
-const NEEDS: [(&str, &str); 7] = [
+const NEEDS: [(&str, &str); 8] = [
+    ("serviceAccount.create", "--set=serviceAccount.name=existing"),
     ("podMonitor.", "--set=podMonitor.enabled=true"),
     ("service.", "--set=service.enabled=true"),
     ("serviceMonitor.", "--set=serviceMonitor.enabled=true"),

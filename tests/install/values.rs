@@ -58,7 +58,25 @@ fn the_network_policy_allows_the_proxy_where_there_is_one() {
     let rule = json!({"ports": [{"port": 8080}], "to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]});
     assert_eq!(egress(&settings).as_array().unwrap().len(), 3);
     assert_eq!(egress(&[https, settings[0], settings[1]])[2], rule);
-    assert_eq!(egress(&[https])[2], json!({"ports": [{"port": 3128}]}));
+    for (values, ports) in [
+        ("proxy.httpsProxy=http://proxy.example.com:8080", json!([{"port": 8080}])),
+        ("proxy.httpsProxy=https://[fd00::1]/", json!([{"port": 443}])),
+        ("proxy.httpProxy=http://[fd00::1]:3129/", json!([{"port": 3129}])),
+        ("proxy.httpsProxy=http://a:8080,proxy.httpProxy=http://a", json!([{"port": 8080}, {"port": 80}])),
+        ("proxy.existingSecret=proxy,proxy.httpsProxy=http://a:8080", json!([{"port": 3128}])),
+    ] {
+        assert_eq!(egress(&[&format!("--set={values}")])[2], json!({ "ports": ports }), "{values}");
+    }
+}
+
+#[test]
+fn a_variable_that_the_proxy_sets_is_refused_among_the_others() {
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY"] {
+        let variable = format!("--set-json=extraEnv=[{{\"name\":\"{name}\",\"value\":\"\"}}]");
+        assert_eq!(container("Deployment", &[&variable])["env"][0]["name"], name);
+        let refused = template(&["--set=proxy.httpsProxy=http://a", &variable]).unwrap_err();
+        assert!(refused.contains(&format!("extraEnv has {name}, and the values of proxy set")), "{refused}");
+    }
 }
 
 #[test]
@@ -113,10 +131,32 @@ fn a_service_account_of_your_own_gets_the_rights() {
     }
     assert!(container("Pod", &named)["args"].to_string().contains("--service-account=existing"));
     assert_eq!(of("ServiceAccount", &["--set=serviceAccount.name=other"])["metadata"]["name"], "other");
-    let default = of("Deployment", &["--set=serviceAccount.create=false"]);
-    assert_eq!(default["spec"]["template"]["spec"]["serviceAccountName"], "default");
     let rights = objects(&["--set=rbac.create=false"]);
     assert!(rights.iter().all(|object| !object["kind"].to_string().contains("Role")));
+}
+
+#[test]
+fn the_service_account_that_other_pods_have_by_default_is_refused() {
+    for (values, why) in [
+        ("serviceAccount.create=false", "set serviceAccount.name to an existing ServiceAccount"),
+        ("serviceAccount.create=false,serviceAccount.name=default", "serviceAccount.name is default"),
+        ("serviceAccount.name=default", "serviceAccount.name is default"),
+    ] {
+        let refused = template(&[&format!("--set={values}")]).expect_err(values);
+        assert!(refused.contains(why), "{values}: {refused}");
+    }
+}
+
+#[test]
+fn a_common_label_cannot_make_an_uninstall_delete_the_crds() {
+    let common = |value: &str, key: &str| template(&[&format!("--set-json={value}={{\"{key}\":\"a\"}}")]);
+    for key in ["app.kubernetes.io/component", "helm.sh/chart", "pod-security.kubernetes.io/enforce"] {
+        let refused = common("commonLabels", key).expect_err(key);
+        assert!(refused.contains(&format!("commonLabels has {key}, which only")), "{refused}");
+    }
+    let refused = common("commonAnnotations", "helm.sh/hook").unwrap_err();
+    assert!(refused.contains("commonAnnotations has helm.sh/hook, which only"), "{refused}");
+    assert!(common("commonLabels", "app.kubernetes.io/part-of").is_ok());
 }
 
 #[test]

@@ -13,9 +13,22 @@ app.kubernetes.io/name: {{ include "oauth-app-operator.name" . }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/* With the component, an uninstall would delete CRDs and namespace, and all apps with them. A label of Pod Security could weaken
+the level of the namespace. */}}
+{{- define "oauth-app-operator.checkCommon" -}}
+{{- range $value, $marks := dict "commonLabels" .Values.commonLabels "commonAnnotations" .Values.commonAnnotations -}}
+{{- range $key, $_ := $marks -}}
+{{- if regexMatch "^(app\\.kubernetes\\.io/(name|instance|component|version|managed-by)$|(meta\\.)?helm\\.sh/|pod-security\\.kubernetes\\.io/)" $key -}}
+{{- fail (printf "%s has %s, which only the chart or Helm may set" $value $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Labels of an object: the standard ones, then `labels`, then those of all objects. The arguments are `root`, `labels` and
 `component`. An uninstall selects by the component; the CRDs and the namespace do not have it, and stay. */}}
 {{- define "oauth-app-operator.labels" -}}
+{{- include "oauth-app-operator.checkCommon" .root -}}
 {{- $labels := include "oauth-app-operator.selector" .root | fromYaml -}}
 {{- $_ := set $labels "app.kubernetes.io/component" (.component | default "operator") -}}
 {{- $_ := set $labels "app.kubernetes.io/instance" .root.Release.Name -}}
@@ -52,9 +65,16 @@ name: {{ include "oauth-app-operator.clusterRole" .root }}
 {{ include "oauth-app-operator.marks" . }}
 {{- end }}
 
+{{/* Every pod of the namespace that names no ServiceAccount runs as `default`, so it must not get the rights of the operator. */}}
 {{- define "oauth-app-operator.serviceAccount" -}}
 {{- with .Values.serviceAccount -}}
-{{ .name | default (ternary (include "oauth-app-operator.name" $) "default" .create) }}
+{{- if not (or .create .name) -}}
+{{- fail "serviceAccount.create is false: set serviceAccount.name to an existing ServiceAccount that only the operator uses" -}}
+{{- end -}}
+{{- if eq .name "default" -}}
+{{- fail "serviceAccount.name is default, and other pods of the namespace would get the rights of the operator: use another one" -}}
+{{- end -}}
+{{ .name | default (include "oauth-app-operator.name" $) }}
 {{- end -}}
 {{- end }}
 
@@ -135,8 +155,25 @@ volumeMounts:
 {{- with .Values.proxy }}{{ if or .httpsProxy .httpProxy .existingSecret }}true{{ end }}{{ end }}
 {{- end }}
 
+{{/* The ports of the NetworkPolicy: those that are set, or those of the URLs; if the URLs are in a Secret, that of Squid. */}}
+{{- define "oauth-app-operator.proxyPorts" -}}
+{{- $ports := .Values.networkPolicy.proxy.ports -}}
+{{- if not (or $ports .Values.proxy.existingSecret) -}}
+{{- range compact (list .Values.proxy.httpsProxy .Values.proxy.httpProxy) -}}
+{{- $port := regexFind ":[0-9]+/?$" . | trimAll ":/" | default (ternary "443" "80" (hasPrefix "https:" .)) -}}
+{{- $ports = append $ports (int $port) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | default (list 3128) | toJson -}}
+{{- end }}
+
 {{- define "oauth-app-operator.env" -}}
 {{- if include "oauth-app-operator.hasProxy" . }}
+{{- range .Values.extraEnv }}
+{{- if has (upper .name) (list "HTTPS_PROXY" "HTTP_PROXY" "ALL_PROXY" "NO_PROXY") }}
+{{- fail (printf "extraEnv has %s, and the values of proxy set these variables: use one of the two" .name) }}
+{{- end }}
+{{- end }}
 {{- with .Values.proxy }}
 {{- if .existingSecret }}
 - name: HTTPS_PROXY
