@@ -4,7 +4,7 @@
 use crate::proxy::{self, InvalidProxy, Proxy, Source};
 use hyper_util::client::legacy;
 use kube::client::ClientBuilder;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NoProxyError};
 use kube::{Client, Config};
 use std::error::Error;
 use std::iter::successors;
@@ -105,8 +105,21 @@ impl ClusterConfig {
 fn unusable(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::LoadContext(context) => format!("the kubeconfig has no context {context}"),
+        // `kube` refuses these beside a proxy, before its result can be replaced.
+        KubeconfigError::ParseNoProxy(why) => invalid_no_proxy(why),
         other => other.to_string(),
     }
+}
+
+fn invalid_no_proxy(error: &NoProxyError) -> String {
+    let entry = match error {
+        NoProxyError::EmptyInput | NoProxyError::EmptyValue => {
+            return "NO_PROXY has an empty entry, such as after a comma at its end: remove it".to_owned();
+        }
+        NoProxyError::ParseMatcher { input } => input.clone(),
+        NoProxyError::NoHost { uri } => uri.to_string(),
+    };
+    format!("the entry {entry:?} of NO_PROXY is no domain, IP address or CIDR")
 }
 
 /// `proxy-url` of the cluster of a context, or of the current one.
@@ -172,6 +185,15 @@ mod tests {
         assert_eq!(proxy_url(&kubeconfig(), None), None);
         assert_eq!(proxy_url(&kubeconfig(), Some("proxied")), Some("http://a:3128"));
         assert_eq!(proxy_url(&kubeconfig(), Some("other")), None);
+    }
+
+    #[test]
+    fn a_no_proxy_that_the_kubernetes_client_refuses_is_explained() {
+        let said = |why| ConfigError::Kubeconfig(KubeconfigError::ParseNoProxy(why)).to_string();
+        let empty = "NO_PROXY has an empty entry, such as after a comma at its end: remove it";
+        assert_eq!(said(NoProxyError::EmptyValue), empty);
+        let two = NoProxyError::ParseMatcher { input: "a b".to_owned() };
+        assert_eq!(said(two), "the entry \"a b\" of NO_PROXY is no domain, IP address or CIDR");
     }
 
     #[tokio::test]
