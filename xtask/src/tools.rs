@@ -5,11 +5,13 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use control_plane::binaries::cache_directory;
+
 /// How a program is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Registry {
-    /// `cargo install`, with the lock file of the package.
-    CratesIo,
+    /// `cargo install`, with the lock file of the package and these options, such as its features.
+    CratesIo { options: &'static [&'static str] },
     /// `go install`: the Go checksum database verifies the module.
     GoModule,
     /// `pip install` into a virtual environment; a file of this repository has the checksums.
@@ -33,7 +35,7 @@ impl Tool {
     /// # Errors
     /// When it cannot be installed.
     pub(crate) fn provide(&self) -> Result<PathBuf, Box<dyn Error>> {
-        let root = cache_directory()?.join(format!("{}-{}", self.name, self.version));
+        let root = cache_directory()?.join("tools").join(format!("{}-{}", self.name, self.version));
         let program = root.join("bin").join(self.name);
         if !program.exists() {
             eprintln!("installing {} {} in {}; only the first time", self.name, self.version, root.display());
@@ -49,9 +51,12 @@ impl Tool {
     fn install(&self, root: &Path) -> Result<(), Box<dyn Error>> {
         let Self { package, version, .. } = self;
         match self.registry {
-            Registry::CratesIo => {
+            Registry::CratesIo { options } => {
                 let mut cargo = Command::new(env!("CARGO"));
-                cargo.args(["install", package, "--locked", "--version", &format!("={version}"), "--root"]).arg(root);
+                cargo
+                    .args(["install", package, "--locked", "--version", &format!("={version}"), "--root"])
+                    .arg(root)
+                    .args(options);
                 // Not the target directory of this workspace, and none of its flags.
                 cargo.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR").current_dir("/");
                 run(&mut cargo)
@@ -75,11 +80,4 @@ fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| format!("{program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
-}
-
-/// Beside the programs of the control plane.
-fn cache_directory() -> Result<PathBuf, Box<dyn Error>> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    Ok(base.ok_or("set HOME: programs are kept in ~/.cache")?.join("oauth-app-operator/tools"))
 }

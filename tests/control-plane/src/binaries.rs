@@ -123,12 +123,15 @@ impl Programs {
     }
 }
 
-/// The user's cache directory, shared by all checkouts.
-fn cache_directory() -> Result<PathBuf, Error> {
+/// The directory of this project in the user's cache directory, shared by all checkouts.
+///
+/// # Errors
+/// When the environment names none.
+pub fn cache_directory() -> Result<PathBuf, Error> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     let base = base.ok_or_else(|| Error::Unavailable("Set HOME: the programs are kept in ~/.cache.".to_owned()))?;
-    Ok(base.join("oauth-app-operator/control-plane"))
+    Ok(base.join("oauth-app-operator"))
 }
 
 /// Finds or provides the programs, those of Kubernetes at the [selected](Kubernetes::selected) version. It is silent when
@@ -145,7 +148,7 @@ pub fn provide(tools: &[Tool]) -> Result<Programs, Error> {
 /// # Errors
 /// As [`provide`].
 pub fn provide_for(kubernetes: Kubernetes, tools: &[Tool]) -> Result<Programs, Error> {
-    let cache = cache_directory()?;
+    let cache = cache_directory()?.join("control-plane");
     let places: Vec<_> = tools.iter().map(|tool| Place::new(*tool, kubernetes, &cache)).collect();
     let present = std::thread::scope(|scope| {
         let checks: Vec<_> = places.iter().map(|place| scope.spawn(|| place.find())).collect();

@@ -9,9 +9,13 @@ use crate::tools::{Registry, Tool};
 use crate::{command, repository};
 
 /// Writes the list of dependencies into the binary, where scanners find it.
-const CARGO_AUDITABLE: Tool =
+const CARGO_AUDITABLE: Tool = Tool {
+    name: "cargo-auditable",
+    package: "cargo-auditable",
     // renovate: datasource=crate depName=cargo-auditable
-    Tool { name: "cargo-auditable", package: "cargo-auditable", version: "0.7.7", registry: Registry::CratesIo };
+    version: "0.7.7",
+    registry: Registry::CratesIo { options: &[] },
+};
 
 /// Builds it for this machine; takes minutes.
 pub(super) fn build(version: &Version) -> Result<PathBuf, Box<dyn Error>> {

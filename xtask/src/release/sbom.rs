@@ -15,9 +15,13 @@ use super::version::Version;
 use crate::tools::{Registry, Tool};
 use crate::{command, repository};
 
-const CARGO_CYCLONEDX: Tool =
+const CARGO_CYCLONEDX: Tool = Tool {
+    name: "cargo-cyclonedx",
+    package: "cargo-cyclonedx",
     // renovate: datasource=crate depName=cargo-cyclonedx
-    Tool { name: "cargo-cyclonedx", package: "cargo-cyclonedx", version: "0.5.9", registry: Registry::CratesIo };
+    version: "0.5.9",
+    registry: Registry::CratesIo { options: &[] },
+};
 
 /// The crate with the CA certificates.
 const CERTIFICATES: &str = "webpki-root-certs";

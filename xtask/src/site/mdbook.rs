@@ -1,28 +1,24 @@
-//! The program mdBook, in one version: from the `PATH`, from the user's cache, or installed there by cargo.
+//! The program mdBook, in one version: from the `PATH`, or else as the other tools.
 
 use std::error::Error;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command::output;
+use crate::tools::{Registry, Tool};
 
-// renovate: datasource=crate depName=mdbook
-const VERSION: &str = "0.5.4";
+const MDBOOK: Tool = Tool {
+    name: "mdbook",
+    package: "mdbook",
+    // renovate: datasource=crate depName=mdbook
+    version: "0.5.4",
+    registry: Registry::CratesIo { options: &["--no-default-features", "--features=search"] },
+};
 
 /// Finds mdBook, or installs it, which takes minutes.
 pub(super) fn provide() -> Result<PathBuf, Box<dyn Error>> {
-    let root = cache()?.join(format!("oauth-app-operator/mdbook-{VERSION}"));
-    let cached = root.join("bin/mdbook");
-    if let Some(found) = [PathBuf::from("mdbook"), cached.clone()].into_iter().find(|program| is_wanted(program)) {
-        return Ok(found);
-    }
-    eprintln!("installing mdbook {VERSION} in {}; only the first time, it takes minutes", root.display());
-    let mut install = Command::new(set("CARGO").unwrap_or_else(|| "cargo".into()));
-    install.args(["install", "--locked", "--no-default-features", "--features=search", &format!("mdbook@{VERSION}")]);
-    // Its files do not belong into the target directory of this repository.
-    let status = install.arg("--root").arg(&root).env_remove("CARGO_TARGET_DIR").status()?;
-    if status.success() { Ok(cached) } else { Err(format!("cargo install mdbook: {status}").into()) }
+    let in_path = PathBuf::from(MDBOOK.name);
+    if is_wanted(&in_path) { Ok(in_path) } else { MDBOOK.provide() }
 }
 
 /// Builds the book in this directory.
@@ -31,14 +27,6 @@ pub(super) fn build(program: &Path, book: &Path, out: &Path) -> Result<(), Box<d
 }
 
 fn is_wanted(program: &Path) -> bool {
-    output(Command::new(program).arg("--version")).is_ok_and(|printed| printed.trim() == format!("mdbook v{VERSION}"))
-}
-
-fn cache() -> Result<PathBuf, Box<dyn Error>> {
-    let base = set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")));
-    base.ok_or_else(|| "set HOME: mdbook is kept in ~/.cache".into())
-}
-
-fn set(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+    let wanted = format!("mdbook v{}", MDBOOK.version);
+    output(Command::new(program).arg("--version")).is_ok_and(|printed| printed.trim() == wanted)
 }
